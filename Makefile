@@ -1,0 +1,38 @@
+# run: rebuild the models.   serve: model server and web page.   test: every check.   lock: pin the dependencies anew.
+SHELL := /bin/bash
+IMAGES ?=
+RUN ?= $(if $(IMAGES),runs/thesis,runs/demo)
+ARGS ?=
+VENV_PYTHON := .venv/bin/python
+# the first Python from 3.11 to 3.13 on the path
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	2>/dev/null && echo $$p && break; done)
+
+.PHONY: run serve test lock
+.DELETE_ON_ERROR:
+
+run: .venv/ready
+	$(VENV_PYTHON) -m pipeline run --run-dir "$(RUN)" $(if $(IMAGES),--images "$(IMAGES)") $(ARGS)
+
+serve:
+	@echo "make serve: not built yet. A run leaves its SavedModel in $(RUN)/served/pilah; TensorFlow Serving can load it." >&2
+	@exit 1
+
+test: .venv/ready
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	$(VENV_PYTHON) -m pytest $(ARGS)
+
+# the environment: kept between calls, made anew when the lock changes
+.venv/ready: requirements/dev.txt
+	@test -n "$(PYTHON)" || { echo "Pilah needs Python 3.11 to 3.13 with venv. Received: none on the path. Install one, or name it: make PYTHON=..." >&2; exit 1; }
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements/dev.txt
+	touch $@
+
+lock:
+	for group in dev web; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-header --group pyproject.toml:$$group -o requirements/$$group.txt; done

@@ -1,0 +1,1 @@
+"""The Flask tier: upload, result, history. Not built yet."""
