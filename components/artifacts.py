@@ -1,0 +1,79 @@
+"""JSON and CSV files that are either whole or not there."""
+
+import contextlib
+import csv
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TextIO
+
+
+@contextlib.contextmanager
+def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A name beside `path` to write to; it becomes `path` when the block ends well, and goes away when it does not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    part = pathlib.Path(name)
+    try:
+        yield part
+        part.chmod(0o644)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _replacing_text(path: pathlib.Path) -> Iterator[TextIO]:
+    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        yield file
+
+
+def write_json(path: pathlib.Path, value: Any) -> None:
+    with _replacing_text(path) as file:
+        json.dump(value, file, indent=1, ensure_ascii=False)
+        file.write("\n")
+
+
+def read_json(path: pathlib.Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_csv(path: pathlib.Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    with _replacing_text(path) as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_csv(path: pathlib.Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def digest(value: Any) -> str:
+    """16 hexadecimal digits that stand for a JSON value: equal values, equal digits, in whatever order of keys."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def file_digest(path: pathlib.Path) -> str:
+    """16 hexadecimal digits of the SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def claim(folder: pathlib.Path, settings: dict[str, Any]) -> None:
+    """Make `folder` hold only what was made under `settings` (JSON), which stay in it as settings.json.
+
+    Unfinished work under the same settings is kept, to be continued; under any others the folder is emptied.
+    """
+    path = folder / "settings.json"
+    if path.exists() and read_json(path) == json.loads(json.dumps(settings)):
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    write_json(path, settings)

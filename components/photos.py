@@ -1,0 +1,179 @@
+"""A folder of class folders, or a zip of one -> photos.csv: each photo once, with its class and its fold."""
+
+import collections
+import dataclasses
+import hashlib
+import pathlib
+import shutil
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from sklearn.model_selection import StratifiedKFold
+
+from components import artifacts
+from components.errors import PilahError
+
+KAGGLE_DATASET = "asdasdasdasdas/garbage-classification"  # the photos of the thesis, as published on Kaggle
+COLUMNS = ("id", "path", "label", "fold")
+DUPLICATE_COLUMNS = ("id", "kind", "path", "label", "kept_path")
+
+
+@dataclasses.dataclass(frozen=True)
+class Photo:
+    """One row of photos.csv.
+
+    Attributes:
+        id: 16 hexadecimal digits of the SHA-256 of the file's bytes, so that a copy or a new name changes nothing.
+        path: where the file is.
+        label: name of its class, which is the name of its class folder.
+        fold: the one fold, in [0, folds), in which this photo is tested and not trained on.
+    """
+
+    id: str
+    path: str
+    label: str
+    fold: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Duplicate:
+    """A file left out of photos.csv because its bytes are there already, or stand under several classes.
+
+    `kind` is "duplicate" (same bytes, same class: `kept_path` stays) or "conflict" (same bytes under two classes:
+    neither label can be trusted, none is kept, and `kept_path` is empty).
+    """
+
+    id: str
+    kind: str
+    path: str
+    label: str
+    kept_path: str
+
+
+def unpack(images: pathlib.Path, into: pathlib.Path) -> pathlib.Path:
+    """The folder that holds the photos: `images` itself, or what its zip holds, unpacked once to `into`."""
+    if images.is_dir():
+        return images
+    if not images.exists():
+        raise PilahError(f"--images must be a folder or a zip that exists. Received: {images}. Check the path.")
+    if not zipfile.is_zipfile(images):
+        raise PilahError(f"--images must be a folder or a zip. Received: {images}, which is neither. Unpack it first.")
+    if not into.exists():
+        part = into.with_name(into.name + ".part")
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        try:
+            with zipfile.ZipFile(images) as archive:
+                archive.extractall(part)  # drops absolute and parent paths by itself
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:  # damaged, or asks for a password
+            raise PilahError(
+                f"--images must be a zip that unpacks. Received: {images} ({error}). Fetch it again or unpack it first."
+            ) from error
+        part.rename(into)
+    return into
+
+
+def fetch_kaggle() -> pathlib.Path:
+    """The folder to which kagglehub has downloaded the photos of the thesis (about 40 MB, kept between calls)."""
+    import kagglehub
+
+    try:
+        return pathlib.Path(kagglehub.dataset_download(KAGGLE_DATASET))
+    except Exception as error:  # whatever the network or Kaggle objects to, the way out is the same
+        raise PilahError(
+            f"--fetch-kaggle needs a network that reaches Kaggle. Received: {type(error).__name__} for "
+            f"{KAGGLE_DATASET}. Download its zip by hand and give it as --images."
+        ) from error
+
+
+def class_folders(root: pathlib.Path) -> list[pathlib.Path]:
+    """The class folders below `root`, by name: Kaggle's nested folders are walked down while there is but one way."""
+    folder = root
+    while len(folders := _visible(folder, "*", pathlib.Path.is_dir)) == 1:
+        folder = folders[0]
+    if len(folders) < 2:
+        raise PilahError(
+            f"Photos must stand in a folder a class, and in 2 classes or more. Received: {root}, which has "
+            f"{int(folder != root)}. Give the folder that holds the class folders."
+        )
+    return folders
+
+
+def list_photos(
+    root: pathlib.Path, folds: int, seed: int, progress: Callable[[int, int], None]
+) -> tuple[list[Photo], list[Duplicate]]:
+    """The photos below `root` in the order of their ids, each with its fold, and the files that stood there twice.
+
+    Hidden files are passed over; every other file in a class folder counts as a photo until it fails to decode.
+    """
+    files = [
+        (path, folder.name) for folder in class_folders(root) for path in _visible(folder, "**/*", pathlib.Path.is_file)
+    ]
+    copies: dict[str, list[tuple[str, str]]] = collections.defaultdict(list)  # id -> (path, label) of each copy
+    for done, (path, label) in enumerate(files, start=1):
+        with path.open("rb") as file:
+            copies[hashlib.file_digest(file, "sha256").hexdigest()[:16]].append((str(path), label))
+        progress(done, len(files))
+
+    kept: list[tuple[str, str, str]] = []
+    duplicates: list[Duplicate] = []
+    for photo_id, found in sorted(copies.items()):
+        if len({label for _, label in found}) > 1:
+            duplicates += [Duplicate(photo_id, "conflict", path, label, "") for path, label in found]
+            continue
+        (kept_path, label), *others = found
+        kept.append((photo_id, kept_path, label))
+        duplicates += [Duplicate(photo_id, "duplicate", path, label, kept_path) for path, _ in others]
+
+    labels = [label for _, _, label in kept]
+    check_class_sizes(labels, [folder.name for folder in class_folders(root)], folds)
+    fold_of = assign_folds(labels, folds, seed)
+    return [Photo(*row, fold=int(fold)) for row, fold in zip(kept, fold_of, strict=True)], duplicates
+
+
+def assign_folds(labels: Sequence[str], folds: int, seed: int) -> np.ndarray:
+    """The test fold of each photo, int64 [n] in [0, folds): classes spread evenly, drawn by `seed`."""
+    fold_of = np.empty(len(labels), np.int64)
+    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    for fold, (_, test) in enumerate(splitter.split(labels, labels)):
+        fold_of[test] = fold
+    return fold_of
+
+
+def check_class_sizes(labels: Sequence[str], classes: Sequence[str], folds: int) -> None:
+    """Raise where a class has fewer photos than folds, since some fold would then test none of it."""
+    counts = collections.Counter(labels)
+    short = [f"{name} {counts[name]}" for name in classes if counts[name] < folds]
+    if short:
+        raise PilahError(
+            f"Each class needs at least one usable photo a fold. Received: {folds} folds and {', '.join(short)}. "
+            "Add photos, remove the class, or lower --folds."
+        )
+
+
+def class_names(photos: Sequence[Photo]) -> list[str]:
+    """The class order used everywhere: by name."""
+    return sorted({photo.label for photo in photos})
+
+
+def write(path: pathlib.Path, photos: Sequence[Photo]) -> None:
+    artifacts.write_csv(path, COLUMNS, map(dataclasses.asdict, photos))
+
+
+def read(path: pathlib.Path) -> list[Photo]:
+    return [Photo(row["id"], row["path"], row["label"], int(row["fold"])) for row in artifacts.read_csv(path)]
+
+
+def write_duplicates(path: pathlib.Path, duplicates: Sequence[Duplicate]) -> None:
+    artifacts.write_csv(path, DUPLICATE_COLUMNS, map(dataclasses.asdict, duplicates))
+
+
+def _visible(folder: pathlib.Path, pattern: str, wanted: Callable[[pathlib.Path], bool]) -> list[pathlib.Path]:
+    """Those `wanted`, in order of name, without what is hidden, or in a hidden folder, or added to zips by macOS."""
+    return sorted(
+        path
+        for path in folder.glob(pattern)
+        if not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts) and wanted(path)
+    )

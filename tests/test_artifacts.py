@@ -1,0 +1,103 @@
+import hashlib
+
+import pytest
+
+from components import artifacts
+
+
+def rows_that_stop_midway():
+    yield {"id": "new"}
+    raise KeyboardInterrupt
+
+
+def write_json_that_stops_midway(path):
+    artifacts.write_json(path, {"first": "x" * 100_000, "second": object()})
+
+
+def write_csv_that_stops_midway(path):
+    artifacts.write_csv(path, ["id"], rows_that_stop_midway())
+
+
+def write_by_hand_that_stops_midway(path):
+    with artifacts.replacing(path) as part:
+        part.write_text("half of it")
+        raise OSError("disk full")
+
+
+STOPS = [write_json_that_stops_midway, write_csv_that_stops_midway, write_by_hand_that_stops_midway]
+
+
+@pytest.mark.parametrize("write", STOPS)
+def test_exception_midway_leaves_old_file_whole_and_nothing_beside_it(tmp_path, write):
+    path = tmp_path / "leaderboard.json"
+    path.write_text("old")
+    with pytest.raises((TypeError, KeyboardInterrupt, OSError)):
+        write(path)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("write", STOPS)
+def test_exception_midway_leaves_no_new_file(tmp_path, write):
+    with pytest.raises((TypeError, KeyboardInterrupt, OSError)):
+        write(tmp_path / "leaderboard.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_file_shows_up_under_its_name_only_when_whole(tmp_path):
+    path = tmp_path / "model.bin"
+    with artifacts.replacing(path) as part:
+        part.write_bytes(b"half")
+        assert not path.exists()
+        assert part.parent == path.parent, "a rename across file systems is a copy, which a kill can cut short"
+        part.write_bytes(b"whole")
+    assert path.read_bytes() == b"whole"
+
+
+def test_file_is_readable_by_others(tmp_path):
+    artifacts.write_json(tmp_path / "a.json", 1)
+    assert (tmp_path / "a.json").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize(
+    "value", [{"glass, brown": [1, 2.5, None, True]}, [], "Pappe für Übersee 紙", {"f1": 0.1 + 0.2}]
+)
+def test_json_reads_back_as_written(tmp_path, value):
+    path = tmp_path / "missing" / "folders" / "a.json"
+    artifacts.write_json(path, value)
+    assert artifacts.read_json(path) == value
+
+
+def test_csv_reads_back_as_written(tmp_path):
+    rows = [{"path": 'a, "quoted" name.jpg', "label": "Übersee 紙"}, {"path": "two\nlines", "label": ""}]
+    artifacts.write_csv(tmp_path / "a.csv", ["path", "label"], rows)
+    assert artifacts.read_csv(tmp_path / "a.csv") == rows
+
+
+def test_csv_without_rows_keeps_its_header(tmp_path):
+    artifacts.write_csv(tmp_path / "a.csv", ["path", "label"], [])
+    assert (tmp_path / "a.csv").read_text() == "path,label\n"
+    assert artifacts.read_csv(tmp_path / "a.csv") == []
+
+
+@pytest.mark.parametrize("below", ["a.json", "folder/a.json"])
+def test_folder_that_cannot_be_written_raises_os_error(tmp_path, below):
+    blocked = tmp_path / "file"
+    blocked.write_text("no folder")
+    with pytest.raises(OSError):
+        artifacts.write_json(blocked / below, 1)
+
+
+def test_digest_does_not_depend_on_order_of_keys():
+    value = {"folds": 5, "seed": {"a": 1, "b": 2}}
+    assert artifacts.digest(value) == artifacts.digest({"seed": {"b": 2, "a": 1}, "folds": 5})
+
+
+@pytest.mark.parametrize("other", [{"folds": 6}, {"folds": "5"}, {"fold": 5}, [5], {}])
+def test_digest_differs_for_another_value(other):
+    assert artifacts.digest({"folds": 5}) != artifacts.digest(other)
+
+
+def test_file_digest_is_start_of_sha256_of_its_bytes(tmp_path):
+    (tmp_path / "a").write_bytes(b"photo")
+    assert artifacts.file_digest(tmp_path / "a") == hashlib.sha256(b"photo").hexdigest()[:16]
