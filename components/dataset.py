@@ -1,0 +1,231 @@
+"""Photo list -> TFRecord shards: a TensorFlow Datasets builder that writes them with Beam, and the reader of them."""
+
+import collections
+import contextlib
+import dataclasses
+import json
+import pathlib
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from apache_beam.options.pipeline_options import PipelineOptions
+from tensorflow_datasets.core import dataset_builder, splits
+
+from components import artifacts, images, photos
+from components.errors import PilahError
+
+PHOTOS_PER_SHARD = 128  # about 12 MB a shard at 224x224, and enough shards for every worker from 1,000 photos on
+REJECT_COLUMNS = ("id", "path", "label", "reason", "detail")
+SPLIT = "photos"
+
+
+def schema(classes: Sequence[str], image_size_px: int) -> tfds.features.FeaturesDict:
+    """What a record holds. The image is a PNG: lossless, so that what is trained on is what is served."""
+    return tfds.features.FeaturesDict(
+        {
+            "id": tfds.features.Text(),
+            "image": tfds.features.Image(shape=(image_size_px, image_size_px, 3), encoding_format="png"),
+            "label": tfds.features.ClassLabel(names=classes),
+            "fold": tfds.features.Scalar(np.int64),
+            "original_width_px": tfds.features.Scalar(np.int64),
+            "original_height_px": tfds.features.Scalar(np.int64),
+        }
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """One shard to write: the file's path and the photos that go there, in order."""
+
+    path: str
+    photos: tuple[photos.Photo, ...]
+
+
+def write_shard(
+    shard: Shard, features: tfds.features.FeaturesDict, image_size_px: int, max_pixels: int
+) -> dict[str, Any]:
+    """Write one shard; returns its path, the number of photos and bytes written, and the photos rejected.
+
+    The Beam element is a whole shard, so that pixels never pass between steps: memory stays flat as the set grows,
+    shards come out the same on every runner, and a bundle that is tried again writes the same file again.
+    """
+    rejects = []
+    with artifacts.replacing(pathlib.Path(shard.path)) as part, tf.io.TFRecordWriter(str(part)) as writer:
+        for photo in shard.photos:
+            try:
+                example = make_example(photo, image_size_px, max_pixels)
+            except images.UnusablePhotoError as error:
+                beam.metrics.Metrics.counter("rejects", error.reason).inc()
+                rejects.append(make_reject(photo, error))
+                continue
+            writer.write(features.serialize_example(features.encode_example(example)))
+    written = len(shard.photos) - len(rejects)
+    return {"path": shard.path, "photos": written, "bytes": pathlib.Path(shard.path).stat().st_size, "rejects": rejects}
+
+
+def make_example(photo: photos.Photo, image_size_px: int, max_pixels: int) -> dict[str, Any]:
+    """One record's values: the photo read, checked, turned upright, brought to RGB and resized."""
+    plain, (width_px, height_px) = images.plain_bytes(pathlib.Path(photo.path).read_bytes(), max_pixels)
+    try:
+        pixels = images.decode_and_resize(tf.constant(plain), image_size_px)
+    except tf.errors.InvalidArgumentError as error:  # Pillow forgives what TensorFlow, which will serve it, does not
+        raise images.UnusablePhotoError("truncated", error.message) from error
+    return {
+        "id": photo.id,
+        "image": tf.io.encode_png(pixels, compression=1).numpy(),
+        "label": photo.label,
+        "fold": photo.fold,
+        "original_width_px": width_px,
+        "original_height_px": height_px,
+    }
+
+
+def make_reject(photo: photos.Photo, error: images.UnusablePhotoError) -> dict[str, str]:
+    """The row of rejects.csv."""
+    detail = " ".join(error.detail.split())
+    return {"id": photo.id, "path": photo.path, "label": photo.label, "reason": error.reason, "detail": detail}
+
+
+class PhotoRecords(dataset_builder.FileReaderBuilder):
+    """TensorFlow Datasets builder of one split, `photos`, in the order of the photo list.
+
+    TensorFlow Datasets' own Beam writers group whole records by key, which a local runner keeps in memory; here Beam
+    hands out lists of photos and each worker writes its shards. After `download_and_prepare`, `rejects` holds the
+    rows of the photos that could not be used.
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def __init__(
+        self,
+        data_dir: pathlib.Path,
+        photo_list: Sequence[photos.Photo],
+        image_size_px: int,
+        max_pixels: int,
+        beam_args: Sequence[str],
+        progress: Callable[[int, int], None],
+    ):
+        self.photo_list = photo_list
+        self.image_size_px = image_size_px
+        self.max_pixels = max_pixels
+        self.beam_args = beam_args
+        self.progress = progress
+        self.rejects: list[dict[str, str]] = []
+        super().__init__(data_dir=data_dir)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        classes = photos.class_names(self.photo_list)
+        return tfds.core.DatasetInfo(builder=self, features=schema(classes, self.image_size_px))
+
+    def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
+        template = self._get_filename_template(split_name=SPLIT)
+        starts = range(0, len(self.photo_list), PHOTOS_PER_SHARD)
+        shards = [
+            Shard(
+                str(template.sharded_filepath(shard_index=index, num_shards=len(starts))),
+                tuple(self.photo_list[start : start + PHOTOS_PER_SHARD]),
+            )
+            for index, start in enumerate(starts)
+        ]
+        report = f"{template.filepath_prefix()}.report.jsonl"
+        # FnApiRunner by name: DirectRunner may look for a binary on the network. What the user adds wins.
+        options = PipelineOptions(["--runner=FnApiRunner", *self.beam_args])
+        with _shards_counted(shards, self.progress), beam.Pipeline(options=options) as pipeline:
+            _ = (
+                pipeline
+                | "ListShards" >> beam.Create(shards)
+                | "SpreadShards" >> beam.Reshuffle()
+                | "WriteShard" >> beam.Map(write_shard, self.info.features, self.image_size_px, self.max_pixels)
+                | "DescribeShard" >> beam.Map(json.dumps)
+                | "SaveReport" >> beam.io.WriteToText(report, shard_name_template="")
+            )
+        written = sorted(
+            map(json.loads, pathlib.Path(report).read_text().splitlines()), key=lambda shard: shard["path"]
+        )
+        self.rejects = [reject for shard in written for reject in shard["rejects"]]
+        info = splits.SplitInfo(
+            name=SPLIT,
+            shard_lengths=[shard["photos"] for shard in written],
+            num_bytes=sum(shard["bytes"] for shard in written),
+            filename_template=template,
+        )
+        self.info.set_splits(splits.SplitDict([info]))
+
+
+def build(
+    folder: pathlib.Path,
+    photo_list: Sequence[photos.Photo],
+    image_size_px: int,
+    max_pixels: int,
+    max_rejects: float,
+    folds: int,
+    beam_args: Sequence[str],
+    progress: Callable[[int, int], None],
+) -> list[dict[str, str]]:
+    """Write the shards of `photo_list` into `folder`, which is emptied first; returns the rejects, also on disk.
+
+    Args:
+        max_pixels: width x height above which a photo is rejected.
+        max_rejects: share of the photos in [0, 1] that may be rejected before the run stops.
+        beam_args: Beam pipeline options, as on its command line.
+
+    Raises:
+        PilahError: more rejects than that, or a class left with fewer photos than `folds`.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    builder = PhotoRecords(folder, photo_list, image_size_px, max_pixels, beam_args, progress)
+    builder.download_and_prepare()
+    rejects_csv = folder / "rejects.csv"
+    artifacts.write_csv(rejects_csv, REJECT_COLUMNS, builder.rejects)
+    if len(builder.rejects) > max_rejects * len(photo_list):
+        reasons = collections.Counter(reject["reason"] for reject in builder.rejects)
+        raise PilahError(
+            f"At most {max_rejects:.1%} of the photos may be unusable. Received: {len(builder.rejects)} of "
+            f"{len(photo_list)} ({', '.join(f'{reason} {n}' for reason, n in reasons.most_common())}). "
+            f"Mend those listed in {rejects_csv}, or raise --max-rejects."
+        )
+    labels = [photo.label for photo in accepted(folder, photo_list)]
+    photos.check_class_sizes(labels, photos.class_names(photo_list), folds)
+    return builder.rejects
+
+
+def accepted(folder: pathlib.Path, photo_list: Sequence[photos.Photo]) -> list[photos.Photo]:
+    """The photos that have a record in `folder`, in the order of the records."""
+    rejected = {row["id"] for row in artifacts.read_csv(folder / "rejects.csv")}
+    return [photo for photo in photo_list if photo.id not in rejected]
+
+
+def read(folder: pathlib.Path) -> tf.data.Dataset:
+    """The records in `folder`, one by one in the order of `accepted`.
+
+    Each is a dict: id string [], image uint8 [size, size, 3], label int64 [], fold int64 [] and the original size.
+    """
+    (metadata,) = folder.glob("*/*/dataset_info.json")
+    config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
+    return tfds.builder_from_directory(metadata.parent).as_dataset(split=SPLIT, shuffle_files=False, read_config=config)
+
+
+@contextlib.contextmanager
+def _shards_counted(shards: Sequence[Shard], progress: Callable[[int, int], None]) -> Iterator[None]:
+    """While the block runs, report every second how many photos stand in shards that are whole."""
+    stop = threading.Event()
+    total = sum(len(shard.photos) for shard in shards)
+
+    def count() -> None:
+        while not stop.wait(1.0):
+            progress(sum(len(shard.photos) for shard in shards if pathlib.Path(shard.path).exists()), total)
+
+    counter = threading.Thread(target=count, daemon=True)
+    counter.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        counter.join()
+    progress(total, total)
