@@ -1,0 +1,143 @@
+"""The three backbones of the thesis: their order, their ImageNet weights, and the frozen model of each."""
+
+import contextlib
+import dataclasses
+import pathlib
+import socket
+from collections.abc import Callable, Iterator
+
+import keras
+
+from components import artifacts
+from components.errors import PilahError
+
+DOWNLOAD_TIMEOUT_SECONDS = 20.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Backbone:
+    """A network of Keras Applications without its 1000-way top.
+
+    Attributes:
+        build: its constructor.
+        preprocess: what its weights expect done to RGB pixels in [0, 255].
+        weights_file: the name that Keras Applications gives to its ImageNet weights.
+        parameters: how many weights it has.
+    """
+
+    build: Callable[..., keras.Model]
+    preprocess: Callable
+    weights_file: str
+    parameters: int
+
+
+_FILE = "{}_weights_tf_dim_ordering_tf_kernels_notop.h5"
+BACKBONES = {  # name -> backbone, in the thesis's order
+    "ResNet50": Backbone(
+        keras.applications.ResNet50,
+        keras.applications.resnet.preprocess_input,
+        _FILE.format("resnet50"),
+        parameters=23_587_712,
+    ),
+    "VGG19": Backbone(
+        keras.applications.VGG19,
+        keras.applications.vgg19.preprocess_input,
+        _FILE.format("vgg19"),
+        parameters=20_024_384,
+    ),
+    "DenseNet121": Backbone(
+        keras.applications.DenseNet121,
+        keras.applications.densenet.preprocess_input,
+        _FILE.format("densenet121"),
+        parameters=7_037_504,
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """Where a backbone's weights come from.
+
+    Attributes:
+        source: the path of a file, "imagenet" (Keras's own copy, downloaded before), or None for random draws.
+        seed: of the random draws.
+    """
+
+    source: str | None
+    seed: int
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for equal weights, wherever the file stands."""
+        if self.source in (None, "imagenet"):
+            return self.source or f"random, seed {self.seed}"
+        return artifacts.file_digest(pathlib.Path(self.source))
+
+
+def find_weights(name: str, weights_dir: pathlib.Path | None, allow_random: bool, seed: int) -> Weights:
+    """The ImageNet weights from `weights_dir` if it is given, else by Keras's own download, else random if allowed.
+
+    Raises:
+        PilahError: `weights_dir` lacks the file, or the download failed and random weights are not allowed.
+    """
+    file = BACKBONES[name].weights_file
+    if weights_dir:
+        if not (weights_dir / file).is_file():
+            raise PilahError(
+                f"--weights-dir must hold {file}. Received: {weights_dir}, which does not. Put it there, or leave "
+                "--weights-dir out and Keras downloads it."
+            )
+        return Weights(str(weights_dir / file), seed)
+    try:
+        with _network_timeout(DOWNLOAD_TIMEOUT_SECONDS):
+            BACKBONES[name].build(weights="imagenet", include_top=False)
+    except Exception as error:  # Keras raises a plain Exception when the download fails
+        if allow_random:
+            return Weights(None, seed)
+        raise PilahError(
+            f"{name} needs its ImageNet weights. Received: no --weights-dir, and Keras could not download them "
+            f"({' '.join(str(error).split())}). Put {file}, as Keras Applications publishes it, into a folder and "
+            "give that as --weights-dir."
+        ) from error
+    return Weights("imagenet", seed)
+
+
+def build(name: str, weights: Weights, image_size_px: int, precision: str) -> keras.Model:
+    """The frozen backbone: uint8 RGB [n, size, size, 3] -> pooled activations, float32 [n, channels].
+
+    Its own preprocessing and a global average pooling are inside; BatchNorm runs on its stored statistics.
+    """
+    backbone = BACKBONES[name]
+    if not weights.source:
+        keras.utils.set_random_seed(weights.seed)
+    with _dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32"):
+        network = backbone.build(
+            weights=weights.source, include_top=False, input_shape=(image_size_px, image_size_px, 3)
+        )
+        network.trainable = False
+        pixels = keras.Input((image_size_px, image_size_px, 3), dtype="uint8", name="pixels")
+        # Cast first: on uint8, preprocess_input would round the means that it subtracts.
+        x = backbone.preprocess(keras.ops.cast(pixels, "float32"))
+        x = network(x, training=False)
+        pooled = keras.layers.GlobalAveragePooling2D(dtype="float32", name="pooled")(x)
+    return keras.Model(pixels, pooled, name=name)
+
+
+@contextlib.contextmanager
+def _network_timeout(seconds: float) -> Iterator[None]:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+@contextlib.contextmanager
+def _dtype_policy(name: str) -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -1,0 +1,104 @@
+"""Records x backbone x view -> pooled activations of the frozen backbone, one file a view."""
+
+import pathlib
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from components import artifacts, augment, backbones, dataset
+
+BATCH_SIZE = 32
+
+
+def pick_precision(wanted: str) -> str:
+    """The dtype to compute in: as wanted, or for "auto" bfloat16 on GPUs and CPUs that have it, float32 elsewhere."""
+    if wanted != "auto":
+        return wanted
+    if tf.config.list_physical_devices("GPU"):
+        return "bfloat16"
+    cpu = pathlib.Path("/proc/cpuinfo")  # Linux; elsewhere float32 it is
+    flags = cpu.read_text().split() if cpu.exists() else []
+    return "bfloat16" if {"avx512_bf16", "amx_bf16"} & set(flags) else "float32"
+
+
+def extract(
+    folder: pathlib.Path,
+    records: pathlib.Path,
+    photo_ids: Sequence[str],
+    backbone: str,
+    weights: backbones.Weights,
+    views: int,
+    seed: int,
+    image_size_px: int,
+    precision: str,
+    progress: Callable[[int, int], None],
+) -> None:
+    """Write view-00.npy (the photos as they are) to view-NN.npy (augmented, N = views) into `folder`.
+
+    Each is float32 [photos, channels], in the order of the records. Views that are there stay, unless anything that
+    they depend on has changed: then the folder is emptied first.
+
+    Args:
+        photo_ids: ids in the order of the records; an augmented view is drawn from each.
+        progress: called with the photos done and to do, over all views that are missing.
+    """
+    settings = {
+        "backbone": backbone,
+        "weights": weights.fingerprint,
+        "precision": precision,
+        "image_size_px": image_size_px,
+        "photos": artifacts.digest(list(photo_ids)),
+        "seed": seed,
+        "augmentation": augment.RECIPE,
+    }
+    artifacts.claim(folder, settings)
+    missing = missing_views(folder, views)
+    if not missing:
+        return
+    model = backbones.build(backbone, weights, image_size_px, precision)
+    forward = tf.function(lambda pixels: model(pixels, training=False))
+    for position, view in enumerate(missing):
+        started = time.monotonic()
+        maps = augment.transforms(list(photo_ids), view, seed, image_size_px)
+        activations = np.empty((len(photo_ids), model.output_shape[-1]), np.float32)
+        done = 0
+        for ids, pixels in batches(records, maps, augmented=view > 0):
+            size = len(ids)
+            expected = list(photo_ids[done : done + size])
+            if [photo_id.decode() for photo_id in ids.numpy()] != expected:
+                raise RuntimeError(f"Records must be in the order of the photo list. Received: another at {done}.")
+            activations[done : done + size] = forward(pixels).numpy()
+            done += size
+            progress(position * len(photo_ids) + done, len(missing) * len(photo_ids))
+        if done != len(photo_ids):
+            raise RuntimeError(f"Each photo needs a record. Received: {done} records, {len(photo_ids)} photos.")
+        with artifacts.replacing(view_path(folder, view)) as part:
+            np.save(part, activations)
+        artifacts.write_json(folder / f"view-{view:02d}.json", {"seconds": round(time.monotonic() - started, 3)})
+
+
+def batches(records: pathlib.Path, maps: np.ndarray, augmented: bool) -> tf.data.Dataset:
+    """Batches of (ids string [n], pixels uint8 [n, size, size, 3]) in the records' order, the last one short."""
+    pictures = dataset.read(records).map(lambda record: (record["id"], record["image"]), tf.data.AUTOTUNE)
+    paired = tf.data.Dataset.zip(pictures, tf.data.Dataset.from_tensor_slices(maps)).batch(BATCH_SIZE)
+
+    def view(picture: tuple[tf.Tensor, tf.Tensor], maps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        ids, pixels = picture
+        return ids, augment.apply(pixels, maps) if augmented else pixels
+
+    return paired.map(view, tf.data.AUTOTUNE).prefetch(2)
+
+
+def load(folder: pathlib.Path, views: int) -> np.ndarray:
+    """All views: float32 [views + 1, photos, channels], the clean one first."""
+    return np.stack([np.load(view_path(folder, view)) for view in range(views + 1)])
+
+
+def missing_views(folder: pathlib.Path, views: int) -> list[int]:
+    return [view for view in range(views + 1) if not view_path(folder, view).exists()]
+
+
+def view_path(folder: pathlib.Path, view: int) -> pathlib.Path:
+    return folder / f"view-{view:02d}.npy"
