@@ -1,0 +1,85 @@
+"""All scenarios' predictions -> the leaderboard: ranked, with a winner and the reason."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from components import artifacts, metrics
+from components.errors import PilahError
+from tuner import cross_validation, predictions, scenarios
+
+
+def leaderboard(
+    trials_dir: pathlib.Path,
+    scenario_list: Sequence[scenarios.Scenario],
+    study: cross_validation.Study,
+    strategy: str,
+    parameters: Mapping[str, int],
+) -> dict[str, Any]:
+    """The board as leaderboard.json holds it: scenarios in order of number, and the winner.
+
+    Args:
+        parameters: backbone -> parameters of its whole model, which settles ties.
+
+    Raises:
+        PilahError: a scenario has no complete predictions.
+    """
+    missing = [
+        scenario.number
+        for scenario in scenario_list
+        if not (cross_validation.trial_folder(trials_dir, scenario.number) / "predictions.csv").exists()
+    ]
+    if missing:
+        raise PilahError(
+            f"A winner is chosen among all {len(scenario_list)} scenarios. Received: no complete predictions of "
+            f"{', '.join(map(str, missing))}. See the log for why they failed, then run again: the others are kept."
+        )
+    rows = [row(trials_dir, scenario, study.classes, study.folds) for scenario in scenario_list]
+    return {
+        "classes": list(study.classes),
+        "photos": len(study.photo_list),
+        "folds": study.folds,
+        "seed": study.seed,
+        "strategy": strategy,
+        "scenarios": rows,
+        "winner": winner(rows, parameters),
+    }
+
+
+def row(trials_dir: pathlib.Path, scenario: scenarios.Scenario, classes: Sequence[str], folds: int) -> dict[str, Any]:
+    """A scenario's line of the board: macro averages of the matrix summed over folds."""
+    folder = cross_validation.trial_folder(trials_dir, scenario.number)
+    matrix = predictions.confusion(folder / "predictions.csv", classes)
+    scores = metrics.score(matrix, classes)
+    seconds = sum(artifacts.read_json(folder / f"fold-{fold}.json")["seconds"] for fold in range(folds))
+    return {
+        "scenario": scenario.number,
+        "backbone": scenario.backbone,
+        "optimizer": scenario.optimizer,
+        "dropout": scenario.dropout,
+        "precision": scores.precision,
+        "recall": scores.recall,
+        "f1": scores.f1,
+        "accuracy": scores.accuracy,
+        "confusion_matrix": matrix.tolist(),
+        "seconds": round(seconds, 3),
+    }
+
+
+def rank(rows: Sequence[dict[str, Any]], parameters: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Best first: by F1, then by fewer parameters, then by number."""
+    return sorted(rows, key=lambda row: (-row["f1"], parameters[row["backbone"]], row["scenario"]))
+
+
+def winner(rows: Sequence[dict[str, Any]], parameters: Mapping[str, int]) -> dict[str, Any]:
+    """The best row without its matrix and time, and why it won."""
+    first, *others = rank(rows, parameters)
+    reason = f"highest macro F1 of {len(rows)}"
+    tied = [other for other in others if other["f1"] == first["f1"]]
+    if tied:
+        fewer = all(parameters[other["backbone"]] > parameters[first["backbone"]] for other in tied)
+        reason += f", tied with {', '.join(str(other['scenario']) for other in tied)}: " + (
+            "fewer parameters" if fewer else "fewer parameters, then the lower number"
+        )
+    kept = {name: value for name, value in first.items() if name not in ("confusion_matrix", "seconds")}
+    return {**kept, "parameters": parameters[first["backbone"]], "reason": reason}

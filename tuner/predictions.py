@@ -1,0 +1,58 @@
+"""Out-of-fold predictions on disk: one row a photo, in files that are whole or not there."""
+
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from components import artifacts, metrics, photos
+
+
+def columns(classes: Sequence[str]) -> list[str]:
+    """id, label, fold, predicted, and then the probability of each class under its name."""
+    return ["id", "label", "fold", "predicted", *(f"p_{name}" for name in classes)]
+
+
+def write(
+    path: pathlib.Path, tested: Sequence[photos.Photo], probabilities: np.ndarray, classes: Sequence[str]
+) -> None:
+    """Write `probabilities`, float32 [n, classes], of the n photos `tested`."""
+    artifacts.write_csv(
+        path,
+        columns(classes),
+        (
+            {
+                "id": photo.id,
+                "label": photo.label,
+                "fold": photo.fold,
+                "predicted": classes[int(row.argmax())],
+                **{f"p_{name}": f"{value:.6f}" for name, value in zip(classes, row, strict=True)},
+            }
+            for photo, row in zip(tested, probabilities, strict=True)
+        ),
+    )
+
+
+def join(fold_files: Sequence[pathlib.Path], photo_list: Sequence[photos.Photo], path: pathlib.Path) -> None:
+    """Put the rows of all folds into one file, in the order of `photo_list`.
+
+    Raises:
+        ValueError: a photo is missing, or stands in two folds.
+    """
+    rows = [row for file in fold_files for row in artifacts.read_csv(file)]
+    row_of = {row["id"]: row for row in rows}
+    if len(rows) != len(photo_list) or row_of.keys() != {photo.id for photo in photo_list}:
+        raise ValueError(
+            f"Each photo must be predicted in exactly one fold. Received: {len(rows)} rows of {len(row_of)} photos "
+            f"for {len(photo_list)}."
+        )
+    artifacts.write_csv(path, list(rows[0]), (row_of[photo.id] for photo in photo_list))
+
+
+def confusion(path: pathlib.Path, classes: Sequence[str]) -> np.ndarray:
+    """The confusion matrix of all rows, folds summed: int64 [classes, classes], rows = actual class."""
+    rows = artifacts.read_csv(path)
+    number = {name: index for index, name in enumerate(classes)}
+    return metrics.confusion(
+        [number[row["label"]] for row in rows], [number[row["predicted"]] for row in rows], len(classes)
+    )
