@@ -1,0 +1,44 @@
+"""A validated SavedModel -> the next version folder, there all at once, and old versions gone."""
+
+import pathlib
+import shutil
+from typing import Any
+
+from components import artifacts
+
+MODEL_CARD = "model.json"
+
+
+def versions(base: pathlib.Path) -> list[int]:
+    """The versions in `base`, ascending: folders named by a whole number, which is all that TensorFlow Serving sees."""
+    if not base.is_dir():
+        return []
+    return sorted(int(path.name) for path in base.iterdir() if path.is_dir() and path.name.isdecimal())
+
+
+def served(base: pathlib.Path) -> dict[str, Any] | None:
+    """model.json of the newest version in `base`, or None where there is no version."""
+    numbers = versions(base)
+    return artifacts.read_json(base / str(numbers[-1]) / MODEL_CARD) if numbers else None
+
+
+def push(
+    saved_model: pathlib.Path, base: pathlib.Path, description: dict[str, Any], keep_versions: int
+) -> pathlib.Path:
+    """Copy `saved_model` to the next version folder in `base` and return it; the newest `keep_versions` stay.
+
+    `description` goes beside it as model.json, with its version number. The copy is made under a name that TensorFlow
+    Serving passes over, and becomes visible by one rename.
+    """
+    version = (versions(base) or [0])[-1] + 1
+    part = base / "incoming"
+    shutil.rmtree(part, ignore_errors=True)
+    base.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(saved_model, part)
+    artifacts.write_json(part / MODEL_CARD, {"version": version, **description})
+    part.rename(base / str(version))
+    for old in versions(base)[:-keep_versions]:
+        retired = base / f"retired-{old}"
+        (base / str(old)).rename(retired)  # so that no server ever sees half a version
+        shutil.rmtree(retired)
+    return base / str(version)

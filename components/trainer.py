@@ -1,0 +1,43 @@
+"""The winner, refitted on all photos -> one Keras model from pixels to scores."""
+
+import pathlib
+from typing import Any
+
+import keras
+import numpy as np
+
+from components import artifacts, backbones, head
+
+
+def refit(
+    activations: np.ndarray,
+    labels: np.ndarray,
+    classes: int,
+    optimizer: str,
+    dropout: float,
+    learning_rate: float,
+    weight_decay: float,
+    epochs: int,
+    batch_size: int,
+    seed: int,
+) -> keras.Model:
+    """A new head trained on every photo, as many epochs as each fold had. Arguments as in head.build and head.fit."""
+    model = head.build(activations.shape[-1], classes, optimizer, dropout, learning_rate, weight_decay, seed)
+    head.fit(model, activations, labels, np.arange(len(labels)), epochs, batch_size, seed)
+    return model
+
+
+def assemble(backbone: str, weights: backbones.Weights, image_size_px: int, trained_head: keras.Model) -> keras.Model:
+    """Backbone and head as one: uint8 RGB [n, size, size, 3] -> scores, float32 [n, classes]. All in float32."""
+    network = backbones.build(backbone, weights, image_size_px, "float32")
+    return keras.Model(network.input, trained_head(network.output), name="pilah")
+
+
+def save(model: keras.Model, path: pathlib.Path) -> None:
+    """Write a .keras file, whole or not there."""
+    with artifacts.replacing(path) as part:
+        model.save(part)
+
+
+def load(path: pathlib.Path) -> Any:
+    return keras.saving.load_model(path, compile=False)

@@ -1,0 +1,127 @@
+"""The exported SavedModel against the model it came from, the records it was trained on, and the version served."""
+
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from components import export, images, photos
+from components.errors import PilahError
+
+BATCH_SIZE = 32
+MAX_SCORE_DIFFERENCE = 1e-4  # between exported and Keras scores, both float32
+MIN_AGREEMENT = 0.99  # of classes scored from the record and from the original file
+COMPARED_PHOTOS = 50
+
+
+def load_signature(saved_model: pathlib.Path) -> Callable[[Sequence[bytes]], tuple[np.ndarray, list[str]]]:
+    """The served signature as a function: photos' bytes -> (scores float32 [n, classes], class names)."""
+    loaded = tf.saved_model.load(str(saved_model))
+    signature = loaded.signatures[export.SIGNATURE]
+
+    def classify(batch: Sequence[bytes], _keep_alive: Any = loaded) -> tuple[np.ndarray, list[str]]:
+        answer = signature(image_bytes=tf.constant(list(batch)))
+        return answer["scores"].numpy(), [name.decode() for name in answer["class_names"][0].numpy()]
+
+    return classify
+
+
+def check_floor(f1: float, minimum: float) -> None:
+    """Raise where the cross-validated macro F1 is below `minimum`."""
+    if f1 < minimum:
+        raise PilahError(
+            f"The winner's cross-validated macro F1 must be at least {minimum}. Received: {f1:.4f}. Look at the "
+            "photos and the leaderboard, or lower --min-f1."
+        )
+
+
+def check_same_answers(
+    model: keras.Model, saved_model: pathlib.Path, photo_bytes: Sequence[bytes], image_size_px: int
+) -> float:
+    """The largest difference between exported and Keras scores, over batches of 1 and of 32 of the same photos.
+
+    Raises:
+        PilahError: it is above 1e-4.
+    """
+    classify = load_signature(saved_model)
+    pixels = tf.stack([images.decode_and_resize(tf.constant(photo), image_size_px) for photo in photo_bytes])
+    expected = np.concatenate(
+        [
+            model(pixels[start : start + BATCH_SIZE], training=False).numpy()
+            for start in range(0, len(pixels), BATCH_SIZE)
+        ]
+    )
+    batches = [
+        range(start, min(start + BATCH_SIZE, len(photo_bytes))) for start in range(0, len(photo_bytes), BATCH_SIZE)
+    ]
+    singles = [range(index, index + 1) for index in range(len(photo_bytes))]
+    difference = max(
+        float(np.abs(classify([photo_bytes[i] for i in rows])[0] - expected[list(rows)]).max())
+        for rows in (*singles, *batches)
+    )
+    if difference > MAX_SCORE_DIFFERENCE:
+        raise PilahError(
+            f"Exported scores must equal the Keras model's within {MAX_SCORE_DIFFERENCE}. Received: a difference of "
+            f"{difference:.2e} over {len(photo_bytes)} photos. Export again with --from export; if it stays, report it."
+        )
+    return difference
+
+
+def check_no_skew(
+    saved_model: pathlib.Path,
+    photo_list: Sequence[photos.Photo],
+    record_classes: Sequence[str],
+    max_pixels: int,
+    progress: Callable[[int, int], None],
+) -> float:
+    """Share of the photos, in [0, 1], whose class is the same from the TFRecord and from the original file.
+
+    The file goes through `images.plain_bytes` first, as clients send it.
+
+    Args:
+        record_classes: class of each photo as scored from its record.
+
+    Raises:
+        PilahError: the share is below 0.99.
+    """
+    classify = load_signature(saved_model)
+    same = 0
+    for start in range(0, len(photo_list), BATCH_SIZE):
+        batch = photo_list[start : start + BATCH_SIZE]
+        files = [images.plain_bytes(pathlib.Path(photo.path).read_bytes(), max_pixels)[0] for photo in batch]
+        scores, names = classify(files)
+        served = [names[index] for index in scores.argmax(axis=1)]
+        same += sum(a == b for a, b in zip(served, record_classes[start : start + BATCH_SIZE], strict=True))
+        progress(start + len(batch), len(photo_list))
+    agreement = same / len(photo_list)
+    if agreement < MIN_AGREEMENT:
+        raise PilahError(
+            f"Records and original files must give the same class for {MIN_AGREEMENT:.0%} of the photos. Received: "
+            f"{agreement:.2%} of {len(photo_list)}. Rebuild with --from dataset, so that both use today's decoder."
+        )
+    return agreement
+
+
+def check_not_worse(candidate: dict[str, Any], served: dict[str, Any] | None, force: bool) -> str:
+    """In words, how the candidate's model.json compares with that of the version served (None where there is none).
+
+    Figures compare only where photos and folds are the same.
+
+    Raises:
+        PilahError: the candidate's F1 is lower, and not `force`.
+    """
+    if served is None:
+        return "first version"
+    if served["data"]["photos_and_folds"] != candidate["data"]["photos_and_folds"]:
+        return f"other photos or folds than version {served['version']}: not compared"
+    new, old = candidate["figures"]["f1"], served["figures"]["f1"]
+    comparison = f"macro F1 {new:.4f} against {old:.4f} of version {served['version']}"
+    if new < old and not force:
+        raise PilahError(
+            f"A model is pushed only if it is no worse than the one served. Received: {comparison}. "
+            "Keep the one served, or push all the same with --force."
+        )
+    return comparison

@@ -1,0 +1,111 @@
+import io
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from tensorflow_serving.apis import prediction_log_pb2
+
+from components import backbones, export, head, images, trainer, validate
+from components.errors import PilahError
+
+CLASSES = ["glass", "paper", "trash"]
+SIZE_PX = 32
+
+
+def photo(colour, kind, size=(50, 40)):
+    file = io.BytesIO()
+    noise = np.random.default_rng(sum(colour)).integers(0, 40, (size[1], size[0], 3))
+    Image.fromarray(np.clip(noise + colour, 0, 255).astype(np.uint8)).save(file, kind)
+    return file.getvalue()
+
+
+PHOTOS = [
+    photo((20 * i, 200 - 15 * i, 90), kind) for i, kind in zip(range(10), ["JPEG", "PNG", "JPEG"] * 4, strict=False)
+]
+
+
+@pytest.fixture(scope="module")
+def model():
+    trained = head.build(1024, len(CLASSES), "Adam", 0.5, 1e-3, 0.0, seed=1)
+    return trainer.assemble("DenseNet121", backbones.Weights(None, 1), SIZE_PX, trained)
+
+
+@pytest.fixture(scope="module")
+def saved_model(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "export"
+    export.export(model, CLASSES, SIZE_PX, PHOTOS[:3], folder)
+    return folder
+
+
+def test_saved_keras_model_reads_back_with_the_same_scores(model, tmp_path):
+    trainer.save(model, tmp_path / "model.keras")
+    pixels = np.random.default_rng(0).integers(0, 256, (4, SIZE_PX, SIZE_PX, 3), np.uint8)
+    np.testing.assert_array_equal(trainer.load(tmp_path / "model.keras")(pixels), model(pixels))
+
+
+def test_signature_has_the_names_that_clients_rely_on(saved_model):
+    signature = tf.saved_model.load(str(saved_model)).signatures["serving_default"]
+    assert signature.structured_input_signature[1]["image_bytes"].dtype == tf.string
+    assert set(signature.structured_outputs) == {"scores", "class_names"}
+
+
+def test_mixed_batch_of_jpeg_and_png_gives_scores_and_names_a_row(saved_model):
+    signature = tf.saved_model.load(str(saved_model)).signatures["serving_default"]
+    answer = signature(image_bytes=tf.constant(PHOTOS[:5]))
+    assert answer["scores"].dtype == tf.float32
+    np.testing.assert_allclose(answer["scores"].numpy().sum(axis=1), 1, atol=1e-5)
+    assert answer["class_names"].numpy().tolist() == [[name.encode() for name in CLASSES]] * 5
+
+
+def test_exported_scores_equal_the_keras_models(model, saved_model):
+    assert validate.check_same_answers(model, saved_model, PHOTOS * 4, SIZE_PX) <= 1e-4
+
+
+def test_export_of_another_model_is_refused(saved_model):
+    other_head = head.build(1024, len(CLASSES), "Adam", 0.0, 1e-3, 0.0, seed=2)
+    other = trainer.assemble("DenseNet121", backbones.Weights(None, 2), SIZE_PX, other_head)
+    with pytest.raises(PilahError, match="Exported scores must equal"):
+        validate.check_same_answers(other, saved_model, PHOTOS[:4], SIZE_PX)
+
+
+def test_dropout_is_off_in_the_exported_model(saved_model):
+    classify = validate.load_signature(saved_model)
+    np.testing.assert_array_equal(classify(PHOTOS[:3])[0], classify(PHOTOS[:3])[0])
+
+
+def test_warmup_requests_are_what_the_signature_takes(saved_model):
+    path = saved_model / "assets.extra" / "tf_serving_warmup_requests"
+    signature = tf.saved_model.load(str(saved_model)).signatures["serving_default"]
+    sizes = []
+    for record in tf.data.TFRecordDataset(str(path)):
+        request = prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
+        assert (request.model_spec.name, request.model_spec.signature_name) == ("pilah", "serving_default")
+        batch = tf.make_ndarray(request.inputs["image_bytes"])
+        signature(image_bytes=tf.constant(batch))
+        sizes.append(len(batch))
+    assert sizes == [1, 8, 32]
+
+
+def test_second_export_replaces_the_first(model, tmp_path):
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "old").write_text("")
+    export.export(model, CLASSES, SIZE_PX, PHOTOS[:1], tmp_path / "export")
+    assert not (tmp_path / "export" / "old").exists()
+    assert (tmp_path / "export" / "saved_model.pb").exists()
+
+
+def test_backbone_stays_on_stored_statistics_inside_the_model(model):
+    pixels = np.random.default_rng(0).integers(0, 256, (4, SIZE_PX, SIZE_PX, 3), np.uint8)
+    before = [np.array(v) for v in model.non_trainable_variables if "moving" in v.path]
+    model(pixels, training=True)
+    after = [np.array(v) for v in model.non_trainable_variables if "moving" in v.path]
+    assert before and all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+    assert isinstance(model, keras.Model)
+
+
+def test_plain_bytes_and_original_file_score_alike(saved_model):
+    classify = validate.load_signature(saved_model)
+    plain = [images.plain_bytes(data, 10**6)[0] for data in PHOTOS]
+    np.testing.assert_array_equal(classify(plain)[0], classify(PHOTOS)[0])

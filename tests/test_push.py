@@ -1,0 +1,56 @@
+import json
+
+import pytest
+
+from components import artifacts, push
+
+
+@pytest.fixture
+def saved_model(tmp_path):
+    folder = tmp_path / "export"
+    (folder / "variables").mkdir(parents=True)
+    (folder / "saved_model.pb").write_bytes(b"graph")
+    (folder / "variables" / "variables.index").write_bytes(b"weights")
+    return folder
+
+
+def test_first_push_is_version_1_with_the_model_and_its_description(saved_model, tmp_path):
+    version = push.push(saved_model, tmp_path / "served", {"figures": {"f1": 0.9}}, keep_versions=3)
+    assert version == tmp_path / "served" / "1"
+    assert (version / "saved_model.pb").read_bytes() == b"graph"
+    assert (version / "variables" / "variables.index").read_bytes() == b"weights"
+    assert artifacts.read_json(version / "model.json") == {"version": 1, "figures": {"f1": 0.9}}
+
+
+def test_pushes_count_up_and_only_the_newest_stay(saved_model, tmp_path):
+    base = tmp_path / "served"
+    for _ in range(4):
+        push.push(saved_model, base, {}, keep_versions=2)
+    assert push.versions(base) == [3, 4]
+    assert sorted(path.name for path in base.iterdir()) == ["3", "4"]
+    assert push.served(base)["version"] == 4
+
+
+def test_version_9_is_followed_by_10_and_not_by_a_name_in_order_of_letters(saved_model, tmp_path):
+    base = tmp_path / "served"
+    (base / "9").mkdir(parents=True)
+    (base / "10").mkdir()
+    assert push.push(saved_model, base, {}, keep_versions=9).name == "11"
+
+
+def test_copy_that_was_cut_off_is_not_a_version_and_is_cleared(saved_model, tmp_path):
+    base = tmp_path / "served"
+    (base / "incoming").mkdir(parents=True)
+    (base / "incoming" / "half").write_bytes(b"")
+    assert push.versions(base) == [] and push.served(base) is None
+    version = push.push(saved_model, base, {}, keep_versions=3)
+    assert version.name == "1" and not (version / "half").exists()
+
+
+def test_failing_copy_leaves_the_served_versions_alone(saved_model, tmp_path):
+    base = tmp_path / "served"
+    push.push(saved_model, base, {"figures": 1}, keep_versions=1)
+    with pytest.raises(FileNotFoundError):
+        push.push(tmp_path / "missing", base, {}, keep_versions=1)
+    assert push.versions(base) == [1]
+    assert json.loads((base / "1" / "model.json").read_text())["figures"] == 1
