@@ -1,0 +1,149 @@
+"""The command line: flags to a configuration, errors to one line and an exit code."""
+
+import dataclasses
+import enum
+import logging
+import pathlib
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import rich.console
+import rich.logging
+import typer
+
+from components.errors import PilahError
+from pipeline import config as config_module
+from pipeline.config import BACKBONES, DROPOUTS, OPTIMIZERS, STAGES, Config
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+console = rich.console.Console()
+log = logging.getLogger("pilah")
+
+Profile = enum.StrEnum("Profile", ["thesis", "demo"])
+Strategy = enum.StrEnum("Strategy", ["features"])
+Precision = enum.StrEnum("Precision", ["auto", "float32", "bfloat16"])
+StageName = enum.StrEnum("StageName", list(STAGES))  # type: ignore[misc]  # the names stand in config alone
+RunDir = Annotated[pathlib.Path, typer.Option(help="Folder that holds every artifact of the run.")]
+Debug = Annotated[bool, typer.Option(help="Show the traceback of an error.")]
+
+
+@app.command()
+def run(
+    run_dir: RunDir,
+    images: Annotated[pathlib.Path | None, typer.Option(help="Folder of class folders, or a zip of one.")] = None,
+    fetch_kaggle: Annotated[bool, typer.Option(help="Get the thesis's photos from Kaggle instead.")] = False,
+    profile: Annotated[Profile | None, typer.Option(help="thesis with photos, demo without, unless given.")] = None,
+    weights_dir: Annotated[pathlib.Path | None, typer.Option(help="Folder of the backbones' ImageNet weights.")] = None,
+    strategy: Annotated[Strategy, typer.Option(help="features: the backbone is frozen.")] = Strategy.features,
+    backbones: Annotated[str | None, typer.Option(help=f"Some of {','.join(BACKBONES)}.")] = None,
+    optimizers: Annotated[str | None, typer.Option(help=f"Some of {','.join(OPTIMIZERS)}.")] = None,
+    dropouts: Annotated[str | None, typer.Option(help=f"Rates, as in {','.join(map(str, DROPOUTS))}.")] = None,
+    folds: Annotated[int | None, typer.Option(min=2)] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs a fold.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1)] = None,
+    learning_rate: Annotated[float | None, typer.Option(min=1e-9)] = None,
+    weight_decay: Annotated[float | None, typer.Option(min=0, help="Of AdamW.")] = None,
+    views: Annotated[int | None, typer.Option(min=1, help="Augmented views of each photo to train on.")] = None,
+    seed: Annotated[int | None, typer.Option(min=1)] = None,
+    precision: Annotated[Precision | None, typer.Option(help="Of the frozen backbones.")] = None,
+    max_pixels: Annotated[int | None, typer.Option(min=1, help="Larger photos are rejected.")] = None,
+    max_rejects: Annotated[float | None, typer.Option(min=0, max=1, help="Share of unusable photos allowed.")] = None,
+    min_f1: Annotated[float | None, typer.Option(min=0, max=1, help="Floor for a model to be pushed.")] = None,
+    keep_versions: Annotated[int | None, typer.Option(min=1, help="Served versions to keep.")] = None,
+    from_stage: Annotated[StageName | None, typer.Option("--from", help="Do this stage and later ones again.")] = None,
+    force: Annotated[bool, typer.Option(help="Push even a model that is worse than the one served.")] = False,
+    debug: Debug = False,
+    beam_args: Annotated[list[str] | None, typer.Argument(help="After --, options for Beam's runner.")] = None,
+) -> None:
+    """Rebuild the models: from photos to a chosen model in RUN_DIR/served. Finished work is not done again."""
+    given: dict[str, Any] = {
+        "weights_dir": weights_dir,
+        "backbones": _names(backbones, BACKBONES, "--backbones"),
+        "optimizers": _names(optimizers, OPTIMIZERS, "--optimizers"),
+        "dropouts": _rates(dropouts),
+        "folds": folds,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "weight_decay": weight_decay,
+        "views": views,
+        "seed": seed,
+        "precision": precision and precision.value,
+        "max_pixels": max_pixels,
+        "max_rejects": max_rejects,
+        "min_f1": min_f1,
+        "keep_versions": keep_versions,
+        "beam_args": tuple(beam_args or ()),
+        "force": force,
+    }
+
+    def work() -> None:
+        from pipeline import main  # TensorFlow is loaded only when there is work for it
+
+        photos_at = _fetch_kaggle() if fetch_kaggle else images
+        chosen = profile or (Profile.thesis if photos_at else Profile.demo)
+        base = config_module.demo(run_dir) if chosen == Profile.demo else Config(run_dir)
+        if base.profile == "thesis" and photos_at is None:
+            raise PilahError("Profile thesis needs photos. Received: none. Give --images, or --fetch-kaggle.")
+        changes = {name: value for name, value in given.items() if value is not None}
+        main.run(dataclasses.replace(base, images=photos_at, **changes), from_stage and from_stage.value, console)
+
+    _guard(work, debug)
+
+
+@app.command()
+def status(run_dir: RunDir, debug: Debug = False) -> None:
+    """What is done, what is left, and how long it should take."""
+    from pipeline import status as status_module
+
+    _guard(lambda: status_module.show(run_dir, console), debug)
+
+
+def _fetch_kaggle() -> pathlib.Path:
+    from components import photos
+
+    return photos.fetch_kaggle()
+
+
+def _names(text: str | None, known: tuple[str, ...], flag: str) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    names = tuple(text.split(","))
+    if unknown := [name for name in names if name not in known]:
+        raise typer.BadParameter(f"{flag} takes some of {','.join(known)}. Received: {','.join(unknown)}.")
+    return names
+
+
+def _rates(text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        rates = tuple(float(rate) for rate in text.split(","))
+    except ValueError as error:
+        raise typer.BadParameter(f"--dropouts takes numbers with commas between. Received: {text}.") from error
+    if not all(0 <= rate < 1 for rate in rates):
+        raise typer.BadParameter(f"--dropouts takes rates in [0, 1). Received: {text}.")
+    return rates
+
+
+def _guard(work: Callable[[], None], debug: bool) -> None:
+    """Do `work`; an error becomes one line and exit code 1, without losing its traceback where it is wanted."""
+    handler = rich.logging.RichHandler(console=console, show_time=False, show_path=False, markup=False)
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        work()
+    except Exception as error:
+        if debug:
+            raise
+        console.print(f"pilah: {_one_line(error)}", style="bold red", soft_wrap=True, highlight=False, markup=False)
+        raise typer.Exit(1) from error
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, PilahError):
+        return text
+    if isinstance(error, OSError):
+        return f"a file could not be read or written: {text}. Check that there is space and permission, then run again."
+    return f"{type(error).__name__}: {text[:500]}. Run again with --debug for the traceback."

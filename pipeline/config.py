@@ -1,0 +1,77 @@
+"""One flat configuration of a run, and what the demo profile changes in it."""
+
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+STAGES = ("photos", "dataset", "features", "search", "choice", "model", "export", "validate", "push")
+BACKBONES = ("ResNet50", "VGG19", "DenseNet121")
+OPTIMIZERS = ("Adam", "Nadam", "AdamW")
+DROPOUTS = (0.0, 0.2, 0.5)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Everything that a run depends on; the defaults are the thesis's study.
+
+    Attributes:
+        images: folder or zip of the photos; None draws the demo's own.
+        views: augmented views of each photo; epoch e trains on view 1 + e mod views.
+        weight_decay: of AdamW, at Keras's default.
+        precision: of the frozen backbones: auto, float32 or bfloat16.
+        max_pixels: width x height above which a photo is rejected.
+        max_rejects: share of unusable photos in [0, 1] above which the run stops.
+        min_f1: cross-validated macro F1 below which the winner is not pushed.
+        keep_versions: served versions that stay on disk.
+        photos_per_class: photos of each class to draw, where they are drawn.
+        beam_args: Beam pipeline options, handed on untouched.
+        force: push even a model that is worse than the one served.
+    """
+
+    run_dir: pathlib.Path
+    profile: str = "thesis"
+    images: pathlib.Path | None = None
+    weights_dir: pathlib.Path | None = None
+    strategy: str = "features"
+    backbones: tuple[str, ...] = BACKBONES
+    optimizers: tuple[str, ...] = OPTIMIZERS
+    dropouts: tuple[float, ...] = DROPOUTS
+    folds: int = 5
+    epochs: int = 10
+    batch_size: int = 32
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.004
+    views: int = 10
+    seed: int = 42
+    image_size_px: int = 224
+    precision: str = "auto"
+    max_pixels: int = 50_000_000
+    max_rejects: float = 0.05
+    min_f1: float = 0.7
+    keep_versions: int = 3
+    photos_per_class: int = 0
+    beam_args: tuple[str, ...] = ()
+    force: bool = False
+
+    @property
+    def allow_random_weights(self) -> bool:
+        return self.profile == "demo"
+
+
+def demo(run_dir: pathlib.Path) -> Config:
+    """The whole study in minutes: few small drawn photos, and steps large enough to learn from so few."""
+    return Config(
+        run_dir=run_dir,
+        profile="demo",
+        image_size_px=96,
+        photos_per_class=40,
+        views=2,
+        learning_rate=1e-3,
+        min_f1=0.15,  # about chance for six classes: where there are no ImageNet weights, no more can be asked
+    )
+
+
+def to_json(config: Config) -> dict[str, Any]:
+    """The configuration as JSON can hold it, paths as text."""
+    return json.loads(json.dumps(dataclasses.asdict(config), default=str))

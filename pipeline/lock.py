@@ -1,0 +1,32 @@
+"""One run at a time in a run folder."""
+
+import contextlib
+import fcntl
+import os
+import pathlib
+from collections.abc import Iterator
+
+from components.errors import PilahError
+
+
+@contextlib.contextmanager
+def locked(run_dir: pathlib.Path) -> Iterator[None]:
+    """Hold `run_dir` for this process; the kernel lets go of it when the process ends, however it ends.
+
+    Raises:
+        PilahError: another process holds it.
+    """
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with (run_dir / "run.lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise PilahError(
+                f"A run folder takes one run at a time. Received: {run_dir}, held by process {file.read().strip()}. "
+                "Wait for it, stop it, or choose another --run-dir."
+            ) from error
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield

@@ -1,0 +1,48 @@
+"""The whole pipeline, stage by stage."""
+
+import rich.console
+
+from components import artifacts
+from pipeline import board, lock, marks, stages
+from pipeline.config import STAGES, Config, to_json
+from pipeline.marks import Stage
+
+PIPELINE = (
+    # folder or zip of photos -> list with classes and folds
+    Stage("photos", stages.photos_inputs, ("photos.csv", "duplicates.csv"), stages.list_photos),
+    # list -> TFRecords of 224x224 pixels
+    Stage("dataset", stages.dataset_inputs, ("dataset",), stages.write_records),
+    # TFRecords -> activations of the frozen backbones, a file a view
+    Stage("features", stages.features_inputs, ("features",), stages.compute_features),
+    # activations -> out-of-fold probabilities of every scenario
+    Stage("search", stages.search_inputs, ("trials",), stages.search),
+    # probabilities -> leaderboard and winner
+    Stage("choice", stages.search_inputs, ("leaderboard.json",), stages.choose_winner),
+    # winner -> Keras model, refitted on all photos
+    Stage("model", stages.model_inputs, ("model/model.keras", "model/head.keras"), stages.refit_winner),
+    # Keras model -> SavedModel that takes photos' bytes
+    Stage("export", stages.export_inputs, ("export/saved_model.pb",), stages.export_model),
+    # SavedModel -> proof that it answers as it should
+    Stage("validate", stages.validate_inputs, ("validation.json",), stages.validate_export),
+    # SavedModel -> next version folder
+    Stage("push", stages.push_inputs, ("served",), stages.push_model),
+)
+assert tuple(stage.name for stage in PIPELINE) == STAGES
+
+
+def run(config: Config, from_stage: str | None, console: rich.console.Console) -> None:
+    """Run every stage that is not done yet, and print the board.
+
+    Args:
+        from_stage: a stage from which on everything is done again; None does only what is needed.
+
+    Raises:
+        PilahError: what went wrong is the user's to mend; the message says how.
+    """
+    with lock.locked(config.run_dir):
+        artifacts.write_json(config.run_dir / "run.json", to_json(config))
+        if from_stage:
+            marks.redo_from(config.run_dir, from_stage)
+        for stage in PIPELINE:
+            marks.run(stage, config, console)
+        board.show(config.run_dir, console)

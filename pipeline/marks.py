@@ -1,0 +1,69 @@
+"""Which stages are done, with what inputs: a mark on disk a stage, and the rule that skips a stage."""
+
+import dataclasses
+import json
+import pathlib
+import resource
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import rich.console
+
+from components import artifacts
+from pipeline import progress
+from pipeline.config import STAGES, Config
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One step of the pipeline.
+
+    Attributes:
+        inputs: configuration -> everything that the outputs depend on, as JSON: settings, and digests of files.
+        outputs: what the stage leaves in the run folder.
+        work: does it; it may find its own unfinished work and go on from there.
+    """
+
+    name: str
+    inputs: Callable[[Config], dict[str, Any]]
+    outputs: tuple[str, ...]
+    work: Callable[[Config, progress.Report], None]
+
+
+def path(run_dir: pathlib.Path, name: str) -> pathlib.Path:
+    return run_dir / "stages" / f"{name}.json"
+
+
+def read(run_dir: pathlib.Path, name: str) -> dict[str, Any] | None:
+    """The mark of a finished stage: inputs, seconds and peak memory; None where the stage is not done."""
+    mark = path(run_dir, name)
+    return artifacts.read_json(mark) if mark.exists() else None
+
+
+def redo_from(run_dir: pathlib.Path, first: str) -> None:
+    """Forget that `first` and the stages after it were ever done."""
+    for name in STAGES[STAGES.index(first) :]:
+        path(run_dir, name).unlink(missing_ok=True)
+
+
+def run(stage: Stage, config: Config, console: rich.console.Console) -> None:
+    """Run a stage, or skip it when its outputs are there and were made from the same inputs."""
+    inputs = json.loads(json.dumps(stage.inputs(config), default=str))
+    mark = read(config.run_dir, stage.name)
+    there = all((config.run_dir / output).exists() for output in stage.outputs)
+    if mark and mark["inputs"] == inputs and there:
+        console.print(f"{stage.name}: unchanged, skipped", highlight=False)
+        return
+    path(config.run_dir, stage.name).unlink(missing_ok=True)
+    started = time.monotonic()
+    with progress.reporting(console, stage.name) as report:
+        stage.work(config, report)
+    seconds = time.monotonic() - started
+    peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    artifacts.write_json(
+        path(config.run_dir, stage.name),
+        {"inputs": inputs, "seconds": round(seconds, 3), "peak_memory_bytes_so_far": peak_bytes},
+    )
+    console.print(f"{stage.name}: done in {progress.duration(seconds)}", highlight=False)

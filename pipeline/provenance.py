@@ -1,0 +1,56 @@
+"""model.json: what a served model is, what it scored, and what exactly it was made from."""
+
+import importlib.metadata
+import pathlib
+from typing import Any
+
+from components import artifacts
+from pipeline import shared
+from pipeline.config import Config, to_json
+
+PACKAGES = (
+    "tensorflow",
+    "keras",
+    "keras-tuner",
+    "tensorflow-datasets",
+    "apache-beam",
+    "numpy",
+    "pillow",
+    "scikit-learn",
+)
+CODE_FOLDERS = ("pipeline", "components", "tuner")
+
+
+def describe(config: Config) -> dict[str, Any]:
+    """Scenario, figures, fingerprints of data and code, and versions of the packages that matter."""
+    board = artifacts.read_json(config.run_dir / "leaderboard.json")
+    winner = board["winner"]
+    backbone_weights = shared.weights(config, winner["backbone"])
+    study = shared.study(config)
+    scenario = {name: winner[name] for name in ("scenario", "backbone", "optimizer", "dropout", "parameters")}
+    return {
+        "scenario": scenario,
+        "chosen_because": winner["reason"],
+        "figures": {
+            **{name: winner[name] for name in ("f1", "precision", "recall", "accuracy")},
+            **artifacts.read_json(config.run_dir / "validation.json"),
+        },
+        "classes": board["classes"],
+        "image_size_px": config.image_size_px,
+        "weights": backbone_weights.fingerprint,
+        "data": {
+            "photos": len(study.photo_list),
+            "photos_and_folds": artifacts.digest([[p.id, p.label, p.fold] for p in study.photo_list]),
+            "drawn": config.images is None,
+        },
+        "code": code_fingerprint(),
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "settings": to_json(config),
+    }
+
+
+def code_fingerprint() -> str:
+    """16 hexadecimal digits that change with any line of the code that makes a model."""
+    root = pathlib.Path(__file__).parents[1]
+    files = sorted(file for folder in CODE_FOLDERS for file in (root / folder).glob("*.py"))
+    return artifacts.digest([[str(file.relative_to(root)), artifacts.file_digest(file)] for file in files])

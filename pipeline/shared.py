@@ -1,0 +1,63 @@
+"""What several stages need, from the configuration and the artifacts of the stages before."""
+
+import functools
+import pathlib
+
+from components import artifacts, backbones, dataset, head, images, photos
+from pipeline.config import Config
+from tuner import cross_validation
+from tuner import scenarios as scenarios_module
+
+
+def weights(config: Config, backbone: str) -> backbones.Weights:
+    """Where the backbone's weights come from; looked up (and downloaded, where that is the way) once a run."""
+    return _find_weights(backbone, config.weights_dir, config.allow_random_weights, config.seed)
+
+
+_find_weights = functools.cache(backbones.find_weights)
+
+
+def usable_photos(config: Config) -> list[photos.Photo]:
+    """The photos that have a record, in the order of the records."""
+    return dataset.accepted(config.run_dir / "dataset", photos.read(config.run_dir / "photos.csv"))
+
+
+def plain_photos(config: Config, count: int) -> list[bytes]:
+    """The bytes of the first `count` photos, as clients send them."""
+    return [
+        images.plain_bytes(pathlib.Path(photo.path).read_bytes(), config.max_pixels)[0]
+        for photo in usable_photos(config)[:count]
+    ]
+
+
+def study(config: Config) -> cross_validation.Study:
+    usable = usable_photos(config)
+    return cross_validation.Study(
+        photo_list=usable,
+        classes=photos.class_names(usable),
+        folds=config.folds,
+        features_dir=config.run_dir / "features",
+        views=config.views,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
+        seed=config.seed,
+    )
+
+
+def scenarios(config: Config) -> list[scenarios_module.Scenario]:
+    return scenarios_module.list_scenarios(config.backbones, config.optimizers, config.dropouts)
+
+
+def winner(config: Config) -> scenarios_module.Scenario:
+    """The scenario that leaderboard.json names."""
+    number = artifacts.read_json(config.run_dir / "leaderboard.json")["winner"]["scenario"]
+    return scenarios(config)[number - 1]
+
+
+def parameters(config: Config, backbone: str) -> int:
+    """How many parameters the backbone and its head have together."""
+    channels = cross_validation.channels(config.run_dir / "features", backbone)
+    classes = len(photos.class_names(usable_photos(config)))
+    return backbones.BACKBONES[backbone].parameters + head.parameters(channels, classes)

@@ -1,0 +1,204 @@
+"""What each stage is given and where it leaves its artifact; the order stands in pipeline/main.py."""
+
+import logging
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from components import artifacts, dataset, drawn, export, features, head, photos, push, trainer, validate
+from pipeline import provenance, shared
+from pipeline.config import Config
+from pipeline.progress import Report
+from tuner import choose, cross_validation
+
+log = logging.getLogger("pilah")
+WARMUP_PHOTOS = 8
+
+
+def photos_inputs(config: Config) -> dict[str, Any]:
+    """The photos by name, size and time of change, which is quicker than reading them all."""
+    settings = {"folds": config.folds, "seed": config.seed, "images": config.images}
+    if config.images is None:
+        return {**settings, "photos_per_class": config.photos_per_class}
+    if not config.images.exists():
+        return settings  # photos.unpack says what is wrong
+    files = sorted(config.images.rglob("*")) if config.images.is_dir() else [config.images]
+    listing = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
+    return {**settings, "files": artifacts.digest(listing)}
+
+
+def list_photos(config: Config, report: Report) -> None:
+    listed, duplicates = photos.list_photos(_photo_folder(config, report), config.folds, config.seed, report)
+    photos.write_duplicates(config.run_dir / "duplicates.csv", duplicates)
+    photos.write(config.run_dir / "photos.csv", listed)
+    copies = sum(duplicate.kind == "duplicate" for duplicate in duplicates)
+    conflicts = [duplicate for duplicate in duplicates if duplicate.kind == "conflict"]
+    if copies:
+        log.warning("%d exact copies left out, see duplicates.csv", copies)
+    for photo_id in sorted({duplicate.id for duplicate in conflicts}):
+        where = ", ".join(duplicate.path for duplicate in conflicts if duplicate.id == photo_id)
+        log.error("the same bytes stand under several classes, all left out: %s", where)
+
+
+def _photo_folder(config: Config, report: Report) -> pathlib.Path:
+    """Where the class folders are: as given, or in the run folder, drawn or unpacked under the digest of the zip."""
+    if config.images is None:
+        log.warning("the photos are drawn, not real: this run shows that the pipeline works, not how well it sorts")
+        folder = config.run_dir / "images" / "drawn"
+        drawn.write(folder, config.photos_per_class, config.seed, report)
+        return folder
+    name = artifacts.file_digest(config.images) if config.images.is_file() else "given"
+    return photos.unpack(config.images, config.run_dir / "images" / name)
+
+
+def dataset_inputs(config: Config) -> dict[str, Any]:
+    return {
+        "photos": artifacts.file_digest(config.run_dir / "photos.csv"),
+        "image_size_px": config.image_size_px,
+        "max_pixels": config.max_pixels,
+        "max_rejects": config.max_rejects,
+    }
+
+
+def write_records(config: Config, report: Report) -> None:
+    rejects = dataset.build(
+        config.run_dir / "dataset",
+        photos.read(config.run_dir / "photos.csv"),
+        config.image_size_px,
+        config.max_pixels,
+        config.max_rejects,
+        config.folds,
+        config.beam_args,
+        report,
+    )
+    if rejects:
+        log.warning("%d photos cannot be used, see dataset/rejects.csv", len(rejects))
+
+
+def features_inputs(config: Config) -> dict[str, Any]:
+    return {
+        "photos": artifacts.file_digest(config.run_dir / "photos.csv"),
+        "rejects": artifacts.file_digest(config.run_dir / "dataset" / "rejects.csv"),
+        "weights": {name: shared.weights(config, name).fingerprint for name in config.backbones},
+        "image_size_px": config.image_size_px,
+        "views": config.views,
+        "seed": config.seed,
+        "precision": features.pick_precision(config.precision),
+    }
+
+
+def compute_features(config: Config, report: Report) -> None:
+    photo_ids = [photo.id for photo in shared.usable_photos(config)]
+    for position, name in enumerate(config.backbones):
+        weights = shared.weights(config, name)
+        if not weights.source:
+            log.warning("%s has RANDOM weights, as ImageNet's are not at hand: its scores say nothing about it", name)
+
+        def report_all(done: int, total: int, position: int = position) -> None:
+            report(position * total + done, len(config.backbones) * total)
+
+        features.extract(
+            config.run_dir / "features" / name,
+            config.run_dir / "dataset",
+            photo_ids,
+            name,
+            weights,
+            config.views,
+            config.seed,
+            config.image_size_px,
+            features.pick_precision(config.precision),
+            report_all,
+        )
+
+
+def search_inputs(config: Config) -> dict[str, Any]:
+    study = shared.study(config)
+    return {"folds": config.folds, "scenarios": [study.settings(scenario) for scenario in shared.scenarios(config)]}
+
+
+def search(config: Config, report: Report) -> None:
+    cross_validation.search(shared.study(config), shared.scenarios(config), config.run_dir / "trials", report)
+
+
+def choose_winner(config: Config, report: Report) -> None:
+    board = choose.leaderboard(
+        config.run_dir / "trials",
+        shared.scenarios(config),
+        shared.study(config),
+        config.strategy,
+        {name: shared.parameters(config, name) for name in config.backbones},
+    )
+    artifacts.write_json(config.run_dir / "leaderboard.json", board)
+
+
+def model_inputs(config: Config) -> dict[str, Any]:
+    return shared.study(config).settings(shared.winner(config))
+
+
+def refit_winner(config: Config, report: Report) -> None:
+    winner, study = shared.winner(config), shared.study(config)
+    fitted = trainer.refit(
+        features.load(study.features_dir / winner.backbone, study.views),
+        study.labels,
+        len(study.classes),
+        winner.optimizer,
+        winner.dropout,
+        study.learning_rate,
+        study.weight_decay,
+        study.epochs,
+        study.batch_size,
+        study.seed,
+    )
+    weights = shared.weights(config, winner.backbone)
+    trainer.save(fitted, config.run_dir / "model" / "head.keras")
+    model = trainer.assemble(winner.backbone, weights, config.image_size_px, fitted)
+    trainer.save(model, config.run_dir / "model" / "model.keras")
+
+
+def export_inputs(config: Config) -> dict[str, Any]:
+    return {"model": artifacts.file_digest(config.run_dir / "model" / "model.keras")}
+
+
+def export_model(config: Config, report: Report) -> None:
+    export.export(
+        trainer.load(config.run_dir / "model" / "model.keras"),
+        shared.study(config).classes,
+        config.image_size_px,
+        shared.plain_photos(config, WARMUP_PHOTOS),
+        config.run_dir / "export",
+    )
+
+
+def validate_inputs(config: Config) -> dict[str, Any]:
+    return {"export": artifacts.file_digest(config.run_dir / "export" / "saved_model.pb"), "min_f1": config.min_f1}
+
+
+def validate_export(config: Config, report: Report) -> None:
+    study, saved_model = shared.study(config), config.run_dir / "export"
+    winner = artifacts.read_json(config.run_dir / "leaderboard.json")["winner"]
+    validate.check_floor(winner["f1"], config.min_f1)
+    difference = validate.check_same_answers(
+        trainer.load(config.run_dir / "model" / "model.keras"),
+        saved_model,
+        shared.plain_photos(config, validate.COMPARED_PHOTOS),
+        config.image_size_px,
+    )
+    clean = np.load(features.view_path(study.features_dir / winner["backbone"], 0))
+    scores = head.predict(trainer.load(config.run_dir / "model" / "head.keras"), clean)
+    record_classes = [study.classes[index] for index in scores.argmax(axis=1)]
+    agreement = validate.check_no_skew(saved_model, study.photo_list, record_classes, config.max_pixels, report)
+    figures = {"max_score_difference": difference, "record_and_file_agreement": agreement}
+    artifacts.write_json(config.run_dir / "validation.json", figures)
+
+
+def push_inputs(config: Config) -> dict[str, Any]:
+    return {**validate_inputs(config), "validation": artifacts.read_json(config.run_dir / "validation.json")}
+
+
+def push_model(config: Config, report: Report) -> None:
+    base = config.run_dir / "served" / export.MODEL_NAME
+    description = provenance.describe(config)
+    comparison = validate.check_not_worse(description, push.served(base), config.force)
+    version = push.push(config.run_dir / "export", base, description, config.keep_versions)
+    log.info("pushed %s: %s", version, comparison)

@@ -1,0 +1,71 @@
+"""Which folder may import which, and which library may appear where (DESIGN: layout)."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+OURS = {"pipeline", "components", "tuner", "serving", "web"}
+ARROWS = {  # folder -> folders of ours that it may import
+    "pipeline": {"pipeline", "components", "tuner", "serving"},
+    "tuner": {"tuner", "components"},
+    "web": {"web", "serving"},
+    "components": {"components"},
+    "serving": {"serving"},
+}
+HOMES = {  # library -> where alone it may appear
+    "apache_beam": {"components/dataset.py"},
+    "tensorflow_datasets": {"components/dataset.py"},
+    "keras_tuner": {"tuner"},
+    "flask": {"web", "serving"},
+}
+NOT_IN_WEB = {"tensorflow", "keras", "apache_beam", "tensorflow_datasets", "keras_tuner"}
+
+
+def imports_of(file):
+    """Top-level names of every module that `file` imports, wherever in the file."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+def files_of(folder):
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+@pytest.mark.parametrize("folder", sorted(ARROWS))
+def test_folder_imports_only_along_the_arrows(folder):
+    for file in files_of(folder):
+        assert imports_of(file) & OURS <= ARROWS[folder], file
+
+
+@pytest.mark.parametrize("library", sorted(HOMES))
+def test_library_appears_only_at_home(library):
+    users = {str(file.relative_to(ROOT)) for folder in OURS for file in files_of(folder) if library in imports_of(file)}
+    strangers = {user for user in users if user not in HOMES[library] and user.split("/")[0] not in HOMES[library]}
+    assert not strangers
+
+
+def test_web_imports_no_training_library():
+    for file in files_of("web"):
+        assert not imports_of(file) & NOT_IN_WEB, file
+
+
+def test_environment_is_read_only_where_a_program_starts():
+    for folder in OURS:
+        for file in files_of(folder):
+            if file.name != "__main__.py":
+                assert "os.environ" not in file.read_text() and "getenv" not in file.read_text(), file
+
+
+def test_command_line_loads_without_tensorflow():
+    code = "import sys, pipeline.cli, pipeline.status; print(sorted({'tensorflow', 'keras'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
