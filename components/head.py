@@ -35,7 +35,8 @@ def build(
     model = keras.Sequential([layer for layer in layers if layer is not None], name="head")
     settings = {"weight_decay": weight_decay} if optimizer == "AdamW" else {}
     model.compile(
-        optimizer=OPTIMIZERS[optimizer](learning_rate, **settings),
+        # The name is given: Keras would count adam, adam_1, ... and no two heads would be built alike for `_program`.
+        optimizer=OPTIMIZERS[optimizer](learning_rate, name=optimizer.lower(), **settings),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )

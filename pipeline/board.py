@@ -24,10 +24,31 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
         f"{winner['dropout']}), {winner['reason']}.",
         highlight=False,
     )
+    for line in caveats(run_dir):
+        console.print(line, style="yellow", highlight=False, markup=False)
     for name in never_predicted(board):
         console.print(
             f"Class {name} is never predicted by the winner: its precision and F1 count as 0.", style="yellow"
         )
+
+
+def caveats(run_dir: pathlib.Path) -> list[str]:
+    """What a reader of the board has to know: files left out, drawn photos, random weights."""
+    duplicates = artifacts.read_csv(run_dir / "duplicates.csv")
+    conflicts = sum(row["kind"] == "conflict" for row in duplicates)
+    rejects = len(artifacts.read_csv(run_dir / "dataset" / "rejects.csv"))
+    settings = [artifacts.read_json(path) for path in sorted(run_dir.glob("features/*/settings.json"))]
+    random = [setting["backbone"] for setting in settings if setting["weights"].startswith("random")]
+    lines = {
+        f"ERROR in the photos: {conflicts} files whose bytes stand under several classes, left out "
+        "(duplicates.csv).": conflicts,
+        f"{len(duplicates) - conflicts} exact copies left out (duplicates.csv).": len(duplicates) - conflicts,
+        f"{rejects} unusable photos left out (dataset/rejects.csv).": rejects,
+        f"RANDOM weights in {', '.join(random)}, as ImageNet's were not at hand: their rows show that the pipeline "
+        "works, not how well they sort.": random,
+        "The photos are drawn, not real.": artifacts.read_json(run_dir / "run.json")["images"] is None,
+    }
+    return [line for line, true in lines.items() if true]
 
 
 def table(board: dict[str, Any], thesis: dict[int, float]) -> rich.table.Table:

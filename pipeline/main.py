@@ -1,6 +1,7 @@
 """The whole pipeline, stage by stage."""
 
 import rich.console
+import tensorflow as tf
 
 from components import artifacts
 from pipeline import board, lock, marks, stages
@@ -13,9 +14,9 @@ PIPELINE = (
     # list -> TFRecords of 224x224 pixels
     Stage("dataset", stages.dataset_inputs, ("dataset",), stages.write_records),
     # TFRecords -> activations of the frozen backbones, a file a view
-    Stage("features", stages.features_inputs, ("features",), stages.compute_features),
+    Stage("features", stages.features_inputs, ("features",), stages.compute_features, resumed="features"),
     # activations -> out-of-fold probabilities of every scenario
-    Stage("search", stages.search_inputs, ("trials",), stages.search),
+    Stage("search", stages.search_inputs, ("trials",), stages.search, resumed="trials"),
     # probabilities -> leaderboard and winner
     Stage("choice", stages.search_inputs, ("leaderboard.json",), stages.choose_winner),
     # winner -> Keras model, refitted on all photos
@@ -39,10 +40,13 @@ def run(config: Config, from_stage: str | None, console: rich.console.Console) -
     Raises:
         PilahError: what went wrong is the user's to mend; the message says how.
     """
+    if tf.config.list_physical_devices("GPU"):  # on CPUs the same ops give the same bits anyway
+        tf.config.experimental.enable_op_determinism()
     with lock.locked(config.run_dir):
         artifacts.write_json(config.run_dir / "run.json", to_json(config))
         if from_stage:
-            marks.redo_from(config.run_dir, from_stage)
+            for stage in PIPELINE[STAGES.index(from_stage) :]:
+                marks.forget(stage, config.run_dir)
         for stage in PIPELINE:
             marks.run(stage, config, console)
         board.show(config.run_dir, console)

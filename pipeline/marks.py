@@ -4,6 +4,7 @@ import dataclasses
 import json
 import pathlib
 import resource
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import rich.console
 
 from components import artifacts
 from pipeline import progress
-from pipeline.config import STAGES, Config
+from pipeline.config import Config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,12 +25,14 @@ class Stage:
         inputs: configuration -> everything that the outputs depend on, as JSON: settings, and digests of files.
         outputs: what the stage leaves in the run folder.
         work: does it; it may find its own unfinished work and go on from there.
+        resumed: the folder of that unfinished work.
     """
 
     name: str
     inputs: Callable[[Config], dict[str, Any]]
     outputs: tuple[str, ...]
     work: Callable[[Config, progress.Report], None]
+    resumed: str | None = None
 
 
 def path(run_dir: pathlib.Path, name: str) -> pathlib.Path:
@@ -42,10 +45,11 @@ def read(run_dir: pathlib.Path, name: str) -> dict[str, Any] | None:
     return artifacts.read_json(mark) if mark.exists() else None
 
 
-def redo_from(run_dir: pathlib.Path, first: str) -> None:
-    """Forget that `first` and the stages after it were ever done."""
-    for name in STAGES[STAGES.index(first) :]:
-        path(run_dir, name).unlink(missing_ok=True)
+def forget(stage: Stage, run_dir: pathlib.Path) -> None:
+    """Have the stage done again from its beginning."""
+    path(run_dir, stage.name).unlink(missing_ok=True)
+    if stage.resumed:
+        shutil.rmtree(run_dir / stage.resumed, ignore_errors=True)
 
 
 def run(stage: Stage, config: Config, console: rich.console.Console) -> None:

@@ -2,19 +2,24 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Protocol
 
 import rich.console
 import rich.progress
 
 PLAIN_LINE_SECONDS = 15.0
 
-Report = Callable[[int, int], None]  # (done, total)
+
+class Report(Protocol):
+    """What a stage calls, as often as it likes; a new `what` starts a new count of the time left."""
+
+    def __call__(self, done: int, total: int, what: str = "") -> None: ...
 
 
 @contextlib.contextmanager
 def reporting(console: rich.console.Console, name: str) -> Iterator[Report]:
-    """A function for a stage to call with what is done and the total; it may call often."""
+    """A function to call with what the stage `name` has done and the total."""
     if console.is_terminal:
         columns = (
             rich.progress.TextColumn("{task.description:<10}"),
@@ -25,19 +30,29 @@ def reporting(console: rich.console.Console, name: str) -> Iterator[Report]:
             rich.progress.TimeRemainingColumn(elapsed_when_finished=True),
         )
         with rich.progress.Progress(*columns, console=console, transient=True) as bars:
-            task = bars.add_task(name, total=None)
-            yield lambda done, total: bars.update(task, completed=done, total=total)
+            tasks: dict[str, rich.progress.TaskID] = {}  # what -> its bar
+
+            def bar(done: int, total: int, what: str = "") -> None:
+                if what not in tasks:
+                    tasks[what] = bars.add_task(f"{name} {what}", total=total)
+                bars.update(tasks[what], completed=done, total=total)
+
+            yield bar
         return
 
-    started = last = time.monotonic()
+    started: dict[str, float] = {}  # what -> when it began
+    last = time.monotonic()
 
-    def line(done: int, total: int) -> None:
+    def line(done: int, total: int, what: str = "") -> None:
         nonlocal last
         now = time.monotonic()
-        if now - last >= PLAIN_LINE_SECONDS and 0 < done < total:
+        began = started.setdefault(what, now)
+        if now - last >= PLAIN_LINE_SECONDS and now > began and done < total:
             last = now
-            left = (now - started) / done * (total - done)
-            console.print(f"{name}: {done} of {total}, about {duration(left)} left", highlight=False)
+            left = (now - began) / done * (total - done)
+            console.print(
+                f"{f'{name} {what}'.strip()}: {done} of {total}, about {duration(left)} left", highlight=False
+            )
 
     yield line
 

@@ -1,5 +1,6 @@
 """What each stage is given and where it leaves its artifact; the order stands in pipeline/main.py."""
 
+import functools
 import logging
 import pathlib
 from typing import Any
@@ -90,14 +91,10 @@ def features_inputs(config: Config) -> dict[str, Any]:
 
 def compute_features(config: Config, report: Report) -> None:
     photo_ids = [photo.id for photo in shared.usable_photos(config)]
-    for position, name in enumerate(config.backbones):
+    for name in config.backbones:
         weights = shared.weights(config, name)
         if not weights.source:
             log.warning("%s has RANDOM weights, as ImageNet's are not at hand: its scores say nothing about it", name)
-
-        def report_all(done: int, total: int, position: int = position) -> None:
-            report(position * total + done, len(config.backbones) * total)
-
         features.extract(
             config.run_dir / "features" / name,
             config.run_dir / "dataset",
@@ -108,7 +105,7 @@ def compute_features(config: Config, report: Report) -> None:
             config.seed,
             config.image_size_px,
             features.pick_precision(config.precision),
-            report_all,
+            functools.partial(report, what=name),
         )
 
 
@@ -118,7 +115,9 @@ def search_inputs(config: Config) -> dict[str, Any]:
 
 
 def search(config: Config, report: Report) -> None:
-    cross_validation.search(shared.study(config), shared.scenarios(config), config.run_dir / "trials", report)
+    trials_dir, scenarios = config.run_dir / "trials", shared.scenarios(config)
+    cross_validation.search(shared.study(config), scenarios, trials_dir, report)
+    choose.check_complete(trials_dir, scenarios)
 
 
 def choose_winner(config: Config, report: Report) -> None:

@@ -1,6 +1,8 @@
 """What a run folder holds: stages done and left, and how long the rest should take. Needs no TensorFlow."""
 
+import dataclasses
 import pathlib
+from typing import Any
 
 import rich.box
 import rich.console
@@ -32,21 +34,38 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
         if mark:
             shown.add_row(name, "done", duration(mark["seconds"]), "")
             continue
-        done, total, seconds = _parts(run_dir, name, settings)
-        state = f"{done} of {total}" if total else "to do"
-        left = duration(seconds / done * (total - done)) if done else "not measured yet"
-        shown.add_row(name, state, duration(seconds) if done else "", left)
+        parts = _parts(run_dir, name, settings)
+        done, total = sum(len(part.seconds) for part in parts), sum(part.total for part in parts)
+        state = f"{done} of {total}" if parts else "to do"
+        took = sum(sum(part.seconds) for part in parts)
+        left = sum((part.total - len(part.seconds)) * _mean(part.seconds, took / done) for part in parts) if done else 0
+        shown.add_row(name, state, duration(took) if done else "", duration(left) if done else "not measured yet")
     console.print(shown)
 
 
-def _parts(run_dir: pathlib.Path, name: str, settings: dict) -> tuple[int, int, float]:
-    """(parts done, parts in all, seconds that those done took) of an unfinished stage; all 0 where it has no parts."""
-    if name == "features":
-        pattern, total = "features/*/view-*.json", len(settings["backbones"]) * (settings["views"] + 1)
-    elif name == "search":
-        scenarios = len(settings["backbones"]) * len(settings["optimizers"]) * len(settings["dropouts"])
-        pattern, total = "trials/*/fold-*.json", scenarios * settings["folds"]
-    else:
-        return 0, 0, 0.0
-    seconds = [artifacts.read_json(part)["seconds"] for part in run_dir.glob(pattern)]
-    return min(len(seconds), total), total, sum(seconds)
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """Pieces of a stage that cost alike: how many there are, and the seconds that those done took."""
+
+    total: int
+    seconds: list[float]
+
+
+def _parts(run_dir: pathlib.Path, name: str, settings: dict[str, Any]) -> list[Part]:
+    """The parts of a stage, one a backbone; none where the stage is done in one go."""
+    parts = []
+    per_backbone = len(settings["optimizers"]) * len(settings["dropouts"])
+    for position, backbone in enumerate(settings["backbones"]):
+        if name == "features":
+            files = sorted((run_dir / "features" / backbone).glob("view-*.json"))[: settings["views"] + 1]
+            parts.append(Part(settings["views"] + 1, [artifacts.read_json(file)["seconds"] for file in files]))
+        elif name == "search":
+            numbers = range(position * per_backbone + 1, (position + 1) * per_backbone + 1)
+            files = [file for number in numbers for file in (run_dir / "trials" / f"{number:02d}").glob("fold-*.json")]
+            seconds = [artifacts.read_json(file)["seconds"] for file in files]
+            parts.append(Part(per_backbone * settings["folds"], seconds))
+    return parts
+
+
+def _mean(seconds: list[float], otherwise: float) -> float:
+    return sum(seconds) / len(seconds) if seconds else otherwise

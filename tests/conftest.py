@@ -35,7 +35,7 @@ def save_photo() -> Callable[..., pathlib.Path]:
     return write_photo
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def save_classes() -> Callable[..., pathlib.Path]:
     """save_classes(root, {"glass": 4, "metal": 3}): a folder a class of that many photos, no two alike."""
     return write_classes

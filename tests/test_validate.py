@@ -53,7 +53,9 @@ def brightness_model(tmp_path_factory):
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
         def classify(self, image_bytes):
             light = tf.map_fn(
-                lambda photo: tf.reduce_mean(tf.cast(tf.io.decode_image(photo, 3, expand_animations=False), tf.float32)),
+                lambda photo: tf.reduce_mean(
+                    tf.cast(tf.io.decode_image(photo, 3, expand_animations=False), tf.float32)
+                ),
                 image_bytes,
                 fn_output_signature=tf.float32,
             )
@@ -73,7 +75,9 @@ def listed(tmp_path):
 
 
 def test_same_classes_from_records_and_files_agree_fully(brightness_model, listed):
-    agreement = validate.check_no_skew(brightness_model, listed, ["dark", "light"] * 50, 10**6, lambda done, total: None)
+    agreement = validate.check_no_skew(
+        brightness_model, listed, ["dark", "light"] * 50, 10**6, lambda done, total: None
+    )
     assert agreement == 1.0
 
 

@@ -24,16 +24,7 @@ def leaderboard(
     Raises:
         PilahError: a scenario has no complete predictions.
     """
-    missing = [
-        scenario.number
-        for scenario in scenario_list
-        if not (cross_validation.trial_folder(trials_dir, scenario.number) / "predictions.csv").exists()
-    ]
-    if missing:
-        raise PilahError(
-            f"A winner is chosen among all {len(scenario_list)} scenarios. Received: no complete predictions of "
-            f"{', '.join(map(str, missing))}. See the log for why they failed, then run again: the others are kept."
-        )
+    check_complete(trials_dir, scenario_list)
     rows = [row(trials_dir, scenario, study.classes, study.folds) for scenario in scenario_list]
     return {
         "classes": list(study.classes),
@@ -44,6 +35,20 @@ def leaderboard(
         "scenarios": rows,
         "winner": winner(rows, parameters),
     }
+
+
+def check_complete(trials_dir: pathlib.Path, scenario_list: Sequence[scenarios.Scenario]) -> None:
+    """Raise where a scenario has no complete predictions: a board that lacks one would choose among the others."""
+    missing = [
+        scenario.number
+        for scenario in scenario_list
+        if not (cross_validation.trial_folder(trials_dir, scenario.number) / "predictions.csv").exists()
+    ]
+    if missing:
+        raise PilahError(
+            f"A winner is chosen among all {len(scenario_list)} scenarios. Received: no complete predictions of "
+            f"{', '.join(map(str, missing))}. See the log for why they failed, then run again: the others are kept."
+        )
 
 
 def row(trials_dir: pathlib.Path, scenario: scenarios.Scenario, classes: Sequence[str], folds: int) -> dict[str, Any]:

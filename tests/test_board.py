@@ -1,0 +1,79 @@
+import io
+
+import pytest
+import rich.console
+
+from components import artifacts
+from pipeline import board
+
+
+def row(number, f1, matrix=((5, 0), (0, 5))):
+    settings = {"scenario": number, "backbone": "ResNet50", "optimizer": "Adam", "dropout": 0.0, "seconds": 1.5}
+    return {**settings, "precision": f1, "recall": f1, "f1": f1, "accuracy": f1, "confusion_matrix": matrix}
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    rows = [row(1, 0.81), row(2, 0.93, matrix=((5, 0), (5, 0))), row(3, 0.85)]
+    winner = {"scenario": 2, "backbone": "ResNet50", "optimizer": "Adam", "dropout": 0.0, "reason": "highest macro F1"}
+    about = {"classes": ["glass", "metal"], "photos": 10, "folds": 2, "seed": 1, "strategy": "features"}
+    artifacts.write_json(tmp_path / "leaderboard.json", {**about, "scenarios": rows, "winner": winner})
+    artifacts.write_csv(tmp_path / "photos.csv", ["id"], [{"id": "a"}])
+    artifacts.write_csv(tmp_path / "duplicates.csv", ["kind"], [{"kind": "conflict"}] * 4 + [{"kind": "duplicate"}])
+    artifacts.write_csv(tmp_path / "dataset" / "rejects.csv", ["id"], [{"id": "b"}] * 3)
+    settings = {"backbone": "ResNet50", "weights": "random, seed 1"}
+    artifacts.write_json(tmp_path / "features" / "ResNet50" / "settings.json", settings)
+    artifacts.write_json(tmp_path / "run.json", {"images": None})
+    return tmp_path
+
+
+def printed(run_dir):
+    console = rich.console.Console(file=io.StringIO(), width=140)
+    board.show(run_dir, console)
+    return console.file.getvalue()
+
+
+def test_scenarios_stand_best_first(run_dir):
+    text = printed(run_dir)
+    assert text.index("0.9300") < text.index("0.8500") < text.index("0.8100")
+
+
+def test_winner_and_reason_are_named(run_dir):
+    assert "Winner: scenario 2 (ResNet50, Adam, dropout 0.0), highest macro F1." in printed(run_dir)
+
+
+def test_class_that_the_winner_never_predicts_is_named(run_dir):
+    assert "Class metal is never predicted" in printed(run_dir)
+
+
+def test_files_left_out_random_weights_and_drawn_photos_are_named(run_dir):
+    text = printed(run_dir)
+    for line in (
+        "4 files whose bytes stand under several",
+        "1 exact copies",
+        "3 unusable",
+        "RANDOM",
+        "drawn, not real",
+    ):
+        assert line in text
+
+
+def test_other_photos_are_not_set_beside_the_thesis(run_dir):
+    assert "thesis" not in printed(run_dir)
+
+
+def test_thesis_photos_and_scenarios_are_set_beside_the_thesis(run_dir, monkeypatch):
+    monkeypatch.setattr(board, "THESIS_PHOTOS", artifacts.digest(["a"]))
+    whole = artifacts.read_json(run_dir / "leaderboard.json")
+    published = artifacts.read_csv(board.THESIS_RESULTS)
+    names = ("backbone", "optimizer")
+    whole["scenarios"] = [
+        {**row(int(line["scenario"]), 0.5), **{n: line[n] for n in names}, "dropout": float(line["dropout"])}
+        for line in published
+    ]
+    artifacts.write_json(run_dir / "leaderboard.json", whole)
+    text = printed(run_dir)
+    assert "thesis F1" in text and "0.9511" in text
+    whole["scenarios"] = whole["scenarios"][:9]
+    artifacts.write_json(run_dir / "leaderboard.json", whole)
+    assert "thesis F1" not in printed(run_dir)

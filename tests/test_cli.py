@@ -1,0 +1,106 @@
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from components import artifacts
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def pilah(*args):
+    """Run the command line as a user does."""
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline", *map(str, args)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "COLUMNS": "300", "NO_COLOR": "1"},
+    )
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["run"],
+        ["run", "--run-dir", "r", "--profile", "fast"],
+        ["run", "--run-dir", "r", "--strategy", "magic"],
+        ["run", "--run-dir", "r", "--folds", "1"],
+        ["run", "--run-dir", "r", "--backbones", "ResNet50,ResNet51"],
+        ["run", "--run-dir", "r", "--optimizers", "SGD"],
+        ["run", "--run-dir", "r", "--dropouts", "0.2,half"],
+        ["run", "--run-dir", "r", "--dropouts", "1.0"],
+        ["run", "--run-dir", "r", "--from", "nowhere"],
+        ["flee"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_ends_with_code_2(args):
+    done = pilah(*args)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_wrong_name_is_answered_with_the_names_there_are():
+    assert "ResNet50,VGG19,DenseNet121. Received: ResNet51" in pilah(
+        "run", "--run-dir", "r", "--backbones", "ResNet51"
+    ).stderr.replace("\n", " ")
+
+
+def test_status_of_no_run_is_one_line_and_code_1(tmp_path):
+    done = pilah("status", "--run-dir", tmp_path)
+    assert done.returncode == 1
+    (line,) = done.stdout.strip().splitlines()
+    assert "Received" in line and str(tmp_path) in line
+
+
+def test_status_tells_what_is_done_and_what_is_left(tmp_path):
+    settings = {"backbones": ["VGG19"], "optimizers": ["Adam"], "dropouts": [0.0, 0.5], "folds": 2, "views": 3}
+    artifacts.write_json(tmp_path / "run.json", settings)
+    artifacts.write_json(tmp_path / "stages" / "photos.json", {"inputs": {}, "seconds": 61.0})
+    for view in range(2):
+        artifacts.write_json(tmp_path / "features" / "VGG19" / f"view-{view:02d}.json", {"seconds": 30.0})
+    rows = {
+        line.split()[0]: line for line in pilah("status", "--run-dir", tmp_path).stdout.splitlines() if line.split()
+    }
+    assert "done" in rows["photos"] and "1 min 1 s" in rows["photos"]
+    assert "2 of 4" in rows["features"] and "1 min 0 s" in rows["features"]
+    assert "0 of 4" in rows["search"] and "not measured yet" in rows["search"]
+    assert "to do" in rows["push"]
+
+
+@pytest.mark.parametrize(
+    ("images", "expected"),
+    [("missing", "exists"), ("file.txt", "neither"), ("empty", "class folders")],
+)
+def test_images_that_are_none_end_with_one_line_and_code_1(tmp_path, images, expected):
+    (tmp_path / "file.txt").write_text("not a zip")
+    (tmp_path / "empty").mkdir()
+    done = pilah("run", "--run-dir", tmp_path / "run", "--images", tmp_path / images)
+    assert done.returncode == 1
+    assert expected in done.stdout.strip().splitlines()[-1]
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_thesis_without_photos_is_refused(tmp_path):
+    done = pilah("run", "--run-dir", tmp_path / "run", "--profile", "thesis")
+    assert done.returncode == 1 and "--fetch-kaggle" in done.stdout
+
+
+def test_run_folder_that_cannot_be_made_is_one_line_and_code_1(tmp_path):
+    (tmp_path / "file").write_text("")
+    done = pilah("run", "--run-dir", tmp_path / "file" / "run")
+    assert done.returncode == 1
+    assert "could not be read or written" in done.stdout.strip().splitlines()[-1]
+
+
+def test_help_names_every_stage_and_flag_that_scripts_rely_on():
+    text = pilah("run", "--help").stdout
+    for flag in (
+        "--images --run-dir --profile --weights-dir --strategy --from --force --folds --epochs --learning-rate "
+        "--views --seed --backbones --optimizers --dropouts --max-rejects --precision --fetch-kaggle --debug"
+    ).split():
+        assert flag in text, flag

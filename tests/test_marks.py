@@ -1,0 +1,81 @@
+import io
+
+import pytest
+import rich.console
+
+from pipeline import marks
+from pipeline.config import Config
+
+
+@pytest.fixture
+def console():
+    return rich.console.Console(file=io.StringIO(), width=120)
+
+
+@pytest.fixture
+def config(tmp_path):
+    return Config(tmp_path)
+
+
+def stage(calls, setting, name="photos", fail=False, resumed=None):
+    """A stage that writes one file from one setting, and notes that it ran."""
+
+    def work(config, report):
+        calls.append(name)
+        if fail:
+            raise ValueError("stopped midway")
+        (config.run_dir / f"{name}.txt").write_text(str(setting))
+
+    return marks.Stage(name, lambda config: {"setting": setting}, (f"{name}.txt",), work, resumed)
+
+
+def test_same_inputs_are_skipped_and_said_so(config, console):
+    calls = []
+    for _ in range(2):
+        marks.run(stage(calls, 1), config, console)
+    assert calls == ["photos"]
+    assert "photos: unchanged, skipped" in console.file.getvalue()
+
+
+def test_changed_inputs_run_again(config, console):
+    calls = []
+    for setting in (1, 2):
+        marks.run(stage(calls, setting), config, console)
+    assert calls == ["photos", "photos"]
+    assert (config.run_dir / "photos.txt").read_text() == "2"
+
+
+def test_lost_output_runs_again(config, console):
+    calls = []
+    marks.run(stage(calls, 1), config, console)
+    (config.run_dir / "photos.txt").unlink()
+    marks.run(stage(calls, 1), config, console)
+    assert calls == ["photos", "photos"]
+
+
+def test_failed_stage_is_not_done_even_if_it_was_before(config, console):
+    calls = []
+    marks.run(stage(calls, 1), config, console)
+    with pytest.raises(ValueError, match="midway"):
+        marks.run(stage(calls, 2, fail=True), config, console)
+    assert marks.read(config.run_dir, "photos") is None
+    marks.run(stage(calls, 1), config, console)
+    assert len(calls) == 3
+
+
+def test_forgotten_stage_runs_again_and_finds_no_unfinished_work(config, console):
+    calls = []
+    resumable = stage(calls, 1, resumed="parts")
+    marks.run(resumable, config, console)
+    (config.run_dir / "parts").mkdir()
+    (config.run_dir / "parts" / "half").write_text("")
+    marks.forget(resumable, config.run_dir)
+    assert not (config.run_dir / "parts").exists()
+    marks.run(resumable, config, console)
+    assert calls == ["photos", "photos"]
+
+
+def test_mark_keeps_time_and_memory(config, console):
+    marks.run(stage([], 1), config, console)
+    mark = marks.read(config.run_dir, "photos")
+    assert mark["seconds"] >= 0 and mark["peak_memory_bytes_so_far"] > 1_000_000

@@ -1,0 +1,193 @@
+"""The whole pipeline on a few drawn photos, killed and started again, as a user would do it."""
+
+import csv
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import tensorflow as tf
+
+from components import drawn
+
+ROOT = pathlib.Path(__file__).parents[1]
+SETTINGS = "--profile demo --backbones ResNet50,VGG19 --optimizers Adam,Nadam --dropouts 0.0,0.5".split()
+SETTINGS += "--folds 3 --epochs 2 --views 1 --seed 7 --min-f1 0".split()
+SCENARIOS, FOLDS = 8, 3
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """Photos with everything in them that a folder of photos may hold."""
+    root = tmp_path_factory.mktemp("photos") / "Garbage classification" / "Garbage classification"
+    drawn.write(root, 6, seed=1, progress=lambda done, total: None)
+    shutil.rmtree(root / "trash")
+    shutil.copy(root / "glass" / "glass-001.jpg", root / "glass" / "copy.jpg")
+    shutil.copy(root / "metal" / "metal-001.jpg", root / "paper" / "stray.jpg")
+    (root / "paper" / "broken.jpg").write_bytes((root / "paper" / "paper-001.jpg").read_bytes()[:900])
+    return root.parents[1]
+
+
+def command(run_dir, images, *more):
+    return [
+        sys.executable,
+        "-m",
+        "pipeline",
+        "run",
+        "--run-dir",
+        str(run_dir),
+        "--images",
+        str(images),
+        *SETTINGS,
+        *more,
+    ]
+
+
+def run(run_dir, images, *more):
+    environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
+    return subprocess.run(
+        command(run_dir, images, *more), cwd=ROOT, capture_output=True, text=True, check=False, env=environment
+    )
+
+
+def run_until_killed(run_dir, images, reached, *more):
+    """Start a run and send SIGKILL as soon as `reached()` is true."""
+    process = subprocess.Popen(
+        command(run_dir, images, *more), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 300
+    while not reached():
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline, "the run never got there"
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def board_without_seconds(run_dir):
+    board = json.loads((run_dir / "leaderboard.json").read_text())
+    for row in board["scenarios"]:
+        del row["seconds"]
+    return json.dumps(board)
+
+
+@pytest.fixture(scope="module")
+def whole(images, tmp_path_factory):
+    """A run that was never disturbed: (run folder, what it printed)."""
+    run_dir = tmp_path_factory.mktemp("runs") / "whole"
+    done = run(run_dir, images, "--max-rejects", "0.1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return run_dir, done.stdout
+
+
+def test_board_has_every_scenario_and_matrices_of_all_photos(whole):
+    board = json.loads((whole[0] / "leaderboard.json").read_text())
+    assert list(board) == ["classes", "photos", "folds", "seed", "strategy", "scenarios", "winner"]
+    assert board["classes"] == ["cardboard", "glass", "metal", "paper", "plastic"]
+    assert [row["scenario"] for row in board["scenarios"]] == list(range(1, SCENARIOS + 1))
+    assert all(sum(map(sum, row["confusion_matrix"])) == board["photos"] for row in board["scenarios"])
+    assert (board["folds"], board["seed"], board["strategy"]) == (3, 7, "features")
+
+
+def test_copies_conflicts_and_rejects_are_left_out_and_reported(whole):
+    run_dir, printed = whole
+    with (run_dir / "duplicates.csv").open() as file:
+        kinds = sorted((row["kind"], pathlib.Path(row["path"]).name) for row in csv.DictReader(file))
+    assert [kind for kind, _ in kinds] == ["conflict", "conflict", "duplicate"]
+    with (run_dir / "dataset" / "rejects.csv").open() as file:
+        rejects = [(pathlib.Path(row["path"]).name, row["reason"]) for row in csv.DictReader(file)]
+    assert rejects == [("broken.jpg", "truncated")]
+    flat = " ".join(printed.split())
+    assert "same bytes stand under several classes" in flat and "stray.jpg" in flat
+    assert "1 photos cannot be used" in flat
+
+
+def test_random_weights_are_said_out_loud_or_imagenets_were_used(whole):
+    run_dir, printed = whole
+    settings = json.loads((run_dir / "features" / "ResNet50" / "settings.json").read_text())
+    assert ("RANDOM weights" in printed) == settings["weights"].startswith("random")
+
+
+def test_pushed_version_serves_a_photo_from_disk(whole, images):
+    version = whole[0] / "served" / "pilah" / "1"
+    described = json.loads((version / "model.json").read_text())
+    board = json.loads((whole[0] / "leaderboard.json").read_text())
+    assert described["scenario"]["scenario"] == board["winner"]["scenario"]
+    assert described["figures"]["record_and_file_agreement"] >= 0.99
+    assert described["packages"]["tensorflow"].startswith("2.20")
+    photo = next(images.rglob("glass-002.jpg")).read_bytes()
+    answer = tf.saved_model.load(str(version)).signatures["serving_default"](image_bytes=tf.constant([photo]))
+    assert answer["class_names"].numpy()[0].tolist() == [name.encode() for name in board["classes"]]
+
+
+def test_second_start_skips_everything_and_pushes_nothing(whole, images):
+    run_dir, _ = whole
+    before = (run_dir / "leaderboard.json").read_bytes()
+    done = run(run_dir, images, "--max-rejects", "0.1")
+    assert done.returncode == 0
+    assert done.stdout.count("unchanged, skipped") == 9
+    assert (run_dir / "leaderboard.json").read_bytes() == before
+    assert [path.name for path in (run_dir / "served" / "pilah").iterdir()] == ["1"]
+
+
+def test_killed_in_features_and_twice_in_search_ends_with_the_same_board(whole, images, tmp_path):
+    run_dir, settings = tmp_path / "killed", ("--max-rejects", "0.1")
+    shard_and_view = run_dir / "features" / "VGG19" / "settings.json"
+    run_until_killed(run_dir, images, shard_and_view.exists, *settings)  # amid a view of the second backbone
+    kept_view = run_dir / "features" / "ResNet50" / "view-01.npy"
+    view_time = kept_view.stat().st_mtime_ns
+
+    mid_scenario = run_dir / "trials" / "02" / "fold-1.csv"
+    run_until_killed(run_dir, images, mid_scenario.exists, *settings)
+    fold_time = mid_scenario.stat().st_mtime_ns
+
+    between = run_dir / "trials" / "05" / "predictions.csv"
+    run_until_killed(run_dir, images, between.exists, *settings)
+
+    done = run(run_dir, images, *settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert board_without_seconds(run_dir) == board_without_seconds(whole[0])
+    assert kept_view.stat().st_mtime_ns == view_time
+    assert mid_scenario.stat().st_mtime_ns == fold_time
+
+
+def test_second_run_on_a_run_folder_names_the_first_ones_process(images, tmp_path):
+    first = subprocess.Popen(command(tmp_path / "run", images), cwd=ROOT, stdout=subprocess.DEVNULL)
+    try:
+        lock = tmp_path / "run" / "run.lock"
+        deadline = time.monotonic() + 120
+        while not (lock.exists() and lock.read_text()):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        done = run(tmp_path / "run", images)
+    finally:
+        first.kill()
+        first.wait()
+    assert done.returncode == 1
+    assert f"held by process {first.pid}" in " ".join(done.stdout.split())
+
+
+def test_too_many_rejects_stop_the_run_with_the_way_out(images, tmp_path):
+    done = run(tmp_path / "run", images, "--max-rejects", "0.01")
+    assert done.returncode == 1
+    assert "--max-rejects" in done.stdout.strip().splitlines()[-1]
+
+
+def test_worse_model_is_refused_and_forced_through(whole, images, tmp_path):
+    run_dir = tmp_path / "worse"
+    shutil.copytree(whole[0], run_dir)
+    described = run_dir / "served" / "pilah" / "1" / "model.json"
+    served = json.loads(described.read_text())
+    served["figures"]["f1"] = 0.999
+    described.write_text(json.dumps(served))
+    again = ("--max-rejects", "0.1", "--from", "push")
+    refused = run(run_dir, images, *again)
+    assert refused.returncode == 1 and "0.9990 of version 1" in refused.stdout
+    forced = run(run_dir, images, *again, "--force")
+    assert forced.returncode == 0, forced.stdout
+    assert sorted(path.name for path in (run_dir / "served" / "pilah").iterdir()) == ["1", "2"]
