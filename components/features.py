@@ -57,6 +57,9 @@ def extract(
     missing = missing_views(folder, views)
     if not missing:
         return
+    there = len(dataset.read(records))
+    if there != len(photo_ids):
+        raise RuntimeError(f"Each photo needs a record. Received: {there} records, {len(photo_ids)} photos.")
     model = backbones.build(backbone, weights, image_size_px, precision)
     forward = tf.function(lambda pixels: model(pixels, training=False))
     for position, view in enumerate(missing):
@@ -72,8 +75,6 @@ def extract(
             activations[done : done + size] = forward(pixels).numpy()
             done += size
             progress(position * len(photo_ids) + done, len(missing) * len(photo_ids))
-        if done != len(photo_ids):
-            raise RuntimeError(f"Each photo needs a record. Received: {done} records, {len(photo_ids)} photos.")
         with artifacts.replacing(view_path(folder, view)) as part:
             np.save(part, activations)
         artifacts.write_json(folder / f"view-{view:02d}.json", {"seconds": round(time.monotonic() - started, 3)})

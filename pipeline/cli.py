@@ -4,6 +4,7 @@ import dataclasses
 import enum
 import logging
 import pathlib
+import sys
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -15,8 +16,9 @@ from components.errors import PilahError
 from pipeline import config as config_module
 from pipeline.config import BACKBONES, DROPOUTS, OPTIMIZERS, STAGES, Config
 
+PLAIN_WIDTH = 140  # of what is printed to a file or a pipe, so that the board keeps its columns
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-console = rich.console.Console()
+console = rich.console.Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
 log = logging.getLogger("pilah")
 
 Profile = enum.StrEnum("Profile", ["thesis", "demo"])
@@ -82,11 +84,16 @@ def run(
 
         photos_at = _fetch_kaggle() if fetch_kaggle else images
         chosen = profile or (Profile.thesis if photos_at else Profile.demo)
-        base = config_module.demo(run_dir) if chosen == Profile.demo else Config(run_dir)
+        folder = run_dir.resolve()  # paths in artifacts hold wherever the next command is typed
+        base = config_module.demo(folder) if chosen == Profile.demo else Config(folder)
         if base.profile == "thesis" and photos_at is None:
             raise PilahError("Profile thesis needs photos. Received: none. Give --images, or --fetch-kaggle.")
         changes = {name: value for name, value in given.items() if value is not None}
-        main.run(dataclasses.replace(base, images=photos_at, **changes), from_stage and from_stage.value, console)
+        main.run(
+            dataclasses.replace(base, images=photos_at and photos_at.resolve(), **changes),
+            from_stage and from_stage.value,
+            console,
+        )
 
     _guard(work, debug)
 
@@ -144,6 +151,6 @@ def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, PilahError):
         return text
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) or "No space left on device" in text:
         return f"a file could not be read or written: {text}. Check that there is space and permission, then run again."
     return f"{type(error).__name__}: {text[:500]}. Run again with --debug for the traceback."

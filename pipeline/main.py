@@ -4,7 +4,7 @@ import rich.console
 import tensorflow as tf
 
 from components import artifacts
-from pipeline import board, lock, marks, stages
+from pipeline import board, lock, marks, shared, stages
 from pipeline.config import STAGES, Config, to_json
 from pipeline.marks import Stage
 
@@ -47,6 +47,8 @@ def run(config: Config, from_stage: str | None, console: rich.console.Console) -
         if from_stage:
             for stage in PIPELINE[STAGES.index(from_stage) :]:
                 marks.forget(stage, config.run_dir)
+        for backbone in config.backbones:
+            shared.weights(config, backbone)  # before any work: without weights there is no use in starting
         for stage in PIPELINE:
             marks.run(stage, config, console)
         board.show(config.run_dir, console)

@@ -170,7 +170,12 @@ def export_model(config: Config, report: Report) -> None:
 
 
 def validate_inputs(config: Config) -> dict[str, Any]:
-    return {"export": artifacts.file_digest(config.run_dir / "export" / "saved_model.pb"), "min_f1": config.min_f1}
+    files = sorted(file for file in (config.run_dir / "export").rglob("*") if file.is_file())
+    return {
+        "export": artifacts.digest([[file.name, artifacts.file_digest(file)] for file in files]),
+        "winner": artifacts.read_json(config.run_dir / "leaderboard.json")["winner"],
+        "min_f1": config.min_f1,
+    }
 
 
 def validate_export(config: Config, report: Report) -> None:

@@ -1,0 +1,188 @@
+import functools
+import os
+import pathlib
+import socket
+
+import keras
+import numpy as np
+import pytest
+
+from components import backbones, drawn
+from components.errors import PilahError
+
+SIZE_PX = 32
+SEED = 3
+CHANNELS = {"ResNet50": 2048, "VGG19": 512, "DenseNet121": 1024}
+
+
+def photos_of_noise(count=3):
+    return np.random.default_rng(1).integers(0, 256, (count, SIZE_PX, SIZE_PX, 3), np.uint8)
+
+
+def build(name, weights=None, precision="float32", seed=SEED):
+    return backbones.build(name, backbones.Weights(weights, seed), SIZE_PX, precision)
+
+
+def activations(model, pixels):
+    return model(pixels, training=False).numpy()
+
+
+def network_of(model):
+    """The backbone proper, between the preprocessing and the pooling."""
+    (network,) = (layer for layer in model.layers if isinstance(layer, keras.Model))
+    return network
+
+
+@functools.cache
+def shared(name):
+    """A backbone that no test changes: the networks take seconds to build."""
+    return build(name)
+
+
+def distance(activations, expected):
+    """Length of the difference as a share of the length of `expected`."""
+    return np.linalg.norm(activations - expected) / np.linalg.norm(expected)
+
+
+of_each_backbone = pytest.mark.parametrize("name", list(backbones.BACKBONES))
+
+
+@pytest.fixture
+def no_network(monkeypatch, tmp_path):
+    """No connection, and nothing that Keras has downloaded before."""
+    monkeypatch.setattr(keras.src.backend.config, "_KERAS_DIR", str(tmp_path))  # KERAS_HOME is read at import alone
+
+    def refuse(*args, **kwargs):
+        raise OSError("network is unreachable")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+@of_each_backbone
+def test_uint8_photos_become_float32_activations(name):
+    model = shared(name)
+    pooled = activations(model, photos_of_noise())
+    assert pooled.dtype == np.float32 and pooled.shape == (3, CHANNELS[name])
+    assert model.inputs[0].dtype == "uint8"
+    assert np.isfinite(pooled).all() and pooled.std(axis=0).max() > 0
+
+
+@of_each_backbone
+def test_parameters_are_those_of_the_built_network(name):
+    model = shared(name)
+    assert backbones.BACKBONES[name].parameters == model.count_params()
+
+
+@of_each_backbone
+def test_preprocessing_and_pooling_of_the_network_are_inside(name):
+    model = shared(name)
+    module = {"ResNet50": "resnet50", "VGG19": "vgg19", "DenseNet121": "densenet"}[name]
+    prepared = getattr(keras.applications, module).preprocess_input(photos_of_noise().astype(np.float32))
+    expected = np.asarray(network_of(model)(prepared, training=False)).mean(axis=(1, 2))
+    assert distance(activations(model, photos_of_noise()), expected) < 1e-4
+
+
+@of_each_backbone
+def test_nothing_can_be_trained(name):
+    model = shared(name)
+    assert model.trainable_weights == []
+
+
+@of_each_backbone
+def test_activations_do_not_depend_on_training_mode_or_the_rest_of_the_batch(name):
+    model = shared(name)
+    pixels = photos_of_noise()
+    together = activations(model, pixels)
+    assert distance(model(pixels, training=True).numpy(), together) < 1e-4
+    assert distance(activations(model, pixels[1:2])[0], together[1]) < 1e-4
+
+
+@pytest.mark.parametrize("name", ["ResNet50", "VGG19"])
+def test_bfloat16_is_close_to_float32_and_leaves_the_dtype_policy(name):
+    model = shared(name)
+    coarse = activations(build(name, precision="bfloat16"), photos_of_noise())
+    assert coarse.dtype == np.float32
+    assert 0 < distance(coarse, activations(model, photos_of_noise())) < 0.05
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_build_that_fails_leaves_the_dtype_policy(tmp_path):
+    (tmp_path / "broken.h5").write_bytes(b"no weights")
+    with pytest.raises(OSError):
+        build("VGG19", str(tmp_path / "broken.h5"), "bfloat16")
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_random_weights_are_a_function_of_the_seed():
+    pixels = photos_of_noise(1)
+    first, again, other = (activations(build("VGG19", seed=seed), pixels) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def test_weights_of_a_file_are_those_that_the_network_gets(tmp_path):
+    file = tmp_path / "vgg19.weights.h5"
+    network_of(shared("VGG19")).save_weights(file)
+    loaded = build("VGG19", str(file), seed=SEED + 1)
+    file.unlink()  # 80 MB
+    expected = activations(shared("VGG19"), photos_of_noise(1))
+    np.testing.assert_array_equal(activations(loaded, photos_of_noise(1)), expected)
+
+
+@of_each_backbone
+def test_file_in_weights_dir_is_found(tmp_path, name):
+    file = tmp_path / f"{name.lower()}_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    file.write_bytes(b"weights")
+    assert backbones.find_weights(name, tmp_path, False, SEED) == backbones.Weights(str(file), SEED)
+
+
+@pytest.mark.parametrize("allow_random", [True, False])
+def test_weights_dir_without_the_file_raises_with_its_name(tmp_path, allow_random):
+    (tmp_path / "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5").write_bytes(b"of another backbone")
+    with pytest.raises(PilahError) as caught:
+        backbones.find_weights("ResNet50", tmp_path, allow_random, SEED)
+    assert "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5" in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_no_network_gives_random_weights_where_they_are_allowed(no_network):
+    assert backbones.find_weights("VGG19", None, True, SEED) == backbones.Weights(None, SEED)
+    assert socket.getdefaulttimeout() is None
+
+
+def test_no_network_raises_where_random_weights_are_not_allowed(no_network):
+    with pytest.raises(PilahError) as caught:
+        backbones.find_weights("VGG19", None, False, SEED)
+    message = str(caught.value)
+    assert "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5" in message and "--weights-dir" in message
+    assert "network is unreachable" in message and "\n" not in message
+    assert socket.getdefaulttimeout() is None
+
+
+def test_fingerprint_depends_on_the_bytes_and_not_on_the_place(tmp_path):
+    places = [tmp_path / "a.h5", tmp_path / "b" / "b.h5", tmp_path / "c.h5"]
+    places[1].parent.mkdir()
+    for place, content in zip(places, (b"weights", b"weights", b"others"), strict=True):
+        place.write_bytes(content)
+    first, copy, other = (backbones.Weights(str(place), seed).fingerprint for seed, place in enumerate(places))
+    assert first == copy
+    assert first != other
+
+
+def test_fingerprints_of_random_draws_differ_by_seed_and_from_imagenet():
+    found = {backbones.Weights(source, seed).fingerprint for source in (None, "imagenet") for seed in (1, 2)}
+    assert len(found) == 3, "two of random draws and one of Keras's own copy, which no seed changes"
+
+
+@pytest.mark.skipif("PILAH_WEIGHTS_DIR" not in os.environ, reason="PILAH_WEIGHTS_DIR names no folder of real weights")
+@of_each_backbone
+def test_real_weights_tell_drawn_materials_apart(name):
+    weights = backbones.find_weights(name, pathlib.Path(os.environ["PILAH_WEIGHTS_DIR"]), False, SEED)
+    labels = np.repeat(np.arange(6), 6)
+    drawings = [drawn.draw(drawn.CLASSES[label], index, SEED).resize((96, 96)) for index, label in enumerate(labels)]
+    pooled = activations(backbones.build(name, weights, 96, "float32"), np.stack([np.asarray(one) for one in drawings]))
+    unit = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
+    nearest = (unit @ unit.T - 2 * np.eye(36)).argmax(axis=1)
+    assert (labels[nearest] == labels).mean() > 0.4, "chance is 0.14"

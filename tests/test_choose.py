@@ -1,0 +1,156 @@
+import pathlib
+
+import numpy as np
+import pytest
+
+from components import artifacts, photos
+from components.errors import PilahError
+from tuner import choose, cross_validation, predictions, scenarios
+
+CLASSES = ["glass", "metal", "paper"]
+PARAMETERS = {"ResNet50": 30, "VGG19": 20, "DenseNet121": 10}
+PHOTOS = [
+    photos.Photo(f"{number:016x}", f"/photos/{number}.jpg", CLASSES[number % 3], fold=number % 2)
+    for number in range(12)
+]
+STUDY = cross_validation.Study(
+    photo_list=PHOTOS,
+    classes=CLASSES,
+    folds=2,
+    features_dir=pathlib.Path("not needed"),
+    views=1,
+    epochs=1,
+    batch_size=4,
+    learning_rate=1e-3,
+    weight_decay=0.0,
+    seed=7,
+)
+THREE = scenarios.list_scenarios(["ResNet50", "VGG19", "DenseNet121"], ["Adam"], [0.0])
+
+
+def write_trial(trials_dir, number, wrong):
+    """A trial in which the first `wrong` photos were taken for the class after their own."""
+    labels = [CLASSES.index(photo.label) for photo in PHOTOS]
+    predicted = [(label + (row < wrong)) % 3 for row, label in enumerate(labels)]
+    folder = cross_validation.trial_folder(trials_dir, number)
+    probabilities = np.eye(3, dtype=np.float32)[predicted]
+    predictions.write(folder / "predictions.csv", PHOTOS, probabilities, CLASSES)
+    for fold in range(2):
+        artifacts.write_json(folder / f"fold-{fold}.json", {"seconds": 1.25 + fold, "history": {}})
+
+
+def board_of(trials_dir, wrong_of):
+    """The leaderboard of scenarios that get so many photos wrong each."""
+    for number, wrong in enumerate(wrong_of, start=1):
+        write_trial(trials_dir, number, wrong)
+    return choose.leaderboard(trials_dir, THREE, STUDY, "features", PARAMETERS)
+
+
+def rows_of(*scores):
+    """Rows of a board from (scenario, backbone, f1)."""
+    return [{"scenario": number, "backbone": backbone, "f1": f1} for number, backbone, f1 in scores]
+
+
+def test_board_has_the_names_that_scripts_rely_on(tmp_path):
+    board = board_of(tmp_path, [3, 0, 6])
+    assert list(board) == ["classes", "photos", "folds", "seed", "strategy", "scenarios", "winner"]
+    assert [board[name] for name in list(board)[:5]] == [CLASSES, 12, 2, 7, "features"]
+    for row in board["scenarios"]:
+        assert list(row) == [
+            "scenario",
+            "backbone",
+            "optimizer",
+            "dropout",
+            "precision",
+            "recall",
+            "f1",
+            "accuracy",
+            "confusion_matrix",
+            "seconds",
+        ]
+    assert board["winner"]["scenario"] == 2
+
+
+def test_board_reads_back_from_json_as_it_is(tmp_path):
+    board = board_of(tmp_path / "trials", [3, 0, 6])
+    artifacts.write_json(tmp_path / "leaderboard.json", board)
+    assert artifacts.read_json(tmp_path / "leaderboard.json") == board
+
+
+def test_scenario_has_the_figures_of_its_matrix_summed_over_folds(tmp_path):
+    rows = board_of(tmp_path, [4, 0, 6])["scenarios"]
+    assert [row["scenario"] for row in rows] == [1, 2, 3], "in order of number, whatever their scores"
+    # Of the first four photos, two are glass taken for metal, one is metal for paper, one is paper for glass.
+    assert rows[0]["confusion_matrix"] == [[2, 2, 0], [0, 3, 1], [1, 0, 3]]
+    assert rows[0]["accuracy"] == pytest.approx(8 / 12)
+    assert rows[0]["precision"] == pytest.approx((2 / 3 + 3 / 5 + 3 / 4) / 3)
+    assert rows[0]["recall"] == pytest.approx((2 / 4 + 3 / 4 + 3 / 4) / 3)
+    assert rows[0]["f1"] == pytest.approx((4 / 7 + 6 / 9 + 6 / 8) / 3)
+    assert rows[0]["seconds"] == 3.5, "1.25 and 2.25 of the two folds"
+    assert (rows[1]["backbone"], rows[1]["optimizer"], rows[1]["dropout"]) == ("VGG19", "Adam", 0.0)
+    assert rows[1]["f1"] == 1.0
+
+
+def test_winner_is_the_row_of_the_highest_f1_with_parameters_and_reason(tmp_path):
+    board = board_of(tmp_path, [3, 0, 6])
+    row = board["scenarios"][1]
+    assert board["winner"] == {
+        **{name: row[name] for name in row if name not in ("confusion_matrix", "seconds")},
+        "parameters": 20,
+        "reason": "highest macro F1 of 3",
+    }
+
+
+def test_tie_goes_to_fewer_parameters_and_the_reason_says_so(tmp_path):
+    winner = board_of(tmp_path, [3, 3, 3])["winner"]
+    assert winner["scenario"] == 3
+    assert winner["reason"] == "highest macro F1 of 3, tied with 2, 1: fewer parameters"
+
+
+def test_tie_of_one_backbone_goes_to_the_lower_number_and_the_reason_says_so():
+    rows = rows_of((1, "ResNet50", 0.8), (4, "VGG19", 0.9), (5, "VGG19", 0.9), (6, "VGG19", 0.7))
+    winner = choose.winner(rows, PARAMETERS)
+    assert winner["scenario"] == 4
+    assert winner["reason"] == "highest macro F1 of 4, tied with 5: fewer parameters, then the lower number"
+
+
+def test_higher_f1_wins_over_fewer_parameters_however_small_the_lead():
+    rows = rows_of((1, "ResNet50", 0.9), (2, "DenseNet121", np.nextafter(0.9, 0)))
+    winner = choose.winner(rows, PARAMETERS)
+    assert (winner["scenario"], winner["reason"]) == (1, "highest macro F1 of 2")
+
+
+def test_ranking_is_by_f1_then_parameters_then_number():
+    rows = rows_of(
+        (1, "ResNet50", 0.9),
+        (2, "ResNet50", 0.9),
+        (3, "VGG19", 0.95),
+        (4, "VGG19", 0.9),
+        (5, "DenseNet121", 0.9),
+        (6, "DenseNet121", 0.1),
+    )
+    for order in (rows, rows[::-1]):
+        assert [row["scenario"] for row in choose.rank(order, PARAMETERS)] == [3, 5, 4, 1, 2, 6]
+
+
+@pytest.mark.parametrize(("there", "named"), [([1, 3], "of 2\\."), ([2], "of 1, 3\\."), ([], "of 1, 2, 3\\.")])
+def test_board_is_refused_while_a_scenario_has_no_predictions(tmp_path, there, named):
+    for number in there:
+        write_trial(tmp_path, number, 0)
+    with pytest.raises(PilahError, match=f"all 3 scenarios.*{named}"):
+        choose.leaderboard(tmp_path, THREE, STUDY, "features", PARAMETERS)
+
+
+def test_board_of_one_scenario_names_it(tmp_path):
+    write_trial(tmp_path, 1, 2)
+    board = choose.leaderboard(tmp_path, THREE[:1], STUDY, "features", PARAMETERS)
+    assert (board["winner"]["scenario"], board["winner"]["reason"]) == (1, "highest macro F1 of 1")
+
+
+def test_class_that_is_never_predicted_lowers_the_board(tmp_path):
+    write_trial(tmp_path, 1, 0)
+    folder = cross_validation.trial_folder(tmp_path, 1)
+    two_classes = np.eye(3, dtype=np.float32)[[min(CLASSES.index(photo.label), 1) for photo in PHOTOS]]
+    predictions.write(folder / "predictions.csv", PHOTOS, two_classes, CLASSES)
+    (row,) = choose.leaderboard(tmp_path, THREE[:1], STUDY, "features", PARAMETERS)["scenarios"]
+    assert row["f1"] == pytest.approx((1 + 2 / 3 + 0) / 3)

@@ -1,0 +1,279 @@
+import dataclasses
+import errno
+import itertools
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+
+from components import artifacts, features, head, photos
+from components.errors import PilahError
+from tuner import choose, cross_validation, scenarios
+
+CLASSES = ["glass", "metal", "paper"]
+FOLDS = 3
+TWO = [scenarios.Scenario(1, "ResNet50", "Adam", 0.5), scenarios.Scenario(2, "VGG19", "AdamW", 0.2)]
+CHANNELS = {"ResNet50": 8, "VGG19": 5}
+
+
+def ignore(done, total):
+    pass
+
+
+def make_study(features_dir, count=27, channels=CHANNELS, **changed):
+    """A study of `count` photos in turn of each class, whose features say something of it."""
+    photo_list = [
+        photos.Photo(f"{number:016x}", f"/photos/{number}.jpg", CLASSES[number % 3], number // 3 % FOLDS)
+        for number in range(count)
+    ]
+    rng = np.random.default_rng(1)
+    for backbone, width in channels.items():
+        centres = rng.normal(size=(3, width))
+        artifacts.write_json(features_dir / backbone / "settings.json", {"backbone": backbone, "seed": 1})
+        for view in range(3):
+            activations = centres[np.arange(count) % 3] + rng.normal(size=(count, width))
+            np.save(features.view_path(features_dir / backbone, view), activations.astype(np.float32))
+    settings = {"views": 2, "epochs": 2, "batch_size": 6, "learning_rate": 1e-2, "weight_decay": 0.01, "seed": 5}
+    return cross_validation.Study(photo_list, CLASSES, FOLDS, features_dir, **{**settings, **changed})
+
+
+def search(study, trials_dir, scenario_list=TWO, progress=ignore):
+    cross_validation.search(study, scenario_list, trials_dir, progress)
+
+
+def predictions_in(trials_dir):
+    """Bytes of the predictions of every fold and scenario."""
+    return {str(path.relative_to(trials_dir)): path.read_bytes() for path in sorted(trials_dir.glob("[0-9]*/*.csv"))}
+
+
+def times_of_folds(trials_dir):
+    """When the files of every fold were written."""
+    return {
+        str(path.relative_to(trials_dir)): path.stat().st_mtime_ns for path in sorted(trials_dir.glob("*/fold-*.csv"))
+    }
+
+
+def probabilities_of(row):
+    return [float(row[f"p_{name}"]) for name in CLASSES]
+
+
+@pytest.fixture
+def fail_fits(monkeypatch):
+    """fail_fits(numbers, error): from now on, the n-th training of a head raises for each n in `numbers`.
+
+    Returns the list of the trainings that were begun.
+    """
+
+    def fail(numbers, error):
+        begun, fit = [], original
+
+        def fit_or_fail(*args, **kwargs):
+            begun.append(len(begun) + 1)
+            if begun[-1] in numbers:
+                raise error
+            return fit(*args, **kwargs)
+
+        monkeypatch.setattr(head, "fit", fit_or_fail)
+        return begun
+
+    original = head.fit
+    return fail
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return make_study(tmp_path_factory.mktemp("features"))
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory, study):
+    trials_dir = tmp_path_factory.mktemp("unbroken") / "trials"
+    search(study, trials_dir)
+    return trials_dir
+
+
+@pytest.fixture
+def finished(tmp_path, unbroken):
+    """A copy of the unbroken search, to go on from."""
+    return pathlib.Path(shutil.copytree(unbroken, tmp_path / "trials"))
+
+
+@pytest.mark.parametrize("scenario", TWO, ids=["first", "second"])
+def test_predictions_hold_each_photo_once_in_order_with_its_own_fold(study, unbroken, scenario):
+    folder = cross_validation.trial_folder(unbroken, scenario.number)
+    rows = artifacts.read_csv(folder / "predictions.csv")
+    assert [(row["id"], row["label"], int(row["fold"])) for row in rows] == [
+        (photo.id, photo.label, photo.fold) for photo in study.photo_list
+    ]
+    for fold in range(FOLDS):
+        of_fold = artifacts.read_csv(cross_validation.fold_path(folder, fold))
+        assert of_fold == [row for row in rows if row["fold"] == str(fold)]
+    for row in rows:
+        assert sum(probabilities_of(row)) == pytest.approx(1, abs=1e-5)
+        assert row["predicted"] == CLASSES[np.argmax(probabilities_of(row))]
+
+
+@pytest.mark.parametrize(("scenario", "fold"), [(TWO[0], 1), (TWO[1], 2)], ids=["first", "second"])
+def test_fold_is_predicted_by_a_new_head_trained_on_the_other_folds_alone(study, unbroken, scenario, fold):
+    activations = features.load(study.features_dir / scenario.backbone, study.views)
+    tested = np.array([photo.fold == fold for photo in study.photo_list])
+    labels = np.array([CLASSES.index(photo.label) for photo in study.photo_list])
+    activations[1:, tested] = np.nan  # whoever trains on the fold's own photos gives no number
+    model = head.build(
+        CHANNELS[scenario.backbone], 3, scenario.optimizer, scenario.dropout, 1e-2, weight_decay=0.01, seed=5
+    )
+    head.fit(model, activations, labels, np.flatnonzero(~tested), study.epochs, study.batch_size, seed=5 + fold)
+    rows = artifacts.read_csv(
+        cross_validation.fold_path(cross_validation.trial_folder(unbroken, scenario.number), fold)
+    )
+    expected = head.predict(model, activations[0][tested])
+    np.testing.assert_allclose([probabilities_of(row) for row in rows], expected, rtol=0, atol=1e-6)
+
+
+def test_memorised_labels_of_chance_stay_at_chance_out_of_fold(tmp_path):
+    study = make_study(tmp_path / "features", 150, {"ResNet50": 400}, epochs=12, views=1)
+    noise = np.random.default_rng(2).normal(size=(150, 400)).astype(np.float32)
+    for view in range(2):
+        np.save(features.view_path(tmp_path / "features" / "ResNet50", view), noise)
+    search(study, tmp_path / "trials", [scenarios.Scenario(1, "ResNet50", "Adam", 0.0)])
+    for fold in range(FOLDS):
+        history = artifacts.read_json(tmp_path / "trials" / "01" / f"fold-{fold}.json")["history"]
+        assert history["accuracy"][-1] > 0.99, "the head has not learnt its photos by heart: the test says nothing"
+    rows = artifacts.read_csv(tmp_path / "trials" / "01" / "predictions.csv")
+    assert abs(np.mean([row["predicted"] == row["label"] for row in rows]) - 1 / 3) < 0.12
+
+
+@pytest.mark.parametrize("training", [1, 4, 5], ids=["first fold", "between scenarios", "within a scenario"])
+def test_interrupted_search_keeps_finished_folds_and_ends_with_the_same_bytes(
+    tmp_path, study, unbroken, fail_fits, training
+):
+    fail_fits([training], KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        search(study, tmp_path)
+    kept = times_of_folds(tmp_path)
+    assert len(kept) == training - 1
+    head._program.cache_clear()  # as in a new process
+    begun = fail_fits([], None)
+    search(study, tmp_path)
+    assert len(begun) == 6 - len(kept)
+    assert {name: times_of_folds(tmp_path)[name] for name in kept} == kept
+    assert predictions_in(tmp_path) == predictions_in(unbroken)
+
+
+def test_two_searches_of_one_seed_write_the_same_bytes(tmp_path, study, unbroken):
+    head._program.cache_clear()
+    search(study, tmp_path)
+    assert len(predictions_in(tmp_path)) == 2 * (FOLDS + 1)
+    assert predictions_in(tmp_path) == predictions_in(unbroken)
+
+
+def test_finished_search_trains_nothing_and_still_reports_every_fold(finished, study, unbroken, fail_fits):
+    before, begun, calls = times_of_folds(finished), fail_fits([], None), []
+    search(study, finished, progress=lambda done, total: calls.append((done, total)))
+    assert begun == []
+    assert times_of_folds(finished) == before
+    assert predictions_in(finished) == predictions_in(unbroken)
+    assert calls == [(done, 6) for done in range(1, 7)]
+
+
+def test_lost_fold_alone_is_trained_again(finished, study, unbroken, fail_fits):
+    cross_validation.fold_path(finished / "02", 1).unlink()
+    begun = fail_fits([], None)
+    search(study, finished)
+    assert len(begun) == 1
+    assert predictions_in(finished) == predictions_in(unbroken)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"learning_rate": 1e-3}, {"epochs": 1}, {"seed": 6}, {"views": 1}, {"batch_size": 9}],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_changed_setting_clears_what_was_made_under_the_old_one(finished, study, fail_fits, changed):
+    old = predictions_in(finished)
+    fail_fits([1], KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        search(dataclasses.replace(study, **changed), finished)
+    assert [path.name for path in (finished / "01").iterdir()] == ["settings.json"]
+    assert {name: content for name, content in old.items() if name.startswith("02")} == predictions_in(finished)
+
+
+def test_changed_features_or_folds_clear_the_scenarios_that_use_them(finished, study, tmp_path, fail_fits):
+    features_dir = pathlib.Path(shutil.copytree(study.features_dir, tmp_path / "features"))
+    artifacts.write_json(features_dir / "VGG19" / "settings.json", {"backbone": "VGG19", "seed": 2})
+    begun = fail_fits([], None)
+    search(dataclasses.replace(study, features_dir=features_dir), finished)
+    assert len(begun) == FOLDS, "ResNet50's features are the same as before"
+    photo_list = [dataclasses.replace(photo, fold=(photo.fold + 1) % FOLDS) for photo in study.photo_list]
+    search(dataclasses.replace(study, features_dir=features_dir, photo_list=photo_list), finished)
+    assert len(begun) == 3 * FOLDS
+
+
+def test_changed_weight_decay_clears_adamw_alone(finished, study, unbroken):
+    old_times, old = times_of_folds(finished), predictions_in(unbroken)
+    search(dataclasses.replace(study, weight_decay=3.0), finished)
+    times, new = times_of_folds(finished), predictions_in(finished)
+    assert all((times[name] == old_times[name]) == name.startswith("01") for name in old_times)
+    assert all((new[name] == old[name]) == name.startswith("01") for name in old)
+
+
+def test_scenario_that_fails_once_is_tried_again_from_the_fold_that_failed(
+    tmp_path, study, unbroken, fail_fits, caplog
+):
+    begun = fail_fits([2], RuntimeError("out of memory"))
+    search(study, tmp_path)
+    assert len(begun) == 6 + 1
+    assert predictions_in(tmp_path) == predictions_in(unbroken)
+    assert "scenario 1 failed, trying once more: RuntimeError: out of memory" in caplog.text
+
+
+def test_scenario_that_always_fails_leaves_the_others_complete_and_the_board_refused(
+    tmp_path, study, unbroken, fail_fits, caplog
+):
+    begun = fail_fits([1, 2], RuntimeError("out of memory"))
+    search(study, tmp_path)
+    assert len(begun) == 2 + FOLDS
+    assert "scenario 1 failed, given up: RuntimeError: out of memory" in caplog.text
+    others = {name: content for name, content in predictions_in(unbroken).items() if name.startswith("02")}
+    assert predictions_in(tmp_path) == others
+    parameters = {"ResNet50": 2, "VGG19": 1}
+    with pytest.raises(PilahError, match=r"all 2 scenarios.*no complete predictions of 1\. "):
+        choose.leaderboard(tmp_path, TWO, study, "features", parameters)
+    search(study, tmp_path)
+    assert len(begun) == 2 + 2 * FOLDS
+    assert len(choose.leaderboard(tmp_path, TWO, study, "features", parameters)["scenarios"]) == 2
+
+
+def test_all_scenarios_failing_ends_the_search_and_leaves_no_board(tmp_path, study, fail_fits):
+    many = [scenarios.Scenario(number, "ResNet50", "Adam", number / 10) for number in range(1, 6)]
+    begun = fail_fits(itertools.count(1), RuntimeError("out of memory"))
+    search(study, tmp_path, many)
+    assert len(begun) == 2 * 5
+    with pytest.raises(PilahError, match=r"1, 2, 3, 4, 5\. "):
+        choose.leaderboard(tmp_path, many, study, "features", {"ResNet50": 1})
+
+
+def test_full_disk_stops_the_search_at_once_and_is_raised_as_it_is(tmp_path, study, fail_fits):
+    full = OSError(errno.ENOSPC, "No space left on device")
+    begun = fail_fits([2], full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        search(study, tmp_path)
+    assert caught.value is full
+    assert begun == [1, 2]
+    assert list(times_of_folds(tmp_path)) == ["01/fold-0.csv"]
+
+
+def test_trial_folder_that_cannot_be_made_stops_the_search(tmp_path, study, fail_fits):
+    begun = fail_fits([], None)
+    (tmp_path / "01").write_text("a file where the folder goes")
+    with pytest.raises(OSError):
+        search(study, tmp_path)
+    assert begun == []
+
+
+def test_seconds_and_history_of_each_fold_are_kept(study, unbroken):
+    for scenario, fold in itertools.product(TWO, range(FOLDS)):
+        kept = artifacts.read_json(cross_validation.trial_folder(unbroken, scenario.number) / f"fold-{fold}.json")
+        assert kept["seconds"] > 0
+        assert len(kept["history"]["loss"]) == len(kept["history"]["accuracy"]) == study.epochs

@@ -1,0 +1,200 @@
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components import artifacts, augment, backbones, dataset, features, photos
+
+SIZE_PX = 32
+SEED = 7
+VIEWS = 2
+WEIGHTS = backbones.Weights(None, 1)
+
+
+def ignore(done, total):
+    pass
+
+
+def extract(folder, source, views=VIEWS, progress=ignore, **changed):
+    records, photo_ids = source
+    arguments = {
+        "photo_ids": photo_ids,
+        "backbone": "VGG19",
+        "weights": WEIGHTS,
+        "seed": SEED,
+        "image_size_px": SIZE_PX,
+        "precision": "float32",
+        **changed,
+    }
+    features.extract(folder, records, views=views, progress=progress, **arguments)
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("view-*.npy"))}
+
+
+def times(folder):
+    return {path.name: path.stat().st_mtime_ns for path in sorted(folder.glob("view-*.npy"))}
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory, save_classes):
+    """Records of five photos and their ids in that order."""
+    folder = tmp_path_factory.mktemp("source")
+    root = save_classes(folder / "photos", {"glass": 3, "metal": 2})
+    photo_list = photos.list_photos(root, 2, SEED, ignore)[0]
+    dataset.build(folder / "dataset", photo_list, SIZE_PX, 10_000, 0.0, 2, (), ignore)
+    return folder / "dataset", [photo.id for photo in photo_list]
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory, source):
+    folder = tmp_path_factory.mktemp("unbroken") / "VGG19"
+    extract(folder, source)
+    return folder
+
+
+@pytest.fixture
+def finished(tmp_path, unbroken):
+    """A copy of the unbroken run's folder, to change."""
+    return pathlib.Path(shutil.copytree(unbroken, tmp_path / "VGG19"))
+
+
+def test_one_file_a_view_holds_a_row_of_channels_a_photo(unbroken):
+    assert list(contents(unbroken)) == ["view-00.npy", "view-01.npy", "view-02.npy"]
+    views = features.load(unbroken, VIEWS)
+    assert views.shape == (3, 5, 512) and views.dtype == np.float32
+    assert features.missing_views(unbroken, VIEWS) == []
+
+
+def test_view_is_the_model_on_the_pixels_of_the_records_in_their_order(source, unbroken):
+    records, photo_ids = source
+    clean = np.stack([record["image"] for record in dataset.read(records).as_numpy_iterator()])
+    views = [clean, *(augment.apply(clean, augment.transforms(photo_ids, view, SEED, SIZE_PX)) for view in (1, 2))]
+    model = backbones.build("VGG19", WEIGHTS, SIZE_PX, "float32")
+    expected = [model(pixels, training=False) for pixels in views]
+    np.testing.assert_allclose(features.load(unbroken, VIEWS), expected, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("batch_size", [2, 5])
+def test_last_batch_may_be_short_and_is_kept(source, monkeypatch, batch_size):
+    records, photo_ids = source
+    monkeypatch.setattr(features, "BATCH_SIZE", batch_size)
+    maps = augment.transforms(photo_ids, 1, SEED, SIZE_PX)
+    sizes, ids = [], []
+    for batch_ids, pixels in features.batches(records, maps, augmented=True):
+        assert pixels.shape == (len(batch_ids), SIZE_PX, SIZE_PX, 3) and pixels.dtype == tf.uint8
+        sizes.append(len(batch_ids))
+        ids += [photo_id.decode() for photo_id in batch_ids.numpy()]
+    assert sizes == {2: [2, 2, 1], 5: [5]}[batch_size]
+    assert ids == photo_ids
+
+
+def test_several_batches_give_the_features_of_one(tmp_path, source, unbroken, monkeypatch):
+    monkeypatch.setattr(features, "BATCH_SIZE", 2)
+    extract(tmp_path / "VGG19", source, views=0)
+    expected = features.load(unbroken, 0)
+    np.testing.assert_allclose(features.load(tmp_path / "VGG19", 0), expected, rtol=1e-3, atol=1e-6)
+
+
+def test_finished_views_are_not_computed_again(finished, source):
+    before, calls = times(finished), []
+    extract(finished, source, progress=lambda done, total: calls.append((done, total)))
+    assert times(finished) == before
+    assert calls == []
+
+
+def test_missing_view_alone_is_computed_again_with_the_same_bytes(finished, source, unbroken):
+    (finished / "view-01.npy").unlink()
+    before, calls = times(finished), []
+    extract(finished, source, progress=lambda done, total: calls.append((done, total)))
+    assert contents(finished) == contents(unbroken)
+    assert {name: time for name, time in times(finished).items() if name != "view-01.npy"} == before
+    assert calls[-1] == (5, 5)
+
+
+def test_more_views_keep_those_that_are_there_and_progress_counts_the_new_ones(finished, source):
+    before, calls = times(finished), []
+    extract(finished, source, views=VIEWS + 2, progress=lambda done, total: calls.append((done, total)))
+    assert {name: times(finished)[name] for name in before} == before
+    assert features.missing_views(finished, VIEWS + 2) == []
+    assert len(set(contents(finished).values())) == VIEWS + 3, "no view is another's copy"
+    assert calls == [(5, 10), (10, 10)]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"seed": 8}, {"precision": "bfloat16"}, {"weights": backbones.Weights(None, 2)}],
+    ids=["seed", "precision", "weights"],
+)
+def test_changed_setting_empties_the_folder(finished, source, changed):
+    before = times(finished)
+    extract(finished, source, views=0, **changed)
+    assert features.missing_views(finished, VIEWS) == [1, 2], "they were made under other settings"
+    assert times(finished)["view-00.npy"] != before["view-00.npy"]
+
+
+def test_run_stopped_within_a_view_resumes_to_the_same_bytes(tmp_path, source, unbroken):
+    folder = tmp_path / "VGG19"
+
+    def stop(done, total):
+        if done == 10:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        extract(folder, source, progress=stop)
+    assert features.missing_views(folder, VIEWS) == [1, 2]
+    before = times(folder)
+    extract(folder, source)
+    assert contents(folder) == contents(unbroken)
+    assert times(folder)["view-00.npy"] == before["view-00.npy"]
+
+
+def test_view_cut_short_by_a_full_disk_is_not_there(tmp_path, source, monkeypatch):
+    def save_half(file, array):
+        pathlib.Path(file).write_bytes(b"half of it")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(np, "save", save_half)
+    with pytest.raises(OSError, match="disk full"):
+        extract(tmp_path / "VGG19", source)
+    assert [path.name for path in (tmp_path / "VGG19").iterdir()] == ["settings.json"]
+
+
+@pytest.mark.parametrize(
+    "pick",
+    [lambda ids: ids[::-1], lambda ids: ids[:-1], lambda ids: [*ids, "0" * 16]],
+    ids=["other order", "photo too few", "photo too many"],
+)
+def test_records_of_other_photos_raise_and_leave_no_view(tmp_path, source, pick):
+    records, photo_ids = source
+    with pytest.raises(RuntimeError, match="Received"):
+        extract(tmp_path / "VGG19", (records, pick(photo_ids)), views=0)
+    assert contents(tmp_path / "VGG19") == {}
+
+
+def test_seconds_of_each_view_are_kept(unbroken):
+    assert all(artifacts.read_json(unbroken / f"view-{view:02d}.json")["seconds"] > 0 for view in range(VIEWS + 1))
+
+
+@pytest.mark.parametrize("wanted", ["float32", "bfloat16"])
+def test_precision_that_is_asked_for_is_taken(wanted):
+    assert features.pick_precision(wanted) == wanted
+
+
+@pytest.mark.skipif(not pathlib.Path("/proc/cpuinfo").exists(), reason="Linux alone tells what its CPU has")
+@pytest.mark.parametrize(
+    ("flags", "gpus", "expected"),
+    [
+        ("flags : fpu avx512_bf16 avx2", 0, "bfloat16"),
+        ("flags : amx_bf16", 0, "bfloat16"),
+        ("flags : fpu avx512f avx2", 0, "float32"),
+        ("flags : fpu avx512f avx2", 1, "bfloat16"),
+    ],
+)
+def test_auto_precision_follows_what_the_machine_has(monkeypatch, flags, gpus, expected):
+    monkeypatch.setattr(pathlib.Path, "read_text", lambda path: flags)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind] * gpus)
+    assert features.pick_precision("auto") == expected

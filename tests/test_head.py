@@ -1,0 +1,175 @@
+import keras
+import numpy as np
+import pytest
+
+from components import head
+
+CHANNELS, CLASSES, PHOTOS, BATCH = 8, 3, 20, 6
+ALL = np.arange(PHOTOS)
+
+
+def build(optimizer="Adam", dropout=0.0, learning_rate=1e-2, weight_decay=0.004, seed=1, channels=CHANNELS):
+    return head.build(channels, CLASSES, optimizer, dropout, learning_rate, weight_decay, seed)
+
+
+def activations_of(views, photos=PHOTOS, seed=0):
+    return np.random.default_rng(seed).normal(size=(views + 1, photos, CHANNELS)).astype(np.float32)
+
+
+def labels_of(photos=PHOTOS):
+    return np.arange(photos, dtype=np.int64) % CLASSES
+
+
+def fit(model, activations, rows=ALL, epochs=2, seed=5):
+    return head.fit(model, activations, labels_of(activations.shape[1]), rows, epochs, BATCH, seed)
+
+
+def cross_entropy(model, activations, rows):
+    probabilities = head.predict(model, activations[rows])
+    return -np.log(probabilities[np.arange(len(rows)), labels_of()[rows]]).mean()
+
+
+def assert_weights_equal(model, other):
+    for ours, theirs in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def cross_validated_accuracy(activations, labels, folds=3):
+    fold_of, hits = np.arange(len(labels)) // CLASSES % folds, 0
+    for fold in range(folds):
+        train, test = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
+        model = build()
+        head.fit(model, activations, labels, train, 8, BATCH, seed=fold)
+        hits += (head.predict(model, activations[0][test]).argmax(1) == labels[test]).sum()
+    return hits / len(labels)
+
+
+@pytest.mark.parametrize(("dropout", "layers"), [(0.0, 0), (0.2, 1), (0.5, 1)])
+def test_dropout_layer_is_there_only_above_0(dropout, layers):
+    found = [layer for layer in build(dropout=dropout).layers if isinstance(layer, keras.layers.Dropout)]
+    assert [layer.rate for layer in found] == [dropout] * layers
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "decay"),
+    [
+        ("Adam", keras.optimizers.Adam, None),
+        ("Nadam", keras.optimizers.Nadam, None),
+        ("AdamW", keras.optimizers.AdamW, 0.03),
+    ],
+)
+def test_optimizer_is_of_its_own_class_and_settings(name, kind, decay):
+    optimizer = build(name, learning_rate=2e-4, weight_decay=0.03).optimizer
+    assert type(optimizer) is kind
+    assert optimizer.weight_decay == decay
+    assert float(optimizer.learning_rate) == pytest.approx(2e-4)
+
+
+def test_weight_decay_shrinks_the_trained_weights():
+    activations, norms = activations_of(1), []
+    for decay in (0.0, 5.0):
+        model = build("AdamW", weight_decay=decay)
+        fit(model, activations)
+        norms.append(np.linalg.norm(model.get_layer("hidden").kernel))
+    assert norms[1] < 0.9 * norms[0]
+
+
+@pytest.mark.parametrize(("channels", "dropout"), [(8, 0.0), (8, 0.5), (1024, 0.2)])
+def test_parameters_are_those_of_the_model(channels, dropout):
+    assert head.parameters(channels, CLASSES) == build(dropout=dropout, channels=channels).count_params()
+
+
+def test_heads_of_one_seed_start_alike_whatever_their_optimizer_and_dropout():
+    assert_weights_equal(build("Adam", 0.0), build("Nadam", 0.5))
+    assert (build(seed=1).get_layer("hidden").kernel.numpy() != build(seed=2).get_layer("hidden").kernel.numpy()).any()
+
+
+def test_probabilities_are_float32_rows_that_sum_to_1():
+    activations = activations_of(0)[0]
+    probabilities = head.predict(build(dropout=0.5), activations)
+    assert probabilities.dtype == np.float32 and probabilities.shape == (PHOTOS, CLASSES)
+    np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-5)
+
+
+def test_dropout_is_off_in_predictions():
+    activations = activations_of(0)[0]
+    np.testing.assert_array_equal(
+        head.predict(build(dropout=0.5), activations), head.predict(build(dropout=0.0), activations)
+    )
+
+
+def test_same_seed_gives_the_same_training_bit_for_bit():
+    activations = activations_of(2)
+    first, second, other = build(dropout=0.5), build(dropout=0.5), build(dropout=0.5)
+    assert fit(first, activations) == fit(second, activations)
+    np.testing.assert_array_equal(head.predict(first, activations[0]), head.predict(second, activations[0]))
+    fit(other, activations, seed=6)
+    assert (head.predict(first, activations[0]) != head.predict(other, activations[0])).any()
+
+
+@pytest.mark.parametrize("optimizer", list(head.OPTIMIZERS))
+def test_fold_after_another_fold_equals_the_fold_alone_bit_for_bit(optimizer):
+    activations = activations_of(2)
+    head._program.cache_clear()  # as in a new process
+    fit(build(optimizer, 0.5), activations, rows=ALL[:15])
+    after = build(optimizer, 0.5)
+    history_after = fit(after, activations, rows=ALL[5:])
+    head._program.cache_clear()
+    alone = build(optimizer, 0.5)
+    assert fit(alone, activations, rows=ALL[5:]) == history_after
+    assert_weights_equal(after, alone)
+    for ours, theirs in zip(after.optimizer.variables, alone.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("optimizer", list(head.OPTIMIZERS))
+def test_folds_of_one_scenario_share_one_traced_program(optimizer):
+    activations = activations_of(1)
+    head._program.cache_clear()
+    for fold in range(3):
+        fit(build(optimizer, 0.5), activations, rows=np.delete(ALL, fold), epochs=1)
+    assert head._program.cache_info().misses == 1, "tracing takes longer than training"
+
+
+def test_newly_built_head_knows_nothing_of_the_last_fit():
+    activations, untouched = activations_of(1), build(dropout=0.5)
+    trained = build(dropout=0.5)
+    fit(trained, activations)
+    built_after = build(dropout=0.5)
+    assert_weights_equal(built_after, untouched)
+    assert int(built_after.optimizer.iterations) == 0
+    assert (trained.get_layer("hidden").kernel.numpy() != untouched.get_layer("hidden").kernel.numpy()).any()
+    assert int(trained.optimizer.iterations) == 2 * 4, "2 epochs of 20 photos in batches of 6"
+
+
+def test_epochs_take_the_augmented_views_in_turn():
+    activations, rows = activations_of(3), ALL[4:17]
+    model = build(learning_rate=0.0)  # a head that stays as it is tells the views apart by their loss
+    expected = [cross_entropy(model, activations[view], rows) for view in (1, 2, 3, 1, 2)]
+    np.testing.assert_allclose(fit(model, activations, rows, epochs=5)["loss"], expected, rtol=1e-5)
+
+
+def test_clean_view_and_other_photos_are_never_trained_on():
+    activations, rows = activations_of(2), ALL[::2]
+    activations[0] = np.nan
+    activations[:, 1::2] = np.nan
+    model = build()
+    history = fit(model, activations, rows, epochs=4)
+    assert np.isfinite(history["loss"]).all()
+    assert np.isfinite(head.predict(model, activations_of(0)[0])).all()
+
+
+def test_history_holds_loss_and_accuracy_of_each_epoch():
+    history = fit(build(), activations_of(1), epochs=8)
+    assert {name: len(values) for name, values in history.items()} == {"loss": 8, "accuracy": 8}
+    assert history["loss"][-1] < history["loss"][0]
+    assert all(type(value) is float for values in history.values() for value in values), "they go into JSON"
+
+
+def test_true_labels_are_learnt_and_permuted_ones_are_not():
+    labels = labels_of(150)
+    centres = np.random.default_rng(1).normal(size=(CLASSES, CHANNELS))
+    activations = (centres[labels] + 0.5 * activations_of(1, 150)).astype(np.float32)
+    assert cross_validated_accuracy(activations, labels) > 0.9
+    permuted = np.random.default_rng(2).permutation(labels)
+    assert abs(cross_validated_accuracy(activations, permuted) - 1 / CLASSES) < 0.12

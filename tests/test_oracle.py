@@ -1,0 +1,90 @@
+import keras_tuner
+import pytest
+from keras_tuner.engine import base_tuner
+
+from tuner import oracle, scenarios
+
+FIVE = scenarios.list_scenarios(["ResNet50"], ["Adam", "AdamW", "Nadam"], [0.0, 0.5])[:5]
+
+
+class RecordingTuner(base_tuner.BaseTuner):
+    """Notes which scenario each trial is, and fails those it is told to fail."""
+
+    def __init__(self, folder, fails):
+        self.fails = fails  # scenario number -> how many times it fails
+        self.ran = []
+        super().__init__(oracle.ScenarioOracle(FIVE, seed=1), None, directory=str(folder), overwrite=True)
+
+    def run_trial(self, trial):
+        number = int(trial.trial_id) + 1
+        self.ran.append(number)
+        assert trial.hyperparameters.values == scenarios.hyperparameter_values(FIVE[number - 1])
+        if self.ran.count(number) <= self.fails.get(number, 0):
+            raise RuntimeError(f"scenario {number} fails")
+        return {"f1": number / 10}
+
+    def statuses(self):
+        return [self.oracle.trials[trial_id].status for trial_id in sorted(self.oracle.trials)]
+
+
+def searched(folder, fails):
+    tuner = RecordingTuner(folder, fails)
+    tuner.search()
+    return tuner
+
+
+def test_scenarios_are_dealt_in_order_once_each_with_their_values(tmp_path):
+    tuner = searched(tmp_path, {})
+    assert tuner.ran == [1, 2, 3, 4, 5]
+    assert tuner.statuses() == ["COMPLETED"] * 5
+
+
+def test_best_trial_is_that_of_the_highest_f1(tmp_path):
+    (best,) = searched(tmp_path, {}).oracle.get_best_trials(1)
+    assert best.hyperparameters.values == scenarios.hyperparameter_values(FIVE[4])
+
+
+def test_scenario_that_fails_once_is_tried_again_and_completes(tmp_path):
+    tuner = searched(tmp_path, {2: 1})
+    assert tuner.ran == [1, 2, 2, 3, 4, 5]
+    assert tuner.statuses() == ["COMPLETED"] * 5
+
+
+def test_scenario_that_fails_twice_is_given_up_and_the_rest_go_on(tmp_path):
+    tuner = searched(tmp_path, {2: 9})
+    assert tuner.ran == [1, 2, 2, 3, 4, 5]
+    assert tuner.statuses() == ["COMPLETED", "FAILED", "COMPLETED", "COMPLETED", "COMPLETED"]
+
+
+@pytest.mark.parametrize("failing", [[1, 2, 3, 4], [2, 3, 4, 5], [1, 2, 3, 4, 5]])
+def test_row_of_failures_does_not_end_the_search(tmp_path, failing):
+    tuner = searched(tmp_path, dict.fromkeys(failing, 9))
+    assert set(tuner.ran) == {1, 2, 3, 4, 5}
+    assert [number for number, status in enumerate(tuner.statuses(), 1) if status == "FAILED"] == failing
+
+
+def test_fatal_error_ends_the_search_at_once(tmp_path):
+    tuner = RecordingTuner(tmp_path, {})
+    run_trial = tuner.run_trial
+
+    def run_trial_until_the_disk_is_full(trial):
+        if trial.trial_id == "2":
+            raise keras_tuner.errors.FatalError("disk full")
+        return run_trial(trial)
+
+    tuner.run_trial = run_trial_until_the_disk_is_full
+    with pytest.raises(keras_tuner.errors.FatalError):
+        tuner.search()
+    assert tuner.ran == [1, 2]
+
+
+def test_more_than_ten_scenarios_keep_their_order(tmp_path):
+    many = scenarios.list_scenarios(["ResNet50", "VGG19"], ["Adam", "Nadam", "AdamW"], [0.0, 0.2, 0.5])
+    dealer = oracle.ScenarioOracle(many, seed=1)
+    base_tuner.BaseTuner(dealer, None, directory=str(tmp_path), overwrite=True)
+    for scenario in many:
+        trial = dealer.create_trial("one")
+        assert trial.hyperparameters.values == scenarios.hyperparameter_values(scenario)
+        trial.status = "FAILED"
+        dealer.end_trial(trial)
+    assert dealer.create_trial("one").status == "STOPPED"

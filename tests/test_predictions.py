@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+
+from components import artifacts, photos
+from tuner import predictions
+
+CLASSES = ["glass", "metal", "papier, Übersee 紙"]
+
+
+def photo(number, fold):
+    return photos.Photo(f"{number:016x}", f"/photos/{number}.jpg", CLASSES[number % 3], fold)
+
+
+PHOTOS = [photo(number, fold=number % 2) for number in range(6)]
+
+
+def write_fold(folder, fold, tested):
+    probabilities = np.random.default_rng(fold).dirichlet(np.ones(3), len(tested)).astype(np.float32)
+    predictions.write(folder / f"fold-{fold}.csv", tested, probabilities, CLASSES)
+    return folder / f"fold-{fold}.csv"
+
+
+def test_rows_hold_photo_fold_likeliest_class_and_probabilities(tmp_path):
+    probabilities = np.array([[0.7, 0.2, 0.1], [0.125, 0.375, 0.5]], np.float32)
+    predictions.write(tmp_path / "fold-1.csv", [photo(4, 1), photo(0, 1)], probabilities, CLASSES)
+    rows = artifacts.read_csv(tmp_path / "fold-1.csv")
+    assert [list(row.values()) for row in rows] == [
+        [f"{4:016x}", "metal", "1", "glass", "0.700000", "0.200000", "0.100000"],
+        [f"{0:016x}", "glass", "1", CLASSES[2], "0.125000", "0.375000", "0.500000"],
+    ]
+    assert list(rows[0]) == ["id", "label", "fold", "predicted", "p_glass", "p_metal", f"p_{CLASSES[2]}"]
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (3, 3), (2, 2), (2, 4)])
+def test_probabilities_that_do_not_fit_raise_and_leave_no_file(tmp_path, shape):
+    with pytest.raises(ValueError):
+        predictions.write(tmp_path / "fold-0.csv", PHOTOS[:2], np.ones(shape), CLASSES)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_joined_folds_hold_each_photo_once_in_the_order_of_the_photos(tmp_path):
+    files = [write_fold(tmp_path, fold, [photo for photo in PHOTOS if photo.fold == fold]) for fold in (0, 1)]
+    predictions.join(files, PHOTOS, tmp_path / "predictions.csv")
+    rows = artifacts.read_csv(tmp_path / "predictions.csv")
+    assert [row["id"] for row in rows] == [photo.id for photo in PHOTOS]
+    by_id = {row["id"]: row for file in files for row in artifacts.read_csv(file)}
+    assert rows == [by_id[photo.id] for photo in PHOTOS]
+
+
+@pytest.mark.parametrize(
+    "tested",
+    [
+        {0: PHOTOS[:3], 1: PHOTOS[3:5]},
+        {0: PHOTOS[:3], 1: PHOTOS[2:]},
+        {0: PHOTOS[:3], 1: [PHOTOS[2], *PHOTOS[4:]]},
+        {0: PHOTOS[:3], 1: [*PHOTOS[3:], photo(9, 1)]},
+        {0: PHOTOS[:3], 1: [*PHOTOS[3:5], photo(9, 1)]},
+        {0: [], 1: []},
+    ],
+    ids=["missing", "twice", "missing and twice", "stranger", "stranger for another", "none"],
+)
+def test_photo_missing_or_twice_is_refused(tmp_path, tested):
+    files = [write_fold(tmp_path, fold, photo_list) for fold, photo_list in tested.items()]
+    with pytest.raises(ValueError, match="exactly one fold"):
+        predictions.join(files, PHOTOS, tmp_path / "predictions.csv")
+    assert not (tmp_path / "predictions.csv").exists()
+
+
+def test_matrix_counts_actual_classes_in_rows(tmp_path):
+    predicted = np.eye(3, dtype=np.float32)[[0, 0, 0, 1, 1, 0]]  # PHOTOS are of the classes 0 1 2 0 1 2
+    predictions.write(tmp_path / "predictions.csv", PHOTOS, predicted, CLASSES)
+    assert predictions.confusion(tmp_path / "predictions.csv", CLASSES).tolist() == [[1, 1, 0], [1, 1, 0], [2, 0, 0]]
