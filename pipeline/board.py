@@ -25,7 +25,7 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
         highlight=False,
     )
     for line in caveats(run_dir):
-        console.print(line, style="yellow", highlight=False, markup=False)
+        console.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
     for name in never_predicted(board):
         console.print(
             f"Class {name} is never predicted by the winner: its precision and F1 count as 0.", style="yellow"

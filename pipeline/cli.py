@@ -137,6 +137,7 @@ def _guard(work: Callable[[], None], debug: bool) -> None:
     """Do `work`; an error becomes one line and exit code 1, without losing its traceback where it is wanted."""
     handler = rich.logging.RichHandler(console=console, show_time=False, show_path=False, markup=False)
     log.addHandler(handler)
+    log.propagate = False  # libraries give the root logger a handler of their own
     log.setLevel(logging.INFO)
     try:
         work()

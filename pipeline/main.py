@@ -47,8 +47,10 @@ def run(config: Config, from_stage: str | None, console: rich.console.Console) -
         if from_stage:
             for stage in PIPELINE[STAGES.index(from_stage) :]:
                 marks.forget(stage, config.run_dir)
+        list_photos, *long_stages = PIPELINE
+        marks.run(list_photos, config, console)
         for backbone in config.backbones:
-            shared.weights(config, backbone)  # before any work: without weights there is no use in starting
-        for stage in PIPELINE:
+            shared.weights(config, backbone)  # what will be missing in an hour is better said now
+        for stage in long_stages:
             marks.run(stage, config, console)
         board.show(config.run_dir, console)

@@ -30,7 +30,7 @@ def small_model(seed):
     """A backbone of one layer under a real head, so that exporting takes a second."""
     keras.utils.set_random_seed(seed)
     pixels = keras.Input((SIZE_PX, SIZE_PX, 3), dtype="uint8")
-    x = keras.layers.Conv2D(8, 5, 3, "relu")(keras.ops.cast(pixels, "float32") / 255)
+    x = keras.layers.Conv2D(8, 5, 3, activation="relu")(keras.ops.cast(pixels, "float32") / 255)
     pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.BatchNormalization()(x, training=False))
     return keras.Model(pixels, head.build(8, len(CLASSES), "Adam", 0.5, 1e-3, 0.0, seed)(pooled))
 
