@@ -123,6 +123,11 @@ class PhotoRecords(dataset_builder.FileReaderBuilder):
         classes = photos.class_names(self.photo_list)
         return tfds.core.DatasetInfo(builder=self, features=schema(classes, self.image_size_px))
 
+    def _log_download_bytes(self) -> None:
+        """Nothing is downloaded, so nothing is said about it."""
+
+    _log_download_done = _log_download_bytes
+
     def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
         template = self._get_filename_template(split_name=SPLIT)
         starts = range(0, len(self.photo_list), PHOTOS_PER_SHARD)

@@ -40,16 +40,16 @@ def reporting(console: rich.console.Console, name: str) -> Iterator[Report]:
             yield bar
         return
 
-    started: dict[str, float] = {}  # what -> when it began
+    started: dict[str, tuple[float, int]] = {}  # what -> when it was first heard of, and how much was done by then
     last = time.monotonic()
 
     def line(done: int, total: int, what: str = "") -> None:
         nonlocal last
         now = time.monotonic()
-        began = started.setdefault(what, now)
-        if now - last >= PLAIN_LINE_SECONDS and now > began and done < total:
+        began, done_by_then = started.setdefault(what, (now, done))
+        if now - last >= PLAIN_LINE_SECONDS and done_by_then < done < total:
             last = now
-            left = (now - began) / done * (total - done)
+            left = (now - began) / (done - done_by_then) * (total - done)
             console.print(
                 f"{f'{name} {what}'.strip()}: {done} of {total}, about {duration(left)} left", highlight=False
             )

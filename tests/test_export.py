@@ -105,14 +105,6 @@ def test_second_export_replaces_the_first(model, tmp_path):
     assert (tmp_path / "export" / "saved_model.pb").exists()
 
 
-def test_backbone_stays_on_stored_statistics_inside_the_model(model):
-    pixels = np.random.default_rng(0).integers(0, 256, (4, SIZE_PX, SIZE_PX, 3), np.uint8)
-    before = [np.array(v) for v in model.non_trainable_variables if "moving" in v.path]
-    model(pixels, training=True)
-    after = [np.array(v) for v in model.non_trainable_variables if "moving" in v.path]
-    assert before and all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
-
-
 def test_plain_bytes_and_original_file_score_alike(saved_model):
     classify = validate.load_signature(saved_model)
     plain = [images.plain_bytes(data, 10**6)[0] for data in PHOTOS]

@@ -1,0 +1,55 @@
+import io
+
+import pytest
+import rich.console
+
+from pipeline import progress
+
+
+@pytest.fixture
+def printed(monkeypatch):
+    """Run calls of report(done, total, what) through a pipe's face of the stage "features"; returns the lines."""
+    monkeypatch.setattr(progress, "PLAIN_LINE_SECONDS", 0.0)
+
+    def run(*calls):
+        console = rich.console.Console(file=io.StringIO(), width=120)
+        with progress.reporting(console, "features") as report:
+            for call in calls:
+                report(*call)
+        return console.file.getvalue().splitlines()
+
+    return run
+
+
+def test_plain_line_names_stage_part_and_counts(printed):
+    (line,) = printed((32, 100, "VGG19"), (64, 100, "VGG19"))
+    assert line.startswith("features VGG19: 64 of 100, about ") and line.endswith(" left")
+
+
+def test_no_time_is_guessed_from_the_first_count_nor_told_at_the_end(printed):
+    assert printed((32, 100), (100, 100)) == []
+
+
+def test_lines_are_few_however_often_a_stage_reports():
+    console = rich.console.Console(file=io.StringIO(), width=120)
+    with progress.reporting(console, "search") as report:
+        for done in range(10_000):
+            report(done, 10_000)
+    assert console.file.getvalue().count("\n") < 3
+
+
+def test_terminal_gets_a_bar_and_keeps_nothing_of_it():
+    console = rich.console.Console(file=io.StringIO(), width=120, force_terminal=True)
+    with progress.reporting(console, "features") as report:
+        report(1, 4, "ResNet50")
+        report(4, 4, "ResNet50")
+        report(1, 4, "VGG19")
+    assert "features VGG19" in console.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.4, "0 s"), (59.4, "59 s"), (60, "1 min 0 s"), (185, "3 min 5 s"), (3600, "1 h 0 min"), (7850, "2 h 10 min")],
+)
+def test_duration_in_words(seconds, words):
+    assert progress.duration(seconds) == words
