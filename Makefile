@@ -1,4 +1,5 @@
-# run: rebuild the models.   serve: model server and web page.   test: every check.   lock: pin the dependencies anew.
+# run: rebuild the models.   serve: model server and web page.   test: every check.   bench: the benchmarks.
+# lock: pin the dependencies anew.   stubs: the wire messages' code anew.
 SHELL := /bin/bash
 IMAGES ?=
 RUN ?= $(if $(IMAGES),runs/thesis,runs/demo)
@@ -9,21 +10,26 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 	2>/dev/null && echo $$p && break; done)
 
-.PHONY: run serve test lock
+.PHONY: run serve test bench lock stubs
 .DELETE_ON_ERROR:
 
 run: .venv/ready
 	$(VENV_PYTHON) -m pipeline run --run-dir "$(RUN)" $(if $(IMAGES),--images "$(IMAGES)") $(ARGS)
 
-serve:
-	@echo "make serve: not built yet. A run leaves its SavedModel in $(RUN)/served/pilah; TensorFlow Serving can load it." >&2
-	@exit 1
+# the model server alone: the web page is not built yet
+serve: .venv/ready
+	$(VENV_PYTHON) -m serving --model_name pilah --model_base_path "$(RUN)/served/pilah" --port 8500 --rest_api_port 8501 \
+		--enable_batching --batching_parameters_file serving/config/batching_cpu.config \
+		--monitoring_config_file serving/config/monitoring.config
 
 test: .venv/ready
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	$(VENV_PYTHON) -m pytest $(ARGS)
+
+bench: .venv/ready
+	$(VENV_PYTHON) -m benchmarks.serving --run-dir "$(RUN)" $(ARGS)
 
 # the environment: kept between calls, made anew when the lock changes
 .venv/ready: requirements/dev.txt
@@ -36,3 +42,6 @@ test: .venv/ready
 lock:
 	for group in dev web; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header --group pyproject.toml:$$group -o requirements/$$group.txt; done
+
+stubs: .venv/ready
+	$(VENV_PYTHON) -m grpc_tools.protoc -I. --python_out=. --pyi_out=. serving/protos/*.proto

@@ -1,0 +1,79 @@
+"""Each call from its request message to its response message, whichever door it came through."""
+
+import tensorflow as tf
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_management_pb2,
+    predict_pb2,
+)
+
+from serving.embedded import saved_model, status, tensors, versions
+
+SIGNATURES_FIELD = "signature_def"  # the one field of metadata that there is
+
+
+def predict(
+    models: versions.Models, request: predict_pb2.PredictRequest, timeout_seconds: float | None = None
+) -> predict_pb2.PredictResponse:
+    _check_spec(request)
+    with models.handle(request.model_spec) as servable:
+        signature_name = request.model_spec.signature_name or saved_model.DEFAULT_SIGNATURE
+        inputs = {name: tensors.to_array(proto, name) for name, proto in request.inputs.items()}
+        outputs = servable.predict(signature_name, inputs, request.output_filter, timeout_seconds)
+        response = predict_pb2.PredictResponse()
+        for name, array in outputs.items():
+            dtype = tf.as_dtype(servable.signatures[signature_name].outputs[name].dtype)
+            response.outputs[name].CopyFrom(tensors.to_proto(array, dtype))
+        response.model_spec.name = servable.name
+        response.model_spec.version.value = servable.version
+        response.model_spec.signature_name = signature_name
+    return response
+
+
+def metadata(
+    models: versions.Models, request: get_model_metadata_pb2.GetModelMetadataRequest
+) -> get_model_metadata_pb2.GetModelMetadataResponse:
+    _check_spec(request)
+    if not request.metadata_field:
+        raise status.invalid_argument("GetModelMetadataRequest must specify at least one metadata_field")
+    for field in request.metadata_field:
+        if field != SIGNATURES_FIELD:
+            raise status.invalid_argument(f"Metadata field {field} is not supported")
+    response = get_model_metadata_pb2.GetModelMetadataResponse()
+    with models.handle(request.model_spec) as servable:
+        response.metadata[SIGNATURES_FIELD].Pack(
+            get_model_metadata_pb2.SignatureDefMap(signature_def=servable.signatures)
+        )
+        response.model_spec.name = servable.name
+        response.model_spec.version.value = servable.version
+    return response
+
+
+def model_status(
+    models: versions.Models, request: get_model_status_pb2.GetModelStatusRequest
+) -> get_model_status_pb2.GetModelStatusResponse:
+    _check_spec(request)
+    response = get_model_status_pb2.GetModelStatusResponse()
+    for number, (state, error) in models.statuses(request.model_spec).items():
+        one = response.model_version_status.add(version=number, state=state)
+        if error:
+            one.status.error_code = error.code.value[0]
+            one.status.error_message = error.message
+        else:
+            one.status.error_code = 0  # so that the field is there
+    return response
+
+
+def reload(
+    models: versions.Models, request: model_management_pb2.ReloadConfigRequest
+) -> model_management_pb2.ReloadConfigResponse:
+    models.configure(request.config)
+    response = model_management_pb2.ReloadConfigResponse()
+    response.status.error_code = 0
+    return response
+
+
+def _check_spec(request: object) -> None:
+    if not request.HasField("model_spec"):  # type: ignore[attr-defined]  # every request here has one
+        raise status.invalid_argument("Missing ModelSpec")

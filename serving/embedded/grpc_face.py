@@ -1,0 +1,109 @@
+"""The gRPC face: PredictionService, ModelService and the standard health service."""
+
+import concurrent.futures
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from tensorflow_serving.apis import (
+    model_service_pb2_grpc,
+    prediction_service_pb2_grpc,
+)
+
+from serving.embedded import answers, metrics, status, versions
+
+OPTIONS = [
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.so_reuseport", 0),  # a second server on the same port must fail, not share it
+    ("grpc.keepalive_permit_without_calls", 1),  # our client pings an idle connection once a minute
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 30_000),
+]
+HEALTH_NAMES = (  # what the health service may be asked about; "" is the server as a whole
+    "",
+    "tensorflow.serving.PredictionService",
+    "tensorflow.serving.ModelService",
+)
+
+
+class Face:
+    """A gRPC server over `models`, not yet listening.
+
+    Args:
+        max_threads: calls answered at once; further ones wait.
+    """
+
+    def __init__(self, models: versions.Models, max_threads: int):
+        threads = concurrent.futures.ThreadPoolExecutor(max_threads, thread_name_prefix="grpc")
+        self._server = grpc.server(threads, options=OPTIONS)
+        self._health = health.HealthServicer()
+        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(_Prediction(models), self._server)
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(_Model(models), self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+
+    def start(self, port: int) -> int:
+        """Listen on `port` of every interface, 0 for any free one; the port.
+
+        Raises:
+            RuntimeError: the port is taken.
+        """
+        bound = self._server.add_insecure_port(f"0.0.0.0:{port}")
+        for name in HEALTH_NAMES:
+            self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        self._server.start()
+        return bound
+
+    def drain(self, grace_seconds: float) -> None:
+        """Take no more calls; return when those under way have ended, or been cut off after `grace_seconds`."""
+        self._health.enter_graceful_shutdown()
+        self._server.stop(grace_seconds).wait()
+
+
+class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
+    def __init__(self, models: versions.Models):
+        self._models = models
+
+    def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        timeout = context.time_remaining()
+        return _answer("Predict", request, context, lambda: answers.predict(self._models, request, timeout))
+
+    def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        return _answer("GetModelMetadata", request, context, lambda: answers.metadata(self._models, request))
+
+    def Classify(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        return _unimplemented("Classify", context)
+
+    def Regress(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        return _unimplemented("Regress", context)
+
+    def MultiInference(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        return _unimplemented("MultiInference", context)
+
+
+class _Model(model_service_pb2_grpc.ModelServiceServicer):
+    def __init__(self, models: versions.Models):
+        self._models = models
+
+    def GetModelStatus(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        return _answer("GetModelStatus", request, context, lambda: answers.model_status(self._models, request))
+
+    def HandleReloadConfigRequest(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        return _answer("ReloadConfig", None, context, lambda: answers.reload(self._models, request))
+
+
+def _answer(call: str, request: Any, context: grpc.ServicerContext, answer: Callable[[], Any]) -> Any:
+    if not context.is_active():
+        return None  # the caller has gone while the call waited for a thread
+    try:
+        with metrics.observed(call, "GRPC", request.model_spec.name if request else ""):
+            return answer()
+    except status.StatusError as error:
+        context.abort(error.code, error.message)
+
+
+def _unimplemented(call: str, context: grpc.ServicerContext) -> Any:
+    context.abort(
+        status.Code.UNIMPLEMENTED,
+        f"{call} is not answered by the embedded server. Use Predict, or run TensorFlow Serving.",
+    )

@@ -1,0 +1,58 @@
+"""What is known of each request afterwards: its count, its time, and a line in the log."""
+
+import contextlib
+import logging
+import time
+from collections.abc import Iterator
+
+import prometheus_client
+
+from serving.embedded import status
+
+log = logging.getLogger("serving")
+registry = prometheus_client.CollectorRegistry()
+prometheus_client.disable_created_metrics()
+LATENCY_BUCKETS_MICROSECONDS = [10 * 1.8**power for power in range(33)]  # as TensorFlow Serving's
+
+# A gauge that only grows: prometheus_client would add _total to a counter's name, and TensorFlow Serving does not.
+_requests = prometheus_client.Gauge(
+    ":tensorflow:serving:request_count", "The total number of requests.", ["model_name", "status"], registry=registry
+)
+_latency = prometheus_client.Histogram(
+    ":tensorflow:serving:request_latency",
+    "Distribution of wall time (in microseconds) of requests.",
+    ["model_name", "API", "entrypoint"],
+    buckets=LATENCY_BUCKETS_MICROSECONDS,
+    registry=registry,
+)
+
+
+@contextlib.contextmanager
+def observed(api: str, entrypoint: str, model_name: str) -> Iterator[None]:
+    """Count, time and log the request that the block answers; what it raises becomes a StatusError.
+
+    Args:
+        api: the call, as "Predict".
+        entrypoint: "GRPC" or "REST".
+    """
+    start = time.perf_counter()
+    code, message = status.Code.OK, ""
+    try:
+        yield
+    except Exception as error:
+        failure = status.from_exception(error)
+        code, message = failure.code, f": {' '.join(failure.message.split())}"
+        if failure is not error and code is status.Code.INTERNAL:
+            log.exception("%s failed in a way that it should not", api)
+        raise failure from error
+    finally:
+        seconds = time.perf_counter() - start
+        known = "(unknown)" if code is status.Code.NOT_FOUND else model_name  # strangers' names must not pile up
+        _requests.labels(known, code.name).inc()
+        _latency.labels(known, api, entrypoint).observe(seconds * 1e6)
+        log.info("%s %s %s %s %.1f ms%s", entrypoint, api, model_name, code.name, seconds * 1e3, message[:300])
+
+
+def page() -> bytes:
+    """The metrics in Prometheus's text format."""
+    return prometheus_client.generate_latest(registry)

@@ -1,0 +1,129 @@
+"""The REST face, with TensorFlow Serving's paths, status codes and JSON."""
+
+import json
+import re
+import threading
+from typing import Any
+from urllib.parse import unquote
+
+import cheroot.wsgi
+import werkzeug
+from google.protobuf import json_format, message
+from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
+
+from serving.embedded import answers, json_tensors, metrics, status, versions
+
+_MODEL = r"/v1/models(?:/(?P<name>[^/:]+))?(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
+PREDICT_PATH = re.compile(_MODEL + r":(?P<method>classify|regress|predict)", re.IGNORECASE)
+STATUS_PATH = re.compile(_MODEL + r"(?P<metadata>/metadata)?", re.IGNORECASE)
+CALLS = {"predict": "Predict", "classify": "Classify", "regress": "Regress"}
+MAX_VERSION = 2**63 - 1
+
+
+class Face:
+    """An HTTP server over `models`, not yet listening.
+
+    Args:
+        metrics_path: where Prometheus finds the metrics, or None for nowhere.
+        threads: calls answered at once; further ones wait.
+    """
+
+    def __init__(self, models: versions.Models, port: int, metrics_path: str | None, threads: int):
+        self._models, self._metrics_path = models, metrics_path
+        self._server = cheroot.wsgi.Server(("0.0.0.0", port), self._respond_to, numthreads=threads, server_name="pilah")
+        self._server.shutdown_timeout = None
+
+    def start(self) -> int:
+        """Listen; the port.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        self._server.prepare()
+        threading.Thread(target=self._server.serve, name="rest", daemon=True).start()
+        return self._server.bind_addr[1]
+
+    def drain(self, grace_seconds: float) -> None:
+        """Take no more calls; return when those under way have ended, or after `grace_seconds`."""
+        self._server.shutdown_timeout = grace_seconds
+        self._server.stop()
+
+    @property
+    def _respond_to(self) -> Any:
+        return werkzeug.Request.application(self.respond)
+
+    def respond(self, request: werkzeug.Request) -> werkzeug.Response:
+        if self._metrics_path and request.path == self._metrics_path:
+            return werkzeug.Response(metrics.page(), content_type="text/plain")
+        if not request.path.lower().startswith("/v1/"):
+            return _json({"error": f"No such path: {request.path}. Calls begin with /v1/models/."}, 404)
+        try:
+            return _json(self._answer(request), 200)
+        except status.StatusError as error:
+            return _json({"error": error.message}, status.HTTP_STATUS[error.code])
+
+    def _answer(self, request: werkzeug.Request) -> Any:
+        path = request.environ.get("REQUEST_URI", request.path).partition("?")[0]
+        pattern = {"POST": PREDICT_PATH, "GET": STATUS_PATH}.get(request.method)
+        found = pattern and pattern.fullmatch(path)
+        if not found:
+            raise status.invalid_argument(f"Malformed request: {request.method} {path}")
+        spec = _spec(found)
+        if request.method == "POST":
+            call = CALLS[found["method"].lower()]
+            with metrics.observed(call, "REST", spec.name):
+                return self._predict(call, spec, request.get_data())
+        call = "GetModelMetadata" if found["metadata"] else "GetModelStatus"
+        with metrics.observed(call, "REST", spec.name):
+            return self._metadata(spec) if found["metadata"] else self._status(spec)
+
+    def _predict(self, call: str, spec: model_pb2.ModelSpec, body: bytes) -> Any:
+        if call != "Predict":
+            raise status.StatusError(
+                status.Code.UNIMPLEMENTED,
+                f"{call} is not answered by the embedded server. Use :predict, or run TensorFlow Serving.",
+            )
+        document = json_tensors.parse(body)
+        name = json_tensors.signature_name(document)
+        with self._models.handle(spec) as servable:
+            if name not in servable.signatures:
+                raise status.invalid_argument(f'Serving signature name: "{name}" not found in signature def')
+            inputs, row_by_row = json_tensors.inputs(document, servable.signatures[name].inputs)
+            return json_tensors.outputs(servable.predict(name, inputs), row_by_row)
+
+    def _status(self, spec: model_pb2.ModelSpec) -> Any:
+        request = get_model_status_pb2.GetModelStatusRequest(model_spec=spec)
+        return _to_dict(answers.model_status(self._models, request))
+
+    def _metadata(self, spec: model_pb2.ModelSpec) -> Any:
+        request = get_model_metadata_pb2.GetModelMetadataRequest(
+            model_spec=spec, metadata_field=[answers.SIGNATURES_FIELD]
+        )
+        response = answers.metadata(self._models, request)
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        response.metadata[answers.SIGNATURES_FIELD].Unpack(signatures)
+        return {
+            "model_spec": _to_dict(response.model_spec),
+            "metadata": {answers.SIGNATURES_FIELD: _to_dict(signatures)},
+        }
+
+
+def _spec(found: re.Match[str]) -> model_pb2.ModelSpec:
+    if not found["name"]:
+        raise status.invalid_argument("Missing model name in request.")
+    spec = model_pb2.ModelSpec(name=unquote(found["name"]))
+    if found["version"]:
+        if int(found["version"]) > MAX_VERSION:
+            raise status.invalid_argument(f"Failed to convert version: {found['version']} to numeric.")
+        spec.version.value = int(found["version"])
+    if found["label"]:
+        spec.version_label = unquote(found["label"])
+    return spec
+
+
+def _to_dict(proto: message.Message) -> Any:
+    return json_format.MessageToDict(proto, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+
+
+def _json(value: Any, http_status: int) -> werkzeug.Response:
+    return werkzeug.Response(json.dumps(value, indent=4), http_status, content_type="application/json")

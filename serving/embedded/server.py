@@ -1,0 +1,68 @@
+"""Load, listen, and on SIGTERM end what was begun."""
+
+import logging
+import os
+import pathlib
+import signal
+import threading
+
+from serving.embedded import batching, grpc_face, predict, rest_face, versions
+from serving.embedded.flags import Flags
+
+GRACE_SECONDS = 30.0  # that calls under way have to end
+log = logging.getLogger("serving")
+
+
+class Server:
+    """The embedded server; ports are 0 where it may choose.
+
+    Raises, in `start`:
+        StatusError: a model has no version that can be loaded.
+        OSError, RuntimeError: a port is taken.
+    """
+
+    def __init__(self, flags: Flags):
+        self._flags = flags
+        parameters = flags.batching and batching.Parameters.of(flags.batching, os.cpu_count() or 1)
+
+        def load(name: str, version: int, path: pathlib.Path) -> predict.Servable:
+            return predict.Servable(name, version, path, parameters)
+
+        self.models = versions.Models(load)
+        self._grpc = grpc_face.Face(self.models, flags.grpc_max_threads)
+        self._rest: rest_face.Face | None = None
+        self.port = self.rest_api_port = 0
+
+    def start(self) -> None:
+        """Load the models, then listen: whoever connects finds them there."""
+        self.models.configure(self._flags.models)
+        self.port = self._grpc.start(self._flags.port)
+        log.info("gRPC at 0.0.0.0:%d", self.port)
+        if self._flags.rest_api_port:
+            self._rest = rest_face.Face(
+                self.models, self._flags.rest_api_port, self._flags.metrics_path, self._flags.grpc_max_threads
+            )
+            self.rest_api_port = self._rest.start()
+            log.info("REST at 0.0.0.0:%d", self.rest_api_port)
+        if self._flags.file_system_poll_wait_seconds > 0:
+            self.models.poll(self._flags.file_system_poll_wait_seconds)
+
+    def stop(self) -> None:
+        """Take no more calls, end those under way, unload."""
+        self._grpc.drain(GRACE_SECONDS)
+        if self._rest:
+            self._rest.drain(GRACE_SECONDS)
+        self.models.close()
+
+
+def run_until_terminated(flags: Flags) -> None:
+    """Serve until SIGTERM or SIGINT, then drain."""
+    ending = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ending.set())
+    server = Server(flags)
+    server.start()
+    ending.wait()
+    log.info("Draining: calls under way have %d s", GRACE_SECONDS)
+    server.stop()
+    log.info("Stopped")
