@@ -8,9 +8,8 @@ import keras
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
-from components import images
+from components import images, push
 
-MODEL_NAME = "pilah"
 SIGNATURE = "serving_default"
 WARMUP_BATCH_SIZES = (1, 8, 32)
 
@@ -54,7 +53,7 @@ def write_warmup(photos: Sequence[bytes], path: pathlib.Path) -> None:
     with tf.io.TFRecordWriter(str(path)) as writer:
         for size in WARMUP_BATCH_SIZES:
             request = predict_pb2.PredictRequest()
-            request.model_spec.name = MODEL_NAME
+            request.model_spec.name = push.MODEL_NAME
             request.model_spec.signature_name = SIGNATURE
             batch = [photos[index % len(photos)] for index in range(size)]
             request.inputs["image_bytes"].CopyFrom(tf.make_tensor_proto(batch, tf.string))

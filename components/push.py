@@ -5,7 +5,9 @@ import shutil
 from typing import Any
 
 from components import artifacts
+from components.errors import PilahError
 
+MODEL_NAME = "pilah"  # that clients ask for
 MODEL_CARD = "model.json"
 
 
@@ -35,10 +37,32 @@ def push(
     shutil.rmtree(part, ignore_errors=True)
     base.mkdir(parents=True, exist_ok=True)
     shutil.copytree(saved_model, part)
-    artifacts.write_json(part / MODEL_CARD, {"version": version, **description})
+    artifacts.write_json(part / MODEL_CARD, {**description, "version": version})
     part.rename(base / str(version))
     for old in versions(base)[:-keep_versions]:
         retired = base / f"retired-{old}"
         (base / str(old)).rename(retired)  # so that no server ever sees half a version
         shutil.rmtree(retired)
     return base / str(version)
+
+
+def rollback(base: pathlib.Path) -> pathlib.Path:
+    """Push the version before the newest once more, under the next number, and return it; nothing is deleted.
+
+    A copy counts as the version that it was copied from, so that rolling back twice goes two versions back.
+
+    Raises:
+        PilahError: there is no version before it.
+    """
+    numbers = versions(base)
+    newest = served(base) or {"version": 0}
+    origin = newest.get("copy_of", newest["version"])
+    earlier = [number for number in numbers if number < origin]
+    if not earlier:
+        raise PilahError(
+            f"Rolling back needs a version before the one served. Received: versions {numbers} in {base}, of which "
+            f"{newest['version']} is served. Push another with 'run'."
+        )
+    source = base / str(earlier[-1])
+    description = artifacts.read_json(source / MODEL_CARD)
+    return push(source, base, {"copy_of": earlier[-1], **description}, keep_versions=len(numbers) + 1)

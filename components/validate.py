@@ -40,8 +40,11 @@ def check_floor(f1: float, minimum: float) -> None:
 
 def check_same_answers(
     model: keras.Model, saved_model: pathlib.Path, photo_bytes: Sequence[bytes], image_size_px: int
-) -> float:
-    """The largest difference between exported and Keras scores, over batches of 1 and of 32 of the same photos.
+) -> tuple[float, np.ndarray]:
+    """Exported against Keras scores, over batches of 1 and of 32 of the same photos.
+
+    Returns:
+        The largest difference, and the Keras model's scores, float32 [photos, classes].
 
     Raises:
         PilahError: it is above 1e-4.
@@ -66,7 +69,7 @@ def check_same_answers(
             f"Exported scores must equal the Keras model's within {MAX_SCORE_DIFFERENCE}. Received: a difference of "
             f"{difference:.2e} over {len(photo_bytes)} photos. Export again with --from export; if it stays, report it."
         )
-    return difference
+    return difference, expected
 
 
 def check_no_skew(

@@ -54,6 +54,10 @@ def run(
     keep_versions: Annotated[int | None, typer.Option(min=1, help="Served versions to keep.")] = None,
     from_stage: Annotated[StageName | None, typer.Option("--from", help="Do this stage and later ones again.")] = None,
     force: Annotated[bool, typer.Option(help="Push even a model that is worse than the one served.")] = False,
+    check_serving: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Wait for the pushed version there, and compare its answers."),
+    ] = None,
     debug: Debug = False,
     beam_args: Annotated[list[str] | None, typer.Argument(help="After --, options for Beam's runner.")] = None,
 ) -> None:
@@ -79,23 +83,8 @@ def run(
         "force": force,
     }
 
-    def work() -> None:
-        from pipeline import main  # TensorFlow is loaded only when there is work for it
-
-        photos_at = _fetch_kaggle() if fetch_kaggle else images
-        chosen = profile or (Profile.thesis if photos_at else Profile.demo)
-        folder = run_dir.resolve()  # paths in artifacts hold wherever the next command is typed
-        base = config_module.demo(folder) if chosen == Profile.demo else Config(folder)
-        if base.profile == "thesis" and photos_at is None:
-            raise PilahError("Profile thesis needs photos. Received: none. Give --images, or --fetch-kaggle.")
-        changes = {name: value for name, value in given.items() if value is not None}
-        main.run(
-            dataclasses.replace(base, images=photos_at and photos_at.resolve(), **changes),
-            from_stage and from_stage.value,
-            console,
-        )
-
-    _guard(work, debug)
+    started_from = from_stage.value if from_stage else None
+    _guard(lambda: _run(run_dir, fetch_kaggle, images, profile, given, started_from, check_serving), debug)
 
 
 @app.command()
@@ -106,10 +95,47 @@ def status(run_dir: RunDir, debug: Debug = False) -> None:
     _guard(lambda: status_module.show(run_dir, console), debug)
 
 
-def _fetch_kaggle() -> pathlib.Path:
-    from components import photos
+@app.command()
+def rollback(run_dir: RunDir, debug: Debug = False) -> None:
+    """Make the served version before the current one the newest again."""
 
-    return photos.fetch_kaggle()
+    def work() -> None:
+        from components import push
+        from pipeline import lock
+
+        base = run_dir / "served" / push.MODEL_NAME
+        if not base.is_dir():
+            raise PilahError(f"--run-dir must hold a pushed model. Received: {run_dir}. Push one with 'run'.")
+        with lock.locked(run_dir):
+            version = push.rollback(base)
+        console.print(f"rolled back: {version} is the newest", soft_wrap=True, highlight=False)
+
+    _guard(work, debug)
+
+
+def _run(
+    run_dir: pathlib.Path,
+    fetch_kaggle: bool,
+    images: pathlib.Path | None,
+    profile: Profile | None,
+    given: dict[str, Any],
+    from_stage: str | None,
+    check_serving: str | None,
+) -> None:
+    from components import photos  # TensorFlow is loaded only when there is work for it
+    from pipeline import main, served
+
+    photos_at = photos.fetch_kaggle() if fetch_kaggle else images
+    chosen = profile or (Profile.thesis if photos_at else Profile.demo)
+    folder = run_dir.resolve()  # paths in artifacts hold wherever the next command is typed
+    base = config_module.demo(folder) if chosen == Profile.demo else Config(folder)
+    if base.profile == "thesis" and photos_at is None:
+        raise PilahError("Profile thesis needs photos. Received: none. Give --images, or --fetch-kaggle.")
+    changes = {name: value for name, value in given.items() if value is not None}
+    config = dataclasses.replace(base, images=photos_at and photos_at.resolve(), **changes)
+    main.run(config, from_stage, console)
+    if check_serving:
+        served.check(config, check_serving)
 
 
 def _names(text: str | None, known: tuple[str, ...], flag: str) -> tuple[str, ...] | None:

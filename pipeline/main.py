@@ -4,7 +4,7 @@ import rich.console
 import tensorflow as tf
 
 from components import artifacts
-from pipeline import board, lock, marks, shared, stages
+from pipeline import board, lock, marks, served, shared, stages
 from pipeline.config import STAGES, Config, to_json
 from pipeline.marks import Stage
 
@@ -24,7 +24,7 @@ PIPELINE = (
     # Keras model -> SavedModel that takes photos' bytes
     Stage("export", stages.export_inputs, ("export/saved_model.pb",), stages.export_model),
     # SavedModel -> proof that it answers as it should
-    Stage("validate", stages.validate_inputs, ("validation.json",), stages.validate_export),
+    Stage("validate", stages.validate_inputs, ("validation.json", served.ANSWERS), stages.validate_export),
     # SavedModel -> next version folder
     Stage("push", stages.push_inputs, ("served",), stages.push_model),
 )

@@ -23,10 +23,12 @@ def usable_photos(config: Config) -> list[photos.Photo]:
 
 
 def plain_photos(config: Config, count: int) -> list[bytes]:
-    """The bytes of the first `count` photos, as clients send them."""
+    """The bytes of up to `count` photos spread over all of them, as clients send them; the same ones each time."""
+    usable = usable_photos(config)
+    count = min(count, len(usable))
     return [
-        images.plain_bytes(pathlib.Path(photo.path).read_bytes(), config.max_pixels)[0]
-        for photo in usable_photos(config)[:count]
+        images.plain_bytes(pathlib.Path(usable[index * len(usable) // count].path).read_bytes(), config.max_pixels)[0]
+        for index in range(count)
     ]
 
 

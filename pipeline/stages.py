@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from components import artifacts, dataset, drawn, export, features, head, photos, push, trainer, validate
-from pipeline import provenance, shared
+from pipeline import provenance, served, shared
 from pipeline.config import Config
 from pipeline.progress import Report
 from tuner import choose, cross_validation
@@ -182,15 +182,17 @@ def validate_export(config: Config, report: Report) -> None:
     study, saved_model = shared.study(config), config.run_dir / "export"
     winner = artifacts.read_json(config.run_dir / "leaderboard.json")["winner"]
     validate.check_floor(winner["f1"], config.min_f1)
-    difference = validate.check_same_answers(
+    difference, scores = validate.check_same_answers(
         trainer.load(config.run_dir / "model" / "model.keras"),
         saved_model,
         shared.plain_photos(config, validate.COMPARED_PHOTOS),
         config.image_size_px,
     )
+    answers = {"classes": study.classes, "scores": scores.tolist()}
+    artifacts.write_json(config.run_dir / served.ANSWERS, answers)
     clean = np.load(features.view_path(study.features_dir / winner["backbone"], 0))
-    scores = head.predict(trainer.load(config.run_dir / "model" / "head.keras"), clean)
-    record_classes = [study.classes[index] for index in scores.argmax(axis=1)]
+    from_records = head.predict(trainer.load(config.run_dir / "model" / "head.keras"), clean)
+    record_classes = [study.classes[index] for index in from_records.argmax(axis=1)]
     agreement = validate.check_no_skew(saved_model, study.photo_list, record_classes, config.max_pixels, report)
     figures = {"max_score_difference": difference, "record_and_file_agreement": agreement}
     artifacts.write_json(config.run_dir / "validation.json", figures)
@@ -201,7 +203,7 @@ def push_inputs(config: Config) -> dict[str, Any]:
 
 
 def push_model(config: Config, report: Report) -> None:
-    base = config.run_dir / "served" / export.MODEL_NAME
+    base = config.run_dir / "served" / push.MODEL_NAME
     description = provenance.describe(config)
     comparison = validate.check_not_worse(description, push.served(base), config.force)
     version = push.push(config.run_dir / "export", base, description, config.keep_versions)

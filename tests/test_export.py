@@ -71,7 +71,8 @@ def test_mixed_batch_of_jpeg_and_png_gives_scores_and_names_a_row(saved_model):
 
 
 def test_exported_scores_equal_the_keras_models(model, saved_model):
-    assert validate.check_same_answers(model, saved_model, PHOTOS * 4, SIZE_PX) <= 1e-4
+    difference, scores = validate.check_same_answers(model, saved_model, PHOTOS * 4, SIZE_PX)
+    assert difference <= 1e-4 and scores.shape == (len(PHOTOS) * 4, 3)
 
 
 def test_export_of_another_model_is_refused(saved_model):

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from components import artifacts, push
+from components.errors import PilahError
 
 
 @pytest.fixture
@@ -54,3 +55,41 @@ def test_failing_copy_leaves_the_served_versions_alone(saved_model, tmp_path):
         push.push(tmp_path / "missing", base, {}, keep_versions=1)
     assert push.versions(base) == [1]
     assert json.loads((base / "1" / "model.json").read_text())["figures"] == 1
+
+
+def pushed(saved_model, base, *f1):
+    for one in f1:
+        push.push(saved_model, base, {"figures": {"f1": one}}, keep_versions=9)
+
+
+def test_rollback_makes_the_version_before_the_newest_and_deletes_nothing(saved_model, tmp_path):
+    base = tmp_path / "served"
+    pushed(saved_model, base, 0.8, 0.9)
+    version = push.rollback(base)
+    assert version == base / "3" and push.versions(base) == [1, 2, 3]
+    assert (version / "saved_model.pb").read_bytes() == b"graph"
+    assert push.served(base) == {"copy_of": 1, "figures": {"f1": 0.8}, "version": 3}
+
+
+def test_rollback_of_a_rollback_goes_one_version_further_back(saved_model, tmp_path):
+    base = tmp_path / "served"
+    pushed(saved_model, base, 0.7, 0.8, 0.9)
+    push.rollback(base)
+    push.rollback(base)
+    assert push.served(base) == {"copy_of": 1, "figures": {"f1": 0.7}, "version": 5}
+
+
+def test_push_after_a_rollback_has_a_number_of_its_own(saved_model, tmp_path):
+    base = tmp_path / "served"
+    pushed(saved_model, base, 0.8, 0.9)
+    push.rollback(base)
+    assert push.push(saved_model, base, {}, keep_versions=9).name == "4"
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_rollback_without_an_earlier_version_says_which_there_are(saved_model, tmp_path, count):
+    base = tmp_path / "served"
+    pushed(saved_model, base, *[0.8] * count)
+    with pytest.raises(PilahError, match="Received: versions"):
+        push.rollback(base)
+    assert push.versions(base) == list(range(1, count + 1))

@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -125,12 +126,23 @@ def test_pushed_version_serves_a_photo_from_disk(whole, images):
     assert answer["class_names"].numpy()[0].tolist() == [name.encode() for name in board["classes"]]
 
 
-def test_second_start_skips_everything_and_pushes_nothing(whole, images):
+def test_second_start_skips_everything_and_finds_the_version_served(whole, images):
     run_dir, _ = whole
     before = (run_dir / "leaderboard.json").read_bytes()
-    done = run(run_dir, images, "--max-rejects", "0.1")
-    assert done.returncode == 0
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    base = run_dir / "served" / "pilah"
+    serve = [sys.executable, "-m", "serving", "--model_name", "pilah", "--model_base_path", base, "--port", str(port)]
+    server = subprocess.Popen(serve, cwd=ROOT, stderr=subprocess.DEVNULL)
+    try:
+        done = run(run_dir, images, "--max-rejects", "0.1", "--check-serving", f"localhost:{port}")
+    finally:
+        server.terminate()
+        assert server.wait() == 0
+    assert done.returncode == 0, done.stdout
     assert done.stdout.count("unchanged, skipped") == 9
+    assert f"localhost:{port} serves version 1" in " ".join(done.stdout.split())
     assert (run_dir / "leaderboard.json").read_bytes() == before
     assert [path.name for path in (run_dir / "served" / "pilah").iterdir()] == ["1"]
 

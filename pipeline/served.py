@@ -1,0 +1,84 @@
+"""The version that was pushed, asked for over the wire: is it there, and does it answer as it was validated?"""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from components import artifacts, push, validate
+from components.errors import PilahError
+from pipeline import shared
+from pipeline.config import Config
+from serving import client
+
+log = logging.getLogger("pilah")
+ANSWERS = "answers.json"  # {"classes": [...], "scores": [[...], ...]} of the photos that validation compared
+WAIT_SECONDS = 120.0  # for a server to find, load and warm up the version
+MAX_SCORE_DIFFERENCE = 1e-3  # between scores served and validated: the server may have other kernels, or a GPU
+
+
+def check(config: Config, target: str) -> None:
+    """Wait until the newest version is available at `target` (HOST:PORT), and compare its answers with validation's.
+
+    Raises:
+        PilahError: the version does not become available in 2 minutes, or answers otherwise.
+    """
+    version = push.versions(config.run_dir / "served" / push.MODEL_NAME)[-1]
+    answers = artifacts.read_json(config.run_dir / ANSWERS)
+    photos = shared.plain_photos(config, validate.COMPARED_PHOTOS)
+    with client.Client(target, push.MODEL_NAME) as server:
+        wait_until_available(server, version, WAIT_SECONDS)
+        difference = check_same_answers(server, version, photos, answers)
+    log.info("%s serves version %d: %d photos, scores differ by at most %.1e", target, version, len(photos), difference)
+
+
+def wait_until_available(server: client.Client, version: int, seconds: float) -> None:
+    """Return when the server has loaded `version`.
+
+    Raises:
+        PilahError: it has not, in so many seconds.
+    """
+    deadline = time.monotonic() + seconds
+    last = "no answer yet"
+    while time.monotonic() < deadline:
+        try:
+            available = server.available_versions()
+        except client.ServingUnavailable as error:
+            last = str(error)
+        else:
+            if version in available:
+                return
+            last = f"versions {available}"
+        time.sleep(0.5)
+    raise PilahError(
+        f"Version {version} must become available at {server.target} within {seconds:g} s. Received: {last}. "
+        "Start a server on this run's served folder (make serve)."
+    )
+
+
+def check_same_answers(
+    server: client.Client, version: int, photos: Sequence[bytes], answers: Mapping[str, Any]
+) -> float:
+    """The largest difference between the scores served for `photos` and those of `answers`.
+
+    Raises:
+        PilahError: it is above 1e-3, or the classes are others.
+    """
+    difference = 0.0
+    for photo, expected in zip(photos, answers["scores"], strict=True):
+        scores = server.classify(photo, model_version=version).scores
+        if list(scores) != answers["classes"]:
+            raise PilahError(
+                f"The served classes must be {answers['classes']}. Received from {server.target}: {list(scores)}. "
+                "Point the server at this run's served folder."
+            )
+        difference = max(difference, float(np.abs(np.subtract(list(scores.values()), expected)).max()))
+    if difference > MAX_SCORE_DIFFERENCE:
+        raise PilahError(
+            f"Served scores must equal the validated ones within {MAX_SCORE_DIFFERENCE}. Received from "
+            f"{server.target}: a difference of {difference:.2e}. Point the server at this run's served folder, or look "
+            "at its build."
+        )
+    return difference

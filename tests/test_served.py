@@ -1,0 +1,73 @@
+import pytest
+import tensorflow as tf
+from tensorflow_serving.config import model_server_config_pb2
+
+from components.errors import PilahError
+from pipeline import served
+from serving import client
+from serving.embedded import flags, server
+
+PHOTOS = [b"\x00\x10", b"\x80", b"\xff\x01\x02"]
+ANSWERS = {"classes": ["even", "odd"], "scores": [[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]}
+
+
+class Parity(tf.Module):
+    """The classifier's signature on bytes of any kind: whether their number is odd."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+    def classify(self, image_bytes):
+        odd = tf.cast(tf.strings.length(image_bytes) % 2, tf.float32)
+        names = tf.tile(tf.constant([["even", "odd"]]), [tf.shape(odd)[0], 1])
+        return {"scores": tf.stack([1 - odd, odd], axis=1), "class_names": names}
+
+
+@pytest.fixture(scope="module")
+def caller(tmp_path_factory):
+    base = tmp_path_factory.mktemp("served")
+    model = Parity()
+    tf.saved_model.save(model, str(base / "3"), signatures={"serving_default": model.classify})
+    models = model_server_config_pb2.ModelServerConfig()
+    models.model_config_list.config.add(name="pilah", base_path=str(base))
+    running = server.Server(
+        flags.Flags(
+            models=models,
+            port=0,
+            rest_api_port=0,
+            batching=None,
+            metrics_path=None,
+            file_system_poll_wait_seconds=0,
+            grpc_max_threads=4,
+        )
+    )
+    running.start()
+    with client.Client(f"localhost:{running.port}") as one:
+        yield one
+    running.stop()
+
+
+def test_version_that_is_served_is_found_and_answers_as_validated(caller):
+    served.wait_until_available(caller, 3, seconds=30)
+    assert served.check_same_answers(caller, 3, PHOTOS, ANSWERS) == 0
+
+
+def test_version_that_is_not_served_is_an_error_with_those_that_are(caller):
+    with pytest.raises(
+        PilahError, match=r"Version 4 must become available at localhost:\d+ .*Received: versions \[3\]"
+    ):
+        served.wait_until_available(caller, 4, seconds=0.1)
+
+
+def test_no_server_is_an_error_with_what_to_start():
+    with client.Client("localhost:1", timeout_seconds=0.2) as nobody, pytest.raises(PilahError, match="make serve"):
+        served.wait_until_available(nobody, 1, seconds=0.1)
+
+
+def test_other_scores_are_an_error_with_the_difference(caller):
+    others = {**ANSWERS, "scores": [[1.0, 0.0], [0.25, 0.75], [0.0, 1.0]]}
+    with pytest.raises(PilahError, match=r"within 0\.001\. Received from .*: a difference of 2\.50e-01"):
+        served.check_same_answers(caller, 3, PHOTOS, others)
+
+
+def test_other_classes_are_an_error_with_both_lists(caller):
+    with pytest.raises(PilahError, match=r"must be \['odd', 'even'\]\. Received from .*\['even', 'odd'\]"):
+        served.check_same_answers(caller, 3, PHOTOS, {**ANSWERS, "classes": ["odd", "even"]})
