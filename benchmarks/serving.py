@@ -1,0 +1,260 @@
+"""The embedded server against direct calls of the same SavedModel: `make bench RUN=runs/thesis`.
+
+Each figure is a ratio of two things measured in this one run, or a count. The server runs as users start it, in a
+process of its own, with the batching of serving/config/batching_cpu.config unless a line says otherwise.
+"""
+
+import argparse
+import concurrent.futures
+import contextlib
+import pathlib
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import tensorflow as tf
+
+from components import images, photos, push, validate
+from serving import client
+
+ROOT = pathlib.Path(__file__).parents[1]
+CLIENTS = 16
+PHOTOS = 64
+SMALL_REQUESTS = 20_000
+VERSION_CHANGES = 20
+MAX_PIXELS = 50_000_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run-dir", type=pathlib.Path, default=pathlib.Path("runs/demo"))
+    parser.add_argument("--only", choices=list(PARTS), action="append", help="some parts alone")
+    given = parser.parse_args()
+    base = given.run_dir / "served" / push.MODEL_NAME
+    if not push.versions(base):
+        sys.exit(f"bench: a run with a pushed model is needed. Received: {given.run_dir}. Make one with make run.")
+    saved_model = base / str(push.versions(base)[-1])
+    listed = photos.read(given.run_dir / "photos.csv")
+    step = max(1, len(listed) // PHOTOS)
+    bytes_of = [
+        images.plain_bytes(pathlib.Path(one.path).read_bytes(), MAX_PIXELS)[0] for one in listed[::step][:PHOTOS]
+    ]
+    print(f"{saved_model}, {len(bytes_of)} photos, {CLIENTS} clients where there are several\n")
+    print(f"{'what':58} {'figure':>12}   bound")
+    for name in given.only or PARTS:
+        PARTS[name](saved_model, bytes_of)
+
+
+def show(what: str, figure: str, bound: str = "") -> None:
+    print(f"{what:58} {figure:>12}   {bound}", flush=True)
+
+
+def one_at_a_time(saved_model: pathlib.Path, photo_bytes: list[bytes]) -> None:
+    """Calls of one photo, each by gRPC right after the same one directly, so that both meet the same machine."""
+    direct = validate.load_signature(saved_model)
+    with served(saved_model.parent) as (target, _), client.Client(target) as caller:
+        direct(photo_bytes[:1])
+        caller.classify(photo_bytes[0])
+        times: dict[str, list[float]] = {"direct": [], "grpc": []}
+        for photo in photo_bytes:
+            times["direct"].append(seconds_of(lambda photo=photo: direct([photo])))
+            times["grpc"].append(seconds_of(lambda photo=photo: caller.classify(photo)))
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    show("one photo over gRPC : a direct call, medians", f"{medians['grpc'] / medians['direct']:.2f}", "<= 1.15")
+    show("  the direct call", f"{medians['direct'] * 1e3:.1f} ms")
+
+
+def many_clients(saved_model: pathlib.Path, photo_bytes: list[bytes]) -> None:
+    direct = validate.load_signature(saved_model)
+    rates = {}
+    for size in (1, 2, 4, 8, 16, 32):
+        batches = [photo_bytes[start : start + size] for start in range(0, len(photo_bytes) - size + 1, size)]
+        direct(batches[0])
+        rates[size] = len(batches) * size / seconds_of(lambda batches=batches: [direct(batch) for batch in batches])
+    best = max(rates, key=rates.__getitem__)
+    with served(saved_model.parent) as (target, _), client.Client(target, timeout_seconds=60) as caller:
+        work = photo_bytes * 6
+        with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
+            list(pool.map(caller.classify, photo_bytes))  # warm
+            rate = len(work) / seconds_of(lambda: list(pool.map(caller.classify, work)))
+    again = [photo_bytes[start : start + best] for start in range(0, len(photo_bytes) - best + 1, best)]
+    after = len(again) * best / seconds_of(lambda: [direct(batch) for batch in again])
+    reference = (rates[best] + after) / 2  # before and after the server, as the machine drifts
+    show(f"throughput of {CLIENTS} clients : direct, batch of {best}", f"{rate / reference:.2f}", ">= 0.9")
+    shown = ", ".join(f"{size}: {value:.1f}" for size, value in rates.items())
+    show("  photos/s by the server", f"{rate:.1f}")
+    print(f"  photos/s directly, by batch size: {shown}; once more {best}: {after:.1f}")
+
+
+def start_up(saved_model: pathlib.Path, photo_bytes: list[bytes]) -> None:
+    started = time.perf_counter()
+    with served(saved_model.parent):
+        show("start to AVAILABLE, warm-up included", f"{time.perf_counter() - started:.1f} s", "<= 15 s")
+
+
+def memory_over_requests(saved_model: pathlib.Path, photo_bytes: list[bytes]) -> None:
+    """20,000 requests to a model that costs nothing, so that what grows is the server's."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_small_model(pathlib.Path(folder) / "1")
+        with served(pathlib.Path(folder)) as (target, process), client.Client(target) as caller:
+            with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
+                list(pool.map(caller.classify, [b"x" * 50_000] * (SMALL_REQUESTS // 10)))
+                before = resident_mib(process.pid)
+                list(pool.map(caller.classify, [b"x" * 50_000] * SMALL_REQUESTS))
+            after = resident_mib(process.pid)
+    show(f"memory after {SMALL_REQUESTS:,} more requests of 50 kB", f"{after / before:.3f}", "flat: about 1")
+    show("  resident before, after", f"{before:.0f}, {after:.0f} MiB")
+
+
+def version_changes(saved_model: pathlib.Path, photo_bytes: list[bytes]) -> None:
+    """20 pushes while 8 clients call without pause."""
+    with tempfile.TemporaryDirectory() as folder:
+        base = pathlib.Path(folder)
+        push.push(saved_model, base, {}, 3)
+        with served(base) as (target, process), client.Client(target, timeout_seconds=60) as caller:
+            resident = [resident_mib(process.pid)]
+            with calling(caller, photo_bytes, 8) as seen:
+                for _ in range(VERSION_CHANGES):
+                    version = int(push.push(saved_model, base, {}, 3).name)
+                    wait_for(lambda version=version: caller.available_versions()[-1:] == [version])
+                    wait_for(lambda version=version: seen.get(version, 0) > 0)
+                    resident.append(resident_mib(process.pid))
+    answered = sum(count for key, count in seen.items() if isinstance(key, int))
+    show(f"failed requests over {VERSION_CHANGES} version changes", str(seen.get("failed", 0)), "0")
+    show("  requests answered, versions seen", f"{answered}, {len([key for key in seen if isinstance(key, int)])}")
+    settled = resident[VERSION_CHANGES // 4]
+    show("  memory after the last change : after a quarter", f"{resident[-1] / settled:.3f}", "flat: about 1")
+    print(f"  resident MiB: {', '.join(f'{value:.0f}' for value in resident)}")
+
+
+def killed(saved_model: pathlib.Path, photo_bytes: list[bytes]) -> None:
+    """kill -9 under load, started again at once on the same port."""
+    port = free_port()
+    with contextlib.ExitStack() as stack:
+        target, process = stack.enter_context(served(saved_model.parent, port))
+        caller = stack.enter_context(client.Client(target))
+        with calling(caller, photo_bytes, 8) as seen:
+            wait_for(lambda: sum(count for key, count in seen.items() if isinstance(key, int)) > 20)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            died = time.perf_counter()
+            before = dict(seen)
+            stack.enter_context(served(saved_model.parent, port))
+            version = int(saved_model.name)
+            wait_for(lambda: seen.get(version, 0) > before.get(version, 0) + 8)
+            back = time.perf_counter() - died
+    raised = {str(key): count for key, count in seen.items() if not isinstance(key, int) and key != "failed"}
+    show("kill -9 to the first answers of the one started again", f"{back:.1f} s")
+    print(f"  raised by the client meanwhile: {raised or 'nothing'}")
+
+
+PARTS: dict[str, Callable[[pathlib.Path, list[bytes]], None]] = {
+    "start": start_up,
+    "one": one_at_a_time,
+    "many": many_clients,
+    "requests": memory_over_requests,
+    "versions": version_changes,
+    "killed": killed,
+}
+
+
+@contextlib.contextmanager
+def served(base: pathlib.Path, port: int | None = None) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The embedded server on `base` and its HOST:PORT, once it is available; terminated afterwards."""
+    port = port or free_port()
+    command = [sys.executable, "-m", "serving", "--model_name", push.MODEL_NAME, "--model_base_path", str(base)]
+    command += ["--port", str(port), "--enable_batching"]
+    command += ["--batching_parameters_file", "serving/config/batching_cpu.config"]
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+        try:
+            with client.Client(f"localhost:{port}", timeout_seconds=1) as probe:
+                wait_for(lambda: probe.is_ready() or process.poll() is not None)
+            if process.poll() is not None:
+                log.seek(0)
+                sys.exit(f"bench: the server did not start:\n{log.read().decode()}")
+            yield f"localhost:{port}", process
+        finally:
+            process.terminate()
+            process.wait()
+
+
+@contextlib.contextmanager
+def calling(caller: client.Client, photo_bytes: list[bytes], threads: int) -> Iterator[dict[int | str, int]]:
+    """`threads` that classify without pause inside the block; counts by version answered, "failed", and error."""
+    seen: dict[int | str, int] = {}
+    lock, ending = threading.Lock(), threading.Event()
+
+    def count(key: int | str) -> None:
+        with lock:
+            seen[key] = seen.get(key, 0) + 1
+
+    def call(start: int) -> None:
+        index = start
+        while not ending.is_set():
+            try:
+                count(caller.classify(photo_bytes[index % len(photo_bytes)]).model_version)
+            except (client.ServingUnavailable, client.ServingRejected) as error:
+                count("failed")
+                count(type(error).__name__)
+            index += 1
+
+    workers = [threading.Thread(target=call, args=(start,)) for start in range(threads)]
+    for worker in workers:
+        worker.start()
+    try:
+        yield seen
+    finally:
+        ending.set()
+        for worker in workers:
+            worker.join()
+
+
+def write_small_model(path: pathlib.Path) -> None:
+    """A model with the classifier's signature that does next to nothing."""
+
+    class Small(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+        def classify(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+            size = tf.cast(tf.strings.length(image_bytes), tf.float32)[:, tf.newaxis]
+            names = tf.tile(tf.constant([["a", "b"]]), [tf.shape(size)[0], 1])
+            return {"scores": tf.concat([size, -size], axis=1), "class_names": names}
+
+    small = Small()
+    tf.saved_model.save(small, str(path), signatures={"serving_default": small.classify})
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 120.0) -> None:
+    deadline = time.perf_counter() + seconds
+    while not condition():
+        if time.perf_counter() > deadline:
+            raise TimeoutError("the benchmark waited two minutes in vain")
+        time.sleep(0.02)
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def resident_mib(pid: int) -> float:
+    """Resident memory of a process on Linux."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return probe.getsockname()[1]
+
+
+if __name__ == "__main__":
+    main()
