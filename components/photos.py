@@ -90,27 +90,31 @@ def fetch_kaggle() -> pathlib.Path:
 
 def class_folders(root: pathlib.Path) -> list[pathlib.Path]:
     """The class folders below `root`, by name: Kaggle's nested folders are walked down while there is but one way."""
-    folder = root
-    while len(folders := _visible(folder, "*", pathlib.Path.is_dir)) == 1:
-        folder = folders[0]
-    if len(folders) < 2:
-        raise PilahError(
-            f"Photos must stand in a folder a class, and in 2 classes or more. Received: {root}, which has "
-            f"{int(folder != root)}. Give the folder that holds the class folders."
-        )
+    folders = _folders(root)
+    while len(folders) == 1 and _folders(folders[0]):
+        folders = _folders(folders[0])
     return folders
 
 
 def list_photos(
-    root: pathlib.Path, folds: int, seed: int, progress: Callable[[int, int], None]
+    roots: Sequence[pathlib.Path], folds: int, seed: int, progress: Callable[[int, int], None]
 ) -> tuple[list[Photo], list[Duplicate]]:
-    """The photos below `root` in the order of their ids, each with its fold, and the files that stood there twice.
+    """The photos below `roots` in the order of their ids, each with its fold, and the files that stood there twice.
 
-    Hidden files are passed over; every other file in a class folder counts as a photo until it fails to decode.
+    Class folders of one name are one class, in whichever root they stand. Hidden files are passed over; every other
+    file in a class folder counts as a photo until it fails to decode.
+
+    Raises:
+        PilahError: there are fewer than 2 classes in all, or a class has fewer photos than folds.
     """
-    files = [
-        (path, folder.name) for folder in class_folders(root) for path in _visible(folder, "**/*", pathlib.Path.is_file)
-    ]
+    folders = [folder for root in roots for folder in class_folders(root)]
+    classes = sorted({folder.name for folder in folders})
+    if len(classes) < 2:
+        raise PilahError(
+            "Photos must stand in a folder a class, and in 2 classes or more. Received: "
+            f"{', '.join(map(str, roots))}, which has {len(classes)}. Give the folder that holds the class folders."
+        )
+    files = [(path, folder.name) for folder in folders for path in _visible(folder, "**/*", pathlib.Path.is_file)]
     copies: dict[str, list[tuple[str, str]]] = collections.defaultdict(list)  # id -> (path, label) of each copy
     for done, (path, label) in enumerate(files, start=1):
         with path.open("rb") as file:
@@ -128,7 +132,7 @@ def list_photos(
         duplicates += [Duplicate(photo_id, "duplicate", path, label, kept_path) for path, _ in others]
 
     labels = [label for _, _, label in kept]
-    check_class_sizes(labels, [folder.name for folder in class_folders(root)], folds)
+    check_class_sizes(labels, classes, folds)
     fold_of = assign_folds(labels, folds, seed)
     return [Photo(*row, fold=int(fold)) for row, fold in zip(kept, fold_of, strict=True)], duplicates
 
@@ -168,6 +172,10 @@ def read(path: pathlib.Path) -> list[Photo]:
 
 def write_duplicates(path: pathlib.Path, duplicates: Sequence[Duplicate]) -> None:
     artifacts.write_csv(path, DUPLICATE_COLUMNS, map(dataclasses.asdict, duplicates))
+
+
+def _folders(folder: pathlib.Path) -> list[pathlib.Path]:
+    return _visible(folder, "*", pathlib.Path.is_dir)
 
 
 def _visible(folder: pathlib.Path, pattern: str, wanted: Callable[[pathlib.Path], bool]) -> list[pathlib.Path]:

@@ -46,7 +46,7 @@ def caveats(run_dir: pathlib.Path) -> list[str]:
         f"{rejects} unusable photos left out (dataset/rejects.csv).": rejects,
         f"RANDOM weights in {', '.join(random)}, as ImageNet's were not at hand: their rows show that the pipeline "
         "works, not how well they sort.": random,
-        "The photos are drawn, not real.": artifacts.read_json(run_dir / "run.json")["images"] is None,
+        "The photos are drawn, not real.": not artifacts.read_json(run_dir / "run.json")["images"],
     }
     return [line for line, true in lines.items() if true]
 

@@ -32,7 +32,9 @@ Debug = Annotated[bool, typer.Option(help="Show the traceback of an error.")]
 @app.command()
 def run(
     run_dir: RunDir,
-    images: Annotated[pathlib.Path | None, typer.Option(help="Folder of class folders, or a zip of one.")] = None,
+    images: Annotated[
+        list[pathlib.Path] | None, typer.Option(help="Folder of class folders, or a zip of one; repeat to add more.")
+    ] = None,
     fetch_kaggle: Annotated[bool, typer.Option(help="Get the thesis's photos from Kaggle instead.")] = False,
     profile: Annotated[Profile | None, typer.Option(help="thesis with photos, demo without, unless given.")] = None,
     weights_dir: Annotated[pathlib.Path | None, typer.Option(help="Folder of the backbones' ImageNet weights.")] = None,
@@ -116,7 +118,7 @@ def rollback(run_dir: RunDir, debug: Debug = False) -> None:
 def _run(
     run_dir: pathlib.Path,
     fetch_kaggle: bool,
-    images: pathlib.Path | None,
+    images: list[pathlib.Path] | None,
     profile: Profile | None,
     given: dict[str, Any],
     from_stage: str | None,
@@ -125,14 +127,14 @@ def _run(
     from components import photos  # TensorFlow is loaded only when there is work for it
     from pipeline import main, served
 
-    photos_at = photos.fetch_kaggle() if fetch_kaggle else images
+    photos_at = [*([photos.fetch_kaggle()] if fetch_kaggle else []), *(images or [])]
     chosen = profile or (Profile.thesis if photos_at else Profile.demo)
     folder = run_dir.resolve()  # paths in artifacts hold wherever the next command is typed
     base = config_module.demo(folder) if chosen == Profile.demo else Config(folder)
-    if base.profile == "thesis" and photos_at is None:
+    if base.profile == "thesis" and not photos_at:
         raise PilahError("Profile thesis needs photos. Received: none. Give --images, or --fetch-kaggle.")
     changes = {name: value for name, value in given.items() if value is not None}
-    config = dataclasses.replace(base, images=photos_at and photos_at.resolve(), **changes)
+    config = dataclasses.replace(base, images=tuple(path.resolve() for path in photos_at), **changes)
     main.run(config, from_stage, console)
     if check_serving:
         served.check(config, check_serving)

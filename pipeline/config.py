@@ -16,7 +16,7 @@ class Config:
     """Everything that a run depends on; the defaults are the thesis's study.
 
     Attributes:
-        images: folder or zip of the photos; None draws the demo's own.
+        images: folders or zips of the photos, taken together; none draws the demo's own.
         views: augmented views of each photo; epoch e trains on view 1 + e mod views.
         weight_decay: of AdamW, at Keras's default.
         precision: of the frozen backbones: auto, float32 or bfloat16.
@@ -31,7 +31,7 @@ class Config:
 
     run_dir: pathlib.Path
     profile: str = "thesis"
-    images: pathlib.Path | None = None
+    images: tuple[pathlib.Path, ...] = ()
     weights_dir: pathlib.Path | None = None
     strategy: str = "features"
     backbones: tuple[str, ...] = BACKBONES

@@ -41,7 +41,7 @@ def describe(config: Config) -> dict[str, Any]:
         "data": {
             "photos": len(study.photo_list),
             "photos_and_folds": artifacts.digest([[p.id, p.label, p.fold] for p in study.photo_list]),
-            "drawn": config.images is None,
+            "drawn": not config.images,
         },
         "code": code_fingerprint(),
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},

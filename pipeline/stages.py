@@ -20,17 +20,16 @@ WARMUP_PHOTOS = 8
 def photos_inputs(config: Config) -> dict[str, Any]:
     """The photos by name, size and time of change, which is quicker than reading them all."""
     settings = {"folds": config.folds, "seed": config.seed, "images": config.images}
-    if config.images is None:
+    if not config.images:
         return {**settings, "photos_per_class": config.photos_per_class}
-    if not config.images.exists():
-        return settings  # photos.unpack says what is wrong
-    files = sorted(config.images.rglob("*")) if config.images.is_dir() else [config.images]
+    # what does not exist is not listed: photos.unpack says what is wrong
+    files = [file for given in config.images for file in (sorted(given.rglob("*")) if given.is_dir() else [given])]
     listing = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
     return {**settings, "files": artifacts.digest(listing)}
 
 
 def list_photos(config: Config, report: Report) -> None:
-    listed, duplicates = photos.list_photos(_photo_folder(config, report), config.folds, config.seed, report)
+    listed, duplicates = photos.list_photos(_photo_folders(config, report), config.folds, config.seed, report)
     photos.write_duplicates(config.run_dir / "duplicates.csv", duplicates)
     photos.write(config.run_dir / "photos.csv", listed)
     copies = sum(duplicate.kind == "duplicate" for duplicate in duplicates)
@@ -42,15 +41,17 @@ def list_photos(config: Config, report: Report) -> None:
         log.error("the same bytes stand under several classes, all left out: %s", where)
 
 
-def _photo_folder(config: Config, report: Report) -> pathlib.Path:
+def _photo_folders(config: Config, report: Report) -> list[pathlib.Path]:
     """Where the class folders are: as given, or in the run folder, drawn or unpacked under the digest of the zip."""
-    if config.images is None:
+    if not config.images:
         log.warning("the photos are drawn, not real: this run shows that the pipeline works, not how well it sorts")
         folder = config.run_dir / "images" / "drawn"
         drawn.write(folder, config.photos_per_class, config.seed, report)
-        return folder
-    name = artifacts.file_digest(config.images) if config.images.is_file() else "given"
-    return photos.unpack(config.images, config.run_dir / "images" / name)
+        return [folder]
+    names = [artifacts.file_digest(given) if given.is_file() else "given" for given in config.images]
+    return [
+        photos.unpack(given, config.run_dir / "images" / name) for given, name in zip(config.images, names, strict=True)
+    ]
 
 
 def dataset_inputs(config: Config) -> dict[str, Any]:

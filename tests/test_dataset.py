@@ -19,7 +19,7 @@ def ignore(done, total):
 
 
 def listed(root, folds=2):
-    return photos.list_photos(root, folds, 1, ignore)[0]
+    return photos.list_photos([root], folds, 1, ignore)[0]
 
 
 def build(folder, photo_list, max_rejects=1.0, folds=2, beam_args=(), progress=ignore):

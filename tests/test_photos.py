@@ -12,7 +12,7 @@ COUNTS = {"glass": 7, "metal": 5, "paper": 11}
 
 
 def list_photos(root, folds=2, seed=1):
-    return photos.list_photos(root, folds, seed, lambda done, total: None)
+    return photos.list_photos([root], folds, seed, lambda done, total: None)
 
 
 def zip_of(root, path, prefix=""):
@@ -176,7 +176,7 @@ def test_fewer_than_two_classes_raise_with_their_number(tmp_path, files, found, 
             (images / name).write_bytes(b"photo")
     root = photos.unpack(images, tmp_path / "unpacked")
     with pytest.raises(PilahError, match=f"2 classes or more.*Received: .*, which has {found}") as caught:
-        photos.class_folders(root)
+        list_photos(root)
     assert str(root) in str(caught.value)
 
 
@@ -282,5 +282,22 @@ def test_zip_with_foreign_names_keeps_them(tmp_path, save_classes):
 def test_progress_counts_up_to_every_file(tmp_path, save_classes):
     root = save_classes(tmp_path, COUNTS)
     calls = []
-    photos.list_photos(root, 2, 1, lambda done, total: calls.append((done, total)))
+    photos.list_photos([root], 2, 1, lambda done, total: calls.append((done, total)))
     assert calls == [(done, 23) for done in range(1, 24)]
+
+
+def test_second_folder_adds_to_the_classes_even_with_one_class_in_it(tmp_path, save_classes, save_photo):
+    first = save_classes(tmp_path / "first", {"glass": 3, "metal": 3})
+    corrected = save_photo(tmp_path / "second" / "glass" / "corrected.png", seed=99)
+    kept, _ = photos.list_photos([first, tmp_path / "second"], 2, 1, lambda done, total: None)
+    assert len(kept) == 7 and photos.class_names(kept) == ["glass", "metal"]
+    assert [photo.label for photo in kept if photo.path == str(corrected)] == ["glass"]
+
+
+def test_same_bytes_under_two_classes_of_two_folders_are_a_conflict(tmp_path, save_classes, save_photo):
+    first = save_classes(tmp_path / "first", {"glass": 3, "metal": 3})
+    target = tmp_path / "second" / "metal" / "copy.png"
+    target.parent.mkdir(parents=True)
+    target.write_bytes((first / "glass" / "glass0.png").read_bytes())
+    kept, duplicates = photos.list_photos([first, tmp_path / "second"], 2, 1, lambda done, total: None)
+    assert len(kept) == 5 and sorted(one.label for one in duplicates) == ["glass", "metal"]
