@@ -40,6 +40,7 @@ SERVICE_CONFIG = {
 CHANNEL_OPTIONS = [
     ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
     ("grpc.max_receive_message_length", -1),
+    ("grpc.enable_http_proxy", 0),  # the model server is a neighbour
     ("grpc.keepalive_time_ms", 60_000),  # a dead connection is found before the next call needs it
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
@@ -119,12 +120,14 @@ class Client:
         """The versions that answer now, ascending; none where the model is not there yet.
 
         Raises:
-            ServingUnavailable.
+            ServingUnavailable, ServingRejected.
         """
         try:
             response = self._status(predict_pb2.ModelStatusRequest(model_spec=self._spec(None)))
-        except ServingRejected:
-            return []  # NOT_FOUND: the server knows no version of the model
+        except ServingRejected as error:
+            if isinstance(error.__cause__, grpc.Call) and error.__cause__.code() is grpc.StatusCode.NOT_FOUND:
+                return []  # the server has never seen the model
+            raise
         state = predict_pb2.ModelVersionStatus.AVAILABLE
         return sorted(one.version for one in response.model_version_status if one.state == state)
 
@@ -139,7 +142,7 @@ class Client:
         """Whether a version of the model answers."""
         try:
             return bool(self.available_versions())
-        except ServingUnavailable:
+        except (ServingUnavailable, ServingRejected):
             return False
 
     def close(self) -> None:
@@ -173,7 +176,7 @@ class Client:
         return call
 
     def _error(self, error: Any) -> Exception:
-        code, details = error.code(), error.details()
+        code, details = error.code(), " ".join((error.details() or "").split())  # TensorFlow's have several lines
         if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
             return ServingUnavailable(
                 f"The model server must answer within {self._timeout_seconds:g} s. Received from {self.target}: "

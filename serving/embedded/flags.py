@@ -38,7 +38,7 @@ def parse(arguments: Sequence[str]) -> Flags:
     given = parser.parse_args(arguments)
     if bool(given.model_base_path) == bool(given.model_config_file):
         parser.error("one of --model_base_path and --model_config_file is needed, and not both")
-    if given.port == given.rest_api_port:
+    if given.rest_api_port and given.port == given.rest_api_port:
         parser.error(f"--rest_api_port must differ from --port. Received: {given.port} for both")
     if given.batching_parameters_file and not given.enable_batching:
         parser.error("--batching_parameters_file takes effect with --enable_batching. Add it")
@@ -56,8 +56,9 @@ def parse(arguments: Sequence[str]) -> Flags:
         monitoring = server_config_pb2.MonitoringConfig()
         if given.monitoring_config_file:
             _read(given.monitoring_config_file, monitoring)
-    except (OSError, text_format.ParseError) as error:
-        parser.error(f"a configuration file cannot be read: {error}")
+        _check_batching(batching)
+    except ValueError as error:
+        parser.error(str(error))
     prometheus = monitoring.prometheus_config
     return Flags(
         models=models,
@@ -102,4 +103,14 @@ def _boolean(text: str) -> bool:
 
 
 def _read(path: pathlib.Path, proto: Proto) -> Proto:
-    return text_format.Parse(path.read_text(encoding="utf-8"), proto)
+    try:
+        return text_format.Parse(path.read_text(encoding="utf-8"), proto)
+    except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
+        raise ValueError(f"a configuration file cannot be read: {path}: {error}") from error
+
+
+def _check_batching(batching: server_config_pb2.BatchingParameters | None) -> None:
+    for field, value in batching.ListFields() if batching else ():
+        least = 0 if field.name == "batch_timeout_micros" else 1
+        if value.value < least:
+            raise ValueError(f"{field.name} must be at least {least}. Received: {value.value}")

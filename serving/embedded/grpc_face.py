@@ -18,7 +18,7 @@ OPTIONS = [
     ("grpc.max_send_message_length", -1),
     ("grpc.so_reuseport", 0),  # a second server on the same port must fail, not share it
     ("grpc.keepalive_permit_without_calls", 1),  # our client pings an idle connection once a minute
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 30_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
 ]
 HEALTH_NAMES = (  # what the health service may be asked about; "" is the server as a whole
     "",

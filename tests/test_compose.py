@@ -1,0 +1,204 @@
+"""The deployment by Compose: valid by its specification, and of the same words as the embedded server."""
+
+import functools
+import http.server
+import pathlib
+import re
+import socket
+import subprocess
+import sys
+import threading
+import tomllib
+
+import pytest
+import yaml
+from google.protobuf import text_format
+from grpc._cython import cygrpc
+from tensorflow_serving.config import model_server_config_pb2
+
+from serving import client
+from serving.embedded import flags
+
+ROOT = pathlib.Path(__file__).parents[1]
+BASE, GPU = ["docker-compose.yml"], ["docker-compose.yml", "docker-compose.gpu.yml"]
+SERVED = "${RUN"  # how the source of the served folder begins: a run makes it
+NOT_EMBEDDED = {  # flags of tensorflow_model_server that the embedded server does without
+    "allow_version_labels_for_unavailable_models",
+    "enable_grpc_healthcheck_service",
+    "grpc_channel_arguments",
+    "model_config_file_poll_wait_seconds",
+}
+both = pytest.mark.parametrize("files", [BASE, GPU], ids=["cpu", "gpu"])
+
+
+def laid_over(lower, upper):
+    """What Compose makes of two files: maps merge, volumes merge by target, the upper one's other values stand."""
+    merged = {**lower}
+    for key, value in upper.items():
+        if isinstance(value, dict) and key in lower:
+            merged[key] = laid_over(lower[key], value)
+        elif key == "volumes" and key in lower:
+            merged[key] = list({mount["target"]: mount for mount in [*lower[key], *value]}.values())
+        else:
+            merged[key] = value
+    return merged
+
+
+def compose(files):
+    return functools.reduce(laid_over, [yaml.safe_load((ROOT / file).read_text()) for file in files])
+
+
+def service(files):
+    (only,) = compose(files)["services"].values()
+    return only
+
+
+def given_flags(files):
+    """name -> value of each flag in the command."""
+    return dict(re.fullmatch(r"--(\w+)=(.+)", word).groups() for word in service(files)["command"])
+
+
+def sources(files):
+    """Path in the container -> path in the repository, of what is mounted but the served folder."""
+    mounts = {mount["target"]: mount["source"] for mount in service(files)["volumes"]}
+    return {target: ROOT / source for target, source in mounts.items() if SERVED not in source}
+
+
+@both
+def test_compose_file_is_valid_by_the_specification(tmp_path, files):
+    merged = tmp_path / "docker-compose.yml"
+    merged.write_text(yaml.safe_dump(compose(files)))
+    validator = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    done = subprocess.run([*validator, merged, *files], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_gpu_file_changes_image_batching_and_resources_alone():
+    lower, upper = service(BASE), service(GPU)
+    assert {key for key in upper if upper[key] != lower.get(key)} == {"image", "volumes", "deploy"}
+    moved = {target for target, source in sources(GPU).items() if source != sources(BASE)[target]}
+    assert moved == {"/config/batching.config"}
+    (device,) = upper["deploy"]["resources"]["reservations"]["devices"]
+    assert device == {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
+
+
+@both
+def test_every_mounted_file_is_there_and_read_only(files):
+    for mount in service(files)["volumes"]:
+        assert (mount["type"], mount["read_only"]) == ("bind", True), mount
+    for source in sources(files).values():
+        assert source.is_file(), source
+
+
+@both
+def test_served_folder_is_mounted_where_the_model_is_looked_for(files):
+    (mount,) = [mount for mount in service(files)["volumes"] if SERVED in mount["source"]]
+    assert mount["source"] == "./${RUN:-runs/demo}/served"
+    assert mount["bind"] == {"create_host_path": False}  # else a run that is not there becomes an empty folder
+    config = sources(files)[given_flags(files)["model_config_file"]].read_text()
+    (model,) = text_format.Parse(config, model_server_config_pb2.ModelServerConfig()).model_config_list.config
+    assert model.name == client.MODEL_NAME
+    assert model.base_path == f"{mount['target']}/{client.MODEL_NAME}"
+
+
+@both
+def test_every_flag_is_ours_or_tensorflow_servings(capsys, files):
+    with pytest.raises(SystemExit):
+        flags.parse(["--help"])
+    ours = set(re.findall(r"--(\w+)", capsys.readouterr().out))
+    assert set(given_flags(files)) - ours == NOT_EMBEDDED
+
+
+@both
+def test_embedded_server_takes_the_same_flags_and_files(files):
+    here = {name: value for name, value in given_flags(files).items() if name not in NOT_EMBEDDED}
+    mounted = {target: str(source) for target, source in sources(files).items()}
+    given = flags.parse([f"--{name}={mounted.get(value, value)}" for name, value in here.items()])
+    assert (given.port, given.rest_api_port, given.metrics_path) == (8500, 8501, flags.DEFAULT_METRICS_PATH)
+    assert given.batching.max_batch_size.value == (64 if files == GPU else 16)
+    assert service(files)["ports"] == [f"{port}:{port}" for port in (given.port, given.rest_api_port)]
+
+
+@both
+def test_every_file_that_a_flag_names_is_mounted(files):
+    named = {value for value in given_flags(files).values() if value.startswith("/")}
+    assert named and named == set(sources(files))
+
+
+@both
+def test_grpc_knows_every_channel_argument(files):
+    """It passes over those that it does not know without a word."""
+    library = pathlib.Path(cygrpc.__file__).read_bytes()
+    for argument in given_flags(files)["grpc_channel_arguments"].split(","):
+        name, number = argument.split("=")
+        assert name.encode() + b"\0" in library and number.isdecimal(), argument
+
+
+@both
+def test_image_has_the_minor_version_of_tensorflow(files):
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    (minor,) = {
+        re.fullmatch(r"tensorflow==(\d+\.\d+)\.\*", line)[1]
+        for group in groups.values()
+        for line in group
+        if isinstance(line, str) and line.startswith("tensorflow==")
+    }
+    suffix = "-gpu" if files == GPU else ""
+    assert re.fullmatch(rf"tensorflow/serving:{re.escape(minor)}\.\d+{suffix}", service(files)["image"])
+
+
+@both
+def test_service_is_bounded_and_starts_again(files):
+    limits = service(files)["deploy"]["resources"]["limits"]
+    assert float(limits["cpus"]) > 0 and re.fullmatch(r"\d+[MG]", limits["memory"])
+    assert service(files)["restart"] == "unless-stopped"
+
+
+@both
+def test_health_is_asked_without_programs_that_the_image_lacks(files):
+    command = service(files)["healthcheck"]["test"]
+    assert command[:3] == ["CMD", "bash", "-c"]
+    assert not {"curl", "wget", "python", "nc"} & set(re.findall(r"\w+", command[3]))
+
+
+@pytest.fixture
+def rest():
+    """rest(state): the port of a REST face whose model is in that state."""
+    servers = []
+
+    def start(state):
+        class Answer(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.end_headers()
+                if self.path == f"/v1/models/{client.MODEL_NAME}":
+                    self.wfile.write(f'{{"model_version_status": [{{"state": "{state}"}}]}}\n'.encode())
+
+            def log_message(self, *_):
+                pass
+
+        servers.append(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer))
+        threading.Thread(target=servers[-1].serve_forever, args=[0.01]).start()
+        return servers[-1].server_port
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def is_healthy(port):
+    *_, script = service(BASE)["healthcheck"]["test"]
+    script = script.replace("/8501", f"/{port}")
+    return not subprocess.run(["bash", "-c", script], capture_output=True, timeout=10, check=False).returncode
+
+
+@pytest.mark.parametrize(("state", "healthy"), [("AVAILABLE", True), ("LOADING", False)])
+def test_service_is_healthy_once_a_version_is_available(rest, state, healthy):
+    assert is_healthy(rest(state)) == healthy
+
+
+def test_service_that_does_not_listen_is_not_healthy():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        assert not is_healthy(taken.getsockname()[1])

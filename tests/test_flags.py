@@ -1,0 +1,175 @@
+"""The embedded server's command line: names and defaults of tensorflow_model_server, usage errors that say the rule."""
+
+import pathlib
+
+import pytest
+
+from serving.embedded import flags
+
+CONFIG = pathlib.Path(__file__).parents[1] / "serving" / "config"
+
+
+@pytest.fixture
+def refused(capsys):
+    """refused(*flags): what is said, on one line of stderr after the usage, as the server ends with code 2."""
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as ending:
+            flags.parse([str(argument) for argument in arguments])
+        assert ending.value.code == 2
+        usage, _, said = capsys.readouterr().err.partition("error: ")
+        assert usage.startswith("usage: ")
+        (line,) = said.splitlines()
+        return line
+
+    return run
+
+
+def parse(*arguments):
+    return flags.parse([str(argument) for argument in arguments])
+
+
+def test_model_folder_alone_is_served_with_the_defaults_of_tensorflow_serving(tmp_path):
+    given = parse("--model_base_path", tmp_path)
+    (model,) = given.models.model_config_list.config
+    assert (model.name, model.base_path, model.model_platform) == ("default", str(tmp_path), "tensorflow")
+    assert (given.port, given.rest_api_port, given.file_system_poll_wait_seconds) == (8500, 0, 1)
+    assert given.batching is None and given.metrics_path is None
+    assert given.grpc_max_threads >= 64
+
+
+def test_every_flag_is_taken(tmp_path):
+    given = parse(
+        "--model_name=pilah",
+        f"--model_base_path={tmp_path}",
+        "--port=1",
+        "--rest_api_port=2",
+        "--file_system_poll_wait_seconds=0.5",
+        "--grpc_max_threads=3",
+    )
+    assert given.models.model_config_list.config[0].name == "pilah"
+    assert (given.port, given.rest_api_port) == (1, 2)
+    assert (given.file_system_poll_wait_seconds, given.grpc_max_threads) == (0.5, 3)
+
+
+def test_models_config_is_read(tmp_path):
+    (model,) = parse("--model_config_file", CONFIG / "models.config").models.model_config_list.config
+    assert (model.name, model.base_path) == ("pilah", "/models/pilah")
+    assert model.model_version_policy.latest.num_versions == 2
+    assert dict(model.version_labels) == {"stable": 1, "canary": 2}
+
+
+@pytest.mark.parametrize("name", ["batching_cpu.config", "batching_gpu.config"])
+def test_batching_config_is_read(tmp_path, name):
+    given = parse("--model_base_path", tmp_path, "--enable_batching", "--batching_parameters_file", CONFIG / name)
+    for field in ("max_batch_size", "batch_timeout_micros", "max_enqueued_batches", "num_batch_threads"):
+        assert getattr(given.batching, field).value > 0, field
+
+
+def test_monitoring_config_is_read(tmp_path):
+    given = parse("--model_base_path", tmp_path, "--monitoring_config_file", CONFIG / "monitoring.config")
+    assert given.metrics_path == "/monitoring/prometheus/metrics"
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("prometheus_config { enable: true }", flags.DEFAULT_METRICS_PATH),
+        ('prometheus_config { enable: true path: "/m" }', "/m"),
+        ('prometheus_config { path: "/m" }', None),
+        ("", None),
+    ],
+)
+def test_metrics_are_served_where_monitoring_is_enabled(tmp_path, text, path):
+    (tmp_path / "monitoring").write_text(text)
+    given = parse("--model_base_path", tmp_path, "--monitoring_config_file", tmp_path / "monitoring")
+    assert given.metrics_path == path
+
+
+@pytest.mark.parametrize(
+    ("argument", "on"),
+    [
+        ("--enable_batching", True),
+        ("--enable_batching=true", True),
+        ("--enable_batching=True", True),
+        ("--enable_batching=1", True),
+        ("--enable_batching=false", False),
+        ("--enable_batching=0", False),
+    ],
+)
+def test_batching_is_on_with_or_without_a_value(tmp_path, argument, on):
+    assert (parse(argument, "--model_base_path", tmp_path).batching is not None) == on
+
+
+def test_batching_without_a_file_leaves_every_parameter_to_the_server(tmp_path):
+    assert not parse("--model_base_path", tmp_path, "--enable_batching").batching.ListFields()
+
+
+def test_neither_model_folder_nor_config_is_refused(refused):
+    assert "one of --model_base_path and --model_config_file is needed" in refused()
+
+
+def test_both_model_folder_and_config_are_refused(tmp_path, refused):
+    said = refused("--model_base_path", tmp_path, "--model_config_file", CONFIG / "models.config")
+    assert "one of --model_base_path and --model_config_file is needed, and not both" in said
+
+
+def test_one_port_for_both_faces_is_refused(tmp_path, refused):
+    said = refused("--model_base_path", tmp_path, "--port", 9000, "--rest_api_port", 9000)
+    assert "--rest_api_port must differ from --port. Received: 9000" in said
+
+
+@pytest.mark.parametrize("name", ["missing", "file"])
+def test_model_folder_that_is_none_is_refused(tmp_path, refused, name):
+    (tmp_path / "file").write_text("")
+    assert f"must be a folder. Received: {tmp_path / name}" in refused("--model_base_path", tmp_path / name)
+
+
+def test_batching_file_without_batching_is_refused(tmp_path, refused):
+    said = refused("--model_base_path", tmp_path, "--batching_parameters_file", CONFIG / "batching_cpu.config")
+    assert "--batching_parameters_file takes effect with --enable_batching" in said
+
+
+@pytest.mark.parametrize("argument", ["--enable_batching=yes", "--enable_batching="])
+def test_batching_that_is_neither_true_nor_false_is_refused(tmp_path, refused, argument):
+    assert "true or false. Received" in refused("--model_base_path", tmp_path, argument)
+
+
+@pytest.mark.parametrize("arguments", [["--port=http"], ["--model_base=."], ["--tensorflow_session_parallelism=2"]])
+def test_number_or_flag_that_is_none_is_refused(tmp_path, refused, arguments):
+    refused("--model_base_path", tmp_path, *arguments)
+
+
+@pytest.fixture
+def config_flags(tmp_path):
+    """config_flags(flag, file): a command line that would be right with a right `file`."""
+
+    def line(flag, file):
+        model = [] if flag == "--model_config_file" else ["--model_base_path", tmp_path]
+        return [*model, "--enable_batching", flag, file]
+
+    return line
+
+
+CONFIG_FLAGS = ["--model_config_file", "--batching_parameters_file", "--monitoring_config_file"]
+
+
+@pytest.mark.parametrize("flag", CONFIG_FLAGS)
+@pytest.mark.parametrize("name", ["missing", "folder"])
+def test_config_file_that_cannot_be_read_is_refused_by_its_name(tmp_path, refused, config_flags, flag, name):
+    (tmp_path / "folder").mkdir()
+    said = refused(*config_flags(flag, tmp_path / name))
+    assert "cannot be read" in said and str(tmp_path / name) in said
+
+
+@pytest.mark.parametrize("flag", CONFIG_FLAGS)
+@pytest.mark.parametrize("content", [b"max_batch_size {", b'{"json": 1}', b"unheard_of: 1", b"\xff\xfe\x00"])
+def test_config_file_that_makes_no_sense_is_refused_by_its_name(tmp_path, refused, config_flags, flag, content):
+    (tmp_path / "wrong.config").write_bytes(content)
+    assert "wrong.config" in refused(*config_flags(flag, tmp_path / "wrong.config"))
+
+
+def test_field_that_the_embedded_server_lacks_is_named(tmp_path, refused, config_flags):
+    (tmp_path / "batching").write_text("max_batch_size { value: 8 }\nallowed_batch_sizes: 8\n")
+    said = refused(*config_flags("--batching_parameters_file", tmp_path / "batching"))
+    assert "allowed_batch_sizes" in said and "2:1" in said
