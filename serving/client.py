@@ -21,6 +21,7 @@ MODEL_NAME = "pilah"
 SIGNATURE = "serving_default"
 STRING_DTYPE = 7  # DT_STRING in tensorflow/core/framework/types.proto
 TIMEOUT_SECONDS = 10.0
+PROBE_SECONDS = 1.0  # a question about the server itself must not wait for it
 MAX_ATTEMPTS = 5  # the most that gRPC's retries allow
 # Retried: UNAVAILABLE alone, which says that the call was not answered; first after about 0.2 s, then twice as long.
 SERVICE_CONFIG = {
@@ -110,20 +111,20 @@ class Client:
         tensor.dtype = STRING_DTYPE
         tensor.tensor_shape.dim.add(size=1)
         tensor.string_val.append(photo)
-        response = self._predict(request)
+        response = self._predict(request, None)
         names = [name.decode() for name in response.outputs["class_names"].string_val]
         scores = dict(zip(names, _floats(response.outputs["scores"]), strict=True))
         best = max(scores, key=scores.__getitem__)
         return Prediction(best, scores[best], scores, response.model_spec.version.value)
 
-    def available_versions(self) -> list[int]:
+    def available_versions(self, timeout_seconds: float | None = None) -> list[int]:
         """The versions that answer now, ascending; none where the model is not there yet.
 
         Raises:
             ServingUnavailable, ServingRejected.
         """
         try:
-            response = self._status(predict_pb2.ModelStatusRequest(model_spec=self._spec(None)))
+            response = self._status(predict_pb2.ModelStatusRequest(model_spec=self._spec(None)), timeout_seconds)
         except ServingRejected as error:
             if isinstance(error.__cause__, grpc.Call) and error.__cause__.code() is grpc.StatusCode.NOT_FOUND:
                 return []  # the server has never seen the model
@@ -134,14 +135,17 @@ class Client:
     def is_healthy(self) -> bool:
         """Whether a server is there and takes calls, by the standard health service."""
         try:
-            return self._health(health_pb2.HealthCheckRequest()).status == health_pb2.HealthCheckResponse.SERVING
+            return (
+                self._health(health_pb2.HealthCheckRequest(), PROBE_SECONDS).status
+                == health_pb2.HealthCheckResponse.SERVING
+            )
         except (ServingUnavailable, ServingRejected):
             return False
 
     def is_ready(self) -> bool:
         """Whether a version of the model answers."""
         try:
-            return bool(self.available_versions())
+            return bool(self.available_versions(PROBE_SECONDS))
         except (ServingUnavailable, ServingRejected):
             return False
 
@@ -160,26 +164,27 @@ class Client:
             spec.version.value = version
         return spec
 
-    def _call(self, method: str, response: type[Response]) -> Callable[[message.Message], Response]:
+    def _call(self, method: str, response: type[Response]) -> Callable[[message.Message, float | None], Response]:
         remote = self._channel.unary_unary(
             f"/{method}",
             request_serializer=lambda request: request.SerializeToString(),
             response_deserializer=response.FromString,
         )
 
-        def call(request: message.Message) -> Response:
+        def call(request: message.Message, timeout_seconds: float | None) -> Response:
+            seconds = timeout_seconds or self._timeout_seconds
             try:
-                return remote(request, timeout=self._timeout_seconds)
+                return remote(request, timeout=seconds)
             except grpc.RpcError as error:
-                raise self._error(error) from error
+                raise self._error(error, seconds) from error
 
         return call
 
-    def _error(self, error: Any) -> Exception:
+    def _error(self, error: Any, seconds: float) -> Exception:
         code, details = error.code(), " ".join((error.details() or "").split())  # TensorFlow's have several lines
         if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
             return ServingUnavailable(
-                f"The model server must answer within {self._timeout_seconds:g} s. Received from {self.target}: "
+                f"The model server must answer within {seconds:g} s. Received from {self.target}: "
                 f"{code.name}, {details}. Start it (make serve), or name another."
             )
         return ServingRejected(f"The model server at {self.target} refused the call: {code.name}, {details}")

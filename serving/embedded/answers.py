@@ -1,6 +1,5 @@
 """Each call from its request message to its response message, whichever door it came through."""
 
-import tensorflow as tf
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -8,7 +7,7 @@ from tensorflow_serving.apis import (
     predict_pb2,
 )
 
-from serving.embedded import saved_model, status, tensors, versions
+from serving.embedded import status, versions
 
 SIGNATURES_FIELD = "signature_def"  # the one field of metadata that there is
 
@@ -18,17 +17,7 @@ def predict(
 ) -> predict_pb2.PredictResponse:
     _check_spec(request)
     with models.handle(request.model_spec) as servable:
-        signature_name = request.model_spec.signature_name or saved_model.DEFAULT_SIGNATURE
-        inputs = {name: tensors.to_array(proto, name) for name, proto in request.inputs.items()}
-        outputs = servable.predict(signature_name, inputs, request.output_filter, timeout_seconds)
-        response = predict_pb2.PredictResponse()
-        for name, array in outputs.items():
-            dtype = tf.as_dtype(servable.signatures[signature_name].outputs[name].dtype)
-            response.outputs[name].CopyFrom(tensors.to_proto(array, dtype))
-        response.model_spec.name = servable.name
-        response.model_spec.version.value = servable.version
-        response.model_spec.signature_name = signature_name
-    return response
+        return servable.answer(request, timeout_seconds)
 
 
 def metadata(

@@ -171,6 +171,8 @@ class Batcher:
 
 
 def _rows(inputs: Arrays) -> int:
+    if not inputs:
+        raise status.invalid_argument("Batching Run() must have at least one input tensor.")
     if any(array.ndim == 0 for array in inputs.values()):
         raise status.invalid_argument("Batching Run() input tensors must have at least one dimension.")
     sizes = {array.shape[0] for array in inputs.values()}

@@ -92,7 +92,7 @@ def _folder(text: str) -> pathlib.Path:
     path = pathlib.Path(text)
     if not path.is_dir():
         raise argparse.ArgumentTypeError(f"must be a folder. Received: {text}. A run of the pipeline makes it")
-    return path
+    return path.resolve()
 
 
 def _boolean(text: str) -> bool:

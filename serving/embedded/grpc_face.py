@@ -20,11 +20,7 @@ OPTIONS = [
     ("grpc.keepalive_permit_without_calls", 1),  # our client pings an idle connection once a minute
     ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
 ]
-HEALTH_NAMES = (  # what the health service may be asked about; "" is the server as a whole
-    "",
-    "tensorflow.serving.PredictionService",
-    "tensorflow.serving.ModelService",
-)
+MAX_MESSAGE_CHARACTERS = 1024  # of an error, which travels in a header (grpc_status_util.cc)
 
 
 class Face:
@@ -49,8 +45,7 @@ class Face:
             RuntimeError: the port is taken.
         """
         bound = self._server.add_insecure_port(f"0.0.0.0:{port}")
-        for name in HEALTH_NAMES:
-            self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        self._health.set("", health_pb2.HealthCheckResponse.SERVING)  # the server as a whole, as gRPC's own in C++
         self._server.start()
         return bound
 
@@ -99,7 +94,8 @@ def _answer(call: str, request: Any, context: grpc.ServicerContext, answer: Call
         with metrics.observed(call, "GRPC", request.model_spec.name if request else ""):
             return answer()
     except status.StatusError as error:
-        context.abort(error.code, error.message)
+        cut = error.message[MAX_MESSAGE_CHARACTERS:]
+        context.abort(error.code, error.message[:MAX_MESSAGE_CHARACTERS] + ("...TRUNCATED" if cut else ""))
 
 
 def _unimplemented(call: str, context: grpc.ServicerContext) -> Any:

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import contextlib
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -11,11 +12,11 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from serving.embedded import saved_model, status
+from serving.embedded import saved_model, status, tensors
 
 Inputs = Mapping[str, meta_graph_pb2.TensorInfo]
+MAX_AXES = 64  # numpy's
 BYTES_SUFFIX = "_bytes"  # a string output of such a name is written as {"b64": ...}
-_NAMES = {tf.float32: "float", tf.float64: "double"}  # where DataTypeString differs from tf.DType.name
 _JSON_TYPES = {type(None): "Null", dict: "Object", list: "Array", str: "String", int: "Number", float: "Number"}
 
 
@@ -28,12 +29,20 @@ def parse(body: bytes) -> dict[str, Any]:
     if not body:
         raise status.invalid_argument("JSON Parse error: The document is empty")
     try:
-        document = json.loads(body)
+        # Bytes that are not UTF-8 pass through to string tensors, as they do in TensorFlow Serving.
+        document = json.loads(body.decode("utf-8", "surrogateescape"), parse_float=_parse_float)
     except (ValueError, RecursionError) as error:
         raise status.invalid_argument(f"JSON Parse error: {error}") from error
     if not isinstance(document, dict):
         raise status.invalid_argument(f"JSON Value: {_show(document)} Is not object")
     return document
+
+
+def _parse_float(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"Number too big to be stored in double: {text}")
+    return value
 
 
 def signature_name(document: Mapping[str, Any]) -> str:
@@ -51,6 +60,8 @@ def inputs(document: Mapping[str, Any], infos: Inputs) -> tuple[dict[str, np.nda
     Raises:
         StatusError: INVALID_ARGUMENT, with what stands in the wrong place.
     """
+    if not infos:
+        raise status.invalid_argument(f"Failed to get input map for signature: {signature_name(document)}")
     rows, columns = "instances" in document, "inputs" in document
     if rows and columns:
         raise status.invalid_argument(
@@ -70,6 +81,8 @@ def outputs(arrays: Mapping[str, np.ndarray], row_by_row: bool) -> dict[str, Any
     Raises:
         StatusError: INVALID_ARGUMENT, outputs that share no first axis were asked for row by row.
     """
+    if not arrays:
+        raise status.invalid_argument("Cannot convert empty tensor map to JSON")
     values = {name: _plain(name, array) for name, array in arrays.items()}
     if not row_by_row:
         return {"outputs": values if len(values) > 1 else next(iter(values.values()))}
@@ -77,6 +90,8 @@ def outputs(arrays: Mapping[str, np.ndarray], row_by_row: bool) -> dict[str, Any
     for name, array in arrays.items():
         if array.ndim == 0:
             raise status.invalid_argument(f"Tensor name: {name} has no shape information ")
+        if len(array) == 0:
+            raise status.invalid_argument(f"Tensor name: {name} has invalid batch size: 0")
         if batch_size not in (-1, len(array)):
             raise status.invalid_argument(
                 f"Tensor name: {name} has inconsistent batch size: {len(array)} expecting: {batch_size}"
@@ -124,8 +139,11 @@ def _row(name: str, value: Any, infos: Inputs, columns: Mapping[str, list[np.nda
     if name not in infos:
         raise status.invalid_argument(f"JSON object: does not have named input: {name}")
     array = _array(value, tf.as_dtype(infos[name].dtype))
+    if columns[name] and array.size != columns[name][0].size:
+        raise status.invalid_argument(f"Expecting tensor size: {columns[name][0].size} but got: {array.size}")
     if columns[name] and array.shape != columns[name][0].shape:
-        raise status.invalid_argument(f"Expecting shape {list(columns[name][0].shape)} but got: {list(array.shape)}")
+        expected, got = (",".join(map(str, one.shape)) for one in (columns[name][0], array))
+        raise status.invalid_argument(f"Expecting shape [{expected}] but got: [{got}]")
     return array
 
 
@@ -154,19 +172,17 @@ def _is_base64(value: Any) -> bool:
 
 def _array(value: Any, dtype: tf.DType) -> np.ndarray:
     """`value`, a leaf or lists of lists of leaves, as an array of `dtype`; strings as an object array of bytes."""
-    if dtype not in _LEAVES:
-        raise status.StatusError(
-            status.Code.UNIMPLEMENTED, f"Conversion of JSON Value: {_show(value)} to type: {_name(dtype)}"
-        )
     shape, first = [], value
     while isinstance(first, list):
         shape.append(len(first))
         if not first:
             break
         first = first[0]
+    if len(shape) > MAX_AXES:
+        raise status.invalid_argument(f"A tensor has at most {MAX_AXES} axes. Received lists {len(shape)} deep.")
     leaves: list[Any] = []
     _flatten(value, 0, shape, leaves)
-    convert = _LEAVES[dtype]
+    convert = _LEAVES.get(dtype, _refuse)
     flat = np.array([convert(leaf, dtype) for leaf in leaves], object if dtype == tf.string else dtype.as_numpy_dtype)
     return flat.reshape(shape)
 
@@ -194,18 +210,21 @@ def _to_float(value: Any, dtype: tf.DType) -> float:
     if type(value) not in (int, float):
         raise _type_error(value, dtype)
     limits = np.finfo(dtype.as_numpy_dtype)
-    lossy = abs(value) >= 2 ** (limits.nmant + 1) if isinstance(value, int) else abs(value) > limits.max
-    if lossy and math.isfinite(value):
+    with contextlib.suppress(OverflowError):
+        value = value if -(2**63) <= value < 2**64 else float(value)  # what no 64-bit integer holds is read as a double
+    lossy = abs(value) >= 2 ** (limits.nmant + 1) if isinstance(value, int) else abs(value) > float(limits.max)
+    if lossy and not (isinstance(value, float) and math.isinf(value)):
         raise status.invalid_argument(
-            f"Cannot convert JSON value: {_show(value)} to {_name(dtype)} without loss of precision."
+            f"Cannot convert JSON value: {_show(value)} to {tensors.name_of(dtype)} without loss of precision."
         )
     return float(value)
 
 
 def _to_int(value: Any, dtype: tf.DType) -> int:
-    if type(value) is not int or not dtype.min <= value <= dtype.max:
+    read_as = tf.int32 if dtype.size < 4 else dtype  # 8 and 16 bits are read as 32, then narrowed as C++ narrows
+    if type(value) is not int or not read_as.min <= value <= read_as.max:
         raise _type_error(value, dtype)
-    return value
+    return int(np.array(value).astype(dtype.as_numpy_dtype))
 
 
 def _to_bool(value: Any, dtype: tf.DType) -> bool:
@@ -216,15 +235,22 @@ def _to_bool(value: Any, dtype: tf.DType) -> bool:
 
 def _to_bytes(value: Any, dtype: tf.DType) -> bytes:
     if isinstance(value, str):
-        return value.encode("utf-8", "surrogatepass")
+        return value.encode("utf-8", "surrogateescape")
     if not isinstance(value, dict):
         raise _type_error(value, dtype)
     if not _is_base64(value):
         raise status.invalid_argument(f"JSON Value: {_show(value)} not formatted correctly for base64 data")
     try:
-        return base64.b64decode(value["b64"], validate=True)
+        text = "".join(value["b64"].split())
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
         raise status.invalid_argument("Unable to base64 decode") from error
+
+
+def _refuse(value: Any, dtype: tf.DType) -> Any:
+    raise status.StatusError(
+        status.Code.UNIMPLEMENTED, f"Conversion of JSON Value: {_show(value)} to type: {tensors.name_of(dtype)}"
+    )
 
 
 # dtype -> what makes a value of it from a JSON leaf, or raises StatusError
@@ -242,24 +268,29 @@ def _plain(name: str, array: np.ndarray) -> Any:
         as_bytes = name.endswith(BYTES_SUFFIX)
         flat = [_text(value, as_bytes) for value in array.ravel()]
         return np.array([*flat, None], object)[:-1].reshape(array.shape).tolist()  # None: never an array of characters
-    if array.dtype.kind == "f" and array.dtype != np.float64:
-        return np.array([float(str(value)) for value in array.ravel()]).reshape(array.shape).tolist()
-    if array.dtype.kind in "fiub":
-        return array.tolist()
-    raise status.invalid_argument(f"Failed to write JSON value for tensor type: {array.dtype}")
+    if tensors.dtype_of(array) not in _LEAVES:
+        dtype = tensors.name_of(tensors.dtype_of(array))
+        raise status.invalid_argument(f"Failed to write JSON value for tensor type: {dtype}")
+    if array.dtype == np.float32:
+        return np.array([_round(value) for value in array.ravel()]).reshape(array.shape).tolist()
+    return array.tolist()
+
+
+def _round(value: np.floating) -> float:
+    """A float32 with 6 digits where these give it back, else with 9: no noise of a double's."""
+    short = float(f"{value:g}")
+    return short if type(value)(short) == value else float(f"{value:.9g}")
 
 
 def _text(value: bytes, as_bytes: bool) -> Any:
-    return {"b64": base64.b64encode(value).decode()} if as_bytes else value.decode("utf-8", "replace")
+    return {"b64": base64.b64encode(value).decode()} if as_bytes else value.decode("utf-8", "surrogateescape")
 
 
 def _type_error(value: Any, dtype: tf.DType) -> status.StatusError:
     kind = str(value) if isinstance(value, bool) else _JSON_TYPES[type(value)]
-    return status.invalid_argument(f"JSON Value: {_show(value)} Type: {kind} is not of expected type: {_name(dtype)}")
-
-
-def _name(dtype: tf.DType) -> str:
-    return _NAMES.get(dtype, dtype.name)
+    return status.invalid_argument(
+        f"JSON Value: {_show(value)} Type: {kind} is not of expected type: {tensors.name_of(dtype)}"
+    )
 
 
 def _show(value: Any, limit: int = 200) -> str:

@@ -4,7 +4,9 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
+from tensorflow_serving.apis import predict_pb2
 
 from serving.embedded import batching, saved_model, status, tensors
 
@@ -19,12 +21,15 @@ class Servable:
     def __init__(self, name: str, version: int, path: pathlib.Path, parameters: batching.Parameters | None):
         self.name, self.version = name, version
         self._model = saved_model.SavedModel(path)
+        self._batcher: batching.Batcher | None = None
         try:
-            saved_model.warm_up(self._model, path)
-        except Exception:
+            for request in saved_model.warmup_requests(path):
+                self.answer(request)
+        except Exception as error:
             self._model.close()
-            raise
-        self._batcher = batching.Batcher(self._run, parameters) if parameters else None
+            raise status.from_exception(error) from error
+        if parameters:
+            self._batcher = batching.Batcher(self._run, parameters)
 
     @property
     def signatures(self) -> Mapping[str, meta_graph_pb2.SignatureDef]:
@@ -54,9 +59,31 @@ class Servable:
             name: tensors.to_array(proto, name) for name, proto in signature.defaults.items() if name not in inputs
         }
         program = (signature_name, tuple(output_filter) or tuple(signature.outputs))
-        if self._batcher is None:
+        whole = len(program[1]) == len(signature.outputs)
+        if (
+            self._batcher is None or not whole
+        ):  # TensorFlow Serving batches a signature's outputs together or not at all
             return self._run(program, {**defaults, **inputs})
         return dict(self._batcher.run(program, {**defaults, **inputs}, timeout_seconds))
+
+    def answer(
+        self, request: predict_pb2.PredictRequest, timeout_seconds: float | None = None
+    ) -> predict_pb2.PredictResponse:
+        """The response to a request for this version.
+
+        Raises:
+            StatusError: as `predict`; INVALID_ARGUMENT, a tensor that cannot be read.
+        """
+        signature_name = request.model_spec.signature_name or saved_model.DEFAULT_SIGNATURE
+        inputs = {name: tensors.to_array(proto, name) for name, proto in request.inputs.items()}
+        response = predict_pb2.PredictResponse()
+        for name, array in self.predict(signature_name, inputs, request.output_filter, timeout_seconds).items():
+            dtype = tf.as_dtype(self.signatures[signature_name].outputs[name].dtype)
+            response.outputs[name].CopyFrom(tensors.to_proto(array, dtype))
+        response.model_spec.name = self.name
+        response.model_spec.version.value = self.version
+        response.model_spec.signature_name = signature_name
+        return response
 
     def close(self) -> None:
         if self._batcher:
@@ -68,13 +95,26 @@ class Servable:
 
 
 def _check_inputs(signature: meta_graph_pb2.SignatureDef, inputs: Mapping[str, np.ndarray]) -> None:
-    required, known = set(signature.inputs) - set(signature.defaults), set(signature.inputs)
-    extra, missing = set(inputs) - known, required - set(inputs)
-    if extra or missing:
+    known = set(signature.inputs)
+    extra, missing = set(inputs) - known, known - set(inputs)
+    if len(inputs) > len(known) or (len(inputs) < len(known) and not signature.defaults):
         raise status.invalid_argument(
             f"input size does not match signature: {len(inputs)}!={len(known)} len({{{_names(inputs)}}}) != "
             f"len({{{_names(known)}}}). Sent extra: {{{_names(extra)}}}. Missing but required: {{{_names(missing)}}}."
         )
+    for name in sorted(missing - set(signature.defaults)):
+        raise status.invalid_argument(
+            f"Signature input alias: {name}(feed name: {signature.inputs[name].name}) not found in request and no "
+            f"default value provided. Inputs expected to be in the request {{{_names(inputs)}}}"
+        )
+    if extra:
+        raise status.invalid_argument(f"Inputs contains invalid name. Received: {_names(extra)}")
+    for position, (name, info) in enumerate(signature.inputs.items()):
+        wanted = tf.as_dtype(info.dtype)
+        if name in inputs and (given := tensors.dtype_of(inputs[name])) != wanted:
+            raise status.invalid_argument(
+                f"Expects arg[{position}] to be {tensors.name_of(wanted)} but {tensors.name_of(given)} is provided"
+            )
 
 
 def _check_outputs(signature: meta_graph_pb2.SignatureDef, wanted: Sequence[str]) -> None:

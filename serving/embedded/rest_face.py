@@ -13,9 +13,10 @@ from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 
 from serving.embedded import answers, json_tensors, metrics, status, versions
 
-_MODEL = r"/v1/models(?:/(?P<name>[^/:]+))?(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
-PREDICT_PATH = re.compile(_MODEL + r":(?P<method>classify|regress|predict)", re.IGNORECASE)
-STATUS_PATH = re.compile(_MODEL + r"(?P<metadata>/metadata)?", re.IGNORECASE)
+_NAME = r"/(?P<name>[^/:]+)"
+_VERSION = r"(?:(?i:/versions/)(?P<version>\d+)|(?i:/labels/)(?P<label>[^/:]+))?"
+PREDICT_PATH = re.compile(rf"(?i:/v1/models){_NAME}{_VERSION}:(?P<method>classify|regress|predict)")
+STATUS_PATH = re.compile(rf"(?i:/v1/models)(?:{_NAME})?{_VERSION}(?P<metadata>(?i:/metadata))?")
 CALLS = {"predict": "Predict", "classify": "Classify", "regress": "Regress"}
 MAX_VERSION = 2**63 - 1
 
@@ -70,7 +71,7 @@ class Face:
             raise status.invalid_argument(f"Malformed request: {request.method} {path}")
         spec = _spec(found)
         if request.method == "POST":
-            call = CALLS[found["method"].lower()]
+            call = CALLS[found["method"]]
             with metrics.observed(call, "REST", spec.name):
                 return self._predict(call, spec, request.get_data())
         call = "GetModelMetadata" if found["metadata"] else "GetModelStatus"
@@ -126,4 +127,6 @@ def _to_dict(proto: message.Message) -> Any:
 
 
 def _json(value: Any, http_status: int) -> werkzeug.Response:
-    return werkzeug.Response(json.dumps(value, indent=4), http_status, content_type="application/json")
+    # Strings that are not UTF-8 go out as the bytes that they are, as from TensorFlow Serving.
+    text = json.dumps(value, indent=4, ensure_ascii=False).encode("utf-8", "surrogateescape")
+    return werkzeug.Response(text, http_status, content_type="application/json")

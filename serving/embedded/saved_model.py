@@ -1,20 +1,19 @@
 """A SavedModel in a session of its own: any signature, any dtype, and TensorFlow Serving's own errors."""
 
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
-from tensorflow_serving.apis import prediction_log_pb2
+from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
-from serving.embedded import status, tensors
+from serving.embedded import status
 
 DEFAULT_SIGNATURE = "serving_default"
 WARMUP_FILE = pathlib.Path("assets.extra", "tf_serving_warmup_requests")
 MAX_WARMUP_REQUESTS = 1000  # as TensorFlow Serving (servables/tensorflow/saved_model_warmup_util.h)
-INIT_SIGNATURE = "__saved_model_init_op"  # of the loader, not of users
 
 
 class SavedModel:
@@ -37,9 +36,7 @@ class SavedModel:
             self._session.close()
             raise status.from_exception(error) from error
         # name -> inputs and outputs with their tensors' names, dtypes and shapes
-        self.signatures: Mapping[str, meta_graph_pb2.SignatureDef] = {
-            name: signature for name, signature in meta_graph.signature_def.items() if name != INIT_SIGNATURE
-        }
+        self.signatures: Mapping[str, meta_graph_pb2.SignatureDef] = dict(meta_graph.signature_def)
 
     def run(
         self, signature_name: str, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]
@@ -50,17 +47,10 @@ class SavedModel:
             StatusError: with the code and message of the operation that failed.
         """
         signature = self.signatures[signature_name]
-        key = (signature_name, tuple(outputs))
-        if key not in self._programs:
-            options = config_pb2.CallableOptions(
-                feed=[info.name for info in signature.inputs.values()],
-                fetch=[signature.outputs[name].name for name in outputs],
-            )
-            # The public make_callable() converts what it is fed to the dtype it wants; a server must refuse it.
-            self._programs[key] = self._session._make_callable_from_options(options)
         try:
-            values = self._programs[key](*(inputs[name] for name in signature.inputs))
-        except tf.errors.OpError as error:
+            program = self._program(signature_name, tuple(outputs))
+            values = program(*(inputs[name] for name in signature.inputs))
+        except Exception as error:
             raise status.from_exception(error) from error
         return {
             name: np.asarray(value, object if signature.outputs[name].dtype == tf.string.as_datatype_enum else None)
@@ -71,26 +61,32 @@ class SavedModel:
         self._programs.clear()
         self._session.close()
 
+    def _program(self, signature_name: str, outputs: tuple[str, ...]) -> Callable[..., list[Any]]:
+        key = (signature_name, outputs)
+        if key not in self._programs:
+            signature = self.signatures[signature_name]
+            options = config_pb2.CallableOptions(
+                feed=[info.name for info in signature.inputs.values()],
+                fetch=[signature.outputs[name].name for name in outputs],
+            )
+            # The public make_callable() converts what it is fed to the dtype it wants; a server must refuse it.
+            self._programs[key] = self._session._make_callable_from_options(options)
+        return self._programs[key]
 
-def warm_up(model: SavedModel, path: pathlib.Path) -> int:
-    """Run the predict requests that stand in `assets.extra` of the SavedModel at `path`; their number.
+
+def warmup_requests(path: pathlib.Path) -> Iterator[predict_pb2.PredictRequest]:
+    """The predict requests that stand in `assets.extra` of the SavedModel at `path`, none where there is no such file.
 
     Raises:
-        StatusError: one of them fails, or there are more than 1,000.
+        StatusError: there are more than 1,000.
+        DecodeError, tf.errors.DataLossError: the file is damaged.
     """
     file = path / WARMUP_FILE
     if not file.exists():
-        return 0
-    count = 0
-    for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
-        log = prediction_log_pb2.PredictionLog.FromString(record)
-        if not log.HasField("predict_log"):
-            continue  # Classify and Regress, which this server does not answer
+        return
+    for count, record in enumerate(tf.data.TFRecordDataset(str(file)).as_numpy_iterator()):
         if count == MAX_WARMUP_REQUESTS:
             raise status.invalid_argument(f"Warm-up takes at most {MAX_WARMUP_REQUESTS} requests. Received: more.")
-        request = log.predict_log.request
-        name = request.model_spec.signature_name or DEFAULT_SIGNATURE
-        inputs = {key: tensors.to_array(proto, key) for key, proto in request.inputs.items()}
-        model.run(name, inputs, list(request.output_filter) or list(model.signatures[name].outputs))
-        count += 1
-    return count
+        log = prediction_log_pb2.PredictionLog.FromString(record)
+        if log.HasField("predict_log"):  # Classify and Regress are not answered by this server
+            yield log.predict_log.request

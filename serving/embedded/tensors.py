@@ -1,5 +1,7 @@
 """TensorProto <-> numpy, field for field as TensorFlow Serving answers."""
 
+import math
+
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2
@@ -30,7 +32,7 @@ def to_array(proto: tensor_pb2.TensorProto, name: str) -> np.ndarray:
         StatusError: INVALID_ARGUMENT, the values do not make a tensor of that shape and dtype.
     """
     try:
-        return tf.make_ndarray(proto)
+        return tf.make_ndarray(_trimmed(proto))
     except Exception as error:
         raise status.invalid_argument(f"tensor parsing error: {name}") from error
 
@@ -40,7 +42,31 @@ def to_proto(array: np.ndarray, dtype: tf.DType) -> tensor_pb2.TensorProto:
     if dtype not in _FIELDS:
         return tf.make_tensor_proto(array, dtype)
     proto = tensor_pb2.TensorProto(dtype=dtype.as_datatype_enum)
+    proto.tensor_shape.SetInParent()  # of a scalar, too
     for size in array.shape:
         proto.tensor_shape.dim.add(size=size)
     getattr(proto, _FIELDS[dtype]).extend(array.ravel().tolist())
     return proto
+
+
+def dtype_of(array: np.ndarray) -> tf.DType:
+    return tf.string if array.dtype == object else tf.as_dtype(array.dtype)
+
+
+def name_of(dtype: tf.DType) -> str:
+    """The name that TensorFlow's messages use."""
+    return {tf.float16: "half", tf.float32: "float", tf.float64: "double"}.get(dtype, dtype.name)
+
+
+def _trimmed(proto: tensor_pb2.TensorProto) -> tensor_pb2.TensorProto:
+    """`proto` without values beyond its shape, which TensorFlow passes over and make_ndarray refuses."""
+    field = _FIELDS.get(tf.as_dtype(proto.dtype))
+    if any(dim.size < 0 for dim in proto.tensor_shape.dim):
+        raise ValueError("a size is negative")
+    size = math.prod(dim.size for dim in proto.tensor_shape.dim)
+    if not field or len(getattr(proto, field)) <= size:
+        return proto
+    trimmed = tensor_pb2.TensorProto()
+    trimmed.CopyFrom(proto)
+    del getattr(trimmed, field)[size:]
+    return trimmed

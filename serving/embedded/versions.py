@@ -5,7 +5,7 @@ import dataclasses
 import logging
 import pathlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 
 from tensorflow_serving.apis import get_model_status_pb2, model_pb2
 from tensorflow_serving.config import model_server_config_pb2
@@ -15,6 +15,9 @@ from serving.embedded import predict, status
 log = logging.getLogger("serving")
 State = get_model_status_pb2.ModelVersionStatus.State
 Load = Callable[[str, int, pathlib.Path], predict.Servable]
+PLATFORM = "tensorflow"
+_Files = frozenset[tuple[str, int, int]]  # paths, sizes in bytes, times of change
+MAX_VERSION = 2**63 - 1
 GRAPH_FILES = ("saved_model.pb", "saved_model.pbtxt")
 
 
@@ -23,7 +26,6 @@ class _Version:
     path: pathlib.Path
     state: int = State.START  # one of State
     error: status.StatusError | None = None
-    files: frozenset[tuple[str, int, int]] = frozenset()  # names, sizes in bytes, times of change when it was tried
     servable: predict.Servable | None = None
     requests: int = 0  # under way
 
@@ -43,6 +45,7 @@ class Models:
         self._changed = threading.Condition()  # guards all below
         self._configs: dict[str, model_server_config_pb2.ModelConfig] = {}
         self._versions: dict[str, dict[int, _Version]] = {}
+        self._failed: dict[tuple[str, int], _Files] = {}  # what was in a version's folder when it could not be loaded
         self._stopping = threading.Event()
 
     def configure(self, config: model_server_config_pb2.ModelServerConfig) -> None:
@@ -53,7 +56,7 @@ class Models:
                 not available; UNKNOWN, a model of which no version could be loaded. The configuration before it stays
                 in the first two cases.
         """
-        _check(config)
+        _check(config, self._configs)
         wanted = {model.name: model for model in config.model_config_list.config}
         with self._updating:
             self._check_labels(wanted)
@@ -112,13 +115,15 @@ class Models:
                 self._changed.notify_all()
 
     def statuses(self, spec: model_pb2.ModelSpec) -> dict[int, tuple[int, status.StatusError | None]]:
-        """State and error of each version ever seen of a model, the newest first, or of the one that `spec` names.
+        """State and error of each version ever seen of a model, the newest first, or of the one of `spec`'s number.
+
+        Labels are passed over, as TensorFlow Serving does (model_servers/get_model_status_impl.cc).
 
         Raises:
-            StatusError: NOT_FOUND, there is none; INVALID_ARGUMENT, an unknown label.
+            StatusError: NOT_FOUND, there is none.
         """
         with self._changed:
-            number = self._number(spec)
+            number = spec.version.value if spec.HasField("version") else None
             versions = self._versions.get(spec.name, {})
             if number is not None and number not in versions:
                 raise status.StatusError(status.Code.NOT_FOUND, f"Could not find version {number} of model {spec.name}")
@@ -149,11 +154,16 @@ class Models:
         return ", ".join(errors) or f"no numbered folder with a SavedModel in {self._configs[name].base_path}"
 
     def _check_labels(self, wanted: dict[str, model_server_config_pb2.ModelConfig]) -> None:
-        """Labels of a model that is served already may stand on available versions alone."""
+        """A label may move to an available version alone; a new one may go before its version.
+
+        So does TensorFlow Serving with --allow_version_labels_for_unavailable_models, as docker-compose.yml starts it.
+        """
         with self._changed:
             for name in wanted.keys() & self._configs.keys():
-                for version in wanted[name].version_labels.values():
-                    if version not in self._available(name):
+                before = self._configs[name].version_labels
+                for label, version in wanted[name].version_labels.items():
+                    moves = label in before and before[label] != version
+                    if moves and version not in self._available(name):
                         raise status.StatusError(
                             status.Code.FAILED_PRECONDITION,
                             f"Request to assign label to version {version} of model {name}, which is not currently "
@@ -163,7 +173,11 @@ class Models:
     def _update(self) -> None:
         for name in [*self._configs, *(self._versions.keys() - self._configs.keys())]:
             config = self._configs.get(name)
-            aspired = _aspired(config) if config else {}
+            try:
+                aspired = _aspired(config) if config else {}
+            except OSError as error:  # a disk that is away for a moment must not end what is served
+                log.error("Looking for versions of %s failed: %s", name, error)
+                continue
             for number in sorted(aspired, reverse=True):
                 self._ensure_loaded(name, number, aspired[number])
             available = self._available(name)
@@ -173,12 +187,12 @@ class Models:
 
     def _ensure_loaded(self, name: str, number: int, path: pathlib.Path) -> None:
         before = self._versions.get(name, {}).get(number)
+        if before and before.path == path and before.state == State.AVAILABLE:
+            return
         files = _files(path)
-        if before and before.path == path:
-            failed_as_it_is = before.error and before.files == files
-            if before.state == State.AVAILABLE or failed_as_it_is:
-                return
-        version = _Version(path, State.LOADING, files=files)
+        if self._failed.get((name, number)) == files:
+            return
+        version = _Version(path, State.LOADING)
         if not (before and before.servable):
             self._put(name, number, version)
         try:
@@ -186,6 +200,7 @@ class Models:
         except Exception as error:
             version.error = status.from_exception(error)
             version.state = State.END
+            self._failed[name, number] = files
             log.error("Loading %s version %d failed: %s", name, number, version.error.message)
             return
         version.state = State.AVAILABLE
@@ -208,36 +223,59 @@ class Models:
         with self._changed:
             self._changed.wait_for(lambda: not version.requests)
             servable, version.servable = version.servable, None
-        if servable:
-            servable.close()
+        try:
+            if servable:
+                servable.close()
+        except Exception:
+            log.exception("closing a version failed; what it held may stay in memory")
         version.state = State.END
 
 
-def _check(config: model_server_config_pb2.ModelServerConfig) -> None:
+def _check(config: model_server_config_pb2.ModelServerConfig, served: Container[str]) -> None:
     if config.WhichOneof("config") != "model_config_list":
-        raise status.invalid_argument("A configuration must be a model_config_list. Received: none, or a custom one.")
+        raise status.invalid_argument(
+            "ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is currently "
+            "supported"
+        )
     names: set[str] = set()
     for model in config.model_config_list.config:
         if not model.name or not model.base_path:
             raise status.invalid_argument(f"A model needs a name and a base_path. Received: {model!s}".strip())
-        if model.model_platform not in ("", "tensorflow"):
+        if not pathlib.PurePath(model.base_path).is_absolute():
             raise status.invalid_argument(
-                f"Model {model.name} requests unsupported platform {model.model_platform}; the platform is tensorflow"
+                f"Expected model {model.name} to have an absolute path or URI; got base_path()={model.base_path}"
             )
+        platform = model.model_platform
+        if not platform and model.model_type == model_server_config_pb2.TENSORFLOW:  # the old way to say it
+            platform = PLATFORM
+        if not platform:
+            raise status.invalid_argument(
+                "Illegal setting neither ModelServerConfig::model_type (deprecated) nor "
+                "ModelServerConfig::model_platform."
+            )
+        if platform != PLATFORM and model.name in served:
+            raise status.invalid_argument(
+                f"Illegal to change a model's platform. For model {model.name} platform was {PLATFORM} and new "
+                f"platform requested is {platform}"
+            )
+        if platform != PLATFORM:
+            raise status.invalid_argument(f"Model {model.name} requests unsupported platform {platform}")
         if model.name in names:
-            raise status.invalid_argument(f"Each model stands in the list once. Received twice: {model.name}")
+            raise status.invalid_argument(f"Illegal to list model {model.name} multiple times in config list")
         names.add(model.name)
 
 
 def _aspired(config: model_server_config_pb2.ModelConfig) -> dict[int, pathlib.Path]:
-    """The versions that are on disk and that the policy asks for; folders without a graph are still being copied."""
-    base = pathlib.Path(config.base_path)
-    if not base.is_dir():
-        return {}
+    """The versions on disk that the policy asks for; folders without a graph are still being copied.
+
+    Raises:
+        OSError: the base path cannot be read.
+    """
     found = {
         int(path.name): path
-        for path in base.iterdir()
-        if path.name.isdecimal() and any((path / file).is_file() for file in GRAPH_FILES)
+        for path in pathlib.Path(config.base_path).iterdir()
+        if path.name.isascii() and path.name.isdecimal() and int(path.name) <= MAX_VERSION
+        if any((path / file).is_file() for file in GRAPH_FILES)
     }
     policy = config.model_version_policy
     match policy.WhichOneof("policy_choice"):
@@ -250,6 +288,6 @@ def _aspired(config: model_server_config_pb2.ModelConfig) -> dict[int, pathlib.P
     return {number: path for number, path in found.items() if number in wanted}
 
 
-def _files(path: pathlib.Path) -> frozenset[tuple[str, int, int]]:
+def _files(path: pathlib.Path) -> _Files:
     stats = ((file, file.stat()) for file in path.rglob("*") if file.is_file())
     return frozenset((str(file), stat.st_size, stat.st_mtime_ns) for file, stat in stats)

@@ -1,0 +1,206 @@
+"""The conformance table over gRPC and REST: against the embedded server, without and with batching.
+
+PILAH_TARGET=HOST:GRPC_PORT,HOST:REST_PORT runs it against a TensorFlow Serving that was started with the models and
+flags of conformance_models.py; PILAH_TARGET_MODELS says where that server finds them, /models where unset.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import conformance_both
+import conformance_calls as calls
+import conformance_grpc
+import conformance_models
+import conformance_rest
+import conformance_server
+import grpc
+import pytest
+from tensorflow_serving.apis import model_management_pb2
+
+TARGET = os.environ.get("PILAH_TARGET")
+SERVERS = ["target"] if TARGET else ["plain", "batching"]
+SETTLING_SECONDS = 20
+Code, State, Server = calls.Code, calls.State, conformance_server.Server
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Server]]:
+    """The servers of SERVERS; embedded ones start side by side."""
+    if TARGET:
+        grpc_target, rest = TARGET.split(",")
+        base_path = os.environ.get("PILAH_TARGET_MODELS", conformance_models.CONTAINER_BASE_PATH)
+        with grpc.insecure_channel(grpc_target) as channel:
+            server = Server(channel, rest, base_path, batches=False)
+            yield {"target": dataclasses.replace(server, batches=refuses_scalars(server))}
+        return
+    folder = tmp_path_factory.mktemp("conformance")
+    config_file = conformance_models.write(folder, str(folder))
+    started = {
+        name: conformance_server.start(config_file, folder / f"{name}.log", name == "batching") for name in SERVERS
+    }
+    try:
+        with contextlib.ExitStack() as channels:
+            yield {
+                name: Server(
+                    channels.enter_context(one.until_serving()),
+                    f"localhost:{one.rest_port}",
+                    str(folder),
+                    batches=name == "batching",
+                )
+                for name, one in started.items()
+            }
+    finally:
+        for one in started.values():
+            one.process.terminate()
+        for one in started.values():
+            one.process.wait(60)
+
+
+def refuses_scalars(server: Server) -> bool:
+    """Whether it batches: scalars cannot be batched."""
+    try:
+        server.call(calls.predict("two_scalars", conformance_both.SCALARS))
+    except grpc.RpcError as error:
+        return error.code() is Code.INVALID_ARGUMENT
+    return False
+
+
+@pytest.fixture
+def server(servers: dict[str, Server], request: pytest.FixtureRequest) -> Server:
+    return servers[request.param]
+
+
+@pytest.fixture
+def row(server: Server, request: pytest.FixtureRequest) -> calls.Row:
+    """The row as it holds of this server."""
+    if TARGET and request.param.embedded_only:
+        pytest.skip("TensorFlow Serving answers this otherwise than the embedded server")
+    if not TARGET and request.param.not_embedded:
+        pytest.skip("the embedded server does not read this, as docs/SERVING.md tells")
+    return request.param.on(server.batches)
+
+
+def every_row(rows: list[calls.Row]) -> pytest.MarkDecorator:
+    cases = [pytest.param(name, row, id=f"{name}-{row.id}") for name in SERVERS for row in rows]
+    return pytest.mark.parametrize(("server", "row"), cases, indirect=True)
+
+
+@every_row(conformance_grpc.ROWS)
+def test_grpc_call_is_answered_as_by_tensorflow_serving(server, row):
+    request = row.request(server.base_path) if callable(row.request) else row.request
+    try:
+        code, body, message = Code.OK, server.call(request), ""
+    except grpc.RpcError as error:
+        code, body, message = error.code(), None, error.details()
+    finally:
+        if isinstance(request, model_management_pb2.ReloadConfigRequest):
+            server.reload(conformance_models.config(server.base_path))
+    assert (code, message) == (row.status, message)
+    assert row.says in message
+    if code is Code.OK:
+        assert (row.look(body) if row.look else body) == row.answer
+
+
+@every_row(conformance_rest.ROWS)
+def test_rest_call_is_answered_as_by_tensorflow_serving(server, row):
+    status, headers, content = server.fetch(row.request)
+    assert (status, content) == (row.status, content)
+    if row.answer is conformance_rest.ANYTHING:
+        return
+    assert headers["Content-Type"] == "application/json"
+    body = json.loads(content.decode("utf-8", "surrogateescape"))
+    if row.answer is None:
+        assert list(body) == ["error"]
+        assert row.says in body["error"]
+    else:  # as text: 1 is not 1.0 in JSON, and NaN is NaN
+        assert in_order(row.look(body) if row.look else body) == in_order(row.answer)
+
+
+def in_order(body: Any) -> str:
+    return json.dumps(body, sort_keys=True)
+
+
+@pytest.fixture
+def serve_extra(server: Server) -> Iterator[Callable[..., None]]:
+    """serve_extra(versions, **labels): serve the model "scale" a second time, as "extra"; until the test ends."""
+    usual = conformance_models.config(server.base_path)
+
+    def serve(versions: list[int], **labels: int) -> None:
+        config = calls.Config()
+        config.CopyFrom(usual)
+        extra = config.model_config_list.config.add(
+            name="extra", base_path=f"{server.base_path}/scale", model_platform="tensorflow", version_labels=labels
+        )
+        extra.model_version_policy.specific.versions.extend(versions)
+        server.reload(config)
+
+    yield serve
+    server.reload(usual)
+    eventually(lambda: server.answering(), Code.NOT_FOUND)
+
+
+def eventually(look: Callable[[], Any], wanted: Any) -> None:
+    """TensorFlow Serving answers a reload before it has loaded or unloaded further versions of a model."""
+    deadline = time.monotonic() + SETTLING_SECONDS
+    while (found := look()) != wanted and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert found == wanted
+
+
+every_server = pytest.mark.parametrize("server", SERVERS, indirect=True)
+
+
+@every_server
+def test_model_added_by_a_reload_answers_when_the_call_returns(server, serve_extra):
+    assert server.answering() is Code.NOT_FOUND
+    serve_extra([2])
+    assert server.answering() == 2
+
+
+@every_server
+def test_model_left_out_of_a_reload_is_gone_and_its_versions_have_ended(server, serve_extra):
+    serve_extra([1, 2])
+    eventually(lambda: server.answering(version=1), 1)
+    server.reload(conformance_models.config(server.base_path))
+    eventually(lambda: server.answering(), Code.NOT_FOUND)
+    eventually(lambda: {server.states("extra")[version] for version in (1, 2)}, {State.END})
+
+
+@every_server
+def test_other_versions_in_a_reload_answer_and_the_former_ones_end(server, serve_extra):
+    serve_extra([3])
+    serve_extra([1])
+    eventually(lambda: server.answering(), 1)
+    eventually(lambda: (server.states("extra")[1], server.states("extra")[3]), (State.AVAILABLE, State.END))
+
+
+@every_server
+def test_label_moved_by_a_reload_names_its_new_version(server, serve_extra):
+    serve_extra([1, 3], stable=1)
+    eventually(lambda: (server.answering(version=1), server.answering(version=3)), (1, 3))
+    assert server.answering(label="stable") == 1
+    serve_extra([1, 3], stable=3)
+    assert server.answering(label="stable") == 3
+
+
+@every_server
+def test_label_moved_to_a_version_that_is_not_there_is_refused_and_stays(server, serve_extra):
+    serve_extra([1], stable=1)
+    with pytest.raises(grpc.RpcError) as refused:
+        serve_extra([1], stable=7)
+    assert refused.value.code() is Code.FAILED_PRECONDITION
+    assert "Request to assign label to version 7 of model extra, which is not currently" in refused.value.details()
+    assert server.answering(label="stable") == 1
+
+
+@every_server
+def test_new_label_may_name_a_version_that_is_not_there(server, serve_extra):
+    serve_extra([1])
+    serve_extra([1], soon=2)
+    assert server.answering(label="soon") is Code.NOT_FOUND
+    assert server.answering() == 1
