@@ -16,11 +16,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 run: .venv/ready
 	$(VENV_PYTHON) -m pipeline run --run-dir "$(RUN)" $(if $(IMAGES),--images "$(IMAGES)") $(ARGS)
 
-# the model server alone: the web page is not built yet
 serve: .venv/ready
-	$(VENV_PYTHON) -m serving --model_name pilah --model_base_path "$(RUN)/served/pilah" --port 8500 --rest_api_port 8501 \
-		--enable_batching --batching_parameters_file serving/config/batching_cpu.config \
-		--monitoring_config_file serving/config/monitoring.config
+	$(VENV_PYTHON) -m web --model_base_path "$(RUN)/served/pilah" $(ARGS)
 
 test: .venv/ready
 	.venv/bin/ruff check .
@@ -29,7 +26,8 @@ test: .venv/ready
 	$(VENV_PYTHON) -m pytest $(ARGS)
 
 bench: .venv/ready
-	$(VENV_PYTHON) -m benchmarks.serving --run-dir "$(RUN)" $(ARGS)
+	$(VENV_PYTHON) -m benchmarks.serving --run-dir "$(RUN)"
+	$(VENV_PYTHON) -m benchmarks.web --run-dir "$(RUN)"
 
 # the environment: kept between calls, made anew when the lock changes
 .venv/ready: requirements/dev.txt
@@ -40,7 +38,7 @@ bench: .venv/ready
 	touch $@
 
 lock:
-	for group in dev web; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	for group in dev pipeline web; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header --group pyproject.toml:$$group -o requirements/$$group.txt; done
 
 stubs: .venv/ready

@@ -48,9 +48,8 @@ def compose(files):
     return functools.reduce(laid_over, [yaml.safe_load((ROOT / file).read_text()) for file in files])
 
 
-def service(files):
-    (only,) = compose(files)["services"].values()
-    return only
+def service(files, name="serving"):
+    return compose(files)["services"][name]
 
 
 def given_flags(files):
@@ -202,3 +201,59 @@ def test_service_that_does_not_listen_is_not_healthy():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         assert not is_healthy(taken.getsockname()[1])
+
+
+def test_secrets_have_no_default_and_stand_in_the_example():
+    text = (ROOT / "docker-compose.yml").read_text()
+    needed = set(re.findall(r"\$\{(\w+):\?", text))
+    assert needed == {"SECRET_KEY", "POSTGRES_PASSWORD"}
+    example = dict(line.split("=", 1) for line in (ROOT / ".env.example").read_text().splitlines() if "=" in line[:24])
+    assert all(example[name] == "" for name in (*needed, "ADMIN_TOKEN"))
+
+
+def test_web_waits_for_the_database_and_not_for_the_model_server():
+    assert service(BASE, "web")["depends_on"] == {
+        "db": {"condition": "service_healthy"},
+        "serving": {"condition": "service_started"},
+    }
+
+
+@pytest.mark.parametrize("name", ["web", "db"])
+def test_service_that_stays_is_checked_bounded_and_started_again(name):
+    one = service(BASE, name)
+    assert one["healthcheck"]["test"] and one["restart"] == "unless-stopped"
+    assert set(one["deploy"]["resources"]["limits"]) == {"cpus", "memory"}
+
+
+def test_web_may_do_nothing_that_it_need_not():
+    web = service(BASE, "web")
+    assert web["read_only"] and web["cap_drop"] == ["ALL"] and web["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_pipeline_is_a_job_that_starts_with_no_other_service():
+    assert service(BASE, "pipeline")["profiles"] == ["job"]
+
+
+@pytest.mark.parametrize("name", ["web", "pipeline"])
+def test_image_is_built_from_files_that_are_there_and_runs_as_a_user(name):
+    dockerfile = ROOT / service(BASE, name)["build"]["dockerfile"]
+    steps = [line.split() for line in dockerfile.read_text().splitlines()]
+    copied = [word for step in steps if step[:1] == ["COPY"] and "--from" not in step[1] for word in step[1:-1]]
+    assert copied and all(list(ROOT.glob(path)) for path in copied)
+    assert ["USER", "pilah"] in steps
+
+
+def test_web_image_installs_nothing_that_trains():
+    packages = re.findall(r"^([\w-]+)==", (ROOT / "requirements" / "web.txt").read_text(), re.MULTILINE)
+    assert not {"tensorflow", "keras", "apache-beam", "tensorflow-serving-api"} & set(packages)
+
+
+def test_named_volumes_are_declared():
+    whole = compose(BASE)
+    used = {
+        mount.split(":")[0]
+        for one in whole["services"].values()
+        for mount in one.get("volumes", [])
+        if isinstance(mount, str)
+    }
+    assert used == set(whole["volumes"])

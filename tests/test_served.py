@@ -27,7 +27,7 @@ def caller(tmp_path_factory):
     model = Parity()
     tf.saved_model.save(model, str(base / "3"), signatures={"serving_default": model.classify})
     models = model_server_config_pb2.ModelServerConfig()
-    models.model_config_list.config.add(name="pilah", base_path=str(base))
+    models.model_config_list.config.add(name="pilah", base_path=str(base), model_platform="tensorflow")
     running = server.Server(
         flags.Flags(
             models=models,

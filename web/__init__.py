@@ -1,1 +1,92 @@
-"""The Flask tier: upload, result, history. Not built yet."""
+"""The web tier: upload, result, history. Needs no TensorFlow."""
+
+import logging
+import os
+import pathlib
+import sys
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import flask_babel
+import flask_bootstrap
+import flask_wtf.csrf
+from flask import Flask, render_template, request, session
+from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from serving import client
+from web import commands, database, limits, observing, security, settings, store, uploads
+from web.pages import api, classify, history, home, operations, results
+
+LANGUAGES = {"en": "English", "id": "Bahasa Indonesia"}
+
+
+def create_app(config: Mapping[str, Any] | None = None) -> Flask:
+    """The application, set up from the environment.
+
+    Args:
+        config: settings by field name of `web.settings.Settings`, over those of the environment; names in capitals go
+            to Flask and its extensions as they are.
+    """
+    config = dict(config or {})
+    try:
+        given = settings.read(os.environ, {name: value for name, value in config.items() if name.islower()})
+    except settings.SettingsError as error:
+        sys.exit(f"web: {error}")
+    data = pathlib.Path(given.pilah_data).resolve()
+    data.mkdir(parents=True, exist_ok=True)
+    app = Flask(__name__, instance_path=str(data))
+    app.config.from_mapping(
+        SECRET_KEY=given.secret_key,
+        SQLALCHEMY_DATABASE_URI=given.database_url or f"sqlite:///{data / 'pilah.db'}",
+        MAX_CONTENT_LENGTH=given.max_upload_bytes + 64 * 1024,  # the form around the photo
+        PERMANENT_SESSION_LIFETIME=timedelta(days=400),
+        SESSION_COOKIE_SECURE=not given.is_development,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_HTTPONLY=True,
+        WTF_CSRF_TIME_LIMIT=None,  # as long as the session: a page may stay open for a day
+        BABEL_DEFAULT_LOCALE="en",
+        BOOTSTRAP_SERVE_LOCAL=True,
+        RATELIMIT_HEADERS_ENABLED=True,
+        PILAH=given,
+    )
+    app.config.from_mapping({name: value for name, value in config.items() if name.isupper()})
+    app.wsgi_app = ProxyFix(app.wsgi_app, given.trusted_proxies, given.trusted_proxies)  # type: ignore[method-assign]
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # scores keep the model's order of classes
+    _extend(app, given, data)
+    for page in (home, classify, results, history, api, operations):
+        app.register_blueprint(page.blueprint)
+    app.register_error_handler(HTTPException, _error_page)
+    return app
+
+
+def _extend(app: Flask, given: settings.Settings, data: pathlib.Path) -> None:
+    observing.init_app(app)  # the first to see a request: what follows may end it
+    database.init_app(app)
+    csrf = flask_wtf.csrf.CSRFProtect(app)
+    csrf.exempt(api.blueprint)  # it takes no cookie, so nobody can lend a browser's
+    flask_babel.Babel(app, locale_selector=_language)
+    flask_bootstrap.Bootstrap5(app)
+    limits.init_app(app)
+    security.init_app(app)
+    commands.init_app(app)
+    caller = client.Client(given.serving_target, timeout_seconds=given.serving_timeout_seconds)
+    pictures = store.PictureStore(data / "uploads")
+    app.extensions["pilah_uploads"] = uploads.Service(pictures, caller, given.max_pixels, given.retry_seconds)
+    app.jinja_env.globals["languages"] = LANGUAGES
+    app.jinja_env.globals["current_language"] = lambda: str(flask_babel.get_locale())
+
+
+def _language() -> str:
+    chosen = session.get("language")
+    return chosen if chosen in LANGUAGES else request.accept_languages.best_match(LANGUAGES) or "en"
+
+
+def _error_page(error: HTTPException) -> Any:
+    if error.response is not None:
+        return error
+    if request.path.startswith("/api/"):
+        return {"error": error.name, "detail": error.description}, error.code
+    logging.getLogger("web").info("%s %s", error.code, request.path)
+    return render_template("error.html", error=error), error.code

@@ -1,0 +1,204 @@
+"""The web page against bare calls of the model server: `make bench RUN=runs/thesis`.
+
+Model server and web page run as `make serve` starts them, with SQLite, each in a process of its own.
+"""
+
+import argparse
+import collections
+import concurrent.futures
+import contextlib
+import datetime
+import json
+import os
+import pathlib
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+from benchmarks.serving import MAX_PIXELS, PHOTOS, ROOT, free_port, resident_mib, seconds_of, served, show, wait_for
+from components import images, photos, push
+from serving import client
+from web import pictures
+
+CLIENTS = 32
+SECONDS = 60.0
+ROWS = 100_000
+BOUNDARY = "pilah-benchmark"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run-dir", type=pathlib.Path, default=pathlib.Path("runs/demo"))
+    given = parser.parse_args()
+    base = given.run_dir / "served" / push.MODEL_NAME
+    if not push.versions(base):
+        sys.exit(f"bench: a run with a pushed model is needed. Received: {given.run_dir}. Make one with make run.")
+    listed = photos.read(given.run_dir / "photos.csv")
+    chosen = listed[:: max(1, len(listed) // PHOTOS)][:PHOTOS]
+    uploads = [images.plain_bytes(pathlib.Path(one.path).read_bytes(), MAX_PIXELS)[0] for one in chosen]
+    print(f"{'what':58} {'figure':>12}   bound")
+    with tempfile.TemporaryDirectory() as folder, served(base) as (target, _):
+        data = pathlib.Path(folder)
+        with website(data, target) as (address, pid, seconds_to_answer):
+            show("start to the first answer", f"{seconds_to_answer:.2f} s", "<= 1.5 s")
+            one_at_a_time(address, target, uploads)
+            many_clients(address, data, uploads)
+            show("resident memory after that, worker", f"{resident_mib(pid):.0f} MiB", "<= 120")
+        history_of_many_rows(data, target)
+
+
+def one_at_a_time(address: str, target: str, uploads: list[bytes]) -> None:
+    """Each photo by the page's API right after the same picture by a bare call."""
+    with client.Client(target) as caller:
+        plain = [pictures.plain(upload, MAX_PIXELS) for upload in uploads]
+        post(address, uploads[0])
+        bare, page = [], []
+        for picture, upload in zip(plain, uploads, strict=True):
+            bare.append(seconds_of(lambda picture=picture: caller.classify(picture)))
+            page.append(seconds_of(lambda upload=upload: post(address, upload)))
+    over = (statistics.median(page) - statistics.median(bare)) * 1e3
+    show("/api/classify over a bare gRPC call, medians", f"{over:+.1f} ms", "<= 20 ms")
+    show("  the bare call", f"{statistics.median(bare) * 1e3:.1f} ms")
+
+
+def many_clients(address: str, data: pathlib.Path, uploads: list[bytes]) -> None:
+    """32 clients that post photos for a minute."""
+    before, ends = rows_in(data), time.monotonic() + SECONDS
+
+    def keep_posting(start: int) -> list[tuple[int, str]]:
+        answers, index = [], start
+        while time.monotonic() < ends:
+            answers.append(post(address, uploads[index % len(uploads)]))
+            index += 1
+        return answers
+
+    with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
+        answers = [answer for part in pool.map(keep_posting, range(CLIENTS)) for answer in part]
+    statuses = collections.Counter(status for status, _ in answers)
+    added = rows_in(data) - before
+    ids = {row_id for _, row_id in answers}
+    show(
+        f"answers 5xx to {CLIENTS} clients in {SECONDS:.0f} s",
+        str(sum(n for s, n in statuses.items() if s >= 500)),
+        "0",
+    )
+    show("  rows lost or doubled", str(abs(added - len(answers)) + len(answers) - len(ids)), "0")
+    show("  answered, photos a second", f"{len(answers)}, {len(answers) / SECONDS:.1f}")
+    print(f"  by status: {dict(statuses)}")
+
+
+def history_of_many_rows(data: pathlib.Path, target: str) -> None:
+    """The first and a late page of a history of 100,000 rows, as an operator sees it."""
+    with website(data, target):
+        pass  # the tables are there
+    now = datetime.datetime(2026, 1, 1)
+    rows = (
+        (
+            f"{number:032x}",
+            "v",
+            str(now + datetime.timedelta(seconds=number)),
+            "done",
+            "glass",
+            0.9,
+            '{"glass": 0.9}',
+            1,
+        )
+        for number in range(ROWS)
+    )
+    with contextlib.closing(sqlite3.connect(data / "pilah.db")) as connection, connection:
+        columns = "id, visitor, created_at, state, class_name, score, scores, model_version"
+        connection.executemany(f"INSERT INTO upload ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    times = json.loads(
+        subprocess.run(
+            [sys.executable, "-c", TIME_HISTORY],
+            cwd=ROOT,
+            env=environment(data, target),
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.splitlines()[-1]
+    )
+    for name, seconds in times.items():
+        show(f"history of {ROWS:,} rows, {name}, median", f"{statistics.median(seconds) * 1e3:.1f} ms", "<= 50 ms")
+
+
+TIME_HISTORY = """
+import json, time, web
+app = web.create_app()
+times = {"first page": [], "page of one class": [], "late page": []}
+paths = ("/history", "/history?class=glass", "/history?after=90001~2026-01-01T02:46:40~" + "f" * 32)
+with app.test_client() as browser:
+    with browser.session_transaction() as session:
+        session["visitor"] = "v"
+    for _ in range(30):
+        for name, path in zip(times, paths):
+            start = time.perf_counter()
+            assert browser.get(path).status_code == 200
+            times[name].append(time.perf_counter() - start)
+print(json.dumps(times))
+"""
+
+
+@contextlib.contextmanager
+def website(data: pathlib.Path, target: str) -> Iterator[tuple[str, int, float]]:
+    """The page on `data`: its address, the process that answers, and the seconds from start to the first answer."""
+    set_up = [sys.executable, "-m", "flask", "--app", "web", "db", "upgrade"]
+    subprocess.run(set_up, cwd=ROOT, env=environment(data, target), check=True, capture_output=True)
+    port = free_port()
+    command = [sys.executable, "-m", "gunicorn", "--config", "web/gunicorn_config.py", "--bind", f"localhost:{port}"]
+    started = time.perf_counter()
+    with (data / "log").open("ab") as log:
+        process = subprocess.Popen(
+            [*command, "web:create_app()"], cwd=ROOT, env=environment(data, target), stdout=log, stderr=log
+        )
+        try:
+            wait_for(lambda: get(f"http://localhost:{port}/healthz") == 200)
+            seconds = time.perf_counter() - started
+            children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            yield f"http://localhost:{port}", int(children[0]), seconds
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def environment(data: pathlib.Path, target: str) -> dict[str, str]:
+    ours = {"PILAH_ENV": "development", "PILAH_DATA": str(data), "SERVING_TARGET": target}
+    return {**os.environ, **ours, "UPLOAD_RATE": "1000000 per minute", "SERVING_TIMEOUT_SECONDS": "60"}
+
+
+def post(address: str, upload: bytes) -> tuple[int, str]:
+    """Status and row id of one photo posted to the API."""
+    body = (
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="photo.jpg"\r\n\r\n'.encode()
+        + upload
+        + f"\r\n--{BOUNDARY}--\r\n".encode()
+    )
+    headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(f"{address}/api/classify", body, headers)) as response:
+            return response.status, json.load(response)["id"]
+    except urllib.error.HTTPError as error:
+        return error.code, ""
+
+
+def get(address: str) -> int:
+    try:
+        with urllib.request.urlopen(address) as response:
+            return response.status
+    except OSError:
+        return 0
+
+
+def rows_in(data: pathlib.Path) -> int:
+    with contextlib.closing(sqlite3.connect(data / "pilah.db")) as connection:
+        return connection.execute("SELECT count(*) FROM upload").fetchone()[0]
+
+
+if __name__ == "__main__":
+    main()

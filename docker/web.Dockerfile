@@ -1,0 +1,17 @@
+# The web page: Flask under gunicorn, without TensorFlow. Built from the repository's root (docker-compose.yml).
+FROM python:3.13-slim AS packages
+COPY requirements/web.txt .
+RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --no-deps --require-hashes -r web.txt
+
+FROM python:3.13-slim
+COPY --from=packages /venv /venv
+WORKDIR /app
+COPY serving/__init__.py serving/client.py serving/
+COPY serving/protos/*.py serving/protos/
+COPY web web
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PILAH_DATA=/data
+RUN useradd --uid 10001 --no-create-home pilah && install -d -o pilah /data
+USER pilah
+VOLUME /data
+EXPOSE 8000
+CMD ["sh", "-c", "flask --app web db upgrade && exec gunicorn --config web/gunicorn_config.py 'web:create_app()'"]

@@ -1,0 +1,70 @@
+"""`flask --app web ...`: what an operator does by hand or by a timer."""
+
+import datetime
+import pathlib
+import shutil
+
+import click
+import sqlalchemy as sa
+from flask import Flask
+from flask.cli import with_appcontext
+
+from web import database, uploads
+from web.database import Upload, db
+
+UNDER_WAY_SECONDS = 600.0  # a younger picture may belong to an upload whose row comes next
+MIGRATIONS = pathlib.Path(__file__).parent / "migrations"
+
+
+def init_app(app: Flask) -> None:
+    """Add the commands, and Flask-Migrate's `db`; its Alembic, half a second to import, is not for the server."""
+    if click.get_current_context(silent=True) is None:
+        return
+    import flask_migrate
+
+    flask_migrate.Migrate(app, db, str(MIGRATIONS))
+    for command in (prune, doctor, export_corrections):
+        app.cli.add_command(command)
+
+
+@click.command()
+@click.option("--days", type=click.IntRange(0), required=True, help="Keep what is younger.")
+@with_appcontext
+def prune(days: int) -> None:
+    """Delete rows that are older than so many days, and their pictures."""
+    before = database.now() - datetime.timedelta(days=days)
+    rows = db.session.scalars(sa.select(Upload).where(Upload.created_at < before)).all()
+    for row in rows:
+        uploads.service().remove(row)
+    click.echo(f"deleted {len(rows)} rows older than {days} days, with their pictures")
+
+
+@click.command()
+@with_appcontext
+def doctor() -> None:
+    """Find pictures without a row and rows without a picture, and delete what is left of them."""
+    store = uploads.service().store
+    kept = set(store.ids(older_than_seconds=UNDER_WAY_SECONDS))
+    rows = set(db.session.scalars(sa.select(Upload.id)))
+    for lonely in kept - rows:
+        store.remove(lonely)
+    empty = [row for row in rows - kept if not store.picture(row).exists()]
+    for row in empty:
+        db.session.execute(sa.delete(Upload).where(Upload.id == row))
+    db.session.commit()
+    click.echo(f"deleted {len(kept - rows)} pictures without a row and {len(empty)} rows without a picture")
+
+
+@click.command("export-corrections")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=pathlib.Path))
+@with_appcontext
+def export_corrections(folder: pathlib.Path) -> None:
+    """Write each corrected photo to FOLDER/CLASS/ID.jpg, for `python -m pipeline run --images` to take."""
+    corrected = db.session.scalars(sa.select(Upload).where(Upload.corrected_class.is_not(None)))
+    count = 0
+    for row in corrected:
+        target = folder / str(row.corrected_class) / f"{row.id}.jpg"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(uploads.service().store.picture(row.id), target)
+        count += 1
+    click.echo(f"wrote {count} corrected photos to {folder}")

@@ -1,0 +1,73 @@
+"""The one table: a row an upload, from the moment it is accepted."""
+
+import datetime
+import enum
+import secrets
+from typing import Any
+
+import flask_sqlalchemy
+import sqlalchemy as sa
+from flask import Flask
+from sqlalchemy import orm
+
+
+class Base(orm.DeclarativeBase):
+    pass
+
+
+db = flask_sqlalchemy.SQLAlchemy(model_class=Base)
+
+
+class State(enum.StrEnum):
+    """waiting: kept, not answered yet. done: answered. refused: the model server will not answer it."""
+
+    WAITING = "waiting"
+    DONE = "done"
+    REFUSED = "refused"
+
+
+def new_id() -> str:
+    """128 random bits: an address that nobody finds by counting."""
+    return secrets.token_hex(16)
+
+
+def now() -> datetime.datetime:
+    """The time in UTC, without a zone, which is how both databases keep it."""
+    return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+
+
+class Upload(db.Model):  # type: ignore[name-defined]  # made at run time
+    """A photo that was accepted, what the model said of it, and what a person said of that."""
+
+    __tablename__ = "upload"
+    __table_args__ = (
+        sa.Index("ix_upload_visitor_time", "visitor", "created_at", "id"),
+        sa.Index("ix_upload_visitor_class_time", "visitor", "class_name", "created_at", "id"),
+        sa.Index("ix_upload_time", "created_at", "id"),
+        sa.Index("ix_upload_state", "state", "created_at"),
+    )
+
+    id: orm.Mapped[str] = orm.mapped_column(sa.String(32), primary_key=True, default=new_id)
+    visitor: orm.Mapped[str] = orm.mapped_column(sa.String(32))
+    created_at: orm.Mapped[datetime.datetime] = orm.mapped_column(default=now)
+    state: orm.Mapped[str] = orm.mapped_column(sa.String(8), default=State.WAITING)
+    class_name: orm.Mapped[str | None] = orm.mapped_column(sa.String(100))
+    score: orm.Mapped[float | None]
+    scores: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(sa.JSON)  # class -> score, in the model's order
+    model_version: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
+    corrected_class: orm.Mapped[str | None] = orm.mapped_column(sa.String(100))
+    corrected_at: orm.Mapped[datetime.datetime | None]
+
+
+def init_app(app: Flask) -> None:
+    db.init_app(app)
+    with app.app_context():
+        if db.engine.dialect.name == "sqlite":
+            sa.event.listen(db.engine, "connect", _set_up_sqlite)
+
+
+def _set_up_sqlite(connection: Any, _: Any) -> None:
+    """Readers beside a writer, and a writer that waits its turn instead of failing."""
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA busy_timeout=10000")

@@ -1,0 +1,59 @@
+"""A page of the history: newest first, by keyset, so that the last page costs what the first one does."""
+
+import dataclasses
+import datetime
+
+import sqlalchemy as sa
+
+from web.database import Upload, db
+
+PAGE_SIZE = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Page:
+    """Rows, the number of the first one, and where the next page begins (None on the last page)."""
+
+    rows: list[Upload]
+    first_number: int
+    next_cursor: str | None
+
+
+def page(visible: sa.Select[Upload], class_name: str | None, corrected: bool, cursor: str | None) -> Page:
+    """The rows after `cursor`, filtered.
+
+    Args:
+        visible: the rows that may be seen.
+        cursor: what the page before gave; a wrong one begins at the newest row.
+    """
+    rows = filtered(visible, class_name, corrected)
+    number, after = _read_cursor(cursor)
+    if after:
+        rows = rows.where(sa.tuple_(Upload.created_at, Upload.id) < sa.tuple_(*map(sa.literal, after)))
+    found = list(db.session.scalars(rows.order_by(Upload.created_at.desc(), Upload.id.desc()).limit(PAGE_SIZE + 1)))
+    more, found = len(found) > PAGE_SIZE, found[:PAGE_SIZE]
+    return Page(found, number, _cursor(number + PAGE_SIZE, found[-1]) if more else None)
+
+
+def filtered(visible: sa.Select[Upload], class_name: str | None, corrected: bool) -> sa.Select[Upload]:
+    if class_name:
+        visible = visible.where(Upload.class_name == class_name)
+    return visible.where(Upload.corrected_class.is_not(None)) if corrected else visible
+
+
+def class_names(visible: sa.Select[Upload]) -> list[str]:
+    """The classes that occur in the rows, for the filter."""
+    classes = visible.with_only_columns(Upload.class_name).where(Upload.class_name.is_not(None)).distinct()
+    return sorted(name for name in db.session.scalars(classes) if name)
+
+
+def _cursor(number: int, row: Upload) -> str:
+    return f"{number}~{row.created_at.isoformat()}~{row.id}"
+
+
+def _read_cursor(cursor: str | None) -> tuple[int, tuple[datetime.datetime, str] | None]:
+    try:
+        number, time, row_id = (cursor or "").split("~")
+        return int(number), (datetime.datetime.fromisoformat(time), row_id)
+    except ValueError:
+        return 1, None

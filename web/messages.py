@@ -1,0 +1,29 @@
+"""Why an upload was refused, in one sentence of the visitor's language."""
+
+from flask_babel import gettext as _
+
+from web.pictures import BadPictureError
+
+
+def refusal(error: BadPictureError) -> str:
+    sentences = {
+        "empty": _("The file is empty. Choose a photo."),
+        "format": _("The file must be a picture: %(formats)s. Choose another.", formats=error.values.get("formats")),
+        "broken": _("The picture is damaged and cannot be read to its end. Choose another."),
+        "small": _(
+            "The picture must be at least %(limit)s pixels a side; this one has %(width)s x %(height)s.",
+            **_numbers(error, "limit", "width", "height"),
+        ),
+        "pixels": _(
+            "The picture may have %(limit)s million pixels; this one has %(width)s x %(height)s.",
+            **_numbers(error, "limit", "width", "height"),
+        ),
+        "animated": _("The picture must stand still; this one has %(frames)s frames.", **_numbers(error, "frames")),
+        "many": _("Send one photo at a time; these were %(count)s.", **_numbers(error, "count")),
+        "missing": _("Choose a photo first."),
+    }
+    return sentences[error.reason]
+
+
+def _numbers(error: BadPictureError, *names: str) -> dict[str, object]:
+    return {name: error.values.get(name) for name in names}

@@ -1,0 +1,49 @@
+"""The same for programs: a photo in, JSON out, described at /api/openapi.json. It takes and sets no cookie."""
+
+from typing import Any
+
+from flask import Blueprint, abort, current_app
+
+from web import limits, messages, uploads
+from web.database import State, Upload, db
+from web.pages.classify import one_file
+from web.pictures import BadPictureError
+
+blueprint = Blueprint("api", __name__, url_prefix="/api")
+
+
+@blueprint.post("/classify")
+@limits.uploads
+def classify() -> Any:
+    """200 with the answer; 202 where the model server is away and the photo waits."""
+    try:
+        row = uploads.service().accept(one_file().read(), uploads.API_VISITOR)
+    except BadPictureError as error:
+        return {"error": error.reason, "detail": messages.refusal(error)}, error.status
+    return as_json(row), 202 if row.state == State.WAITING else 200
+
+
+@blueprint.get("/results/<row_id>")
+def result(row_id: str) -> Any:
+    """What became of a photo that waited; whoever holds the id is who sent it."""
+    row = db.session.get(Upload, row_id)
+    if row is None or row.visitor != uploads.API_VISITOR:
+        abort(404)
+    return as_json(row)
+
+
+@blueprint.get("/openapi.json")
+def description() -> Any:
+    return current_app.send_static_file("openapi.json")
+
+
+def as_json(row: Upload) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "state": row.state,
+        "class_name": row.class_name,
+        "score": row.score,
+        "scores": row.scores,
+        "model_version": row.model_version,
+        "created_at": f"{row.created_at.isoformat()}Z",
+    }

@@ -1,0 +1,43 @@
+"""The form that takes a photo."""
+
+from typing import Any
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from werkzeug.datastructures import FileStorage
+
+from web import forms, limits, messages, uploads, visitors
+from web.pictures import BadPictureError
+
+blueprint = Blueprint("classify", __name__)
+
+
+@blueprint.get("/classify")
+def form() -> str:
+    return render_template("classify.html", form=forms.UploadForm(), refusal=None)
+
+
+@blueprint.post("/classify")
+@limits.uploads
+def send() -> Any:
+    """Take a photo, and go on to its result."""
+    try:
+        row = uploads.service().accept(one_file().read(), visitors.current())
+    except BadPictureError as error:
+        page = render_template("classify.html", form=forms.UploadForm(), refusal=messages.refusal(error))
+        return page, error.status
+    return redirect(url_for("results.show", row_id=row.id), 303)
+
+
+def one_file() -> FileStorage:
+    """The one file in the field `image`.
+
+    Raises:
+        BadPictureError: there is none, or there are several.
+    """
+    files = [file for file in request.files.getlist("image") if file.filename or file.read(1)]
+    if not files:
+        raise BadPictureError(400, "missing")
+    if len(files) > 1:
+        raise BadPictureError(400, "many", count=len(files))
+    files[0].seek(0)
+    return files[0]

@@ -1,0 +1,57 @@
+"""The uploads of this browser, or of everybody for an operator."""
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+from flask import Blueprint, Response, render_template, request, stream_with_context
+
+from web import history_query, visitors
+from web.database import Upload, db
+
+blueprint = Blueprint("history", __name__)
+COLUMNS = ("no", "id", "prediction", "probability", "correction", "model_version", "state", "timestamp_utc")
+
+
+@blueprint.get("/history")
+def show() -> str:
+    rows = visitors.visible()
+    class_name, corrected = _filters()
+    return render_template(
+        "history.html",
+        page=history_query.page(rows, class_name, corrected, request.args.get("after")),
+        class_names=history_query.class_names(rows),
+        class_name=class_name,
+        corrected=corrected,
+        is_operator=visitors.is_operator(),
+    )
+
+
+@blueprint.get("/history.csv")
+def download() -> Response:
+    rows = history_query.filtered(visitors.visible(), *_filters())
+    return Response(
+        stream_with_context(_lines(rows)),
+        mimetype="text/csv",
+        headers={"Content-Disposition": "attachment; filename=pilah-history.csv"},
+    )
+
+
+def _filters() -> tuple[str | None, bool]:
+    return request.args.get("class") or None, request.args.get("corrected") == "1"
+
+
+def _lines(rows: sa.Select[Upload]) -> Iterator[str]:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(COLUMNS)
+    newest_first = rows.order_by(Upload.created_at.desc(), Upload.id.desc()).execution_options(yield_per=500)
+    for number, row in enumerate(db.session.scalars(newest_first), 1):
+        values: tuple[Any, ...] = (number, row.id, row.class_name, row.score, row.corrected_class, row.model_version)
+        writer.writerow((*values, row.state, f"{row.created_at.isoformat(timespec='seconds')}Z"))
+        yield buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()
+    yield buffer.getvalue()

@@ -1,0 +1,30 @@
+"""What this is, and the switch of language."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Blueprint, abort, redirect, render_template, request, session
+
+import web
+
+blueprint = Blueprint("home", __name__)
+
+
+@blueprint.get("/")
+def show() -> str:
+    return render_template("home.html")
+
+
+@blueprint.post("/language")
+def switch() -> Any:
+    """Keep the language that was chosen, and go back to the page it was chosen on."""
+    language = request.form.get("language", "")
+    if language not in web.LANGUAGES:
+        abort(400, f"The language must be one of {', '.join(web.LANGUAGES)}.")
+    session["language"] = language
+    session.permanent = True
+    came_from = urlsplit(request.referrer or "/")
+    if came_from.netloc not in ("", request.host):
+        return redirect("/", 303)
+    path = "/" + came_from.path.lstrip("/\\")  # of this site: //example.org would be another
+    return redirect(f"{path}?{came_from.query}" if came_from.query else path, 303)

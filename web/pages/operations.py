@@ -1,0 +1,57 @@
+"""For whoever runs the site: health, metrics, and the operator's sign-in."""
+
+import hmac
+from typing import Any
+
+import prometheus_client
+import sqlalchemy as sa
+from flask import Blueprint, Response, current_app, flash, redirect, render_template, session, url_for
+from flask_babel import gettext as _
+
+from web import forms, limits, uploads
+from web.database import db
+
+blueprint = Blueprint("operations", __name__)
+
+
+@blueprint.get("/healthz")
+def healthz() -> Any:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@blueprint.get("/readyz")
+def readyz() -> Any:
+    """200 where the database and the model server answer, else 503 with which of them does not."""
+    try:
+        db.session.execute(sa.text("SELECT 1"))
+        database = "ok"
+    except sa.exc.SQLAlchemyError as error:
+        database = type(error).__name__
+    serving = "ok" if uploads.service().caller.is_ready() else "unavailable"
+    return {"database": database, "serving": serving}, 200 if database == serving == "ok" else 503
+
+
+@blueprint.get("/metrics")
+def metrics() -> Response:
+    return Response(prometheus_client.generate_latest(), content_type=prometheus_client.CONTENT_TYPE_LATEST)
+
+
+@blueprint.route("/operator", methods=["GET", "POST"])
+@limits.sign_ins
+def operator() -> Any:
+    """Sign in with the token to see every row."""
+    form, token = forms.OperatorForm(), current_app.config["PILAH"].admin_token
+    if form.validate_on_submit():
+        if token and hmac.compare_digest(form.token.data.encode(), token.encode()):
+            session["operator"] = True
+            return redirect(url_for("history.show"), 303)
+        flash(_("That is not the token."))
+        return render_template("operator.html", form=form), 403
+    return render_template("operator.html", form=form)
+
+
+@blueprint.post("/operator/leave")
+def leave() -> Any:
+    session.pop("operator", None)
+    return redirect(url_for("history.show"), 303)

@@ -1,0 +1,78 @@
+"""One upload: its picture, what the model says, and the visitor's correction."""
+
+from typing import Any
+
+from flask import Blueprint, Response, abort, redirect, render_template, request, send_file, url_for
+
+from web import advice, database, forms, uploads, visitors
+from web.database import State, Upload, db
+
+blueprint = Blueprint("results", __name__)
+PICTURE_CACHE_SECONDS = 86_400  # a row's picture never changes
+
+
+@blueprint.get("/result/<row_id>")
+def show(row_id: str) -> Any:
+    row = visitors.row_or_404(row_id)
+    page = render_template(
+        "result.html",
+        row=row,
+        bars=sorted((row.scores or {}).items(), key=lambda item: -item[1]),
+        advice=advice.of(row.corrected_class or row.class_name) if row.class_name else "",
+        correction=_correction_form(row),
+        deletion=forms.DeleteForm(next=url_for("history.show")),
+    )
+    response = Response(page, mimetype="text/html")
+    if row.state == State.WAITING:
+        response.headers["Refresh"] = "3"
+    return response
+
+
+@blueprint.post("/result/<row_id>/correction")
+def correct(row_id: str) -> Any:
+    """Keep the class that the visitor names, beside the prediction."""
+    row = visitors.row_or_404(row_id)
+    form = _correction_form(row)
+    if not form.validate_on_submit():
+        abort(400, "The class must be one that the model knows.")
+    row.corrected_class = form.class_name.data if form.class_name.data != row.class_name else None
+    row.corrected_at = database.now() if row.corrected_class else None
+    db.session.commit()
+    return redirect(url_for("results.show", row_id=row.id), 303)
+
+
+@blueprint.post("/result/<row_id>/deletion")
+def delete(row_id: str) -> Any:
+    row = visitors.row_or_404(row_id)
+    if not forms.DeleteForm().validate_on_submit():
+        abort(400, "Send the form of the page.")
+    uploads.service().remove(row)
+    return redirect(url_for("history.show"), 303)
+
+
+@blueprint.get("/picture/<row_id>")
+def picture(row_id: str) -> Response:
+    return _send(row_id, thumbnail=False)
+
+
+@blueprint.get("/thumbnail/<row_id>")
+def thumbnail(row_id: str) -> Response:
+    return _send(row_id, thumbnail=True)
+
+
+def _send(row_id: str, thumbnail: bool) -> Response:
+    """A picture, through the same check as its row."""
+    row = visitors.row_or_404(row_id)
+    store = uploads.service().store
+    path = store.thumbnail(row.id) if thumbnail else store.picture(row.id)
+    if not path.is_file():
+        abort(404)
+    response = send_file(path, "image/jpeg", conditional=True)
+    response.headers["Cache-Control"] = f"private, max-age={PICTURE_CACHE_SECONDS}"
+    return response
+
+
+def _correction_form(row: Upload) -> forms.CorrectionForm:
+    form = forms.CorrectionForm(formdata=request.form or None, class_name=row.corrected_class or row.class_name)
+    form.class_name.choices = [(name, name) for name in row.scores or {}]
+    return form

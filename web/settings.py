@@ -1,0 +1,89 @@
+"""Every setting of the web tier: its name in the environment, its default, and what makes it wrong."""
+
+import dataclasses
+import pathlib
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+DEVELOPMENT = "development"
+MIB = 1024 * 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What the web tier runs with, under the environment's names in small letters.
+
+    Attributes:
+        pilah_env: "development" makes its own secret key and sends cookies over plain http; anything else is public.
+        pilah_data: folder of the database and the uploads.
+        secret_key: signs cookies; at least 32 characters.
+        admin_token: lets an operator see every row; nobody does where it is empty.
+        database_url: SQLAlchemy's; "" is SQLite in pilah_data.
+        serving_target: HOST:PORT of the model server's gRPC.
+        serving_timeout_seconds: that an upload waits for its answer before it is kept as waiting.
+        retry_seconds: between looks for waiting rows.
+        upload_rate: uploads of one address, in Flask-Limiter's words.
+        trusted_proxies: how many proxies in front set X-Forwarded-For.
+    """
+
+    pilah_env: str = "production"
+    pilah_data: str = "instance"
+    secret_key: str = ""
+    admin_token: str = ""
+    database_url: str = ""
+    serving_target: str = "localhost:8500"
+    serving_timeout_seconds: float = 10.0
+    retry_seconds: float = 2.0
+    max_upload_bytes: int = 15 * MIB
+    max_pixels: int = 50_000_000
+    upload_rate: str = "30 per minute"
+    trusted_proxies: int = 0
+
+    @property
+    def is_development(self) -> bool:
+        return self.pilah_env == DEVELOPMENT
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong: the message names it and the next step, on one line."""
+
+
+def read(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Settings from the environment, with `overrides` by field name on top.
+
+    Raises:
+        SettingsError: a number that is none, or no secret key outside development.
+    """
+    given: dict[str, Any] = {}
+    for field in dataclasses.fields(Settings):
+        text = environment.get(field.name.upper())
+        if text:
+            given[field.name] = _convert(field.name, text, type(field.default))
+    settings = dataclasses.replace(Settings(), **{**given, **(overrides or {})})
+    if settings.secret_key:
+        if len(settings.secret_key) < 32:
+            raise SettingsError(f"SECRET_KEY must have 32 characters at least. Received: {len(settings.secret_key)}.")
+        return settings
+    if not settings.is_development:
+        raise SettingsError(
+            "SECRET_KEY must be set outside development. Received: none. Make one: "
+            "export SECRET_KEY=$(python -c 'import secrets; print(secrets.token_hex())')"
+        )
+    return dataclasses.replace(settings, secret_key=_kept_key(pathlib.Path(settings.pilah_data) / "secret_key"))
+
+
+def _convert(name: str, text: str, kind: type) -> Any:
+    try:
+        return kind(text)
+    except ValueError as error:
+        raise SettingsError(f"{name.upper()} must be a number. Received: {text}.") from error
+
+
+def _kept_key(path: pathlib.Path) -> str:
+    """A key of this machine's own, made once, so that a restart forgets nobody."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_hex(), encoding="ascii")
+    return path.read_text(encoding="ascii")

@@ -1,0 +1,12 @@
+// Copies the address of a result. Browsers allow it on https and on localhost alone; elsewhere the button stays away.
+"use strict";
+
+const button = document.getElementById("copy");
+if (navigator.clipboard) {
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(document.querySelector(".address").href);
+    button.textContent = button.dataset.copied;
+    document.getElementById("copied").textContent = button.dataset.copied;
+  });
+}

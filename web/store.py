@@ -1,0 +1,47 @@
+"""The pictures on disk, under names of our own, outside of what the web server hands out by itself."""
+
+import os
+import pathlib
+import tempfile
+import time
+from collections.abc import Iterator
+
+from web import pictures
+
+
+class PictureStore:
+    """A folder of pictures and their thumbnails, by row id."""
+
+    def __init__(self, folder: pathlib.Path):
+        self._folder = folder
+
+    def add(self, row_id: str, picture: bytes) -> None:
+        """Keep a picture and its thumbnail: whole, or not at all."""
+        self._write(self.thumbnail(row_id), pictures.thumbnail(picture))
+        self._write(self.picture(row_id), picture)
+
+    def picture(self, row_id: str) -> pathlib.Path:
+        return self._folder / row_id[:2] / f"{row_id}.jpg"
+
+    def thumbnail(self, row_id: str) -> pathlib.Path:
+        return self._folder / row_id[:2] / f"{row_id}.small.jpg"
+
+    def remove(self, row_id: str) -> None:
+        for path in (self.picture(row_id), self.thumbnail(row_id)):
+            path.unlink(missing_ok=True)
+
+    def ids(self, older_than_seconds: float = 0.0) -> Iterator[str]:
+        """Row ids of the pictures there are, but for those kept in the last so many seconds."""
+        before = time.time() - older_than_seconds
+        for path in self._folder.glob("*/*.jpg"):
+            if not path.name.endswith(".small.jpg") and path.stat().st_mtime <= before:
+                yield path.name.removesuffix(".jpg")
+
+    def _write(self, path: pathlib.Path, content: bytes) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, part = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        pathlib.Path(part).replace(path)

@@ -1,0 +1,113 @@
+"""An upload's way: checked, kept, asked about, and asked about again when the model server was away."""
+
+import datetime
+import logging
+import threading
+from typing import Any
+
+import prometheus_client
+import sqlalchemy as sa
+from flask import Flask, current_app
+
+from serving import client
+from web import database, pictures
+from web.database import State, Upload, db
+from web.store import PictureStore
+
+log = logging.getLogger("web")
+API_VISITOR = "api"  # of rows that programs send: no browser's history
+FIRST_RETRY_SECONDS = 5.0  # a younger row is still being asked about by its own request
+answers = prometheus_client.Counter("pilah_uploads", "Uploads by what became of them.", ["outcome"])
+
+
+class Service:
+    """What handles uploads: limits, pictures' folder and the connection to the model server."""
+
+    def __init__(self, store: PictureStore, caller: client.Client, max_pixels: int, retry_seconds: float):
+        self.store, self.caller, self._max_pixels, self._retry_seconds = store, caller, max_pixels, retry_seconds
+        self._ending = threading.Event()
+
+    def accept(self, content: bytes, visitor: str) -> Upload:
+        """Keep an upload and ask about it; its row, waiting where the model server is away.
+
+        Raises:
+            BadPictureError: it is refused, and nothing is kept.
+        """
+        try:
+            picture = pictures.plain(content, self._max_pixels)
+        except pictures.BadPictureError as error:
+            answers.labels(error.reason).inc()
+            raise
+        row = Upload(id=database.new_id(), visitor=visitor, state=State.WAITING, created_at=database.now())
+        self.store.add(row.id, picture)  # before the row: a picture without a row is found by doctor
+        db.session.add(row)
+        db.session.commit()
+        self._ask(row, picture)
+        answers.labels(row.state).inc()
+        return row
+
+    def start_retrying(self, app: Flask) -> None:
+        """Ask about waiting rows again and again, in a thread of this process, also for those of the process before."""
+        threading.Thread(target=self._retry, args=(app,), name="retry", daemon=True).start()
+
+    def stop_retrying(self) -> None:
+        self._ending.set()
+
+    def retry_waiting(self) -> int:
+        """Ask about every waiting row once, oldest first, until the server is away; how many were answered."""
+        answered = 0
+        before = database.now() - datetime.timedelta(seconds=FIRST_RETRY_SECONDS)
+        waiting = sa.select(Upload).where(Upload.state == State.WAITING, Upload.created_at < before)
+        for row in db.session.scalars(waiting.order_by(Upload.created_at)).all():
+            try:
+                picture = self.store.picture(row.id).read_bytes()
+            except FileNotFoundError:
+                continue  # doctor's business
+            if not self._ask(row, picture):
+                break
+            answered += 1
+        return answered
+
+    def remove(self, row: Upload) -> None:
+        """Delete a row and its pictures, the row first: what is left behind after a crash is found by doctor."""
+        db.session.delete(row)
+        db.session.commit()
+        self.store.remove(row.id)
+
+    def _ask(self, row: Upload, picture: bytes) -> bool:
+        """Fill in the row; False where the model server is away."""
+        try:
+            prediction = self.caller.classify(picture)
+        except client.ServingUnavailable as error:
+            log.warning("upload %s waits: %s", row.id, error)
+            return False
+        except client.ServingRejected as error:
+            log.error("upload %s is refused: %s", row.id, error)
+            values: dict[str, Any] = {"state": State.REFUSED}
+        else:
+            values = {
+                "state": State.DONE,
+                "class_name": prediction.class_name,
+                "score": prediction.score,
+                "scores": prediction.scores,
+                "model_version": prediction.model_version,
+            }
+        # Only a row that still waits: another process may have answered it meanwhile, or its visitor deleted it.
+        still_waits = sa.update(Upload).where(Upload.id == row.id, Upload.state == State.WAITING)
+        db.session.execute(still_waits.values(values))
+        db.session.commit()
+        return True
+
+    def _retry(self, app: Flask) -> None:
+        while not self._ending.wait(self._retry_seconds):
+            with app.app_context():
+                try:
+                    self.retry_waiting()
+                except Exception:
+                    db.session.rollback()
+                    log.exception("asking about waiting uploads failed; trying again in %s s", self._retry_seconds)
+
+
+def service() -> Service:
+    """The service of the application that is handling this request."""
+    return current_app.extensions["pilah_uploads"]
