@@ -10,6 +10,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 	2>/dev/null && echo $$p && break; done)
 
+# else every process compiles TensorFlow and Beam anew, ten seconds at a time
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run serve test bench lock stubs
 .DELETE_ON_ERROR:
 

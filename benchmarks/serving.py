@@ -22,6 +22,7 @@ import tensorflow as tf
 
 from components import images, photos, push, validate
 from serving import client
+from serving.embedded import flags, server
 
 ROOT = pathlib.Path(__file__).parents[1]
 CLIENTS = 16
@@ -29,6 +30,7 @@ PHOTOS = 64
 SMALL_REQUESTS = 20_000
 VERSION_CHANGES = 20
 MAX_PIXELS = 50_000_000
+BATCHING = ["--enable_batching", "--batching_parameters_file", "serving/config/batching_cpu.config"]
 
 
 def main() -> None:
@@ -56,15 +58,30 @@ def show(what: str, figure: str, bound: str = "") -> None:
 
 
 def one_at_a_time(saved_model: pathlib.Path, photo_bytes: list[bytes]) -> None:
-    """Calls of one photo, each by gRPC right after the same one directly, so that both meet the same machine."""
+    """Calls of one photo, each by gRPC right after the same one directly, in the process of the server.
+
+    Two processes would measure two thread pools that fight for the same cores.
+    """
     direct = validate.load_signature(saved_model)
-    with served(saved_model.parent) as (target, _), client.Client(target) as caller:
+    arguments = [
+        "--model_name",
+        push.MODEL_NAME,
+        "--model_base_path",
+        str(saved_model.parent),
+        "--port",
+        "0",
+        *BATCHING,
+    ]
+    running = server.Server(flags.parse(arguments))
+    running.start()
+    with client.Client(f"localhost:{running.port}") as caller:
         direct(photo_bytes[:1])
         caller.classify(photo_bytes[0])
         times: dict[str, list[float]] = {"direct": [], "grpc": []}
         for photo in photo_bytes:
             times["direct"].append(seconds_of(lambda photo=photo: direct([photo])))
             times["grpc"].append(seconds_of(lambda photo=photo: caller.classify(photo)))
+    running.stop()
     medians = {name: statistics.median(values) for name, values in times.items()}
     show("one photo over gRPC : a direct call, medians", f"{medians['grpc'] / medians['direct']:.2f}", "<= 1.15")
     show("  the direct call", f"{medians['direct'] * 1e3:.1f} ms")
@@ -169,8 +186,7 @@ def served(base: pathlib.Path, port: int | None = None) -> Iterator[tuple[str, s
     """The embedded server on `base` and its HOST:PORT, once it is available; terminated afterwards."""
     port = port or free_port()
     command = [sys.executable, "-m", "serving", "--model_name", push.MODEL_NAME, "--model_base_path", str(base)]
-    command += ["--port", str(port), "--enable_batching"]
-    command += ["--batching_parameters_file", "serving/config/batching_cpu.config"]
+    command += ["--port", str(port), *BATCHING]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
         try:
