@@ -1,5 +1,5 @@
 # run: rebuild the models.   serve: model server and web page.   test: every check.   bench: the benchmarks.
-# lock: pin the dependencies anew.   stubs: the wire messages' code anew.
+# lock: pin the dependencies anew.   words: the translations' files anew.   stubs: the wire messages' code anew.
 SHELL := /bin/bash
 IMAGES ?=
 RUN ?= $(if $(IMAGES),runs/thesis,runs/demo)
@@ -13,7 +13,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 # else every process compiles TensorFlow and Beam anew, ten seconds at a time
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run serve test bench lock stubs
+.PHONY: run serve test bench lock words stubs
 .DELETE_ON_ERROR:
 
 run: .venv/ready
@@ -43,6 +43,11 @@ bench: .venv/ready
 lock:
 	for group in dev pipeline web; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header --group pyproject.toml:$$group -o requirements/$$group.txt; done
+
+words: .venv/ready
+	.venv/bin/pybabel -q extract -F web/babel.cfg --sort-by-file --add-location=file --project Pilah -o .venv/messages.pot web
+	.venv/bin/pybabel -q update -N -w 120 --ignore-obsolete --ignore-pot-creation-date -i .venv/messages.pot -d web/translations
+	.venv/bin/pybabel -q compile -d web/translations
 
 stubs: .venv/ready
 	$(VENV_PYTHON) -m grpc_tools.protoc -I. --python_out=. --pyi_out=. serving/protos/*.proto

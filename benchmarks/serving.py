@@ -4,6 +4,11 @@ Each figure is a ratio of two things measured in this one run, or a count. The s
 process of its own, with the batching of serving/config/batching_cpu.config unless a line says otherwise.
 """
 
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads both as it is imported; the server sets them too
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
 import argparse
 import concurrent.futures
 import contextlib

@@ -57,7 +57,11 @@ class ServingUnavailable(Exception):  # noqa: N818  # the state of the server, n
 
 
 class ServingRejected(Exception):  # noqa: N818
-    """The server answered that it cannot do this call: the same call will fail again."""
+    """The server answered that it will not do this call, with gRPC's `code`."""
+
+    def __init__(self, message: str, code: grpc.StatusCode):
+        super().__init__(message)
+        self.code = code
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +130,7 @@ class Client:
         try:
             response = self._status(predict_pb2.ModelStatusRequest(model_spec=self._spec(None)), timeout_seconds)
         except ServingRejected as error:
-            if isinstance(error.__cause__, grpc.Call) and error.__cause__.code() is grpc.StatusCode.NOT_FOUND:
+            if error.code is grpc.StatusCode.NOT_FOUND:
                 return []  # the server has never seen the model
             raise
         state = predict_pb2.ModelVersionStatus.AVAILABLE
@@ -187,7 +191,7 @@ class Client:
                 f"The model server must answer within {seconds:g} s. Received from {self.target}: "
                 f"{code.name}, {details}. Start it (make serve), or name another."
             )
-        return ServingRejected(f"The model server at {self.target} refused the call: {code.name}, {details}")
+        return ServingRejected(f"The model server at {self.target} refused the call: {code.name}, {details}", code)
 
 
 def _floats(tensor: predict_pb2.Tensor) -> Sequence[float]:

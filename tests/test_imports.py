@@ -22,6 +22,7 @@ HOMES = {  # library -> where alone it may appear
     "keras_tuner": {"tuner"},
     "flask": {"web", "serving"},
 }
+STARTS = {"web/__init__.py"}  # beside every __main__.py: its create_app is what gunicorn and flask call
 NOT_IN_WEB = {"tensorflow", "keras", "apache_beam", "tensorflow_datasets", "keras_tuner"}
 
 
@@ -61,7 +62,7 @@ def test_web_imports_no_training_library():
 def test_environment_is_read_only_where_a_program_starts():
     for folder in OURS:
         for file in files_of(folder):
-            if file.name != "__main__.py":
+            if file.name != "__main__.py" and str(file.relative_to(ROOT)) not in STARTS:
                 assert "os.environ" not in file.read_text() and "getenv" not in file.read_text(), file
 
 

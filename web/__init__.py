@@ -11,12 +11,12 @@ from typing import Any
 import flask_babel
 import flask_bootstrap
 import flask_wtf.csrf
-from flask import Flask, render_template, request, session
+from flask import Flask, current_app, render_template, request, session
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from serving import client
-from web import commands, database, limits, observing, security, settings, store, uploads
+from web import commands, database, limits, messages, observing, pictures, security, settings, store, uploads
 from web.pages import api, classify, history, home, operations, results
 
 LANGUAGES = {"en": "English", "id": "Bahasa Indonesia"}
@@ -40,6 +40,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.config.from_mapping(
         SECRET_KEY=given.secret_key,
         SQLALCHEMY_DATABASE_URI=given.database_url or f"sqlite:///{data / 'pilah.db'}",
+        SQLALCHEMY_ENGINE_OPTIONS={"pool_pre_ping": True},  # a connection that the database closed is replaced
         MAX_CONTENT_LENGTH=given.max_upload_bytes + 64 * 1024,  # the form around the photo
         PERMANENT_SESSION_LIFETIME=timedelta(days=400),
         SESSION_COOKIE_SECURE=not given.is_development,
@@ -49,6 +50,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         BABEL_DEFAULT_LOCALE="en",
         BOOTSTRAP_SERVE_LOCAL=True,
         RATELIMIT_HEADERS_ENABLED=True,
+        SEND_FILE_MAX_AGE_DEFAULT=300,  # seconds that a browser need not ask again for a style sheet
         PILAH=given,
     )
     app.config.from_mapping({name: value for name, value in config.items() if name.isupper()})
@@ -72,8 +74,8 @@ def _extend(app: Flask, given: settings.Settings, data: pathlib.Path) -> None:
     security.init_app(app)
     commands.init_app(app)
     caller = client.Client(given.serving_target, timeout_seconds=given.serving_timeout_seconds)
-    pictures = store.PictureStore(data / "uploads")
-    app.extensions["pilah_uploads"] = uploads.Service(pictures, caller, given.max_pixels, given.retry_seconds)
+    kept = store.PictureStore(data / "uploads")
+    app.extensions["pilah_uploads"] = uploads.Service(kept, caller, given.max_pixels, given.retry_seconds)
     app.jinja_env.globals["languages"] = LANGUAGES
     app.jinja_env.globals["current_language"] = lambda: str(flask_babel.get_locale())
 
@@ -87,6 +89,10 @@ def _error_page(error: HTTPException) -> Any:
     if error.response is not None:
         return error
     if request.path.startswith("/api/"):
-        return {"error": error.name, "detail": error.description}, error.code
+        detail = error.description
+        if error.code == 413:
+            limit = current_app.config["PILAH"].max_upload_bytes // settings.MIB
+            detail = messages.refusal(pictures.BadPictureError(413, "bytes", limit=limit))
+        return {"error": error.name, "detail": detail}, error.code
     logging.getLogger("web").info("%s %s", error.code, request.path)
     return render_template("error.html", error=error), error.code

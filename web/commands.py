@@ -44,6 +44,7 @@ def prune(days: int) -> None:
 def doctor() -> None:
     """Find pictures without a row and rows without a picture, and delete what is left of them."""
     store = uploads.service().store
+    store.remove_parts(UNDER_WAY_SECONDS)
     kept = set(store.ids(older_than_seconds=UNDER_WAY_SECONDS))
     rows = set(db.session.scalars(sa.select(Upload.id)))
     for lonely in kept - rows:
@@ -63,8 +64,12 @@ def export_corrections(folder: pathlib.Path) -> None:
     corrected = db.session.scalars(sa.select(Upload).where(Upload.corrected_class.is_not(None)))
     count = 0
     for row in corrected:
-        target = folder / str(row.corrected_class) / f"{row.id}.jpg"
+        picture = uploads.service().store.picture(row.id)
+        if not picture.exists():
+            click.echo(f"{row.id} has no picture; flask --app web doctor mends that", err=True)
+            continue
+        target = folder / str(row.corrected_class) / picture.name
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(uploads.service().store.picture(row.id), target)
+        shutil.copyfile(picture, target)
         count += 1
     click.echo(f"wrote {count} corrected photos to {folder}")

@@ -2,6 +2,7 @@
 
 import datetime
 import enum
+import re
 import secrets
 from typing import Any
 
@@ -29,6 +30,11 @@ class State(enum.StrEnum):
 def new_id() -> str:
     """128 random bits: an address that nobody finds by counting."""
     return secrets.token_hex(16)
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` can be the id of a row; PostgreSQL takes not every text."""
+    return re.fullmatch(r"[0-9a-f]{32}", text) is not None
 
 
 def now() -> datetime.datetime:

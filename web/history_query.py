@@ -5,6 +5,7 @@ import datetime
 
 import sqlalchemy as sa
 
+from web import database
 from web.database import Upload, db
 
 PAGE_SIZE = 20
@@ -54,6 +55,7 @@ def _cursor(number: int, row: Upload) -> str:
 def _read_cursor(cursor: str | None) -> tuple[int, tuple[datetime.datetime, str] | None]:
     try:
         number, time, row_id = (cursor or "").split("~")
-        return int(number), (datetime.datetime.fromisoformat(time), row_id)
+        after = (datetime.datetime.fromisoformat(time).replace(tzinfo=None), row_id)
+        return (int(number), after) if database.is_id(row_id) else (1, None)
     except ValueError:
         return 1, None

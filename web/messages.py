@@ -21,6 +21,7 @@ def refusal(error: BadPictureError) -> str:
         "animated": _("The picture must stand still; this one has %(frames)s frames.", **_numbers(error, "frames")),
         "many": _("Send one photo at a time; these were %(count)s.", **_numbers(error, "count")),
         "missing": _("Choose a photo first."),
+        "bytes": _("The photo may have %(limit)s MB at most. Choose a smaller one.", **_numbers(error, "limit")),
     }
     return sentences[error.reason]
 

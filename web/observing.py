@@ -8,6 +8,7 @@ import time
 import prometheus_client
 from flask import Flask, Response, g, request
 
+METHODS = ("GET", "HEAD", "OPTIONS", "POST")
 log = logging.getLogger("web.requests")
 seconds_taken = prometheus_client.Histogram("pilah_web_seconds", "Time to answer.", ["endpoint", "method"])
 requests_answered = prometheus_client.Counter("pilah_web_requests", "Requests.", ["endpoint", "method", "status"])
@@ -42,8 +43,9 @@ def init_app(app: Flask) -> None:
     def end(response: Response) -> Response:
         taken = time.perf_counter() - g.started
         endpoint = request.endpoint or "(none)"
-        seconds_taken.labels(endpoint, request.method).observe(taken)
-        requests_answered.labels(endpoint, request.method, response.status_code).inc()
+        method = request.method if request.method in METHODS else "(other)"  # strangers' words must not pile up
+        seconds_taken.labels(endpoint, method).observe(taken)
+        requests_answered.labels(endpoint, method, response.status_code).inc()
         response.headers["X-Request-Id"] = g.request_id
         fields = {"id": g.request_id, "method": request.method, "path": request.path}
         fields |= {"status": response.status_code, "milliseconds": round(taken * 1e3, 1)}

@@ -1,6 +1,8 @@
 """Uploaded bytes -> a plain picture that is safe to keep and to forward, or the reason why not."""
 
+import contextlib
 import io
+import struct
 
 import pillow_heif
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -9,6 +11,7 @@ pillow_heif.register_heif_opener(thumbnails=False)
 
 FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "GIF", "BMP")
 FORMAT_NAMES = "JPEG, PNG, WebP, HEIC, GIF, BMP"
+ANIMATED_FORMATS = ("GIF", "PNG", "WEBP")
 MIN_SIDE_PX = 16
 MAX_SIDE_PX = 1024  # of what is kept: the model looks at 224 x 224, people at little more
 THUMBNAIL_SIDE_PX = 160
@@ -41,6 +44,8 @@ def plain(upload: bytes, max_pixels: int) -> bytes:
     try:
         with Image.open(io.BytesIO(upload), formats=FORMATS) as image:
             _check(image, max_pixels)
+            if image.format == "PNG":
+                _verify(upload)
             return _encode(_rgb(image))
     except UnidentifiedImageError as error:
         raise BadPictureError(415, "format", formats=FORMAT_NAMES) from error
@@ -64,14 +69,22 @@ def _check(image: Image.Image, max_pixels: int) -> None:
         raise BadPictureError(400, "small", width=width, height=height, limit=MIN_SIDE_PX)
     if width * height > max_pixels:
         raise BadPictureError(413, "pixels", width=width, height=height, limit=max_pixels // 1_000_000)
-    if image.format != "HEIF" and getattr(image, "n_frames", 1) > 1:  # a phone's HEIC may hold a burst: its first
+    # Phones put a burst into a HEIC and a second view behind a JPEG: there the first picture counts.
+    if image.format in ANIMATED_FORMATS and getattr(image, "n_frames", 1) > 1:
         raise BadPictureError(400, "animated", frames=image.n_frames)  # type: ignore[attr-defined]
+
+
+def _verify(upload: bytes) -> None:
+    """Raise where a PNG's checksums are wrong or its end is missing, which decoding it does not notice."""
+    with Image.open(io.BytesIO(upload), formats=("PNG",)) as image:
+        image.verify()
 
 
 def _rgb(image: Image.Image) -> Image.Image:
     image.draft("RGB", (MAX_SIDE_PX, MAX_SIDE_PX))  # a large JPEG is decoded at half or a quarter of its size
     image.load()
-    image = ImageOps.exif_transpose(image)
+    with contextlib.suppress(SyntaxError, ValueError, struct.error):  # a damaged EXIF block does not spoil the picture
+        image = ImageOps.exif_transpose(image)
     if image.mode in ("I", "I;16", "I;16B", "I;16L", "I;16N"):
         image = image.point(lambda value: value / 256).convert("L")
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):

@@ -6,6 +6,8 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
+import limits
+
 DEVELOPMENT = "development"
 MIB = 1024 * 1024
 
@@ -61,6 +63,12 @@ def read(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = N
         if text:
             given[field.name] = _convert(field.name, text, type(field.default))
     settings = dataclasses.replace(Settings(), **{**given, **(overrides or {})})
+    try:
+        limits.parse_many(settings.upload_rate)
+    except ValueError as error:
+        raise SettingsError(
+            f"UPLOAD_RATE must be a rate like '30 per minute'. Received: {settings.upload_rate}."
+        ) from error
     if settings.secret_key:
         if len(settings.secret_key) < 32:
             raise SettingsError(f"SECRET_KEY must have 32 characters at least. Received: {len(settings.secret_key)}.")

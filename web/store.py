@@ -31,11 +31,18 @@ class PictureStore:
             path.unlink(missing_ok=True)
 
     def ids(self, older_than_seconds: float = 0.0) -> Iterator[str]:
-        """Row ids of the pictures there are, but for those kept in the last so many seconds."""
-        before = time.time() - older_than_seconds
-        for path in self._folder.glob("*/*.jpg"):
-            if not path.name.endswith(".small.jpg") and path.stat().st_mtime <= before:
-                yield path.name.removesuffix(".jpg")
+        """Row ids of the pictures and thumbnails there are, but for those kept in the last so many seconds."""
+        for path in self._older("*.jpg", older_than_seconds):
+            yield path.name.partition(".")[0]
+
+    def remove_parts(self, older_than_seconds: float) -> None:
+        """Remove what was being written when a process was killed."""
+        for path in self._older("*.part", older_than_seconds):
+            path.unlink(missing_ok=True)
+
+    def _older(self, pattern: str, seconds: float) -> list[pathlib.Path]:
+        before = time.time() - seconds
+        return [path for path in self._folder.glob(f"*/{pattern}") if path.stat().st_mtime <= before]
 
     def _write(self, path: pathlib.Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

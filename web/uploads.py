@@ -5,6 +5,7 @@ import logging
 import threading
 from typing import Any
 
+import grpc
 import prometheus_client
 import sqlalchemy as sa
 from flask import Flask, current_app
@@ -16,6 +17,8 @@ from web.store import PictureStore
 
 log = logging.getLogger("web")
 API_VISITOR = "api"  # of rows that programs send: no browser's history
+# answers that blame the photo; others (no model yet, too much to do) will be different another time
+ABOUT_THE_PHOTO = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
 FIRST_RETRY_SECONDS = 5.0  # a younger row is still being asked about by its own request
 answers = prometheus_client.Counter("pilah_uploads", "Uploads by what became of them.", ["outcome"])
 
@@ -42,7 +45,7 @@ class Service:
         self.store.add(row.id, picture)  # before the row: a picture without a row is found by doctor
         db.session.add(row)
         db.session.commit()
-        self._ask(row, picture)
+        self._ask(row.id, picture)
         answers.labels(row.state).inc()
         return row
 
@@ -57,13 +60,13 @@ class Service:
         """Ask about every waiting row once, oldest first, until the server is away; how many were answered."""
         answered = 0
         before = database.now() - datetime.timedelta(seconds=FIRST_RETRY_SECONDS)
-        waiting = sa.select(Upload).where(Upload.state == State.WAITING, Upload.created_at < before)
-        for row in db.session.scalars(waiting.order_by(Upload.created_at)).all():
+        waiting = sa.select(Upload.id).where(Upload.state == State.WAITING, Upload.created_at < before)
+        for row_id in db.session.scalars(waiting.order_by(Upload.created_at)).all():
             try:
-                picture = self.store.picture(row.id).read_bytes()
+                picture = self.store.picture(row_id).read_bytes()
             except FileNotFoundError:
-                continue  # doctor's business
-            if not self._ask(row, picture):
+                continue  # deleted meanwhile, or doctor's business
+            if not self._ask(row_id, picture):
                 break
             answered += 1
         return answered
@@ -74,15 +77,18 @@ class Service:
         db.session.commit()
         self.store.remove(row.id)
 
-    def _ask(self, row: Upload, picture: bytes) -> bool:
+    def _ask(self, row_id: str, picture: bytes) -> bool:
         """Fill in the row; False where the model server is away."""
         try:
             prediction = self.caller.classify(picture)
         except client.ServingUnavailable as error:
-            log.warning("upload %s waits: %s", row.id, error)
+            log.warning("upload %s waits: %s", row_id, error)
             return False
         except client.ServingRejected as error:
-            log.error("upload %s is refused: %s", row.id, error)
+            if error.code not in ABOUT_THE_PHOTO:
+                log.warning("upload %s waits: %s", row_id, error)
+                return False
+            log.error("upload %s is refused: %s", row_id, error)
             values: dict[str, Any] = {"state": State.REFUSED}
         else:
             values = {
@@ -93,7 +99,7 @@ class Service:
                 "model_version": prediction.model_version,
             }
         # Only a row that still waits: another process may have answered it meanwhile, or its visitor deleted it.
-        still_waits = sa.update(Upload).where(Upload.id == row.id, Upload.state == State.WAITING)
+        still_waits = sa.update(Upload).where(Upload.id == row_id, Upload.state == State.WAITING)
         db.session.execute(still_waits.values(values))
         db.session.commit()
         return True

@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Blueprint, abort, current_app
 
-from web import limits, messages, uploads
+from web import database, limits, messages, uploads
 from web.database import State, Upload, db
 from web.pages.classify import one_file
 from web.pictures import BadPictureError
@@ -17,7 +17,7 @@ blueprint = Blueprint("api", __name__, url_prefix="/api")
 def classify() -> Any:
     """200 with the answer; 202 where the model server is away and the photo waits."""
     try:
-        row = uploads.service().accept(one_file().read(), uploads.API_VISITOR)
+        row = uploads.service().accept(one_file(), uploads.API_VISITOR)
     except BadPictureError as error:
         return {"error": error.reason, "detail": messages.refusal(error)}, error.status
     return as_json(row), 202 if row.state == State.WAITING else 200
@@ -26,7 +26,7 @@ def classify() -> Any:
 @blueprint.get("/results/<row_id>")
 def result(row_id: str) -> Any:
     """What became of a photo that waited; whoever holds the id is who sent it."""
-    row = db.session.get(Upload, row_id)
+    row = db.session.get(Upload, row_id) if database.is_id(row_id) else None
     if row is None or row.visitor != uploads.API_VISITOR:
         abort(404)
     return as_json(row)

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from flask import Blueprint, redirect, render_template, request, url_for
-from werkzeug.datastructures import FileStorage
+from flask import Blueprint, current_app, redirect, render_template, request, url_for
 
 from web import forms, limits, messages, uploads, visitors
 from web.pictures import BadPictureError
+from web.settings import MIB
 
 blueprint = Blueprint("classify", __name__)
 
@@ -21,18 +21,18 @@ def form() -> str:
 def send() -> Any:
     """Take a photo, and go on to its result."""
     try:
-        row = uploads.service().accept(one_file().read(), visitors.current())
+        row = uploads.service().accept(one_file(), visitors.current())
     except BadPictureError as error:
         page = render_template("classify.html", form=forms.UploadForm(), refusal=messages.refusal(error))
         return page, error.status
     return redirect(url_for("results.show", row_id=row.id), 303)
 
 
-def one_file() -> FileStorage:
-    """The one file in the field `image`.
+def one_file() -> bytes:
+    """The content of the one file in the field `image`.
 
     Raises:
-        BadPictureError: there is none, or there are several.
+        BadPictureError: there is none, there are several, or it is too large.
     """
     files = [file for file in request.files.getlist("image") if file.filename or file.read(1)]
     if not files:
@@ -40,4 +40,7 @@ def one_file() -> FileStorage:
     if len(files) > 1:
         raise BadPictureError(400, "many", count=len(files))
     files[0].seek(0)
-    return files[0]
+    content, limit = files[0].read(), current_app.config["PILAH"].max_upload_bytes
+    if len(content) > limit:
+        raise BadPictureError(413, "bytes", limit=limit // MIB)
+    return content

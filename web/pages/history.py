@@ -40,7 +40,7 @@ def download() -> Response:
 
 
 def _filters() -> tuple[str | None, bool]:
-    return request.args.get("class") or None, request.args.get("corrected") == "1"
+    return request.args.get("class", "").replace("\0", "") or None, request.args.get("corrected") == "1"
 
 
 def _lines(rows: sa.Select[Upload]) -> Iterator[str]:

@@ -23,7 +23,10 @@ def switch() -> Any:
         abort(400, f"The language must be one of {', '.join(web.LANGUAGES)}.")
     session["language"] = language
     session.permanent = True
-    came_from = urlsplit(request.referrer or "/")
+    try:
+        came_from = urlsplit(request.referrer or "/")
+    except ValueError:  # a header may hold anything
+        return redirect("/", 303)
     if came_from.netloc not in ("", request.host):
         return redirect("/", 303)
     path = "/" + came_from.path.lstrip("/\\")  # of this site: //example.org would be another

@@ -47,7 +47,8 @@ def delete(row_id: str) -> Any:
     if not forms.DeleteForm().validate_on_submit():
         abort(400, "Send the form of the page.")
     uploads.service().remove(row)
-    return redirect(url_for("history.show"), 303)
+    back, history = request.form.get("next", ""), url_for("history.show")
+    return redirect(back if back.startswith(history) else history, 303)
 
 
 @blueprint.get("/picture/<row_id>")

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# A throw-away PostgreSQL for the tests: `start` prints its DATABASE_URL, `stop` ends it and deletes all of it.
+# Reached by a socket alone, in a folder of its owner's: no port, no password.
+set -euo pipefail
+folder="${TMPDIR:-/tmp}/pilah-postgres-$(id -u)"
+url="postgresql+psycopg://postgres@/postgres?host=$folder/socket"
+
+# the newest of Debian's, or what is on the path
+programs="$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)"
+export PATH="${programs:+$programs:}$PATH"
+
+as_owner() { # PostgreSQL does not run as root
+    if [ "$(id -u)" -eq 0 ]; then (cd / && runuser -u postgres -- env PATH="$PATH" "$@"); else "$@"; fi
+}
+
+start() {
+    command -v initdb >/dev/null || { echo "tests/postgres.sh needs PostgreSQL. Received: none. Install it: apt-get install postgresql" >&2; exit 1; }
+    if ! as_owner pg_ctl -D "$folder/data" status >/dev/null 2>&1; then
+        rm -rf "$folder"
+        mkdir -p -m 700 "$folder"
+        [ "$(id -u)" -ne 0 ] || chown postgres "$folder"
+        as_owner mkdir "$folder/socket"
+        as_owner initdb -D "$folder/data" -U postgres --auth trust --encoding UTF8 --no-sync >/dev/null
+        as_owner pg_ctl -D "$folder/data" -l "$folder/log" -w -o "-F -k $folder/socket -c listen_addresses=''" start >/dev/null
+    fi
+    echo "$url"
+}
+
+stop() {
+    as_owner pg_ctl -D "$folder/data" -m immediate -w stop >/dev/null 2>&1 || true
+    rm -rf "$folder"
+}
+
+case "${1:-}" in
+    start) start ;;
+    stop) stop ;;
+    *) echo "usage: tests/postgres.sh start|stop. Received: ${1:-nothing}." >&2; exit 2 ;;
+esac

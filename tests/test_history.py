@@ -1,0 +1,169 @@
+import csv
+import datetime
+import io
+
+import flask
+import pytest
+import web_app
+from web_app import Browser, photo
+
+from web.database import Upload, db, new_id
+
+NOON = datetime.datetime(2026, 3, 1, 12)
+WRONG_CURSORS = ["x", "1~2", "~~", "1~yesterday~0", "9" * 5000, "1~2026-03-01T12:00:00Z~a"]
+WRONG_CURSORS += ["x~2026-03-01T12:00:00~a", "-1~0001-01-01T00:00:00~", "1~9999-12-31T23:59:59~z", "1~~~~"]
+
+
+@pytest.fixture
+def visitor(app):
+    browser = Browser(app)
+    browser.uploaded()
+    with app.app_context():
+        db.session.query(Upload).delete()
+        db.session.commit()
+    return browser
+
+
+def add(app, browser, count, a_second=3, **columns):
+    """Rows of this browser, so many a second; every id, the newest first."""
+    with browser.client.session_transaction() as cookie:
+        visitor = cookie["visitor"]
+    with app.app_context():
+        values = {"visitor": visitor, "state": "done", "class_name": "glass", "score": 0.75, "model_version": 3}
+        values |= {"scores": {"glass": 0.75, "metal": 0.25, "paper": 0.0}}
+        new = [
+            Upload(
+                id=new_id(), created_at=NOON + datetime.timedelta(seconds=number // a_second), **{**values, **columns}
+            )
+            for number in range(count)
+        ]
+        db.session.add_all(new)
+        db.session.commit()
+    return [row.id for row in reversed(web_app.rows(app))]
+
+
+def page(app, browser, **arguments):
+    """What the page shows: ids by number, and the address of the next one."""
+    shown = []
+
+    def keep(sender, template, context, **extra):
+        shown.append(context["page"])
+
+    with flask.template_rendered.connected_to(keep, app):
+        answer = browser.get("/history", query_string=arguments)
+    assert answer.status_code == 200
+    [one] = shown
+    for row in one.rows:
+        assert row.id in answer.text
+    return dict(enumerate((row.id for row in one.rows), one.first_number)), one.next_cursor
+
+
+def pages(app, browser, **arguments):
+    found, cursor = page(app, browser, **arguments)
+    while cursor:
+        more, cursor = page(app, browser, after=cursor, **arguments)
+        assert not set(found) & set(more)
+        found |= more
+    return found
+
+
+def lines(browser, **arguments):
+    answer = browser.get("/history.csv", query_string=arguments)
+    assert answer.mimetype == "text/csv" and "attachment" in answer.headers["Content-Disposition"]
+    return list(csv.DictReader(io.StringIO(answer.text)))
+
+
+@pytest.mark.parametrize("count", [0, 1, 19, 20, 21, 40, 45])
+def test_pages_show_each_row_once_newest_first_and_numbers_go_on(app, visitor, count):
+    ids = add(app, visitor, count)
+    assert pages(app, visitor) == dict(enumerate(ids, 1))
+
+
+def test_rows_of_one_moment_are_shown_once_each(app, visitor):
+    ids = add(app, visitor, 45, a_second=45)
+    assert list(pages(app, visitor).values()) == ids
+
+
+def test_upload_between_two_pages_neither_repeats_nor_hides_a_row(app, visitor):
+    ids = add(app, visitor, 30)
+    first, cursor = page(app, visitor)
+    visitor.uploaded()
+    second, _ = page(app, visitor, after=cursor)
+    assert [*first.values(), *second.values()] == ids
+
+
+def test_deletion_between_two_pages_neither_repeats_nor_hides_a_row(app, visitor):
+    ids = add(app, visitor, 30)
+    first, cursor = page(app, visitor)
+    visitor.post(f"/result/{first[20]}/deletion")
+    second, _ = page(app, visitor, after=cursor)
+    assert [*first.values(), *second.values()] == ids
+
+
+@pytest.mark.parametrize("cursor", WRONG_CURSORS)
+def test_wrong_cursor_is_answered(app, visitor, cursor):
+    add(app, visitor, 3)
+    assert visitor.get(f"/history?after={cursor}").status_code == 200
+
+
+def test_history_is_filtered_by_class_and_by_correction(app, visitor):
+    ids = {name: visitor.uploaded(photo(name)) for name in web_app.CLASSES}
+    again = visitor.uploaded(photo("glass", seed=1))
+    visitor.post(f"/result/{again}/correction", {"class_name": "metal"})
+    visitor.post(f"/result/{ids['paper']}/correction", {"class_name": "metal"})
+    expected = {
+        (): [again, ids["paper"], ids["metal"], ids["glass"]],
+        (("class", "glass"),): [again, ids["glass"]],
+        (("corrected", "1"),): [again, ids["paper"]],
+        (("class", "glass"), ("corrected", "1")): [again],
+        (("class", "plastic"),): [],
+        (("class", ""), ("corrected", "")): [again, ids["paper"], ids["metal"], ids["glass"]],
+    }
+    for arguments, rows in expected.items():
+        assert list(pages(app, visitor, **dict(arguments)).values()) == rows
+        assert [line["id"] for line in lines(visitor, **dict(arguments))] == rows
+
+
+def test_filter_is_kept_over_pages(app, visitor):
+    add(app, visitor, 45, class_name="metal")
+    ids = add(app, visitor, 45)
+    glass = {row.id for row in web_app.rows(app) if row.class_name == "glass"}
+    assert pages(app, visitor, **{"class": "glass"}) == dict(enumerate([one for one in ids if one in glass], 1))
+
+
+def test_csv_has_every_row_in_the_order_of_the_pages(app, visitor):
+    ids = add(app, visitor, 1100)  # more than are read at once
+    found = lines(visitor)
+    assert [line["id"] for line in found] == ids
+    assert [line["no"] for line in found] == [str(number) for number in range(1, 1101)]
+    row = {row.id: row for row in web_app.rows(app)}[ids[0]]
+    assert found[0] == {
+        "no": "1",
+        "id": row.id,
+        "prediction": "glass",
+        "probability": "0.75",
+        "correction": "",
+        "model_version": "3",
+        "state": "done",
+        "timestamp_utc": f"{row.created_at.isoformat()}Z",
+    }
+
+
+def test_csv_without_rows_has_its_head(app):
+    assert Browser(app).get("/history.csv").text.strip().split(",")[:3] == ["no", "id", "prediction"]
+
+
+def test_row_that_waits_is_shown_without_a_prediction(app, model, visitor):
+    model.stop()
+    row_id = visitor.uploaded()
+    assert pages(app, visitor) == {1: row_id}
+    [line] = lines(visitor)
+    assert (line["state"], line["prediction"], line["probability"]) == ("waiting", "", "")
+
+
+def test_operators_history_is_everybodys(app, visitor):
+    ids = [visitor.uploaded(), Browser(app).uploaded(), web_app.classify(app, photo()).json["id"]]
+    operator = Browser(app)
+    operator.post("/operator", {"token": web_app.SETTINGS["admin_token"]})
+    assert list(pages(app, operator).values()) == ids[::-1]
+    assert [line["id"] for line in lines(operator)] == ids[::-1]

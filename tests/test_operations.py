@@ -1,0 +1,234 @@
+import io
+import json
+import logging
+import os
+import subprocess
+import sys
+
+import alembic.autogenerate
+import alembic.runtime.migration
+import prometheus_client
+import pytest
+import sqlalchemy as sa
+import web_app
+from conftest import HAS_POSTGRESQL
+from web_app import Browser, photo
+
+from web import observing, settings
+from web.database import db
+
+KEY = "k" * 32
+AWAY = "sqlite:////nowhere/at/all/pilah.db"
+
+
+@pytest.fixture
+def log(app):
+    """What the site writes to its log."""
+    stream = io.StringIO()
+    handlers = logging.getLogger("web").handlers
+    [handler] = [one for one in handlers if isinstance(one.formatter, observing.JsonFormatter)]
+    before = handler.setStream(stream)
+    yield stream
+    handler.setStream(before)
+
+
+def records(log):
+    return [json.loads(line) for line in log.getvalue().splitlines()]
+
+
+def sample(name, **labels):
+    return prometheus_client.REGISTRY.get_sample_value(name, labels) or 0
+
+
+@pytest.mark.skipif(not HAS_POSTGRESQL, reason=web_app.NO_POSTGRESQL)
+def test_web_tests_run_on_postgresql_too():
+    assert sa.create_engine(os.environ["DATABASE_URL"]).connect().dialect.name == "postgresql"
+
+
+def test_tables_are_those_of_the_models(app):
+    with app.app_context(), db.engine.connect() as connection:
+        context = alembic.runtime.migration.MigrationContext.configure(connection)
+        assert alembic.autogenerate.compare_metadata(context, db.metadata) == []
+
+
+def test_sqlite_lets_readers_work_beside_a_writer(app):
+    with app.app_context():
+        if db.engine.dialect.name != "sqlite":
+            return
+        assert db.session.execute(sa.text("PRAGMA journal_mode")).scalar() == "wal"
+        assert db.session.execute(sa.text("PRAGMA busy_timeout")).scalar() >= 5000
+
+
+def test_connection_that_the_database_closed_is_replaced(app):
+    browser = Browser(app)
+    row_id = browser.uploaded()
+    with app.app_context():
+        if db.engine.dialect.name != "postgresql":
+            return
+        engine = sa.create_engine(db.engine.url)
+    with engine.connect() as other:  # what a restart of the database does
+        end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+        other.execute(sa.text(f"{end} AND datname = current_database() AND query NOT LIKE '%SCHEMA%'"))
+    engine.dispose()
+    assert browser.get(f"/result/{row_id}").status_code == 200
+
+
+def test_ready_where_database_and_serving_answer(app):
+    assert Browser(app).get("/healthz").json == {"status": "ok"}
+    answer = Browser(app).get("/readyz")
+    assert answer.status_code == 200 and answer.json == {"database": "ok", "serving": "ok"}
+
+
+def test_not_ready_without_serving(app, model):
+    model.stop()
+    answer = Browser(app).get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json["database"] == "ok" and answer.json["serving"] != "ok"
+    assert Browser(app).get("/healthz").status_code == 200
+    model.start()
+    web_app.wait_until(lambda: Browser(app).get("/readyz").status_code == 200)
+
+
+def test_not_ready_without_the_database(make_app):
+    browser = Browser(away(make_app))
+    answer = browser.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json["serving"] == "ok" and answer.json["database"] != "ok"
+    assert "nowhere" not in answer.text
+    assert browser.get("/healthz").status_code == 200
+
+
+def test_request_that_fails_is_answered_500_and_found_in_the_log_by_its_id(make_app, log):
+    browser = Browser(away(make_app))
+    page, answer = browser.get("/history"), browser.get("/api/results/" + "0" * 32)
+    assert page.status_code == answer.status_code == 500
+    assert page.mimetype == "text/html" and answer.json["error"]
+    assert "nowhere" not in page.text + answer.text
+    ids = [record["id"] for record in records(log) if record.get("status") == 500]
+    assert ids == [page.headers["X-Request-Id"], answer.headers["X-Request-Id"]]
+    assert any("traceback" in record for record in records(log))
+
+
+def away(make_app):
+    make_app()
+    return make_app(database_url=AWAY, TESTING=False)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/", 200), ("GET", "/nothing", 404), ("POST", "/classify", 400), ("DELETE", "/", 405)],
+)
+def test_request_is_a_line_of_json_with_its_id(app, log, method, path, status):
+    answer = app.test_client().open(path, method=method)
+    [line] = [record for record in records(log) if record["message"] == "request"]
+    assert answer.status_code == status
+    assert line["id"] == answer.headers["X-Request-Id"]
+    assert (line["method"], line["path"], line["status"]) == (method, path, status)
+    assert line["milliseconds"] >= 0 and line["time"] and line["level"] == "INFO"
+
+
+def test_log_keeps_one_line_a_record_whatever_is_asked_for(app, log):
+    app.test_client().get('/a"b%0a{"message": "forged"}')
+    assert [record["message"] for record in records(log)].count("request") == 1
+    assert all(record["message"] != "forged" for record in records(log))
+
+
+def test_id_is_another_for_each_request_and_not_the_callers(app):
+    ids = [app.test_client().get("/healthz", headers={"X-Request-Id": "mine"}).headers["X-Request-Id"] for _ in "ab"]
+    assert len({*ids, "mine"}) == 3
+
+
+def test_metrics_count_requests_and_uploads(app):
+    before = {outcome: sample("pilah_uploads_total", outcome=outcome) for outcome in ("done", "empty")}
+    endpoint = {"endpoint": "api.classify", "method": "POST"}
+    asked = sample("pilah_web_requests_total", **endpoint, status="200")
+    web_app.classify(app, photo())
+    web_app.classify(app, b"")
+    text = app.test_client().get("/metrics").text
+    assert "pilah_uploads_total" in text and "pilah_web_seconds_bucket" in text
+    assert {name: sample("pilah_uploads_total", outcome=name) for name in before} == {
+        name: count + 1 for name, count in before.items()
+    }
+    assert sample("pilah_web_requests_total", **endpoint, status="200") == asked + 1
+
+
+def test_metrics_do_not_grow_with_what_callers_make_up(app):
+    app.test_client().open("/", method="BREW")
+    app.test_client().get("/made/up")
+    text = app.test_client().get("/metrics").text
+    assert "BREW" not in text and "made" not in text
+
+
+def test_upload_over_the_rate_is_refused_and_said_when_to_come_back(make_app):
+    app = make_app(upload_rate="3 per minute")
+    browser = Browser(app)
+    assert [browser.upload().status_code for _ in range(2)] == [303, 303]
+    assert web_app.classify(app, photo()).status_code == 200  # one rate for both ways
+    page, answer = browser.upload(), web_app.classify(app, photo())
+    assert page.status_code == answer.status_code == 429
+    assert int(answer.headers["Retry-After"]) <= 61 and answer.json["error"]
+    assert "</html>" in page.text and browser.get("/classify").status_code == 200
+    assert len(web_app.rows(app)) == 3
+
+
+def test_rate_is_counted_by_address_which_a_caller_cannot_make_up(make_app):
+    app = make_app(upload_rate="1 per minute")
+    assert web_app.classify(app, photo()).status_code == 200
+    assert web_app.classify(app, photo(), headers={"X-Forwarded-For": "10.0.0.1"}).status_code == 429
+    assert web_app.classify(app, photo(), environ_overrides={"REMOTE_ADDR": "10.0.0.2"}).status_code == 200
+
+
+def test_address_behind_a_trusted_proxy_is_the_one_that_it_names(make_app):
+    app = make_app(upload_rate="1 per minute", trusted_proxies=1)
+    answers = [
+        web_app.classify(app, photo(), headers={"X-Forwarded-For": f"10.9.9.9, {address}"}).status_code
+        for address in ("10.0.0.1", "10.0.0.2", "10.0.0.1")
+    ]
+    assert answers == [200, 200, 429]
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({}, "SECRET_KEY"),
+        ({"PILAH_ENV": "prod"}, "SECRET_KEY"),
+        ({"SECRET_KEY": "short"}, "32"),
+        ({"SECRET_KEY": KEY, "MAX_PIXELS": "many"}, "MAX_PIXELS"),
+        ({"SECRET_KEY": KEY, "SERVING_TIMEOUT_SECONDS": "soon"}, "SERVING_TIMEOUT_SECONDS"),
+        ({"SECRET_KEY": KEY, "TRUSTED_PROXIES": "1.5"}, "TRUSTED_PROXIES"),
+        ({"SECRET_KEY": KEY, "UPLOAD_RATE": "often"}, "UPLOAD_RATE"),
+    ],
+)
+def test_wrong_setting_is_an_error_that_names_it(environment, words):
+    with pytest.raises(settings.SettingsError, match=words) as error:
+        settings.read(environment)
+    assert "\n" not in str(error.value)
+
+
+def test_settings_come_from_the_environment_and_what_is_given_goes_first():
+    read = settings.read({"SECRET_KEY": KEY, "MAX_PIXELS": "7", "RETRY_SECONDS": "0.5", "PILAH_DATA": ""})
+    assert (read.max_pixels, read.retry_seconds, read.pilah_data) == (7, 0.5, settings.Settings().pilah_data)
+    assert settings.read({"SECRET_KEY": KEY, "MAX_PIXELS": "7"}, {"max_pixels": 8}).max_pixels == 8
+
+
+def start(code, tmp_path, **environment):
+    names = ("PATH", "HOME", "LANG")
+    given = {name: os.environ[name] for name in names if name in os.environ} | {"PILAH_DATA": str(tmp_path)}
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, cwd=web_app.ROOT, env=given | environment, capture_output=True, text=True)
+
+
+def test_start_without_a_key_ends_with_one_line_that_says_how_to_make_one(tmp_path):
+    done = start("import web; web.create_app()", tmp_path)
+    assert done.returncode == 1 and done.stdout == ""
+    [line] = done.stderr.splitlines()
+    assert "SECRET_KEY" in line and "secrets.token_hex" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_web_starts_without_tensorflow_or_migrations(tmp_path):
+    code = "import sys, web; web.create_app(); print(sorted({'tensorflow', 'keras', 'apache_beam', 'alembic', 'numpy'} "
+    code += "& set(sys.modules)))"
+    done = start(code, tmp_path, PILAH_ENV="development")
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
+    assert (tmp_path / "secret_key").stat().st_mode & 0o077 == 0

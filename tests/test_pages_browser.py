@@ -1,0 +1,265 @@
+"""What a visitor does on the pages, in a browser with JavaScript."""
+
+import re
+
+import pytest
+import sqlalchemy as sa
+import web_app
+import website
+
+from web.database import Upload, db
+
+pytest.importorskip("playwright", reason="no Playwright here: make test installs it")
+from playwright.sync_api import expect
+
+pytest_plugins = ["website_fixtures"]
+expect.set_options(timeout=website.TIMEOUT_MS)
+RESULT = re.compile(r"/result/[0-9a-f]{32}$")
+TRANSFER = """([name, type, bytes, count]) => {
+  const transfer = new DataTransfer();
+  for (let i = 0; i < count; i++) transfer.items.add(new File([new Uint8Array(bytes)], name, { type }));
+  return transfer;
+}"""
+
+
+def transfer_of(page, count=1):
+    """What the browser hands over when photos are dropped or pasted."""
+    photo = website.chosen()
+    return page.evaluate_handle(TRANSFER, [photo["name"], photo["mimeType"], list(photo["buffer"]), count])
+
+
+def check_preview_and_send(page):
+    expect(page.locator("#preview")).to_be_visible()
+    assert page.locator("#preview").get_attribute("src").startswith("blob:")
+    expect(page.locator("#state")).to_have_text("Ready to send: photo.jpg")
+    page.get_by_role("button", name="Sort it").click()
+    expect(page).to_have_url(RESULT)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Glass")
+
+
+def test_photo_that_is_chosen_is_shown_and_answered(site, open_page):
+    page = open_page("/")
+    page.get_by_role("link", name="Sort a photo").click()
+    with page.expect_file_chooser() as choice:
+        page.get_by_label("Photo", exact=True).click()
+    choice.value.set_files(website.chosen())
+    check_preview_and_send(page)
+    expect(page.get_by_alt_text("The photo that you sent")).to_have_js_property("naturalWidth", 160)
+    (row,) = web_app.rows(site.app)
+    highest_first = sorted(row.scores, key=row.scores.get, reverse=True)
+    expect(page.locator(".bars tbody th")).to_have_text(highest_first)
+    bars = page.locator("progress").evaluate_all("bars => bars.map(bar => bar.value)")
+    assert bars == pytest.approx([row.scores[name] for name in highest_first], abs=1e-4)
+    expect(page.locator(".advice")).to_contain_text("Rinse it and take off the lid.")
+    expect(page.locator(".about")).to_contain_text("Model version 3")
+
+
+def test_photo_that_is_dropped_is_shown_and_answered(open_page):
+    page = open_page("/classify")
+    page.dispatch_event("#drop", "dragover", {"dataTransfer": transfer_of(page)})
+    expect(page.locator("#drop")).to_have_class("drop over")
+    page.dispatch_event("#drop", "drop", {"dataTransfer": transfer_of(page)})
+    expect(page.locator("#drop")).to_have_class("drop")
+    check_preview_and_send(page)
+
+
+def test_photo_that_is_pasted_is_shown_and_answered(open_page):
+    page = open_page("/classify")
+    paste = "data => document.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, cancelable: true }))"
+    page.evaluate(paste, transfer_of(page))
+    check_preview_and_send(page)
+
+
+def test_photo_that_a_phone_takes_is_shown_and_answered(open_page):
+    page = open_page("/classify", **website.PHONE)
+    assert page.locator("#camera").get_attribute("capture") == "environment"
+    with page.expect_file_chooser() as choice:
+        page.get_by_role("button", name="Take a photo").click()
+    choice.value.set_files(website.chosen(size=(2400, 1800)))
+    check_preview_and_send(page)
+
+
+def test_several_photos_that_are_dropped_are_refused_at_once(open_page):
+    page = open_page("/classify")
+    page.dispatch_event("#drop", "drop", {"dataTransfer": transfer_of(page, count=2)})
+    expect(page.get_by_role("alert")).to_have_text("Send one photo at a time.")
+    assert page.locator("#image").input_value() == ""
+
+
+def test_photo_above_the_limit_is_refused_before_it_is_sent(make_site, open_page):
+    site = make_site(max_upload_bytes=1_000)
+    page = open_page("/classify", of=site)
+    page.set_input_files("#image", website.chosen())
+    expect(page.get_by_role("alert")).to_contain_text("MB at most. Choose a smaller one.")
+    expect(page.locator("#preview")).to_be_hidden()
+    assert page.locator("#image").input_value() == ""
+
+
+def test_file_that_is_no_picture_is_refused_with_what_to_do(open_page):
+    page = open_page("/classify")
+    page.set_input_files("#image", {"name": "photo.heic", "mimeType": "image/heic", "buffer": b"no picture"})
+    expect(page.locator("#state")).to_contain_text("This browser cannot show this kind of picture")
+    page.get_by_role("button", name="Sort it").click()
+    expect(page.get_by_role("alert")).to_contain_text("The file must be a picture: JPEG, PNG, WebP, HEIC, GIF, BMP.")
+    expect(page).to_have_title("Not taken - Pilah")
+    page.set_input_files("#image", website.chosen())
+    expect(page.get_by_role("alert")).to_be_hidden()
+    check_preview_and_send(page)
+
+
+def test_page_that_sends_is_busy_and_ready_again_after_going_back(open_page):
+    page = open_page("/classify")
+    page.evaluate("document.addEventListener('submit', (event) => event.preventDefault(), { once: true })")
+    page.set_input_files("#image", website.chosen())
+    page.get_by_role("button", name="Sort it").click()
+    expect(page.get_by_role("status")).to_have_text("Sending the photo ...")
+    expect(page.locator("#send")).to_be_disabled()
+    page.evaluate("document.getElementById('upload').submit()")
+    expect(page).to_have_url(RESULT)
+    page.go_back()
+    expect(page.locator("#send")).to_be_enabled()
+    expect(page.get_by_role("status")).not_to_have_text("Sending the photo ...")
+
+
+def test_correction_is_kept_and_can_be_taken_back(site, open_page):
+    (row_id,) = site.add_rows(1)
+    page = open_page(f"/result/{row_id}", visitor=True)
+    page.get_by_label("It is really").select_option("plastic")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator(".corrected")).to_have_text("You said that it is plastic. Thank you.")
+    expect(page.get_by_label("It is really")).to_have_value("plastic")
+    expect(page.get_by_role("heading", name="Sorting at home: plastic")).to_be_visible()
+    assert web_app.rows(site.app)[0].corrected_class == "plastic"
+    page.get_by_label("It is really").select_option("glass")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator(".corrected")).to_have_count(0)
+    assert web_app.rows(site.app)[0].corrected_class is None
+
+
+def test_page_of_a_photo_that_waits_fills_in_by_itself(site, open_page):
+    site.model.stop()
+    page = open_page("/classify")
+    page.set_input_files("#image", website.chosen())
+    page.get_by_role("button", name="Sort it").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Waiting for an answer")
+    expect(page.get_by_role("status").first).to_contain_text("The photo is kept.")
+    site.model.start()
+    site.app.extensions["pilah_uploads"].start_retrying(site.app)
+    with site.app.app_context():
+        db.session.execute(sa.update(Upload).values(created_at=website.NOON))  # long enough ago to be asked about again
+        db.session.commit()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Glass")
+
+
+def test_history_pages_through_all_rows_and_back(site, open_page):
+    site.add_rows(45)
+    page = open_page("/history", visitor=True)
+    numbers = page.locator("tbody .no")
+    for first, last in ((1, 20), (21, 40), (41, 45)):
+        expect(numbers).to_have_text([str(number) for number in range(first, last + 1)])
+        if last < 45:
+            page.get_by_role("link", name="Older").click()
+    expect(page.get_by_role("link", name="Older")).to_have_count(0)
+    page.get_by_role("link", name="Newest").click()
+    expect(numbers.first).to_have_text("1")
+    expect(page.get_by_alt_text("Photo 1", exact=True)).to_have_js_property("naturalWidth", 160)
+
+
+def test_history_is_filtered_on_every_page(site, open_page):
+    site.add_rows(25, class_name="metal")
+    site.add_rows(3, corrected_class="plastic")
+    page = open_page("/history", visitor=True)
+    page.get_by_label("Prediction").select_option("metal")
+    page.get_by_role("button", name="Filter").click()
+    expect(page.locator("tbody .prediction")).to_have_text(["metal"] * 20)
+    page.get_by_role("link", name="Older").click()
+    expect(page.locator("tbody .prediction")).to_have_text(["metal"] * 5)
+    page.get_by_label("corrected only").check()
+    page.get_by_role("button", name="Filter").click()
+    expect(page.locator(".empty")).to_contain_text("No photo fits the filter.")
+    page.get_by_label("Prediction").select_option("all")
+    page.get_by_role("button", name="Filter").click()
+    expect(page.locator("tbody .correction")).to_have_text(["plastic"] * 3)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download as CSV").click()
+    assert len(download.value.path().read_text().splitlines()) == 1 + 3
+
+
+def test_row_is_deleted_after_a_question(site, open_page):
+    site.add_rows(2)
+    page = open_page("/history", visitor=True)
+    page.locator("summary").first.click()
+    expect(page.get_by_text("Delete the photo and its result for good?").first).to_be_visible()
+    assert len(web_app.rows(site.app)) == 2
+    page.locator("summary").nth(1).click()
+    expect(page.get_by_role("button", name="Yes, delete")).to_have_count(1)  # one question at a time
+    page.get_by_role("button", name="Yes, delete photo 2").click()
+    expect(page.locator("tbody tr")).to_have_count(1)
+    (left,) = web_app.rows(site.app)
+    assert web_app.files(site.app) == [f"{left.id}.jpg", f"{left.id}.small.jpg"]
+
+
+def test_history_without_photos_leads_to_the_form(open_page):
+    page = open_page("/history")
+    expect(page.locator("main")).to_contain_text("There are no photos yet.")
+    page.get_by_role("link", name="Sort a photo").click()
+    expect(page).to_have_url(re.compile("/classify$"))
+
+
+def test_language_is_switched_and_stays_on_every_page(site, open_page):
+    (row_id,) = site.add_rows(1)
+    page = open_page(f"/result/{row_id}", visitor=True)
+    page.get_by_role("button", name="Bahasa Indonesia").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Kaca")
+    expect(page.locator("html")).to_have_attribute("lang", "id")
+    page.get_by_role("link", name="Riwayat").click()
+    expect(page.get_by_role("columnheader", name="Probabilitas")).to_be_visible()
+    page.goto("/history?class=metal")
+    page.get_by_role("button", name="English").click()
+    expect(page.locator(".empty")).to_contain_text("No photo fits the filter.")  # the filter stays
+
+
+def test_language_is_switched_on_a_page_whose_address_looks_like_another_site(site, open_page):
+    page = open_page(f"{site.address}//example.org/")
+    page.get_by_role("button", name="Bahasa Indonesia").click()
+    expect(page).to_have_url(f"{site.address}/example.org/")
+
+
+def test_language_of_the_browser_is_taken_first(open_page):
+    expect(open_page("/", locale="id-ID").get_by_role("heading", level=1)).to_contain_text("Dibuang ke tempat sampah")
+
+
+def test_times_are_in_the_visitors_zone(site, open_page):
+    site.add_rows(1)
+    page = open_page("/history", visitor=True, timezone_id="Asia/Jakarta")
+    expect(page.locator("time")).to_have_text("2 Jan 2026, 19:00")
+    expect(page.locator("time")).to_have_attribute("title", "2 Jan 2026 12:00 UTC")
+
+
+def test_address_of_a_result_is_copied(site, open_page):
+    (row_id,) = site.add_rows(1)
+    page = open_page(f"/result/{row_id}", visitor=True, permissions=["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == f"{site.address}/result/{row_id}"
+
+
+def test_operator_signs_in_sees_every_row_and_signs_out(site, open_page):
+    site.add_rows(1)
+    page = open_page("/operator")
+    for token, answer in (("a guess", "That is not the token."), (web_app.SETTINGS["admin_token"], "everybody")):
+        page.get_by_label("Operator's token").fill(token)
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.locator("main")).to_contain_text(answer)
+    expect(page.locator("tbody tr")).to_have_count(1)
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.locator("main")).to_contain_text("There are no photos yet.")
+
+
+def test_keyboard_skips_to_the_content(open_page):
+    page = open_page("/classify")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.locator("#image")).to_be_focused()

@@ -1,0 +1,127 @@
+"""The pages without JavaScript, on a narrow screen, in the dark, and as axe-core reads them."""
+
+import pytest
+import web_app
+import website
+
+pytest.importorskip("playwright", reason="no Playwright here: make test installs it")
+from playwright.sync_api import expect
+
+pytest_plugins = ["website_fixtures"]
+PAGES = ("home", "classify", "refusal", "result", "corrected", "waiting", "refused", "history", "filtered", "operator")
+PAGES += ("nothing",)
+SERIOUS = ("serious", "critical")
+
+
+def path_to(site, name):
+    """The address of one of `PAGES`, with the rows that it shows."""
+    if name in ("result", "corrected", "waiting", "refused"):
+        nothing = {"class_name": None, "score": None, "scores": None, "model_version": None}
+        columns = {
+            "result": {},
+            "corrected": {"corrected_class": "plastic"},
+            "waiting": {"state": "waiting", **nothing},
+            "refused": {"state": "refused", **nothing},
+        }
+        return f"/result/{site.add_rows(1, **columns[name])[0]}"
+    if name == "history":
+        site.add_rows(21, corrected_class="cardboard")
+        site.add_rows(1, state="waiting", class_name=None, score=None, scores=None)
+    paths = {"home": "/", "refusal": "/classify", "filtered": "/history?class=metal", "nothing": "/nothing"}
+    return paths.get(name, f"/{name}")
+
+
+@pytest.fixture
+def visit(site, open_page):
+    """visit(name, **options): one of `PAGES`, with every question on it open."""
+
+    def open_one(name, **options):
+        page = open_page("/", visitor=True, **options)
+        page.route("**/result/*", _without_refresh)
+        page.goto(path_to(site, name))
+        if name == "refusal":
+            page.set_input_files("#image", {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": b"no picture"})
+            page.locator("#send").click()
+            expect(page.get_by_role("alert")).not_to_be_empty()
+        if page.locator("summary").count():
+            page.locator("summary").first.click()
+        return page
+
+    return open_one
+
+
+def _without_refresh(route):
+    """A page that waits stays as it is while it is looked at."""
+    response = route.fetch()
+    headers = {name: value for name, value in response.headers.items() if name != "refresh"}
+    route.fulfill(response=response, headers=headers)
+
+
+def test_photo_is_sent_corrected_and_deleted_without_javascript(site, open_page):
+    page = open_page("/classify", java_script_enabled=False)
+    expect(page.get_by_role("button", name="Take a photo")).to_have_count(0)
+    page.set_input_files("#image", website.chosen())
+    page.get_by_role("button", name="Sort it").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Glass")
+    expect(page.locator("progress")).to_have_count(3)
+    expect(page.locator("time")).to_contain_text("UTC")
+    expect(page.get_by_role("button", name="Copy")).to_have_count(0)
+    page.get_by_label("It is really").select_option("metal")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator(".corrected")).to_contain_text("You said that it is metal.")
+    page.get_by_role("link", name="History").click()
+    expect(page.locator("tbody .correction")).to_have_text("metal")
+    page.locator("tbody .image a").click()
+    page.locator("summary").click()
+    page.get_by_role("button", name="Yes, delete this photo").click()
+    expect(page.locator("main")).to_contain_text("There are no photos yet.")
+    assert web_app.rows(site.app) == [] and web_app.files(site.app) == []
+
+
+def test_refusal_language_filter_and_paging_work_without_javascript(site, open_page):
+    site.add_rows(21)
+    page = open_page("/classify", visitor=True, java_script_enabled=False)
+    page.set_input_files("#image", {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": b"no picture"})
+    page.get_by_role("button", name="Sort it").click()
+    expect(page.get_by_role("alert")).to_contain_text("The file must be a picture")
+    page.get_by_role("button", name="Bahasa Indonesia").click()
+    page.get_by_role("link", name="Riwayat").click()
+    page.get_by_role("link", name="Lebih lama").click()
+    expect(page.locator("tbody .no")).to_have_text(["21"])
+    page.get_by_label("Prediksi").select_option("kaca")
+    page.get_by_role("button", name="Saring").click()
+    expect(page.locator("tbody tr")).to_have_count(20)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_fits_a_narrow_screen_in_both_languages(visit, name):
+    for locale in ("en-GB", "id-ID"):
+        page = visit(name, locale=locale, **website.PHONE)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        assert page.evaluate("visualViewport.width") == 360  # a page that is too wide is zoomed out
+
+
+def test_colours_follow_the_setting_of_the_browser(visit):
+    looks = {}
+    for scheme in ("light", "dark"):
+        body = visit("home", color_scheme=scheme, java_script_enabled=False).locator("body")
+        looks[scheme] = body.evaluate("body => [getComputedStyle(body).backgroundColor, getComputedStyle(body).color]")
+    assert _lightness(looks["light"][0]) > 200 > 100 > _lightness(looks["light"][1])
+    assert _lightness(looks["dark"][1]) > 200 > 100 > _lightness(looks["dark"][0])
+
+
+def _lightness(colour):
+    """The least of the three parts of "rgb(253, 253, 251)"."""
+    return min(map(int, colour.removeprefix("rgb(").removesuffix(")").split(",")))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_has_no_fault_that_axe_finds(visit, name):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe-core here: make test installs it")
+    for options in ({"color_scheme": "light"}, {"color_scheme": "dark", **website.PHONE}):
+        page = visit(name, reduced_motion="reduce", **options)
+        found = axe.Axe().run(page).response["violations"]
+        assert [
+            (fault["id"], node["html"]) for fault in found if fault["impact"] in SERIOUS for node in fault["nodes"]
+        ] == []
+        assert page.get_by_role("heading", level=1).count() == 1

@@ -1,0 +1,334 @@
+import concurrent.futures
+import contextlib
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+
+import grpc
+import pytest
+import tensorflow as tf
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+REPOSITORY = pathlib.Path(__file__).parent.parent
+GIVE_UP_SECONDS = 60.0  # so that a fault fails a test, and does not hang it
+METRICS_PATH = "/metrics/of/the/test"
+SLOW_ROUNDS = 100_000  # small ones, which more cores do not make faster: a second or two
+
+
+class Rounds(tf.Module):
+    """As slow as asked: each round multiplies two matrices. It tells its version."""
+
+    def __init__(self, version):
+        super().__init__()
+        self._version = version
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, "rounds"), tf.TensorSpec([None], tf.string, "begun")])
+    def serve(self, rounds, begun):
+        """`begun` is a file that is written before the first round."""
+        with tf.control_dependencies([tf.io.write_file(begun[0], "")]):
+            start = tf.eye(48) * tf.cast(rounds[0] > 0, tf.float32)
+        _, product = tf.while_loop(
+            lambda done, _: done < rounds[0],
+            lambda done, product: (done + 1, tf.linalg.matmul(product, start)),
+            (0, start),
+        )
+        # the product is of ones and zeros: it only has to be needed
+        return {"version": tf.fill(tf.shape(rounds), tf.cast(self._version * product[0, 0], tf.int64))}
+
+
+def save(path, version=1):
+    tf.saved_model.save(module := Rounds(version), str(path), signatures=module.serve)
+    return path
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """The folder of a model with one version."""
+    folder = tmp_path_factory.mktemp("served") / "m"
+    save(folder / "1")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def changing(tmp_path_factory):
+    """The folder of a model with one version, to push others to."""
+    folder = tmp_path_factory.mktemp("changing") / "changing"
+    save(folder / "1")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, base, changing):
+    """A server that the tests share, with two models and the page of metrics."""
+    configs = tmp_path_factory.mktemp("config")
+    (configs / "models").write_text(
+        "model_config_list {"
+        f'config {{ name: "m" base_path: "{base}" model_platform: "tensorflow" }}'
+        f'config {{ name: "changing" base_path: "{changing}" model_platform: "tensorflow" }}'
+        "}"
+    )
+    (configs / "monitoring").write_text(f'prometheus_config {{ enable: true path: "{METRICS_PATH}" }}')
+    flags = [f"--model_config_file={configs / 'models'}", f"--monitoring_config_file={configs / 'monitoring'}"]
+    with started(configs / "log", *flags, "--file_system_poll_wait_seconds=0.1") as running:
+        yield running
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+class Server:
+    """`python -m serving` in a process of its own."""
+
+    def __init__(self, log_path, *flags, port=None, rest_api_port=None):
+        self.log_path, self.port, self.rest_api_port = log_path, port or free_port(), rest_api_port or free_port()
+        command = [sys.executable, "-m", "serving", f"--port={self.port}", f"--rest_api_port={self.rest_api_port}"]
+        with log_path.open("ab") as log:
+            self.process = subprocess.Popen([*command, *flags], cwd=REPOSITORY, stdout=log, stderr=log)
+
+    def wait_until_ready(self):
+        give_up = time.monotonic() + GIVE_UP_SECONDS
+        while not can_connect(self.rest_api_port):  # the last that it listens at
+            assert self.process.poll() is None, self.log_path.read_text()
+            assert time.monotonic() < give_up, self.log_path.read_text()
+            time.sleep(0.05)
+        return self
+
+    def ended(self):
+        """The exit status, and the lines of the log."""
+        return self.process.wait(GIVE_UP_SECONDS), self.log_path.read_text().splitlines()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+@contextlib.contextmanager
+def started(log_path, *flags, **ports):
+    running = Server(log_path, *flags, **ports)
+    try:
+        yield running.wait_until_ready()
+    finally:
+        running.kill()
+
+
+def model_flags(base):
+    return "--model_name=m", f"--model_base_path={base}"
+
+
+def can_connect(port):
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.1):
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def connected(server):
+    """A connection of its own, and not one that gRPC shares in the process."""
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}", [("grpc.use_local_subchannel_pool", 1)]) as channel:
+        yield channel
+
+
+def predict(channel, rounds=1, begun=os.devnull, name="m"):
+    """The version that answered, as the response and as the model itself tell it."""
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = name
+    request.inputs["rounds"].CopyFrom(tf.make_tensor_proto([rounds], tf.int32))
+    request.inputs["begun"].CopyFrom(tf.make_tensor_proto([str(begun)]))
+    stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+    response = stub.Predict(request, timeout=GIVE_UP_SECONDS)
+    return response.model_spec.version.value, int(tf.make_ndarray(response.outputs["version"])[0])
+
+
+def predict_by_rest(server, rounds=1, begun=os.devnull):
+    url = f"http://127.0.0.1:{server.rest_api_port}/v1/models/m:predict"
+    body = json.dumps({"instances": [{"rounds": rounds, "begun": str(begun)}]}).encode()
+    with urllib.request.urlopen(url, body, timeout=GIVE_UP_SECONDS) as response:
+        return json.load(response)["predictions"]
+
+
+def wait_until(true):
+    give_up = time.monotonic() + GIVE_UP_SECONDS
+    while not true():
+        assert time.monotonic() < give_up, "it never came true"
+        time.sleep(0.01)
+
+
+def page(server, path=METRICS_PATH):
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.rest_api_port}{path}", timeout=GIVE_UP_SECONDS) as response:
+        return response.read().decode()
+
+
+def counted(server, name):
+    """The value of each line of a metric, from labels to number."""
+    lines = [line for line in page(server).splitlines() if line.startswith(name + "{")]
+    return {labels: float(value) for labels, _, value in (line[len(name) :].rpartition(" ") for line in lines)}
+
+
+@pytest.fixture(scope="module")
+def failed_starts(tmp_path_factory, base):
+    """What a server says that cannot start, and its exit status: (words, exit status, lines) by what is wrong."""
+    folder = tmp_path_factory.mktemp("failed")
+    (folder / "empty" / "not-a-version").mkdir(parents=True)
+    with socket.socket() as one, socket.socket() as other:
+        for taken in (one, other):
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # as TensorFlow Serving holds its ports
+            taken.bind(("0.0.0.0", 0))
+            taken.listen()
+        port, rest_api_port = one.getsockname()[1], other.getsockname()[1]
+        servers = {  # all at once, since most of a start is imports
+            "port": (str(port), Server(folder / "log1", *model_flags(base), port=port)),
+            "rest_api_port": (
+                str(rest_api_port),
+                Server(folder / "log2", *model_flags(base), rest_api_port=rest_api_port),
+            ),
+            "base_path": (str(folder / "empty"), Server(folder / "log3", *model_flags(folder / "empty"))),
+        }
+        try:
+            return {wrong: (word, *server.ended()) for wrong, (word, server) in servers.items()}
+        finally:
+            for _, server in servers.values():
+                server.kill()
+
+
+def test_both_faces_answer(server):
+    with connected(server) as channel:
+        assert predict(channel) == (1, 1)
+    assert predict_by_rest(server) == [1]
+
+
+def test_health_service_says_serving(server):
+    with connected(server) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=GIVE_UP_SECONDS)
+    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_metrics_page_counts_requests_by_model_and_status(server):
+    before = counted(server, ":tensorflow:serving:request_count")
+    with connected(server) as channel:
+        for _ in range(3):
+            predict(channel)
+    predict_by_rest(server)
+    with pytest.raises(urllib.error.HTTPError):
+        predict_by_rest(server, rounds="many")
+    after = counted(server, ":tensorflow:serving:request_count")
+    ok, refused = '{model_name="m",status="OK"}', '{model_name="m",status="INVALID_ARGUMENT"}'
+    assert after[ok] - before.get(ok, 0) == 4
+    assert after[refused] - before.get(refused, 0) == 1
+    times = counted(server, ":tensorflow:serving:request_latency_count")
+    assert times['{API="Predict",entrypoint="REST",model_name="m"}'] >= 2
+
+
+def test_metrics_page_stands_at_its_path_alone(server):
+    for path in ("/monitoring/prometheus/metrics", METRICS_PATH + "/more", "/"):
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            page(server, path)
+        assert caught.value.code == 404
+
+
+@pytest.mark.parametrize("wrong", ["port", "rest_api_port", "base_path"])
+def test_server_that_cannot_start_says_why_in_one_line_and_exits_with_1(failed_starts, wrong):
+    """Wrong are a port that is taken, and a folder without versions."""
+    word, exit_status, lines = failed_starts[wrong]
+    assert exit_status == 1
+    assert [line.startswith("serving: ") for line in lines] == [False] * (len(lines) - 1) + [True]
+    assert word in lines[-1]
+    assert "Traceback" not in "\n".join(lines)
+    if wrong == "base_path":
+        assert len(lines) == 1, "nothing was done that could be logged"
+
+
+def test_killed_server_answers_again_at_the_same_ports(base, tmp_path):
+    flags = model_flags(base)
+    with started(tmp_path / "log", *flags) as first, connected(first) as channel:
+        assert predict(channel) == (1, 1)
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            page(first, "/monitoring/prometheus/metrics")  # it was started without a monitoring configuration
+        assert caught.value.code == 404
+        first.kill()
+        with pytest.raises(grpc.RpcError) as failed:
+            predict(channel)
+        assert failed.value.code() is grpc.StatusCode.UNAVAILABLE
+        with started(tmp_path / "log", *flags, port=first.port, rest_api_port=first.rest_api_port) as second:
+            assert predict_by_rest(second) == [1]
+            assert answered_in_the_end(lambda: predict(channel)) == (1, 1), "the old connection comes back"
+
+
+def answered_in_the_end(call):
+    give_up = time.monotonic() + GIVE_UP_SECONDS
+    while True:
+        try:
+            return call()
+        except grpc.RpcError:
+            assert time.monotonic() < give_up
+            time.sleep(0.05)
+
+
+def test_sigterm_answers_what_is_under_way_refuses_new_calls_and_exits_with_0(base, tmp_path):
+    with started(tmp_path / "log", *model_flags(base), "--enable_batching") as server, connected(server) as channel:
+        predict(channel)
+        predict_by_rest(server)
+        with concurrent.futures.ThreadPoolExecutor(2) as callers:
+            slow = [callers.submit(predict, channel, SLOW_ROUNDS, tmp_path / "by-grpc")]
+            wait_until((tmp_path / "by-grpc").exists)
+            slow += [callers.submit(predict_by_rest, server, 2 * SLOW_ROUNDS, tmp_path / "by-rest")]
+            wait_until((tmp_path / "by-rest").exists)
+            server.process.terminate()
+            while can_connect(server.port) or can_connect(server.rest_api_port):
+                assert not any(call.done() for call in slow), "new calls are taken until the old ones have ended"
+            with pytest.raises(grpc.RpcError) as refused:
+                predict(channel)  # nor does the connection help that is there already
+            under_way = not any(call.done() for call in slow)
+            answers = [call.result() for call in slow]
+        while server.process.poll() is None:  # to be asked again while it exits changes nothing
+            server.process.terminate()
+            time.sleep(0.01)
+        exit_status, lines = server.ended()
+    assert answers == [(1, 1), [1]]
+    assert under_way
+    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert exit_status == 0
+    assert "Traceback" not in "\n".join(lines)
+
+
+def test_new_versions_under_load_fail_no_request_and_are_all_seen(server, changing, tmp_path):
+    newest, callers = 6, 8
+    for version in range(2, newest + 1):
+        save(tmp_path / str(version), version)
+    ended, seen = threading.Event(), set()
+
+    def call_without_pause():
+        """How many requests were answered; it ends at the first that fails."""
+        answered = 0
+        with connected(server) as channel:
+            while not ended.is_set():
+                told, computed = predict(channel, name="changing")
+                assert told == computed
+                seen.add(told)
+                answered += 1
+        return answered
+
+    with concurrent.futures.ThreadPoolExecutor(callers) as pool:
+        calls = [pool.submit(call_without_pause) for _ in range(callers)]
+        try:
+            for version in range(1, newest + 1):
+                if version > 1:
+                    (tmp_path / str(version)).rename(changing / str(version))
+                give_up = time.monotonic() + GIVE_UP_SECONDS
+                while version not in seen and not any(call.done() for call in calls) and time.monotonic() < give_up:
+                    time.sleep(0.01)
+        finally:
+            ended.set()
+        assert min(call.result() for call in calls) > newest
+    assert seen == set(range(1, newest + 1))

@@ -1,0 +1,174 @@
+import pytest
+import web_app
+from web_app import Browser, photo
+
+TOKEN = web_app.SETTINGS["admin_token"]
+ODD_IDS = ["0" * 32, "1", "x" * 3000, "..%2f..%2fpilah.db", "..", "' OR 1=1 --", "\u202e"]
+
+
+@pytest.fixture
+def visitor(app):
+    return Browser(app)
+
+
+@pytest.fixture
+def stranger(app):
+    browser = Browser(app)
+    browser.uploaded(photo("paper"))  # with a cookie of its own
+    return browser
+
+
+def sign_in(app, token=TOKEN):
+    operator = Browser(app)
+    return operator, operator.post("/operator", {"token": token})
+
+
+def sees(browser, row_id):
+    """Which of the ways to a row are open to a browser."""
+    ways = {name: browser.get(f"/{name}/{row_id}").status_code for name in ("result", "picture", "thumbnail")}
+    ways["history"] = 200 if row_id in browser.get("/history").text else 404
+    ways["csv"] = 200 if row_id in browser.get("/history.csv").text else 404
+    return ways
+
+
+def test_visitor_sees_the_own_row_and_a_stranger_finds_nothing(app, visitor, stranger):
+    row_id = visitor.uploaded()
+    assert set(sees(visitor, row_id).values()) == {200}
+    assert set(sees(stranger, row_id).values()) == {404}
+    assert set(sees(Browser(app), row_id).values()) == {404}  # a browser without a cookie
+    assert app.test_client().get(f"/api/results/{row_id}").status_code == 404
+
+
+def test_stranger_cannot_correct_or_delete(app, visitor, stranger):
+    row_id = visitor.uploaded()
+    assert stranger.post(f"/result/{row_id}/correction", {"class_name": "metal"}).status_code == 404
+    assert stranger.post(f"/result/{row_id}/deletion").status_code == 404
+    [row] = [row for row in web_app.rows(app) if row.id == row_id]
+    assert row.corrected_class is None
+    assert set(sees(visitor, row_id).values()) == {200}
+
+
+def test_cookie_that_was_tampered_with_opens_nothing(app, visitor):
+    row_id = visitor.uploaded()
+    thief = Browser(app)
+    value = visitor.client.get_cookie("session").value
+    thief.client.set_cookie("session", value[:-3] + ("abc" if value[-3:] != "abc" else "cba"))
+    assert set(sees(thief, row_id).values()) == {404}
+
+
+def test_programs_row_is_open_to_whoever_holds_its_id_by_the_api_alone(app, visitor):
+    row_id = web_app.classify(app, photo()).json["id"]
+    assert app.test_client().get(f"/api/results/{row_id}").json["id"] == row_id
+    assert set(sees(visitor, row_id).values()) == {404}
+
+
+@pytest.mark.parametrize("row_id", ODD_IDS)
+def test_address_of_no_row_is_not_found(visitor, row_id):
+    visitor.uploaded()
+    for path in ("/result/", "/picture/", "/thumbnail/", "/api/results/"):
+        assert visitor.get(path + row_id).status_code == 404
+    assert visitor.post(f"/result/{row_id}/deletion").status_code == 404
+    assert visitor.post(f"/result/{row_id}/correction", {"class_name": "metal"}).status_code == 404
+
+
+def test_operator_sees_all_until_signed_out(app, visitor):
+    ids = [visitor.uploaded(), web_app.classify(app, photo("metal")).json["id"]]
+    operator, answer = sign_in(app)
+    assert answer.status_code == 303
+    for row_id in ids:
+        assert set(sees(operator, row_id).values()) == {200}
+    assert operator.post("/operator/leave").status_code == 303
+    for row_id in ids:
+        assert set(sees(operator, row_id).values()) == {404}
+
+
+def test_operator_corrects_and_deletes_any_row(app, visitor):
+    row_id = visitor.uploaded()
+    operator, _ = sign_in(app)
+    assert operator.post(f"/result/{row_id}/correction", {"class_name": "metal"}).status_code == 303
+    assert web_app.rows(app)[0].corrected_class == "metal"
+    assert operator.post(f"/result/{row_id}/deletion").status_code == 303
+    assert web_app.rows(app) == web_app.files(app) == []
+
+
+@pytest.mark.parametrize("token", ["wrong", TOKEN[:-1], TOKEN + " ", "тайна"])
+def test_wrong_token_is_refused(app, visitor, token):
+    row_id = visitor.uploaded()
+    other, answer = sign_in(app, token)
+    assert answer.status_code == 403
+    assert set(sees(other, row_id).values()) == {404}
+
+
+@pytest.mark.parametrize("token", ["", " ", "x", "None"])
+def test_without_a_token_set_nobody_is_operator(make_app, token):
+    app = make_app(admin_token="")
+    row_id = Browser(app).uploaded()
+    other, answer = sign_in(app, token)
+    assert answer.status_code in (200, 403)
+    assert set(sees(other, row_id).values()) == {404}
+
+
+def test_token_that_was_changed_ends_the_old_sign_in(make_app):
+    row_id = Browser(make_app()).uploaded()
+    operator, _ = sign_in(make_app())
+    assert set(sees(operator, row_id).values()) == {200}
+    later = Browser(make_app(admin_token="another token"))
+    later.client.set_cookie("session", operator.client.get_cookie("session").value)
+    assert set(sees(later, row_id).values()) == {404}
+
+
+def test_token_cannot_be_guessed_quickly(app):
+    guesses = [sign_in(app, f"guess {number}")[1].status_code for number in range(11)]
+    assert guesses == [403] * 10 + [429]
+    assert sign_in(app)[1].status_code == 429
+
+
+def test_correction_is_kept_beside_the_prediction(app, visitor):
+    row_id = visitor.uploaded(photo("glass"))
+    answer = visitor.post(f"/result/{row_id}/correction", {"class_name": "metal"})
+    assert answer.status_code == 303 and answer.location == f"/result/{row_id}"
+    [row] = web_app.rows(app)
+    assert (row.class_name, row.corrected_class) == ("glass", "metal")
+    assert row.corrected_at >= row.created_at
+    assert "metal" in visitor.get(f"/result/{row_id}").text.lower()
+
+
+def test_correction_back_to_the_prediction_clears_it(app, visitor):
+    row_id = visitor.uploaded(photo("glass"))
+    for class_name in ("metal", "glass"):
+        assert visitor.post(f"/result/{row_id}/correction", {"class_name": class_name}).status_code == 303
+    [row] = web_app.rows(app)
+    assert (row.corrected_class, row.corrected_at) == (None, None)
+
+
+@pytest.mark.parametrize("class_name", ["plastic", "Glass", "", "../../etc", "metal\0", "m" * 200])
+def test_class_that_the_model_does_not_know_is_refused(app, visitor, class_name):
+    row_id = visitor.uploaded()
+    assert visitor.post(f"/result/{row_id}/correction", {"class_name": class_name}).status_code == 400
+    assert visitor.post(f"/result/{row_id}/correction").status_code == 400
+    assert web_app.rows(app)[0].corrected_class is None
+
+
+def test_row_that_waits_cannot_be_corrected(app, model, visitor):
+    model.stop()
+    row_id = visitor.uploaded()
+    assert visitor.post(f"/result/{row_id}/correction", {"class_name": "metal"}).status_code == 400
+    assert web_app.rows(app)[0].corrected_class is None
+
+
+def test_deletion_takes_the_row_and_both_files_and_no_other(app, visitor):
+    gone, stays = visitor.uploaded(), visitor.uploaded(photo("metal"))
+    answer = visitor.post(f"/result/{gone}/deletion", {"next": "https://evil.example/"})
+    assert answer.status_code == 303 and answer.location == "/history"
+    assert [row.id for row in web_app.rows(app)] == [stays]
+    assert web_app.files(app) == [f"{stays}.jpg", f"{stays}.small.jpg"]
+    assert set(sees(visitor, gone).values()) == {404}
+    assert visitor.post(f"/result/{gone}/deletion").status_code == 404
+
+
+def test_restart_forgets_no_visitor(make_app):
+    before = Browser(make_app())
+    row_id = before.uploaded()
+    after = Browser(make_app())
+    after.client.set_cookie("session", before.client.get_cookie("session").value)
+    assert set(sees(after, row_id).values()) == {200}

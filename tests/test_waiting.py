@@ -1,0 +1,359 @@
+import concurrent.futures
+import datetime
+import subprocess
+import sys
+import threading
+import time
+
+import grpc
+import pytest
+import sqlalchemy as sa
+import web_app
+from web_app import Browser, bring_back, photo, wait_until
+
+from web import commands, pictures, uploads
+from web.database import State, Upload, db
+
+BY_PHOTO = [(name, seed) for seed in range(10) for name in web_app.CLASSES]  # 30 photos, each with its class
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    """Rows are asked about again as soon as they wait."""
+    monkeypatch.setattr(uploads, "FIRST_RETRY_SECONDS", 0.0)
+
+
+def retry(app):
+    with app.app_context():
+        return uploads.service().retry_waiting()
+
+
+def states(app):
+    return [row.state for row in web_app.rows(app)]
+
+
+def kept(app, row_id):
+    with app.app_context():
+        return uploads.service().store.picture(row_id).read_bytes()
+
+
+def check_answered(app, rows):
+    """Each row has the answer of its own picture."""
+    for row in rows:
+        assert row.state == State.DONE and row.model_version == web_app.VERSION
+        assert row.scores == pytest.approx(web_app.by_colour(kept(app, row.id)), abs=1e-6)
+
+
+def test_upload_while_serving_is_away_waits(app, model):
+    model.stop()
+    browser = Browser(app)
+    row_id = browser.uploaded()
+    [row] = web_app.rows(app)
+    assert (row.id, row.state, row.class_name, row.scores) == (row_id, State.WAITING, None, None)
+    page = browser.get(f"/result/{row_id}")
+    assert page.status_code == 200 and int(page.headers["Refresh"]) > 0
+    assert browser.get(f"/picture/{row_id}").status_code == 200
+    assert browser.get("/history").status_code == 200
+    answer = web_app.classify(app, photo())
+    assert answer.status_code == 202
+    assert (answer.json["state"], answer.json["class_name"]) == ("waiting", None)
+    assert app.test_client().get(f"/api/results/{answer.json['id']}").json["state"] == "waiting"
+
+
+def test_waiting_rows_are_answered_when_serving_is_back(app, model):
+    model.stop()
+    browser = Browser(app)
+    row_id = browser.uploaded(photo("metal"))
+    by_program = web_app.classify(app, photo("paper")).json["id"]
+    assert retry(app) == 0
+    bring_back(app, model)
+    assert retry(app) == 2
+    check_answered(app, web_app.rows(app))
+    page = browser.get(f"/result/{row_id}")
+    assert "metal" in page.text.lower() and "Refresh" not in page.headers
+    assert app.test_client().get(f"/api/results/{by_program}").json["class_name"] == "paper"
+    assert retry(app) == 0 and len(model.photos) == 2
+
+
+def test_young_row_is_left_to_its_own_request(app, model, monkeypatch):
+    monkeypatch.setattr(uploads, "FIRST_RETRY_SECONDS", 3600.0)
+    model.stop()
+    Browser(app).uploaded()
+    bring_back(app, model)
+    assert retry(app) == 0 and model.photos == []
+
+
+def test_restarted_web_tier_answers_what_waited_before(make_app, model):
+    model.stop()
+    first = make_app()
+    ids = [Browser(first).uploaded(photo(name)) for name in web_app.CLASSES]
+    web_app.close(first)
+    model.start()
+    second = make_app()
+    second.extensions["pilah_uploads"].start_retrying(second)
+    wait_until(lambda: states(second) == [State.DONE] * 3)
+    rows = web_app.rows(second)
+    assert [row.id for row in rows] == ids and [row.class_name for row in rows] == list(web_app.CLASSES)
+
+
+def test_retrying_goes_on_when_a_round_fails(make_app, model):
+    model.stop()
+    app = make_app()
+    row_id = Browser(app).uploaded()
+    picture = app.extensions["pilah_uploads"].store.picture(row_id)
+    picture.rename(picture.with_suffix(".away"))
+    picture.mkdir()  # cannot be read
+    app.extensions["pilah_uploads"].start_retrying(app)
+    model.start()
+    other = Browser(app).uploaded(photo("metal"))
+    picture.rmdir()
+    picture.with_suffix(".away").rename(picture)
+    wait_until(lambda: states(app) == [State.DONE] * 2)
+    assert [row.id for row in web_app.rows(app)] == [row_id, other]
+
+
+def test_serving_that_ends_between_upload_and_answer_leaves_the_row_waiting(app, model):
+    model.before_answer = lambda picture: stop_from_inside(model)
+    row_id = Browser(app).uploaded()
+    assert states(app) == [State.WAITING]
+    wait_until(lambda: not model.runs)
+    model.before_answer = lambda picture: None
+    bring_back(app, model)
+    assert retry(app) == 1
+    [row] = web_app.rows(app)
+    assert row.id == row_id
+    check_answered(app, [row])
+
+
+def stop_from_inside(model):
+    """Stop the server while it answers; the answer is held back until there is nobody to give it to."""
+    threading.Thread(target=model.stop).start()
+    time.sleep(0.3)
+
+
+def test_serving_that_is_killed_between_upload_and_answer_leaves_the_row_waiting(make_app, model):
+    command = [sys.executable, "-m", "web_app"]
+    with subprocess.Popen(
+        command, cwd=web_app.ROOT / "tests", env=web_app.environment(), stdout=-1, text=True
+    ) as other:
+        app = make_app(serving_target=other.stdout.readline().strip(), serving_timeout_seconds=2.0)
+        with concurrent.futures.ThreadPoolExecutor(1) as visitor:
+            sent = visitor.submit(Browser(app).uploaded)
+            assert other.stdout.readline().strip() == "asked"
+            other.kill()
+            row_id = sent.result()
+    assert states(app) == [State.WAITING]
+    later = make_app()
+    assert retry(later) == 1
+    [row] = web_app.rows(later)
+    assert row.id == row_id
+    check_answered(later, [row])
+
+
+def test_serving_that_takes_too_long_leaves_the_row_waiting(app, model):
+    model.before_answer = lambda picture: time.sleep(1.0)
+    Browser(app).uploaded()
+    assert states(app) == [State.WAITING]
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL])
+def test_photo_that_the_model_refuses_is_not_asked_about_again(app, model, code):
+    model.before_answer = refuse(code)
+    browser = Browser(app)
+    row_id = browser.uploaded()
+    answer = web_app.classify(app, photo())
+    assert states(app) == [State.REFUSED] * 2
+    assert answer.status_code == 200 and answer.json["state"] == "refused"
+    page = browser.get(f"/result/{row_id}")
+    assert page.status_code == 200 and "Refresh" not in page.headers
+    asked = len(model.photos)
+    model.forget()
+    assert retry(app) == 0 and model.photos == [] and asked == 2
+
+
+@pytest.mark.parametrize(
+    "code", [grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.RESOURCE_EXHAUSTED]
+)
+def test_serving_that_has_no_model_yet_or_too_much_to_do_leaves_the_row_waiting(app, model, code):
+    model.before_answer = refuse(code)
+    answer = web_app.classify(app, photo())
+    assert (answer.status_code, answer.json["state"]) == (202, State.WAITING)
+    model.forget()
+    assert retry(app) == 1
+    check_answered(app, web_app.rows(app))
+
+
+def refuse(code):
+    def before_answer(picture):
+        raise web_app.Refusal(code)
+
+    return before_answer
+
+
+def test_uploads_while_serving_goes_down_and_up_are_neither_lost_nor_doubled(make_app, model):
+    app = make_app()
+    app.extensions["pilah_uploads"].start_retrying(app)
+    contents = [photo(name, seed=seed) for name, seed in BY_PHOTO]
+    browsers = [Browser(app) for _ in contents]
+
+    def send(number):
+        if number in (8, 20):
+            model.stop()
+        if number in (14, 26):
+            model.start()
+        return browsers[number].uploaded(contents[number])
+
+    with concurrent.futures.ThreadPoolExecutor(3) as visitors:
+        ids = list(visitors.map(send, range(len(contents))))
+    wait_until(lambda: set(states(app)) == {State.DONE})
+    rows = {row.id: row for row in web_app.rows(app)}
+    assert sorted(rows) == sorted(ids) and len(set(ids)) == len(contents)
+    assert [rows[row_id].class_name for row_id in ids] == [name for name, _ in BY_PHOTO]
+    check_answered(app, rows.values())
+    assert set(model.photos) == {kept(app, row_id) for row_id in ids}
+    assert web_app.files(app) == sorted(f"{row_id}{end}" for row_id in ids for end in (".jpg", ".small.jpg"))
+
+
+def test_row_deleted_while_it_waits_stays_deleted(app, model):
+    model.stop()
+    browser = Browser(app)
+    row_id, stays = browser.uploaded(), browser.uploaded(photo("metal"))
+    assert browser.post(f"/result/{row_id}/deletion").status_code == 303
+    bring_back(app, model)
+    assert retry(app) == 1
+    [row] = web_app.rows(app)
+    assert row.id == stays
+    check_answered(app, [row])
+    assert web_app.files(app) == [f"{stays}.jpg", f"{stays}.small.jpg"]
+
+
+def test_rows_deleted_while_they_are_asked_about_stay_deleted(app, model):
+    model.stop()
+    browser = Browser(app)
+    ids = [browser.uploaded(photo(name)) for name in web_app.CLASSES]
+    bring_back(app, model)
+
+    def delete_two(picture):
+        model.before_answer = lambda picture: None
+        for row_id in ids[:2]:  # the one that is asked about, and the next one
+            browser.post(f"/result/{row_id}/deletion")
+
+    model.before_answer = delete_two
+    retry(app)
+    [row] = web_app.rows(app)
+    assert row.id == ids[2]
+    check_answered(app, [row])
+    assert web_app.files(app) == [f"{ids[2]}.jpg", f"{ids[2]}.small.jpg"]
+
+
+def test_row_that_another_process_answered_meanwhile_is_not_changed(app, model):
+    model.stop()
+    row_id = Browser(app).uploaded(photo("glass"))
+    bring_back(app, model)
+
+    def answer_first(picture):
+        with app.app_context():
+            values = {"state": State.DONE, "class_name": "paper", "model_version": 2}
+            db.session.execute(sa.update(Upload).where(Upload.id == row_id).values(values))
+            db.session.commit()
+
+    model.before_answer = answer_first
+    retry(app)
+    [row] = web_app.rows(app)
+    assert (row.class_name, row.model_version) == ("paper", 2)
+
+
+def test_row_without_its_picture_does_not_hold_up_the_others(app, model):
+    model.stop()
+    browser = Browser(app)
+    gone, stays = browser.uploaded(), browser.uploaded(photo("metal"))
+    app.extensions["pilah_uploads"].store.picture(gone).unlink()
+    bring_back(app, model)
+    assert retry(app) == 1
+    assert {row.id: row.state for row in web_app.rows(app)} == {gone: State.WAITING, stays: State.DONE}
+
+
+def run(app, *arguments):
+    done = app.test_cli_runner().invoke(args=[str(argument) for argument in arguments])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def age(app, row_id, days):
+    with app.app_context():
+        row = db.session.get(Upload, row_id)
+        row.created_at -= datetime.timedelta(days=days)
+        db.session.commit()
+
+
+def test_prune_deletes_what_is_older_and_nothing_else(app):
+    browser = Browser(app)
+    old, older, new = (browser.uploaded() for _ in range(3))
+    age(app, old, 31)
+    age(app, older, 400)
+    age(app, new, 29)
+    assert "2" in run(app, "prune", "--days", 30)
+    assert [row.id for row in web_app.rows(app)] == [new]
+    assert web_app.files(app) == [f"{new}.jpg", f"{new}.small.jpg"]
+    assert "0" in run(app, "prune", "--days", 30)
+
+
+def test_prune_refuses_days_that_are_none(app):
+    for days in ("-1", "x"):
+        assert app.test_cli_runner().invoke(args=["prune", "--days", days]).exit_code == 2
+    assert app.test_cli_runner().invoke(args=["prune"]).exit_code == 2
+
+
+def test_doctor_deletes_pictures_without_a_row_and_rows_without_a_picture(app, monkeypatch):
+    browser = Browser(app)
+    sound, without_row, without_picture = (browser.uploaded() for _ in range(3))
+    with app.app_context():
+        store = uploads.service().store
+        db.session.execute(sa.delete(Upload).where(Upload.id == without_row))
+        db.session.commit()
+    store.remove(without_picture)
+    monkeypatch.setattr(commands, "UNDER_WAY_SECONDS", 0.0)
+    assert run(app, "doctor").count("1") == 2
+    assert [row.id for row in web_app.rows(app)] == [sound]
+    assert web_app.files(app) == [f"{sound}.jpg", f"{sound}.small.jpg"]
+    assert run(app, "doctor").count("0") == 2
+
+
+def test_doctor_leaves_fresh_pictures_alone(app):
+    with app.app_context():
+        uploads.service().store.add("f" * 32, pictures.plain(photo(), 10**6))  # its row comes next
+    run(app, "doctor")
+    assert web_app.files(app) == [f"{'f' * 32}.jpg", f"{'f' * 32}.small.jpg"]
+
+
+def test_doctor_deletes_what_a_crash_left_half_done(app, monkeypatch):
+    sound = Browser(app).uploaded()
+    with app.app_context():
+        store = uploads.service().store
+        store.add("e" * 32, pictures.plain(photo(), 10**6))
+    store.picture("e" * 32).unlink()  # it ended between the two files
+    store.picture("e" * 32).with_name("tmpabc.part").write_bytes(b"half")
+    monkeypatch.setattr(commands, "UNDER_WAY_SECONDS", 0.0)
+    run(app, "doctor")
+    assert web_app.files(app) == [f"{sound}.jpg", f"{sound}.small.jpg"]
+
+
+def test_export_writes_corrected_photos_by_their_right_class(app, tmp_path):
+    browser = Browser(app)
+    ids = {name: browser.uploaded(photo(name)) for name in web_app.CLASSES}
+    browser.post(f"/result/{ids['glass']}/correction", {"class_name": "metal"})
+    browser.post(f"/result/{ids['paper']}/correction", {"class_name": "metal"})
+    assert "2" in run(app, "export-corrections", tmp_path / "new")
+    found = {str(path.relative_to(tmp_path / "new")) for path in (tmp_path / "new").rglob("*") if path.is_file()}
+    assert found == {f"metal/{ids['glass']}.jpg", f"metal/{ids['paper']}.jpg"}
+    assert (tmp_path / "new" / "metal" / f"{ids['glass']}.jpg").read_bytes() == kept(app, ids["glass"])
+
+
+def test_export_goes_on_where_a_picture_is_gone(app, tmp_path):
+    browser = Browser(app)
+    ids = [browser.uploaded(), browser.uploaded()]
+    for row_id in ids:
+        browser.post(f"/result/{row_id}/correction", {"class_name": "metal"})
+    app.extensions["pilah_uploads"].store.picture(ids[0]).unlink()
+    assert "1" in run(app, "export-corrections", tmp_path / "new")
+    assert [path.name for path in (tmp_path / "new").rglob("*.jpg")] == [f"{ids[1]}.jpg"]

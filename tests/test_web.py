@@ -1,0 +1,220 @@
+import io
+import re
+from urllib.parse import urljoin, urlsplit
+
+import pytest
+import web_app
+from PIL import Image
+from web_app import Browser, photo
+
+MIB = 1024 * 1024
+PAGES = ["/", "/classify", "/history", "/history.csv", "/operator", "/healthz", "/metrics", "/api/openapi.json"]
+NAMES = ["../../etc/passwd", "..\\..\\boot.jpg", "/etc/passwd.jpg", "a/b.jpg", "%2e%2e%2fx.jpg", "x" * 400 + ".jpg"]
+NAMES += ["<script>.jpg", "; rm -rf *.jpg", "foto\u202egpj.exe", ".", "a\tb.jpg"]
+FORMS = ["/classify", "/language", "/operator", "/operator/leave", "/result/{id}/correction", "/result/{id}/deletion"]
+
+
+@pytest.fixture
+def browser(app):
+    return Browser(app)
+
+
+def kept_in(folder):
+    return {path for path in folder.rglob("*") if path.is_file() and "pilah.db" not in path.name}
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_page_answers(browser, path):
+    assert browser.get(path).status_code == 200
+
+
+def test_wrong_address_is_a_page_and_json_for_programs(browser):
+    page, answer = browser.get("/nothing"), browser.get("/api/nothing")
+    assert page.status_code == answer.status_code == 404
+    assert page.mimetype == "text/html" and "</html>" in page.text
+    assert answer.json.keys() == {"error", "detail"}
+    assert browser.get("/language").status_code == 405
+    assert browser.get("/api/classify").json["error"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/result/%00", "/picture/a%00", "/api/results/%00", "/history?class=%00", "/history.csv?class=a%00b"]
+    + ["/history?after=1~2026-03-01T12:00:00~%00", "/%00", "/result/%ff%fe", "/history?class=%ff", "/static/%00"],
+)
+def test_address_with_bytes_that_no_database_takes_is_the_callers_fault(browser, path):
+    browser.uploaded()
+    assert browser.get(path).status_code < 500
+
+
+def test_photo_is_kept_asked_about_and_shown(app, model, browser):
+    response = browser.upload(photo("metal", size=(1200, 900)))
+    assert response.status_code == 303
+    [row] = web_app.rows(app)
+    assert re.fullmatch("[0-9a-f]{32}", row.id) and response.location == f"/result/{row.id}"
+    assert (row.state, row.class_name, row.model_version) == ("done", "metal", web_app.VERSION)
+    assert list(row.scores) == list(web_app.CLASSES) and row.score == max(row.scores.values())
+    assert web_app.files(app) == [f"{row.id}.jpg", f"{row.id}.small.jpg"]
+    page = browser.get(response.location)
+    assert page.status_code == 200 and "metal" in page.text.lower() and "Refresh" not in page.headers
+    picture, thumbnail = browser.get(f"/picture/{row.id}"), browser.get(f"/thumbnail/{row.id}")
+    assert picture.mimetype == thumbnail.mimetype == "image/jpeg"
+    assert model.photos == [picture.data]  # what is shown is what was asked about
+    assert Image.open(io.BytesIO(picture.data)).size == (1024, 768)
+    assert Image.open(io.BytesIO(thumbnail.data)).size == (160, 120)
+    assert "private" in picture.headers["Cache-Control"]
+
+
+def test_program_is_answered_without_a_cookie(app):
+    answer = web_app.classify(app, photo("paper"))
+    [row] = web_app.rows(app)
+    assert answer.status_code == 200 and "Set-Cookie" not in answer.headers
+    assert answer.json["id"] == row.id
+    assert (answer.json["class_name"], answer.json["score"], answer.json["scores"]) == ("paper", row.score, row.scores)
+    assert list(answer.json["scores"]) == list(web_app.CLASSES)
+    again = app.test_client().get(f"/api/results/{row.id}")
+    assert again.status_code == 200 and again.json == answer.json
+
+
+@pytest.mark.parametrize(("content", "status"), [(b"", 400), (b"<html>", 415), (photo()[:-20], 400)])
+def test_refused_upload_is_told_on_the_page_and_not_kept(app, browser, content, status):
+    page = browser.upload(content)
+    assert page.status_code == status and "</html>" in page.text
+    answer = web_app.classify(app, content)
+    assert answer.status_code == status and answer.json["detail"] in page.text
+    assert web_app.rows(app) == web_app.files(app) == []
+
+
+@pytest.mark.parametrize("path", ["/classify", "/api/classify"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"photo": (io.BytesIO(photo()), "photo.jpg")},
+        {"image": "photo.jpg"},
+        {"image": (io.BytesIO(b""), "")},
+        {"image": [(io.BytesIO(photo("glass")), "a.jpg"), (io.BytesIO(photo("metal")), "b.jpg")]},
+    ],
+    ids=["no field", "wrong field", "text", "nothing chosen", "repeated field"],
+)
+def test_form_without_exactly_one_photo_is_refused(app, path, fields):
+    fresh = {  # a client closes what it sends
+        name: [(io.BytesIO(one[0].getvalue()), one[1]) for one in value] if isinstance(value, list) else value
+        for name, value in fields.items()
+        if not isinstance(value, tuple)
+    } | {name: (io.BytesIO(one[0].getvalue()), one[1]) for name, one in fields.items() if isinstance(one, tuple)}
+    assert Browser(app).post(path, fresh).status_code == 400
+    assert web_app.rows(app) == web_app.files(app) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_name_that_wanders_off_does_not_reach_the_disk(make_app, tmp_path, name):
+    app = make_app()
+    before = kept_in(tmp_path.parent)
+    assert web_app.classify(app, photo(), name).status_code == 200
+    [row] = web_app.rows(app)
+    new = {path.relative_to(tmp_path) for path in kept_in(tmp_path.parent) - before}
+    assert {str(path) for path in new} == {f"uploads/{row.id[:2]}/{row.id}{end}" for end in (".jpg", ".small.jpg")}
+
+
+@pytest.mark.parametrize("size", [MIB + 1, 2 * MIB], ids=["by one byte", "by far"])
+def test_photo_over_the_limit_is_refused_with_the_limit(make_app, size):
+    app = make_app(max_upload_bytes=MIB)
+    content = photo().ljust(size, b"\0")
+    page, answer = Browser(app).upload(content), web_app.classify(app, content)
+    assert page.status_code == answer.status_code == 413
+    assert "1 MB" in page.text and "1 MB" in answer.json["detail"]
+    assert web_app.rows(app) == []
+
+
+def test_photo_at_the_limit_is_taken(make_app):
+    app = make_app(max_upload_bytes=MIB)
+    assert Browser(app).upload(photo().ljust(MIB, b"\0")).status_code == 303
+
+
+def test_photo_over_the_pixel_limit_is_refused_with_the_limit(make_app):
+    app = make_app(max_pixels=2_000_000)
+    page = Browser(app).upload(photo(size=(2001, 1000)))
+    assert page.status_code == 413 and "2 million" in page.text
+
+
+@pytest.mark.parametrize("path", FORMS)
+@pytest.mark.parametrize("token", [None, "", "of another browser"])
+def test_form_without_the_token_of_its_page_changes_nothing(app, browser, path, token):
+    fields = {"language": "id", "token": web_app.SETTINGS["admin_token"], "class_name": "metal"}
+    fields["image"] = (io.BytesIO(photo()), "photo.jpg")
+    if token is not None:
+        fields["csrf_token"] = token and Browser(app).csrf_token()
+    row_id = browser.uploaded()
+    answer = browser.client.post(path.format(id=row_id), data=fields)
+    assert answer.status_code == 400 and "</html>" in answer.text
+    [row] = web_app.rows(app)
+    assert (row.id, row.corrected_class) == (row_id, None)
+    assert 'lang="en"' in browser.get("/").text
+
+
+@pytest.mark.parametrize(
+    ("accepted", "language"),
+    [("id", "id"), ("id-ID,id;q=0.9,en;q=0.5", "id"), ("en-GB", "en"), ("fr", "en"), ("*", "en"), ("", "en")],
+)
+def test_language_is_the_browsers(browser, accepted, language):
+    assert f'lang="{language}"' in browser.get("/", headers={"Accept-Language": accepted}).text
+
+
+def test_language_that_was_chosen_stays(browser):
+    assert browser.post("/language", {"language": "id"}).status_code == 303
+    assert 'lang="id"' in browser.get("/classify", headers={"Accept-Language": "en"}).text
+    assert browser.post("/language", {"language": "tlh"}).status_code == 400
+    assert 'lang="id"' in browser.get("/").text
+
+
+@pytest.mark.parametrize(
+    ("referrer", "path"),
+    [
+        ("http://localhost/history", "/history"),
+        ("http://localhost/", "/"),
+        (None, "/"),
+        ("http://evil.example/history", "/"),
+        ("http://localhost.evil.example/", "/"),
+        ("http://localhost//evil.example/", None),
+        ("http://localhost/\\evil.example/", None),
+        ("http://localhost/\t/evil.example/", None),
+        ("//evil.example/", "/"),
+        ("javascript:alert(1)", None),
+        ("http://[::1", "/"),
+    ],
+)
+def test_language_goes_back_to_a_page_of_this_site_alone(browser, referrer, path):
+    headers = {"Referer": referrer} if referrer else {}
+    answer = browser.post("/language", {"language": "id"}, headers=headers)
+    assert answer.status_code == 303
+    seen = answer.location.replace("\\", "/").replace("\t", "")  # as browsers read it
+    goes_to = urlsplit(urljoin("http://localhost/language", seen))
+    assert (goes_to.scheme, goes_to.netloc) == ("http", "localhost")
+    assert path in (None, goes_to.path)
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/nothing", "/api/nothing", "/static/style.css", "/picture/{id}"])
+def test_every_answer_tells_the_browser_what_it_may_do(browser, path):
+    headers = browser.get(path.format(id=browser.uploaded())).headers
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'self'" in policy and "frame-ancestors 'none'" in policy and "unsafe" not in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] in ("same-origin", "strict-origin", "no-referrer")
+    assert headers["X-Request-Id"]
+
+
+def test_page_holds_no_script_or_style_of_its_own_and_asks_no_other_host(browser):
+    for path in ("/", "/classify", "/history", "/operator", f"/result/{browser.uploaded()}", "/nothing"):
+        page = browser.get(path).text
+        assert not re.search(r"<script(?![^>]*\bsrc=)", page) and "<style" not in page
+        assert not re.search(r"\s(style|on[a-z]+)=[\"']", page)
+        assert not re.search(r"(src|href|action)=[\"'](https?:)?//", page)
+
+
+@pytest.mark.parametrize(("environment", "secure"), [("development", False), ("production", True)])
+def test_cookie_is_for_this_site_alone_and_encrypted_outside_development(make_app, environment, secure):
+    app = make_app(pilah_env=environment, secret_key="k" * 32)
+    cookie = Browser(app, base_url="https://localhost").get("/classify").headers["Set-Cookie"]
+    assert "HttpOnly" in cookie and "SameSite=Lax" in cookie
+    assert ("Secure" in cookie) is secure

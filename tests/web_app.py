@@ -1,0 +1,282 @@
+"""The web tier for its tests: browsers, photos, and a model server that can be stopped and started on its port.
+
+The server speaks our own messages, which test_protos.py compares with the official ones: those load TensorFlow.
+As a program, it prints its port and leaves every photo without an answer, until it is killed.
+"""
+
+import concurrent.futures
+import contextlib
+import io
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import click
+import flask_wtf.csrf
+import grpc
+import numpy as np
+import sqlalchemy as sa
+from flask import Flask, session
+from PIL import Image
+
+import web
+from serving.protos import predict_pb2
+from web import limits
+from web.database import Upload, db
+
+ROOT = pathlib.Path(__file__).parents[1]
+CLASSES = ("glass", "metal", "paper")
+COLOURS = {"glass": (230, 20, 20), "metal": (20, 230, 20), "paper": (20, 20, 230)}  # class -> of photos of it
+VERSION = 3
+SETTINGS = {  # of web/settings.py
+    "pilah_env": "development",
+    "admin_token": "an operator's token",
+    "serving_timeout_seconds": 0.5,  # that a test waits where the server is away
+    "retry_seconds": 0.05,
+    "upload_rate": "100000 per minute",
+    "TESTING": True,
+}
+SCHEMA = "pilah_tests"  # in the PostgreSQL of DATABASE_URL: what else is there stays as it is
+NO_POSTGRESQL = "DATABASE_URL names no PostgreSQL: export DATABASE_URL=$(tests/postgres.sh start)"
+
+
+def photo(class_name: str = "glass", size: tuple[int, int] = (40, 30), seed: int = 0, kind: str = "JPEG") -> bytes:
+    """A file that the server takes for `class_name`; another seed, another picture."""
+    noise = np.random.default_rng(seed).integers(-20, 20, (size[1], size[0], 3))
+    stream = io.BytesIO()
+    Image.fromarray((np.array(COLOURS[class_name]) + noise).astype(np.uint8)).save(stream, kind)
+    return stream.getvalue()
+
+
+def by_colour(picture: bytes) -> dict[str, float]:
+    """Scores by the picture's mean red, green and blue: an answer tells which picture it belongs to."""
+    mean = np.asarray(Image.open(io.BytesIO(picture)), np.float64).mean(axis=(0, 1)) + 1
+    return dict(zip(CLASSES, (mean / mean.sum()).tolist(), strict=True))
+
+
+class ModelServer:
+    """A server of the model `pilah` over gRPC, without TensorFlow, on one port for all its life.
+
+    Attributes:
+        photos: each picture that it was asked about, in that order.
+        before_answer: called with each of them first; may stop the server, or raise a `Refusal`.
+    """
+
+    def __init__(self) -> None:
+        self.photos: list[bytes] = []
+        self.before_answer: Callable[[bytes], None] = lambda picture: None
+        self._port = 0
+        self._grpc: grpc.Server | None = None
+
+    @property
+    def target(self) -> str:
+        return f"127.0.0.1:{self._port}"
+
+    @property
+    def runs(self) -> bool:
+        return self._grpc is not None
+
+    def start(self) -> None:
+        # One of a kind: without the option, a server that is going down could share the port and take calls along.
+        self._grpc = grpc.server(concurrent.futures.ThreadPoolExecutor(8), options=[("grpc.so_reuseport", 0)])
+        self._grpc.add_generic_rpc_handlers(_handlers(Predict=self._predict, GetModelStatus=self._status))
+        self._port = self._grpc.add_insecure_port(self.target)
+        self._grpc.start()
+
+    def stop(self) -> None:
+        """End at once: calls under way fail."""
+        if self._grpc:
+            self._grpc.stop(None).wait()
+            self._grpc = None
+
+    def forget(self) -> None:
+        """As it was at first: running, and not asked yet."""
+        self.photos, self.before_answer = [], lambda picture: None
+        if not self._grpc:
+            self.start()
+
+    def _predict(self, request: Any, context: grpc.ServicerContext) -> Any:
+        picture = request.inputs["image_bytes"].string_val[0]
+        self.photos.append(picture)
+        try:
+            self.before_answer(picture)
+        except Refusal as refusal:
+            context.abort(refusal.code, "as the test wants it")
+        scores = by_colour(picture)
+        response = predict_pb2.PredictResponse()
+        response.model_spec.version.value = VERSION
+        response.outputs["class_names"].string_val.extend(name.encode() for name in scores)
+        response.outputs["scores"].float_val.extend(scores.values())
+        return response
+
+    def _status(self, request: Any, context: grpc.ServicerContext) -> Any:
+        response = predict_pb2.ModelStatusResponse()
+        response.model_version_status.add(version=VERSION, state=predict_pb2.ModelVersionStatus.AVAILABLE)
+        return response
+
+
+class Refusal(Exception):  # noqa: N818  # an answer, not a fault
+    """Answer with this status of gRPC instead of scores."""
+
+    def __init__(self, code: grpc.StatusCode):
+        super().__init__(code.name)
+        self.code = code
+
+
+class Browser:
+    """A visitor's browser: its own cookies, and the token of the pages' forms."""
+
+    def __init__(self, app: Flask, **environment: Any):
+        self._app, self._environment = app, environment
+        self.client = app.test_client()
+
+    def get(self, path: str, **options: Any) -> Any:
+        return self.client.get(path, **{**self._environment, **options})
+
+    def post(self, path: str, fields: Mapping[str, Any] | None = None, **options: Any) -> Any:
+        """Send a form of the pages, as it would be sent by its button."""
+        fields = {"csrf_token": self.csrf_token(), **(fields or {})}
+        return self.client.post(path, data=fields, **{**self._environment, **options})
+
+    def upload(self, content: bytes | None = None, name: str = "photo.jpg") -> Any:
+        return self.post("/classify", {"image": (io.BytesIO(photo() if content is None else content), name)})
+
+    def uploaded(self, content: bytes | None = None) -> str:
+        """The id of a photo's new row."""
+        response = self.upload(content)
+        assert response.status_code == 303, response.text
+        return response.location.rsplit("/", 1)[1]
+
+    def csrf_token(self) -> str:
+        with self.client.session_transaction(**self._environment) as cookie, self._app.test_request_context():
+            session.update(cookie)
+            token = flask_wtf.csrf.generate_csrf()
+            cookie.update(session)
+        return token
+
+
+def classify(app: Flask, content: bytes, name: str = "photo.jpg", **options: Any) -> Any:
+    """The API's answer to a program's upload."""
+    return app.test_client().post("/api/classify", data={"image": (io.BytesIO(content), name)}, **options)
+
+
+def rows(app: Flask) -> list[Upload]:
+    """Every row, the oldest first."""
+    with app.app_context():
+        return list(db.session.scalars(sa.select(Upload).order_by(Upload.created_at, Upload.id)))
+
+
+def files(app: Flask) -> list[str]:
+    """Names of all that is kept of pictures."""
+    return sorted(path.name for path in (pathlib.Path(app.instance_path) / "uploads").rglob("*") if path.is_file())
+
+
+def make(tables: str | pathlib.Path, data: pathlib.Path, server: ModelServer, **settings: Any) -> Flask:
+    """The application on a folder, with what earlier ones left there, and with the commands that `flask` gives it."""
+    if isinstance(tables, pathlib.Path):
+        if not (data / tables.name).exists():
+            shutil.copyfile(tables, data / tables.name)
+        tables = ""
+    given = {"database_url": tables, "pilah_data": str(data), "serving_target": server.target}
+    with click.Context(click.Command("tests")):
+        app = web.create_app({**SETTINGS, **given, **settings})
+    limits.limiter.reset()
+    return app
+
+
+def empty(app: Flask) -> None:
+    """Forget every row, picture and count."""
+    with app.app_context():
+        db.session.execute(sa.delete(Upload))
+        db.session.commit()
+    shutil.rmtree(pathlib.Path(app.instance_path) / "uploads", ignore_errors=True)
+    limits.limiter.reset()
+
+
+def wait_until(holds: Callable[[], Any], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.02)
+
+
+def bring_back(app: Flask, server: ModelServer) -> None:
+    """Start the model server, and wait until the application has found it."""
+    server.start()
+    wait_until(app.extensions["pilah_uploads"].caller.is_ready)
+
+
+def close(*apps: Flask) -> None:
+    """End what the applications started."""
+    for app in apps:
+        app.extensions["pilah_uploads"].stop_retrying()
+    for thread in threading.enumerate():
+        if thread.name == "retry":
+            thread.join()
+    for app in apps:
+        app.extensions["pilah_uploads"].caller.close()
+        with app.app_context():
+            db.engine.dispose()
+
+
+def environment(**names: str) -> dict[str, str]:
+    """For a process that imports our folders."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), **names}
+
+
+def upgrade(data: pathlib.Path, database_url: str) -> None:
+    """Make the tables as an operator does."""
+    given = environment(PILAH_ENV="development", PILAH_DATA=str(data), DATABASE_URL=database_url)
+    command = [sys.executable, "-m", "flask", "--app", "web", "db", "upgrade"]
+    done = subprocess.run(command, cwd=ROOT, env=given, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@contextlib.contextmanager
+def own_schema(database_url: str) -> Iterator[str]:
+    """`database_url` with an empty schema of the tests' own as the only one in sight."""
+    url = sa.make_url(database_url).update_query_dict({"options": f"-csearch_path={SCHEMA}"})
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sa.text(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE"))
+        connection.execute(sa.text(f"CREATE SCHEMA {SCHEMA}"))
+        yield url.render_as_string(hide_password=False)
+        connection.execute(sa.text(f"DROP SCHEMA {SCHEMA} CASCADE"))
+    engine.dispose()
+
+
+def _handlers(**behaviours: Any) -> tuple[Any, Any]:
+    """Handlers of the two services, by method."""
+    services = {  # method -> service, request, response
+        "Predict": ("PredictionService", predict_pb2.PredictRequest, predict_pb2.PredictResponse),
+        "GetModelStatus": ("ModelService", predict_pb2.ModelStatusRequest, predict_pb2.ModelStatusResponse),
+    }
+    return tuple(
+        grpc.method_handlers_generic_handler(
+            f"tensorflow.serving.{service}",
+            {
+                method: grpc.unary_unary_rpc_method_handler(
+                    behaviours[method], request.FromString, response.SerializeToString
+                )
+            },
+        )
+        for method, (service, request, response) in services.items()
+    )
+
+
+def _hang() -> None:
+    server = ModelServer()
+    server.before_answer = lambda picture: (print("asked", flush=True), threading.Event().wait())[0]
+    server.start()
+    print(server.target, flush=True)
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    _hang()

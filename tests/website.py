@@ -1,0 +1,73 @@
+"""The site on a port of its own, for browsers, with rows as a test wants them."""
+
+import datetime
+import threading
+from typing import Any
+
+import web_app
+import werkzeug.serving
+from flask import Flask
+
+from web import database, uploads
+from web.database import Upload, db
+
+VISITOR = "0" * 32  # the browser that `Website.visitor_cookie` makes of one
+NOON = datetime.datetime(2026, 1, 2, 12, 0)  # of the first row that a test adds, in UTC
+SCORES = {"cardboard": 0.02, "glass": 0.874, "metal": 0.031, "paper": 0.005, "plastic": 0.06, "trash": 0.01}
+TIMEOUT_MS = 20_000
+PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
+
+
+class Website:
+    """A running application.
+
+    Attributes:
+        address: without a slash at the end.
+    """
+
+    def __init__(self, app: Flask, model: web_app.ModelServer):
+        self.app, self.model = app, model
+        self._server = werkzeug.serving.make_server("localhost", 0, app, threaded=True, request_handler=_Quiet)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self.address = f"http://localhost:{self._server.server_port}"
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        web_app.close(self.app)
+
+    def add_rows(self, count: int, **columns: Any) -> list[str]:
+        """Ids of new rows of `VISITOR`, each a minute after the one before, all with the same picture."""
+        with self.app.app_context():
+            now = datetime.timedelta(minutes=db.session.query(Upload).count())
+            picture = web_app.photo("glass", size=(160, 120))
+            rows = [
+                Upload(id=database.new_id(), **{**_answered(), "created_at": NOON + now + minute, **columns})
+                for minute in (datetime.timedelta(minutes=number) for number in range(count))
+            ]
+            for row in rows:
+                uploads.service().store.add(row.id, picture)
+            db.session.add_all(rows)
+            db.session.commit()
+            return [row.id for row in rows]
+
+    def visitor_cookie(self) -> dict[str, str]:
+        signed = self.app.session_interface.get_signing_serializer(self.app).dumps({"visitor": VISITOR})
+        return {"name": "session", "value": signed, "url": self.address}
+
+
+class _Quiet(werkzeug.serving.WSGIRequestHandler):
+    def log_request(self, *_: Any) -> None:
+        pass
+
+
+def _answered() -> dict[str, Any]:
+    done = {"state": database.State.DONE, "model_version": 3}
+    return {"visitor": VISITOR, **done, "class_name": "glass", "score": SCORES["glass"], "scores": SCORES}
+
+
+def chosen(size: tuple[int, int] = (160, 120)) -> dict[str, Any]:
+    """A photo for Playwright to choose."""
+    return {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": web_app.photo(size=size)}
