@@ -67,4 +67,5 @@ def run_until_terminated(flags: Flags) -> None:
     ending.wait()
     log.info("Draining: calls under way have %d s", GRACE_SECONDS)
     server.stop()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Python forgets the handler as it exits, and would die of another
     log.info("Stopped")
