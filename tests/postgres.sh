@@ -2,7 +2,8 @@
 # A throw-away PostgreSQL for the tests: `start` prints its DATABASE_URL, `stop` ends it and deletes all of it.
 # Reached by a socket alone, in a folder of its owner's: no port, no password.
 set -euo pipefail
-folder="${TMPDIR:-/tmp}/pilah-postgres-$(id -u)"
+# its own for each user and checkout, so that none stops another's
+folder="${TMPDIR:-/tmp}/pilah-postgres-$(id -u)-$(cd "$(dirname "$0")" && pwd -P | cksum | cut -d ' ' -f 1)"
 url="postgresql+psycopg://postgres@/postgres?host=$folder/socket"
 
 # the newest of Debian's, or what is on the path

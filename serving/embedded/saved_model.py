@@ -12,6 +12,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 from serving.embedded import status
 
 DEFAULT_SIGNATURE = "serving_default"
+MAX_PROGRAMS = 64  # kept ready: one a signature and output filter that clients send
 WARMUP_FILE = pathlib.Path("assets.extra", "tf_serving_warmup_requests")
 MAX_WARMUP_REQUESTS = 1000  # as TensorFlow Serving (servables/tensorflow/saved_model_warmup_util.h)
 
@@ -63,15 +64,18 @@ class SavedModel:
 
     def _program(self, signature_name: str, outputs: tuple[str, ...]) -> Callable[..., list[Any]]:
         key = (signature_name, outputs)
-        if key not in self._programs:
+        program = self._programs.get(key)
+        if program is None:
+            if len(self._programs) >= MAX_PROGRAMS:
+                self._programs.clear()
             signature = self.signatures[signature_name]
             options = config_pb2.CallableOptions(
                 feed=[info.name for info in signature.inputs.values()],
                 fetch=[signature.outputs[name].name for name in outputs],
             )
             # The public make_callable() converts what it is fed to the dtype it wants; a server must refuse it.
-            self._programs[key] = self._session._make_callable_from_options(options)
-        return self._programs[key]
+            program = self._programs[key] = self._session._make_callable_from_options(options)
+        return program
 
 
 def warmup_requests(path: pathlib.Path) -> Iterator[predict_pb2.PredictRequest]:

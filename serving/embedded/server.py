@@ -54,7 +54,7 @@ class Server:
         with concurrent.futures.ThreadPoolExecutor(len(faces)) as pool:  # at once: neither takes new calls meanwhile
             for _ in pool.map(lambda face: face.drain(GRACE_SECONDS), faces):
                 pass
-        self.models.close()
+        self.models.close(GRACE_SECONDS)
 
 
 def run_until_terminated(flags: Flags) -> None:
@@ -67,5 +67,6 @@ def run_until_terminated(flags: Flags) -> None:
     ending.wait()
     log.info("Draining: calls under way have %d s", GRACE_SECONDS)
     server.stop()
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Python forgets the handler as it exits, and would die of another
+    for number in (signal.SIGTERM, signal.SIGINT):  # Python forgets handlers as it exits, and would die of another one
+        signal.signal(number, signal.SIG_IGN)
     log.info("Stopped")

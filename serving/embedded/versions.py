@@ -47,6 +47,7 @@ class Models:
         self._versions: dict[str, dict[int, _Version]] = {}
         self._failed: dict[tuple[str, int], _Files] = {}  # what was in a version's folder when it could not be loaded
         self._stopping = threading.Event()
+        self._grace_seconds: float | None = None  # for requests to end before their version goes
 
     def configure(self, config: model_server_config_pb2.ModelServerConfig) -> None:
         """Serve exactly the models of `config`; return when each of them has a version to answer with.
@@ -82,9 +83,10 @@ class Models:
 
         threading.Thread(target=look, name="poll", daemon=True).start()
 
-    def close(self) -> None:
-        """Unload every version once its requests have ended."""
+    def close(self, grace_seconds: float | None = None) -> None:
+        """Unload every version once its requests have ended, or after `grace_seconds` each all the same."""
         self._stopping.set()
+        self._grace_seconds = grace_seconds
         with self._updating:
             with self._changed:
                 self._configs = {}
@@ -221,7 +223,7 @@ class Models:
 
     def _drain(self, version: _Version) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: not version.requests)
+            self._changed.wait_for(lambda: not version.requests, self._grace_seconds)
             servable, version.servable = version.servable, None
         try:
             if servable:
