@@ -81,14 +81,14 @@ def tables(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def lasting_app(tables: Any, model_server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     import web_app
 
-    one = web_app.make(tables, tmp_path_factory.mktemp("web"), model_server)
+    one = web_app.make(tables, tmp_path_factory.mktemp("web"), model_server, serving_timeout_seconds=10.0)
     yield one
     web_app.close(one)
 
 
 @pytest.fixture
 def app(lasting_app: Any, model: Any) -> Any:
-    """The web tier without a row."""
+    """The web tier without a row, patient with serving: for tests where serving is there."""
     import web_app
 
     web_app.empty(lasting_app)
@@ -98,7 +98,10 @@ def app(lasting_app: Any, model: Any) -> Any:
 
 @pytest.fixture
 def make_app(tables: Any, model: Any, tmp_path: pathlib.Path) -> Iterator[Callable[..., Any]]:
-    """make_app(**settings): the web tier on this test's data; made again, it is the web tier after a restart."""
+    """make_app(**settings): the web tier on this test's data; made again, it is the web tier after a restart.
+
+    It waits for serving for half a second alone.
+    """
     import web_app
 
     made: list[Any] = []

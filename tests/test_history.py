@@ -153,7 +153,9 @@ def test_csv_without_rows_has_its_head(app):
     assert Browser(app).get("/history.csv").text.strip().split(",")[:3] == ["no", "id", "prediction"]
 
 
-def test_row_that_waits_is_shown_without_a_prediction(app, model, visitor):
+def test_row_that_waits_is_shown_without_a_prediction(make_app, model):
+    app = make_app()
+    visitor = Browser(app)
     model.stop()
     row_id = visitor.uploaded()
     assert pages(app, visitor) == {1: row_id}

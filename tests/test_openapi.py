@@ -71,7 +71,8 @@ def test_answered_photo_is_as_described(app, api):
     check(api, "GET", "/api/results/{id}", app.test_client().get(f"/api/results/{answer.json['id']}"), 200)
 
 
-def test_waiting_photo_is_as_described(app, api, model):
+def test_waiting_photo_is_as_described(make_app, api, model):
+    app = make_app()
     model.stop()
     answer = send(app, web_app.photo())
     check(api, "POST", "/api/classify", answer, 202)

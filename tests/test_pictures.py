@@ -87,6 +87,13 @@ def test_photo_of_any_orientation_is_kept_upright(kind, orientation):
         assert near(image.getpixel(at), upright.getpixel(at), 40)
 
 
+@pytest.mark.parametrize("exif", upload_files.ODD_EXIF, ids=["negative number", "fraction"])
+def test_photo_with_odd_exif_is_kept_upright(exif):
+    image = plain(encoded("JPEG", exif=exif))
+    assert image.size == (30, 40)
+    assert near(image.getpixel((15, 5)), LIGHT) and near(image.getpixel((15, 35)), DARK)
+
+
 def test_large_photo_on_its_side_is_kept_upright_and_small():
     content = upload_files.encoded("JPEG", size=(3000, 2000), exif=upload_files.exif(6))
     image = plain(content, max_pixels=6_000_000)

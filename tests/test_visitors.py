@@ -149,7 +149,9 @@ def test_class_that_the_model_does_not_know_is_refused(app, visitor, class_name)
     assert web_app.rows(app)[0].corrected_class is None
 
 
-def test_row_that_waits_cannot_be_corrected(app, model, visitor):
+def test_row_that_waits_cannot_be_corrected(make_app, model):
+    app = make_app()
+    visitor = Browser(app)
     model.stop()
     row_id = visitor.uploaded()
     assert visitor.post(f"/result/{row_id}/correction", {"class_name": "metal"}).status_code == 400

@@ -23,6 +23,11 @@ def at_once(monkeypatch):
     monkeypatch.setattr(uploads, "FIRST_RETRY_SECONDS", 0.0)
 
 
+@pytest.fixture
+def app(make_app):
+    return make_app()
+
+
 def retry(app):
     with app.app_context():
         return uploads.service().retry_waiting()

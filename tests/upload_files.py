@@ -72,9 +72,9 @@ def exif(orientation: int = 1, **text: str) -> bytes:
     return block.tobytes()
 
 
-def odd_exif() -> bytes:
-    """Orientation 6, and a width that is a negative number: read by every viewer, written by no encoder."""
-    entries = struct.pack("<HHIHH", ORIENTATION, 3, 1, 6, 0) + struct.pack("<HHIhh", 0x0100, 8, 1, -5, 0)
+def odd_exif(kind: int, value: bytes) -> bytes:
+    """Orientation 6, and a width of a kind and value that no viewer minds and no encoder writes."""
+    entries = struct.pack("<HHIHH", ORIENTATION, 3, 1, 6, 0) + struct.pack("<HHI", 0x0100, kind, 1) + value
     return b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + entries + struct.pack("<I", 0)
 
 
@@ -152,6 +152,8 @@ def cut(kind: str, at: float) -> bytes:
     content = encoded(kind)
     return content[: int(at * len(content)) if isinstance(at, float) else at]
 
+
+ODD_EXIF = [odd_exif(8, struct.pack("<hh", -5, 0)), odd_exif(11, struct.pack("<f", 0.5))]
 
 # name, its bytes, the status that it is answered with
 ROWS: list[tuple[str, Callable[[], bytes], int]] = [
@@ -231,7 +233,8 @@ ROWS: list[tuple[str, Callable[[], bytes], int]] = [
     ("jpeg_of_a_phone_with_two_pictures", lambda: animated("MPO"), ACCEPTED),
     ("jpeg_with_garbage_behind_it", lambda: encoded("JPEG") + bytes(range(256)) * 8, ACCEPTED),
     ("jpeg_with_60_kb_of_exif", lambda: encoded("JPEG", exif=exif(description="x" * 60_000)), ACCEPTED),
-    ("jpeg_with_odd_exif", lambda: encoded("JPEG", exif=odd_exif()), ACCEPTED),
+    ("jpeg_with_a_negative_number_in_its_exif", lambda: encoded("JPEG", exif=ODD_EXIF[0]), ACCEPTED),
+    ("jpeg_with_a_fraction_in_its_exif", lambda: encoded("JPEG", exif=ODD_EXIF[1]), ACCEPTED),
     ("jpeg_with_broken_exif", lambda: encoded("JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08" + b"\xff" * 200), ACCEPTED),
     ("jpeg_and_zip", lambda: encoded("JPEG") + b"PK\x03\x04" + SCRIPT, ACCEPTED),
     ("png", lambda: encoded("PNG"), ACCEPTED),

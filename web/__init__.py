@@ -89,10 +89,11 @@ def _error_page(error: HTTPException) -> Any:
     if error.response is not None:
         return error
     if request.path.startswith("/api/"):
-        detail = error.description
-        if error.code == 413:
+        name, detail = error.name, error.description
+        if error.code == 413:  # far beyond the limit, so that it was not even read
+            name = "bytes"
             limit = current_app.config["PILAH"].max_upload_bytes // settings.MIB
             detail = messages.refusal(pictures.BadPictureError(413, "bytes", limit=limit))
-        return {"error": error.name, "detail": detail}, error.code
+        return {"error": name, "detail": detail}, error.code
     logging.getLogger("web").info("%s %s", error.code, request.path)
     return render_template("error.html", error=error), error.code

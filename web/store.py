@@ -1,5 +1,6 @@
 """The pictures on disk, under names of our own, outside of what the web server hands out by itself."""
 
+import contextlib
 import os
 import pathlib
 import tempfile
@@ -41,8 +42,12 @@ class PictureStore:
             path.unlink(missing_ok=True)
 
     def _older(self, pattern: str, seconds: float) -> list[pathlib.Path]:
-        before = time.time() - seconds
-        return [path for path in self._folder.glob(f"*/{pattern}") if path.stat().st_mtime <= before]
+        before, older = time.time() - seconds, []
+        for path in self._folder.glob(f"*/{pattern}"):
+            with contextlib.suppress(FileNotFoundError):  # its visitor deleted it meanwhile
+                if path.stat().st_mtime <= before:
+                    older.append(path)
+        return older
 
     def _write(self, path: pathlib.Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,7 @@ log = logging.getLogger("web")
 API_VISITOR = "api"  # of rows that programs send: no browser's history
 # answers that blame the photo; others (no model yet, too much to do) will be different another time
 ABOUT_THE_PHOTO = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
+DECODED_AT_ONCE = 4  # 50 million pixels take up to 750 MB while they are decoded
 FIRST_RETRY_SECONDS = 5.0  # a younger row is still being asked about by its own request
 answers = prometheus_client.Counter("pilah_uploads", "Uploads by what became of them.", ["outcome"])
 
@@ -29,6 +30,7 @@ class Service:
     def __init__(self, store: PictureStore, caller: client.Client, max_pixels: int, retry_seconds: float):
         self.store, self.caller, self._max_pixels, self._retry_seconds = store, caller, max_pixels, retry_seconds
         self._ending = threading.Event()
+        self._decoding = threading.BoundedSemaphore(DECODED_AT_ONCE)
 
     def accept(self, content: bytes, visitor: str) -> Upload:
         """Keep an upload and ask about it; its row, waiting where the model server is away.
@@ -37,7 +39,8 @@ class Service:
             BadPictureError: it is refused, and nothing is kept.
         """
         try:
-            picture = pictures.plain(content, self._max_pixels)
+            with self._decoding:
+                picture = pictures.plain(content, self._max_pixels)
         except pictures.BadPictureError as error:
             answers.labels(error.reason).inc()
             raise
