@@ -3,6 +3,7 @@ import contextlib
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
@@ -284,6 +285,7 @@ def test_sigterm_answers_what_is_under_way_refuses_new_calls_and_exits_with_0(ba
             wait_until((tmp_path / "by-grpc").exists)
             slow += [callers.submit(predict_by_rest, server, 2 * SLOW_ROUNDS, tmp_path / "by-rest")]
             wait_until((tmp_path / "by-rest").exists)
+            server.process.send_signal(signal.SIGINT)  # as Ctrl-C reaches it, and then from its parent
             server.process.terminate()
             while can_connect(server.port) or can_connect(server.rest_api_port):
                 assert not any(call.done() for call in slow), "new calls are taken until the old ones have ended"

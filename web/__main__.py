@@ -38,7 +38,10 @@ def main() -> int:
         for process in processes:
             process.terminate()
         for process in processes:
-            process.wait(GRACE_SECONDS)
+            try:
+                process.wait(GRACE_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 def _serving(given: argparse.Namespace) -> list[str]:

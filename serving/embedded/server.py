@@ -5,11 +5,12 @@ import logging
 import os
 import pathlib
 import signal
-import threading
+import time
 
 from serving.embedded import batching, grpc_face, predict, rest_face, versions
 from serving.embedded.flags import Flags
 
+LOOK_SECONDS = 0.2  # between looks for a signal
 GRACE_SECONDS = 30.0  # that calls under way have to end
 log = logging.getLogger("serving")
 
@@ -59,12 +60,13 @@ class Server:
 
 def run_until_terminated(flags: Flags) -> None:
     """Serve until SIGTERM or SIGINT, then drain."""
-    ending = threading.Event()
+    ended_by: list[int] = []  # no Event: a second signal's handler would wait for the lock that the first one's holds
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ending.set())
+        signal.signal(number, lambda received, _: ended_by.append(received))
     server = Server(flags)
     server.start()
-    ending.wait()
+    while not ended_by:  # looked at, not waited for: a signal that another thread receives wakes nobody
+        time.sleep(LOOK_SECONDS)
     log.info("Draining: calls under way have %d s", GRACE_SECONDS)
     server.stop()
     for number in (signal.SIGTERM, signal.SIGINT):  # Python forgets handlers as it exits, and would die of another one
