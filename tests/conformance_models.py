@@ -2,8 +2,8 @@
 
 As a program it prepares a folder for TensorFlow Serving's container, which answers the same table:
 
-    python tests/conformance_models.py /tmp/conformance
-    docker run --rm -p 8500:8500 -p 8501:8501 -v /tmp/conformance:/models:ro tensorflow/serving:2.20.0 \
+    python tests/conformance_models.py conformance
+    docker run --rm -p 8500:8500 -p 8501:8501 -v "$PWD/conformance":/models:ro tensorflow/serving:2.20.0 \
         --model_config_file=/models/models.config --allow_version_labels_for_unavailable_models=true \
         --enable_grpc_healthcheck_service=true
     PILAH_TARGET=localhost:8500,localhost:8501 python -m pytest tests/test_conformance.py
