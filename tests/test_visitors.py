@@ -163,7 +163,7 @@ def test_deletion_takes_the_row_and_both_files_and_no_other(app, visitor):
     answer = visitor.post(f"/result/{gone}/deletion", {"next": "https://evil.example/"})
     assert answer.status_code == 303 and answer.location == "/history"
     assert [row.id for row in web_app.rows(app)] == [stays]
-    assert web_app.files(app) == [f"{stays}.jpg", f"{stays}.small.jpg"]
+    assert web_app.files(app) == [f"{stays}.jpg"]
     assert set(sees(visitor, gone).values()) == {404}
     assert visitor.post(f"/result/{gone}/deletion").status_code == 404
 

@@ -216,7 +216,7 @@ def test_uploads_while_serving_goes_down_and_up_are_neither_lost_nor_doubled(mak
     assert [rows[row_id].class_name for row_id in ids] == [name for name, _ in BY_PHOTO]
     check_answered(app, rows.values())
     assert set(model.photos) == {kept(app, row_id) for row_id in ids}
-    assert web_app.files(app) == sorted(f"{row_id}{end}" for row_id in ids for end in (".jpg", ".small.jpg"))
+    assert web_app.files(app) == sorted(f"{row_id}.jpg" for row_id in ids)
 
 
 def test_row_deleted_while_it_waits_stays_deleted(app, model):
@@ -229,7 +229,7 @@ def test_row_deleted_while_it_waits_stays_deleted(app, model):
     [row] = web_app.rows(app)
     assert row.id == stays
     check_answered(app, [row])
-    assert web_app.files(app) == [f"{stays}.jpg", f"{stays}.small.jpg"]
+    assert web_app.files(app) == [f"{stays}.jpg"]
 
 
 def test_rows_deleted_while_they_are_asked_about_stay_deleted(app, model):
@@ -248,7 +248,7 @@ def test_rows_deleted_while_they_are_asked_about_stay_deleted(app, model):
     [row] = web_app.rows(app)
     assert row.id == ids[2]
     check_answered(app, [row])
-    assert web_app.files(app) == [f"{ids[2]}.jpg", f"{ids[2]}.small.jpg"]
+    assert web_app.files(app) == [f"{ids[2]}.jpg"]
 
 
 def test_row_that_another_process_answered_meanwhile_is_not_changed(app, model):
@@ -299,7 +299,7 @@ def test_prune_deletes_what_is_older_and_nothing_else(app):
     age(app, new, 29)
     assert "2" in run(app, "prune", "--days", 30)
     assert [row.id for row in web_app.rows(app)] == [new]
-    assert web_app.files(app) == [f"{new}.jpg", f"{new}.small.jpg"]
+    assert web_app.files(app) == [f"{new}.jpg"]
     assert "0" in run(app, "prune", "--days", 30)
 
 
@@ -320,7 +320,7 @@ def test_doctor_deletes_pictures_without_a_row_and_rows_without_a_picture(app, m
     monkeypatch.setattr(commands, "UNDER_WAY_SECONDS", 0.0)
     assert run(app, "doctor").count("1") == 2
     assert [row.id for row in web_app.rows(app)] == [sound]
-    assert web_app.files(app) == [f"{sound}.jpg", f"{sound}.small.jpg"]
+    assert web_app.files(app) == [f"{sound}.jpg"]
     assert run(app, "doctor").count("0") == 2
 
 
@@ -328,19 +328,22 @@ def test_doctor_leaves_fresh_pictures_alone(app):
     with app.app_context():
         uploads.service().store.add("f" * 32, pictures.plain(photo(), 10**6))  # its row comes next
     run(app, "doctor")
-    assert web_app.files(app) == [f"{'f' * 32}.jpg", f"{'f' * 32}.small.jpg"]
+    assert web_app.files(app) == [f"{'f' * 32}.jpg"]
 
 
 def test_doctor_deletes_what_a_crash_left_half_done(app, monkeypatch):
-    sound = Browser(app).uploaded()
+    sound, torn = (Browser(app).uploaded() for _ in range(2))
     with app.app_context():
         store = uploads.service().store
         store.add("e" * 32, pictures.plain(photo(), 10**6))
-    store.picture("e" * 32).unlink()  # it ended between the two files
     store.picture("e" * 32).with_name("tmpabc.part").write_bytes(b"half")
+    for row_id in ("e" * 32, torn):
+        store.thumbnail(row_id)
+        store.picture(row_id).unlink()  # it ended between the two files
     monkeypatch.setattr(commands, "UNDER_WAY_SECONDS", 0.0)
     run(app, "doctor")
-    assert web_app.files(app) == [f"{sound}.jpg", f"{sound}.small.jpg"]
+    assert [row.id for row in web_app.rows(app)] == [sound]
+    assert web_app.files(app) == [f"{sound}.jpg"]
 
 
 def test_export_writes_corrected_photos_by_their_right_class(app, tmp_path):

@@ -54,7 +54,7 @@ def test_photo_is_kept_asked_about_and_shown(app, model, browser):
     assert re.fullmatch("[0-9a-f]{32}", row.id) and response.location == f"/result/{row.id}"
     assert (row.state, row.class_name, row.model_version) == ("done", "metal", web_app.VERSION)
     assert list(row.scores) == list(web_app.CLASSES) and row.score == max(row.scores.values())
-    assert web_app.files(app) == [f"{row.id}.jpg", f"{row.id}.small.jpg"]
+    assert web_app.files(app) == [f"{row.id}.jpg"]
     page = browser.get(response.location)
     assert page.status_code == 200 and "metal" in page.text.lower() and "Refresh" not in page.headers
     picture, thumbnail = browser.get(f"/picture/{row.id}"), browser.get(f"/thumbnail/{row.id}")
@@ -62,6 +62,8 @@ def test_photo_is_kept_asked_about_and_shown(app, model, browser):
     assert model.photos == [picture.data]  # what is shown is what was asked about
     assert Image.open(io.BytesIO(picture.data)).size == (1024, 768)
     assert Image.open(io.BytesIO(thumbnail.data)).size == (160, 120)
+    assert web_app.files(app) == [f"{row.id}.jpg", f"{row.id}.small.jpg"]  # made once, when it was looked at
+    assert browser.get(f"/thumbnail/{row.id}").data == thumbnail.data
     assert "private" in picture.headers["Cache-Control"]
 
 
@@ -114,7 +116,7 @@ def test_name_that_wanders_off_does_not_reach_the_disk(make_app, tmp_path, name)
     assert web_app.classify(app, photo(), name).status_code == 200
     [row] = web_app.rows(app)
     new = {path.relative_to(tmp_path) for path in kept_in(tmp_path.parent) - before}
-    assert {str(path) for path in new} == {f"uploads/{row.id[:2]}/{row.id}{end}" for end in (".jpg", ".small.jpg")}
+    assert {str(path) for path in new} == {f"uploads/{row.id[:2]}/{row.id}.jpg"}
 
 
 @pytest.mark.parametrize("size", [MIB + 1, 2 * MIB], ids=["by one byte", "by far"])

@@ -45,15 +45,15 @@ def doctor() -> None:
     """Find pictures without a row and rows without a picture, and delete what is left of them."""
     store = uploads.service().store
     store.remove_parts(UNDER_WAY_SECONDS)
-    kept = set(store.ids(older_than_seconds=UNDER_WAY_SECONDS))
     rows = set(db.session.scalars(sa.select(Upload.id)))
-    for lonely in kept - rows:
-        store.remove(lonely)
-    empty = [row for row in rows - kept if not store.picture(row).exists()]
+    empty = {row for row in rows if not store.picture(row).exists()}
     for row in empty:
         db.session.execute(sa.delete(Upload).where(Upload.id == row))
     db.session.commit()
-    click.echo(f"deleted {len(kept - rows)} pictures without a row and {len(empty)} rows without a picture")
+    lonely = set(store.ids(older_than_seconds=UNDER_WAY_SECONDS)) - (rows - empty)
+    for row in lonely:
+        store.remove(row)
+    click.echo(f"deleted {len(lonely)} pictures without a row and {len(empty)} rows without a picture")
 
 
 @click.command("export-corrections")

@@ -1,8 +1,11 @@
 """Every setting of the web tier: its name in the environment, its default, and what makes it wrong."""
 
+import contextlib
 import dataclasses
+import os
 import pathlib
 import secrets
+import tempfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -92,6 +95,9 @@ def _kept_key(path: pathlib.Path) -> str:
     """A key of this machine's own, made once, so that a restart forgets nobody."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_hex(), encoding="ascii")
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="ascii") as whole:  # only its owner may read it
+            whole.write(secrets.token_hex())
+            whole.flush()
+            with contextlib.suppress(FileExistsError):  # another process was first
+                os.link(whole.name, path)
     return path.read_text(encoding="ascii")

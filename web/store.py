@@ -11,24 +11,31 @@ from web import pictures
 
 
 class PictureStore:
-    """A folder of pictures and their thumbnails, by row id."""
+    """A folder of pictures, by row id, and of thumbnails, each made when it is first looked at."""
 
     def __init__(self, folder: pathlib.Path):
         self._folder = folder
 
     def add(self, row_id: str, picture: bytes) -> None:
-        """Keep a picture and its thumbnail: whole, or not at all."""
-        self._write(self.thumbnail(row_id), pictures.thumbnail(picture))
+        """Keep a picture: whole, or not at all."""
         self._write(self.picture(row_id), picture)
 
     def picture(self, row_id: str) -> pathlib.Path:
         return self._folder / row_id[:2] / f"{row_id}.jpg"
 
     def thumbnail(self, row_id: str) -> pathlib.Path:
-        return self._folder / row_id[:2] / f"{row_id}.small.jpg"
+        """The picture in small.
+
+        Raises:
+            FileNotFoundError: there is no picture.
+        """
+        path = self._thumbnail(row_id)
+        if not path.exists():
+            self._write(path, pictures.thumbnail(self.picture(row_id).read_bytes()))
+        return path
 
     def remove(self, row_id: str) -> None:
-        for path in (self.picture(row_id), self.thumbnail(row_id)):
+        for path in (self.picture(row_id), self._thumbnail(row_id)):
             path.unlink(missing_ok=True)
 
     def ids(self, older_than_seconds: float = 0.0) -> Iterator[str]:
@@ -40,6 +47,9 @@ class PictureStore:
         """Remove what was being written when a process was killed."""
         for path in self._older("*.part", older_than_seconds):
             path.unlink(missing_ok=True)
+
+    def _thumbnail(self, row_id: str) -> pathlib.Path:
+        return self._folder / row_id[:2] / f"{row_id}.small.jpg"
 
     def _older(self, pattern: str, seconds: float) -> list[pathlib.Path]:
         before, older = time.time() - seconds, []

@@ -1,5 +1,7 @@
 """One upload: its picture, what the model says, and the visitor's correction."""
 
+import pathlib
+from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, Response, abort, redirect, render_template, request, send_file, url_for
@@ -53,22 +55,21 @@ def delete(row_id: str) -> Any:
 
 @blueprint.get("/picture/<row_id>")
 def picture(row_id: str) -> Response:
-    return _send(row_id, thumbnail=False)
+    return _send(uploads.service().store.picture, row_id)
 
 
 @blueprint.get("/thumbnail/<row_id>")
 def thumbnail(row_id: str) -> Response:
-    return _send(row_id, thumbnail=True)
+    return _send(uploads.service().store.thumbnail, row_id)
 
 
-def _send(row_id: str, thumbnail: bool) -> Response:
+def _send(path_of: Callable[[str], pathlib.Path], row_id: str) -> Response:
     """A picture, through the same check as its row."""
     row = visitors.row_or_404(row_id)
-    store = uploads.service().store
-    path = store.thumbnail(row.id) if thumbnail else store.picture(row.id)
-    if not path.is_file():
+    try:
+        response = send_file(path_of(row.id), "image/jpeg", conditional=True)
+    except FileNotFoundError:
         abort(404)
-    response = send_file(path, "image/jpeg", conditional=True)
     response.headers["Cache-Control"] = f"private, max-age={PICTURE_CACHE_SECONDS}"
     return response
 
