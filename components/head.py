@@ -2,7 +2,7 @@
 
 import functools
 import json
-import math
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -34,12 +34,8 @@ def build(
     ]
     model = keras.Sequential([layer for layer in layers if layer is not None], name="head")
     settings = {"weight_decay": weight_decay} if optimizer == "AdamW" else {}
-    model.compile(
-        # The name is given: Keras would count adam, adam_1, ... and no two heads would be built alike for `_program`.
-        optimizer=OPTIMIZERS[optimizer](learning_rate, name=optimizer.lower(), **settings),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
+    # The name is given: Keras would count adam, adam_1, ... and no two heads would be built alike for `_program`.
+    model.compile(OPTIMIZERS[optimizer](learning_rate, name=optimizer.lower(), **settings))
     return model
 
 
@@ -50,7 +46,7 @@ def parameters(channels: int, classes: int) -> int:
 
 def fit(
     model: keras.Model,
-    activations: np.ndarray,
+    activations: Sequence[np.ndarray],
     labels: np.ndarray,
     rows: np.ndarray,
     epochs: int,
@@ -59,48 +55,54 @@ def fit(
 ) -> dict[str, list[float]]:
     """Train `model` on the augmented views of `rows`; returns loss and accuracy of each epoch.
 
-    Epoch e sees view 1 + e mod V of every row once, in an order drawn from `seed` and e.
+    Epoch e sees view 1 + e mod V of every row once, in an order drawn from `seed` and e. `model` is trained from the
+    state it is in, so that another call goes on where the last one ended.
 
     Args:
-        activations: float32 [V + 1, photos, channels], the clean view first.
+        activations: V + 1 arrays, float32 [photos, channels], the clean view first.
         labels: int64 [photos], in [0, classes).
         rows: int64 [m], the photos to train on.
     """
-    views = len(activations) - 1
-    steps = math.ceil(len(rows) / batch_size)
     order = np.random.Generator(np.random.Philox(seed))
-    # row of the views laid end to end <- epoch, position
-    picks = np.stack([order.permutation(rows) + (1 + epoch % views) * len(labels) for epoch in range(epochs)])
-    flat_activations = tf.constant(activations.reshape(-1, activations.shape[-1]))
-    flat_labels = tf.constant(labels)
-
-    def gather(picks: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.gather(flat_activations, picks), tf.gather(flat_labels, picks % len(labels))
-
-    batches = (
-        tf.data.Dataset.from_tensor_slices(picks)
-        .flat_map(lambda epoch: tf.data.Dataset.from_tensor_slices(epoch).batch(batch_size))
-        .map(gather)
-        .prefetch(4)
-    )
-    program = _program(json.dumps(keras.saving.serialize_keras_object(model), sort_keys=True), steps)
-    _copy_state(model, program)
-    history = program.fit(batches, epochs=epochs, steps_per_epoch=steps, shuffle=False, verbose=0)
-    _copy_state(program, model)
-    return {name: [float(value) for value in values] for name, values in history.history.items()}
+    twin, train = _program(json.dumps(keras.saving.serialize_keras_object(model), sort_keys=True))
+    _copy_state(model, twin)
+    history: dict[str, list[float]] = {"loss": [], "accuracy": []}
+    for epoch in range(epochs):
+        picks = order.permutation(rows)
+        loss, hits = train(activations[1 + epoch % (len(activations) - 1)][picks], labels[picks], batch_size)
+        history["loss"].append(float(loss) / len(rows))
+        history["accuracy"].append(float(hits) / len(rows))
+    _copy_state(twin, model)
+    return history
 
 
 @functools.lru_cache(maxsize=2)
-def _program(serialized: str, steps: int) -> keras.Model:
-    """A compiled twin of a head, whose traced training step serves all heads that are built alike.
+def _program(serialized: str) -> tuple[keras.Model, Callable]:
+    """A twin of a head, and an epoch of its training as one call, which serve all heads that are built alike.
 
     Tracing takes longer than training. The twin has no state of its own to carry from fold to fold: before it trains,
-    every variable is set from a head that was just built, that of the optimizer and of the dropout masks included.
-    An epoch is one call, since the steps are far shorter than a return to Python.
+    every variable is set from the head, that of the optimizer and of the dropout masks included. An epoch is one
+    call, since the steps are far shorter than a return to Python, and one trace, whatever the number of photos.
     """
-    model = keras.saving.deserialize_keras_object(json.loads(serialized))
-    model.compile(model.optimizer, model.loss, metrics=["accuracy"], steps_per_execution=steps)
-    return model
+    twin = keras.saving.deserialize_keras_object(json.loads(serialized))
+    shapes = (tf.TensorSpec((None, twin.input_shape[1])), tf.TensorSpec((None,), tf.int64), tf.TensorSpec((), tf.int32))
+
+    @tf.function(input_signature=shapes)
+    def train(activations: tf.Tensor, labels: tf.Tensor, batch_size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """One epoch in the order given; the sum of the losses, and how many were right while it learnt."""
+        loss_sum, hits = 0.0, 0
+        for start in tf.range(0, tf.shape(activations)[0], batch_size):
+            actual = labels[start : start + batch_size]
+            with tf.GradientTape() as tape:
+                scores = twin(activations[start : start + batch_size], training=True)
+                losses = keras.losses.sparse_categorical_crossentropy(actual, scores)
+                loss = tf.reduce_mean(losses)
+            twin.optimizer.apply(tape.gradient(loss, twin.trainable_variables), twin.trainable_variables)
+            loss_sum += tf.reduce_sum(losses)
+            hits += tf.math.count_nonzero(tf.argmax(scores, axis=1) == actual, dtype=tf.int32)
+        return loss_sum, hits
+
+    return twin, train
 
 
 def _copy_state(source: keras.Model, target: keras.Model) -> None:

@@ -1,6 +1,7 @@
 """The winner, refitted on all photos -> one Keras model from pixels to scores."""
 
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -10,7 +11,7 @@ from components import artifacts, backbones, head
 
 
 def refit(
-    activations: np.ndarray,
+    activations: Sequence[np.ndarray],
     labels: np.ndarray,
     classes: int,
     optimizer: str,
@@ -22,7 +23,7 @@ def refit(
     seed: int,
 ) -> keras.Model:
     """A new head trained on every photo, as many epochs as each fold had. Arguments as in head.build and head.fit."""
-    model = head.build(activations.shape[-1], classes, optimizer, dropout, learning_rate, weight_decay, seed)
+    model = head.build(activations[0].shape[-1], classes, optimizer, dropout, learning_rate, weight_decay, seed)
     head.fit(model, activations, labels, np.arange(len(labels)), epochs, batch_size, seed)
     return model
 

@@ -5,8 +5,8 @@ import pathlib
 
 from components import artifacts, backbones, dataset, head, images, photos
 from pipeline.config import Config
-from tuner import cross_validation
 from tuner import scenarios as scenarios_module
+from tuner import study as study_module
 
 
 def weights(config: Config, backbone: str) -> backbones.Weights:
@@ -32,9 +32,9 @@ def plain_photos(config: Config, count: int) -> list[bytes]:
     ]
 
 
-def study(config: Config) -> cross_validation.Study:
+def study(config: Config) -> study_module.Study:
     usable = usable_photos(config)
-    return cross_validation.Study(
+    return study_module.Study(
         photo_list=usable,
         classes=photos.class_names(usable),
         folds=config.folds,
@@ -60,6 +60,5 @@ def winner(config: Config) -> scenarios_module.Scenario:
 
 def parameters(config: Config, backbone: str) -> int:
     """How many parameters the backbone and its head have together."""
-    channels = cross_validation.channels(config.run_dir / "features", backbone)
-    classes = len(photos.class_names(usable_photos(config)))
-    return backbones.BACKBONES[backbone].parameters + head.parameters(channels, classes)
+    ours = study(config)
+    return backbones.BACKBONES[backbone].parameters + head.parameters(ours.channels(backbone), len(ours.classes))

@@ -11,7 +11,7 @@ from components import artifacts, dataset, drawn, export, features, head, photos
 from pipeline import provenance, served, shared
 from pipeline.config import Config
 from pipeline.progress import Report
-from tuner import choose, cross_validation
+from tuner import choose, cross_validation, workers
 
 log = logging.getLogger("pilah")
 WARMUP_PHOTOS = 8
@@ -117,7 +117,7 @@ def search_inputs(config: Config) -> dict[str, Any]:
 
 def search(config: Config, report: Report) -> None:
     trials_dir, scenarios = config.run_dir / "trials", shared.scenarios(config)
-    cross_validation.search(shared.study(config), scenarios, trials_dir, report)
+    cross_validation.search(shared.study(config), scenarios, trials_dir, workers.count(len(scenarios)), report)
     choose.check_complete(trials_dir, scenarios)
 
 
@@ -139,7 +139,7 @@ def model_inputs(config: Config) -> dict[str, Any]:
 def refit_winner(config: Config, report: Report) -> None:
     winner, study = shared.winner(config), shared.study(config)
     fitted = trainer.refit(
-        features.load(study.features_dir / winner.backbone, study.views),
+        features.Views(study.features_dir / winner.backbone, study.views),
         study.labels,
         len(study.classes),
         winner.optimizer,

@@ -5,7 +5,8 @@ import pytest
 
 from components import artifacts, photos
 from components.errors import PilahError
-from tuner import choose, cross_validation, predictions, scenarios
+from tuner import choose, folds, predictions, scenarios
+from tuner import study as study_module
 
 CLASSES = ["glass", "metal", "paper"]
 PARAMETERS = {"ResNet50": 30, "VGG19": 20, "DenseNet121": 10}
@@ -13,7 +14,7 @@ PHOTOS = [
     photos.Photo(f"{number:016x}", f"/photos/{number}.jpg", CLASSES[number % 3], fold=number % 2)
     for number in range(12)
 ]
-STUDY = cross_validation.Study(
+STUDY = study_module.Study(
     photo_list=PHOTOS,
     classes=CLASSES,
     folds=2,
@@ -32,7 +33,7 @@ def write_trial(trials_dir, number, wrong):
     """A trial in which the first `wrong` photos were taken for the class after their own."""
     labels = [CLASSES.index(photo.label) for photo in PHOTOS]
     predicted = [(label + (row < wrong)) % 3 for row, label in enumerate(labels)]
-    folder = cross_validation.trial_folder(trials_dir, number)
+    folder = folds.scenario_folder(trials_dir, number)
     probabilities = np.eye(3, dtype=np.float32)[predicted]
     predictions.write(folder / "predictions.csv", PHOTOS, probabilities, CLASSES)
     for fold in range(2):
@@ -149,7 +150,7 @@ def test_board_of_one_scenario_names_it(tmp_path):
 
 def test_class_that_is_never_predicted_lowers_the_board(tmp_path):
     write_trial(tmp_path, 1, 0)
-    folder = cross_validation.trial_folder(tmp_path, 1)
+    folder = folds.scenario_folder(tmp_path, 1)
     two_classes = np.eye(3, dtype=np.float32)[[min(CLASSES.index(photo.label), 1) for photo in PHOTOS]]
     predictions.write(folder / "predictions.csv", PHOTOS, two_classes, CLASSES)
     (row,) = choose.leaderboard(tmp_path, THREE[:1], STUDY, "features", PARAMETERS)["scenarios"]

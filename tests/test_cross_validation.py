@@ -1,6 +1,7 @@
 import dataclasses
 import errno
 import itertools
+import multiprocessing
 import pathlib
 import shutil
 
@@ -9,7 +10,8 @@ import pytest
 
 from components import artifacts, features, head, photos
 from components.errors import PilahError
-from tuner import choose, cross_validation, scenarios
+from tuner import choose, cross_validation, folds, scenarios
+from tuner import study as study_module
 
 CLASSES = ["glass", "metal", "paper"]
 FOLDS = 3
@@ -35,11 +37,11 @@ def make_study(features_dir, count=27, channels=CHANNELS, **changed):
             activations = centres[np.arange(count) % 3] + rng.normal(size=(count, width))
             np.save(features.view_path(features_dir / backbone, view), activations.astype(np.float32))
     settings = {"views": 2, "epochs": 2, "batch_size": 6, "learning_rate": 1e-2, "weight_decay": 0.01, "seed": 5}
-    return cross_validation.Study(photo_list, CLASSES, FOLDS, features_dir, **{**settings, **changed})
+    return study_module.Study(photo_list, CLASSES, FOLDS, features_dir, **{**settings, **changed})
 
 
-def search(study, trials_dir, scenario_list=TWO, progress=ignore):
-    cross_validation.search(study, scenario_list, trials_dir, progress)
+def search(study, trials_dir, scenario_list=TWO, progress=ignore, processes=1):
+    cross_validation.search(study, scenario_list, trials_dir, processes, progress)
 
 
 def predictions_in(trials_dir):
@@ -101,13 +103,13 @@ def finished(tmp_path, unbroken):
 
 @pytest.mark.parametrize("scenario", TWO, ids=["first", "second"])
 def test_predictions_hold_each_photo_once_in_order_with_its_own_fold(study, unbroken, scenario):
-    folder = cross_validation.trial_folder(unbroken, scenario.number)
+    folder = folds.scenario_folder(unbroken, scenario.number)
     rows = artifacts.read_csv(folder / "predictions.csv")
     assert [(row["id"], row["label"], int(row["fold"])) for row in rows] == [
         (photo.id, photo.label, photo.fold) for photo in study.photo_list
     ]
     for fold in range(FOLDS):
-        of_fold = artifacts.read_csv(cross_validation.fold_path(folder, fold))
+        of_fold = artifacts.read_csv(folds.path(folder, fold))
         assert of_fold == [row for row in rows if row["fold"] == str(fold)]
     for row in rows:
         assert sum(probabilities_of(row)) == pytest.approx(1, abs=1e-5)
@@ -116,7 +118,7 @@ def test_predictions_hold_each_photo_once_in_order_with_its_own_fold(study, unbr
 
 @pytest.mark.parametrize(("scenario", "fold"), [(TWO[0], 1), (TWO[1], 2)], ids=["first", "second"])
 def test_fold_is_predicted_by_a_new_head_trained_on_the_other_folds_alone(study, unbroken, scenario, fold):
-    activations = features.load(study.features_dir / scenario.backbone, study.views)
+    activations = np.stack(features.Views(study.features_dir / scenario.backbone, study.views))
     tested = np.array([photo.fold == fold for photo in study.photo_list])
     labels = np.array([CLASSES.index(photo.label) for photo in study.photo_list])
     activations[1:, tested] = np.nan  # whoever trains on the fold's own photos gives no number
@@ -124,9 +126,7 @@ def test_fold_is_predicted_by_a_new_head_trained_on_the_other_folds_alone(study,
         CHANNELS[scenario.backbone], 3, scenario.optimizer, scenario.dropout, 1e-2, weight_decay=0.01, seed=5
     )
     head.fit(model, activations, labels, np.flatnonzero(~tested), study.epochs, study.batch_size, seed=5 + fold)
-    rows = artifacts.read_csv(
-        cross_validation.fold_path(cross_validation.trial_folder(unbroken, scenario.number), fold)
-    )
+    rows = artifacts.read_csv(folds.path(folds.scenario_folder(unbroken, scenario.number), fold))
     expected = head.predict(model, activations[0][tested])
     np.testing.assert_allclose([probabilities_of(row) for row in rows], expected, rtol=0, atol=1e-6)
 
@@ -161,6 +161,28 @@ def test_interrupted_search_keeps_finished_folds_and_ends_with_the_same_bytes(
     assert predictions_in(tmp_path) == predictions_in(unbroken)
 
 
+def test_processes_side_by_side_train_what_one_does(tmp_path, study, unbroken):
+    calls = []
+    search(study, tmp_path, progress=lambda done, total: calls.append((done, total)), processes=2)
+    assert calls == sorted(calls) and calls[-1] == (6, 6)
+    for ours, theirs in zip(sorted(tmp_path.glob("0*/*.csv")), sorted(unbroken.glob("0*/*.csv")), strict=True):
+        for row, expected in zip(artifacts.read_csv(ours), artifacts.read_csv(theirs), strict=True):
+            np.testing.assert_allclose(probabilities_of(row), probabilities_of(expected), atol=1e-5)
+
+
+def test_process_that_dies_ends_the_search_and_keeps_what_is_done(tmp_path, study, finished):
+    (folds.scenario_folder(finished, 1) / "settings.json").unlink()  # both folders are cleared and trained again
+    killed = []
+
+    def kill_one(done, total):
+        killed.extend(process.kill() for process in multiprocessing.active_children()[:1])
+
+    with pytest.raises(PilahError, match="lack of memory"):
+        search(study, finished, progress=kill_one, processes=2)
+    assert killed and not multiprocessing.active_children()
+    assert predictions_in(finished).keys() >= {f"02/fold-{fold}.csv" for fold in range(FOLDS)}
+
+
 def test_two_searches_of_one_seed_write_the_same_bytes(tmp_path, study, unbroken):
     head._program.cache_clear()
     search(study, tmp_path)
@@ -178,7 +200,7 @@ def test_finished_search_trains_nothing_and_still_reports_every_fold(finished, s
 
 
 def test_lost_fold_alone_is_trained_again(finished, study, unbroken, fail_fits):
-    cross_validation.fold_path(finished / "02", 1).unlink()
+    folds.path(finished / "02", 1).unlink()
     begun = fail_fits([], None)
     search(study, finished)
     assert len(begun) == 1
@@ -274,6 +296,6 @@ def test_trial_folder_that_cannot_be_made_stops_the_search(tmp_path, study, fail
 
 def test_seconds_and_history_of_each_fold_are_kept(study, unbroken):
     for scenario, fold in itertools.product(TWO, range(FOLDS)):
-        kept = artifacts.read_json(cross_validation.trial_folder(unbroken, scenario.number) / f"fold-{fold}.json")
+        kept = artifacts.read_json(folds.scenario_folder(unbroken, scenario.number) / f"fold-{fold}.json")
         assert kept["seconds"] > 0
         assert len(kept["history"]["loss"]) == len(kept["history"]["accuracy"]) == study.epochs

@@ -64,7 +64,7 @@ def finished(tmp_path, unbroken):
 
 def test_one_file_a_view_holds_a_row_of_channels_a_photo(unbroken):
     assert list(contents(unbroken)) == ["view-00.npy", "view-01.npy", "view-02.npy"]
-    views = features.load(unbroken, VIEWS)
+    views = np.stack(features.Views(unbroken, VIEWS))
     assert views.shape == (3, 5, 512) and views.dtype == np.float32
     assert features.missing_views(unbroken, VIEWS) == []
 
@@ -75,7 +75,7 @@ def test_view_is_the_model_on_the_pixels_of_the_records_in_their_order(source, u
     views = [clean, *(augment.apply(clean, augment.transforms(photo_ids, view, SEED, SIZE_PX)) for view in (1, 2))]
     model = backbones.build("VGG19", WEIGHTS, SIZE_PX, "float32")
     expected = [model(pixels, training=False) for pixels in views]
-    np.testing.assert_allclose(features.load(unbroken, VIEWS), expected, rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(np.stack(features.Views(unbroken, VIEWS)), expected, rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize("batch_size", [2, 5])
@@ -95,8 +95,8 @@ def test_last_batch_may_be_short_and_is_kept(source, monkeypatch, batch_size):
 def test_several_batches_give_the_features_of_one(tmp_path, source, unbroken, monkeypatch):
     monkeypatch.setattr(features, "BATCH_SIZE", 2)
     extract(tmp_path / "VGG19", source, views=0)
-    expected = features.load(unbroken, 0)
-    np.testing.assert_allclose(features.load(tmp_path / "VGG19", 0), expected, rtol=1e-3, atol=1e-6)
+    expected = np.stack(features.Views(unbroken, 0))
+    np.testing.assert_allclose(np.stack(features.Views(tmp_path / "VGG19", 0)), expected, rtol=1e-3, atol=1e-6)
 
 
 def test_finished_views_are_not_computed_again(finished, source):

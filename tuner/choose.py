@@ -6,13 +6,15 @@ from typing import Any
 
 from components import artifacts, metrics
 from components.errors import PilahError
-from tuner import cross_validation, predictions, scenarios
+from tuner import folds as folds_module
+from tuner import predictions, scenarios
+from tuner.study import Study
 
 
 def leaderboard(
     trials_dir: pathlib.Path,
     scenario_list: Sequence[scenarios.Scenario],
-    study: cross_validation.Study,
+    study: Study,
     strategy: str,
     parameters: Mapping[str, int],
 ) -> dict[str, Any]:
@@ -42,7 +44,7 @@ def check_complete(trials_dir: pathlib.Path, scenario_list: Sequence[scenarios.S
     missing = [
         scenario.number
         for scenario in scenario_list
-        if not (cross_validation.trial_folder(trials_dir, scenario.number) / "predictions.csv").exists()
+        if not (folds_module.scenario_folder(trials_dir, scenario.number) / "predictions.csv").exists()
     ]
     if missing:
         raise PilahError(
@@ -53,7 +55,7 @@ def check_complete(trials_dir: pathlib.Path, scenario_list: Sequence[scenarios.S
 
 def row(trials_dir: pathlib.Path, scenario: scenarios.Scenario, classes: Sequence[str], folds: int) -> dict[str, Any]:
     """A scenario's line of the board: macro averages of the matrix summed over folds."""
-    folder = cross_validation.trial_folder(trials_dir, scenario.number)
+    folder = folds_module.scenario_folder(trials_dir, scenario.number)
     matrix = predictions.confusion(folder / "predictions.csv", classes)
     scores = metrics.score(matrix, classes)
     seconds = sum(artifacts.read_json(folder / f"fold-{fold}.json")["seconds"] for fold in range(folds))

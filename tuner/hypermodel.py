@@ -1,28 +1,22 @@
 """Hyperparameters -> a new, compiled head."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import keras
-import keras_tuner
 
 from components import head
+from tuner.study import Study
 
 
-def build(
-    hyperparameters: keras_tuner.HyperParameters,
-    channels: Mapping[str, int],
-    classes: int,
-    learning_rate: float,
-    weight_decay: float,
-    seed: int,
-) -> keras.Model:
-    """The head of the scenario that `hyperparameters` name; `channels` maps a backbone to the width of its features."""
+def build(study: Study, values: Mapping[str, Any]) -> keras.Model:
+    """The head of the scenario that the values of the hyperparameters name."""
     return head.build(
-        channels[hyperparameters.get("backbone")],
-        classes,
-        hyperparameters.get("optimizer"),
-        hyperparameters.get("dropout"),
-        learning_rate,
-        weight_decay,
-        seed,
+        study.channels(values["backbone"]),
+        len(study.classes),
+        values["optimizer"],
+        values["dropout"],
+        study.learning_rate,
+        study.weight_decay,
+        study.seed,
     )
