@@ -23,6 +23,7 @@ log = logging.getLogger("pilah")
 
 Profile = enum.StrEnum("Profile", ["thesis", "demo"])
 Strategy = enum.StrEnum("Strategy", ["features"])
+Engine = enum.StrEnum("Engine", ["auto", "openvino", "tensorflow"])
 Precision = enum.StrEnum("Precision", ["auto", "float32", "bfloat16"])
 StageName = enum.StrEnum("StageName", list(STAGES))  # type: ignore[misc]  # the names stand in config alone
 RunDir = Annotated[pathlib.Path, typer.Option(help="Folder that holds every artifact of the run.")]
@@ -49,6 +50,7 @@ def run(
     weight_decay: Annotated[float | None, typer.Option(min=0, help="Of AdamW.")] = None,
     views: Annotated[int | None, typer.Option(min=1, help="Augmented views of each photo to train on.")] = None,
     seed: Annotated[int | None, typer.Option(min=1)] = None,
+    engine: Annotated[Engine | None, typer.Option(help="What runs the frozen backbones.")] = None,
     precision: Annotated[Precision | None, typer.Option(help="Of the frozen backbones.")] = None,
     max_pixels: Annotated[int | None, typer.Option(min=1, help="Larger photos are rejected.")] = None,
     max_rejects: Annotated[float | None, typer.Option(min=0, max=1, help="Share of unusable photos allowed.")] = None,
@@ -76,6 +78,7 @@ def run(
         "weight_decay": weight_decay,
         "views": views,
         "seed": seed,
+        "engine": engine and engine.value,
         "precision": precision and precision.value,
         "max_pixels": max_pixels,
         "max_rejects": max_rejects,

@@ -19,6 +19,7 @@ class Config:
         images: folders or zips of the photos, taken together; none draws the demo's own.
         views: augmented views of each photo; epoch e trains on view 1 + e mod views.
         weight_decay: of AdamW, at Keras's default.
+        engine: what runs the frozen backbones: auto, openvino or tensorflow.
         precision: of the frozen backbones: auto, float32 or bfloat16.
         max_pixels: width x height above which a photo is rejected.
         max_rejects: share of unusable photos in [0, 1] above which the run stops.
@@ -45,6 +46,7 @@ class Config:
     views: int = 10
     seed: int = 42
     image_size_px: int = 224
+    engine: str = "auto"
     precision: str = "auto"
     max_pixels: int = 50_000_000
     max_rejects: float = 0.05

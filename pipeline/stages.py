@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from components import artifacts, dataset, drawn, export, features, head, photos, push, trainer, validate
+from components import artifacts, dataset, drawn, engines, export, features, head, photos, push, trainer, validate
 from pipeline import provenance, served, shared
 from pipeline.config import Config
 from pipeline.progress import Report
@@ -86,6 +86,7 @@ def features_inputs(config: Config) -> dict[str, Any]:
         "image_size_px": config.image_size_px,
         "views": config.views,
         "seed": config.seed,
+        "engine": engines.pick(config.engine),
         "precision": features.pick_precision(config.precision),
     }
 
@@ -105,6 +106,7 @@ def compute_features(config: Config, report: Report) -> None:
             config.views,
             config.seed,
             config.image_size_px,
+            engines.pick(config.engine),
             features.pick_precision(config.precision),
             functools.partial(report, what=name),
         )

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components import artifacts, augment, backbones, dataset, features, photos
+from components import artifacts, augment, backbones, dataset, engines, features, photos
 
 SIZE_PX = 32
 SEED = 7
@@ -25,6 +25,7 @@ def extract(folder, source, views=VIEWS, progress=ignore, **changed):
         "weights": WEIGHTS,
         "seed": SEED,
         "image_size_px": SIZE_PX,
+        "engine": "tensorflow",
         "precision": "float32",
         **changed,
     }
@@ -124,6 +125,15 @@ def test_more_views_keep_those_that_are_there_and_progress_counts_the_new_ones(f
     assert calls == [(5, 10), (10, 10)]
 
 
+def test_other_engine_computes_all_views_again_and_agrees(finished, source, unbroken):
+    before = times(finished)
+    extract(finished, source, engine="openvino")
+    assert all(times(finished)[name] != written for name, written in before.items())
+    ours, theirs = (np.stack(features.Views(folder, VIEWS)) for folder in (finished, unbroken))
+    assert ours.dtype == np.float32
+    np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5 * np.abs(theirs).max())
+
+
 @pytest.mark.parametrize(
     "changed",
     [{"seed": 8}, {"precision": "bfloat16"}, {"weights": backbones.Weights(None, 2)}],
@@ -153,11 +163,14 @@ def test_run_stopped_within_a_view_resumes_to_the_same_bytes(tmp_path, source, u
 
 
 def test_view_cut_short_by_a_full_disk_is_not_there(tmp_path, source, monkeypatch):
-    def save_half(file, array):
-        pathlib.Path(file).write_bytes(b"half of it")
-        raise OSError("disk full")
+    def full(model, precision):
+        def forward(batches):
+            yield np.zeros((2, 512), np.float32)
+            raise OSError("disk full")
 
-    monkeypatch.setattr(np, "save", save_half)
+        return forward
+
+    monkeypatch.setattr(engines, "_tensorflow", full)
     with pytest.raises(OSError, match="disk full"):
         extract(tmp_path / "VGG19", source)
     assert [path.name for path in (tmp_path / "VGG19").iterdir()] == ["settings.json"]
