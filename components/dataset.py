@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import dataclasses
+import functools
 import json
 import pathlib
 import shutil
@@ -23,6 +24,8 @@ from components.errors import PilahError
 PHOTOS_PER_SHARD = 128  # about 12 MB a shard at 224x224, and enough shards for every worker from 1,000 photos on
 REJECT_COLUMNS = ("id", "path", "label", "reason", "detail")
 SPLIT = "photos"
+# By name: DirectRunner may look for a binary on the network. A thread a core: the work is done outside of Python.
+LOCAL_RUNNER = ("--runner=FnApiRunner", "--direct_running_mode=multi_threading", "--direct_num_workers=0")
 
 
 def schema(classes: Sequence[str], image_size_px: int) -> tfds.features.FeaturesDict:
@@ -73,17 +76,28 @@ def make_example(photo: photos.Photo, image_size_px: int, max_pixels: int) -> di
     """One record's values: the photo read, checked, turned upright, brought to RGB and resized."""
     plain, (width_px, height_px) = images.plain_bytes(pathlib.Path(photo.path).read_bytes(), max_pixels)
     try:
-        pixels = images.decode_and_resize(tf.constant(plain), image_size_px)
+        png = _png_of(image_size_px)(plain).numpy()
     except tf.errors.InvalidArgumentError as error:  # Pillow forgives what TensorFlow, which will serve it, does not
         raise images.UnusablePhotoError("truncated", error.message) from error
     return {
         "id": photo.id,
-        "image": tf.io.encode_png(pixels, compression=1).numpy(),
+        "image": png,
         "label": photo.label,
         "fold": photo.fold,
         "original_width_px": width_px,
         "original_height_px": height_px,
     }
+
+
+@functools.cache
+def _png_of(image_size_px: int) -> Callable[[bytes], tf.Tensor]:
+    """Plain photo bytes -> the square that is trained on, as a PNG: one call, in which Python waits for nothing."""
+
+    @tf.function(input_signature=(tf.TensorSpec((), tf.string),))
+    def png_of(photo: tf.Tensor) -> tf.Tensor:
+        return tf.io.encode_png(images.decode_and_resize(photo, image_size_px), compression=1)
+
+    return png_of
 
 
 def make_reject(photo: photos.Photo, error: images.UnusablePhotoError) -> dict[str, str]:
@@ -139,8 +153,7 @@ class PhotoRecords(dataset_builder.FileReaderBuilder):
             for index, start in enumerate(starts)
         ]
         report = f"{template.filepath_prefix()}.report.jsonl"
-        # FnApiRunner by name: DirectRunner may look for a binary on the network. What the user adds wins.
-        options = PipelineOptions(["--runner=FnApiRunner", *self.beam_args])
+        options = PipelineOptions([*LOCAL_RUNNER, *self.beam_args])  # what the user adds wins
         with _shards_counted(shards, self.progress), beam.Pipeline(options=options) as pipeline:
             _ = (
                 pipeline

@@ -22,7 +22,8 @@ class UnusablePhotoError(Exception):
 def plain_bytes(photo: bytes, max_pixels: int) -> tuple[bytes, tuple[int, int]]:
     """The photo as bytes that TensorFlow decodes to upright RGB, and its upright (width, height) in pixels.
 
-    A grey or RGB JPEG or PNG that stands upright is returned as it is. Anything else that Pillow reads (CMYK, 16-bit,
+    A grey or RGB JPEG or PNG that stands upright is returned as it is, by its header alone: whether it is whole is told
+    by TensorFlow, which is stricter than Pillow, and decodes it anyway. Anything else that Pillow reads (CMYK, 16-bit,
     palette, transparent, WebP, turned by EXIF) is turned upright, laid on white, and returned as a lossless RGB PNG.
 
     Raises:
@@ -49,10 +50,10 @@ def plain_bytes(photo: bytes, max_pixels: int) -> tuple[bytes, tuple[int, int]]:
         if image.width * image.height > max_pixels:
             raise UnusablePhotoError("too large", f"{image.width}x{image.height} pixels, limit {max_pixels}")
         try:
-            image.load()
             turned = image.getexif().get(EXIF_ORIENTATION, 1) != 1
             if (image.format, image.mode) in TENSORFLOW_READS and not turned and "transparency" not in image.info:
                 return photo, image.size
+            image.load()
             upright = to_rgb(ImageOps.exif_transpose(image))
         except Exception as error:
             raise UnusablePhotoError("truncated", str(error)) from error

@@ -98,7 +98,9 @@ def test_turned_photo_is_recorded_upright_with_its_upright_size(tmp_path, save_c
 
 def test_rejects_are_counted_and_listed_while_the_rest_goes_on(tmp_path, save_classes, save_photo):
     root = save_classes(tmp_path / "photos", {"glass": 8, "metal": 6})
+    jpeg = save_photo(root / "metal" / "whole.jpg", 201, size=(60, 45)).read_bytes()
     reasons = {
+        spoil(root / "metal" / "half.jpg", jpeg[: len(jpeg) // 2]): "truncated",
         spoil(root / "glass" / "glass0.png", b""): "empty",
         spoil(root / "glass" / "glass1.png", b"text, two\nlines"): "not an image",
         spoil(root / "glass" / "glass2.png", (root / "glass" / "glass2.png").read_bytes()[:300]): "truncated",
