@@ -23,7 +23,7 @@ NEAR_DUPLICATE_COLUMNS = (
     "second_path",
 )
 LABEL_DOUBT_COLUMNS = ("id", "label", "suggested", "p_label", "p_suggested", "fold", "path")
-ODD_PHOTO_COLUMNS = ("id", "kind", "score", "label", "path")
+ODD_PHOTO_COLUMNS = ("id", "kind", "measure", "label", "path")
 
 
 def near_duplicate_rows(
@@ -112,9 +112,9 @@ def odd_photo_rows(
         {
             "id": photo_list[row].id,
             "kind": kind,
-            "score": f"{score:.4f}",
+            "measure": f"{measure:.4f}",
             "label": photo_list[row].label,
             "path": photo_list[row].path,
         }
-        for row, kind, score in findings
+        for row, kind, measure in findings
     ]

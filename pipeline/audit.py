@@ -19,7 +19,7 @@ from pipeline import lock, progress, shared
 from pipeline.config import Config
 from tuner import cross_validation, refolds
 
-PACKAGES = ("imagehash", "cleanlab", "cleanvision")
+PACKAGES = ("imagehash", "cleanlab")
 FOLD_DRAWS = 3  # seeds with which the folds are drawn anew: how far F1 moves by the split alone
 
 
@@ -47,7 +47,7 @@ def run(run_dir: pathlib.Path, console: rich.console.Console) -> None:
             "exact_duplicates": exact_duplicate_counts(config),
             "near_duplicates": audit.near_duplicate_counts(rows),
             "label_doubts": label_doubt_counts(doubts),
-            "odd_photos": {kind: sum(row["kind"] == kind for row in odd) for kind in odd_photos.LOOKED_FOR},
+            "odd_photos": {kind: sum(row["kind"] == kind for row in odd) for kind in odd_photos.THRESHOLDS},
             "folds": folds,
             "settings": settings(config, pairs.min_cosine),
         }
@@ -91,7 +91,8 @@ def audit_labels(config: Config) -> list[dict[str, Any]]:
 def audit_pictures(config: Config, report: progress.Report) -> list[dict[str, Any]]:
     """Rows of odd_photos.csv."""
     photo_list = shared.usable_photos(config)
-    findings = odd_photos.find([pathlib.Path(photo.path) for photo in photo_list])
+    paths = [pathlib.Path(photo.path) for photo in photo_list]
+    findings = odd_photos.find(paths, config.max_pixels, functools.partial(report, what="pictures"))
     return audit.odd_photo_rows(findings, photo_list)
 
 
@@ -140,7 +141,7 @@ def settings(config: Config, min_cosine: float) -> dict[str, Any]:
         "max_hamming_bits": near_duplicates.MAX_HAMMING_BITS,
         "hash_bits": near_duplicates.HASH_BITS,
         "min_cosine": min_cosine,
-        "odd_photos": odd_photos.LOOKED_FOR,
+        "odd_photos": odd_photos.THRESHOLDS,
         "group_folds": config.group_folds,
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
     }

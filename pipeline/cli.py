@@ -122,6 +122,22 @@ def audit(
 
 
 @app.command()
+def evaluate(
+    run_dir: RunDir,
+    images: Annotated[pathlib.Path, typer.Option(help="Folder of class folders, or a zip of one: other photos.")],
+    debug: Debug = False,
+) -> None:
+    """Score the pushed model on other photos of the same classes, into RUN_DIR/evaluations."""
+
+    def work() -> None:
+        from pipeline import evaluate
+
+        evaluate.run(run_dir, images, console)
+
+    _guard(work, debug)
+
+
+@app.command()
 def rollback(run_dir: RunDir, debug: Debug = False) -> None:
     """Make the served version before the current one the newest again."""
 

@@ -39,7 +39,7 @@ def run(run_dir: pathlib.Path, console: rich.console.Console) -> None:
 
 def compare(
     honest: dict[str, Any], carried: Sequence[dict[str, Any]], thesis: dict[int, float]
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, float | None]]:
     """How near the tables are, by F1; the thesis's only where `thesis` (scenario -> F1) has any."""
     scores = {
         "honest": [row["f1"] for row in honest["scenarios"]],
@@ -50,13 +50,17 @@ def compare(
     return {f"{one}_and_{other}": distance(scores[one], scores[other]) for one, other in pairs}
 
 
-def distance(first: Sequence[float], second: Sequence[float]) -> dict[str, float]:
-    """Mean difference (second - first), mean absolute difference, and Spearman's rank correlation."""
+def distance(first: Sequence[float], second: Sequence[float]) -> dict[str, float | None]:
+    """Mean difference (second - first), mean absolute difference, and Spearman's rank correlation.
+
+    The last is None where ranks mean nothing: a single scenario, or all alike.
+    """
     differences = np.subtract(second, first)
+    ranked = min(len(set(first)), len(set(second))) > 1
     return {
         "mean_difference": float(differences.mean()),
         "mean_absolute_difference": float(np.abs(differences).mean()),
-        "rank_correlation": float(spearmanr(first, second).statistic),
+        "rank_correlation": float(spearmanr(first, second).statistic) if ranked else None,
     }
 
 
@@ -75,9 +79,10 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
         shown.add_row(*settings, *(f"{figure:.4f}" for figure in figures))
     console.print(shown)
     for name, value in found["compared"].items():
+        rank = "none" if value["rank_correlation"] is None else f"{value['rank_correlation']:.3f}"
         console.print(
             f"{name.replace('_', ' ')}: mean difference {value['mean_difference']:+.4f}, mean absolute difference "
-            f"{value['mean_absolute_difference']:.4f}, rank correlation {value['rank_correlation']:.3f}",
+            f"{value['mean_absolute_difference']:.4f}, rank correlation {rank}",
             highlight=False,
         )
     console.print(found["warning"], style="bold yellow", soft_wrap=True, highlight=False)

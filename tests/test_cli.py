@@ -34,6 +34,8 @@ def pilah(*args):
         ["run", "--run-dir", "r", "--dropouts", "0.2,half"],
         ["run", "--run-dir", "r", "--dropouts", "1.0"],
         ["run", "--run-dir", "r", "--from", "nowhere"],
+        ["audit", "--run-dir", "r", "--protocol", "reset"],
+        ["evaluate", "--run-dir", "r"],
         ["flee"],
     ],
     ids=" ".join,
