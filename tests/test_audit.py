@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import rich.console
 import small_run
+import typer.testing
 
 from components import artifacts, features, label_doubts, metrics
 from components.errors import PilahError
-from pipeline import audit, shared
+from pipeline import audit, cli, evaluate, protocol, shared
 from pipeline import config as config_module
 from tuner import predictions, refolds
 
@@ -94,6 +95,25 @@ def test_run_without_a_board_is_refused(tmp_path):
     artifacts.write_json(tmp_path / "run.json", config_module.to_json(config_module.demo(tmp_path)))
     with pytest.raises(PilahError, match=r"no leaderboard\.json"):
         audit.finished(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "called"),
+    [
+        (["audit", "--run-dir", "r"], "audit"),
+        (["audit", "--run-dir", "r", "--protocol", "carried"], "protocol"),
+        (["evaluate", "--run-dir", "r", "--images", "other"], "evaluate"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else value,
+)
+def test_command_does_what_it_is_called(arguments, called, monkeypatch):
+    calls = []
+    for module in (audit, protocol, evaluate):
+        name = module.__name__.removeprefix("pipeline.")
+        monkeypatch.setattr(module, "run", lambda run_dir, *more, name=name: calls.append((name, str(run_dir))))
+    monkeypatch.setattr(cli, "_guard", lambda work, debug: work())  # it changes the log for good
+    assert typer.testing.CliRunner().invoke(cli.app, arguments).exit_code == 0
+    assert calls == [(called, "r")]
 
 
 def test_labels_that_a_confident_model_contradicts_are_doubted_most_first():

@@ -1,3 +1,4 @@
+import dataclasses
 import pathlib
 
 import numpy as np
@@ -6,6 +7,8 @@ from PIL import Image, ImageEnhance
 
 from components import drawn, grouped_folds, near_duplicates, photos
 from components.errors import PilahError
+from pipeline import stages
+from pipeline.config import Config
 
 MAX_PIXELS = 1_000_000
 
@@ -88,18 +91,24 @@ def test_threshold_rises_to_what_different_classes_reach():
 
 def test_grouped_folds_keep_copies_together_where_plain_ones_part_them(tmp_path):
     for label in ("glass", "paper"):
-        (tmp_path / label).mkdir()
+        (tmp_path / "photos" / label).mkdir(parents=True)
         for index in range(6):
             photo = drawn.draw(label, index, seed=3)
-            photo.save(tmp_path / label / f"{index}.png")
-            photo.save(tmp_path / label / f"{index}-again.jpg", quality=70)
-    listed, _ = photos.list_photos([tmp_path], 3, 1, ignore)
-    assert parted(listed), "else there is nothing to keep together"
-    grouped = grouped_folds.regroup(listed, 3, 1, MAX_PIXELS, ignore)
+            photo.save(tmp_path / "photos" / label / f"{index}.png")
+            photo.save(tmp_path / "photos" / label / f"{index}-again.jpg", quality=70)
+    config = Config(tmp_path, images=(tmp_path / "photos",), folds=3, seed=1)
+    plain, grouped = listed_by(config), listed_by(dataclasses.replace(config, group_folds=True))
+    assert parted(plain), "else there is nothing to keep together"
     assert not parted(grouped)
-    assert [photo.id for photo in grouped] == [photo.id for photo in listed]
+    assert [photo.id for photo in grouped] == [photo.id for photo in plain]
     for fold in range(3):
         assert {photo.label for photo in grouped if photo.fold == fold} == {"glass", "paper"}
+
+
+def listed_by(config):
+    """photos.csv as the stage leaves it."""
+    stages.list_photos(config, lambda done, total, what="": None)
+    return photos.read(config.run_dir / "photos.csv")
 
 
 def parted(listed):
