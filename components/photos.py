@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import hashlib
 import pathlib
 import shutil
 import zipfile
@@ -101,8 +100,8 @@ def list_photos(
 ) -> tuple[list[Photo], list[Duplicate]]:
     """The photos below `roots` in the order of their ids, each with its fold, and the files that stood there twice.
 
-    Class folders of one name are one class, in whichever root they stand. Hidden files are passed over; every other
-    file in a class folder counts as a photo until it fails to decode.
+    Class folders of one name are one class, in whichever root they stand. Every file in them that is not hidden counts
+    as a photo until it fails to decode.
 
     Raises:
         PilahError: there are fewer than 2 classes in all, or a class has fewer photos than folds.
@@ -114,11 +113,25 @@ def list_photos(
             "Photos must stand in a folder a class, and in 2 classes or more. Received: "
             f"{', '.join(map(str, roots))}, which has {len(classes)}. Give the folder that holds the class folders."
         )
-    files = [(path, folder.name) for folder in folders for path in _visible(folder, "**/*", pathlib.Path.is_file)]
+    kept, duplicates = unique_photos(labelled_files(folders), progress)
+    labels = [label for _, _, label in kept]
+    check_class_sizes(labels, classes, folds)
+    fold_of = assign_folds(labels, folds, seed)
+    return [Photo(*row, fold=int(fold)) for row, fold in zip(kept, fold_of, strict=True)], duplicates
+
+
+def labelled_files(folders: Sequence[pathlib.Path]) -> list[tuple[pathlib.Path, str]]:
+    """(file, class) of every file in the class folders, however deep, but for hidden ones."""
+    return [(path, folder.name) for folder in folders for path in _visible(folder, "**/*", pathlib.Path.is_file)]
+
+
+def unique_photos(
+    files: Sequence[tuple[pathlib.Path, str]], progress: Callable[[int, int], None]
+) -> tuple[list[tuple[str, str, str]], list[Duplicate]]:
+    """(id, path, label) of each photo in the order of the ids, and the files left out since their bytes are not new."""
     copies: dict[str, list[tuple[str, str]]] = collections.defaultdict(list)  # id -> (path, label) of each copy
     for done, (path, label) in enumerate(files, start=1):
-        with path.open("rb") as file:
-            copies[hashlib.file_digest(file, "sha256").hexdigest()[:16]].append((str(path), label))
+        copies[artifacts.file_digest(path)].append((str(path), label))
         progress(done, len(files))
 
     kept: list[tuple[str, str, str]] = []
@@ -130,11 +143,7 @@ def list_photos(
         (kept_path, label), *others = found
         kept.append((photo_id, kept_path, label))
         duplicates += [Duplicate(photo_id, "duplicate", path, label, kept_path) for path, _ in others]
-
-    labels = [label for _, _, label in kept]
-    check_class_sizes(labels, classes, folds)
-    fold_of = assign_folds(labels, folds, seed)
-    return [Photo(*row, fold=int(fold)) for row, fold in zip(kept, fold_of, strict=True)], duplicates
+    return kept, duplicates
 
 
 def assign_folds(labels: Sequence[str], folds: int, seed: int) -> np.ndarray:

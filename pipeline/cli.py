@@ -25,6 +25,7 @@ Profile = enum.StrEnum("Profile", ["thesis", "demo"])
 Strategy = enum.StrEnum("Strategy", ["features"])
 Engine = enum.StrEnum("Engine", ["auto", "openvino", "tensorflow"])
 Precision = enum.StrEnum("Precision", ["auto", "float32", "bfloat16"])
+Protocol = enum.StrEnum("Protocol", ["carried"])
 StageName = enum.StrEnum("StageName", list(STAGES))  # type: ignore[misc]  # the names stand in config alone
 RunDir = Annotated[pathlib.Path, typer.Option(help="Folder that holds every artifact of the run.")]
 Debug = Annotated[bool, typer.Option(help="Show the traceback of an error.")]
@@ -57,6 +58,7 @@ def run(
     min_f1: Annotated[float | None, typer.Option(min=0, max=1, help="Floor for a model to be pushed.")] = None,
     keep_versions: Annotated[int | None, typer.Option(min=1, help="Served versions to keep.")] = None,
     from_stage: Annotated[StageName | None, typer.Option("--from", help="Do this stage and later ones again.")] = None,
+    group_folds: Annotated[bool, typer.Option(help="Keep photos that look alike in one fold.")] = False,
     force: Annotated[bool, typer.Option(help="Push even a model that is worse than the one served.")] = False,
     check_serving: Annotated[
         str | None,
@@ -85,6 +87,7 @@ def run(
         "min_f1": min_f1,
         "keep_versions": keep_versions,
         "beam_args": tuple(beam_args or ()),
+        "group_folds": group_folds,
         "force": force,
     }
 
@@ -98,6 +101,43 @@ def status(run_dir: RunDir, debug: Debug = False) -> None:
     from pipeline import status as status_module
 
     _guard(lambda: status_module.show(run_dir, console), debug)
+
+
+@app.command()
+def audit(
+    run_dir: RunDir,
+    protocol: Annotated[
+        Protocol | None,
+        typer.Option(help="Instead: all scenarios with one model carried through the folds. It LEAKS, to show how."),
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Look for near-duplicates, doubtful labels and odd photos in a finished run, into RUN_DIR/audit."""
+
+    def work() -> None:
+        if protocol:
+            from pipeline import protocol as check
+        else:
+            from pipeline import audit as check  # type: ignore[no-redef]
+        check.run(run_dir, console)
+
+    _guard(work, debug)
+
+
+@app.command()
+def evaluate(
+    run_dir: RunDir,
+    images: Annotated[pathlib.Path, typer.Option(help="Folder of class folders, or a zip of one: other photos.")],
+    debug: Debug = False,
+) -> None:
+    """Score the pushed model on other photos of the same classes, into RUN_DIR/evaluations."""
+
+    def work() -> None:
+        from pipeline import evaluate
+
+        evaluate.run(run_dir, images, console)
+
+    _guard(work, debug)
 
 
 @app.command()

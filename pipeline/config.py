@@ -5,6 +5,9 @@ import json
 import pathlib
 from typing import Any
 
+from components import artifacts
+from components.errors import PilahError
+
 STAGES = ("photos", "dataset", "features", "search", "choice", "model", "export", "validate", "push")
 BACKBONES = ("ResNet50", "VGG19", "DenseNet121")
 OPTIMIZERS = ("Adam", "Nadam", "AdamW")
@@ -26,6 +29,7 @@ class Config:
         min_f1: cross-validated macro F1 below which the winner is not pushed.
         keep_versions: served versions that stay on disk.
         photos_per_class: photos of each class to draw, where they are drawn.
+        group_folds: keep photos whose perceptual hashes are close in one fold.
         beam_args: Beam pipeline options, handed on untouched.
         force: push even a model that is worse than the one served.
     """
@@ -53,6 +57,7 @@ class Config:
     min_f1: float = 0.7
     keep_versions: int = 3
     photos_per_class: int = 0
+    group_folds: bool = False
     beam_args: tuple[str, ...] = ()
     force: bool = False
 
@@ -77,3 +82,24 @@ def demo(run_dir: pathlib.Path) -> Config:
 def to_json(config: Config) -> dict[str, Any]:
     """The configuration as JSON can hold it, paths as text."""
     return json.loads(json.dumps(dataclasses.asdict(config), default=str))
+
+
+def read(run_dir: pathlib.Path) -> Config:
+    """The configuration of the run in `run_dir`, as its run.json holds it; a run that was moved is taken where it is.
+
+    Raises:
+        PilahError: there is no run.
+    """
+    path = run_dir / "run.json"
+    if not path.exists():
+        raise PilahError(
+            f"--run-dir must hold a run. Received: {run_dir}, which has no run.json. Start one with 'run'."
+        )
+    values = artifacts.read_json(path)
+    paths = {
+        "run_dir": run_dir.resolve(),
+        "images": tuple(map(pathlib.Path, values["images"])),
+        "weights_dir": values["weights_dir"] and pathlib.Path(values["weights_dir"]),
+    }
+    lists = {name: tuple(values[name]) for name in ("backbones", "optimizers", "dropouts", "beam_args")}
+    return Config(**{**values, **paths, **lists})

@@ -7,7 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from components import artifacts, dataset, drawn, engines, export, features, head, photos, push, trainer, validate
+from components import (
+    artifacts,
+    dataset,
+    drawn,
+    engines,
+    export,
+    features,
+    grouped_folds,
+    head,
+    photos,
+    push,
+    trainer,
+    validate,
+)
 from pipeline import provenance, served, shared
 from pipeline.config import Config
 from pipeline.progress import Report
@@ -19,7 +32,7 @@ WARMUP_PHOTOS = 8
 
 def photos_inputs(config: Config) -> dict[str, Any]:
     """The photos by name, size and time of change, which is quicker than reading them all."""
-    settings = {"folds": config.folds, "seed": config.seed, "images": config.images}
+    settings = {"folds": config.folds, "seed": config.seed, "images": config.images, "group_folds": config.group_folds}
     if not config.images:
         return {**settings, "photos_per_class": config.photos_per_class}
     # what does not exist is not listed: photos.unpack says what is wrong
@@ -30,6 +43,9 @@ def photos_inputs(config: Config) -> dict[str, Any]:
 
 def list_photos(config: Config, report: Report) -> None:
     listed, duplicates = photos.list_photos(_photo_folders(config, report), config.folds, config.seed, report)
+    if config.group_folds:
+        hashed = functools.partial(report, what="hashes")
+        listed = grouped_folds.regroup(listed, config.folds, config.seed, config.max_pixels, hashed)
     photos.write_duplicates(config.run_dir / "duplicates.csv", duplicates)
     photos.write(config.run_dir / "photos.csv", listed)
     copies = sum(duplicate.kind == "duplicate" for duplicate in duplicates)

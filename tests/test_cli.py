@@ -34,6 +34,8 @@ def pilah(*args):
         ["run", "--run-dir", "r", "--dropouts", "0.2,half"],
         ["run", "--run-dir", "r", "--dropouts", "1.0"],
         ["run", "--run-dir", "r", "--from", "nowhere"],
+        ["audit", "--run-dir", "r", "--protocol", "reset"],
+        ["evaluate", "--run-dir", "r"],
         ["flee"],
     ],
     ids=" ".join,
@@ -101,6 +103,7 @@ def test_help_names_every_stage_and_flag_that_scripts_rely_on():
     text = pilah("run", "--help").stdout
     for flag in (
         "--images --run-dir --profile --weights-dir --strategy --from --force --folds --epochs --learning-rate "
-        "--views --seed --backbones --optimizers --dropouts --max-rejects --precision --fetch-kaggle --debug"
+        "--views --seed --backbones --optimizers --dropouts --max-rejects --precision --fetch-kaggle --debug "
+        "--group-folds"
     ).split():
         assert flag in text, flag

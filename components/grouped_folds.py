@@ -1,0 +1,53 @@
+"""Folds that keep near-duplicates together, so that no photo is tested by a model that has trained on its twin."""
+
+import collections
+import dataclasses
+import pathlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold
+
+from components import near_duplicates, photos
+from components.errors import PilahError
+
+
+def regroup(
+    photo_list: Sequence[photos.Photo],
+    folds: int,
+    seed: int,
+    max_pixels: int,
+    progress: Callable[[int, int], None],
+) -> list[photos.Photo]:
+    """`photo_list` with folds that keep photos together whose perceptual hashes are close.
+
+    The hash alone, since folds are dealt before there are features: it finds one scene shot twice, not one object
+    turned over, which the audit finds by features as well.
+
+    Raises:
+        PilahError: a class has fewer groups than folds.
+    """
+    signs = near_duplicates.perceptual_hashes([pathlib.Path(photo.path) for photo in photo_list], max_pixels, progress)
+    groups = near_duplicates.groups(near_duplicates.hash_pairs(signs), len(photo_list))
+    fold_of = assign([photo.label for photo in photo_list], groups, folds, seed)
+    return [dataclasses.replace(photo, fold=int(fold)) for photo, fold in zip(photo_list, fold_of, strict=True)]
+
+
+def assign(labels: Sequence[str], groups: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """The test fold of each photo, int64 [n]: one fold a group, classes spread as evenly as that allows.
+
+    Raises:
+        PilahError: a class has fewer groups than folds, so that some fold would test none of it.
+    """
+    group_counts = collections.Counter(label for label, _ in set(zip(labels, groups.tolist(), strict=True)))
+    short = [f"{label} {count}" for label, count in sorted(group_counts.items()) if count < folds]
+    if short:
+        raise PilahError(
+            f"Each class needs at least one group of near-duplicates a fold. Received: {folds} folds and "
+            f"{', '.join(short)}. Add photos, leave --group-folds out, or lower --folds."
+        )
+    fold_of = np.empty(len(labels), np.int64)
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    for fold, (_, test) in enumerate(splitter.split(labels, labels, groups)):
+        fold_of[test] = fold
+    return fold_of

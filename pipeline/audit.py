@@ -1,0 +1,183 @@
+"""The audit of a finished study: what it looks at, where it writes what it found, and its summary."""
+
+import collections
+import functools
+import importlib.metadata
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import rich.box
+import rich.console
+import rich.table
+
+from components import artifacts, audit, features, label_doubts, near_duplicates, odd_photos
+from components.errors import PilahError
+from pipeline import config as config_module
+from pipeline import lock, progress, shared
+from pipeline.config import Config
+from tuner import folds, refolds
+
+PACKAGES = ("imagehash", "cleanlab")
+FOLD_DRAWS = 3  # seeds with which the folds are drawn anew: how far F1 moves by the split alone
+
+
+def run(run_dir: pathlib.Path, console: rich.console.Console) -> None:
+    """Write RUN/audit/*.csv and audit.json, and print what they hold.
+
+    Raises:
+        PilahError: the study is not finished.
+    """
+    config = finished(run_dir)
+    folder = config.run_dir / "audit"
+    with lock.locked(config.run_dir), progress.reporting(console, "audit") as report:
+        pairs = audit_near_duplicates(config, report)
+        doubts = audit_labels(config)
+        odd = audit_pictures(config, report)
+        folds = compare_folds(config, pairs.group, report)
+        photo_list = shared.usable_photos(config)
+        rows = audit.near_duplicate_rows(pairs, photo_list)
+        artifacts.write_csv(folder / "near_duplicates.csv", audit.NEAR_DUPLICATE_COLUMNS, rows)
+        artifacts.write_csv(folder / "label_doubts.csv", audit.LABEL_DOUBT_COLUMNS, doubts)
+        artifacts.write_csv(folder / "odd_photos.csv", audit.ODD_PHOTO_COLUMNS, odd)
+        found = {
+            "photos": len(photo_list),
+            "photos_and_folds": artifacts.digest([[photo.id, photo.label, photo.fold] for photo in photo_list]),
+            "exact_duplicates": exact_duplicate_counts(config),
+            "near_duplicates": audit.near_duplicate_counts(rows),
+            "label_doubts": label_doubt_counts(doubts),
+            "odd_photos": {kind: sum(row["kind"] == kind for row in odd) for kind in odd_photos.THRESHOLDS},
+            "folds": folds,
+            "settings": settings(config, pairs.min_cosine),
+        }
+        artifacts.write_json(folder / "audit.json", found)
+    show(config.run_dir, console)
+
+
+def finished(run_dir: pathlib.Path) -> Config:
+    """The configuration of the run in `run_dir`.
+
+    Raises:
+        PilahError: the run has no leaderboard yet.
+    """
+    config = config_module.read(run_dir)
+    if not (config.run_dir / "leaderboard.json").exists():
+        raise PilahError(
+            f"An audit needs a finished search. Received: {run_dir}, which has no leaderboard.json. Let 'run' finish."
+        )
+    return config
+
+
+def audit_near_duplicates(config: Config, report: progress.Report) -> near_duplicates.NearDuplicates:
+    """By the hash of every photo's file, and by the winner's backbone's features of it as it is."""
+    study = shared.study(config)
+    paths = [pathlib.Path(photo.path) for photo in study.photo_list]
+    signs = near_duplicates.perceptual_hashes(paths, config.max_pixels, functools.partial(report, what="hashes"))
+    clean = np.load(features.view_path(study.features_dir / shared.winner(config).backbone, 0))
+    return near_duplicates.find(signs, clean, study.labels)
+
+
+def audit_labels(config: Config) -> list[dict[str, Any]]:
+    """Rows of label_doubts.csv, by the winner's out-of-fold probabilities."""
+    study = shared.study(config)
+    folder = folds.scenario_folder(config.run_dir / "trials", shared.winner(config).number)
+    table = artifacts.read_csv(folder / "predictions.csv")  # in the order of the photos
+    probabilities = np.array([[float(row[f"p_{name}"]) for name in study.classes] for row in table])
+    doubted = label_doubts.likely_mislabelled(study.labels, probabilities)
+    return audit.label_doubt_rows(doubted, probabilities, study.photo_list, study.classes)
+
+
+def audit_pictures(config: Config, report: progress.Report) -> list[dict[str, Any]]:
+    """Rows of odd_photos.csv."""
+    photo_list = shared.usable_photos(config)
+    paths = [pathlib.Path(photo.path) for photo in photo_list]
+    findings = odd_photos.find(paths, config.max_pixels, functools.partial(report, what="pictures"))
+    return audit.odd_photo_rows(findings, photo_list)
+
+
+def compare_folds(config: Config, groups: np.ndarray, report: progress.Report) -> dict[str, Any]:
+    """The winner's macro F1 with folds as they are, redrawn, and redrawn with near-duplicates kept together."""
+    study, winner = shared.study(config), shared.winner(config)
+    draws = refolds.plain_and_grouped(
+        study,
+        winner,
+        features.Views(study.features_dir / winner.backbone, study.views),
+        groups,
+        range(config.seed, config.seed + FOLD_DRAWS),
+        functools.partial(report, what="folds"),
+    )
+    plain, grouped = (np.array([draw[name] for draw in draws]) for name in ("plain", "grouped"))
+    return {
+        "scenario": winner.number,
+        "draws": draws,
+        "plain_mean": float(plain.mean()),
+        "plain_spread": float(np.ptp(plain)),
+        "grouped_mean": float(grouped.mean()),
+        "grouped_spread": float(np.ptp(grouped)),
+        "difference": float((grouped - plain).mean()),
+    }
+
+
+def exact_duplicate_counts(config: Config) -> dict[str, int]:
+    """What the photos stage left out already: exact copies, and files whose bytes stand under several classes."""
+    kinds = collections.Counter(row["kind"] for row in artifacts.read_csv(config.run_dir / "duplicates.csv"))
+    return {"copies": kinds["duplicate"], "conflicts": kinds["conflict"]}
+
+
+def label_doubt_counts(doubts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """How many in all, and of each label and suggestion, most first."""
+    counts = collections.Counter((row["label"], row["suggested"]) for row in doubts)
+    pairs = [{"label": label, "suggested": other, "photos": count} for (label, other), count in counts.most_common()]
+    return {"photos": len(doubts), "pairs": pairs}
+
+
+def settings(config: Config, min_cosine: float) -> dict[str, Any]:
+    """What the counts depend on, beside the photos."""
+    winner = shared.winner(config)
+    return {
+        "scenario": winner.number,
+        "backbone": winner.backbone,
+        "max_hamming_bits": near_duplicates.MAX_HAMMING_BITS,
+        "hash_bits": near_duplicates.HASH_BITS,
+        "min_cosine": min_cosine,
+        "odd_photos": odd_photos.THRESHOLDS,
+        "group_folds": config.group_folds,
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+    }
+
+
+def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
+    """Print the counts of audit.json, and where the lists are."""
+    found = artifacts.read_json(run_dir / "audit" / "audit.json")
+    near, folds, made_with = found["near_duplicates"], found["folds"], found["settings"]
+    shown = rich.table.Table(title=f"Audit of {found['photos']} photos", box=rich.box.SIMPLE_HEAD)
+    for name in ("found", "photos", "of which"):
+        shown.add_column(name, justify="right" if name == "photos" else "left")
+    exact = found["exact_duplicates"]
+    shown.add_row("exact copies", str(exact["copies"]), "left out before the study")
+    shown.add_row("under several classes", str(exact["conflicts"]), "left out before the study")
+    shown.add_row(
+        "near-duplicates",
+        str(near["photos_in_groups"]),
+        f"{near['pairs']} pairs in {near['groups']} groups; {near['pairs_across_folds']} pairs cross folds, "
+        f"{near['pairs_across_classes']} cross classes",
+    )
+    worst = ", ".join(f"{p['photos']} {p['label']} -> {p['suggested']}" for p in found["label_doubts"]["pairs"][:3])
+    shown.add_row("doubtful labels", str(found["label_doubts"]["photos"]), worst)
+    for kind, count in found["odd_photos"].items():
+        shown.add_row(kind.replace("_", " "), str(count), "")
+    console.print(shown)
+    console.print(
+        f"Macro F1 of scenario {folds['scenario']} with folds drawn {len(folds['draws'])} times: "
+        f"{folds['plain_mean']:.4f} plain (spread {folds['plain_spread']:.4f}), {folds['grouped_mean']:.4f} with "
+        f"near-duplicates kept together (spread {folds['grouped_spread']:.4f}), {folds['difference']:+.4f}.",
+        highlight=False,
+    )
+    console.print(
+        f"Near-duplicates differ in at most {made_with['max_hamming_bits']} of {made_with['hash_bits']} bits of the "
+        f"hash, or have features of a cosine of at least {made_with['min_cosine']:.3f} ({made_with['backbone']}). "
+        f"The lists are in {run_dir / 'audit'}.",
+        highlight=False,
+        soft_wrap=True,
+    )

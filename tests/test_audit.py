@@ -1,0 +1,132 @@
+import io
+
+import numpy as np
+import pytest
+import rich.console
+import small_run
+import typer.testing
+
+from components import artifacts, features, label_doubts, metrics
+from components.errors import PilahError
+from pipeline import audit, cli, evaluate, protocol, shared
+from pipeline import config as config_module
+from tuner import predictions, refolds
+
+
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory):
+    """A run folder after its audit, and what was printed."""
+    run_dir = tmp_path_factory.mktemp("audited")
+    small_run.make(run_dir)
+    console = rich.console.Console(file=io.StringIO(), width=140)
+    audit.run(run_dir, console)
+    return run_dir, console.file.getvalue()
+
+
+def rows(audited, name):
+    return artifacts.read_csv(audited[0] / "audit" / f"{name}.csv")
+
+
+def counts(audited):
+    return artifacts.read_json(audited[0] / "audit" / "audit.json")
+
+
+def test_photo_saved_twice_is_found_and_crosses_folds(audited):
+    (pair,) = [row for row in rows(audited, "near_duplicates") if int(row["hamming_bits"]) <= 4]
+    assert {name.rsplit("photos/")[1] for name in (pair["first_path"], pair["second_path"])} == {
+        "glass/0.png",
+        small_run.TWIN,
+    }
+    assert pair["first_fold"] != pair["second_fold"]
+    assert pair["found_by"] in ("hash", "both")
+
+
+def test_counts_are_those_of_the_rows(audited):
+    near, table = counts(audited)["near_duplicates"], rows(audited, "near_duplicates")
+    across = [row for row in table if row["first_fold"] != row["second_fold"]]
+    assert near["pairs"] == len(table) > 0
+    assert near["pairs_across_folds"] == len(across)
+    assert near["groups_across_folds"] == len({row["group"] for row in across})
+    assert near["pairs_across_classes"] == sum(row["first_label"] != row["second_label"] for row in table)
+    assert near["photos_in_groups"] == len({row[end] for row in table for end in ("first_id", "second_id")})
+    assert near["groups"] == max(int(row["group"]) for row in table)
+
+
+def test_photo_in_the_wrong_folder_is_doubted_and_alone(audited):
+    (doubt,) = rows(audited, "label_doubts")
+    assert doubt["path"].endswith(small_run.WRONG)
+    assert (doubt["label"], doubt["suggested"]) == ("metal", "glass")
+    assert float(doubt["p_label"]) < 0.1 < 0.9 < float(doubt["p_suggested"])
+
+
+def test_photo_out_of_focus_is_listed_and_a_sharp_one_is_not(audited):
+    odd = {row["path"].rsplit("photos/")[1]: row["kind"] for row in rows(audited, "odd_photos")}
+    assert odd == {small_run.BLURRED: "blurred"}
+    assert counts(audited)["odd_photos"]["blurred"] == 1
+
+
+def test_plain_folds_by_the_seed_of_the_run_repeat_its_search(audited):
+    """Heads are trained as in the search: the same folds give the same F1 to the last digit."""
+    config = audit.finished(audited[0])
+    study, winner = shared.study(config), shared.winner(config)
+    activations = features.Views(study.features_dir / winner.backbone, study.views)
+    matrix = refolds.matrix(study, winner, activations)
+    searched = predictions.confusion(audited[0] / "trials" / f"{winner.number:02d}" / "predictions.csv", study.classes)
+    np.testing.assert_array_equal(matrix, searched)
+
+
+def test_folds_are_compared_seed_by_seed(audited):
+    folds = counts(audited)["folds"]
+    assert [draw["seed"] for draw in folds["draws"]] == [42, 43, 44]
+    differences = [draw["grouped"] - draw["plain"] for draw in folds["draws"]]
+    assert folds["difference"] == pytest.approx(sum(differences) / 3)
+    assert all(0.9 < draw[name] <= 1 for draw in folds["draws"] for name in ("plain", "grouped"))
+
+
+def test_summary_names_what_was_found(audited):
+    text = audited[1]
+    for line in ("Audit of 39 photos", "1 metal -> glass", "blurred", "kept together"):
+        assert line in text, line
+
+
+def test_run_without_a_board_is_refused(tmp_path):
+    with pytest.raises(PilahError, match=r"no run\.json"):
+        audit.finished(tmp_path)
+    artifacts.write_json(tmp_path / "run.json", config_module.to_json(config_module.demo(tmp_path)))
+    with pytest.raises(PilahError, match=r"no leaderboard\.json"):
+        audit.finished(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "called"),
+    [
+        (["audit", "--run-dir", "r"], "audit"),
+        (["audit", "--run-dir", "r", "--protocol", "carried"], "protocol"),
+        (["evaluate", "--run-dir", "r", "--images", "other"], "evaluate"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else value,
+)
+def test_command_does_what_it_is_called(arguments, called, monkeypatch):
+    calls = []
+    for module in (audit, protocol, evaluate):
+        name = module.__name__.removeprefix("pipeline.")
+        monkeypatch.setattr(module, "run", lambda run_dir, *more, name=name: calls.append((name, str(run_dir))))
+    monkeypatch.setattr(cli, "_guard", lambda work, debug: work())  # it changes the log for good
+    assert typer.testing.CliRunner().invoke(cli.app, arguments).exit_code == 0
+    assert calls == [(called, "r")]
+
+
+def test_labels_that_a_confident_model_contradicts_are_doubted_most_first():
+    labels = np.arange(60) % 3
+    probabilities = np.full((60, 3), 0.05)
+    probabilities[np.arange(60), labels] = 0.9
+    probabilities[7] = [0.97, 0.02, 0.01]  # label 1
+    probabilities[20] = [0.9, 0.05, 0.05]  # label 2
+    probabilities[30] = [0.4, 0.3, 0.3]  # label 0: unsure, and right
+    assert label_doubts.likely_mislabelled(labels, probabilities).tolist() == [7, 20]
+
+
+def test_no_label_is_doubted_where_all_are_confirmed():
+    labels = np.arange(30) % 3
+    assert label_doubts.likely_mislabelled(labels, np.eye(3)[labels] * 0.7 + 0.1).tolist() == []
+    assert metrics.score(metrics.confusion(labels, labels, 3), "abc").f1 == 1

@@ -1,0 +1,141 @@
+import io
+import shutil
+
+import keras
+import numpy as np
+import pytest
+import rich.console
+from PIL import Image
+
+from components import artifacts, export, photos, push
+from components.errors import PilahError
+from pipeline import config as config_module
+from pipeline import evaluate
+
+CLASSES = ["glass", "metal", "paper"]
+COLOURS = {"glass": (200, 20, 20), "metal": (20, 200, 20), "paper": (20, 20, 200)}
+SIZE_PX = 32
+
+
+def save(path, shown, shade):
+    """A photo of the colour that the model takes for the class `shown`; each `shade` has bytes of its own."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (30, 20), tuple(level + shade for level in COLOURS[shown])).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def pushed(tmp_path_factory):
+    """A run with a pushed model that takes red for glass, green for metal and blue for paper."""
+    run_dir = tmp_path_factory.mktemp("pushed")
+    pixels = keras.Input((SIZE_PX, SIZE_PX, 3), dtype="uint8")
+    mean = keras.layers.GlobalAveragePooling2D()(keras.ops.cast(pixels, "float32") / 255)
+    scores = keras.layers.Dense(3, "softmax", kernel_initializer=keras.initializers.Identity(9))(mean)
+    photo = save(run_dir / "photos" / "glass" / "0.png", "glass", 0)
+    export.export(keras.Model(pixels, scores), CLASSES, SIZE_PX, [photo.read_bytes()], run_dir / "export")
+    trained_on = [photos.Photo(artifacts.file_digest(photo), str(photo), "glass", 0)]
+    photos.write(run_dir / "photos.csv", trained_on)
+    photos.write_duplicates(run_dir / "duplicates.csv", [])
+    artifacts.write_csv(run_dir / "dataset" / "rejects.csv", ["id"], [])
+    artifacts.write_json(run_dir / "run.json", config_module.to_json(config_module.demo(run_dir)))
+    card = {
+        "classes": CLASSES,
+        "figures": {"f1": 0.75},
+        "data": {"photos_and_folds": artifacts.digest([[one.id, one.label, one.fold] for one in trained_on])},
+    }
+    push.push(run_dir / "export", run_dir / "served" / push.MODEL_NAME, card, keep_versions=1)
+    return run_dir
+
+
+def evaluated(run_dir, images):
+    """NAME.json and what was printed."""
+    console = rich.console.Console(file=io.StringIO(), width=200)
+    evaluate.run(run_dir, images, console)
+    return artifacts.read_json(run_dir / "evaluations" / f"{images.name}.json"), console.file.getvalue()
+
+
+def test_matrix_and_means_equal_counts_by_hand(pushed, tmp_path):
+    shown = {"glass": ["glass", "glass", "metal"], "metal": ["metal", "paper"], "paper": ["paper"]}
+    shade = 0
+    for label, colours in shown.items():
+        for index, colour in enumerate(colours):
+            shade += 1
+            save(tmp_path / "kitchen" / label / f"{index}.png", colour, shade)
+    found, text = evaluated(pushed, tmp_path / "kitchen")
+    assert found["confusion_matrix"] == [[2, 1, 0], [0, 1, 1], [0, 0, 1]]
+    assert found["photos"] == 6 and found["version"] == 1
+    assert found["precision"] == pytest.approx((2 / 2 + 1 / 2 + 1 / 2) / 3)
+    assert found["recall"] == pytest.approx((2 / 3 + 1 / 2 + 1) / 3)
+    assert found["f1"] == pytest.approx((4 / 5 + 2 / 4 + 2 / 3) / 3)
+    assert found["accuracy"] == pytest.approx(4 / 6)
+    assert found["left_out"] == {} and found["missing_classes"] == [] and found["training_photos_known"]
+    assert "macro F1 0.7500" in text and f"{found['f1']:.4f}" in text
+    rows = artifacts.read_csv(pushed / "evaluations" / "kitchen-predictions.csv")
+    assert sorted((row["label"], row["predicted"]) for row in rows) == sorted(
+        (label, colour) for label, colours in shown.items() for colour in colours
+    )
+    assert all(sum(float(row[f"p_{name}"]) for name in CLASSES) == pytest.approx(1, abs=1e-5) for row in rows)
+
+
+def test_files_that_say_nothing_are_left_out_and_counted_by_reason(pushed, tmp_path):
+    images = tmp_path / "street"
+    save(images / "glass" / "new.png", "glass", 5)
+    shutil.copy(images / "glass" / "new.png", images / "glass" / "again.png")
+    shutil.copy(pushed / "photos" / "glass" / "0.png", images / "glass" / "trained-on.png")
+    shutil.copy(save(images / "glass" / "both.png", "glass", 6), images / "metal.png")
+    (images / "metal").mkdir()
+    (images / "metal.png").rename(images / "metal" / "both.png")
+    (images / "glass" / "notes.txt").write_text("no photo")
+    (images / "glass" / "nothing.jpg").write_bytes(b"")
+    found, text = evaluated(pushed, images)
+    expected = {
+        "copy of another photo here": 1,
+        evaluate.TRAINED_ON: 1,
+        "under several classes": 2,
+        "not an image": 1,
+        "empty": 1,
+    }
+    assert found["left_out"] == expected
+    assert found["photos"] == 1
+    listed = artifacts.read_csv(pushed / "evaluations" / "street-left-out.csv")
+    assert {row["reason"] for row in listed} == set(expected) and len(listed) == 6
+    assert "1 left out: copy of a photo of the study." in text
+
+
+def test_class_that_is_missing_is_said_and_stays_out_of_the_means(pushed, tmp_path):
+    save(tmp_path / "few" / "glass" / "a.png", "glass", 1)
+    save(tmp_path / "few" / "glass" / "b.png", "paper", 2)
+    save(tmp_path / "few" / "metal" / "c.png", "metal", 3)
+    found, text = evaluated(pushed, tmp_path / "few")
+    assert found["missing_classes"] == ["paper"]
+    assert found["recall"] == pytest.approx((1 / 2 + 1) / 2)
+    assert "Not there, and not in the means: paper." in text
+
+
+def test_unknown_class_is_refused_by_name(pushed, tmp_path):
+    save(tmp_path / "glass" / "a.png", "glass", 1)
+    save(tmp_path / "wood" / "b.png", "metal", 2)
+    with pytest.raises(PilahError, match=r"Received: wood\. Rename or remove"):
+        evaluated(pushed, tmp_path)
+
+
+def test_photos_of_the_study_alone_are_refused(pushed):
+    with pytest.raises(PilahError, match="none of 1 in"):
+        evaluated(pushed, pushed / "photos")
+
+
+def test_run_that_has_pushed_nothing_is_refused(tmp_path):
+    artifacts.write_json(tmp_path / "run.json", config_module.to_json(config_module.demo(tmp_path)))
+    with pytest.raises(PilahError, match="must hold a pushed model"):
+        evaluated(tmp_path, tmp_path)
+
+
+def test_version_of_other_training_photos_is_said(pushed, tmp_path):
+    run_dir = tmp_path / "run"
+    shutil.copytree(pushed, run_dir)
+    photos.write(run_dir / "photos.csv", [photos.Photo("0" * 16, "gone.jpg", "glass", 0)])
+    save(tmp_path / "other" / "glass" / "a.png", "glass", 1)
+    found, text = evaluated(run_dir, tmp_path / "other")
+    assert not found["training_photos_known"]
+    assert "trained on other photos" in text
+    assert np.sum(found["confusion_matrix"]) == 1

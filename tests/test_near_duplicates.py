@@ -1,0 +1,126 @@
+import dataclasses
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance
+
+from components import drawn, grouped_folds, near_duplicates, photos
+from components.errors import PilahError
+from pipeline import stages
+from pipeline.config import Config
+
+MAX_PIXELS = 1_000_000
+
+
+def ignore(done, total):
+    pass
+
+
+def hashes(paths):
+    return near_duplicates.perceptual_hashes(paths, MAX_PIXELS, ignore)
+
+
+@pytest.fixture
+def three(tmp_path):
+    """A photo, the same one smaller, brighter and saved badly, and another photo."""
+    first = drawn.draw("glass", 1, seed=1)
+    paths = [tmp_path / name for name in ("first.png", "again.jpg", "other.png")]
+    first.save(paths[0])
+    ImageEnhance.Brightness(first.resize((100, 75))).enhance(1.1).save(paths[1], quality=40)
+    drawn.draw("paper", 1, seed=1).save(paths[2])
+    return paths
+
+
+def test_photo_saved_again_is_near_and_another_is_not(three):
+    assert near_duplicates.hash_pairs(hashes(three)).tolist() == [[0, 1]]
+
+
+def test_photo_that_lies_on_its_side_with_exif_to_say_so_is_near(three, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned a quarter clockwise
+    turned = Image.open(three[0]).transpose(Image.Transpose.ROTATE_90)
+    turned.save(tmp_path / "turned.jpg", exif=exif)
+    assert near_duplicates.hash_pairs(hashes([three[0], tmp_path / "turned.jpg"])).tolist() == [[0, 1]]
+
+
+def test_unusable_photos_are_near_nothing(tmp_path):
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).write_bytes(b"no photo")
+    assert len(near_duplicates.hash_pairs(hashes([tmp_path / "a.jpg", tmp_path / "b.jpg"]))) == 0
+
+
+def test_hashes_of_four_bits_apart_are_near_and_of_five_are_not():
+    signs = np.ones((3, 64), np.float32)
+    signs[1, :4] = -1
+    signs[2, :5] = -1
+    assert near_duplicates.hash_pairs(signs).tolist() == [[0, 1], [1, 2]]
+
+
+def test_pairs_are_found_across_blocks_of_rows(monkeypatch):
+    vectors = np.eye(7, dtype=np.float32)[[0, 1, 2, 0, 4, 5, 0]]
+    whole = near_duplicates.pairs_above(vectors, 1).tolist()
+    monkeypatch.setattr(near_duplicates, "BLOCK_ROWS", 2)
+    assert near_duplicates.pairs_above(vectors, 1).tolist() == whole == [[0, 3], [0, 6], [3, 6]]
+
+
+def test_chain_of_pairs_is_one_group_and_the_rest_stand_alone():
+    group = near_duplicates.groups(np.array([[0, 3], [3, 5]]), 6)
+    assert group[0] == group[3] == group[5]
+    assert len(set(group.tolist())) == 4
+
+
+def test_pair_is_found_by_features_alone():
+    rng = np.random.default_rng(0)
+    activations = rng.normal(size=(6, 50)).astype(np.float32)
+    activations[4] = 3 * activations[1] + 0.1 * rng.normal(size=50)
+    found = near_duplicates.find(np.zeros((6, 64), np.float32), activations, np.array([0, 0, 0, 1, 0, 1]))
+    assert found.pairs.tolist() == [[1, 4]]
+    assert found.cosine[0] > 0.99 and found.min_cosine == 0.9
+
+
+def test_threshold_rises_to_what_different_classes_reach():
+    """Features that tell nothing, as of a backbone with random weights, must not make all photos near-duplicates."""
+    rng = np.random.default_rng(0)
+    units = near_duplicates.unit_rows(100 + rng.normal(size=(40, 8)).astype(np.float32))
+    labels = np.arange(40) % 2
+    assert near_duplicates.cosine_threshold(units, labels) > 0.999
+    assert len(near_duplicates.pairs_above(units, near_duplicates.MIN_COSINE)) == 40 * 39 / 2
+    assert len(near_duplicates.pairs_above(units, near_duplicates.cosine_threshold(units, labels))) < 40
+
+
+def test_grouped_folds_keep_copies_together_where_plain_ones_part_them(tmp_path):
+    for label in ("glass", "paper"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for index in range(6):
+            photo = drawn.draw(label, index, seed=3)
+            photo.save(tmp_path / "photos" / label / f"{index}.png")
+            photo.save(tmp_path / "photos" / label / f"{index}-again.jpg", quality=70)
+    config = Config(tmp_path, images=(tmp_path / "photos",), folds=3, seed=1)
+    plain, grouped = listed_by(config), listed_by(dataclasses.replace(config, group_folds=True))
+    assert parted(plain), "else there is nothing to keep together"
+    assert not parted(grouped)
+    assert [photo.id for photo in grouped] == [photo.id for photo in plain]
+    for fold in range(3):
+        assert {photo.label for photo in grouped if photo.fold == fold} == {"glass", "paper"}
+
+
+def listed_by(config):
+    """photos.csv as the stage leaves it."""
+    stages.list_photos(config, lambda done, total, what="": None)
+    return photos.read(config.run_dir / "photos.csv")
+
+
+def parted(listed):
+    """The photos of which one copy is in another fold than the other."""
+    fold_of = {}
+    for photo in listed:
+        path = pathlib.Path(photo.path)
+        fold_of.setdefault((photo.label, path.stem.removesuffix("-again")), set()).add(photo.fold)
+    assert len(fold_of) == len(listed) / 2
+    return [name for name, folds in fold_of.items() if len(folds) > 1]
+
+
+def test_class_of_fewer_groups_than_folds_is_refused():
+    with pytest.raises(PilahError, match=r"Received: 3 folds and paper 2\."):
+        grouped_folds.assign(["glass"] * 4 + ["paper"] * 4, np.array([0, 1, 2, 3, 4, 4, 4, 5]), 3, seed=1)

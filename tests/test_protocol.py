@@ -1,0 +1,100 @@
+import io
+
+import pytest
+import rich.console
+import small_run
+
+from components import artifacts
+from pipeline import board, protocol
+from tuner import refolds
+
+
+def check(run_dir):
+    """Run the protocol check; returns protocol.json and what was printed."""
+    console = rich.console.Console(file=io.StringIO(), width=160)
+    protocol.run(run_dir, console)
+    return artifacts.read_json(run_dir / "audit" / "protocol.json"), console.file.getvalue()
+
+
+def contents(run_dir):
+    """Every file of the run but the audit's: name -> bytes."""
+    files = [path for path in sorted(run_dir.rglob("*")) if path.is_file()]
+    return {
+        str(path.relative_to(run_dir)): path.read_bytes()
+        for path in files
+        if path.relative_to(run_dir).parts[0] not in ("audit", "run.lock")
+    }
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    """A run whose features hardly tell the classes apart, so that what was seen before is worth much."""
+    folder = tmp_path_factory.mktemp("noisy")
+    small_run.make(folder, noise=8.0)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def checked(run_dir):
+    before = contents(run_dir)
+    found, text = check(run_dir)
+    return before, found, text
+
+
+def test_model_carried_through_the_folds_scores_better_than_it_should(run_dir, checked):
+    honest = artifacts.read_json(run_dir / "leaderboard.json")["scenarios"]
+    carried = checked[1]["scenarios"]
+    assert [row["scenario"] for row in carried] == [row["scenario"] for row in honest] == [1, 2]
+    for row, leaking in zip(honest, carried, strict=True):
+        assert leaking["f1"] > row["f1"] + 0.1
+        assert sum(map(sum, leaking["confusion_matrix"])) == 39
+
+
+def test_leak_is_marked_everywhere(run_dir, checked):
+    _, found, text = checked
+    assert found["leaking"] and "LEAKING" in found["warning"]
+    assert all(row["leaking"] for row in found["scenarios"])
+    assert all(artifacts.read_json(path)["leaking"] for path in (run_dir / "audit" / "protocol").glob("*.json"))
+    assert "carried F1 (LEAKING)" in text and "They are no result." in text
+
+
+def test_board_trials_and_all_else_stay_byte_for_byte(run_dir, checked):
+    assert contents(run_dir) == checked[0]
+    assert not list((run_dir / "audit").rglob("*.csv"))
+
+
+def test_check_that_was_cut_short_goes_on_by_scenario(run_dir, checked, monkeypatch):
+    trained = []
+    carry = refolds.matrix
+    monkeypatch.setattr(
+        refolds, "matrix", lambda *args, **kwargs: trained.append(args[1].number) or carry(*args, **kwargs)
+    )
+    (run_dir / "audit" / "protocol" / "02.json").unlink()
+    (run_dir / "audit" / "protocol.json").unlink()
+    found, _ = check(run_dir)
+    assert trained == [2]
+    assert [row["f1"] for row in found["scenarios"]] == [row["f1"] for row in checked[1]["scenarios"]]
+
+
+def test_tables_are_compared_scenario_by_scenario():
+    honest = {"scenarios": [{"scenario": 1, "f1": 0.5}, {"scenario": 2, "f1": 0.6}, {"scenario": 3, "f1": 0.7}]}
+    carried = [{"scenario": 1, "f1": 0.8}, {"scenario": 2, "f1": 0.7}, {"scenario": 3, "f1": 0.9}]
+    compared = protocol.compare(honest, carried, {1: 0.7, 2: 0.8, 3: 0.9})
+    assert compared["honest_and_thesis"] == pytest.approx(
+        {"mean_difference": 0.2, "mean_absolute_difference": 0.2, "rank_correlation": 1.0}
+    )
+    assert compared["carried_and_thesis"] == pytest.approx(
+        {"mean_difference": 0.0, "mean_absolute_difference": 0.2 / 3, "rank_correlation": 0.5}
+    )
+    assert list(protocol.compare(honest, carried, {})) == ["honest_and_carried"]
+
+
+def test_single_scenario_has_no_rank_correlation():
+    assert protocol.distance([0.5], [0.8])["rank_correlation"] is None
+
+
+def test_thesis_stands_beside_its_own_photos(run_dir, checked, monkeypatch):
+    monkeypatch.setattr(board, "thesis_f1", lambda run_dir, board: {1: 0.9511, 2: 0.9456})
+    found, text = check(run_dir)
+    assert "thesis F1" in text and "0.9511" in text
+    assert "carried_and_thesis" in found["compared"]

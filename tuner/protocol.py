@@ -1,0 +1,54 @@
+"""The protocol check: every scenario with one model carried through the folds, which shows what leakage does.
+
+Its figures are worth nothing as results. Each row says so, no photo's prediction is kept, and nothing stands where the
+choice, the export or the push look.
+"""
+
+import pathlib
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from components import artifacts, features, metrics
+from tuner import refolds, scenarios
+from tuner.study import Study
+
+
+def check(
+    study: Study,
+    scenario_list: Sequence[scenarios.Scenario],
+    folder: pathlib.Path,
+    progress: Callable[[int, int], None],
+) -> list[dict[str, Any]]:
+    """A row a scenario, in order of number, each also in a file of `folder`: those that are there are kept."""
+    settings = {str(scenario.number): study.settings(scenario) for scenario in scenario_list}
+    artifacts.claim(folder, {"leaking": True, "scenarios": settings})
+    rows = []
+    for done, scenario in enumerate(scenario_list, start=1):
+        path = folder / f"{scenario.number:02d}.json"
+        if not path.exists():
+            artifacts.write_json(path, carried_row(study, scenario))
+        rows.append(artifacts.read_json(path))
+        progress(done, len(scenario_list))
+    return rows
+
+
+def carried_row(study: Study, scenario: scenarios.Scenario) -> dict[str, Any]:
+    """What the leaderboard would say of `scenario`, were its model carried from fold to fold."""
+    started = time.monotonic()
+    activations = features.Views(study.features_dir / scenario.backbone, study.views)
+    matrix = refolds.matrix(study, scenario, activations, carried=True)
+    scores = metrics.score(matrix, study.classes)
+    return {
+        "leaking": True,
+        "scenario": scenario.number,
+        "backbone": scenario.backbone,
+        "optimizer": scenario.optimizer,
+        "dropout": scenario.dropout,
+        "precision": scores.precision,
+        "recall": scores.recall,
+        "f1": scores.f1,
+        "accuracy": scores.accuracy,
+        "confusion_matrix": matrix.tolist(),
+        "seconds": round(time.monotonic() - started, 3),
+    }
