@@ -5,6 +5,7 @@ RUN pip install --no-cache-dir --no-deps --require-hashes -r pipeline.txt
 WORKDIR /app
 COPY components components
 COPY pipeline pipeline
+COPY report report
 COPY serving serving
 COPY tuner tuner
 RUN useradd --uid 10001 --create-home pilah && install -d -o pilah runs

@@ -24,6 +24,7 @@ log = logging.getLogger("pilah")
 Profile = enum.StrEnum("Profile", ["thesis", "demo"])
 Strategy = enum.StrEnum("Strategy", ["features"])
 Precision = enum.StrEnum("Precision", ["auto", "float32", "bfloat16"])
+Language = enum.StrEnum("Language", ["en", "id"])
 StageName = enum.StrEnum("StageName", list(STAGES))  # type: ignore[misc]  # the names stand in config alone
 RunDir = Annotated[pathlib.Path, typer.Option(help="Folder that holds every artifact of the run.")]
 Debug = Annotated[bool, typer.Option(help="Show the traceback of an error.")]
@@ -95,6 +96,22 @@ def status(run_dir: RunDir, debug: Debug = False) -> None:
     from pipeline import status as status_module
 
     _guard(lambda: status_module.show(run_dir, console), debug)
+
+
+@app.command()
+def report(
+    run_dir: RunDir,
+    lang: Annotated[Language, typer.Option(help="Of the page.")] = Language.en,
+    debug: Debug = False,
+) -> None:
+    """Make RUN_DIR/report/index.html again, of whatever there is of the run."""
+
+    def work() -> None:
+        from pipeline import reporting
+
+        console.print(f"report: {reporting.make(run_dir, lang.value)}", soft_wrap=True, highlight=False)
+
+    _guard(work, debug)
 
 
 @app.command()

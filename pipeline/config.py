@@ -5,7 +5,7 @@ import json
 import pathlib
 from typing import Any
 
-STAGES = ("photos", "dataset", "features", "search", "choice", "model", "export", "validate", "push")
+STAGES = ("photos", "dataset", "features", "search", "choice", "model", "export", "validate", "push", "report")
 BACKBONES = ("ResNet50", "VGG19", "DenseNet121")
 OPTIMIZERS = ("Adam", "Nadam", "AdamW")
 DROPOUTS = (0.0, 0.2, 0.5)

@@ -141,7 +141,7 @@ def test_second_start_skips_everything_and_finds_the_version_served(whole, image
         server.terminate()
         assert server.wait() == 0
     assert done.returncode == 0, done.stdout
-    assert done.stdout.count("unchanged, skipped") == 9
+    assert done.stdout.count("unchanged, skipped") == 10
     assert f"localhost:{port} serves version 1" in " ".join(done.stdout.split())
     assert (run_dir / "leaderboard.json").read_bytes() == before
     assert [path.name for path in (run_dir / "served" / "pilah").iterdir()] == ["1"]

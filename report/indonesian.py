@@ -1,0 +1,3 @@
+"""The report's sentences in Indonesian, by the English ones."""
+
+SENTENCES: dict[str, str] = {}
