@@ -115,7 +115,7 @@ def _scores(figures: dict[str, Any], first: dict[str, Any], say: Say, number: An
         say(
             "Of the {m} other scenarios of the study, {n} cannot be told apart from this one.",
             m=best["compared"],
-            n=len(best["not_told_apart"]),
+            n=best["alike"],
         ),
         say(
             "It is {confidence} sure on average; the expected calibration error is {ece}.",

@@ -16,12 +16,14 @@ def compute(chosen: dict[str, Any], scenarios: list[dict[str, Any]], found: pred
     """Figures of the winner, which stands first in `scenarios`."""
     first, *others = scenarios
     matrix = np.array(first["confusion_matrix"])
+    alike = [row["scenario"] for row in others if not row["against"]["told_apart"]]
     confidence, right = found.probabilities.max(axis=1), found.predicted == found.actual
     return {
         **{name: chosen[name] for name in ("scenario", "backbone", "optimizer", "dropout", "parameters", "reason")},
-        "compared": len(others),
         "classes": classes(matrix, found.classes),
-        "not_told_apart": [row["scenario"] for row in others if not row["against"]["told_apart"]],
+        "compared": len(others),
+        "alike": len(alike),
+        "not_told_apart": alike,
         "mcnemar_differs": [
             row["scenario"] for row in others if row["against"]["told_apart"] != row["against"]["mcnemar_told_apart"]
         ],
