@@ -114,6 +114,9 @@ SENTENCES = {
     "{n} of the {m} other scenarios cannot be told apart from the winner on these photos: {numbers}.": (
         "{n} dari {m} skenario lain tidak dapat dibedakan dari pemenang pada foto-foto ini: {numbers}."
     ),
+    "None of the {m} other scenarios can be told apart from the winner on these photos.": (
+        "Tidak satu pun dari {m} skenario lain dapat dibedakan dari pemenang pada foto-foto ini."
+    ),
     "Each of the {m} other scenarios can be told apart from the winner on these photos.": (
         "Setiap skenario lain, {m} jumlahnya, dapat dibedakan dari pemenang pada foto-foto ini."
     ),

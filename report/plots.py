@@ -8,8 +8,9 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, told apart by the colour-blind; each is readable on white and on near-black.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+# Okabe and Ito's colours, told apart by the colour-blind.
+BLUE = "#0072b2"  # too dark by night, when the page puts a lighter one in its place
+COLOURS = (BLUE, "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 MARKS = ("o", "s", "^", "D", "v", "P")
 INK = "#010203"  # stands for the page's text colour until the SVG is written
 STYLE: dict[Any, Any] = {
@@ -37,7 +38,7 @@ def intervals(scenarios: Sequence[Mapping[str, Any]], label: str) -> str:
     for place, row in enumerate(scenarios):
         apart = row["against"] is not None and row["against"]["told_apart"]
         colour = COLOURS[1] if apart else COLOURS[0]
-        axes.plot([row["f1_low"], row["f1_high"]], [place, place], color=colour, linewidth=2, alpha=0.6)
+        axes.plot([row["f1_low"], row["f1_high"]], [place, place], color=colour, linewidth=2)
         axes.plot(row["f1"], place, marker="o" if apart else "D", color=colour, markersize=5.5)
     names = [f"{row['scenario']}  {row['backbone']}, {row['optimizer']}, {row['dropout']}" for row in scenarios]
     axes.set_yticks(range(len(scenarios)), names)
@@ -132,7 +133,12 @@ def _svg(figure: Figure) -> str:
     stream = io.StringIO()
     figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = stream.getvalue()
-    text = text[text.index("<svg") :].replace(INK, "currentColor").replace("xlink:href", "href")
+    text = (
+        text[text.index("<svg") :]
+        .replace(INK, "currentColor")
+        .replace(BLUE, "var(--blue)")
+        .replace("xlink:href", "href")
+    )
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'<g id="[^"]*"', "<g", text)  # names that the next picture has, too
     text = re.sub(r"font-family: [^;\"]*;? ?", "", text)  # the page's font
