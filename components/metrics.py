@@ -28,7 +28,7 @@ class Scores:
     never_predicted: tuple[str, ...]
 
 
-def confusion(actual: Sequence[int], predicted: Sequence[int], classes: int) -> np.ndarray:
+def confusion(actual: Sequence[int] | np.ndarray, predicted: Sequence[int] | np.ndarray, classes: int) -> np.ndarray:
     """Counts, int64 [classes, classes]: a row an actual class, a column a predicted one."""
     return confusion_matrix(actual, predicted, labels=np.arange(classes))
 

@@ -8,7 +8,7 @@ from components import artifacts
 from components.errors import PilahError
 
 MODEL_NAME = "pilah"  # that clients ask for
-MODEL_CARD = "model.json"
+DESCRIPTION = "model.json"  # beside a version's files; TensorFlow Serving passes over what it does not know
 
 
 def versions(base: pathlib.Path) -> list[int]:
@@ -21,7 +21,7 @@ def versions(base: pathlib.Path) -> list[int]:
 def served(base: pathlib.Path) -> dict[str, Any] | None:
     """model.json of the newest version in `base`, or None where there is no version."""
     numbers = versions(base)
-    return artifacts.read_json(base / str(numbers[-1]) / MODEL_CARD) if numbers else None
+    return artifacts.read_json(base / str(numbers[-1]) / DESCRIPTION) if numbers else None
 
 
 def push(
@@ -37,7 +37,7 @@ def push(
     shutil.rmtree(part, ignore_errors=True)
     base.mkdir(parents=True, exist_ok=True)
     shutil.copytree(saved_model, part)
-    artifacts.write_json(part / MODEL_CARD, {**description, "version": version})
+    artifacts.write_json(part / DESCRIPTION, {**description, "version": version})
     part.rename(base / str(version))
     for old in versions(base)[:-keep_versions]:
         retired = base / f"retired-{old}"
@@ -64,5 +64,5 @@ def rollback(base: pathlib.Path) -> pathlib.Path:
             f"{newest['version']} is served. Push another with 'run'."
         )
     source = base / str(earlier[-1])
-    description = artifacts.read_json(source / MODEL_CARD)
+    description = artifacts.read_json(source / DESCRIPTION)
     return push(source, base, {"copy_of": earlier[-1], **description}, keep_versions=len(numbers) + 1)

@@ -1,4 +1,4 @@
-"""Takes docs/images/: every page, narrow and wide, light and dark, on photos that were drawn.
+"""Takes docs/images/: every page, narrow and wide, light and dark, on photos that were drawn, and the example report.
 
     python -m docs.screenshots
 
@@ -29,6 +29,8 @@ from web.database import State, Upload, db
 
 IMAGES = pathlib.Path(__file__).parent / "images"
 SITE = "pilah.example"  # what the pages show as their address, on every machine
+EXAMPLE_REPORT = pathlib.Path(__file__).parent / "example-report" / "index.html"
+REPORT_SIZE = {"width": 1280, "height": 800}  # its first screen
 WIDTHS_PX = {360: {"is_mobile": True, "has_touch": True, "device_scale_factor": 1.5}, 1280: {}}
 SCHEMES = ("light", "dark")
 VISITOR = "0" * 32
@@ -64,6 +66,9 @@ def main() -> None:
         )
         for name, page in _pages(app, browser, rows):
             _write(IMAGES / f"{name}.png", _whole(page))
+        report = browser.new_page(viewport=REPORT_SIZE)
+        report.goto(EXAMPLE_REPORT.as_uri())
+        _write(IMAGES / "report.png", report.screenshot())
         server.shutdown()
 
 

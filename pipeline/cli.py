@@ -26,6 +26,7 @@ Strategy = enum.StrEnum("Strategy", ["features"])
 Engine = enum.StrEnum("Engine", ["auto", "openvino", "tensorflow"])
 Precision = enum.StrEnum("Precision", ["auto", "float32", "bfloat16"])
 Protocol = enum.StrEnum("Protocol", ["carried"])
+Language = enum.StrEnum("Language", ["en", "id"])
 StageName = enum.StrEnum("StageName", list(STAGES))  # type: ignore[misc]  # the names stand in config alone
 RunDir = Annotated[pathlib.Path, typer.Option(help="Folder that holds every artifact of the run.")]
 Debug = Annotated[bool, typer.Option(help="Show the traceback of an error.")]
@@ -136,6 +137,22 @@ def evaluate(
         from pipeline import evaluate
 
         evaluate.run(run_dir, images, console)
+
+    _guard(work, debug)
+
+
+@app.command()
+def report(
+    run_dir: RunDir,
+    lang: Annotated[Language, typer.Option(help="Of the page.")] = Language.en,
+    debug: Debug = False,
+) -> None:
+    """Make RUN_DIR/report/index.html again, of whatever there is of the run."""
+
+    def work() -> None:
+        from pipeline import reporting
+
+        console.print(f"report: {reporting.make(run_dir, lang.value)}", soft_wrap=True, highlight=False)
 
     _guard(work, debug)
 

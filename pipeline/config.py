@@ -8,7 +8,7 @@ from typing import Any
 from components import artifacts
 from components.errors import PilahError
 
-STAGES = ("photos", "dataset", "features", "search", "choice", "model", "export", "validate", "push")
+STAGES = ("photos", "dataset", "features", "search", "choice", "model", "export", "validate", "push", "report")
 BACKBONES = ("ResNet50", "VGG19", "DenseNet121")
 OPTIMIZERS = ("Adam", "Nadam", "AdamW")
 DROPOUTS = (0.0, 0.2, 0.5)

@@ -4,7 +4,7 @@ import rich.console
 import tensorflow as tf
 
 from components import artifacts
-from pipeline import board, lock, marks, served, shared, stages
+from pipeline import board, lock, marks, reporting, served, shared, stages
 from pipeline.config import STAGES, Config, to_json
 from pipeline.marks import Stage
 
@@ -27,6 +27,8 @@ PIPELINE = (
     Stage("validate", stages.validate_inputs, ("validation.json", served.ANSWERS), stages.validate_export),
     # SavedModel -> next version folder
     Stage("push", stages.push_inputs, ("served",), stages.push_model),
+    # all of it -> a page to look at, and the card of the version pushed
+    Stage("report", reporting.inputs, ("report/index.html",), reporting.write),
 )
 assert tuple(stage.name for stage in PIPELINE) == STAGES
 

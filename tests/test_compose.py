@@ -230,6 +230,13 @@ def test_web_may_do_nothing_that_it_need_not():
     assert web["read_only"] and web["cap_drop"] == ["ALL"] and web["security_opt"] == ["no-new-privileges:true"]
 
 
+def test_web_reads_the_cards_of_what_is_served_and_cannot_write_there():
+    web, serving = service(BASE, "web"), service(BASE)
+    (served,) = [mount for mount in web["volumes"] if isinstance(mount, dict)]
+    assert served in serving["volumes"] and served["read_only"]
+    assert web["environment"]["MODEL_FOLDER"] == f"{served['target']}/{client.MODEL_NAME}"
+
+
 def test_pipeline_is_a_job_that_starts_with_no_other_service():
     assert service(BASE, "pipeline")["profiles"] == ["job"]
 

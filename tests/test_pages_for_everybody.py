@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 pytest_plugins = ["website_fixtures"]
 PAGES = ("home", "classify", "refusal", "result", "corrected", "waiting", "refused", "history", "filtered", "operator")
-PAGES += ("nothing",)
+PAGES += ("about", "nothing")
 SERIOUS = ("serious", "critical")
 
 

@@ -114,6 +114,15 @@ def test_random_weights_are_said_out_loud_or_imagenets_were_used(whole):
     assert ("RANDOM weights" in printed) == settings["weights"].startswith("random")
 
 
+def test_run_ends_with_a_report_and_the_pushed_model_has_its_card(whole):
+    run_dir, _ = whole
+    winner = json.loads((run_dir / "leaderboard.json").read_text())["winner"]
+    page, card = run_dir / "report" / "index.html", run_dir / "served" / "pilah" / "1" / "MODEL_CARD.md"
+    assert f"{winner['f1']:.4f}" in page.read_text() and "Stages still to do" not in page.read_text()
+    assert f"Macro F1 {winner['f1']:.3f}" in card.read_text()
+    assert len(list(run_dir.glob("trials/*/events.out.tfevents.*"))) == SCENARIOS
+
+
 def test_pushed_version_serves_a_photo_from_disk(whole, images):
     version = whole[0] / "served" / "pilah" / "1"
     described = json.loads((version / "model.json").read_text())
@@ -141,7 +150,7 @@ def test_second_start_skips_everything_and_finds_the_version_served(whole, image
         server.terminate()
         assert server.wait() == 0
     assert done.returncode == 0, done.stdout
-    assert done.stdout.count("unchanged, skipped") == 9
+    assert done.stdout.count("unchanged, skipped") == 10
     assert f"localhost:{port} serves version 1" in " ".join(done.stdout.split())
     assert (run_dir / "leaderboard.json").read_bytes() == before
     assert [path.name for path in (run_dir / "served" / "pilah").iterdir()] == ["1"]

@@ -1,5 +1,6 @@
 """Out-of-fold predictions on disk: one row a photo, in files that are whole or not there."""
 
+import dataclasses
 import pathlib
 from collections.abc import Sequence
 
@@ -7,10 +8,31 @@ import numpy as np
 
 from components import artifacts, metrics, photos
 
+PROBABILITY = "p_"  # a column of probabilities is this and the class name
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """A predictions.csv, row by row in its order.
+
+    Attributes:
+        classes: class names in class order.
+        actual, predicted: int64 [photos], in [0, classes).
+        fold: int64 [photos], the fold that tested the photo.
+        probabilities: float64 [photos, classes], to six decimals.
+    """
+
+    ids: list[str]
+    classes: list[str]
+    actual: np.ndarray
+    predicted: np.ndarray
+    fold: np.ndarray
+    probabilities: np.ndarray
+
 
 def columns(classes: Sequence[str]) -> list[str]:
     """id, label, fold, predicted, and then the probability of each class under its name."""
-    return ["id", "label", "fold", "predicted", *(f"p_{name}" for name in classes)]
+    return ["id", "label", "fold", "predicted", *(f"{PROBABILITY}{name}" for name in classes)]
 
 
 def write(
@@ -26,7 +48,7 @@ def write(
                 "label": photo.label,
                 "fold": photo.fold,
                 "predicted": classes[int(row.argmax())],
-                **{f"p_{name}": f"{value:.6f}" for name, value in zip(classes, row, strict=True)},
+                **{f"{PROBABILITY}{name}": f"{value:.6f}" for name, value in zip(classes, row, strict=True)},
             }
             for photo, row in zip(tested, probabilities, strict=True)
         ),
@@ -47,6 +69,21 @@ def join(fold_files: Sequence[pathlib.Path], photo_list: Sequence[photos.Photo],
             f"for {len(photo_list)}."
         )
     artifacts.write_csv(path, list(rows[0]), (row_of[photo.id] for photo in photo_list))
+
+
+def read(path: pathlib.Path) -> Predictions:
+    """What `write` and `join` wrote."""
+    rows = artifacts.read_csv(path)
+    classes = [name.removeprefix(PROBABILITY) for name in rows[0] if name.startswith(PROBABILITY)]
+    number = {name: index for index, name in enumerate(classes)}
+    return Predictions(
+        ids=[row["id"] for row in rows],
+        classes=classes,
+        actual=np.array([number[row["label"]] for row in rows]),
+        predicted=np.array([number[row["predicted"]] for row in rows]),
+        fold=np.array([int(row["fold"]) for row in rows]),
+        probabilities=np.array([[float(row[PROBABILITY + name]) for name in classes] for row in rows]),
+    )
 
 
 def confusion(path: pathlib.Path, classes: Sequence[str]) -> np.ndarray:

@@ -17,7 +17,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from serving import client
 from web import commands, database, limits, messages, observing, pictures, security, settings, store, uploads
-from web.pages import api, classify, history, home, operations, results
+from web.pages import about, api, classify, history, home, operations, results
 
 LANGUAGES = {"en": "English", "id": "Bahasa Indonesia"}
 
@@ -57,7 +57,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.wsgi_app = ProxyFix(app.wsgi_app, given.trusted_proxies, given.trusted_proxies)  # type: ignore[method-assign]
     app.json.sort_keys = False  # type: ignore[attr-defined]  # scores keep the model's order of classes
     _extend(app, given, data)
-    for page in (home, classify, results, history, api, operations):
+    for page in (home, classify, results, history, about, api, operations):
         app.register_blueprint(page.blueprint)
     app.register_error_handler(HTTPException, _error_page)
     return app

@@ -22,7 +22,8 @@ def main() -> int:
     given = parser.parse_args()
     if not pathlib.Path(given.model_base_path).is_dir():
         parser.error(f"--model_base_path must be a folder. Received: {given.model_base_path}. Make one with make run")
-    environment = {"PILAH_ENV": "development", **os.environ, "SERVING_TARGET": f"localhost:{given.grpc_port}"}
+    served = {"SERVING_TARGET": f"localhost:{given.grpc_port}", "MODEL_FOLDER": given.model_base_path}
+    environment = {"PILAH_ENV": "development", **os.environ, **served}
     subprocess.run([sys.executable, "-m", "flask", "--app", "web", "db", "upgrade"], env=environment, check=True)
     commands = (_serving(given), _web(given))
     processes = [subprocess.Popen(command, env=environment) for command in commands]

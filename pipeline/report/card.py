@@ -1,0 +1,229 @@
+"""The card of a pushed model: what it was made from, how good it is and for what, in words beside its files."""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from components import artifacts, push
+from pipeline.report import page, words
+from pipeline.report.words import Say
+
+HTML_NAMES = {"en": "model_card.html", "id": "model_card.id.html"}
+MARKDOWN_NAMES = {"en": "MODEL_CARD.md", "id": "MODEL_CARD.id.md"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A heading with lines below it, and a table (header first) where there is one."""
+
+    title: str
+    lines: Sequence[str]
+    table: Sequence[Sequence[str]] = ()
+
+
+def write(run_dir: pathlib.Path) -> pathlib.Path | None:
+    """Write the card into the newest served version, in each language as Markdown and HTML; returns its folder.
+
+    None where nothing is served, or where what is served was not made from the leaderboard of report/figures.json:
+    these figures would then say nothing of it.
+    """
+    base = run_dir / "served" / push.MODEL_NAME
+    description = push.served(base)
+    figures = artifacts.read_json(run_dir / "report" / "figures.json")
+    if not description or not figures["winner"] or not _describes(figures, description):
+        return None
+    audit = _audit(run_dir, description)
+    folder = base / str(push.versions(base)[-1])
+    for language in words.LANGUAGES:
+        say = words.say_in(language)
+        title = say("Model card: {classes}", classes=", ".join(description["classes"]))
+        contents = {"title": title, "parts": parts(figures, description, audit, language), "language": language}
+        for name, template in ((HTML_NAMES[language], "card.html"), (MARKDOWN_NAMES[language], "card.md")):
+            with artifacts.replacing(folder / name) as part:
+                part.write_text(page.environment().get_template(template).render(**contents), encoding="utf-8")
+    return folder
+
+
+def parts(figures: dict[str, Any], description: dict[str, Any], audit: dict[str, Any], language: str) -> list[Part]:
+    """The card's parts; `audit` is audit.json, or empty where the photos were not audited."""
+    say = words.say_in(language)
+
+    def number(value: float | None, form: str = "3") -> str:
+        return words.number(value, form, language)
+
+    first = figures["scenarios"][0]
+    return [
+        Part(say("Use"), _use(figures, say)),
+        Part(say("Figures"), _scores(figures, first, say, number), _class_table(figures, say, number)),
+        Part(say("Where it is weak"), _weaknesses(figures, say, number)),
+        Part(say("Photos"), _photos(figures, description, audit, say, number)),
+        Part(say("Recipe"), _recipe(figures, description, say, number)),
+        Part(say("Not tested"), _untested(say)),
+    ]
+
+
+def _describes(figures: dict[str, Any], description: dict[str, Any]) -> bool:
+    first = figures["scenarios"][0]
+    served = (description["scenario"]["scenario"], description["figures"]["f1"], description["data"]["photos"])
+    return served == (first["scenario"], first["f1"], first["photos"])
+
+
+def _audit(run_dir: pathlib.Path, description: dict[str, Any]) -> dict[str, Any]:
+    """The audit of the very photos and folds of the model, or nothing."""
+    path = run_dir / "audit" / "audit.json"
+    found = artifacts.read_json(path) if path.exists() else {}
+    return found if found.get("photos_and_folds") == description["data"]["photos_and_folds"] else {}
+
+
+def _use(figures: dict[str, Any], say: Say) -> list[str]:
+    run = figures["run"]
+    lines: list[str] = [
+        say("It is meant to suggest one of the classes for a photo of one object, to somebody who looks again."),
+        say("It is not meant to sort by itself, nor for what is in none of the classes: it always answers with one."),
+    ]
+    if run["drawn"]:
+        lines.insert(
+            0, say("It learned from drawn photos, to show that the pipeline works. It is of no use on real ones.")
+        )
+    if run["random_weights"]:
+        lines.insert(0, say("Backbones had random weights: {names}.", names=", ".join(run["random_weights"])))
+    return lines
+
+
+def _scores(figures: dict[str, Any], first: dict[str, Any], say: Say, number: Any) -> list[str]:
+    best = figures["winner"]
+    return [
+        say(
+            "Macro F1 {f1} (95 % interval {low} to {high}), macro precision {precision}, macro recall {recall}.",
+            **{name: number(first[name]) for name in ("f1", "precision", "recall")},
+            low=number(first["f1_low"]),
+            high=number(first["f1_high"]),
+        ),
+        say(
+            "{right} of {photos} photos right, each judged by a model trained on the other folds ({folds} in all).",
+            right=number(first["right"], ""),
+            photos=number(first["photos"], ""),
+            folds=figures["run"]["folds"],
+        ),
+        say(
+            "The folds lie between {low} and {high}.",
+            low=number(first["fold_f1_lowest"]),
+            high=number(first["fold_f1_highest"]),
+        ),
+        say("The model that is served was then trained once more, on all photos; it has no figure of its own."),
+        say(
+            "Of the {m} other scenarios of the study, {n} cannot be told apart from this one.",
+            m=best["compared"],
+            n=best["alike"],
+        ),
+        say(
+            "It is {confidence} sure on average; the expected calibration error is {ece}.",
+            confidence=number(best["mean_confidence"], "%"),
+            ece=number(first["ece"]),
+        ),
+    ]
+
+
+def _class_table(figures: dict[str, Any], say: Say, number: Any) -> list[list[str]]:
+    header = [say("Class"), say("Photos"), say("Precision"), say("Recall"), "F1"]
+    rows = [
+        [one["name"], number(one["tp"] + one["fn"], ""), *(number(one[name]) for name in ("precision", "recall", "f1"))]
+        for one in figures["winner"]["classes"]
+    ]
+    return [header, *rows]
+
+
+def _weaknesses(figures: dict[str, Any], say: Say, number: Any) -> list[str]:
+    best = figures["winner"]
+    weakest = min(best["classes"], key=lambda one: one["f1"])
+    lines: list[str] = [
+        say(
+            "{name} is the weakest class: {tp} of {photos} found, and {fp} others taken for it.",
+            name=weakest["name"],
+            tp=number(weakest["tp"], ""),
+            photos=number(weakest["tp"] + weakest["fn"], ""),
+            fp=number(weakest["fp"], ""),
+        )
+    ]
+    return lines + [
+        say(
+            "{actual} is taken for {predicted} in {photos} photos.",
+            actual=pair["actual"],
+            predicted=pair["predicted"],
+            photos=pair["photos"],
+        )
+        for pair in best["mistakes"][:3]
+    ]
+
+
+def _photos(
+    figures: dict[str, Any], description: dict[str, Any], audit: dict[str, Any], say: Say, number: Any
+) -> list[str]:
+    run, data = figures["run"], description["data"]
+    lines: list[str] = [
+        say(
+            "{photos} photos; photos and folds have the fingerprint {digest}.",
+            photos=number(data["photos"], ""),
+            digest=data["photos_and_folds"],
+        ),
+        say(
+            "Left out: {copies} exact copies, {conflicts} files whose bytes stand under several classes, "
+            "{rejects} that could not be used.",
+            copies=run["copies"],
+            conflicts=run["conflicts"],
+            rejects=run["rejects"],
+        ),
+    ]
+    if not audit:
+        return [*lines, say("The photos have not been audited for near-duplicates and doubtful labels.")]
+    near, folds = audit["near_duplicates"], audit["folds"]
+    return [
+        *lines,
+        say(
+            "The audit found {pairs} pairs of near-duplicates, {across} of them across folds.",
+            pairs=near["pairs"],
+            across=near["pairs_across_folds"],
+        ),
+        say(
+            "With near-duplicates kept in one fold, macro F1 is {grouped}, against {plain} with folds drawn plainly.",
+            grouped=number(folds["grouped_mean"]),
+            plain=number(folds["plain_mean"]),
+        ),
+        say("The audit doubts {photos} labels.", photos=audit["label_doubts"]["photos"]),
+    ]
+
+
+def _recipe(figures: dict[str, Any], description: dict[str, Any], say: Say, number: Any) -> list[str]:
+    run, chosen = figures["run"], description["scenario"]
+    packages = ", ".join(f"{name} {version}" for name, version in description["packages"].items())
+    return [
+        say(
+            "{backbone}, frozen, weights {weights}; {optimizer}, dropout {dropout}; {parameters} parameters.",
+            **{name: chosen[name] for name in ("backbone", "optimizer", "dropout")},
+            weights=description["weights"],
+            parameters=number(chosen["parameters"], ""),
+        ),
+        say(
+            "{epochs} epochs, batches of {batch}, learning rate {rate}, weight decay {decay} with AdamW, "
+            "{views} augmented views",
+            epochs=run["epochs"],
+            batch=run["batch_size"],
+            rate=number(run["learning_rate"], ""),
+            decay=number(run["weight_decay"], ""),
+            views=run["views"],
+        )
+        + ".",
+        say("Code {code}; {packages}.", code=description["code"], packages=packages),
+    ]
+
+
+def _untested(say: Say) -> list[str]:
+    return [
+        say(
+            "Photos from elsewhere: other backgrounds, light, cameras, countries and brands than those it learned from."
+        ),
+        say("Several objects in one photo, parts of objects, and things that belong to none of the classes."),
+        say("Photos made to deceive it."),
+        say("Whether people sort better with it than without."),
+    ]

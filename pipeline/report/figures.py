@@ -1,0 +1,169 @@
+"""A run folder -> every number of the report, in one structure that is also report/figures.json."""
+
+import collections
+import math
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from components import artifacts, metrics
+from pipeline.report import comparisons, statistics, winner
+from tuner import predictions
+
+SETTINGS = ("scenario", "backbone", "optimizer", "dropout")
+SCORES = ("precision", "recall", "f1", "accuracy")
+
+
+def compute(run_dir: pathlib.Path) -> dict[str, Any]:
+    """The figures of a run, however far it has come.
+
+    Scenarios stand best first, those whose folds are not all there left out. "winner" and what compares with it is
+    None until the leaderboard is made of the very predictions that are there.
+    """
+    settings = artifacts.read_json(run_dir / "run.json")
+    found = _read_trials(run_dir, settings)
+    board = _board_of(run_dir, found, _total(settings))
+    rows = board["scenarios"] if board else [_row(run_dir, number, one) for number, one in found.items()]
+    first = board["winner"]["scenario"] if board else None  # of several with the same F1, the one that was chosen
+    best_first = sorted(rows, key=lambda row: (-row["f1"], row["scenario"] != first, row["scenario"]))
+    scenarios = [_scenario(row, found[row["scenario"]], settings["seed"]) for row in best_first]
+    if board:
+        _compare_with_first(scenarios, found, settings["seed"])
+    return {
+        "run": _about(run_dir, settings),
+        "progress": {
+            "scenarios_done": len(found),
+            "scenarios_total": _total(settings),
+            "folds_done": len(list(run_dir.glob("trials/[0-9]*/fold-*.csv"))),
+            "folds_total": _total(settings) * settings["folds"],
+        },
+        "classes": _classes(run_dir, settings["folds"]),
+        "scenarios": scenarios,
+        "comparisons": comparisons.compute(scenarios),
+        "winner": winner.compute(board["winner"], scenarios, found[first]) if board and first else None,
+    }
+
+
+def _total(settings: dict[str, Any]) -> int:
+    return math.prod(len(settings[name]) for name in ("backbones", "optimizers", "dropouts"))
+
+
+def _read_trials(run_dir: pathlib.Path, settings: dict[str, Any]) -> dict[int, predictions.Predictions]:
+    """Scenario -> its out-of-fold predictions, where all folds are there."""
+    paths = {number: run_dir / "trials" / f"{number:02d}" / "predictions.csv" for number in _numbers(settings)}
+    return {number: predictions.read(path) for number, path in paths.items() if path.exists()}
+
+
+def _numbers(settings: dict[str, Any]) -> range:
+    return range(1, _total(settings) + 1)
+
+
+def _matrix(found: predictions.Predictions) -> np.ndarray:
+    return metrics.confusion(found.actual, found.predicted, len(found.classes))
+
+
+def _board_of(run_dir: pathlib.Path, found: dict[int, predictions.Predictions], total: int) -> dict[str, Any] | None:
+    """leaderboard.json, or None where it is not there or was made from other predictions than those found."""
+    path = run_dir / "leaderboard.json"
+    if len(found) < total or not path.exists():
+        return None
+    board = artifacts.read_json(path)
+    matrices = {row["scenario"]: row["confusion_matrix"] for row in board["scenarios"]}
+    return board if matrices == {number: _matrix(one).tolist() for number, one in found.items()} else None
+
+
+def _row(run_dir: pathlib.Path, number: int, found: predictions.Predictions) -> dict[str, Any]:
+    """A scenario's row as the leaderboard will have it, without its time."""
+    settings = artifacts.read_json(run_dir / "trials" / f"{number:02d}" / "settings.json")
+    matrix = _matrix(found)
+    scores = metrics.score(matrix, found.classes)
+    return {
+        "scenario": number,
+        **{name: settings[name] for name in SETTINGS[1:]},
+        **{name: getattr(scores, name) for name in SCORES},
+        "confusion_matrix": matrix.tolist(),
+        "seconds": None,
+    }
+
+
+def _scenario(row: dict[str, Any], found: predictions.Predictions, seed: int) -> dict[str, Any]:
+    """The row with its interval, its folds and its calibration."""
+    low, high = statistics.interval(np.array(row["confusion_matrix"]), seed)
+    folds = [
+        float(statistics.macro_f1(metrics.confusion(found.actual[here], found.predicted[here], len(found.classes))))
+        for here in (found.fold == fold for fold in np.unique(found.fold))
+    ]
+    confidence, right = found.probabilities.max(axis=1), found.predicted == found.actual
+    return {
+        **row,
+        "photos": len(right),
+        "right": int(right.sum()),
+        "f1_low": low,
+        "f1_high": high,
+        "fold_f1": folds,
+        "fold_f1_lowest": min(folds),
+        "fold_f1_highest": max(folds),
+        "ece": statistics.expected_calibration_error(statistics.reliability(confidence, right)),
+        "against": None,  # how the winner compares with it
+    }
+
+
+def _compare_with_first(scenarios: list[dict[str, Any]], found: dict[int, predictions.Predictions], seed: int) -> None:
+    """Add to all but the first how the first compares with it, p values corrected for their number."""
+    first, *others = scenarios
+    best = found[first["scenario"]]
+    for row in others:
+        other = found[row["scenario"]]
+        low, high, p = statistics.difference(best.actual, best.predicted, other.predicted, len(best.classes), seed)
+        only_first, only_other, exact_p = statistics.mcnemar(
+            best.predicted == best.actual, other.predicted == best.actual
+        )
+        row["against"] = {
+            "gap": first["f1"] - row["f1"],
+            "gap_low": low,
+            "gap_high": high,
+            "p": p,
+            "only_winner_right": only_first,
+            "only_other_right": only_other,
+            "mcnemar_p": exact_p,
+        }
+    for name in ("p", "mcnemar_p"):
+        for row, p in zip(others, statistics.holm([row["against"][name] for row in others]), strict=True):
+            row["against"][f"{name}_holm"] = p
+    for row in others:
+        row["against"]["told_apart"] = bool(row["against"]["p_holm"] < statistics.SIGNIFICANCE)
+        row["against"]["mcnemar_told_apart"] = bool(row["against"]["mcnemar_p_holm"] < statistics.SIGNIFICANCE)
+
+
+def _about(run_dir: pathlib.Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """What a reader has to know of the run; no path, so that the report can be handed on."""
+    features = [artifacts.read_json(path) for path in sorted(run_dir.glob("features/*/settings.json"))]
+    kinds = collections.Counter(row["kind"] for row in _rows(run_dir / "duplicates.csv"))
+    shown = ("profile", "strategy", "seed", "folds", "epochs", "batch_size", "learning_rate", "weight_decay", "views")
+    return {
+        "name": run_dir.resolve().name,
+        **{name: settings[name] for name in (*shown, "image_size_px", "backbones", "optimizers", "dropouts")},
+        "drawn": not settings["images"],
+        "random_weights": [one["backbone"] for one in features if one["weights"].startswith("random")],
+        "precision": sorted({one["precision"] for one in features}),
+        "copies": kinds["duplicate"],
+        "conflicts": kinds["conflict"],
+        "rejects": len(_rows(run_dir / "dataset" / "rejects.csv")),
+    }
+
+
+def _classes(run_dir: pathlib.Path, folds: int) -> list[dict[str, Any]]:
+    """Usable photos of each class, and of each fold of it."""
+    rejected = {row["id"] for row in _rows(run_dir / "dataset" / "rejects.csv")}
+    usable = [(row["label"], int(row["fold"])) for row in _rows(run_dir / "photos.csv") if row["id"] not in rejected]
+    counts = collections.Counter(usable)
+    return [
+        {"name": name, "photos": sum(per_fold), "folds": per_fold}
+        for name in sorted({label for label, _ in usable})
+        for per_fold in [[counts[name, fold] for fold in range(folds)]]
+    ]
+
+
+def _rows(path: pathlib.Path) -> list[dict[str, str]]:
+    return artifacts.read_csv(path) if path.exists() else []

@@ -1,0 +1,48 @@
+"""TensorBoard's logs of a search: a run a scenario, with its hyperparameters, its scores and its training."""
+
+import pathlib
+from typing import Any
+
+import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams
+
+from components import artifacts
+
+HYPERPARAMETERS = ("backbone", "optimizer", "dropout")
+SCORES = ("f1", "precision", "recall", "accuracy", "ece")
+
+
+def write(run_dir: pathlib.Path) -> None:
+    """Write event files into trials/ and trials/NN/ for the scenarios of report/figures.json, in place of older ones.
+
+    `tensorboard --logdir RUN/trials` shows them: scores and hyperparameters under HParams, loss and accuracy of each
+    fold by epoch under Time Series.
+    """
+    trials = run_dir / "trials"
+    for old in trials.glob("**/events.out.tfevents.*"):
+        old.unlink()
+    scenarios = artifacts.read_json(run_dir / "report" / "figures.json")["scenarios"]
+    if not scenarios:
+        return
+    with _writer(trials):
+        hparams.hparams_config(
+            hparams=[hparams.HParam(name) for name in HYPERPARAMETERS],
+            metrics=[hparams.Metric(name) for name in SCORES],
+        )
+    for row in scenarios:
+        _write_scenario(trials / f"{row['scenario']:02d}", row)
+
+
+def _write_scenario(folder: pathlib.Path, row: dict[str, Any]) -> None:
+    with _writer(folder):
+        hparams.hparams({name: row[name] for name in HYPERPARAMETERS}, trial_id=folder.name)
+        for name in SCORES:
+            tf.summary.scalar(name, row[name], step=0)
+        for file in sorted(folder.glob("fold-*.json")):
+            for measure, values in artifacts.read_json(file)["history"].items():
+                for epoch, value in enumerate(values, start=1):
+                    tf.summary.scalar(f"{measure}/{file.stem}", value, step=epoch)
+
+
+def _writer(folder: pathlib.Path) -> Any:
+    return tf.summary.create_file_writer(str(folder)).as_default()

@@ -1,0 +1,192 @@
+"""The sections of the page: each a function here, which gives what its template of the same name shows.
+
+A section that has nothing to show gives None and is left out. A further one is a function in `SECTIONS` and a template.
+"""
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+from components import artifacts, photos
+from pipeline.report import comparisons, confusion, plots, sentences, thumbnails
+from pipeline.report.words import Say
+
+Contents = Mapping[str, Any] | None
+WINNER_INCHES, OTHER_INCHES = 5.6, 3.4  # of the confusion matrices
+VIEWED_PHOTOS = 3  # in their augmented views
+VIEWS_SHOWN = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """What a section is made of.
+
+    Attributes:
+        figures: as `report.figures.compute` gives them.
+        folder: where the page will stand, for pictures beside it.
+        say, figure: words and numbers in the reader's language (`report.words`).
+    """
+
+    run_dir: pathlib.Path
+    folder: pathlib.Path
+    figures: dict[str, Any]
+    say: Say
+    figure: Callable[..., Markup]
+
+    @functools.cached_property
+    def photos(self) -> dict[str, photos.Photo]:
+        """By id."""
+        return {photo.id: photo for photo in photos.read(self.run_dir / "photos.csv")}
+
+    @functools.cached_property
+    def settings(self) -> dict[str, Any]:
+        return artifacts.read_json(self.run_dir / "run.json")
+
+
+def scenarios(source: Source) -> Contents:
+    return {"title": source.say("The scenarios")} if source.figures["scenarios"] else None
+
+
+def winner(source: Source) -> Contents:
+    if not source.figures["winner"]:
+        return None
+    return {"title": source.say("The winner, class by class"), "picture": _matrix(source, 0, WINNER_INCHES)}
+
+
+def settings(source: Source) -> Contents:
+    """Backbones, optimizers and dropouts compared."""
+    say, scenario_list = source.say, source.figures["scenarios"]
+    if not scenario_list:
+        return None
+    words = dict(zip(comparisons.SETTINGS, (say("By backbone"), say("By optimizer"), say("By dropout")), strict=True))
+    return {
+        "title": say("Backbones, optimizers, dropouts"),
+        "parts": [
+            {
+                "setting": setting,
+                "title": words[setting],
+                "sentences": sentences.comparison(setting, found, say, source.figure),
+                "plot": plots.groups(
+                    [one["value"] for one in found["values"]], scenario_list, setting, say("macro F1")
+                ),
+            }
+            for setting, found in source.figures["comparisons"].items()
+        ],
+    }
+
+
+def doubt(source: Source) -> Contents:
+    if not source.figures["winner"]:
+        return None
+    plot = plots.intervals(source.figures["scenarios"], source.say("macro F1"))
+    return {"title": source.say("How sure is the order?"), "plot": plot}
+
+
+def calibration(source: Source) -> Contents:
+    say, best = source.say, source.figures["winner"]
+    if not best:
+        return None
+    return {
+        "title": say("How far its confidence can be trusted"),
+        "reliability": plots.reliability(best["reliability"], say("confidence"), say("accuracy")),
+        "coverage": plots.coverage(
+            best["coverage"], say("confidence asked for"), say("accuracy of the answers"), say("share answered")
+        ),
+    }
+
+
+def mistakes(source: Source) -> Contents:
+    """The winner's wrong photos by pair of classes, with those that it was surest of."""
+    best = source.figures["winner"]
+    if not best:
+        return None
+    pairs, gone = [], 0
+    for pair in best["mistakes"]:
+        shown = []
+        for one in pair["worst"]:
+            photo = source.photos.get(one["id"])
+            picture = thumbnails.of_file(photo.path) if photo else None
+            gone += picture is None
+            shown.append({**one, "picture": picture, "name": pathlib.Path(photo.path).name if photo else one["id"]})
+        pairs.append({**pair, "shown": shown})
+    return {"title": source.say("What it gets wrong"), "pairs": pairs, "gone": gone}
+
+
+def training(source: Source) -> Contents:
+    """Loss and accuracy over the epochs, a line a fold."""
+    say = source.say
+    histories = {row["scenario"]: _histories(source.run_dir, row["scenario"]) for row in source.figures["scenarios"]}
+    histories = {number: found for number, found in histories.items() if found}
+    if not histories:
+        return None
+    number = next(iter(histories))  # the winner, or the best so far
+    names = {"loss": say("training loss"), "accuracy": say("training accuracy")}
+    return {
+        "title": say("Training, fold by fold"),
+        "number": number,
+        "plot": plots.training(histories[number], say("epoch"), names, say("fold")),
+        "small": plots.small_training(dict(sorted(histories.items()))),
+    }
+
+
+def matrices(source: Source) -> Contents:
+    rows = source.figures["scenarios"]
+    if not rows:
+        return None
+    pictures = {row["scenario"]: _matrix(source, place, OTHER_INCHES) for place, row in enumerate(rows)}
+    return {"title": source.say("Every confusion matrix"), "pictures": pictures}
+
+
+def data(source: Source) -> Contents:
+    """Photos of each class, and a few in the views that training sees."""
+    if not source.figures["classes"]:
+        return None
+    by_class = {photo.label: photo for photo in reversed(source.photos.values())}
+    settings = source.settings
+    count = min(settings["views"], VIEWS_SHOWN)
+    rows = [
+        {"name": name, "views": thumbnails.views(photo, count, *(settings[n] for n in VIEW_SETTINGS))}
+        for name, photo in sorted(by_class.items())[:VIEWED_PHOTOS]
+    ]
+    most = max(one["photos"] for one in source.figures["classes"])
+    return {"title": source.say("The photos"), "viewed": [row for row in rows if row["views"]], "most": most}
+
+
+def method(source: Source) -> Contents:
+    return {"title": source.say("How it was made, and how to read it")}
+
+
+VIEW_SETTINGS = ("seed", "image_size_px", "max_pixels")
+SECTIONS: tuple[Callable[[Source], Contents], ...] = (
+    scenarios,
+    winner,
+    settings,
+    doubt,
+    calibration,
+    mistakes,
+    training,
+    matrices,
+    data,
+    method,
+)
+
+
+def _matrix(source: Source, place: int, side_inches: float) -> str:
+    """The confusion matrix of a scenario as a picture, which also stands beside the page."""
+    say, row = source.say, source.figures["scenarios"][place]
+    title = f"{row['scenario']}: {row['backbone']}, {row['optimizer']}, {row['dropout']}"
+    names = [one["name"] for one in source.figures["classes"]]
+    large = "-large" if side_inches == WINNER_INCHES else ""
+    path = source.folder / "confusion" / f"{row['scenario']:02d}{large}.png"
+    words = (title, str(say("predicted class")), str(say("actual class")))
+    return thumbnails.inline(confusion.write(path, row["confusion_matrix"], names, words, side_inches), "png")
+
+
+def _histories(run_dir: pathlib.Path, number: int) -> list[dict[str, list[float]]]:
+    """Of each fold that has one: measure -> value of each epoch."""
+    files = sorted((run_dir / "trials" / f"{number:02d}").glob("fold-*.json"))
+    return [artifacts.read_json(file)["history"] for file in files]

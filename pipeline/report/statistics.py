@@ -1,0 +1,119 @@
+"""How sure the figures are: bootstrap intervals, comparisons of two scenarios on the same photos, calibration.
+
+The bootstrap draws photos with replacement (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 13
+and 16). A confusion matrix only counts photos, so a draw of n photos is a multinomial draw of n counts over its cells:
+the same distribution, without touching a photo. The trained models stay as they are: what another seed or another
+split would change is not in these intervals.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import scipy.stats
+
+DRAWS = 2000
+LEVEL = 0.95  # of the intervals
+SIGNIFICANCE = 0.05  # of the comparisons, all together
+BINS = 15  # of confidence, as in Guo et al. 2017
+
+
+def macro_f1(matrices: np.ndarray) -> np.ndarray:
+    """Macro F1 of each confusion matrix: [..., classes, classes] -> [...]. A quotient 0/0 counts as 0."""
+    hits = np.diagonal(matrices, axis1=-2, axis2=-1)
+    totals = matrices.sum(axis=-1) + matrices.sum(axis=-2)
+    return np.divide(2 * hits, totals, out=np.zeros(hits.shape), where=totals > 0).mean(axis=-1)
+
+
+def interval(matrix: np.ndarray, seed: int) -> tuple[float, float]:
+    """95 % percentile bootstrap interval of the macro F1 of `matrix`, int64 [classes, classes]."""
+    return _percentiles(macro_f1(_redraw(matrix, seed)))
+
+
+def difference(
+    actual: np.ndarray, predicted: np.ndarray, other: np.ndarray, classes: int, seed: int
+) -> tuple[float, float, float]:
+    """Paired bootstrap of macro F1, `predicted` minus `other`: low and high end of its 95 % interval, and p.
+
+    p is two-sided, the level at which the percentile interval first touches 0 (Efron and Tibshirani, section 15.4);
+    2,000 draws give no p below 0.001.
+
+    Args:
+        actual, predicted, other: int64 [photos], in [0, classes), of the same photos in the same order.
+    """
+    joint = np.bincount((actual * classes + predicted) * classes + other, minlength=classes**3)
+    draws = _redraw(joint.reshape(classes, classes, classes), seed)
+    gaps = macro_f1(draws.sum(axis=-1)) - macro_f1(draws.sum(axis=-2))
+    tail = int(min(np.count_nonzero(gaps <= 0), np.count_nonzero(gaps >= 0)))
+    return *_percentiles(gaps), min(1.0, 2 * (tail + 1) / (DRAWS + 1))
+
+
+def mcnemar(right: np.ndarray, other_right: np.ndarray) -> tuple[int, int, float]:
+    """Photos that only the first got right, photos that only the other got right, and McNemar's exact p.
+
+    Under equal accuracy the discordant photos fall on either side like a fair coin (McNemar 1947; for classifiers
+    Dietterich 1998, who finds it sound where each model is trained once).
+    """
+    first, second = int((right & ~other_right).sum()), int((other_right & ~right).sum())
+    p = scipy.stats.binomtest(first, first + second).pvalue if first + second else 1.0
+    return first, second, float(p)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p values corrected for being many, in the same order (Holm 1979): all together err at most as often as one.
+
+    The smallest is multiplied by their number m, the next by m - 1 and so on, and none falls below the one before.
+    """
+    order = np.argsort(p_values, kind="stable")
+    factors = np.arange(len(p_values), 0, -1)
+    corrected = np.empty(len(p_values))
+    corrected[order] = np.minimum(1, np.maximum.accumulate(np.asarray(p_values)[order] * factors))
+    return corrected.tolist()
+
+
+def reliability(confidence: np.ndarray, right: np.ndarray) -> list[dict[str, float]]:
+    """The bins of confidence that hold photos, each with edges, photos, mean confidence and accuracy.
+
+    There are 15 of equal width, (low, high] (Guo et al., On Calibration of Modern Neural Networks, 2017).
+    """
+    number = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    return [
+        {
+            "low": index / BINS,
+            "high": (index + 1) / BINS,
+            "photos": int((number == index).sum()),
+            "confidence": float(confidence[number == index].mean()),
+            "accuracy": float(right[number == index].mean()),
+        }
+        for index in np.unique(number).tolist()
+    ]
+
+
+def expected_calibration_error(bins: Sequence[dict[str, float]]) -> float:
+    """The mean gap between confidence and accuracy, each bin counting by its photos (Naeini et al. 2015)."""
+    photos = sum(one["photos"] for one in bins)
+    return float(sum(one["photos"] * abs(one["confidence"] - one["accuracy"]) for one in bins) / photos)
+
+
+def coverage(confidence: np.ndarray, right: np.ndarray, thresholds: Sequence[float]) -> list[dict[str, float | None]]:
+    """For each threshold, the share of photos answered at least that surely and the accuracy among them.
+
+    This is the risk-coverage curve of El-Yaniv and Wiener 2010, by threshold. Accuracy is None where no photo is left.
+    """
+    rows: list[dict[str, float | None]] = []
+    for threshold in thresholds:
+        kept = confidence >= threshold
+        accuracy = float(right[kept].mean()) if kept.any() else None
+        rows.append({"threshold": threshold, "coverage": float(kept.mean()), "accuracy": accuracy})
+    return rows
+
+
+def _redraw(counts: np.ndarray, seed: int) -> np.ndarray:
+    """`DRAWS` redraws of as many photos as `counts` holds: int64 [DRAWS, *counts.shape]."""
+    total = counts.sum()
+    draws = np.random.default_rng(seed).multinomial(total, counts.ravel() / total, DRAWS)
+    return draws.reshape(DRAWS, *counts.shape)
+
+
+def _percentiles(draws: np.ndarray) -> tuple[float, float]:
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)

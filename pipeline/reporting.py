@@ -1,0 +1,33 @@
+"""What a run has to show: its report, the card of the model it pushed, and TensorBoard's logs of its scenarios."""
+
+import pathlib
+from typing import Any
+
+from components import artifacts, push
+from pipeline import marks
+from pipeline.config import STAGES, Config
+from pipeline.progress import Report
+
+READ = ("photos.csv", "leaderboard.json", "validation.json", "audit/*.json", "evaluations/*.json")
+
+
+def inputs(config: Config) -> dict[str, Any]:
+    files = sorted(path for pattern in READ for path in config.run_dir.glob(pattern))
+    versions = push.versions(config.run_dir / "served" / push.MODEL_NAME)
+    read = {str(path.relative_to(config.run_dir)): artifacts.file_digest(path) for path in files}
+    return {"files": read, "versions": versions}
+
+
+def write(config: Config, report: Report) -> None:
+    make(config.run_dir, "en")
+
+
+def make(run_dir: pathlib.Path, language: str) -> pathlib.Path:
+    """Write all of it for what there is of the run so far; returns the path of the page."""
+    from pipeline.report import card, logs, page  # they load what draws, which nothing else needs
+
+    before = STAGES[: STAGES.index("report")]
+    path = page.write(run_dir, language, [name for name in before if marks.read(run_dir, name) is None])
+    logs.write(run_dir)
+    card.write(run_dir)
+    return path

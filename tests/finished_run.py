@@ -1,0 +1,89 @@
+"""A run folder as the stages leave it, made in a moment: four scenarios of made-up answers on tiny photos."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+from conftest import write_photo
+
+from components import artifacts, photos
+from pipeline import config as config_module
+from tuner import choose, predictions, scenarios
+from tuner import study as study_module
+
+CLASSES = ["glass", "metal", "paper & foil"]
+FOLDS, EPOCHS, VIEWS = 2, 3, 2
+SKILLS = (0.9, 0.88, 0.55, 0.5)  # share of right answers, by scenario
+SCENARIOS = scenarios.list_scenarios(["ResNet50", "VGG19"], ["Adam"], [0.0, 0.5])
+
+
+def write(run_dir: pathlib.Path) -> pathlib.Path:
+    """Everything that the report reads, for 90 photos."""
+    listed = [
+        photos.Photo(f"{number:016x}", str(_photo(run_dir, number)), CLASSES[number % 3], fold=number // 3 % FOLDS)
+        for number in range(90)
+    ]
+    photos.write(run_dir / "photos.csv", listed)
+    photos.write_duplicates(run_dir / "duplicates.csv", [])
+    artifacts.write_csv(run_dir / "dataset" / "rejects.csv", ["id"], [])
+    config = dataclasses.replace(
+        config_module.demo(run_dir),
+        backbones=("ResNet50", "VGG19"),
+        optimizers=("Adam",),
+        dropouts=(0.0, 0.5),
+        folds=FOLDS,
+        epochs=EPOCHS,
+        views=VIEWS,
+    )
+    artifacts.write_json(run_dir / "run.json", config_module.to_json(config))
+    for backbone, weights in (("ResNet50", "1234567890abcdef"), ("VGG19", "random, seed 42")):
+        settings = {"backbone": backbone, "weights": weights, "precision": "float32"}
+        artifacts.write_json(run_dir / "features" / backbone / "settings.json", settings)
+    for scenario, skill in zip(SCENARIOS, SKILLS, strict=True):
+        _write_trial(run_dir / "trials" / f"{scenario.number:02d}", scenario, listed, skill)
+    study = study_module.Study(listed, CLASSES, FOLDS, run_dir, VIEWS, EPOCHS, 8, 1e-3, 0.0, config.seed)
+    parameters = {"ResNet50": 2_000_000, "VGG19": 1_000_000}
+    board = choose.leaderboard(run_dir / "trials", SCENARIOS, study, "features", parameters)
+    artifacts.write_json(run_dir / "leaderboard.json", board)
+    return run_dir
+
+
+def serve(run_dir: pathlib.Path) -> pathlib.Path:
+    """The winner as version 1 of the served model, by its description alone."""
+    winner = artifacts.read_json(run_dir / "leaderboard.json")["winner"]
+    description = {
+        "version": 1,
+        "scenario": {name: winner[name] for name in ("scenario", "backbone", "optimizer", "dropout", "parameters")},
+        "figures": {"f1": winner["f1"]},
+        "classes": CLASSES,
+        "weights": "1234567890abcdef",
+        "data": {"photos": 90, "photos_and_folds": "fedcba0987654321", "drawn": True},
+        "code": "0123456789abcdef",
+        "packages": {"keras": "3.15.1"},
+    }
+    version = run_dir / "served" / "pilah" / "1"
+    artifacts.write_json(version / "model.json", description)
+    return version
+
+
+def _photo(run_dir: pathlib.Path, number: int) -> pathlib.Path:
+    return write_photo(run_dir / "images" / CLASSES[number % 3] / f"{number}.png", number)
+
+
+def _write_trial(folder: pathlib.Path, scenario: scenarios.Scenario, listed: list[photos.Photo], skill: float) -> None:
+    """Answers of which `skill` are right; which photos are hard is the same for every scenario, as in life."""
+    draw = np.random.default_rng(11)
+    labels = np.array([CLASSES.index(photo.label) for photo in listed])
+    answers = np.where(draw.random(len(listed)) < skill, labels, (labels + draw.integers(1, 3, len(listed))) % 3)
+    sure = draw.uniform(0.4, 1.0, len(listed))
+    probabilities = np.repeat((1 - sure)[:, np.newaxis] / 2, 3, axis=1)
+    probabilities[np.arange(len(listed)), answers] = sure
+    settings = {"backbone": scenario.backbone, "optimizer": scenario.optimizer, "dropout": scenario.dropout}
+    artifacts.write_json(folder / "settings.json", settings)
+    history = {"loss": [1.0, 0.6, 0.4], "accuracy": [0.4, 0.7, 0.8]}
+    for fold in range(FOLDS):
+        tested = [row for row, photo in enumerate(listed) if photo.fold == fold]
+        rows = [listed[row] for row in tested]
+        predictions.write(folder / f"fold-{fold}.csv", rows, probabilities[tested], CLASSES)
+        artifacts.write_json(folder / f"fold-{fold}.json", {"seconds": 1.5, "history": history})
+    predictions.join([folder / f"fold-{fold}.csv" for fold in range(FOLDS)], listed, folder / "predictions.csv")

@@ -1,0 +1,44 @@
+import pytest
+from web_app import Browser
+
+from web.pages import about
+
+
+def write_card(folder, version, name, sentence):
+    path = folder / version / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"<html><head><style>b {{}}</style></head><body><main><h1>{sentence}</h1></main></body></html>")
+
+
+@pytest.fixture
+def served(tmp_path):
+    """A folder of versions of which 10 is the newest."""
+    folder = tmp_path / "served"
+    write_card(folder, "9", "model_card.html", "of version 9")
+    write_card(folder, "10", "model_card.html", "of version 10")
+    write_card(folder, "10", "model_card.id.html", "dari versi 10")
+    write_card(folder, "incoming", "model_card.html", "half a version")
+    return folder
+
+
+def test_card_of_the_newest_version_is_shown_without_its_frame(make_app, served):
+    browser = Browser(make_app(model_folder=str(served)))
+    text = browser.get("/about").text
+    assert "<h1>of version 10</h1>" in text and "<style>b" not in text
+    assert 'href="/about"' in browser.get("/").text
+
+
+def test_card_is_in_the_pages_language_else_in_english(served):
+    assert about.card(served, "id") == "<h1>dari versi 10</h1>"
+    (served / "10" / "model_card.id.html").unlink()
+    assert about.card(served, "id") == "<h1>of version 10</h1>"
+
+
+def test_newest_version_without_a_card_is_not_given_that_of_another(served):
+    (served / "11").mkdir()
+    assert about.card(served, "en") is None
+
+
+def test_page_says_that_there_is_no_card(make_app, tmp_path):
+    for folder in ("", str(tmp_path / "nothing")):
+        assert "has no card" in Browser(make_app(model_folder=folder)).get("/about").text
