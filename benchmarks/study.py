@@ -1,0 +1,211 @@
+"""What the study costs: features, search and preprocessing against bare loops, and all of it against the naive way.
+
+`make bench RUN=runs/thesis`. Each figure is a ratio of two things measured in this one run, on the photos of that run.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads both as it is imported
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+import argparse
+import functools
+import io
+import itertools
+import multiprocessing
+import pathlib
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from benchmarks.serving import ROOT, show
+from components import artifacts, augment, backbones, dataset, engines, features, head, photos
+from pipeline import config as config_module
+from pipeline import shared
+from tuner import cross_validation, scenarios, study, workers
+
+PHOTOS_AT_ONCE = 16
+MEASURED = {"ResNet50": 96, "VGG19": 48, "DenseNet121": 96}  # backbone -> photos a measurement
+ROUNDS = 2
+NAIVE_BATCH = 32
+PREPROCESSED = 2_560
+MAX_PIXELS = 50_000_000
+THESIS = {"photos": 2521, "folds": 5, "epochs": 10, "views": 10, "scenarios": 27, "scenarios a backbone": 9}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run-dir", type=pathlib.Path, default=pathlib.Path("runs/demo"))
+    parser.add_argument("--weights-dir", type=pathlib.Path, help="ImageNet weights; else random ones, as fast")
+    given = parser.parse_args()
+    if not (given.run_dir / "dataset" / "rejects.csv").exists():
+        sys.exit(f"bench: a run with records is needed. Received: {given.run_dir}. Make one with make run.")
+    config = config_module.read(given.run_dir)
+    engine, precision = engines.pick("auto"), features.pick_precision("auto")
+    print(f"{given.run_dir}, {config.image_size_px} px, engine {engine}, {precision}, {os.cpu_count()} cores\n")
+    print(f"{'what':66} {'figure':>12}   bound")
+    paths = [pathlib.Path(photo.path) for photo in shared.usable_photos(config)]
+    ours = {"preprocessing": preprocessing(config, paths)}
+    naive = 0.0
+    for name in backbones.BACKBONES:
+        weights = backbones.Weights(str(given.weights_dir / backbones.BACKBONES[name].weights_file), 1)
+        weights = weights if given.weights_dir else backbones.Weights(None, 1)
+        rate = extraction(config, name, weights, engine, precision)
+        ours[name] = (THESIS["views"] + 1) * THESIS["photos"] / rate
+        naive += naive_seconds(config, name, weights, paths)
+    ours["search"] = search()
+    show("the naive way, hours, by what a batch takes", f"{naive / 3600:.1f} h")
+    show("ours, hours, by what a photo takes", f"{sum(ours.values()) / 3600:.2f} h")
+    print("  " + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in ours.items()))
+    show("the naive way : ours", f"{naive / sum(ours.values()):.1f}", ">= 60")
+
+
+def preprocessing(config: config_module.Config, paths: Sequence[pathlib.Path]) -> float:
+    """Records against the same pixels by a bare loop of Pillow on all cores; seconds for the thesis's photos."""
+    listed = shared.usable_photos(config)[:PREPROCESSED]
+    square = functools.partial(pillow_square, side_px=config.image_size_px)
+    with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
+        pool.map(square, paths[:PHOTOS_AT_ONCE])
+        before = seconds_of(lambda: pool.map(square, paths[:PREPROCESSED], chunksize=32))
+        with tempfile.TemporaryDirectory() as folder:
+            build = functools.partial(dataset.build, pathlib.Path(folder), image_size_px=config.image_size_px)
+            settings = {"max_pixels": MAX_PIXELS, "max_rejects": 0.05, "folds": 2, "beam_args": (), "progress": ignore}
+            build(listed[:: len(listed) // 64], **settings)  # what is imported and traced once
+            ours = seconds_of(lambda: build(listed, **settings))
+        after = seconds_of(lambda: pool.map(square, paths[:PREPROCESSED], chunksize=32))
+    show("records a second : a bare loop of Pillow on all cores", f"{(before + after) / 2 / ours:.2f}", ">= 0.8")
+    return ours * THESIS["photos"] / len(listed)
+
+
+def pillow_square(path: pathlib.Path, side_px: int) -> int:
+    with Image.open(path) as photo:
+        square = photo.convert("RGB").resize((side_px, side_px), Image.Resampling.BILINEAR)
+    stream = io.BytesIO()
+    square.save(stream, "PNG", compress_level=1)
+    return len(stream.getvalue())
+
+
+def extraction(
+    config: config_module.Config, name: str, weights: backbones.Weights, engine: str, precision: str
+) -> float:
+    """Augmented features from records against the engine's bare loop and against TensorFlow; photos a second."""
+    size_px, count = config.image_size_px, MEASURED[name]
+    model = backbones.build(name, weights, size_px, "float32")
+    forwards = {
+        one: engines.load(one, model, "float32" if one == "tensorflow" else precision) for one in {engine, "tensorflow"}
+    }
+    pixels = np.random.default_rng(1).integers(0, 256, (PHOTOS_AT_ONCE, size_px, size_px, 3), np.uint8)
+    ids = [photo.id for photo in shared.usable_photos(config)]
+    maps = augment.transforms(ids, 1, 1, size_px)
+
+    def ours() -> float:
+        batches = (
+            features.batches(config.run_dir / "dataset", maps, augmented=True).repeat().take(count // PHOTOS_AT_ONCE)
+        )
+        return rate_of(forwards[engine], (batch for _, batch in batches.as_numpy_iterator()))
+
+    def bare(one: str) -> float:
+        return rate_of(forwards[one], itertools.repeat(pixels, count // PHOTOS_AT_ONCE))
+
+    measured = [(bare(engine), ours()) for _ in range(ROUNDS)]
+    bare_rate, our_rate = (statistics.median(rates) for rates in zip(*measured, strict=True))
+    show(f"{name}: features a second : bare loop of {engine}", f"{our_rate / bare_rate:.2f}", ">= 0.9")
+    show(f"{name}: features a second : TensorFlow's bare loop, float32", f"{our_rate / bare('tensorflow'):.2f}")
+    print(f"  {our_rate:.1f} photos a second")
+    return our_rate
+
+
+def rate_of(forward: engines.Forward, batches: Iterable[np.ndarray]) -> float:
+    """Photos a second from the first answer to the last."""
+    done, started = 0, 0.0
+    for activations in forward(batches):
+        done, started = (done + len(activations), started) if started else (0, time.perf_counter())
+    return done / (time.perf_counter() - started)
+
+
+def naive_seconds(
+    config: config_module.Config, name: str, weights: backbones.Weights, paths: Sequence[pathlib.Path]
+) -> float:
+    """The thesis's way for the scenarios of one backbone: every epoch of every fold through it, from the files.
+
+    Measured over one batch: Keras's ImageDataGenerator augments, `fit` trains the head behind the frozen backbone,
+    `predict` scores the fold.
+    """
+    backbone, size = backbones.BACKBONES[name], (config.image_size_px, config.image_size_px)
+    network = backbone.build(weights=weights.source, include_top=False, input_shape=(*size, 3))
+    network.trainable = False
+    x = keras.layers.GlobalAveragePooling2D()(network.output)
+    x = keras.layers.Dense(head.HIDDEN_UNITS, "relu")(x)
+    model = keras.Model(network.input, keras.layers.Dense(6, "softmax")(x))
+    model.compile(keras.optimizers.Adam(1e-4), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    count = NAIVE_BATCH
+    arrays = [np.asarray(Image.open(path).convert("RGB").resize(size), np.float32) for path in paths[:count]]
+    generator = tf.keras.preprocessing.image.ImageDataGenerator(
+        preprocessing_function=backbone.preprocess,
+        rotation_range=20,
+        shear_range=0.2,
+        zoom_range=0.2,
+        width_shift_range=0.1,
+        height_shift_range=0.1,
+        horizontal_flip=True,
+    )
+    batches = generator.flow(np.stack(arrays), np.arange(count) % 6, batch_size=NAIVE_BATCH)
+    model.fit(batches, epochs=1, verbose=0)  # traces
+    train = seconds_of(lambda: model.fit(batches, epochs=1, verbose=0)) / count
+    model.predict(np.stack(arrays), verbose=0)
+    test = seconds_of(lambda: model.predict(np.stack(arrays), verbose=0)) / count
+    photos_of_fold = THESIS["photos"] / THESIS["folds"]
+    one_fold = THESIS["epochs"] * train * (THESIS["photos"] - photos_of_fold) + test * photos_of_fold
+    return one_fold * THESIS["folds"] * THESIS["scenarios a backbone"]
+
+
+def search() -> float:
+    """Seconds for 27 scenarios x 5 folds x 10 epochs on features of the thesis's shape (their values do not matter)."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        count, classes = THESIS["photos"], list("abcdef")
+        listed = [photos.Photo(f"{i:016x}", f"{i}.jpg", classes[i % 6], i // 6 % THESIS["folds"]) for i in range(count)]
+        rng = np.random.default_rng(1)
+        for backbone, channels in (("ResNet50", 2048), ("VGG19", 512), ("DenseNet121", 1024)):
+            artifacts.write_json(folder / backbone / "settings.json", {})
+            for view in range(3):
+                np.save(features.view_path(folder / backbone, view), rng.random((count, channels), np.float32))
+        ours = study.Study(
+            listed,
+            classes,
+            THESIS["folds"],
+            folder,
+            2,
+            THESIS["epochs"],
+            32,
+            learning_rate=1e-4,
+            weight_decay=0.004,
+            seed=1,
+        )
+        thesis = scenarios.list_scenarios(config_module.BACKBONES, config_module.OPTIMIZERS, config_module.DROPOUTS)
+        processes = workers.count(len(thesis))
+        seconds = seconds_of(lambda: cross_validation.search(ours, thesis, folder / "trials", processes, ignore))
+    show("search of 27 x 5 x 10 on ready features", f"{seconds:.0f} s", "<= 120 s")
+    return seconds
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def ignore(done: int, total: int) -> None:
+    pass
+
+
+if __name__ == "__main__":
+    os.chdir(ROOT)
+    main()
