@@ -51,14 +51,19 @@ class Duplicate:
     kept_path: str
 
 
-def unpack(images: pathlib.Path, into: pathlib.Path) -> pathlib.Path:
-    """The folder that holds the photos: `images` itself, or what its zip holds, unpacked once to `into`."""
-    if images.is_dir():
-        return images
+def check_given(images: pathlib.Path) -> None:
+    """Raise where `images` is neither a folder nor a zip."""
     if not images.exists():
         raise PilahError(f"--images must be a folder or a zip that exists. Received: {images}. Check the path.")
-    if not zipfile.is_zipfile(images):
+    if not images.is_dir() and not zipfile.is_zipfile(images):
         raise PilahError(f"--images must be a folder or a zip. Received: {images}, which is neither. Unpack it first.")
+
+
+def unpack(images: pathlib.Path, into: pathlib.Path) -> pathlib.Path:
+    """The folder that holds the photos: `images` itself, or what its zip holds, unpacked once to `into`."""
+    check_given(images)
+    if images.is_dir():
+        return images
     if not into.exists():
         part = into.with_name(into.name + ".part")
         shutil.rmtree(part, ignore_errors=True)

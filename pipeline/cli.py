@@ -184,10 +184,11 @@ def _run(
     from_stage: str | None,
     check_serving: str | None,
 ) -> None:
-    from components import photos  # TensorFlow is loaded only when there is work for it
-    from pipeline import main, served
+    from components import photos
 
     photos_at = [*([photos.fetch_kaggle()] if fetch_kaggle else []), *(images or [])]
+    for path in photos_at:
+        photos.check_given(path)
     chosen = profile or (Profile.thesis if photos_at else Profile.demo)
     folder = run_dir.resolve()  # paths in artifacts hold wherever the next command is typed
     base = config_module.demo(folder) if chosen == Profile.demo else Config(folder)
@@ -195,6 +196,10 @@ def _run(
         raise PilahError("Profile thesis needs photos. Received: none. Give --images, or --fetch-kaggle.")
     changes = {name: value for name, value in given.items() if value is not None}
     config = dataclasses.replace(base, images=tuple(path.resolve() for path in photos_at), **changes)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    from pipeline import main, served  # TensorFlow is loaded only when there is work for it
+
     main.run(config, from_stage, console)
     if check_serving:
         served.check(config, check_serving)
