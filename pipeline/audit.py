@@ -12,7 +12,7 @@ import rich.box
 import rich.console
 import rich.table
 
-from components import artifacts, audit, features, label_doubts, near_duplicates, odd_photos
+from components import artifacts, audit, features, label_doubts, near_duplicates, odd_photos, photos
 from components.errors import PilahError
 from pipeline import config as config_module
 from pipeline import lock, progress, shared
@@ -43,7 +43,7 @@ def run(run_dir: pathlib.Path, console: rich.console.Console) -> None:
         artifacts.write_csv(folder / "odd_photos.csv", audit.ODD_PHOTO_COLUMNS, odd)
         found = {
             "photos": len(photo_list),
-            "photos_and_folds": artifacts.digest([[photo.id, photo.label, photo.fold] for photo in photo_list]),
+            "photos_and_folds": photos.fingerprint(photo_list),
             "exact_duplicates": exact_duplicate_counts(config),
             "near_duplicates": audit.near_duplicate_counts(rows),
             "label_doubts": label_doubt_counts(doubts),
