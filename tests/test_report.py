@@ -167,6 +167,7 @@ def test_card_stands_beside_the_model_with_its_figures(copy):
     f1 = artifacts.read_json(copy / "leaderboard.json")["winner"]["f1"]
     assert f"Macro F1 {f1:.3f}" in (version / "MODEL_CARD.md").read_text()
     assert f"F1 makro {f1:.3f}".replace(".", ",") in (version / "model_card.id.html").read_text()
+    assert '<div class="scroll" tabindex="0"' in (version / "model_card.html").read_text()  # narrow screens
     assert "3 pairs of near-duplicates, 1 of them" in (version / "MODEL_CARD.md").read_text()
 
 

@@ -83,7 +83,8 @@ def _is_of(run_dir: pathlib.Path, path: pathlib.Path, photos_and_folds: str) -> 
     """Whether the evaluation in `path` is of a version that is there, made from the photos that the run holds."""
     found = artifacts.read_json(path)
     model = _read(run_dir / "served" / push.MODEL_NAME / str(found["version"]) / push.DESCRIPTION)
-    return bool(model) and found["training_photos_known"] and model["data"]["photos_and_folds"] == photos_and_folds
+    of_these = model is not None and model["data"]["photos_and_folds"] == photos_and_folds
+    return of_these and bool(found["training_photos_known"])
 
 
 def _has_the_recipe_of(run_dir: pathlib.Path, leaderboard: dict[str, Any]) -> bool:
