@@ -87,13 +87,13 @@ SENTENCES = {
     "Carrying the model on adds {gain} to F1 on average, all of it from photos that it had seen.": (
         "Membawa model dari fold ke fold menambah F1 rata-rata {gain}, semuanya dari foto yang pernah dilihatnya."
     ),
-    "Carrying the model on adds {gain} to F1 on average, and brings the table from {honest} to {carried} of the "
-    "thesis's: such a leak can explain its figures.": (
+    "Carrying the model on adds {gain} to F1 on average, and takes the mean distance from the thesis's table from "
+    "{honest} to {carried}: such a leak can explain its figures.": (
         "Membawa model dari fold ke fold menambah F1 rata-rata {gain}, dan jarak tabelnya dari tabel skripsi berubah "
         "dari {honest} menjadi {carried}: kebocoran seperti ini dapat menjelaskan angka skripsi."
     ),
-    "Carrying the model on adds {gain} to F1 on average, but brings the table from {honest} to {carried} of the "
-    "thesis's: such a leak does not explain its figures.": (
+    "Carrying the model on adds {gain} to F1 on average, but takes the mean distance from the thesis's table from "
+    "{honest} to {carried}: such a leak does not explain its figures.": (
         "Membawa model dari fold ke fold menambah F1 rata-rata {gain}, tetapi jarak tabelnya dari tabel skripsi "
         "berubah dari {honest} menjadi {carried}: kebocoran seperti ini tidak menjelaskan angka skripsi."
     ),

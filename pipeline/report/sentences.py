@@ -89,12 +89,12 @@ def leak(compared: dict[str, Any], source: Source) -> Markup:
     }
     if near < far:
         return say(
-            "Carrying the model on adds {gain} to F1 on average, and brings the table from {honest} to {carried} of "
-            "the thesis's: such a leak can explain its figures.",
+            "Carrying the model on adds {gain} to F1 on average, and takes the mean distance from the thesis's "
+            "table from {honest} to {carried}: such a leak can explain its figures.",
             **values,
         )
     return say(
-        "Carrying the model on adds {gain} to F1 on average, but brings the table from {honest} to {carried} of the "
-        "thesis's: such a leak does not explain its figures.",
+        "Carrying the model on adds {gain} to F1 on average, but takes the mean distance from the thesis's "
+        "table from {honest} to {carried}: such a leak does not explain its figures.",
         **values,
     )
