@@ -176,6 +176,11 @@ def class_names(photos: Sequence[Photo]) -> list[str]:
     return sorted({photo.label for photo in photos})
 
 
+def fingerprint(photos: Sequence[Photo]) -> str:
+    """16 hexadecimal digits that stand for the photos, in their order, with their labels and folds."""
+    return artifacts.digest([[photo.id, photo.label, photo.fold] for photo in photos])
+
+
 def write(path: pathlib.Path, photos: Sequence[Photo]) -> None:
     artifacts.write_csv(path, COLUMNS, map(dataclasses.asdict, photos))
 

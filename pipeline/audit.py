@@ -12,7 +12,7 @@ import rich.box
 import rich.console
 import rich.table
 
-from components import artifacts, audit, features, label_doubts, near_duplicates, odd_photos
+from components import artifacts, audit, features, label_doubts, near_duplicates, odd_photos, photos
 from components.errors import PilahError
 from pipeline import config as config_module
 from pipeline import lock, progress, shared
@@ -35,7 +35,7 @@ def run(run_dir: pathlib.Path, console: rich.console.Console) -> None:
         pairs = audit_near_duplicates(config, report)
         doubts = audit_labels(config)
         odd = audit_pictures(config, report)
-        folds = compare_folds(config, pairs.group, report)
+        compared = compare_folds(config, pairs.group, report)
         photo_list = shared.usable_photos(config)
         rows = audit.near_duplicate_rows(pairs, photo_list)
         artifacts.write_csv(folder / "near_duplicates.csv", audit.NEAR_DUPLICATE_COLUMNS, rows)
@@ -43,12 +43,12 @@ def run(run_dir: pathlib.Path, console: rich.console.Console) -> None:
         artifacts.write_csv(folder / "odd_photos.csv", audit.ODD_PHOTO_COLUMNS, odd)
         found = {
             "photos": len(photo_list),
-            "photos_and_folds": artifacts.digest([[photo.id, photo.label, photo.fold] for photo in photo_list]),
+            "photos_and_folds": photos.fingerprint(photo_list),
             "exact_duplicates": exact_duplicate_counts(config),
             "near_duplicates": audit.near_duplicate_counts(rows),
             "label_doubts": label_doubt_counts(doubts),
             "odd_photos": {kind: sum(row["kind"] == kind for row in odd) for kind in odd_photos.THRESHOLDS},
-            "folds": folds,
+            "folds": compared,
             "settings": settings(config, pairs.min_cosine),
         }
         artifacts.write_json(folder / "audit.json", found)
@@ -150,7 +150,7 @@ def settings(config: Config, min_cosine: float) -> dict[str, Any]:
 def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
     """Print the counts of audit.json, and where the lists are."""
     found = artifacts.read_json(run_dir / "audit" / "audit.json")
-    near, folds, made_with = found["near_duplicates"], found["folds"], found["settings"]
+    near, compared, made_with = found["near_duplicates"], found["folds"], found["settings"]
     shown = rich.table.Table(title=f"Audit of {found['photos']} photos", box=rich.box.SIMPLE_HEAD)
     for name in ("found", "photos", "of which"):
         shown.add_column(name, justify="right" if name == "photos" else "left")
@@ -169,9 +169,9 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
         shown.add_row(kind.replace("_", " "), str(count), "")
     console.print(shown)
     console.print(
-        f"Macro F1 of scenario {folds['scenario']} with folds drawn {len(folds['draws'])} times: "
-        f"{folds['plain_mean']:.4f} plain (spread {folds['plain_spread']:.4f}), {folds['grouped_mean']:.4f} with "
-        f"near-duplicates kept together (spread {folds['grouped_spread']:.4f}), {folds['difference']:+.4f}.",
+        f"Macro F1 of scenario {compared['scenario']} with folds drawn {len(compared['draws'])} times: "
+        f"{compared['plain_mean']:.4f} plain (spread {compared['plain_spread']:.4f}), {compared['grouped_mean']:.4f} "
+        f"with near-duplicates kept together (spread {compared['grouped_spread']:.4f}), {compared['difference']:+.4f}.",
         highlight=False,
     )
     console.print(

@@ -105,7 +105,6 @@ def summary(
     """NAME.json: which model, on what, its figures there and in the study, and files left out by reason."""
     classes: list[str] = card["classes"]
     actual = [classes.index(label) for _, _, label in scored]
-    trained_on = artifacts.digest([[photo.id, photo.label, photo.fold] for photo in shared.usable_photos(config)])
     return {
         "images": str(images.resolve()),
         "version": card["version"],
@@ -114,7 +113,7 @@ def summary(
         "cross_validated_f1": card["figures"]["f1"],
         "left_out": dict(collections.Counter(row["reason"] for row in left_out).most_common()),
         # Was the version trained on the photos that the run holds now? Else its own photos cannot be told apart.
-        "training_photos_known": card["data"]["photos_and_folds"] == trained_on,
+        "training_photos_known": card["data"]["photos_and_folds"] == photos.fingerprint(shared.usable_photos(config)),
     }
 
 

@@ -4,7 +4,7 @@ import importlib.metadata
 import pathlib
 from typing import Any
 
-from components import artifacts
+from components import artifacts, photos
 from pipeline import shared
 from pipeline.config import Config, to_json
 
@@ -40,7 +40,7 @@ def describe(config: Config) -> dict[str, Any]:
         "weights": backbone_weights.fingerprint,
         "data": {
             "photos": len(study.photo_list),
-            "photos_and_folds": artifacts.digest([[p.id, p.label, p.fold] for p in study.photo_list]),
+            "photos_and_folds": photos.fingerprint(study.photo_list),
             "drawn": not config.images,
         },
         "code": code_fingerprint(),

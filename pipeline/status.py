@@ -2,16 +2,15 @@
 
 import dataclasses
 import pathlib
-from typing import Any
 
 import rich.box
 import rich.console
 import rich.table
 
 from components import artifacts
-from components.errors import PilahError
+from pipeline import config as config_module
 from pipeline import marks
-from pipeline.config import STAGES
+from pipeline.config import STAGES, Config
 from pipeline.progress import duration
 
 
@@ -21,11 +20,7 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
     Raises:
         PilahError: there is no run in `run_dir`.
     """
-    if not (run_dir / "run.json").exists():
-        raise PilahError(
-            f"--run-dir must hold a run. Received: {run_dir}, which has no run.json. Start one with 'run'."
-        )
-    settings = artifacts.read_json(run_dir / "run.json")
+    config = config_module.read(run_dir)
     shown = rich.table.Table(title=str(run_dir), box=rich.box.SIMPLE_HEAD)
     for name in ("stage", "state", "took", "should still take"):
         shown.add_column(name)
@@ -34,7 +29,7 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
         if mark:
             shown.add_row(name, "done", duration(mark["seconds"]), "")
             continue
-        parts = _parts(run_dir, name, settings)
+        parts = _parts(config, name)
         done, total = sum(len(part.seconds) for part in parts), sum(part.total for part in parts)
         state = f"{done} of {total}" if parts else "to do"
         took = sum(sum(part.seconds) for part in parts)
@@ -51,19 +46,20 @@ class Part:
     seconds: list[float]
 
 
-def _parts(run_dir: pathlib.Path, name: str, settings: dict[str, Any]) -> list[Part]:
+def _parts(config: Config, name: str) -> list[Part]:
     """The parts of a stage, one a backbone; none where the stage is done in one go."""
     parts = []
-    per_backbone = len(settings["optimizers"]) * len(settings["dropouts"])
-    for position, backbone in enumerate(settings["backbones"]):
+    per_backbone = len(config.optimizers) * len(config.dropouts)
+    for position, backbone in enumerate(config.backbones):
         if name == "features":
-            files = sorted((run_dir / "features" / backbone).glob("view-*.json"))[: settings["views"] + 1]
-            parts.append(Part(settings["views"] + 1, [artifacts.read_json(file)["seconds"] for file in files]))
+            files = sorted((config.run_dir / "features" / backbone).glob("view-*.json"))[: config.views + 1]
+            parts.append(Part(config.views + 1, [artifacts.read_json(file)["seconds"] for file in files]))
         elif name == "search":
             numbers = range(position * per_backbone + 1, (position + 1) * per_backbone + 1)
-            files = [file for number in numbers for file in (run_dir / "trials" / f"{number:02d}").glob("fold-*.json")]
+            folders = [config.run_dir / "trials" / f"{number:02d}" for number in numbers]
+            files = [file for folder in folders for file in folder.glob("fold-*.json")]
             seconds = [artifacts.read_json(file)["seconds"] for file in files]
-            parts.append(Part(per_backbone * settings["folds"], seconds))
+            parts.append(Part(per_backbone * config.folds, seconds))
     return parts
 
 

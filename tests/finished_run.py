@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 from conftest import write_photo
 
-from components import artifacts, photos
+from components import artifacts, audit, evaluation, near_duplicates, photos
 from pipeline import config as config_module
 from tuner import choose, predictions, scenarios
 from tuner import study as study_module
@@ -57,13 +57,78 @@ def serve(run_dir: pathlib.Path) -> pathlib.Path:
         "figures": {"f1": winner["f1"]},
         "classes": CLASSES,
         "weights": "1234567890abcdef",
-        "data": {"photos": 90, "photos_and_folds": "fedcba0987654321", "drawn": True},
+        "data": {"photos": 90, "photos_and_folds": _fingerprint(run_dir), "drawn": True},
         "code": "0123456789abcdef",
         "packages": {"keras": "3.15.1"},
     }
     version = run_dir / "served" / "pilah" / "1"
     artifacts.write_json(version / "model.json", description)
     return version
+
+
+def check(run_dir: pathlib.Path) -> None:
+    """What an audit, a protocol check and an evaluation of the served model leave, of made-up findings."""
+    _write_audit(run_dir, photos.read(run_dir / "photos.csv"))
+    _write_protocol(run_dir)
+    found = {
+        "images": "/somewhere/kitchen",
+        "version": 1,
+        "classes": CLASSES,
+        **evaluation.figures([0, 0, 0, 1, 1], [0, 0, 2, 1, 0], CLASSES),
+        "cross_validated_f1": artifacts.read_json(run_dir / "leaderboard.json")["winner"]["f1"],
+        "left_out": {"copy of another photo here": 2, "empty": 1},
+        "training_photos_known": True,
+    }
+    artifacts.write_json(run_dir / "evaluations" / "kitchen.json", found)
+
+
+def _write_audit(run_dir: pathlib.Path, listed: list[photos.Photo]) -> None:
+    """Photos 0 and 3 are of two folds, 1 and 2 of two classes, 0 and 6 of neither."""
+    pairs = np.array([[0, 3], [0, 6], [1, 2]])
+    group = near_duplicates.groups(pairs, len(listed))
+    near = near_duplicates.NearDuplicates(pairs, np.array([2, 9, 3]), np.array([0.99, 0.95, 0.91]), 0.9, group)
+    shares = np.roll(np.eye(3), 1, axis=1)[[CLASSES.index(photo.label) for photo in listed]] * 0.9 + 0.1 / 3
+    lists = {
+        "near_duplicates": (audit.NEAR_DUPLICATE_COLUMNS, audit.near_duplicate_rows(near, listed)),
+        "label_doubts": (audit.LABEL_DOUBT_COLUMNS, audit.label_doubt_rows(np.array([7, 5]), shares, listed, CLASSES)),
+        "odd_photos": (audit.ODD_PHOTO_COLUMNS, audit.odd_photo_rows([(8, "blurred", 0.03)], listed)),
+    }
+    for name, (columns, rows) in lists.items():
+        artifacts.write_csv(run_dir / "audit" / f"{name}.csv", columns, rows)
+    found = {
+        "photos": len(listed),
+        "photos_and_folds": _fingerprint(run_dir),
+        "exact_duplicates": {"copies": 4, "conflicts": 6},
+        "near_duplicates": audit.near_duplicate_counts(lists["near_duplicates"][1]),
+        "label_doubts": {"photos": 2, "pairs": []},
+        "odd_photos": {"dark": 0, "blurred": 1},
+        "folds": {
+            "scenario": 1,
+            "draws": [{"seed": 42, "plain": 0.83, "grouped": 0.8}, {"seed": 43, "plain": 0.84, "grouped": 0.82}],
+            **{"plain_mean": 0.835, "plain_spread": 0.01, "grouped_mean": 0.81, "grouped_spread": 0.02},
+            "difference": -0.025,
+        },
+        "settings": {"backbone": "ResNet50", "max_hamming_bits": 4, "hash_bits": 64, "min_cosine": 0.9},
+    }
+    artifacts.write_json(run_dir / "audit" / "audit.json", found)
+
+
+def _write_protocol(run_dir: pathlib.Path) -> None:
+    """Every scenario 0.05 better than it is."""
+    board = artifacts.read_json(run_dir / "leaderboard.json")["scenarios"]
+    settings = {
+        str(row["scenario"]): artifacts.read_json(run_dir / "trials" / f"{row['scenario']:02d}" / "settings.json")
+        for row in board
+    }
+    artifacts.write_json(run_dir / "audit" / "protocol" / "settings.json", {"leaking": True, "scenarios": settings})
+    rows = [{**row, "leaking": True, "f1": row["f1"] + 0.05} for row in board]
+    near = {"mean_difference": 0.05, "mean_absolute_difference": 0.05, "rank_correlation": 1.0}
+    found = {"leaking": True, "warning": "LEAKING", "scenarios": rows, "compared": {"honest_and_carried": near}}
+    artifacts.write_json(run_dir / "audit" / "protocol.json", found)
+
+
+def _fingerprint(run_dir: pathlib.Path) -> str:
+    return photos.fingerprint(photos.read(run_dir / "photos.csv"))
 
 
 def _photo(run_dir: pathlib.Path, number: int) -> pathlib.Path:

@@ -2,14 +2,16 @@ import io
 
 import numpy as np
 import pytest
+import report_reader
 import rich.console
 import small_run
 import typer.testing
 
-from components import artifacts, features, label_doubts, metrics
+from components import artifacts, features, label_doubts, metrics, photos
 from components.errors import PilahError
 from pipeline import audit, cli, evaluate, protocol, shared
 from pipeline import config as config_module
+from pipeline.report import finding_sections, findings, page
 from tuner import predictions, refolds
 
 
@@ -87,6 +89,20 @@ def test_summary_names_what_was_found(audited):
     text = audited[1]
     for line in ("Audit of 39 photos", "1 metal -> glass", "blurred", "kept together"):
         assert line in text, line
+
+
+def test_report_shows_what_was_found(audited):
+    run_dir = audited[0]
+    of_these = photos.fingerprint(shared.usable_photos(audit.finished(run_dir)))
+    found = findings.audit(run_dir / "audit", of_these)
+    source, jinja = report_reader.with_figures(run_dir, {"winner": {"scenario": 1}, "audit": found})
+    shown = report_reader.Reader(page.show(finding_sections.audit, source, jinja)["body"])
+    near, table = counts(audited)["near_duplicates"], dict(shown.tables["audit-table"])
+    assert int(table["of these, across folds"]) == near["pairs_across_folds"]
+    pictures = [found["alt"] for tag, found in shown.tags if tag == "img"]
+    assert "wrong.jpg: labelled metal, looks like glass" in pictures
+    assert "blurred.jpg: paper, blurred" in pictures
+    assert any(words.startswith("twin.jpg: glass, fold") for words in pictures)
 
 
 def test_run_without_a_board_is_refused(tmp_path):

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from components import artifacts
+from pipeline import config
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -60,8 +61,10 @@ def test_status_of_no_run_is_one_line_and_code_1(tmp_path):
 
 
 def test_status_tells_what_is_done_and_what_is_left(tmp_path):
-    settings = {"backbones": ["VGG19"], "optimizers": ["Adam"], "dropouts": [0.0, 0.5], "folds": 2, "views": 3}
-    artifacts.write_json(tmp_path / "run.json", settings)
+    settings = config.Config(
+        tmp_path, backbones=("VGG19",), optimizers=("Adam",), dropouts=(0.0, 0.5), folds=2, views=3
+    )
+    artifacts.write_json(tmp_path / "run.json", config.to_json(settings))
     artifacts.write_json(tmp_path / "stages" / "photos.json", {"inputs": {}, "seconds": 61.0})
     for view in range(2):
         artifacts.write_json(tmp_path / "features" / "VGG19" / f"view-{view:02d}.json", {"seconds": 30.0})

@@ -11,6 +11,7 @@ from components import artifacts, export, photos, push
 from components.errors import PilahError
 from pipeline import config as config_module
 from pipeline import evaluate
+from pipeline.report import findings
 
 CLASSES = ["glass", "metal", "paper"]
 COLOURS = {"glass": (200, 20, 20), "metal": (20, 200, 20), "paper": (20, 20, 200)}
@@ -75,6 +76,8 @@ def test_matrix_and_means_equal_counts_by_hand(pushed, tmp_path):
         (label, colour) for label, colours in shown.items() for colour in colours
     )
     assert all(sum(float(row[f"p_{name}"]) for name in CLASSES) == pytest.approx(1, abs=1e-5) for row in rows)
+    reported = findings.compute(pushed, photos.fingerprint(photos.read(pushed / "photos.csv")), None)["evaluations"]
+    assert [one["f1"] for one in reported if one["name"] == "kitchen"] == [found["f1"]]
 
 
 def test_files_that_say_nothing_are_left_out_and_counted_by_reason(pushed, tmp_path):

@@ -6,6 +6,7 @@ import small_run
 
 from components import artifacts
 from pipeline import board, protocol
+from pipeline.report import findings
 from tuner import refolds
 
 
@@ -56,6 +57,14 @@ def test_leak_is_marked_everywhere(run_dir, checked):
     assert all(row["leaking"] for row in found["scenarios"])
     assert all(artifacts.read_json(path)["leaking"] for path in (run_dir / "audit" / "protocol").glob("*.json"))
     assert "carried F1 (LEAKING)" in text and "They are no result." in text
+
+
+def test_report_takes_it_up_beside_the_board(run_dir, checked):
+    board = artifacts.read_json(run_dir / "leaderboard.json")
+    shown = findings.protocol(run_dir, board)["scenarios"]
+    assert [row["honest_f1"] for row in shown] == [row["f1"] for row in board["scenarios"]]
+    assert [row["carried_f1"] for row in shown] == [row["f1"] for row in checked[1]["scenarios"]]
+    assert all(row["leaking"] and row["thesis_f1"] is None for row in shown)
 
 
 def test_board_trials_and_all_else_stay_byte_for_byte(run_dir, checked):

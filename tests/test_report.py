@@ -1,13 +1,13 @@
 """The report of a run, read back out of its HTML and set beside the run's own files."""
 
 import collections
-import html.parser
 import pathlib
 import re
 import shutil
 
 import finished_run
 import pytest
+import report_reader
 from babel.messages import extract
 from PIL import Image
 from tensorboard.backend.event_processing import event_accumulator
@@ -16,84 +16,18 @@ from tensorboard.util import tensor_util
 
 from components import artifacts
 from components.errors import PilahError
-from pipeline.report import card, indonesian, logs, page, words
+from pipeline import config
+from pipeline.report import card, figures, logs, page, sections, words
 
-pytest_plugins = ["website_fixtures"]
+pytest_plugins = ["website_fixtures", "report_fixtures"]
 ROOT = pathlib.Path(__file__).parents[1]
 STAGES_LEFT = ["push"]
 
 
-class Reader(html.parser.HTMLParser):
-    """What a page holds: tables as rows of words, figures by their place in figures.json, tags with attributes."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.figures, self.tables, self.words = [], [], {}, []
-        self._table, self._figure, self._silent = None, None, False
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        found = dict(attributes)
-        self.tags.append((tag, found))
-        self._silent = tag in ("style", "script", "svg") or (self._silent and tag not in ("body", "section"))
-        if tag == "table":
-            self._table = self.tables.setdefault(found.get("id"), [])
-        elif tag == "tr":
-            self._table.append([])
-        elif tag in ("td", "th"):
-            self._table[-1].append("")
-        elif tag == "data":
-            self._figure = [found["data-figure"], found["value"], ""]
-            self.figures.append(self._figure)
-
-    def handle_endtag(self, tag):
-        if tag == "data":
-            self._figure = None
-        elif tag in ("style", "script", "svg"):
-            self._silent = False
-        elif tag == "table":
-            self._table = None
-
-    def handle_data(self, data):
-        if self._silent:
-            return
-        self.words.append(data)
-        if self._figure:
-            self._figure[2] += data
-        if self._table and self._table[-1]:
-            self._table[-1][-1] = f"{self._table[-1][-1]}{data}".strip()
-
-    @property
-    def text(self):
-        return " ".join(" ".join(self.words).split())
-
-
-def read(run_dir):
-    return Reader((run_dir / "report" / "index.html").read_text(encoding="utf-8"))
-
-
-def rows_of(table):
-    """Rows of a table by the words of its header."""
-    header, *rows = table
-    return [dict(zip(header, row, strict=True)) for row in rows if len(row) == len(header)]
-
-
-@pytest.fixture(scope="module")
-def run_dir(tmp_path_factory):
-    made = finished_run.write(tmp_path_factory.mktemp("runs") / "tiny")
-    page.write(made, "en", [])
-    return made
-
-
-@pytest.fixture
-def copy(run_dir, tmp_path):
-    """The run, to be changed."""
-    return pathlib.Path(shutil.copytree(run_dir, tmp_path / "tiny"))
-
-
 def test_every_number_on_the_page_is_the_one_in_figures_json(run_dir):
-    figures, found = artifacts.read_json(run_dir / "report" / "figures.json"), read(run_dir).figures
-    assert len({path for path, _, _ in found}) > 150
+    figures, found = artifacts.read_json(run_dir / "report" / "figures.json"), report_reader.read(run_dir).figures
+    assert len({path for path, _, _ in found}) > 250
+    assert {path.split("/")[0] for path, _, _ in found} > {"scenarios", "winner", "audit", "protocol", "evaluations"}
     for path, value, shown in found:
         expected = words.at(figures, path)
         assert value == ("" if expected is None else str(expected)), path
@@ -109,7 +43,7 @@ def test_every_number_on_the_page_is_the_one_in_figures_json(run_dir):
 def test_scenarios_on_the_page_are_those_of_the_leaderboard(run_dir):
     board = artifacts.read_json(run_dir / "leaderboard.json")
     best_first = sorted(board["scenarios"], key=lambda row: -row["f1"])
-    shown = rows_of(read(run_dir).tables["scenario-table"])
+    shown = report_reader.rows_of(report_reader.read(run_dir).tables["scenario-table"])
     assert [int(row["No."]) for row in shown] == [row["scenario"] for row in best_first]
     for row, expected in zip(shown, best_first, strict=True):
         assert row["Backbone"] == expected["backbone"] and float(row["Dropout"]) == expected["dropout"]
@@ -123,7 +57,7 @@ def test_classes_of_the_winner_are_counted_as_in_predictions_csv(run_dir):
     winner = artifacts.read_json(run_dir / "leaderboard.json")["winner"]
     answers = artifacts.read_csv(run_dir / "trials" / f"{winner['scenario']:02d}" / "predictions.csv")
     pairs = collections.Counter((row["label"], row["predicted"]) for row in answers)
-    shown = rows_of(read(run_dir).tables["class-table"])
+    shown = report_reader.rows_of(report_reader.read(run_dir).tables["class-table"])
     assert [row["Class"] for row in shown] == finished_run.CLASSES
     for row in shown:
         name = row["Class"]
@@ -133,12 +67,15 @@ def test_classes_of_the_winner_are_counted_as_in_predictions_csv(run_dir):
 
 
 def test_scenarios_far_below_the_winner_are_told_apart_and_its_twin_is_not(run_dir):
-    shown = {int(row["No."]): row["Told apart"] for row in rows_of(read(run_dir).tables["doubt-table"])}
+    shown = {
+        int(row["No."]): row["Told apart"]
+        for row in report_reader.rows_of(report_reader.read(run_dir).tables["doubt-table"])
+    }
     assert shown == {2: "no", 3: "yes", 4: "yes"}
 
 
 def test_page_needs_nothing_else_and_every_picture_has_words(run_dir):
-    reader = read(run_dir)
+    reader = report_reader.read(run_dir)
     for tag, attributes in reader.tags:
         address = attributes.get("src") or attributes.get("href") or ""
         assert tag not in ("link", "iframe") and address.startswith(("data:", "#", "")) and "//" not in address[:20]
@@ -157,7 +94,7 @@ def test_matrices_stand_beside_the_page(run_dir):
 
 
 def test_drawn_photos_and_random_weights_are_said_before_anything_else(run_dir):
-    text = read(run_dir).text
+    text = report_reader.read(run_dir).text
     assert text.index("drawn, not real") < text.index("sorts best")
     assert text.index("Random weights in VGG19") < text.index("sorts best")
 
@@ -166,28 +103,29 @@ def test_names_are_escaped(run_dir):
     assert "paper &amp; foil" in (run_dir / "report" / "index.html").read_text()
 
 
-@pytest.mark.parametrize(("language", "said"), [("en", "not finished: 3 of 4"), ("id", "belum selesai: 3 dari 4")])
-def test_half_done_run_says_so_and_shows_what_is_there(copy, language, said):
+def test_half_done_run_says_so_and_shows_what_is_there(copy):
     (copy / "leaderboard.json").unlink()
     (copy / "trials" / "04" / "predictions.csv").unlink()
-    page.write(copy, language, STAGES_LEFT)
-    reader = read(copy)
-    assert said in reader.text and "push" in reader.text
+    page.write(copy, "id", STAGES_LEFT)
+    reader = report_reader.read(copy)
+    assert "belum selesai: 3 dari 4" in reader.text and "push" in reader.text
     assert len(reader.tables["scenario-table"]) == 1 + 3
-    assert "class-table" not in reader.tables and "doubt-table" not in reader.tables
+    assert not {"class-table", "doubt-table", "audit-table", "protocol-table"} & set(reader.tables)
     assert not (copy / "report" / "confusion" / "04.png").exists()
 
 
 def test_leaderboard_of_other_predictions_names_no_winner(copy):
     shutil.copy(copy / "trials" / "04" / "predictions.csv", copy / "trials" / "01" / "predictions.csv")
-    page.write(copy, "en", [])
-    assert "No winner is chosen" in read(copy).text
+    found = figures.compute(config.read(copy))
+    assert found["winner"] is None and found["protocol"] is None
+    assert len(found["scenarios"]) == 4
 
 
 def test_run_that_has_just_begun_has_a_page(tmp_path, run_dir):
     shutil.copy(run_dir / "run.json", tmp_path / "run.json")
     page.write(tmp_path, "en", ["photos"])
-    assert "0 of 4" in read(tmp_path).text
+    text = report_reader.read(tmp_path).text
+    assert "not finished: 0 of 4" in text and "No winner is chosen" in text
 
 
 def test_folder_without_a_run_is_an_error(tmp_path):
@@ -200,10 +138,13 @@ def test_photos_that_are_gone_are_counted(copy):
     for row in listed:
         row["path"] = row["path"].replace("images", "elsewhere")
     artifacts.write_csv(copy / "photos.csv", list(listed[0]), listed)
-    page.write(copy, "en", [])
-    text = read(copy).text
-    assert re.search(r"\d+ photos are no longer where the run found them", text)
-    assert "no view can be shown" in text
+    source, jinja = report_reader.of(copy)
+    wrong = sum(pair["photos"] > 0 for pair in source.figures["winner"]["mistakes"])
+    mistakes = report_reader.Reader(page.show(sections.mistakes, source, jinja)["body"])
+    assert re.search(r"\d+ photos are no longer where the run found them", mistakes.text)
+    gone = [found for tag, found in mistakes.tags if found.get("class") == "gone"]
+    assert len(gone) >= wrong and all(found["aria-label"].endswith("is gone") for found in gone)
+    assert "no view can be shown" in page.show(sections.data, source, jinja)["body"]
 
 
 def test_every_sentence_has_its_indonesian_and_none_is_left_over():
@@ -213,40 +154,34 @@ def test_every_sentence_has_its_indonesian_and_none_is_left_over():
         if method:
             for line, sentence, _, _ in extract.extract_from_file(method, str(path), keywords={"say": None}):
                 found[sentence] = f"{path.name}:{line}"
-    assert set(found) == set(indonesian.SENTENCES)
-    for english, translated in indonesian.SENTENCES.items():
+    assert set(found) == set(words.INDONESIAN)
+    for english, translated in words.INDONESIAN.items():
         assert sorted(re.findall(r"{\w+}", english)) == sorted(re.findall(r"{\w+}", translated))
 
 
 def test_card_stands_beside_the_model_with_its_figures(copy):
-    version = finished_run.serve(copy)
+    version = copy / "served" / "pilah" / "1"
     assert card.write(copy) == version
     names = {"MODEL_CARD.md", "MODEL_CARD.id.md", "model_card.html", "model_card.id.html", "model.json"}
     assert {path.name for path in version.iterdir()} == names
     f1 = artifacts.read_json(copy / "leaderboard.json")["winner"]["f1"]
     assert f"Macro F1 {f1:.3f}" in (version / "MODEL_CARD.md").read_text()
     assert f"F1 makro {f1:.3f}".replace(".", ",") in (version / "model_card.id.html").read_text()
-    assert "have not been audited" in (version / "MODEL_CARD.md").read_text()
+    assert '<div class="scroll" tabindex="0"' in (version / "model_card.html").read_text()  # narrow screens
+    assert "3 pairs of near-duplicates, 1 of them" in (version / "MODEL_CARD.md").read_text()
 
 
-def test_audit_of_the_same_photos_is_in_the_card_and_of_others_is_not(copy):
-    version = finished_run.serve(copy)
-    audit = {
-        "photos_and_folds": "fedcba0987654321",
-        "near_duplicates": {"pairs": 7, "pairs_across_folds": 5},
-        "folds": {"grouped_mean": 0.81, "plain_mean": 0.83},
-        "label_doubts": {"photos": 9},
-    }
-    artifacts.write_json(copy / "audit" / "audit.json", audit)
+def test_audit_of_other_photos_is_not_in_the_card(copy):
+    version = copy / "served" / "pilah" / "1"
+    described = artifacts.read_json(version / "model.json")
+    artifacts.write_json(version / "model.json", {**described, "data": {**described["data"], "photos_and_folds": "0"}})
     card.write(copy)
-    assert "7 pairs of near-duplicates, 5 of them" in (version / "MODEL_CARD.md").read_text()
-    artifacts.write_json(copy / "audit" / "audit.json", {**audit, "photos_and_folds": "0"})
-    card.write(copy)
-    assert "7 pairs" not in (version / "MODEL_CARD.md").read_text()
+    text = (version / "MODEL_CARD.md").read_text()
+    assert "have not been audited" in text and "pairs of near-duplicates" not in text
 
 
 def test_model_of_another_board_gets_no_card(copy):
-    version = finished_run.serve(copy)
+    version = copy / "served" / "pilah" / "1"
     described = artifacts.read_json(version / "model.json")
     artifacts.write_json(version / "model.json", {**described, "figures": {"f1": 0.5}})
     assert card.write(copy) is None

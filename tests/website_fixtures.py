@@ -20,12 +20,19 @@ from web.database import db
 
 @pytest.fixture
 def make_site(tmp_path: pathlib.Path, model: web_app.ModelServer) -> Iterator[Callable[..., website.Website]]:
-    """make_site(**settings): the site with an empty database."""
+    """make_site(**settings): the site with an empty database, and a model with a card."""
     made = []
+    card = str(website.write_card(tmp_path / "served"))
 
     def make(**settings: Any) -> website.Website:
         data = tmp_path / f"site{len(made)}"
-        own = {"pilah_data": str(data), "serving_target": model.target, "database_url": "", **settings}
+        own = {
+            "pilah_data": str(data),
+            "serving_target": model.target,
+            "database_url": "",
+            "model_folder": card,
+            **settings,
+        }
         app = web.create_app({**web_app.SETTINGS, **own})
         limits.limiter.reset()
         with app.app_context():

@@ -58,7 +58,7 @@ class Study:
             "batch_size": self.batch_size,
             "views": self.views,
             "seed": self.seed,
-            "photos": artifacts.digest([[photo.id, photo.label, photo.fold] for photo in self.photo_list]),
+            "photos": photos.fingerprint(self.photo_list),
             "features": artifacts.read_json(self.features_dir / scenario.backbone / "settings.json"),
         }
 

@@ -33,15 +33,18 @@ def write(run_dir: pathlib.Path) -> pathlib.Path | None:
     figures = artifacts.read_json(run_dir / "report" / "figures.json")
     if not description or not figures["winner"] or not _describes(figures, description):
         return None
-    audit = _audit(run_dir, description)
+    audit = figures["audit"] or {}
+    if audit.get("photos_and_folds") != description["data"]["photos_and_folds"]:
+        audit = {}  # of the run's photos as they are now, which are not the model's
     folder = base / str(push.versions(base)[-1])
+    jinja = page.environment()
     for language in words.LANGUAGES:
         say = words.say_in(language)
         title = say("Model card: {classes}", classes=", ".join(description["classes"]))
         contents = {"title": title, "parts": parts(figures, description, audit, language), "language": language}
         for name, template in ((HTML_NAMES[language], "card.html"), (MARKDOWN_NAMES[language], "card.md")):
             with artifacts.replacing(folder / name) as part:
-                part.write_text(page.environment().get_template(template).render(**contents), encoding="utf-8")
+                part.write_text(jinja.get_template(template).render(**contents), encoding="utf-8")
     return folder
 
 
@@ -67,13 +70,6 @@ def _describes(figures: dict[str, Any], description: dict[str, Any]) -> bool:
     first = figures["scenarios"][0]
     served = (description["scenario"]["scenario"], description["figures"]["f1"], description["data"]["photos"])
     return served == (first["scenario"], first["f1"], first["photos"])
-
-
-def _audit(run_dir: pathlib.Path, description: dict[str, Any]) -> dict[str, Any]:
-    """The audit of the very photos and folds of the model, or nothing."""
-    path = run_dir / "audit" / "audit.json"
-    found = artifacts.read_json(path) if path.exists() else {}
-    return found if found.get("photos_and_folds") == description["data"]["photos_and_folds"] else {}
 
 
 def _use(figures: dict[str, Any], say: Say) -> list[str]:

@@ -1,62 +1,61 @@
 """A run folder -> every number of the report, in one structure that is also report/figures.json."""
 
 import collections
-import math
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from components import artifacts, metrics
-from pipeline.report import comparisons, statistics, winner
+from components import artifacts, metrics, photos
+from pipeline.config import Config
+from pipeline.report import comparisons, findings, statistics, winner
 from tuner import predictions
 
 SETTINGS = ("scenario", "backbone", "optimizer", "dropout")
 SCORES = ("precision", "recall", "f1", "accuracy")
 
 
-def compute(run_dir: pathlib.Path) -> dict[str, Any]:
+def compute(config: Config) -> dict[str, Any]:
     """The figures of a run, however far it has come.
 
     Scenarios stand best first, those whose folds are not all there left out. "winner" and what compares with it is
     None until the leaderboard is made of the very predictions that are there.
     """
-    settings = artifacts.read_json(run_dir / "run.json")
-    found = _read_trials(run_dir, settings)
-    board = _board_of(run_dir, found, _total(settings))
+    run_dir, total = config.run_dir, _total(config)
+    found = _read_trials(run_dir, total)
+    board = _board_of(run_dir, found, total)
     rows = board["scenarios"] if board else [_row(run_dir, number, one) for number, one in found.items()]
     first = board["winner"]["scenario"] if board else None  # of several with the same F1, the one that was chosen
     best_first = sorted(rows, key=lambda row: (-row["f1"], row["scenario"] != first, row["scenario"]))
-    scenarios = [_scenario(row, found[row["scenario"]], settings["seed"]) for row in best_first]
+    scenarios = [_scenario(row, found[row["scenario"]], config.seed) for row in best_first]
     if board:
-        _compare_with_first(scenarios, found, settings["seed"])
+        _compare_with_first(scenarios, found, config.seed)
+    usable = _usable_photos(run_dir)
     return {
-        "run": _about(run_dir, settings),
+        "run": _about(config),
         "progress": {
             "scenarios_done": len(found),
-            "scenarios_total": _total(settings),
+            "scenarios_total": total,
             "folds_done": len(list(run_dir.glob("trials/[0-9]*/fold-*.csv"))),
-            "folds_total": _total(settings) * settings["folds"],
+            "folds_total": total * config.folds,
         },
-        "classes": _classes(run_dir, settings["folds"]),
+        "classes": _classes(usable, config.folds),
         "scenarios": scenarios,
         "comparisons": comparisons.compute(scenarios),
         "winner": winner.compute(board["winner"], scenarios, found[first]) if board and first else None,
+        **findings.compute(run_dir, photos.fingerprint(usable), board),
     }
 
 
-def _total(settings: dict[str, Any]) -> int:
-    return math.prod(len(settings[name]) for name in ("backbones", "optimizers", "dropouts"))
+def _total(config: Config) -> int:
+    return len(config.backbones) * len(config.optimizers) * len(config.dropouts)
 
 
-def _read_trials(run_dir: pathlib.Path, settings: dict[str, Any]) -> dict[int, predictions.Predictions]:
+def _read_trials(run_dir: pathlib.Path, total: int) -> dict[int, predictions.Predictions]:
     """Scenario -> its out-of-fold predictions, where all folds are there."""
-    paths = {number: run_dir / "trials" / f"{number:02d}" / "predictions.csv" for number in _numbers(settings)}
+    paths = {number: run_dir / "trials" / f"{number:02d}" / "predictions.csv" for number in range(1, total + 1)}
     return {number: predictions.read(path) for number, path in paths.items() if path.exists()}
-
-
-def _numbers(settings: dict[str, Any]) -> range:
-    return range(1, _total(settings) + 1)
 
 
 def _matrix(found: predictions.Predictions) -> np.ndarray:
@@ -136,15 +135,16 @@ def _compare_with_first(scenarios: list[dict[str, Any]], found: dict[int, predic
         row["against"]["mcnemar_told_apart"] = bool(row["against"]["mcnemar_p_holm"] < statistics.SIGNIFICANCE)
 
 
-def _about(run_dir: pathlib.Path, settings: dict[str, Any]) -> dict[str, Any]:
+def _about(config: Config) -> dict[str, Any]:
     """What a reader has to know of the run; no path, so that the report can be handed on."""
+    run_dir = config.run_dir
     features = [artifacts.read_json(path) for path in sorted(run_dir.glob("features/*/settings.json"))]
     kinds = collections.Counter(row["kind"] for row in _rows(run_dir / "duplicates.csv"))
     shown = ("profile", "strategy", "seed", "folds", "epochs", "batch_size", "learning_rate", "weight_decay", "views")
     return {
-        "name": run_dir.resolve().name,
-        **{name: settings[name] for name in (*shown, "image_size_px", "backbones", "optimizers", "dropouts")},
-        "drawn": not settings["images"],
+        "name": run_dir.name,
+        **{name: getattr(config, name) for name in (*shown, "image_size_px", "backbones", "optimizers", "dropouts")},
+        "drawn": not config.images,
         "random_weights": [one["backbone"] for one in features if one["weights"].startswith("random")],
         "precision": sorted({one["precision"] for one in features}),
         "copies": kinds["duplicate"],
@@ -153,14 +153,19 @@ def _about(run_dir: pathlib.Path, settings: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _classes(run_dir: pathlib.Path, folds: int) -> list[dict[str, Any]]:
-    """Usable photos of each class, and of each fold of it."""
+def _usable_photos(run_dir: pathlib.Path) -> list[photos.Photo]:
+    """The photos that have a record; none before there are any."""
+    path = run_dir / "photos.csv"
     rejected = {row["id"] for row in _rows(run_dir / "dataset" / "rejects.csv")}
-    usable = [(row["label"], int(row["fold"])) for row in _rows(run_dir / "photos.csv") if row["id"] not in rejected]
-    counts = collections.Counter(usable)
+    return [photo for photo in photos.read(path) if photo.id not in rejected] if path.exists() else []
+
+
+def _classes(usable: Sequence[photos.Photo], folds: int) -> list[dict[str, Any]]:
+    """Photos of each class, and of each fold of it."""
+    counts = collections.Counter((photo.label, photo.fold) for photo in usable)
     return [
         {"name": name, "photos": sum(per_fold), "folds": per_fold}
-        for name in sorted({label for label, _ in usable})
+        for name in photos.class_names(usable)
         for per_fold in [[counts[name, fold] for fold in range(folds)]]
     ]
 

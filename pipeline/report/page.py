@@ -2,14 +2,16 @@
 
 import pathlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
 from components import artifacts
-from components.errors import PilahError
+from pipeline import config as config_module
 from pipeline.report import figures, sections, words
+from pipeline.report.source import Contents, Source
 
 TEMPLATES = pathlib.Path(__file__).with_name("templates")
 
@@ -24,33 +26,34 @@ def write(run_dir: pathlib.Path, language: str, stages_left: Sequence[str]) -> p
     Raises:
         PilahError: there is no run in `run_dir`.
     """
-    if not (run_dir / "run.json").exists():
-        raise PilahError(
-            f"--run-dir must hold a run. Received: {run_dir}, which has no run.json. Start one with 'run'."
-        )
+    config = config_module.read(run_dir)
     folder = run_dir / "report"
-    found = figures.compute(run_dir)
+    found = figures.compute(config)
     shutil.rmtree(folder / "confusion", ignore_errors=True)  # of scenarios that are no longer there
     artifacts.write_json(folder / "figures.json", found)
-    say, figure = words.say_in(language), words.figure_of(found, language)
-    source = sections.Source(run_dir, folder, found, say, figure)
-    jinja = environment()
-    common = {"figures": found, "say": say, "figure": figure, "language": language}
-    shown = []
-    for section in sections.SECTIONS:
-        contents = section(source)
-        if contents is not None:
-            name = section.__name__
-            body = jinja.get_template(f"sections/{name}.html").render(**common, **contents)
-            shown.append({"name": name, "title": contents["title"], "body": Markup(body)})
-    html = jinja.get_template("page.html").render(**common, sections=shown, stages_left=stages_left)
+    source = Source(config, folder, found, words.say_in(language), words.figure_of(found, language))
+    jinja = environment(figures=found, say=source.say, figure=source.figure, language=language)
+    shown = [body for section in sections.SECTIONS if (body := show(section, source, jinja))]
+    html = jinja.get_template("page.html").render(sections=shown, stages_left=stages_left)
     with artifacts.replacing(folder / "index.html") as part:
         part.write_text(html, encoding="utf-8")
     return folder / "index.html"
 
 
-def environment() -> jinja2.Environment:
-    """The templates; `include_raw("style.css")` gives a file of theirs as it is."""
+def show(
+    section: Callable[[Source], Contents], source: Source, jinja: jinja2.Environment
+) -> dict[str, str | Markup] | None:
+    """Name, title and HTML of a section; None where it has nothing to show."""
+    contents = section(source)
+    if contents is None:
+        return None
+    name = section.__name__
+    body = jinja.get_template(f"sections/{name}.html").render(contents)
+    return {"name": name, "title": contents["title"], "body": Markup(body)}
+
+
+def environment(**values: Any) -> jinja2.Environment:
+    """The templates, which all see `values`; `include_raw("style.css")` gives a file of theirs as it is."""
     found = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=jinja2.select_autoescape(("html",)),
@@ -58,5 +61,6 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    found.globals |= values
     found.globals["include_raw"] = lambda name: Markup((TEMPLATES / name).read_text(encoding="utf-8"))
     return found

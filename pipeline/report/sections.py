@@ -3,48 +3,16 @@
 A section that has nothing to show gives None and is left out. A further one is a function in `SECTIONS` and a template.
 """
 
-import dataclasses
-import functools
 import pathlib
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
-from markupsafe import Markup
+from components import artifacts
+from pipeline.report import comparisons, confusion, finding_sections, plots, sentences, thumbnails
+from pipeline.report.source import Contents, Source
 
-from components import artifacts, photos
-from pipeline.report import comparisons, confusion, plots, sentences, thumbnails
-from pipeline.report.words import Say
-
-Contents = Mapping[str, Any] | None
 WINNER_INCHES, OTHER_INCHES = 5.6, 3.4  # of the confusion matrices
 VIEWED_PHOTOS = 3  # in their augmented views
 VIEWS_SHOWN = 5
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """What a section is made of.
-
-    Attributes:
-        figures: as `report.figures.compute` gives them.
-        folder: where the page will stand, for pictures beside it.
-        say, figure: words and numbers in the reader's language (`report.words`).
-    """
-
-    run_dir: pathlib.Path
-    folder: pathlib.Path
-    figures: dict[str, Any]
-    say: Say
-    figure: Callable[..., Markup]
-
-    @functools.cached_property
-    def photos(self) -> dict[str, photos.Photo]:
-        """By id."""
-        return {photo.id: photo for photo in photos.read(self.run_dir / "photos.csv")}
-
-    @functools.cached_property
-    def settings(self) -> dict[str, Any]:
-        return artifacts.read_json(self.run_dir / "run.json")
 
 
 def scenarios(source: Source) -> Contents:
@@ -104,22 +72,19 @@ def mistakes(source: Source) -> Contents:
     best = source.figures["winner"]
     if not best:
         return None
-    pairs, gone = [], 0
-    for pair in best["mistakes"]:
-        shown = []
-        for one in pair["worst"]:
-            photo = source.photos.get(one["id"])
-            picture = thumbnails.of_file(photo.path) if photo else None
-            gone += picture is None
-            shown.append({**one, "picture": picture, "name": pathlib.Path(photo.path).name if photo else one["id"]})
-        pairs.append({**pair, "shown": shown})
+    pairs = [
+        {**pair, "shown": [{**one, **source.shown(one["id"])} for one in pair["worst"]]} for pair in best["mistakes"]
+    ]
+    gone = sum(one["picture"] is None for pair in pairs for one in pair["shown"])
     return {"title": source.say("What it gets wrong"), "pairs": pairs, "gone": gone}
 
 
 def training(source: Source) -> Contents:
     """Loss and accuracy over the epochs, a line a fold."""
     say = source.say
-    histories = {row["scenario"]: _histories(source.run_dir, row["scenario"]) for row in source.figures["scenarios"]}
+    histories = {
+        row["scenario"]: _histories(source.config.run_dir, row["scenario"]) for row in source.figures["scenarios"]
+    }
     histories = {number: found for number, found in histories.items() if found}
     if not histories:
         return None
@@ -146,10 +111,10 @@ def data(source: Source) -> Contents:
     if not source.figures["classes"]:
         return None
     by_class = {photo.label: photo for photo in reversed(source.photos.values())}
-    settings = source.settings
-    count = min(settings["views"], VIEWS_SHOWN)
+    config = source.config
+    drawn_with = (min(config.views, VIEWS_SHOWN), config.seed, config.image_size_px, config.max_pixels)
     rows = [
-        {"name": name, "views": thumbnails.views(photo, count, *(settings[n] for n in VIEW_SETTINGS))}
+        {"name": name, "views": thumbnails.views(photo, *drawn_with)}
         for name, photo in sorted(by_class.items())[:VIEWED_PHOTOS]
     ]
     most = max(one["photos"] for one in source.figures["classes"])
@@ -160,7 +125,6 @@ def method(source: Source) -> Contents:
     return {"title": source.say("How it was made, and how to read it")}
 
 
-VIEW_SETTINGS = ("seed", "image_size_px", "max_pixels")
 SECTIONS: tuple[Callable[[Source], Contents], ...] = (
     scenarios,
     winner,
@@ -168,6 +132,9 @@ SECTIONS: tuple[Callable[[Source], Contents], ...] = (
     doubt,
     calibration,
     mistakes,
+    finding_sections.audit,
+    finding_sections.protocol,
+    finding_sections.evaluations,
     training,
     matrices,
     data,

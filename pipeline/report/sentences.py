@@ -1,10 +1,11 @@
-"""What the figures say of a setting, in sentences that are chosen and filled by the figures alone."""
+"""What the figures say, in sentences that are chosen and filled by the figures alone."""
 
 from collections.abc import Callable
 from typing import Any
 
 from markupsafe import Markup
 
+from pipeline.report.source import Source
 from pipeline.report.words import Say
 
 
@@ -47,3 +48,53 @@ def comparison(setting: str, found: dict[str, Any], say: Say, figure: Callable[.
             )
         )
     return sentences
+
+
+def folds(found: dict[str, Any], source: Source) -> list[Markup]:
+    """What keeping near-duplicates together does to F1; `found` is the figures' audit."""
+    say, figure, compared = source.say, source.figure, found["folds"]
+    values = {name: figure(f"audit/folds/{name}") for name in ("difference", "plain_mean", "grouped_mean")}
+    spread = figure("audit/folds/plain_spread")
+    sentences = [
+        say(
+            "With near-duplicates kept in one fold, the mean F1 is {grouped_mean} instead of {plain_mean}: a "
+            "difference of {difference}.",
+            **values,
+        )
+    ]
+    if abs(compared["difference"]) <= compared["plain_spread"]:
+        sentences.append(
+            say("That is within what drawing the folds anew changes without any grouping: {spread}.", spread=spread)
+        )
+    else:
+        sentences.append(
+            say("That is more than drawing the folds anew changes without any grouping: {spread}.", spread=spread)
+        )
+    return sentences
+
+
+def leak(compared: dict[str, Any], source: Source) -> Markup:
+    """What the protocol check shows; `compared` is its comparison of the tables."""
+    say, path = source.say, "protocol/compared"
+    values = {"gain": source.figure(f"{path}/honest_and_carried/mean_difference")}
+    if compared["honest_and_carried"]["mean_difference"] <= 0:
+        return say("Carrying the model on gains nothing here: F1 changes by {gain} on average.", **values)
+    if "carried_and_thesis" not in compared:
+        return say(
+            "Carrying the model on adds {gain} to F1 on average, all of it from photos that it had seen.", **values
+        )
+    near, far = (compared[f"{name}_and_thesis"]["mean_absolute_difference"] for name in ("carried", "honest"))
+    values |= {
+        name: source.figure(f"{path}/{name}_and_thesis/mean_absolute_difference") for name in ("carried", "honest")
+    }
+    if near < far:
+        return say(
+            "Carrying the model on adds {gain} to F1 on average, and takes the mean distance from the thesis's "
+            "table from {honest} to {carried}: such a leak can explain its figures.",
+            **values,
+        )
+    return say(
+        "Carrying the model on adds {gain} to F1 on average, but takes the mean distance from the thesis's "
+        "table from {honest} to {carried}: such a leak does not explain its figures.",
+        **values,
+    )

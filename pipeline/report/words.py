@@ -6,9 +6,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from pipeline.report import indonesian
+from pipeline.report import indonesian, indonesian_findings
 
 LANGUAGES = ("en", "id")
+INDONESIAN = indonesian.SENTENCES | indonesian_findings.SENTENCES  # by the English ones
 Say = Callable[..., Markup]
 
 
@@ -16,7 +17,7 @@ def say_in(language: str) -> Say:
     """say(sentence, name=value, ...): the English sentence in `language`, its {name}s filled in, safe in HTML."""
 
     def say(sentence: str, /, **values: Any) -> Markup:
-        text = indonesian.SENTENCES.get(sentence, sentence) if language == "id" else sentence
+        text = INDONESIAN.get(sentence, sentence) if language == "id" else sentence
         return Markup(text).format(**values) if values else Markup(text)
 
     return say

@@ -1,0 +1,45 @@
+"""What the sections of the page are made of, and the photos that several of them show."""
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+from components import photos
+from pipeline.config import Config
+from pipeline.report import thumbnails
+from pipeline.report.words import Say
+
+Contents = Mapping[str, Any] | None  # what a section gives its template; None where it has nothing to show
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """What a section is made of.
+
+    Attributes:
+        figures: as `report.figures.compute` gives them.
+        folder: where the page will stand, for pictures beside it.
+        say, figure: words and numbers in the reader's language (`report.words`).
+    """
+
+    config: Config
+    folder: pathlib.Path
+    figures: dict[str, Any]
+    say: Say
+    figure: Callable[..., Markup]
+
+    @functools.cached_property
+    def photos(self) -> dict[str, photos.Photo]:
+        """By id."""
+        return {photo.id: photo for photo in photos.read(self.config.run_dir / "photos.csv")}
+
+    def shown(self, photo_id: str) -> dict[str, str | None]:
+        """Name and small picture of a photo; without a picture where its file is gone or no longer a photo."""
+        photo = self.photos.get(photo_id)
+        if not photo:
+            return {"name": photo_id, "picture": None}
+        return {"name": pathlib.Path(photo.path).name, "picture": thumbnails.of_file(photo.path)}

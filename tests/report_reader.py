@@ -1,0 +1,77 @@
+"""A report read back out of its HTML."""
+
+import html.parser
+
+from components import artifacts
+from pipeline import config
+from pipeline.report import page, words
+from pipeline.report.source import Source
+
+
+class Reader(html.parser.HTMLParser):
+    """What a page holds: tables as rows of words, figures by their place in figures.json, tags with attributes."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.figures, self.tables, self.words = [], [], {}, []
+        self._table, self._figure, self._silent = None, None, False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.tags.append((tag, found))
+        self._silent = tag in ("style", "script", "svg") or (self._silent and tag not in ("body", "section"))
+        if tag == "table":
+            self._table = self.tables.setdefault(found.get("id"), [])
+        elif tag == "tr":
+            self._table.append([])
+        elif tag in ("td", "th"):
+            self._table[-1].append("")
+        elif tag == "data":
+            self._figure = [found["data-figure"], found["value"], ""]
+            self.figures.append(self._figure)
+
+    def handle_endtag(self, tag):
+        if tag == "data":
+            self._figure = None
+        elif tag in ("style", "script", "svg"):
+            self._silent = False
+        elif tag == "table":
+            self._table = None
+
+    def handle_data(self, data):
+        if self._silent:
+            return
+        self.words.append(data)
+        if self._figure:
+            self._figure[2] += data
+        if self._table and self._table[-1]:
+            self._table[-1][-1] = f"{self._table[-1][-1]}{data}".strip()
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+def read(run_dir):
+    return Reader((run_dir / "report" / "index.html").read_text(encoding="utf-8"))
+
+
+def rows_of(table):
+    """Rows of a table by the words of its header."""
+    header, *rows = table
+    return [dict(zip(header, row, strict=True)) for row in rows if len(row) == len(header)]
+
+
+def of(run_dir):
+    """What the sections of a page are made of, by the figures.json that is there, and the templates; in English."""
+    figures = artifacts.read_json(run_dir / "report" / "figures.json")
+    return with_figures(run_dir, figures)
+
+
+def with_figures(run_dir, figures):
+    """As `of`, by other figures."""
+    source = Source(
+        config.read(run_dir), run_dir / "report", figures, words.say_in("en"), words.figure_of(figures, "en")
+    )
+    return source, page.environment(figures=figures, say=source.say, figure=source.figure, language="en")

@@ -1,0 +1,115 @@
+"""Audit, protocol check and evaluations on the page, set beside the files that they are from."""
+
+import pytest
+import report_reader
+
+from components import artifacts
+from pipeline.report import finding_sections, findings, page
+
+pytest_plugins = ["report_fixtures"]
+SECTIONS = (finding_sections.audit, finding_sections.protocol, finding_sections.evaluations)
+
+
+def findings_of(run_dir):
+    """As figures.json would have them now."""
+    figures = artifacts.read_json(run_dir / "report" / "figures.json")
+    fingerprint = figures["audit"]["photos_and_folds"]
+    return findings.compute(run_dir, fingerprint, artifacts.read_json(run_dir / "leaderboard.json"))
+
+
+def test_counts_and_folds_are_those_of_the_audit(run_dir):
+    audit, tables = artifacts.read_json(run_dir / "audit" / "audit.json"), report_reader.read(run_dir).tables
+    counts = dict(tables["audit-table"])
+    near = audit["near_duplicates"]
+    assert int(counts["pairs of near-duplicates"]) == near["pairs"] == 3
+    assert int(counts["of these, across folds"]) == near["pairs_across_folds"] == 1
+    assert int(counts["of these, across classes"]) == near["pairs_across_classes"] == 1
+    assert int(counts["files that stand under several classes, left out"]) == 6
+    assert int(counts["doubtful labels"]) == 2 and int(counts["blurred"]) == 1
+    assert tables["folds-table"][1:] == [
+        ["42", "0.8300", "0.8000"],
+        ["43", "0.8400", "0.8200"],
+        ["Mean", "0.8350", "0.8100"],
+        ["Spread", "0.0100", "0.0200"],
+    ]
+    assert "more than drawing the folds anew changes" in report_reader.read(run_dir).text
+
+
+def test_photos_to_look_at_are_those_of_the_lists(run_dir):
+    pictures = [
+        found["alt"] for tag, found in report_reader.read(run_dir).tags if tag == "img" and ": " in found["alt"]
+    ]
+    assert [words for words in pictures if "looks like" in words] == [
+        "7.png: labelled metal, looks like paper & foil",
+        "5.png: labelled paper & foil, looks like glass",
+    ]
+    assert [words for words in pictures if ", fold " in words] == [  # across classes first, 0 and 6 not at all
+        "1.png: metal, fold 1",
+        "2.png: paper & foil, fold 1",
+        "0.png: glass, fold 1",
+        "3.png: glass, fold 2",
+    ]
+    assert "8.png: paper & foil, blurred" in pictures
+
+
+def test_leaking_table_is_marked_and_stands_beside_the_board(run_dir):
+    reader = report_reader.read(run_dir)
+    board = artifacts.read_json(run_dir / "leaderboard.json")["scenarios"]
+    rows = report_reader.rows_of(reader.tables["protocol-table"])
+    assert [float(row["Honest F1"]) for row in rows] == pytest.approx([row["f1"] for row in board], abs=1e-4)
+    for row, honest in zip(rows, board, strict=True):
+        cell = row["LEAKING: F1 of the carried model"]
+        assert cell.startswith("LEAKING")
+        assert float(cell.removeprefix("LEAKING")) == pytest.approx(honest["f1"] + 0.05, abs=1e-4)
+    assert reader.tables["compared-table"][1:] == [["honest and carried", "0.0500", "0.0500", "1.000"]]
+    assert "adds 0.050 to F1 on average" in reader.text and "thesis" not in reader.text
+    assert [found["id"] for tag, found in reader.tags if tag == "section" and found["id"] == "protocol"]
+
+
+@pytest.mark.parametrize(("carried", "said"), [(0.01, "can explain"), (0.09, "does not explain")])
+def test_thesis_stands_beside_its_own_scenarios_alone(run_dir, carried, said):
+    figures = artifacts.read_json(run_dir / "report" / "figures.json")
+    for row in figures["protocol"]["scenarios"]:
+        row["thesis_f1"] = 0.9511
+    near = {"mean_difference": 0.0, "rank_correlation": None}
+    figures["protocol"]["compared"] |= {
+        "honest_and_thesis": {**near, "mean_absolute_difference": 0.08},
+        "carried_and_thesis": {**near, "mean_absolute_difference": carried},
+    }
+    source, jinja = report_reader.with_figures(run_dir, figures)
+    reader = report_reader.Reader(page.show(finding_sections.protocol, source, jinja)["body"])
+    assert {row["The thesis's F1"] for row in report_reader.rows_of(reader.tables["protocol-table"])} == {"0.9511"}
+    assert f"from 0.080 to {carried:.3f}" in reader.text and said in reader.text
+
+
+def test_evaluation_is_shown_class_by_class(run_dir):
+    reader = report_reader.read(run_dir)
+    shown = {row["Class"]: row for row in report_reader.rows_of(reader.tables["evaluation-1"])}
+    assert set(shown) == {"glass", "metal"}
+    assert (shown["glass"]["Photos"], shown["glass"]["Recall"]) == ("3", "0.6667")
+    counts = [row[1:] for row in reader.tables[None] if row[0] in ("glass", "metal", "paper & foil")][-3:]
+    assert counts == [["2", "0", "1"], ["1", "1", "0"], ["0", "0", "0"]]
+    assert "on 5 photos from elsewhere" in reader.text and "left-out.csv: 3" in reader.text
+    assert "not in the means: paper & foil" in reader.text and "/somewhere" not in reader.text
+
+
+def test_findings_of_other_photos_or_another_recipe_are_left_out(copy):
+    for path, changes in (
+        (copy / "audit" / "audit.json", {"photos_and_folds": "0"}),
+        (copy / "trials" / "02" / "settings.json", {"epochs": 99}),
+        (copy / "evaluations" / "kitchen.json", {"version": 2}),
+    ):
+        artifacts.write_json(path, {**artifacts.read_json(path), **changes})
+    assert findings_of(copy) == {"audit": None, "protocol": None, "evaluations": [], "evaluations_of_others": 1}
+
+
+def test_what_is_not_there_says_how_to_make_it(run_dir):
+    nothing = {"audit": None, "protocol": None, "evaluations": [], "evaluations_of_others": 0}
+    source, jinja = report_reader.with_figures(
+        run_dir, artifacts.read_json(run_dir / "report" / "figures.json") | nothing
+    )
+    commands = ("audit", "audit --protocol carried", "evaluate --images OTHER")
+    for section, command in zip(SECTIONS, commands, strict=True):
+        body = page.show(section, source, jinja)["body"]
+        assert f"<code>python -m pipeline {command} --run-dir RUN</code>" in body
+        assert "<table" not in body
