@@ -33,10 +33,17 @@ def build(
         ),
     ]
     model = keras.Sequential([layer for layer in layers if layer is not None], name="head")
-    settings = {"weight_decay": weight_decay} if optimizer == "AdamW" else {}
-    # The name is given: Keras would count adam, adam_1, ... and no two heads would be built alike for `_program`.
-    model.compile(OPTIMIZERS[optimizer](learning_rate, name=optimizer.lower(), **settings))
+    model.compile(new_optimizer(optimizer, learning_rate, weight_decay))
     return model
+
+
+def new_optimizer(
+    name: str, learning_rate: float | keras.optimizers.schedules.LearningRateSchedule, weight_decay: float
+) -> keras.optimizers.Optimizer:
+    """One of OPTIMIZERS; `weight_decay` is that of AdamW, the others have none."""
+    settings = {"weight_decay": weight_decay} if name == "AdamW" else {}
+    # The name is given: Keras would count adam, adam_1, ... and no two heads would be built alike for `_program`.
+    return OPTIMIZERS[name](learning_rate, name=name.lower(), **settings)
 
 
 def parameters(channels: int, classes: int) -> int:
