@@ -61,15 +61,8 @@ class Recipe:
 
 def build(recipe: Recipe) -> keras.Model:
     """A new model, not compiled yet: uint8 RGB [n, size, size, 3] -> scores, float32 [n, classes]."""
-    new_head = head.build(
-        backbones.BACKBONES[recipe.backbone].channels,
-        recipe.classes,
-        recipe.optimizer,
-        recipe.dropout,
-        recipe.learning_rate,
-        recipe.weight_decay,
-        recipe.seed,
-    )
+    channels = backbones.BACKBONES[recipe.backbone].channels
+    new_head = head.untrained(channels, recipe.classes, recipe.dropout, recipe.seed)
     return trainer.assemble(recipe.backbone, recipe.weights, recipe.image_size_px, new_head)
 
 
@@ -91,7 +84,7 @@ def fit(
     for epoch in range(len(history["loss"]), recipe.epochs):
         if epoch in (0, recipe.options.warmup_epochs):
             _compile(model, recipe, steps, epoch)
-        logs = model.fit(_batches(recipe, examples, rows, epoch, seed), verbose=0).history
+        logs = model.fit(_batches(recipe, examples, rows, epoch, seed), shuffle=False, verbose=0).history
         for name in HISTORY:
             history[name].append(float(logs[name][0]))
         _save(model, history, state)

@@ -22,6 +22,13 @@ def build(
         weight_decay: decoupled decay of AdamW; the other optimizers have none.
         seed: of the first weights and the dropout masks; heads of one seed and shape start alike.
     """
+    model = untrained(channels, classes, dropout, seed)
+    model.compile(new_optimizer(optimizer, learning_rate, weight_decay))
+    return model
+
+
+def untrained(channels: int, classes: int, dropout: float, seed: int) -> keras.Sequential:
+    """The layers of a new head, not compiled. Arguments as in `build`."""
     layers = [
         keras.Input((channels,), name="activations"),
         keras.layers.Dense(
@@ -32,9 +39,7 @@ def build(
             classes, "softmax", kernel_initializer=keras.initializers.GlorotUniform(seed + 1), name="scores"
         ),
     ]
-    model = keras.Sequential([layer for layer in layers if layer is not None], name="head")
-    model.compile(new_optimizer(optimizer, learning_rate, weight_decay))
-    return model
+    return keras.Sequential([layer for layer in layers if layer is not None], name="head")
 
 
 def new_optimizer(
