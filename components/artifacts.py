@@ -1,4 +1,4 @@
-"""JSON and CSV files that are either whole or not there."""
+"""JSON, CSV and array files that are either whole or not there."""
 
 import contextlib
 import csv
@@ -8,8 +8,11 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
+
+import numpy as np
+from numpy.typing import DTypeLike
 
 
 @contextlib.contextmanager
@@ -53,6 +56,15 @@ def write_csv(path: pathlib.Path, columns: Sequence[str], rows: Iterable[Mapping
 def read_csv(path: pathlib.Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+@contextlib.contextmanager
+def writing_array(path: pathlib.Path, shape: tuple[int, ...], dtype: DTypeLike) -> Iterator[Callable[[Any], object]]:
+    """A function to call with the rows of an array of `shape`, which go to disk at once; np.load reads them."""
+    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+    with replacing(path) as part, part.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        yield lambda rows: file.write(rows.tobytes())
 
 
 def digest(value: Any) -> str:

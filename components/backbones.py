@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import pathlib
 import socket
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from components import artifacts
 from components.errors import PilahError
 
 DOWNLOAD_TIMEOUT_SECONDS = 20.0
+NETWORK = "network"  # the layer that a backbone is, in the models that hold it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,12 +25,16 @@ class Backbone:
         preprocess: what its weights expect done to RGB pixels in [0, 255].
         weights_file: the name that Keras Applications gives to its ImageNet weights.
         parameters: how many weights it has.
+        channels: how many activations it gives, pooled.
+        top: how the names of the layers of its last stage begin.
     """
 
     build: Callable[..., keras.Model]
     preprocess: Callable
     weights_file: str
     parameters: int
+    channels: int
+    top: str
 
 
 _FILE = "{}_weights_tf_dim_ordering_tf_kernels_notop.h5"
@@ -38,18 +44,24 @@ BACKBONES = {  # name -> backbone, in the thesis's order
         keras.applications.resnet.preprocess_input,
         _FILE.format("resnet50"),
         parameters=23_587_712,
+        channels=2048,
+        top="conv5_",
     ),
     "VGG19": Backbone(
         keras.applications.VGG19,
         keras.applications.vgg19.preprocess_input,
         _FILE.format("vgg19"),
         parameters=20_024_384,
+        channels=512,
+        top="block5_",
     ),
     "DenseNet121": Backbone(
         keras.applications.DenseNet121,
         keras.applications.densenet.preprocess_input,
         _FILE.format("densenet121"),
         parameters=7_037_504,
+        channels=1024,
+        top="conv5_",
     ),
 }
 
@@ -66,9 +78,9 @@ class Weights:
     source: str | None
     seed: int
 
-    @property
+    @functools.cached_property
     def fingerprint(self) -> str:
-        """Equal for equal weights, wherever the file stands."""
+        """Equal for equal weights, wherever the file stands; read once, for each scenario asks for it."""
         if self.source in (None, "imagenet"):
             return self.source or f"random, seed {self.seed}"
         return artifacts.file_digest(pathlib.Path(self.source))
@@ -112,7 +124,7 @@ def build(name: str, weights: Weights, image_size_px: int, precision: str) -> ke
         keras.utils.set_random_seed(weights.seed)
     with _dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32"):
         network = backbone.build(
-            weights=weights.source, include_top=False, input_shape=(image_size_px, image_size_px, 3)
+            weights=weights.source, include_top=False, input_shape=(image_size_px, image_size_px, 3), name=NETWORK
         )
         network.trainable = False
         pixels = keras.Input((image_size_px, image_size_px, 3), dtype="uint8", name="pixels")
@@ -121,6 +133,19 @@ def build(name: str, weights: Weights, image_size_px: int, precision: str) -> ke
         x = network(x, training=False)
         pooled = keras.layers.GlobalAveragePooling2D(dtype="float32", name="pooled")(x)
     return keras.Model(pixels, pooled, name=name)
+
+
+def unfreeze(model: keras.Model, name: str, part: str) -> None:
+    """Let the backbone in `model` train from now on: "all" of it, its "top" (the last stage), or "none".
+
+    BatchNorm layers stay as ImageNet left them, scale and offset included: a small batch estimates its own mean and
+    variance poorly, and what is served would differ from what was trained. VGG19 has none.
+    """
+    network = model.get_layer(NETWORK)
+    network.trainable = part != "none"
+    for layer in network.layers:
+        chosen = part == "all" or (part == "top" and layer.name.startswith(BACKBONES[name].top))
+        layer.trainable = chosen and not isinstance(layer, keras.layers.BatchNormalization)
 
 
 @contextlib.contextmanager

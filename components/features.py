@@ -1,6 +1,5 @@
 """Records x backbone x view -> pooled activations of the frozen backbone, one file a view."""
 
-import contextlib
 import pathlib
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -71,8 +70,8 @@ def extract(
         started = time.monotonic()
         maps = augment.transforms(list(photo_ids), view, seed, image_size_px)
         pixels = _checked(batches(records, maps, augmented=view > 0), photo_ids)
-        done = 0
-        with _writing(view_path(folder, view), (len(photo_ids), model.output_shape[-1])) as write:
+        done, shape = 0, (len(photo_ids), model.output_shape[-1])
+        with artifacts.writing_array(view_path(folder, view), shape, np.float32) as write:
             for activations in forward(pixels):
                 write(activations)
                 done += len(activations)
@@ -88,15 +87,6 @@ def _checked(pairs: tf.data.Dataset, photo_ids: Sequence[str]) -> Iterator[np.nd
             raise RuntimeError(f"Records must be in the order of the photo list. Received: another at {done}.")
         yield pixels
         done += len(ids)
-
-
-@contextlib.contextmanager
-def _writing(path: pathlib.Path, shape: tuple[int, int]) -> Iterator[Callable[[np.ndarray], object]]:
-    """A function to call with the rows of a float32 array of `shape`, which go to disk at once; np.load reads them."""
-    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.float32)), "fortran_order": False, "shape": shape}
-    with artifacts.replacing(path) as part, part.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, header)
-        yield lambda rows: file.write(rows.tobytes())
 
 
 def batches(records: pathlib.Path, maps: np.ndarray, augmented: bool) -> tf.data.Dataset:

@@ -22,6 +22,13 @@ def build(
         weight_decay: decoupled decay of AdamW; the other optimizers have none.
         seed: of the first weights and the dropout masks; heads of one seed and shape start alike.
     """
+    model = untrained(channels, classes, dropout, seed)
+    model.compile(new_optimizer(optimizer, learning_rate, weight_decay))
+    return model
+
+
+def untrained(channels: int, classes: int, dropout: float, seed: int) -> keras.Sequential:
+    """The layers of a new head, not compiled. Arguments as in `build`."""
     layers = [
         keras.Input((channels,), name="activations"),
         keras.layers.Dense(
@@ -32,11 +39,16 @@ def build(
             classes, "softmax", kernel_initializer=keras.initializers.GlorotUniform(seed + 1), name="scores"
         ),
     ]
-    model = keras.Sequential([layer for layer in layers if layer is not None], name="head")
-    settings = {"weight_decay": weight_decay} if optimizer == "AdamW" else {}
+    return keras.Sequential([layer for layer in layers if layer is not None], name="head")
+
+
+def new_optimizer(
+    name: str, learning_rate: float | keras.optimizers.schedules.LearningRateSchedule, weight_decay: float
+) -> keras.optimizers.Optimizer:
+    """One of OPTIMIZERS; `weight_decay` is that of AdamW, the others have none."""
+    settings = {"weight_decay": weight_decay} if name == "AdamW" else {}
     # The name is given: Keras would count adam, adam_1, ... and no two heads would be built alike for `_program`.
-    model.compile(OPTIMIZERS[optimizer](learning_rate, name=optimizer.lower(), **settings))
-    return model
+    return OPTIMIZERS[name](learning_rate, name=name.lower(), **settings)
 
 
 def parameters(channels: int, classes: int) -> int:

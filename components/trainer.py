@@ -34,6 +34,11 @@ def assemble(backbone: str, weights: backbones.Weights, image_size_px: int, trai
     return keras.Model(network.input, trained_head(network.output), name="pilah")
 
 
+def without_optimizer(model: keras.Model) -> keras.Model:
+    """The same layers as a model to save: Adam's moments are twice as large as what they have taught."""
+    return keras.Model(model.input, model.output, name=model.name)
+
+
 def save(model: keras.Model, path: pathlib.Path) -> None:
     """Write a .keras file, whole or not there."""
     with artifacts.replacing(path) as part:

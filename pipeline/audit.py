@@ -59,12 +59,17 @@ def finished(run_dir: pathlib.Path) -> Config:
     """The configuration of the run in `run_dir`.
 
     Raises:
-        PilahError: the run has no leaderboard yet.
+        PilahError: the run has no leaderboard yet, or none of frozen backbones.
     """
     config = config_module.read(run_dir)
     if not (config.run_dir / "leaderboard.json").exists():
         raise PilahError(
             f"An audit needs a finished search. Received: {run_dir}, which has no leaderboard.json. Let 'run' finish."
+        )
+    if config.strategy == "finetune":
+        raise PilahError(
+            f"An audit reads the features of frozen backbones. Received: {run_dir}, whose strategy is finetune. "
+            "Audit a run of the same photos with --strategy features."
         )
     return config
 

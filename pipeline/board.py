@@ -37,8 +37,7 @@ def caveats(run_dir: pathlib.Path) -> list[str]:
     duplicates = artifacts.read_csv(run_dir / "duplicates.csv")
     conflicts = sum(row["kind"] == "conflict" for row in duplicates)
     rejects = len(artifacts.read_csv(run_dir / "dataset" / "rejects.csv"))
-    settings = [artifacts.read_json(path) for path in sorted(run_dir.glob("features/*/settings.json"))]
-    random = [setting["backbone"] for setting in settings if setting["weights"].startswith("random")]
+    random = [one["backbone"] for one in backbone_settings(run_dir) if one["weights"].startswith("random")]
     lines = {
         f"ERROR in the photos: {conflicts} files whose bytes stand under several classes, left out "
         "(duplicates.csv).": conflicts,
@@ -49,6 +48,13 @@ def caveats(run_dir: pathlib.Path) -> list[str]:
         "The photos are drawn, not real.": not artifacts.read_json(run_dir / "run.json")["images"],
     }
     return [line for line, true in lines.items() if true]
+
+
+def backbone_settings(run_dir: pathlib.Path) -> list[dict[str, Any]]:
+    """Weights and precision of each backbone, from its features or from a scenario that fine-tunes it."""
+    paths = [path for kind in ("features", "trials") for path in sorted(run_dir.glob(f"{kind}/*/settings.json"))]
+    settings = [artifacts.read_json(path) for path in paths]
+    return list({one["backbone"]: one for one in settings if "weights" in one}.values())
 
 
 def table(board: dict[str, Any], thesis: dict[int, float]) -> rich.table.Table:

@@ -22,7 +22,10 @@ console = rich.console.Console(width=None if sys.stdout.isatty() else PLAIN_WIDT
 log = logging.getLogger("pilah")
 
 Profile = enum.StrEnum("Profile", ["thesis", "demo"])
-Strategy = enum.StrEnum("Strategy", ["features"])
+Strategy = enum.StrEnum("Strategy", ["features", "finetune"])
+Unfreeze = enum.StrEnum("Unfreeze", ["top", "all"])
+Schedule = enum.StrEnum("Schedule", ["constant", "cosine"])
+ClassWeights = enum.StrEnum("ClassWeights", ["none", "balanced"])
 Engine = enum.StrEnum("Engine", ["auto", "openvino", "tensorflow"])
 Precision = enum.StrEnum("Precision", ["auto", "float32", "bfloat16"])
 Protocol = enum.StrEnum("Protocol", ["carried"])
@@ -41,7 +44,10 @@ def run(
     fetch_kaggle: Annotated[bool, typer.Option(help="Get the thesis's photos from Kaggle instead.")] = False,
     profile: Annotated[Profile | None, typer.Option(help="thesis with photos, demo without, unless given.")] = None,
     weights_dir: Annotated[pathlib.Path | None, typer.Option(help="Folder of the backbones' ImageNet weights.")] = None,
-    strategy: Annotated[Strategy, typer.Option(help="features: the backbone is frozen.")] = Strategy.features,
+    strategy: Annotated[
+        Strategy | None,
+        typer.Option(help="features: backbones are frozen. finetune: they train too, on a GPU or slowly."),
+    ] = None,
     backbones: Annotated[str | None, typer.Option(help=f"Some of {','.join(BACKBONES)}.")] = None,
     optimizers: Annotated[str | None, typer.Option(help=f"Some of {','.join(OPTIMIZERS)}.")] = None,
     dropouts: Annotated[str | None, typer.Option(help=f"Rates, as in {','.join(map(str, DROPOUTS))}.")] = None,
@@ -51,6 +57,17 @@ def run(
     learning_rate: Annotated[float | None, typer.Option(min=1e-9)] = None,
     weight_decay: Annotated[float | None, typer.Option(min=0, help="Of AdamW.")] = None,
     views: Annotated[int | None, typer.Option(min=1, help="Augmented views of each photo to train on.")] = None,
+    unfreeze: Annotated[
+        Unfreeze | None, typer.Option(help="Fine-tuning: all of the backbone trains, or its last stage.")
+    ] = None,
+    warmup_epochs: Annotated[
+        int | None, typer.Option(min=0, help="Fine-tuning: epochs at the start in which the head alone trains.")
+    ] = None,
+    schedule: Annotated[Schedule | None, typer.Option(help="Fine-tuning: of the learning rate.")] = None,
+    label_smoothing: Annotated[float | None, typer.Option(min=0, max=0.9, help="Fine-tuning.")] = None,
+    class_weights: Annotated[
+        ClassWeights | None, typer.Option(help="Fine-tuning; balanced: photos of rare classes count more.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=1)] = None,
     engine: Annotated[Engine | None, typer.Option(help="What runs the frozen backbones.")] = None,
     precision: Annotated[Precision | None, typer.Option(help="Of the frozen backbones.")] = None,
@@ -71,6 +88,7 @@ def run(
     """Rebuild the models: from photos to a chosen model in RUN_DIR/served. Finished work is not done again."""
     given: dict[str, Any] = {
         "weights_dir": weights_dir,
+        "strategy": strategy and strategy.value,
         "backbones": _names(backbones, BACKBONES, "--backbones"),
         "optimizers": _names(optimizers, OPTIMIZERS, "--optimizers"),
         "dropouts": _rates(dropouts),
@@ -80,6 +98,11 @@ def run(
         "learning_rate": learning_rate,
         "weight_decay": weight_decay,
         "views": views,
+        "unfreeze": unfreeze and unfreeze.value,
+        "warmup_epochs": warmup_epochs,
+        "schedule": schedule and schedule.value,
+        "label_smoothing": label_smoothing,
+        "class_weights": class_weights and class_weights.value,
         "seed": seed,
         "engine": engine and engine.value,
         "precision": precision and precision.value,
@@ -196,6 +219,7 @@ def _run(
         raise PilahError("Profile thesis needs photos. Received: none. Give --images, or --fetch-kaggle.")
     changes = {name: value for name, value in given.items() if value is not None}
     config = dataclasses.replace(base, images=tuple(path.resolve() for path in photos_at), **changes)
+    config_module.check(config)
     folder.mkdir(parents=True, exist_ok=True)
 
     from pipeline import main, served  # TensorFlow is loaded only when there is work for it

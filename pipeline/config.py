@@ -20,7 +20,9 @@ class Config:
 
     Attributes:
         images: folders or zips of the photos, taken together; none draws the demo's own.
-        views: augmented views of each photo; epoch e trains on view 1 + e mod views.
+        strategy: "features", in which the backbones are frozen, or "finetune", in which they train too.
+        views: augmented views of each photo; epoch e trains on view 1 + e mod views. Fine-tuning draws one an epoch.
+        unfreeze, warmup_epochs, schedule, label_smoothing, class_weights: of fine-tuning, see finetune.Options.
         weight_decay: of AdamW, at Keras's default.
         engine: what runs the frozen backbones: auto, openvino or tensorflow.
         precision: of the frozen backbones: auto, float32 or bfloat16.
@@ -48,6 +50,11 @@ class Config:
     learning_rate: float = 1e-4
     weight_decay: float = 0.004
     views: int = 10
+    unfreeze: str = "all"
+    warmup_epochs: int = 0
+    schedule: str = "constant"
+    label_smoothing: float = 0.0
+    class_weights: str = "none"
     seed: int = 42
     image_size_px: int = 224
     engine: str = "auto"
@@ -77,6 +84,15 @@ def demo(run_dir: pathlib.Path) -> Config:
         learning_rate=1e-3,
         min_f1=0.15,  # about chance for six classes: where there are no ImageNet weights, no more can be asked
     )
+
+
+def check(config: Config) -> None:
+    """Raise where settings do not go together."""
+    if config.strategy == "finetune" and config.warmup_epochs >= config.epochs:
+        raise PilahError(
+            f"--warmup-epochs must leave the backbone some of the {config.epochs} epochs. Received: "
+            f"{config.warmup_epochs}. Lower it, or raise --epochs."
+        )
 
 
 def to_json(config: Config) -> dict[str, Any]:

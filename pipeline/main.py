@@ -14,13 +14,20 @@ PIPELINE = (
     # list -> TFRecords of 224x224 pixels
     Stage("dataset", stages.dataset_inputs, ("dataset",), stages.write_records),
     # TFRecords -> activations of the frozen backbones, a file a view
-    Stage("features", stages.features_inputs, ("features",), stages.compute_features, resumed="features"),
-    # activations -> out-of-fold probabilities of every scenario
+    Stage(
+        "features",
+        stages.features_inputs,
+        ("features",),
+        stages.compute_features,
+        resumed="features",
+        needed=stages.features_are_needed,
+    ),
+    # activations, or TFRecords to fine-tune on -> out-of-fold probabilities of every scenario
     Stage("search", stages.search_inputs, ("trials",), stages.search, resumed="trials"),
     # probabilities -> leaderboard and winner
     Stage("choice", stages.search_inputs, ("leaderboard.json",), stages.choose_winner),
     # winner -> Keras model, refitted on all photos
-    Stage("model", stages.model_inputs, ("model/model.keras", "model/head.keras"), stages.refit_winner),
+    Stage("model", stages.model_inputs, ("model/model.keras",), stages.refit_winner, resumed="model/unfinished"),
     # Keras model -> SavedModel that takes photos' bytes
     Stage("export", stages.export_inputs, ("export/saved_model.pb",), stages.export_model),
     # SavedModel -> proof that it answers as it should
@@ -51,8 +58,7 @@ def run(config: Config, from_stage: str | None, console: rich.console.Console) -
                 marks.forget(stage, config.run_dir)
         list_photos, *long_stages = PIPELINE
         marks.run(list_photos, config, console)
-        for backbone in config.backbones:
-            shared.weights(config, backbone)  # what will be missing in an hour is better said now
+        shared.look_up_weights(config)  # what will be missing in an hour is better said now
         for stage in long_stages:
             marks.run(stage, config, console)
         board.show(config.run_dir, console)

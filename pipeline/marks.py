@@ -26,6 +26,7 @@ class Stage:
         outputs: what the stage leaves in the run folder.
         work: does it; it may find its own unfinished work and go on from there.
         resumed: the folder of that unfinished work.
+        needed: configuration -> whether the run needs the stage at all.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Stage:
     outputs: tuple[str, ...]
     work: Callable[[Config, progress.Report], None]
     resumed: str | None = None
+    needed: Callable[[Config], bool] = lambda config: True
 
 
 def path(run_dir: pathlib.Path, name: str) -> pathlib.Path:
@@ -53,7 +55,10 @@ def forget(stage: Stage, run_dir: pathlib.Path) -> None:
 
 
 def run(stage: Stage, config: Config, console: rich.console.Console) -> None:
-    """Run a stage, or skip it when its outputs are there and were made from the same inputs."""
+    """Run a stage, or skip it when it is not needed, or its outputs are there and were made from the same inputs."""
+    if not stage.needed(config):
+        console.print(f"{stage.name}: not needed, skipped", highlight=False)
+        return
     inputs = json.loads(json.dumps(stage.inputs(config), default=str))
     mark = read(config.run_dir, stage.name)
     there = all((config.run_dir / output).exists() for output in stage.outputs)

@@ -1,17 +1,31 @@
 """What several stages need, from the configuration and the artifacts of the stages before."""
 
 import functools
+import logging
 import pathlib
 
-from components import artifacts, backbones, dataset, head, images, photos
+from components import artifacts, backbones, dataset, finetune, head, images, photos
 from pipeline.config import Config
 from tuner import scenarios as scenarios_module
 from tuner import study as study_module
+
+log = logging.getLogger("pilah")
 
 
 def weights(config: Config, backbone: str) -> backbones.Weights:
     """Where the backbone's weights come from; looked up (and downloaded, where that is the way) once a run."""
     return _find_weights(backbone, config.weights_dir, config.allow_random_weights, config.seed)
+
+
+def look_up_weights(config: Config) -> None:
+    """Find every backbone's weights, and say which are random.
+
+    Raises:
+        PilahError: some are not at hand, and may not be random.
+    """
+    for name in config.backbones:
+        if not weights(config, name).source:
+            log.warning("%s has RANDOM weights, as ImageNet's are not at hand: its scores say nothing about it", name)
 
 
 _find_weights = functools.cache(backbones.find_weights)
@@ -45,6 +59,18 @@ def study(config: Config) -> study_module.Study:
         learning_rate=config.learning_rate,
         weight_decay=config.weight_decay,
         seed=config.seed,
+        finetuning=_finetuning(config) if config.strategy == "finetune" else None,
+    )
+
+
+def _finetuning(config: Config) -> study_module.Finetuning:
+    return study_module.Finetuning(
+        records=config.run_dir / "dataset",
+        weights={name: weights(config, name) for name in config.backbones},
+        image_size_px=config.image_size_px,
+        options=finetune.Options(
+            config.unfreeze, config.warmup_epochs, config.schedule, config.label_smoothing, config.class_weights
+        ),
     )
 
 
@@ -60,5 +86,5 @@ def winner(config: Config) -> scenarios_module.Scenario:
 
 def parameters(config: Config, backbone: str) -> int:
     """How many parameters the backbone and its head have together."""
-    ours = study(config)
-    return backbones.BACKBONES[backbone].parameters + head.parameters(ours.channels(backbone), len(ours.classes))
+    network, classes = backbones.BACKBONES[backbone], photos.class_names(usable_photos(config))
+    return network.parameters + head.parameters(network.channels, len(classes))

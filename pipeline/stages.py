@@ -3,8 +3,10 @@
 import functools
 import logging
 import pathlib
+import shutil
 from typing import Any
 
+import keras
 import numpy as np
 
 from components import (
@@ -14,6 +16,7 @@ from components import (
     engines,
     export,
     features,
+    finetune,
     grouped_folds,
     head,
     photos,
@@ -25,6 +28,8 @@ from pipeline import provenance, served, shared
 from pipeline.config import Config
 from pipeline.progress import Report
 from tuner import choose, cross_validation, workers
+from tuner.scenarios import Scenario
+from tuner.study import Study
 
 log = logging.getLogger("pilah")
 WARMUP_PHOTOS = 8
@@ -94,6 +99,10 @@ def write_records(config: Config, report: Report) -> None:
         log.warning("%d photos cannot be used, see dataset/rejects.csv", len(rejects))
 
 
+def features_are_needed(config: Config) -> bool:
+    return config.strategy == "features"
+
+
 def features_inputs(config: Config) -> dict[str, Any]:
     return {
         "photos": artifacts.file_digest(config.run_dir / "photos.csv"),
@@ -111,8 +120,6 @@ def compute_features(config: Config, report: Report) -> None:
     photo_ids = [photo.id for photo in shared.usable_photos(config)]
     for name in config.backbones:
         weights = shared.weights(config, name)
-        if not weights.source:
-            log.warning("%s has RANDOM weights, as ImageNet's are not at hand: its scores say nothing about it", name)
         features.extract(
             config.run_dir / "features" / name,
             config.run_dir / "dataset",
@@ -135,7 +142,9 @@ def search_inputs(config: Config) -> dict[str, Any]:
 
 def search(config: Config, report: Report) -> None:
     trials_dir, scenarios = config.run_dir / "trials", shared.scenarios(config)
-    cross_validation.search(shared.study(config), scenarios, trials_dir, workers.count(len(scenarios)), report)
+    # a backbone keeps all cores busy by itself
+    processes = 1 if config.strategy == "finetune" else workers.count(len(scenarios))
+    cross_validation.search(shared.study(config), scenarios, trials_dir, processes, report)
     choose.check_complete(trials_dir, scenarios)
 
 
@@ -155,7 +164,13 @@ def model_inputs(config: Config) -> dict[str, Any]:
 
 
 def refit_winner(config: Config, report: Report) -> None:
-    winner, study = shared.winner(config), shared.study(config)
+    refit = _refit_all if config.strategy == "finetune" else _refit_head
+    model = refit(config, shared.study(config), shared.winner(config))
+    trainer.save(model, config.run_dir / "model" / "model.keras")
+    shutil.rmtree(_unfinished_model(config), ignore_errors=True)
+
+
+def _refit_head(config: Config, study: Study, winner: Scenario) -> keras.Model:
     fitted = trainer.refit(
         features.Views(study.features_dir / winner.backbone, study.views),
         study.labels,
@@ -168,10 +183,19 @@ def refit_winner(config: Config, report: Report) -> None:
         study.batch_size,
         study.seed,
     )
-    weights = shared.weights(config, winner.backbone)
     trainer.save(fitted, config.run_dir / "model" / "head.keras")
-    model = trainer.assemble(winner.backbone, weights, config.image_size_px, fitted)
-    trainer.save(model, config.run_dir / "model" / "model.keras")
+    return trainer.assemble(winner.backbone, shared.weights(config, winner.backbone), config.image_size_px, fitted)
+
+
+def _refit_all(config: Config, study: Study, winner: Scenario) -> keras.Model:
+    unfinished, every_row = _unfinished_model(config), np.arange(len(study.labels))
+    artifacts.claim(unfinished, study.settings(winner))
+    model, _ = finetune.fit(study.recipe(winner), study.examples(), every_row, study.seed, unfinished / "state.npz")
+    return trainer.without_optimizer(model)
+
+
+def _unfinished_model(config: Config) -> pathlib.Path:
+    return config.run_dir / "model" / "unfinished"
 
 
 def export_inputs(config: Config) -> dict[str, Any]:
@@ -209,12 +233,19 @@ def validate_export(config: Config, report: Report) -> None:
     )
     answers = {"classes": study.classes, "scores": scores.tolist()}
     artifacts.write_json(config.run_dir / served.ANSWERS, answers)
-    clean = np.load(features.view_path(study.features_dir / winner["backbone"], 0))
-    from_records = head.predict(trainer.load(config.run_dir / "model" / "head.keras"), clean)
-    record_classes = [study.classes[index] for index in from_records.argmax(axis=1)]
+    record_classes = [study.classes[index] for index in _record_scores(config, study).argmax(axis=1)]
     agreement = validate.check_no_skew(saved_model, study.photo_list, record_classes, config.max_pixels, report)
     figures = {"max_score_difference": difference, "record_and_file_agreement": agreement}
     artifacts.write_json(config.run_dir / "validation.json", figures)
+
+
+def _record_scores(config: Config, study: Study) -> np.ndarray:
+    """What the winner says of every record, float32 [photos, classes]."""
+    if config.strategy == "finetune":
+        model = trainer.load(config.run_dir / "model" / "model.keras")
+        return finetune.predict(model, study.examples().pixels, np.arange(len(study.labels)))
+    clean = np.load(features.view_path(study.features_dir / shared.winner(config).backbone, 0))
+    return head.predict(trainer.load(config.run_dir / "model" / "head.keras"), clean)
 
 
 def push_inputs(config: Config) -> dict[str, Any]:

@@ -29,6 +29,9 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
         if mark:
             shown.add_row(name, "done", duration(mark["seconds"]), "")
             continue
+        if name == "features" and config.strategy == "finetune":
+            shown.add_row(name, "not needed", "", "")
+            continue
         parts = _parts(config, name)
         done, total = sum(len(part.seconds) for part in parts), sum(part.total for part in parts)
         state = f"{done} of {total}" if parts else "to do"

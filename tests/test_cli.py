@@ -29,6 +29,7 @@ def pilah(*args):
         ["run"],
         ["run", "--run-dir", "r", "--profile", "fast"],
         ["run", "--run-dir", "r", "--strategy", "magic"],
+        ["run", "--run-dir", "r", "--schedule", "linear"],
         ["run", "--run-dir", "r", "--folds", "1"],
         ["run", "--run-dir", "r", "--backbones", "ResNet50,ResNet51"],
         ["run", "--run-dir", "r", "--optimizers", "SGD"],
@@ -107,6 +108,6 @@ def test_help_names_every_stage_and_flag_that_scripts_rely_on():
     for flag in (
         "--images --run-dir --profile --weights-dir --strategy --from --force --folds --epochs --learning-rate "
         "--views --seed --backbones --optimizers --dropouts --max-rejects --precision --fetch-kaggle --debug "
-        "--group-folds"
+        "--group-folds --unfreeze --warmup-epochs --schedule --label-smoothing --class-weights"
     ).split():
         assert flag in text, flag

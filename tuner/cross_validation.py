@@ -63,7 +63,7 @@ class CrossValidationTuner(keras_tuner.Tuner):
         self.executor = executor
         super().__init__(
             oracle.ScenarioOracle(scenario_list, study.seed),
-            functools.partial(_build, study),
+            None if study.finetuning else functools.partial(_build, study),  # it would build a whole backbone
             directory=str(trials_dir),
             project_name="keras_tuner",
             overwrite=True,

@@ -1,25 +1,28 @@
-"""The folds of one scenario: each trained with a new head, and on disk before the next one starts."""
+"""The folds of one scenario: each trained with a new model, and on disk before the next one starts."""
 
 import pathlib
 import time
 from collections.abc import Iterator
 
+import keras
 import numpy as np
 
-from components import artifacts, features, head
+from components import artifacts, features, finetune, head
 from tuner import hypermodel, predictions, scenarios
 from tuner.study import Study
 
 
 def train(study: Study, scenario: scenarios.Scenario, folder: pathlib.Path) -> Iterator[int]:
-    """Leave what a new head says of each fold in `folder`; yields each fold when it is there.
+    """Leave what a new model says of each fold in `folder`; yields each fold when it is there.
 
-    A fold whose file is there is not trained again, unless anything that it depends on has changed.
+    A fold whose file is there is not trained again, unless anything that it depends on has changed. One that is being
+    fine-tuned goes on from its last epoch.
     """
     artifacts.claim(folder, study.settings(scenario))
     for fold in range(study.folds):
         if not path(folder, fold).exists():
             _train_fold(study, scenario, fold, folder)
+        _state_path(folder, fold).unlink(missing_ok=True)
         yield fold
 
 
@@ -37,19 +40,47 @@ def path(folder: pathlib.Path, fold: int) -> pathlib.Path:
     return folder / f"fold-{fold}.csv"
 
 
+def _state_path(folder: pathlib.Path, fold: int) -> pathlib.Path:
+    return folder / f"fold-{fold}.npz"
+
+
 def _train_fold(study: Study, scenario: scenarios.Scenario, fold: int, folder: pathlib.Path) -> None:
-    """Train a new head on the other folds and write what it says of `fold`."""
+    """Train a new model on the other folds and write what it says of `fold`."""
     started = time.monotonic()
-    activations = features.Views(study.features_dir / scenario.backbone, study.views)
     train_rows, test_rows = np.flatnonzero(study.fold_of != fold), np.flatnonzero(study.fold_of == fold)
-    model = hypermodel.build(study, scenarios.hyperparameter_values(scenario))
-    history = head.fit(
-        model, activations, study.labels, train_rows, study.epochs, study.batch_size, seed=study.seed + fold
-    )
-    probabilities = head.predict(model, activations[0][test_rows])
+    seed = study.seed + fold
+    if study.finetuning:
+        history, probabilities = _finetune(study, scenario, train_rows, test_rows, seed, _state_path(folder, fold))
+    else:
+        history, probabilities = _train_head(study, scenario, train_rows, test_rows, seed)
     artifacts.write_json(
         folder / f"fold-{fold}.json", {"seconds": round(time.monotonic() - started, 3), "history": history}
     )
     predictions.write(
         path(folder, fold), [study.photo_list[row] for row in test_rows.tolist()], probabilities, study.classes
     )
+
+
+def _train_head(
+    study: Study, scenario: scenarios.Scenario, train_rows: np.ndarray, test_rows: np.ndarray, seed: int
+) -> tuple[dict[str, list[float]], np.ndarray]:
+    """History, and the probabilities of `test_rows`, float32 [n, classes], of a new head on the ready features."""
+    activations = features.Views(study.features_dir / scenario.backbone, study.views)
+    model = hypermodel.build(study, scenarios.hyperparameter_values(scenario))
+    history = head.fit(model, activations, study.labels, train_rows, study.epochs, study.batch_size, seed)
+    return history, head.predict(model, activations[0][test_rows])
+
+
+def _finetune(
+    study: Study,
+    scenario: scenarios.Scenario,
+    train_rows: np.ndarray,
+    test_rows: np.ndarray,
+    seed: int,
+    state: pathlib.Path,
+) -> tuple[dict[str, list[float]], np.ndarray]:
+    """As `_train_head`, of a new backbone and head together."""
+    keras.utils.clear_session()  # a fold's model and optimizer are too large to keep until Python collects them
+    examples = study.examples()
+    model, history = finetune.fit(study.recipe(scenario), examples, train_rows, seed, state)
+    return history, finetune.predict(model, examples.pixels, test_rows)

@@ -193,13 +193,34 @@ def _photos(
 def _recipe(figures: dict[str, Any], description: dict[str, Any], say: Say, number: Any) -> list[str]:
     run, chosen = figures["run"], description["scenario"]
     packages = ", ".join(f"{name} {version}" for name, version in description["packages"].items())
+    model = {
+        **{name: chosen[name] for name in ("backbone", "optimizer", "dropout")},
+        "weights": description["weights"],
+        "parameters": number(chosen["parameters"], ""),
+    }
+    if run["finetuning"]:
+        lines = [
+            say(
+                "{backbone}, fine-tuned from weights {weights}; {optimizer}, dropout {dropout}; {parameters} "
+                "parameters.",
+                **model,
+            ),
+            say(
+                "unfrozen: {unfreeze}, BatchNorm never; epochs of the head alone: {warmup_epochs}; schedule: "
+                "{schedule}; label smoothing: {label_smoothing}; class weights: {class_weights}",
+                **run["finetuning"],
+            )
+            + ".",
+        ]
+    else:
+        lines = [
+            say(
+                "{backbone}, frozen, weights {weights}; {optimizer}, dropout {dropout}; {parameters} parameters.",
+                **model,
+            )
+        ]
     return [
-        say(
-            "{backbone}, frozen, weights {weights}; {optimizer}, dropout {dropout}; {parameters} parameters.",
-            **{name: chosen[name] for name in ("backbone", "optimizer", "dropout")},
-            weights=description["weights"],
-            parameters=number(chosen["parameters"], ""),
-        ),
+        *lines,
         say(
             "{epochs} epochs, batches of {batch}, learning rate {rate}, weight decay {decay} with AdamW, "
             "{views} augmented views",

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from components import artifacts, metrics, photos
+from pipeline import board as board_module
 from pipeline.config import Config
 from pipeline.report import comparisons, findings, statistics, winner
 from tuner import predictions
 
 SETTINGS = ("scenario", "backbone", "optimizer", "dropout")
+FINETUNING = ("unfreeze", "warmup_epochs", "schedule", "label_smoothing", "class_weights")
 SCORES = ("precision", "recall", "f1", "accuracy")
 
 
@@ -138,15 +140,18 @@ def _compare_with_first(scenarios: list[dict[str, Any]], found: dict[int, predic
 def _about(config: Config) -> dict[str, Any]:
     """What a reader has to know of the run; no path, so that the report can be handed on."""
     run_dir = config.run_dir
-    features = [artifacts.read_json(path) for path in sorted(run_dir.glob("features/*/settings.json"))]
+    backbones = board_module.backbone_settings(run_dir)
     kinds = collections.Counter(row["kind"] for row in _rows(run_dir / "duplicates.csv"))
-    shown = ("profile", "strategy", "seed", "folds", "epochs", "batch_size", "learning_rate", "weight_decay", "views")
+    shown = ("profile", "strategy", "seed", "folds", "epochs", "batch_size", "learning_rate", "weight_decay")
+    finetuned = config.strategy == "finetune"
     return {
         "name": run_dir.name,
         **{name: getattr(config, name) for name in (*shown, "image_size_px", "backbones", "optimizers", "dropouts")},
+        "views": config.epochs if finetuned else config.views,
+        "finetuning": {name: getattr(config, name) for name in FINETUNING} if finetuned else None,
         "drawn": not config.images,
-        "random_weights": [one["backbone"] for one in features if one["weights"].startswith("random")],
-        "precision": sorted({one["precision"] for one in features}),
+        "random_weights": [one["backbone"] for one in backbones if one["weights"].startswith("random")],
+        "precision": sorted({one["precision"] for one in backbones}),
         "copies": kinds["duplicate"],
         "conflicts": kinds["conflict"],
         "rejects": len(_rows(run_dir / "dataset" / "rejects.csv")),

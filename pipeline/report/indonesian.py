@@ -231,6 +231,13 @@ SENTENCES = {
     "How it was made, and how to read it": "Cara pembuatan dan cara membacanya",
     "Backbones": "Backbone",
     "frozen, at {size} x {size} pixels": "dibekukan, {size} x {size} piksel",
+    "trained with the head, at {size} x {size} pixels": "dilatih bersama kepala, {size} x {size} piksel",
+    "Fine-tuning": "Pelatihan lanjut",
+    "unfrozen: {unfreeze}, BatchNorm never; epochs of the head alone: {warmup_epochs}; schedule: {schedule}; label "
+    "smoothing: {label_smoothing}; class weights: {class_weights}": (
+        "yang dilatih: {unfreeze}, BatchNorm tidak pernah; epoch kepala saja: {warmup_epochs}; jadwal: {schedule}; "
+        "penghalusan label: {label_smoothing}; bobot kelas: {class_weights}"
+    ),
     "Head": "Kepala",
     "global average pooling, 256 units, dropout, one output a class": (
         "global average pooling, 256 unit, dropout, satu keluaran per kelas"
@@ -315,6 +322,9 @@ SENTENCES = {
     "The audit doubts {photos} labels.": "Audit meragukan {photos} label.",
     "{backbone}, frozen, weights {weights}; {optimizer}, dropout {dropout}; {parameters} parameters.": (
         "{backbone}, dibekukan, bobot {weights}; {optimizer}, dropout {dropout}; {parameters} parameter."
+    ),
+    "{backbone}, fine-tuned from weights {weights}; {optimizer}, dropout {dropout}; {parameters} parameters.": (
+        "{backbone}, dilatih lanjut dari bobot {weights}; {optimizer}, dropout {dropout}; {parameters} parameter."
     ),
     "Code {code}; {packages}.": "Kode {code}; {packages}.",
     "Photos from elsewhere: other backgrounds, light, cameras, countries and brands than those it learned from.": (

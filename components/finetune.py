@@ -1,0 +1,157 @@
+"""A backbone trained together with its head: built afresh, fitted from pixels, and gone on with after a kill."""
+
+import dataclasses
+import pathlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+from sklearn.utils.class_weight import compute_sample_weight
+
+from components import artifacts, backbones, head, pixels, trainer
+
+RAMP = 0.1  # share of the steps in which the learning rate of schedule "cosine" rises
+HISTORY = ("loss", "accuracy")
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How a backbone trains; as they stand, the thesis's recipe with all of the backbone training.
+
+    Attributes:
+        unfreeze: "all" of the backbone, or its "top", the last stage; BatchNorm stays as `backbones.unfreeze` says.
+        warmup_epochs: at the start, in which the head alone learns, lest its first steps undo the backbone. It has an
+            optimizer of its own for them, with a constant learning rate.
+        schedule: of the learning rate in the other epochs: "constant", or "cosine", which rises in a line over the
+            first tenth of the steps and falls to 0 by the last.
+        label_smoothing: share of each label in [0, 1) that is spread over all classes.
+        class_weights: "none", or "balanced": a photo counts the more, the fewer of its class are trained on.
+    """
+
+    unfreeze: str = "all"
+    warmup_epochs: int = 0
+    schedule: str = "constant"
+    label_smoothing: float = 0.0
+    class_weights: str = "none"
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """All that a model depends on beside its photos.
+
+    Attributes:
+        weights: what the backbone starts from.
+        weight_decay: of AdamW; the other optimizers have none.
+        seed: of the head's first weights, the dropout masks and the augmented views.
+    """
+
+    backbone: str
+    weights: backbones.Weights
+    image_size_px: int
+    classes: int
+    optimizer: str
+    dropout: float
+    learning_rate: float
+    weight_decay: float
+    epochs: int
+    batch_size: int
+    seed: int
+    options: Options = Options()
+
+
+def build(recipe: Recipe) -> keras.Model:
+    """A new model, not compiled yet: uint8 RGB [n, size, size, 3] -> scores, float32 [n, classes]."""
+    channels = backbones.BACKBONES[recipe.backbone].channels
+    new_head = head.untrained(channels, recipe.classes, recipe.dropout, recipe.seed)
+    return trainer.assemble(recipe.backbone, recipe.weights, recipe.image_size_px, new_head)
+
+
+def fit(
+    recipe: Recipe, examples: pixels.Examples, rows: np.ndarray, seed: int, state: pathlib.Path
+) -> tuple[keras.Model, dict[str, list[float]]]:
+    """A new model trained on `rows`, and loss and accuracy of each epoch.
+
+    Epoch e sees view 1 + e of every row once, in an order drawn from `seed` and e.
+
+    Args:
+        rows: int64 [m], the photos to train on.
+        state: a file that holds everything after each epoch. Where it is there, training goes on from it and ends as
+            if it had never stopped; the caller vouches that it was made by the same call.
+    """
+    model = build(recipe)
+    steps = -(-len(rows) // recipe.batch_size)
+    history = _restore(model, recipe, steps, state)
+    for epoch in range(len(history["loss"]), recipe.epochs):
+        if epoch in (0, recipe.options.warmup_epochs):
+            _compile(model, recipe, steps, epoch)
+        logs = model.fit(_batches(recipe, examples, rows, epoch, seed), shuffle=False, verbose=0).history
+        for name in HISTORY:
+            history[name].append(float(logs[name][0]))
+        _save(model, history, state)
+    return model, history
+
+
+def predict(model: keras.Model, photos: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Scores, float32 [m, classes], of the photos `rows`, int64 [m], as they are."""
+    model.jit_compile = _compiled_by_xla()
+    return model.predict(pixels.clean(photos, rows), verbose=0)
+
+
+def _batches(recipe: Recipe, examples: pixels.Examples, rows: np.ndarray, epoch: int, seed: int) -> tf.data.Dataset:
+    picks = np.random.Generator(np.random.Philox([seed, epoch])).permutation(rows)
+    labels = examples.labels[picks]
+    targets = np.eye(recipe.classes, dtype=np.float32)[labels]
+    kind = None if recipe.options.class_weights == "none" else recipe.options.class_weights
+    weights = compute_sample_weight(kind, labels).astype(np.float32)
+    return pixels.augmented(examples, picks, targets, weights, 1 + epoch, recipe.seed, recipe.batch_size)
+
+
+def _compile(model: keras.Model, recipe: Recipe, steps: int, epoch: int) -> None:
+    """Make `model` ready for `epoch` and those after it, with a new optimizer for what learns in them."""
+    warming_up = epoch < recipe.options.warmup_epochs
+    backbones.unfreeze(model, recipe.backbone, "none" if warming_up else recipe.options.unfreeze)
+    rate = recipe.learning_rate if warming_up else _learning_rate(recipe, steps)
+    model.compile(
+        head.new_optimizer(recipe.optimizer, rate, recipe.weight_decay),
+        keras.losses.CategoricalCrossentropy(label_smoothing=recipe.options.label_smoothing),
+        metrics=["accuracy"],
+        jit_compile=_compiled_by_xla(),
+    )
+    model.optimizer.build(model.trainable_variables)
+
+
+def _learning_rate(recipe: Recipe, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    if recipe.options.schedule == "constant":
+        return recipe.learning_rate
+    total = steps * (recipe.epochs - recipe.options.warmup_epochs)
+    ramp = max(1, round(RAMP * total))
+    return keras.optimizers.schedules.CosineDecay(
+        0.0, total - ramp, warmup_target=recipe.learning_rate, warmup_steps=ramp
+    )
+
+
+def _compiled_by_xla() -> bool:
+    """JAX needs XLA; TensorFlow's own kernels start minutes sooner on CPUs."""
+    return keras.config.backend() == "jax"
+
+
+def _save(model: keras.Model, history: dict[str, list[float]], path: pathlib.Path) -> None:
+    values = [keras.ops.convert_to_numpy(variable) for variable in _variables(model)]
+    with artifacts.replacing(path) as part:
+        np.savez(part, np.array([history[name] for name in HISTORY]), *values)
+
+
+def _restore(model: keras.Model, recipe: Recipe, steps: int, path: pathlib.Path) -> dict[str, list[float]]:
+    """Bring `model` to where `_save` left it; returns the history, which is empty where nothing was saved."""
+    if not path.exists():
+        return {name: [] for name in HISTORY}
+    with np.load(path) as saved:
+        history = dict(zip(HISTORY, saved["arr_0"].tolist(), strict=True))
+        _compile(model, recipe, steps, epoch=len(history["loss"]) - 1)
+        for index, variable in enumerate(_variables(model), start=1):
+            variable.assign(saved[f"arr_{index}"])
+    return history
+
+
+def _variables(model: keras.Model) -> list[keras.Variable]:
+    return [*model.variables, *model.optimizer.variables]

@@ -1,0 +1,228 @@
+"""Fine-tuning on tiny drawn pictures, with a backbone of two convolutions: what is true of it is true of any."""
+
+import dataclasses
+import io
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+import rich.console
+from PIL import Image
+
+from components import artifacts, backbones, dataset, finetune, photos, pixels, trainer
+from components.errors import PilahError
+from pipeline import config as config_module
+from pipeline import marks
+from tuner import cross_validation, folds, predictions, scenarios
+from tuner import study as study_module
+
+SIZE_PX, CLASSES, FOLDS, PER_CLASS = 16, ["glass", "metal", "paper"], 5, 30
+SCENARIO = scenarios.Scenario(1, "Tiny", "Adam", 0.2)
+WEIGHTS = backbones.Weights(None, seed=3)
+
+
+def tiny(weights, include_top, input_shape, name):
+    layers = [keras.Input(input_shape)]
+    for stage, width in (("low", 8), ("top", 16)):
+        layers.append(keras.layers.Conv2D(width, 3, strides=2, name=f"{stage}_conv"))
+        layers.append(keras.layers.BatchNormalization(name=f"{stage}_bn"))
+        layers.append(keras.layers.ReLU(name=f"{stage}_relu"))
+    return keras.Sequential(layers, name=name)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def tiny_backbone():
+    known = backbones.Backbone(tiny, lambda x: x / 127.5 - 1, "tiny.h5", parameters=1416, channels=16, top="top_")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(backbones.BACKBONES, "Tiny", known)
+        yield
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    """(folder, photo list) of pictures that are each of one colour, reddish, greenish or bluish by class."""
+    root, draw, photo_list = tmp_path_factory.mktemp("tiny"), np.random.default_rng(1), []
+    for number in range(PER_CLASS * len(CLASSES)):
+        colour = draw.integers(0, 150, 3)
+        colour[number % 3] += 80
+        path = root / f"{number}.png"
+        Image.new("RGB", (SIZE_PX, SIZE_PX), tuple(colour.tolist())).save(path)
+        fold = number // 3 % FOLDS
+        photo_list.append(photos.Photo(f"{number:016x}", str(path), CLASSES[number % 3], fold))
+    dataset.build(root / "dataset", photo_list, SIZE_PX, 10**6, 0.0, FOLDS, (), lambda done, total: None)
+    return root / "dataset", photo_list
+
+
+@pytest.fixture
+def study(records):
+    tuning = study_module.Finetuning(records[0], {"Tiny": WEIGHTS}, SIZE_PX, finetune.Options())
+    settings = {"views": 0, "epochs": 3, "batch_size": 16, "learning_rate": 1e-2, "weight_decay": 0.0, "seed": 5}
+    return study_module.Study(records[1], CLASSES, FOLDS, pathlib.Path("none"), **settings, finetuning=tuning)
+
+
+def with_options(study, **options):
+    tuning = dataclasses.replace(study.finetuning, options=finetune.Options(**options))
+    return dataclasses.replace(study, finetuning=tuning)
+
+
+def fit(study, rows, state, scenario=SCENARIO):
+    return finetune.fit(study.recipe(scenario), study.examples(), rows, 7, state)
+
+
+def train(study, tmp_path, **changed):
+    """(model, history) of `study` with other settings."""
+    return fit(dataclasses.replace(study, **changed), np.arange(40), tmp_path / "state.npz")
+
+
+def layer_values(model):
+    return {
+        f"{layer.name}/{variable.name}": variable.numpy().copy()
+        for layer in model.get_layer(backbones.NETWORK).layers
+        for variable in layer.variables
+    }
+
+
+def moved(study, tmp_path):
+    """The weights of the backbone that training moves."""
+    before, after = layer_values(finetune.build(study.recipe(SCENARIO))), layer_values(train(study, tmp_path)[0])
+    return {name for name in before if (before[name] != after[name]).any()}
+
+
+ALL_CONVOLUTIONS = {f"{stage}_conv/{kind}" for stage in ("low", "top") for kind in ("kernel", "bias")}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, ALL_CONVOLUTIONS),
+        ({"unfreeze": "top", "schedule": "cosine"}, {"top_conv/kernel", "top_conv/bias"}),
+        ({"warmup_epochs": 1, "class_weights": "balanced"}, ALL_CONVOLUTIONS),
+        ({"warmup_epochs": 3}, set()),
+    ],
+    ids=["all", "top", "all after a warm-up", "warm-up alone"],
+)
+def test_what_is_unfrozen_moves_and_batchnorm_never_does(study, tmp_path, options, expected):
+    assert moved(with_options(study, **options), tmp_path) == expected
+
+
+@pytest.mark.parametrize(("name", "top"), [("ResNet50", "conv5_block1_1_conv"), ("VGG19", "block5_conv1")])
+def test_last_stage_of_a_real_backbone_is_found_by_name(name, top):
+    model = backbones.build(name, WEIGHTS, 32, "float32")
+    assert model.output_shape[-1] == backbones.BACKBONES[name].channels
+    backbones.unfreeze(model, name, "top")
+    network = model.get_layer(backbones.NETWORK)
+    first = next(layer.name for layer in network.layers if layer.trainable and layer.weights)
+    assert first == top and network.trainable_weights
+    assert not any(layer.trainable for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization))
+
+
+@pytest.mark.parametrize("stopped_after", [1, 2], ids=["in the warm-up", "after it"])
+def test_killed_fold_goes_on_from_its_last_epoch_and_ends_the_same(study, tmp_path, monkeypatch, stopped_after):
+    study, rows = with_options(study, warmup_epochs=1, schedule="cosine"), np.arange(50)
+    whole, history = fit(study, rows, tmp_path / "whole.npz")
+    begun, batches = [], finetune._batches
+
+    def batches_until_killed(recipe, examples, rows, epoch, seed):
+        begun.append(epoch)
+        if begun == list(range(stopped_after + 1)):
+            raise KeyboardInterrupt
+        return batches(recipe, examples, rows, epoch, seed)
+
+    monkeypatch.setattr(finetune, "_batches", batches_until_killed)
+    with pytest.raises(KeyboardInterrupt):
+        fit(study, rows, tmp_path / "broken.npz")
+    resumed, resumed_history = fit(study, rows, tmp_path / "broken.npz")
+    assert begun == [*range(stopped_after + 1), *range(stopped_after, 3)]
+    assert resumed_history == history
+    tested, read = np.arange(50, 90), study.examples().pixels
+    np.testing.assert_array_equal(finetune.predict(resumed, read, tested), finetune.predict(whole, read, tested))
+
+
+def test_cosine_rises_to_the_learning_rate_and_falls_to_0(study):
+    recipe = dataclasses.replace(study.recipe(SCENARIO), epochs=5, options=finetune.Options(schedule="cosine"))
+    rates = [float(finetune._learning_rate(recipe, steps=10)(step)) for step in range(51)]
+    assert rates[0] == 0 and np.argmax(rates) == 5 and rates[5] == pytest.approx(1e-2)
+    assert rates[50] == pytest.approx(0, abs=1e-9)
+
+
+def test_balanced_weights_make_every_class_weigh_the_same(study):
+    study, rows = with_options(study, class_weights="balanced"), np.array([0, 1, 2, 3, 6])
+    batches = finetune._batches(study.recipe(SCENARIO), study.examples(), rows, 0, 7)
+    ((_, targets, weights),) = batches.as_numpy_iterator()
+    np.testing.assert_allclose(targets.T @ weights, [5 / 3] * 3, rtol=1e-6)
+
+
+def test_batches_hold_the_rows_alone_in_another_order_and_view_each_epoch(study):
+    rows, recipe, examples = np.arange(20, 50), study.recipe(SCENARIO), study.examples()
+    grey = np.arange(90, dtype=np.uint8)[:, np.newaxis, np.newaxis, np.newaxis]
+    examples = dataclasses.replace(examples, pixels=np.broadcast_to(grey, examples.pixels.shape))  # pixel = row
+    seen = [list(finetune._batches(recipe, examples, rows, epoch, 7).as_numpy_iterator()) for epoch in (0, 1, 0)]
+    orders = [np.concatenate([batch[:, 0, 0, 0] for batch, _, _ in epoch]).tolist() for epoch in seen]
+    assert sorted(orders[0]) == sorted(orders[1]) == rows.tolist()
+    assert orders[0] != orders[1] and orders[0] == orders[2]
+    labels = np.concatenate([targets for _, targets, _ in seen[0]]).argmax(axis=1)
+    assert labels.tolist() == examples.labels[orders[0]].tolist()
+
+
+def test_pixels_are_those_of_the_records_and_a_record_too_few_is_refused(records):
+    folder, photo_list = records
+    ids = [photo.id for photo in photo_list]
+    expected = [record["image"] for record in dataset.read(folder).as_numpy_iterator()]
+    np.testing.assert_array_equal(pixels.load(folder, ids), expected)
+    (folder / "pixels.npy").unlink()
+    with pytest.raises(RuntimeError, match="in order"):
+        pixels.load(folder, ids[1:])
+    assert not (folder / "pixels.npy").exists()
+
+
+def accuracy_and_memory(study, trials_dir):
+    """Out-of-fold accuracy, and the mean accuracy of the last epoch on the photos trained on."""
+    cross_validation.search(study, [SCENARIO], trials_dir, 1, lambda done, total: None)
+    found = predictions.read(trials_dir / "01" / "predictions.csv")
+    learnt = [artifacts.read_json(trials_dir / "01" / f"fold-{fold}.json")["history"] for fold in range(FOLDS)]
+    return np.mean(found.actual == found.predicted), np.mean([history["accuracy"][-1] for history in learnt])
+
+
+def test_colours_are_learnt_and_permuted_labels_are_at_chance_out_of_fold(study, tmp_path):
+    study = dataclasses.replace(study, epochs=6)
+    accuracy, _ = accuracy_and_memory(study, tmp_path / "true")
+    assert accuracy > 0.8
+    labels = np.random.default_rng(2).permutation([photo.label for photo in study.photo_list])
+    listed = zip(study.photo_list, labels.tolist(), strict=True)
+    permuted = [dataclasses.replace(photo, label=label) for photo, label in listed]
+    accuracy, memory = accuracy_and_memory(dataclasses.replace(study, photo_list=permuted), tmp_path / "permuted")
+    standard_error = np.sqrt(1 / 3 * 2 / 3 / len(permuted))
+    assert accuracy < 1 / 3 + 3 * standard_error
+    assert memory > accuracy, "nothing was learnt by heart: a leak would not show"
+
+
+def test_state_goes_with_its_fold_and_changed_options_clear_the_scenario(study, tmp_path):
+    study = dataclasses.replace(study, epochs=1)
+    (tmp_path / "01").mkdir()
+    list(folds.train(study, SCENARIO, tmp_path / "01"))
+    names = {path.name for path in (tmp_path / "01").iterdir()}
+    assert names == {"settings.json", *(f"fold-{fold}.{kind}" for fold in range(FOLDS) for kind in ("csv", "json"))}
+    next(folds.train(with_options(study, label_smoothing=0.1), SCENARIO, tmp_path / "01"))
+    assert {path.name for path in (tmp_path / "01").iterdir()} == {"settings.json", "fold-0.csv", "fold-0.json"}
+
+
+def test_saved_model_leaves_the_optimizer_out_and_answers_the_same(study, tmp_path):
+    model, _ = train(study, tmp_path, epochs=1)
+    trainer.save(trainer.without_optimizer(model), tmp_path / "model.keras")
+    loaded, read, rows = trainer.load(tmp_path / "model.keras"), study.examples().pixels, np.arange(9)
+    np.testing.assert_allclose(finetune.predict(loaded, read, rows), finetune.predict(model, read, rows), atol=1e-6)
+    weights = sum(weight.numpy().nbytes for weight in model.weights)
+    assert (tmp_path / "model.keras").stat().st_size < 1.5 * weights + 100_000
+
+
+def test_warmup_as_long_as_training_is_refused(tmp_path):
+    settings = config_module.Config(tmp_path, strategy="finetune", warmup_epochs=10)
+    with pytest.raises(PilahError, match=r"10 epochs. Received: 10\."):
+        config_module.check(settings)
+
+
+def test_stage_that_is_not_needed_leaves_no_mark(tmp_path):
+    stage = marks.Stage("features", lambda config: {}, (), pytest.fail, needed=lambda config: False)
+    marks.run(stage, config_module.Config(tmp_path), rich.console.Console(file=io.StringIO()))
+    assert marks.read(tmp_path, "features") is None
