@@ -131,7 +131,7 @@ def _learning_rate(recipe: Recipe, steps: int) -> float | keras.optimizers.sched
 
 
 def _compiled_by_xla() -> bool:
-    """JAX needs XLA; TensorFlow's own kernels start minutes sooner on CPUs."""
+    """JAX needs XLA; TensorFlow's own kernels start at once, without a network to compile first."""
     return keras.config.backend() == "jax"
 
 
