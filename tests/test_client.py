@@ -417,7 +417,7 @@ def test_command_passes_model_and_deadline_on(serve, photos):
     server = serve(answer)
     client.main(["classify", str(photos[0]), "--target", server.target, "--model_name", "other", "--timeout", "5"])
     assert [request.model_spec.name for request in server.requests] == ["other"]
-    assert [0 < seconds <= 5 for seconds in seconds_left] == [True]
+    assert [4 < seconds < 6 for seconds in seconds_left] == [True]  # the clocks of both sides differ by a little
 
 
 @pytest.mark.parametrize("flags", [[], ["--json"]], ids=["table", "json"])
