@@ -4,6 +4,8 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from components import artifacts, metrics
 from components.errors import PilahError
 from tuner import folds as folds_module
@@ -54,11 +56,16 @@ def check_complete(trials_dir: pathlib.Path, scenario_list: Sequence[scenarios.S
 
 
 def row(trials_dir: pathlib.Path, scenario: scenarios.Scenario, classes: Sequence[str], folds: int) -> dict[str, Any]:
-    """A scenario's line of the board: macro averages of the matrix summed over folds."""
+    """A scenario's line of the board, from its predictions."""
     folder = folds_module.scenario_folder(trials_dir, scenario.number)
     matrix = predictions.confusion(folder / "predictions.csv", classes)
-    scores = metrics.score(matrix, classes)
     seconds = sum(artifacts.read_json(folder / f"fold-{fold}.json")["seconds"] for fold in range(folds))
+    return line(scenario, matrix, classes, seconds)
+
+
+def line(scenario: scenarios.Scenario, matrix: np.ndarray, classes: Sequence[str], seconds: float) -> dict[str, Any]:
+    """A scenario with the macro averages of its matrix summed over folds, int64 [classes, classes]."""
+    scores = metrics.score(matrix, classes)
     return {
         "scenario": scenario.number,
         "backbone": scenario.backbone,

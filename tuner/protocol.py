@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from components import artifacts, features, metrics
-from tuner import refolds, scenarios
+from components import artifacts, features
+from tuner import choose, refolds, scenarios
 from tuner.study import Study
 
 
@@ -38,17 +38,4 @@ def carried_row(study: Study, scenario: scenarios.Scenario) -> dict[str, Any]:
     started = time.monotonic()
     activations = features.Views(study.features_dir / scenario.backbone, study.views)
     matrix = refolds.matrix(study, scenario, activations, carried=True)
-    scores = metrics.score(matrix, study.classes)
-    return {
-        "leaking": True,
-        "scenario": scenario.number,
-        "backbone": scenario.backbone,
-        "optimizer": scenario.optimizer,
-        "dropout": scenario.dropout,
-        "precision": scores.precision,
-        "recall": scores.recall,
-        "f1": scores.f1,
-        "accuracy": scores.accuracy,
-        "confusion_matrix": matrix.tolist(),
-        "seconds": round(time.monotonic() - started, 3),
-    }
+    return {"leaking": True, **choose.line(scenario, matrix, study.classes, time.monotonic() - started)}
