@@ -148,6 +148,24 @@ def unfreeze(model: keras.Model, name: str, part: str) -> None:
         layer.trainable = chosen and not isinstance(layer, keras.layers.BatchNormalization)
 
 
+def split(model: keras.Model, name: str) -> tuple[keras.Model, keras.Model]:
+    """The two parts of `model`, which holds backbone `name`, that meet below the last stage.
+
+    The trunk, pixels -> activations, and what stands on it, those activations in float16 -> the output of `model`.
+    Both share their layers with it: where one learns, all do.
+    """
+    network = model.get_layer(NETWORK)
+    meeting = next(layer for layer in network.layers if layer.name.startswith(BACKBONES[name].top)).input
+    pixels = keras.Input(model.input_shape[1:], dtype="uint8", name="pixels")
+    x = BACKBONES[name].preprocess(keras.ops.cast(pixels, "float32"))
+    trunk = keras.Model(pixels, keras.Model(network.input, meeting)(x, training=False), name="trunk")
+    activations = keras.Input(meeting.shape[1:], dtype="float16", name="activations")
+    x = keras.Model(meeting, network.output)(keras.ops.cast(activations, "float32"))
+    for layer in model.layers[model.layers.index(network) + 1 :]:
+        x = layer(x)
+    return trunk, keras.Model(activations, x, name="upper")
+
+
 @contextlib.contextmanager
 def _network_timeout(seconds: float) -> Iterator[None]:
     before = socket.getdefaulttimeout()

@@ -31,7 +31,11 @@ def pick(wanted: str) -> str:
         )
     if wanted != "auto":
         return wanted
-    return "openvino" if installed and not tf.config.list_physical_devices("GPU") else "tensorflow"
+    return "openvino" if installed and not on_gpu() else "tensorflow"
+
+
+def on_gpu() -> bool:
+    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def load(engine: str, model: keras.Model, precision: str) -> Forward:

@@ -1,11 +1,13 @@
 """Records x backbone x view -> pooled activations of the frozen backbone, one file a view."""
 
+import itertools
 import pathlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import DTypeLike
 
 from components import artifacts, augment, backbones, dataset, engines
 
@@ -16,7 +18,7 @@ def pick_precision(wanted: str) -> str:
     """The dtype to compute in: as wanted, or for "auto" bfloat16 on GPUs and CPUs that have it, float32 elsewhere."""
     if wanted != "auto":
         return wanted
-    if tf.config.list_physical_devices("GPU"):
+    if engines.on_gpu():
         return "bfloat16"
     cpu = pathlib.Path("/proc/cpuinfo")  # Linux; elsewhere float32 it is
     flags = cpu.read_text().split() if cpu.exists() else []
@@ -67,16 +69,32 @@ def extract(
     model = backbones.build(backbone, weights, image_size_px, precision if engine == "tensorflow" else "float32")
     forward = engines.load(engine, model, precision)
     for position, view in enumerate(missing):
-        started = time.monotonic()
-        maps = augment.transforms(list(photo_ids), view, seed, image_size_px)
-        pixels = _checked(batches(records, maps, augmented=view > 0), photo_ids)
-        done, shape = 0, (len(photo_ids), model.output_shape[-1])
-        with artifacts.writing_array(view_path(folder, view), shape, np.float32) as write:
-            for activations in forward(pixels):
-                write(activations)
-                done += len(activations)
-                progress(position * len(photo_ids) + done, len(missing) * len(photo_ids))
+        started, before = time.monotonic(), position * len(photo_ids)
+        for done in write_view(view_path(folder, view), records, photo_ids, forward, view, seed, np.float32):
+            progress(before + done, len(missing) * len(photo_ids))
         artifacts.write_json(folder / f"view-{view:02d}.json", {"seconds": round(time.monotonic() - started, 3)})
+
+
+def write_view(
+    path: pathlib.Path,
+    records: pathlib.Path,
+    photo_ids: Sequence[str],
+    forward: engines.Forward,
+    view: int,
+    seed: int,
+    dtype: DTypeLike,
+) -> Iterator[int]:
+    """Write what `forward` gives for one view of all photos, [photos, ...]; yields how many are done."""
+    size_px = dataset.read(records).element_spec["image"].shape[0]
+    maps = augment.transforms(list(photo_ids), view, seed, size_px)
+    pixels = _checked(batches(records, maps, augmented=view > 0), photo_ids)
+    results, done = forward(pixels), 0
+    first = next(results)
+    with artifacts.writing_array(path, (len(photo_ids), *first.shape[1:]), dtype) as write:
+        for activations in itertools.chain([first], results):
+            write(activations.astype(dtype, copy=False))
+            done += len(activations)
+            yield done
 
 
 def _checked(pairs: tf.data.Dataset, photo_ids: Sequence[str]) -> Iterator[np.ndarray]:

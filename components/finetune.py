@@ -71,7 +71,8 @@ def fit(
 ) -> tuple[keras.Model, dict[str, list[float]]]:
     """A new model trained on `rows`, and loss and accuracy of each epoch.
 
-    Epoch e sees view 1 + e of every row once, in an order drawn from `seed` and e.
+    Epoch e sees view 1 + e of every row once, in an order drawn from `seed` and e. Where `examples` have a trunk, what
+    stands on it is trained alone, as `unfreeze` "top" has it.
 
     Args:
         rows: int64 [m], the photos to train on.
@@ -79,15 +80,16 @@ def fit(
             if it had never stopped; the caller vouches that it was made by the same call.
     """
     model = build(recipe)
+    learner = backbones.split(model, recipe.backbone)[1] if examples.trunk else model  # they share their layers
     steps = -(-len(rows) // recipe.batch_size)
-    history = _restore(model, recipe, steps, state)
+    history = _restore(model, learner, recipe, steps, state)
     for epoch in range(len(history["loss"]), recipe.epochs):
         if epoch in (0, recipe.options.warmup_epochs):
-            _compile(model, recipe, steps, epoch)
-        logs = model.fit(_batches(recipe, examples, rows, epoch, seed), shuffle=False, verbose=0).history
+            _compile(model, learner, recipe, steps, epoch)
+        logs = learner.fit(_batches(recipe, examples, rows, epoch, seed), shuffle=False, verbose=0).history
         for name in HISTORY:
             history[name].append(float(logs[name][0]))
-        _save(model, history, state)
+        _save(learner, history, state)
     return model, history
 
 
@@ -106,18 +108,18 @@ def _batches(recipe: Recipe, examples: pixels.Examples, rows: np.ndarray, epoch:
     return pixels.augmented(examples, picks, targets, weights, 1 + epoch, recipe.seed, recipe.batch_size)
 
 
-def _compile(model: keras.Model, recipe: Recipe, steps: int, epoch: int) -> None:
-    """Make `model` ready for `epoch` and those after it, with a new optimizer for what learns in them."""
+def _compile(model: keras.Model, learner: keras.Model, recipe: Recipe, steps: int, epoch: int) -> None:
+    """Make `learner` ready for `epoch` and those after it, with a new optimizer for what learns in them."""
     warming_up = epoch < recipe.options.warmup_epochs
     backbones.unfreeze(model, recipe.backbone, "none" if warming_up else recipe.options.unfreeze)
     rate = recipe.learning_rate if warming_up else _learning_rate(recipe, steps)
-    model.compile(
+    learner.compile(
         head.new_optimizer(recipe.optimizer, rate, recipe.weight_decay),
         keras.losses.CategoricalCrossentropy(label_smoothing=recipe.options.label_smoothing),
         metrics=["accuracy"],
         jit_compile=_compiled_by_xla(),
     )
-    model.optimizer.build(model.trainable_variables)
+    learner.optimizer.build(learner.trainable_variables)
 
 
 def _learning_rate(recipe: Recipe, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
@@ -135,23 +137,25 @@ def _compiled_by_xla() -> bool:
     return keras.config.backend() == "jax"
 
 
-def _save(model: keras.Model, history: dict[str, list[float]], path: pathlib.Path) -> None:
-    values = [keras.ops.convert_to_numpy(variable) for variable in _variables(model)]
+def _save(learner: keras.Model, history: dict[str, list[float]], path: pathlib.Path) -> None:
+    values = [keras.ops.convert_to_numpy(variable) for variable in _variables(learner)]
     with artifacts.replacing(path) as part:
         np.savez(part, np.array([history[name] for name in HISTORY]), *values)
 
 
-def _restore(model: keras.Model, recipe: Recipe, steps: int, path: pathlib.Path) -> dict[str, list[float]]:
-    """Bring `model` to where `_save` left it; returns the history, which is empty where nothing was saved."""
+def _restore(
+    model: keras.Model, learner: keras.Model, recipe: Recipe, steps: int, path: pathlib.Path
+) -> dict[str, list[float]]:
+    """Bring `learner` to where `_save` left it; returns the history, which is empty where nothing was saved."""
     if not path.exists():
         return {name: [] for name in HISTORY}
     with np.load(path) as saved:
         history = dict(zip(HISTORY, saved["arr_0"].tolist(), strict=True))
-        _compile(model, recipe, steps, epoch=len(history["loss"]) - 1)
-        for index, variable in enumerate(_variables(model), start=1):
+        _compile(model, learner, recipe, steps, epoch=len(history["loss"]) - 1)
+        for index, variable in enumerate(_variables(learner), start=1):
             variable.assign(saved[f"arr_{index}"])
     return history
 
 
-def _variables(model: keras.Model) -> list[keras.Variable]:
-    return [*model.variables, *model.optimizer.variables]
+def _variables(learner: keras.Model) -> list[keras.Variable]:
+    return [*learner.variables, *learner.optimizer.variables]

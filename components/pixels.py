@@ -19,11 +19,14 @@ class Examples:
     Attributes:
         pixels: uint8 [photos, size, size, 3]; it may stand on disk, a batch at a time is read.
         labels: int64 [photos], in [0, classes).
+        trunk: augmented views as they leave a backbone's trunk, float16 [photos, ...] each, to train on in place of
+            the pixels; see trunk.load.
     """
 
     ids: Sequence[str]
     pixels: np.ndarray
     labels: np.ndarray
+    trunk: Sequence[np.ndarray] | None = None
 
 
 def load(records: pathlib.Path, photo_ids: Sequence[str]) -> np.ndarray:
@@ -55,9 +58,16 @@ def augmented(
 ) -> tf.data.Dataset:
     """Batches of (pixels, target, weight) of `rows` as they look in `view`, in the order given, the last one short.
 
+    Where `examples` have a trunk, its activations stand in place of pixels, and after its last view comes the first.
+
     Args:
         rows: int64 [m]; targets and weights, float32 [m, ...], stand in the same order.
+        view: from 1.
     """
+    if examples.trunk:
+        activations = examples.trunk[(view - 1) % len(examples.trunk)]
+        ready = tf.data.Dataset.from_tensor_slices((rows, targets, weights)).batch(batch)
+        return ready.map(lambda rows, *rest: (_read(activations, rows), *rest), tf.data.AUTOTUNE).prefetch(2)
     maps = augment.transforms([examples.ids[row] for row in rows], view, seed, examples.pixels.shape[1])
     ready = tf.data.Dataset.from_tensor_slices((rows, maps, targets, weights)).batch(batch)
 
@@ -73,6 +83,6 @@ def clean(pixels: np.ndarray, rows: np.ndarray) -> tf.data.Dataset:
     return ready.map(lambda rows: _read(pixels, rows), tf.data.AUTOTUNE).prefetch(2)
 
 
-def _read(pixels: np.ndarray, rows: tf.Tensor) -> tf.Tensor:
-    read = tf.numpy_function(lambda rows: np.asarray(pixels[rows]), [rows], tf.uint8)
-    return tf.ensure_shape(read, [None, *pixels.shape[1:]])
+def _read(array: np.ndarray, rows: tf.Tensor) -> tf.Tensor:
+    read = tf.numpy_function(lambda rows: np.asarray(array[rows]), [rows], array.dtype)
+    return tf.ensure_shape(read, [None, *array.shape[1:]])

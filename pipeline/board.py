@@ -9,6 +9,7 @@ import rich.table
 
 from components import artifacts
 
+SETTINGS = ("scenario", "backbone", "optimizer", "dropout", "strategy")
 THESIS_RESULTS = pathlib.Path(__file__).with_name("thesis_results.csv")
 THESIS_PHOTOS = "f510d6ebf216d606"  # digest of the ids, sorted, of the 2,521 photos that its 2,527 files leave
 
@@ -21,7 +22,7 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
     winner = board["winner"]
     console.print(
         f"Winner: scenario {winner['scenario']} ({winner['backbone']}, {winner['optimizer']}, dropout "
-        f"{winner['dropout']}), {winner['reason']}.",
+        f"{winner['dropout']}, {winner['strategy']}), {winner['reason']}.",
         highlight=False,
     )
     for line in caveats(run_dir):
@@ -59,31 +60,35 @@ def backbone_settings(run_dir: pathlib.Path) -> list[dict[str, Any]]:
 
 def table(board: dict[str, Any], thesis: dict[int, float]) -> rich.table.Table:
     """The scenarios by F1; a column for the thesis's F1 where `thesis` (scenario -> F1) has any."""
-    title = f"{board['photos']} photos, {board['folds']} folds, strategy {board['strategy']}, seed {board['seed']}"
+    title = f"{board['photos']} photos, {board['folds']} folds, seed {board['seed']}"
     shown = rich.table.Table(title=title, box=rich.box.SIMPLE_HEAD)
-    for name in ("scenario", "backbone", "optimizer", "dropout"):
-        shown.add_column(name, justify="left" if name in ("backbone", "optimizer") else "right")
+    for name in SETTINGS:
+        shown.add_column(name, justify="right" if name in ("scenario", "dropout") else "left")
     for name in ("precision", "recall", "F1", "accuracy", *(["thesis F1"] if thesis else []), "seconds"):
         shown.add_column(name, justify="right")
     for row in sorted(board["scenarios"], key=lambda row: (-row["f1"], row["scenario"])):
         figures = [f"{row[name]:.4f}" for name in ("precision", "recall", "f1", "accuracy")]
         if thesis:
-            figures.append(f"{thesis[row['scenario']]:.4f}")
+            figures.append(f"{thesis[row['scenario']]:.4f}" if row["scenario"] in thesis else "")
         style = "bold" if row["scenario"] == board["winner"]["scenario"] else None
-        settings = (str(row["scenario"]), row["backbone"], row["optimizer"], str(row["dropout"]))
+        settings = (str(row[name]) for name in SETTINGS)
         shown.add_row(*settings, *figures, f"{row['seconds']:.1f}", style=style)
     return shown
 
 
 def thesis_f1(run_dir: pathlib.Path, board: dict[str, Any]) -> dict[int, float]:
-    """Scenario -> the thesis's F1, where both the photos and the 27 scenarios are the thesis's; else nothing."""
+    """Scenario -> the thesis's F1, where both the photos and the 27 scenarios are the thesis's; else nothing.
+
+    Scenarios that were refined are not among the thesis's.
+    """
     ids = sorted(row["id"] for row in artifacts.read_csv(run_dir / "photos.csv"))
     if artifacts.digest(ids) != THESIS_PHOTOS:
         return {}
     published = artifacts.read_csv(THESIS_RESULTS)
     theirs = [(int(row["scenario"]), row["backbone"], row["optimizer"], float(row["dropout"])) for row in published]
-    ours = [tuple(row[name] for name in ("scenario", "backbone", "optimizer", "dropout")) for row in board["scenarios"]]
-    return {int(row["scenario"]): float(row["f1"]) for row in published} if ours == theirs else {}
+    ours = [tuple(row[name] for name in SETTINGS[:-1]) for row in board["scenarios"]]
+    same = ours[: len(theirs)] == theirs
+    return {int(row["scenario"]): float(row["f1"]) for row in published} if same else {}
 
 
 def never_predicted(board: dict[str, Any]) -> list[str]:

@@ -48,6 +48,9 @@ def run(
         Strategy | None,
         typer.Option(help="features: backbones are frozen. finetune: they train too, on a GPU or slowly."),
     ] = None,
+    refine: Annotated[
+        int | None, typer.Option(min=0, help="Fine-tune this many of the best scenarios too, once they are known.")
+    ] = None,
     backbones: Annotated[str | None, typer.Option(help=f"Some of {','.join(BACKBONES)}.")] = None,
     optimizers: Annotated[str | None, typer.Option(help=f"Some of {','.join(OPTIMIZERS)}.")] = None,
     dropouts: Annotated[str | None, typer.Option(help=f"Rates, as in {','.join(map(str, DROPOUTS))}.")] = None,
@@ -56,7 +59,12 @@ def run(
     batch_size: Annotated[int | None, typer.Option(min=1)] = None,
     learning_rate: Annotated[float | None, typer.Option(min=1e-9)] = None,
     weight_decay: Annotated[float | None, typer.Option(min=0, help="Of AdamW.")] = None,
-    views: Annotated[int | None, typer.Option(min=1, help="Augmented views of each photo to train on.")] = None,
+    views: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Augmented views of each photo to train on; fine-tuning from pixels has new ones each epoch."
+        ),
+    ] = None,
     unfreeze: Annotated[
         Unfreeze | None, typer.Option(help="Fine-tuning: all of the backbone trains, or its last stage.")
     ] = None,
@@ -89,6 +97,7 @@ def run(
     given: dict[str, Any] = {
         "weights_dir": weights_dir,
         "strategy": strategy and strategy.value,
+        "refine": refine,
         "backbones": _names(backbones, BACKBONES, "--backbones"),
         "optimizers": _names(optimizers, OPTIMIZERS, "--optimizers"),
         "dropouts": _rates(dropouts),

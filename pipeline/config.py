@@ -8,7 +8,19 @@ from typing import Any
 from components import artifacts
 from components.errors import PilahError
 
-STAGES = ("photos", "dataset", "features", "search", "choice", "model", "export", "validate", "push", "report")
+STAGES = (
+    "photos",
+    "dataset",
+    "features",
+    "search",
+    "refine",
+    "choice",
+    "model",
+    "export",
+    "validate",
+    "push",
+    "report",
+)
 BACKBONES = ("ResNet50", "VGG19", "DenseNet121")
 OPTIMIZERS = ("Adam", "Nadam", "AdamW")
 DROPOUTS = (0.0, 0.2, 0.5)
@@ -21,7 +33,9 @@ class Config:
     Attributes:
         images: folders or zips of the photos, taken together; none draws the demo's own.
         strategy: "features", in which the backbones are frozen, or "finetune", in which they train too.
-        views: augmented views of each photo; epoch e trains on view 1 + e mod views. Fine-tuning draws one an epoch.
+        refine: how many of the best scenarios, backbones frozen, are trained once more with theirs unfrozen.
+        views: augmented views of each photo; epoch e trains on view 1 + e mod views. Fine-tuning on pixels draws a new
+            one each epoch.
         unfreeze, warmup_epochs, schedule, label_smoothing, class_weights: of fine-tuning, see finetune.Options.
         weight_decay: of AdamW, at Keras's default.
         engine: what runs the frozen backbones: auto, openvino or tensorflow.
@@ -41,6 +55,7 @@ class Config:
     images: tuple[pathlib.Path, ...] = ()
     weights_dir: pathlib.Path | None = None
     strategy: str = "features"
+    refine: int = 0
     backbones: tuple[str, ...] = BACKBONES
     optimizers: tuple[str, ...] = OPTIMIZERS
     dropouts: tuple[float, ...] = DROPOUTS
@@ -69,6 +84,15 @@ class Config:
     force: bool = False
 
     @property
+    def scenario_count(self) -> int:
+        """How many scenarios are searched, those refined afterwards not counted."""
+        return len(self.backbones) * len(self.optimizers) * len(self.dropouts)
+
+    @property
+    def finetunes(self) -> bool:
+        return self.strategy == "finetune" or self.refine > 0
+
+    @property
     def allow_random_weights(self) -> bool:
         return self.profile == "demo"
 
@@ -88,7 +112,17 @@ def demo(run_dir: pathlib.Path) -> Config:
 
 def check(config: Config) -> None:
     """Raise where settings do not go together."""
-    if config.strategy == "finetune" and config.warmup_epochs >= config.epochs:
+    if config.refine and config.strategy == "finetune":
+        raise PilahError(
+            f"--refine trains the backbones that a search has left frozen. Received: {config.refine}, with --strategy "
+            "finetune. Choose one of them."
+        )
+    if config.refine > config.scenario_count:
+        raise PilahError(
+            f"--refine takes at most as many as there are scenarios, {config.scenario_count}. Received: "
+            f"{config.refine}. Lower it."
+        )
+    if config.finetunes and config.warmup_epochs >= config.epochs:
         raise PilahError(
             f"--warmup-epochs must leave the backbone some of the {config.epochs} epochs. Received: "
             f"{config.warmup_epochs}. Lower it, or raise --epochs."

@@ -19,15 +19,30 @@ PIPELINE = (
         stages.features_inputs,
         ("features",),
         stages.compute_features,
-        resumed="features",
+        resumed=lambda config: ["features"],
         needed=stages.features_are_needed,
     ),
     # activations, or TFRecords to fine-tune on -> out-of-fold probabilities of every scenario
-    Stage("search", stages.search_inputs, ("trials",), stages.search, resumed="trials"),
+    Stage("search", stages.search_inputs, ("trials",), stages.search, resumed=lambda config: ["trials"]),
+    # the best scenarios, with their backbones trained too -> out-of-fold probabilities of these
+    Stage(
+        "refine",
+        stages.refine_inputs,
+        (),
+        stages.refine,
+        resumed=stages.refined_folders,
+        needed=lambda config: config.refine > 0,
+    ),
     # probabilities -> leaderboard and winner
-    Stage("choice", stages.search_inputs, ("leaderboard.json",), stages.choose_winner),
+    Stage("choice", stages.choice_inputs, ("leaderboard.json",), stages.choose_winner),
     # winner -> Keras model, refitted on all photos
-    Stage("model", stages.model_inputs, ("model/model.keras",), stages.refit_winner, resumed="model/unfinished"),
+    Stage(
+        "model",
+        stages.model_inputs,
+        ("model/model.keras",),
+        stages.refit_winner,
+        resumed=lambda config: ["model/unfinished"],
+    ),
     # Keras model -> SavedModel that takes photos' bytes
     Stage("export", stages.export_inputs, ("export/saved_model.pb",), stages.export_model),
     # SavedModel -> proof that it answers as it should
@@ -55,7 +70,7 @@ def run(config: Config, from_stage: str | None, console: rich.console.Console) -
         artifacts.write_json(config.run_dir / "run.json", to_json(config))
         if from_stage:
             for stage in PIPELINE[STAGES.index(from_stage) :]:
-                marks.forget(stage, config.run_dir)
+                marks.forget(stage, config)
         list_photos, *long_stages = PIPELINE
         marks.run(list_photos, config, console)
         shared.look_up_weights(config)  # what will be missing in an hour is better said now

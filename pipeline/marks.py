@@ -7,7 +7,7 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import rich.console
@@ -25,7 +25,7 @@ class Stage:
         inputs: configuration -> everything that the outputs depend on, as JSON: settings, and digests of files.
         outputs: what the stage leaves in the run folder.
         work: does it; it may find its own unfinished work and go on from there.
-        resumed: the folder of that unfinished work.
+        resumed: configuration -> the folders of that unfinished work.
         needed: configuration -> whether the run needs the stage at all.
     """
 
@@ -33,7 +33,7 @@ class Stage:
     inputs: Callable[[Config], dict[str, Any]]
     outputs: tuple[str, ...]
     work: Callable[[Config, progress.Report], None]
-    resumed: str | None = None
+    resumed: Callable[[Config], Sequence[str]] = lambda config: ()
     needed: Callable[[Config], bool] = lambda config: True
 
 
@@ -47,11 +47,11 @@ def read(run_dir: pathlib.Path, name: str) -> dict[str, Any] | None:
     return artifacts.read_json(mark) if mark.exists() else None
 
 
-def forget(stage: Stage, run_dir: pathlib.Path) -> None:
+def forget(stage: Stage, config: Config) -> None:
     """Have the stage done again from its beginning."""
-    path(run_dir, stage.name).unlink(missing_ok=True)
-    if stage.resumed:
-        shutil.rmtree(run_dir / stage.resumed, ignore_errors=True)
+    path(config.run_dir, stage.name).unlink(missing_ok=True)
+    for folder in stage.resumed(config):
+        shutil.rmtree(config.run_dir / folder, ignore_errors=True)
 
 
 def run(stage: Stage, config: Config, console: rich.console.Console) -> None:

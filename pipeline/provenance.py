@@ -27,9 +27,9 @@ def describe(config: Config) -> dict[str, Any]:
     winner = board["winner"]
     backbone_weights = shared.weights(config, winner["backbone"])
     study = shared.study(config)
-    scenario = {name: winner[name] for name in ("scenario", "backbone", "optimizer", "dropout", "parameters")}
+    names = ("scenario", "backbone", "optimizer", "dropout", "strategy", "parameters")
     return {
-        "scenario": scenario,
+        "scenario": {name: winner[name] for name in names},
         "chosen_because": winner["reason"],
         "figures": {
             **{name: winner[name] for name in ("f1", "precision", "recall", "accuracy")},

@@ -4,11 +4,13 @@ import functools
 import logging
 import pathlib
 
-from components import artifacts, backbones, dataset, finetune, head, images, photos
+from components import artifacts, backbones, dataset, engines, finetune, head, images, photos
 from pipeline.config import Config
+from tuner import choose
 from tuner import scenarios as scenarios_module
 from tuner import study as study_module
 
+TRUNK = "trunk"  # the folder of what stays frozen, while what stands on it trains
 log = logging.getLogger("pilah")
 
 
@@ -59,7 +61,7 @@ def study(config: Config) -> study_module.Study:
         learning_rate=config.learning_rate,
         weight_decay=config.weight_decay,
         seed=config.seed,
-        finetuning=_finetuning(config) if config.strategy == "finetune" else None,
+        finetuning=_finetuning(config) if config.finetunes else None,
     )
 
 
@@ -71,17 +73,43 @@ def _finetuning(config: Config) -> study_module.Finetuning:
         options=finetune.Options(
             config.unfreeze, config.warmup_epochs, config.schedule, config.label_smoothing, config.class_weights
         ),
+        trunk_dir=config.run_dir / TRUNK if keeps_trunk(config) else None,
+        engine=engines.pick(config.engine),
     )
 
 
+def keeps_trunk(config: Config) -> bool:
+    """Whether fine-tuning reads what stays frozen from disk: a GPU computes it faster than a disk gives it back."""
+    return config.unfreeze == "top" and not engines.on_gpu()
+
+
 def scenarios(config: Config) -> list[scenarios_module.Scenario]:
-    return scenarios_module.list_scenarios(config.backbones, config.optimizers, config.dropouts)
+    """Those of the search, in order of number."""
+    return scenarios_module.list_scenarios(config.backbones, config.optimizers, config.dropouts, config.strategy)
+
+
+def refined(config: Config) -> list[scenarios_module.Scenario]:
+    """The best `config.refine` of a finished search, to be fine-tuned."""
+    if not config.refine:
+        return []
+    found, settled = scenarios(config), study(config)
+    rows = [choose.row(config.run_dir / "trials", one, settled.classes, settled.folds) for one in found]
+    best = choose.rank(rows, {name: parameters(config, name) for name in config.backbones})[: config.refine]
+    return scenarios_module.refined([found[row["scenario"] - 1] for row in best], len(found))
 
 
 def winner(config: Config) -> scenarios_module.Scenario:
     """The scenario that leaderboard.json names."""
-    number = artifacts.read_json(config.run_dir / "leaderboard.json")["winner"]["scenario"]
-    return scenarios(config)[number - 1]
+    chosen = artifacts.read_json(config.run_dir / "leaderboard.json")["winner"]
+    names = ("backbone", "optimizer", "dropout", "strategy")
+    return scenarios_module.Scenario(chosen["scenario"], *(chosen[name] for name in names))
+
+
+def frozen_winner(config: Config) -> scenarios_module.Scenario:
+    """The winner, or where that was refined the scenario that it was refined from."""
+    chosen, names = winner(config), ("backbone", "optimizer", "dropout")
+    settings = [getattr(chosen, name) for name in names]
+    return next(one for one in scenarios(config) if [getattr(one, name) for name in names] == settings)
 
 
 def parameters(config: Config, backbone: str) -> int:

@@ -4,6 +4,7 @@ import functools
 import logging
 import pathlib
 import shutil
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -141,19 +142,42 @@ def search_inputs(config: Config) -> dict[str, Any]:
 
 
 def search(config: Config, report: Report) -> None:
-    trials_dir, scenarios = config.run_dir / "trials", shared.scenarios(config)
-    # a backbone keeps all cores busy by itself
-    processes = 1 if config.strategy == "finetune" else workers.count(len(scenarios))
-    cross_validation.search(shared.study(config), scenarios, trials_dir, processes, report)
+    _cross_validate(config, shared.scenarios(config), report)
+
+
+def refine_inputs(config: Config) -> dict[str, Any]:
+    study = shared.study(config)
+    return {"folds": config.folds, "scenarios": [study.settings(scenario) for scenario in shared.refined(config)]}
+
+
+def refine(config: Config, report: Report) -> None:
+    _cross_validate(config, shared.refined(config), report)
+
+
+def refined_folders(config: Config) -> list[str]:
+    numbers = range(config.scenario_count + 1, config.scenario_count + config.refine + 1)
+    return [f"trials/{number:02d}" for number in numbers]
+
+
+def _cross_validate(config: Config, scenarios: Sequence[Scenario], report: Report) -> None:
+    study, trials_dir = shared.study(config), config.run_dir / "trials"
+    heads = scenarios[0].strategy == "features"
+    tasks = len(scenarios) * (1 if heads else study.folds)
+    # a whole backbone keeps all cores busy by itself, and needs 3 GB and more
+    processes = workers.count(tasks) if heads or shared.keeps_trunk(config) else 1
+    cross_validation.search(study, scenarios, trials_dir, processes, report)
     choose.check_complete(trials_dir, scenarios)
+
+
+def choice_inputs(config: Config) -> dict[str, Any]:
+    return {**search_inputs(config), "refined": refine_inputs(config)["scenarios"] if config.refine else []}
 
 
 def choose_winner(config: Config, report: Report) -> None:
     board = choose.leaderboard(
         config.run_dir / "trials",
-        shared.scenarios(config),
+        [*shared.scenarios(config), *shared.refined(config)],
         shared.study(config),
-        config.strategy,
         {name: shared.parameters(config, name) for name in config.backbones},
     )
     artifacts.write_json(config.run_dir / "leaderboard.json", board)
@@ -164,10 +188,11 @@ def model_inputs(config: Config) -> dict[str, Any]:
 
 
 def refit_winner(config: Config, report: Report) -> None:
-    refit = _refit_all if config.strategy == "finetune" else _refit_head
-    model = refit(config, shared.study(config), shared.winner(config))
-    trainer.save(model, config.run_dir / "model" / "model.keras")
+    winner = shared.winner(config)
+    refit = _refit_all if winner.strategy == "finetune" else _refit_head
+    trainer.save(refit(config, shared.study(config), winner), config.run_dir / "model" / "model.keras")
     shutil.rmtree(_unfinished_model(config), ignore_errors=True)
+    shutil.rmtree(config.run_dir / shared.TRUNK, ignore_errors=True)  # gigabytes, and nothing is left to train
 
 
 def _refit_head(config: Config, study: Study, winner: Scenario) -> keras.Model:
@@ -190,7 +215,8 @@ def _refit_head(config: Config, study: Study, winner: Scenario) -> keras.Model:
 def _refit_all(config: Config, study: Study, winner: Scenario) -> keras.Model:
     unfinished, every_row = _unfinished_model(config), np.arange(len(study.labels))
     artifacts.claim(unfinished, study.settings(winner))
-    model, _ = finetune.fit(study.recipe(winner), study.examples(), every_row, study.seed, unfinished / "state.npz")
+    examples, state = study.examples(winner.backbone), unfinished / "state.npz"
+    model, _ = finetune.fit(study.recipe(winner), examples, every_row, study.seed, state)
     return trainer.without_optimizer(model)
 
 
@@ -241,10 +267,11 @@ def validate_export(config: Config, report: Report) -> None:
 
 def _record_scores(config: Config, study: Study) -> np.ndarray:
     """What the winner says of every record, float32 [photos, classes]."""
-    if config.strategy == "finetune":
+    winner = shared.winner(config)
+    if winner.strategy == "finetune":
         model = trainer.load(config.run_dir / "model" / "model.keras")
-        return finetune.predict(model, study.examples().pixels, np.arange(len(study.labels)))
-    clean = np.load(features.view_path(study.features_dir / shared.winner(config).backbone, 0))
+        return finetune.predict(model, study.all_pixels(), np.arange(len(study.labels)))
+    clean = np.load(features.view_path(study.features_dir / winner.backbone, 0))
     return head.predict(trainer.load(config.run_dir / "model" / "head.keras"), clean)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 
 import rich.box
 import rich.console
@@ -29,7 +30,7 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
         if mark:
             shown.add_row(name, "done", duration(mark["seconds"]), "")
             continue
-        if name == "features" and config.strategy == "finetune":
+        if (name == "features" and config.strategy == "finetune") or (name == "refine" and not config.refine):
             shown.add_row(name, "not needed", "", "")
             continue
         parts = _parts(config, name)
@@ -58,12 +59,17 @@ def _parts(config: Config, name: str) -> list[Part]:
             files = sorted((config.run_dir / "features" / backbone).glob("view-*.json"))[: config.views + 1]
             parts.append(Part(config.views + 1, [artifacts.read_json(file)["seconds"] for file in files]))
         elif name == "search":
-            numbers = range(position * per_backbone + 1, (position + 1) * per_backbone + 1)
-            folders = [config.run_dir / "trials" / f"{number:02d}" for number in numbers]
-            files = [file for folder in folders for file in folder.glob("fold-*.json")]
-            seconds = [artifacts.read_json(file)["seconds"] for file in files]
-            parts.append(Part(per_backbone * config.folds, seconds))
+            parts.append(_folds(config, range(position * per_backbone + 1, (position + 1) * per_backbone + 1)))
+    if name == "refine":
+        parts.append(_folds(config, range(config.scenario_count + 1, config.scenario_count + config.refine + 1)))
     return parts
+
+
+def _folds(config: Config, numbers: Sequence[int]) -> Part:
+    """The folds of the scenarios `numbers`."""
+    folders = [config.run_dir / "trials" / f"{number:02d}" for number in numbers]
+    seconds = [artifacts.read_json(file)["seconds"] for folder in folders for file in folder.glob("fold-*.json")]
+    return Part(len(folders) * config.folds, seconds)
 
 
 def _mean(seconds: list[float], otherwise: float) -> float:

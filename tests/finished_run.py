@@ -43,7 +43,7 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
         _write_trial(run_dir / "trials" / f"{scenario.number:02d}", scenario, listed, skill)
     study = study_module.Study(listed, CLASSES, FOLDS, run_dir, VIEWS, EPOCHS, 8, 1e-3, 0.0, config.seed)
     parameters = {"ResNet50": 2_000_000, "VGG19": 1_000_000}
-    board = choose.leaderboard(run_dir / "trials", SCENARIOS, study, "features", parameters)
+    board = choose.leaderboard(run_dir / "trials", SCENARIOS, study, parameters)
     artifacts.write_json(run_dir / "leaderboard.json", board)
     return run_dir
 

@@ -58,7 +58,7 @@ def make(run_dir: pathlib.Path, noise: float = 0.5) -> config_module.Config:
     write_features(run_dir / "features" / "VGG19", listed, noise)
     study, scenario_list = shared.study(config), shared.scenarios(config)
     cross_validation.search(study, scenario_list, run_dir / "trials", 1, lambda done, total: None)
-    board = choose.leaderboard(run_dir / "trials", scenario_list, study, config.strategy, {"VGG19": 1})
+    board = choose.leaderboard(run_dir / "trials", scenario_list, study, {"VGG19": 1})
     artifacts.write_json(run_dir / "leaderboard.json", board)
     return config
 

@@ -8,15 +8,23 @@ from pipeline import board
 
 
 def row(number, f1, matrix=((5, 0), (0, 5))):
-    settings = {"scenario": number, "backbone": "ResNet50", "optimizer": "Adam", "dropout": 0.0, "seconds": 1.5}
-    return {**settings, "precision": f1, "recall": f1, "f1": f1, "accuracy": f1, "confusion_matrix": matrix}
+    settings = {"scenario": number, "backbone": "ResNet50", "optimizer": "Adam", "dropout": 0.0, "strategy": "features"}
+    return {
+        **settings,
+        "seconds": 1.5,
+        "precision": f1,
+        "recall": f1,
+        "f1": f1,
+        "accuracy": f1,
+        "confusion_matrix": matrix,
+    }
 
 
 @pytest.fixture
 def run_dir(tmp_path):
     rows = [row(1, 0.81), row(2, 0.93, matrix=((5, 0), (5, 0))), row(3, 0.85)]
-    winner = {"scenario": 2, "backbone": "ResNet50", "optimizer": "Adam", "dropout": 0.0, "reason": "highest macro F1"}
-    about = {"classes": ["glass", "metal"], "photos": 10, "folds": 2, "seed": 1, "strategy": "features"}
+    winner = {**rows[1], "reason": "highest macro F1"}
+    about = {"classes": ["glass", "metal"], "photos": 10, "folds": 2, "seed": 1}
     artifacts.write_json(tmp_path / "leaderboard.json", {**about, "scenarios": rows, "winner": winner})
     artifacts.write_csv(tmp_path / "photos.csv", ["id"], [{"id": "a"}])
     artifacts.write_csv(tmp_path / "duplicates.csv", ["kind"], [{"kind": "conflict"}] * 4 + [{"kind": "duplicate"}])
@@ -39,7 +47,7 @@ def test_scenarios_stand_best_first(run_dir):
 
 
 def test_winner_and_reason_are_named(run_dir):
-    assert "Winner: scenario 2 (ResNet50, Adam, dropout 0.0), highest macro F1." in printed(run_dir)
+    assert "Winner: scenario 2 (ResNet50, Adam, dropout 0.0, features), highest macro F1." in printed(run_dir)
 
 
 def test_class_that_the_winner_never_predicts_is_named(run_dir):
@@ -74,6 +82,9 @@ def test_thesis_photos_and_scenarios_are_set_beside_the_thesis(run_dir, monkeypa
     artifacts.write_json(run_dir / "leaderboard.json", whole)
     text = printed(run_dir)
     assert "thesis F1" in text and "0.9511" in text
+    whole["scenarios"].append({**row(28, 0.95), "strategy": "finetune"})
+    artifacts.write_json(run_dir / "leaderboard.json", whole)
+    assert "finetune" in printed(run_dir) and "0.9511" in printed(run_dir)
     whole["scenarios"] = whole["scenarios"][:9]
     artifacts.write_json(run_dir / "leaderboard.json", whole)
     assert "thesis F1" not in printed(run_dir)

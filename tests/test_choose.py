@@ -44,7 +44,7 @@ def board_of(trials_dir, wrong_of):
     """The leaderboard of scenarios that get so many photos wrong each."""
     for number, wrong in enumerate(wrong_of, start=1):
         write_trial(trials_dir, number, wrong)
-    return choose.leaderboard(trials_dir, THREE, STUDY, "features", PARAMETERS)
+    return choose.leaderboard(trials_dir, THREE, STUDY, PARAMETERS)
 
 
 def rows_of(*scores):
@@ -54,14 +54,15 @@ def rows_of(*scores):
 
 def test_board_has_the_names_that_scripts_rely_on(tmp_path):
     board = board_of(tmp_path, [3, 0, 6])
-    assert list(board) == ["classes", "photos", "folds", "seed", "strategy", "scenarios", "winner"]
-    assert [board[name] for name in list(board)[:5]] == [CLASSES, 12, 2, 7, "features"]
+    assert list(board) == ["classes", "photos", "folds", "seed", "scenarios", "winner"]
+    assert [board[name] for name in list(board)[:4]] == [CLASSES, 12, 2, 7]
     for row in board["scenarios"]:
         assert list(row) == [
             "scenario",
             "backbone",
             "optimizer",
             "dropout",
+            "strategy",
             "precision",
             "recall",
             "f1",
@@ -139,12 +140,12 @@ def test_board_is_refused_while_a_scenario_has_no_predictions(tmp_path, there, n
     for number in there:
         write_trial(tmp_path, number, 0)
     with pytest.raises(PilahError, match=f"all 3 scenarios.*{named}"):
-        choose.leaderboard(tmp_path, THREE, STUDY, "features", PARAMETERS)
+        choose.leaderboard(tmp_path, THREE, STUDY, PARAMETERS)
 
 
 def test_board_of_one_scenario_names_it(tmp_path):
     write_trial(tmp_path, 1, 2)
-    board = choose.leaderboard(tmp_path, THREE[:1], STUDY, "features", PARAMETERS)
+    board = choose.leaderboard(tmp_path, THREE[:1], STUDY, PARAMETERS)
     assert (board["winner"]["scenario"], board["winner"]["reason"]) == (1, "highest macro F1 of 1")
 
 
@@ -153,5 +154,5 @@ def test_class_that_is_never_predicted_lowers_the_board(tmp_path):
     folder = folds.scenario_folder(tmp_path, 1)
     two_classes = np.eye(3, dtype=np.float32)[[min(CLASSES.index(photo.label), 1) for photo in PHOTOS]]
     predictions.write(folder / "predictions.csv", PHOTOS, two_classes, CLASSES)
-    (row,) = choose.leaderboard(tmp_path, THREE[:1], STUDY, "features", PARAMETERS)["scenarios"]
+    (row,) = choose.leaderboard(tmp_path, THREE[:1], STUDY, PARAMETERS)["scenarios"]
     assert row["f1"] == pytest.approx((1 + 2 / 3 + 0) / 3)

@@ -261,10 +261,10 @@ def test_scenario_that_always_fails_leaves_the_others_complete_and_the_board_ref
     assert predictions_in(tmp_path) == others
     parameters = {"ResNet50": 2, "VGG19": 1}
     with pytest.raises(PilahError, match=r"all 2 scenarios.*no complete predictions of 1\. "):
-        choose.leaderboard(tmp_path, TWO, study, "features", parameters)
+        choose.leaderboard(tmp_path, TWO, study, parameters)
     search(study, tmp_path)
     assert len(begun) == 2 + 2 * FOLDS
-    assert len(choose.leaderboard(tmp_path, TWO, study, "features", parameters)["scenarios"]) == 2
+    assert len(choose.leaderboard(tmp_path, TWO, study, parameters)["scenarios"]) == 2
 
 
 def test_all_scenarios_failing_ends_the_search_and_leaves_no_board(tmp_path, study, fail_fits):
@@ -273,7 +273,7 @@ def test_all_scenarios_failing_ends_the_search_and_leaves_no_board(tmp_path, stu
     search(study, tmp_path, many)
     assert len(begun) == 2 * 5
     with pytest.raises(PilahError, match=r"1, 2, 3, 4, 5\. "):
-        choose.leaderboard(tmp_path, many, study, "features", {"ResNet50": 1})
+        choose.leaderboard(tmp_path, many, study, {"ResNet50": 1})
 
 
 def test_full_disk_stops_the_search_at_once_and_is_raised_as_it_is(tmp_path, study, fail_fits):

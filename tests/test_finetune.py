@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import rich.console
+import tiny_backbone
 from PIL import Image
 
 from components import artifacts, backbones, dataset, finetune, photos, pixels, trainer
@@ -18,24 +19,13 @@ from tuner import cross_validation, folds, predictions, scenarios
 from tuner import study as study_module
 
 SIZE_PX, CLASSES, FOLDS, PER_CLASS = 16, ["glass", "metal", "paper"], 5, 30
-SCENARIO = scenarios.Scenario(1, "Tiny", "Adam", 0.2)
+SCENARIO = scenarios.Scenario(1, "Tiny", "Adam", 0.2, "finetune")
 WEIGHTS = backbones.Weights(None, seed=3)
 
 
-def tiny(weights, include_top, input_shape, name):
-    layers = [keras.Input(input_shape)]
-    for stage, width in (("low", 8), ("top", 16)):
-        layers.append(keras.layers.Conv2D(width, 3, strides=2, name=f"{stage}_conv"))
-        layers.append(keras.layers.BatchNormalization(name=f"{stage}_bn"))
-        layers.append(keras.layers.ReLU(name=f"{stage}_relu"))
-    return keras.Sequential(layers, name=name)
-
-
 @pytest.fixture(autouse=True, scope="module")
-def tiny_backbone():
-    known = backbones.Backbone(tiny, lambda x: x / 127.5 - 1, "tiny.h5", parameters=1416, channels=16, top="top_")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(backbones.BACKBONES, "Tiny", known)
+def tiny():
+    with tiny_backbone.known():
         yield
 
 
@@ -67,7 +57,7 @@ def with_options(study, **options):
 
 
 def fit(study, rows, state, scenario=SCENARIO):
-    return finetune.fit(study.recipe(scenario), study.examples(), rows, 7, state)
+    return finetune.fit(study.recipe(scenario), study.examples("Tiny"), rows, 7, state)
 
 
 def train(study, tmp_path, **changed):
@@ -106,6 +96,41 @@ def test_what_is_unfrozen_moves_and_batchnorm_never_does(study, tmp_path, option
     assert moved(with_options(study, **options), tmp_path) == expected
 
 
+@pytest.fixture
+def on_trunk(study, tmp_path):
+    """The study with the last stage training alone, on what its trunk left on disk."""
+    study = with_options(study, unfreeze="top")
+    tuning = dataclasses.replace(study.finetuning, trunk_dir=tmp_path / "trunk")
+    return dataclasses.replace(study, views=3, finetuning=tuning)
+
+
+def test_training_on_the_trunk_ends_where_training_on_pixels_does(study, on_trunk, tmp_path):
+    rows, tested = np.arange(40), np.arange(40, 90)
+    whole, expected = fit(with_options(study, unfreeze="top"), rows, tmp_path / "whole.npz")
+    model, found = fit(on_trunk, rows, tmp_path / "top.npz")
+    np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1e-2)  # float16 rounds what the trunk gives
+    scores = [finetune.predict(one, study.all_pixels(), tested) for one in (model, whole)]
+    np.testing.assert_allclose(scores[0], scores[1], atol=0.05)
+
+
+def test_trunk_is_computed_once_for_as_many_views_as_epochs_see(on_trunk, monkeypatch):
+    first = on_trunk.examples("Tiny").trunk
+    assert [view.dtype for view in first] == [np.float16] * 3
+    monkeypatch.setattr(backbones, "build", pytest.fail)
+    again = dataclasses.replace(on_trunk, views=9).examples("Tiny").trunk  # 3 epochs see no more than 3 views
+    np.testing.assert_array_equal(again, first)
+
+
+def test_epochs_take_the_views_of_the_trunk_in_turn(on_trunk):
+    views = [np.full((90, 2, 2, 1), view, np.float16) for view in (1, 2)]
+    examples = dataclasses.replace(on_trunk.examples("Tiny"), trunk=views)
+    recipe = on_trunk.recipe(SCENARIO)
+    seen = [
+        next(finetune._batches(recipe, examples, np.arange(20), epoch, 7).as_numpy_iterator()) for epoch in (0, 1, 2)
+    ]
+    assert [batch[0].max() for batch in seen] == [1, 2, 1]
+
+
 @pytest.mark.parametrize(("name", "top"), [("ResNet50", "conv5_block1_1_conv"), ("VGG19", "block5_conv1")])
 def test_last_stage_of_a_real_backbone_is_found_by_name(name, top):
     model = backbones.build(name, WEIGHTS, 32, "float32")
@@ -137,7 +162,7 @@ def test_fold_killed_in_the_warm_up_and_after_it_goes_on_from_its_last_epoch_and
     resumed, resumed_history = fit(study, rows, tmp_path / "broken.npz")
     assert begun == [0, 1, 1, 2, 2]
     assert resumed_history == history
-    tested, read = np.arange(50, 90), study.examples().pixels
+    tested, read = np.arange(50, 90), study.examples("Tiny").pixels
     np.testing.assert_array_equal(finetune.predict(resumed, read, tested), finetune.predict(whole, read, tested))
 
 
@@ -150,13 +175,13 @@ def test_cosine_rises_to_the_learning_rate_and_falls_to_0(study):
 
 def test_balanced_weights_make_every_class_weigh_the_same(study):
     study, rows = with_options(study, class_weights="balanced"), np.array([0, 1, 2, 3, 6])
-    batches = finetune._batches(study.recipe(SCENARIO), study.examples(), rows, 0, 7)
+    batches = finetune._batches(study.recipe(SCENARIO), study.examples("Tiny"), rows, 0, 7)
     ((_, targets, weights),) = batches.as_numpy_iterator()
     np.testing.assert_allclose(targets.T @ weights, [5 / 3] * 3, rtol=1e-6)
 
 
 def test_batches_hold_the_rows_alone_in_another_order_and_view_each_epoch(study):
-    rows, recipe, examples = np.arange(20, 50), study.recipe(SCENARIO), study.examples()
+    rows, recipe, examples = np.arange(20, 50), study.recipe(SCENARIO), study.examples("Tiny")
     grey = np.arange(90, dtype=np.uint8)[:, np.newaxis, np.newaxis, np.newaxis]
     examples = dataclasses.replace(examples, pixels=np.broadcast_to(grey, examples.pixels.shape))  # pixel = row
     seen = [list(finetune._batches(recipe, examples, rows, epoch, 7).as_numpy_iterator()) for epoch in (0, 1, 0)]
@@ -180,7 +205,7 @@ def test_pixels_are_those_of_the_records_and_a_record_too_few_is_refused(records
 
 def test_colours_are_learnt_and_permuted_labels_are_at_chance_out_of_fold(study, tmp_path):
     study = dataclasses.replace(study, epochs=6)
-    next(folds.train(study, SCENARIO, tmp_path / "true"))
+    folds.train(study, SCENARIO, [0], tmp_path / "true")
     assert accuracy(tmp_path / "true" / "fold-0.csv") > 0.7
     labels = np.random.default_rng(2).permutation([photo.label for photo in study.photo_list])
     listed = zip(study.photo_list, labels.tolist(), strict=True)
@@ -200,17 +225,20 @@ def accuracy(path):
 
 def test_state_goes_with_its_fold_and_changed_options_clear_the_scenario(study, tmp_path):
     study, first_fold = dataclasses.replace(study, epochs=1), {"settings.json", "fold-0.csv", "fold-0.json"}
-    next(folds.train(study, SCENARIO, tmp_path))
+    folds.claim(study, SCENARIO, tmp_path)
+    folds.train(study, SCENARIO, [0], tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == first_fold
     (tmp_path / "fold-1.csv").touch()
-    next(folds.train(with_options(study, label_smoothing=0.1), SCENARIO, tmp_path))
+    smoothed = with_options(study, label_smoothing=0.1)
+    folds.claim(smoothed, SCENARIO, tmp_path)
+    folds.train(smoothed, SCENARIO, [0], tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == first_fold
 
 
 def test_saved_model_leaves_the_optimizer_out_and_answers_the_same(study, tmp_path):
     model, _ = train(study, tmp_path, epochs=1)
     trainer.save(trainer.without_optimizer(model), tmp_path / "model.keras")
-    loaded, read, rows = trainer.load(tmp_path / "model.keras"), study.examples().pixels, np.arange(9)
+    loaded, read, rows = trainer.load(tmp_path / "model.keras"), study.examples("Tiny").pixels, np.arange(9)
     np.testing.assert_allclose(finetune.predict(loaded, read, rows), finetune.predict(model, read, rows), atol=1e-6)
     weights = sum(weight.numpy().nbytes for weight in model.weights)
     assert (tmp_path / "model.keras").stat().st_size < 1.5 * weights + 100_000

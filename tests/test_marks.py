@@ -65,11 +65,11 @@ def test_failed_stage_is_not_done_even_if_it_was_before(config, console):
 
 def test_forgotten_stage_runs_again_and_finds_no_unfinished_work(config, console):
     calls = []
-    resumable = stage(calls, 1, resumed="parts")
+    resumable = stage(calls, 1, resumed=lambda config: ["parts"])
     marks.run(resumable, config, console)
     (config.run_dir / "parts").mkdir()
     (config.run_dir / "parts" / "half").write_text("")
-    marks.forget(resumable, config.run_dir)
+    marks.forget(resumable, config)
     assert not (config.run_dir / "parts").exists()
     marks.run(resumable, config, console)
     assert calls == ["photos", "photos"]

@@ -88,11 +88,12 @@ def whole(images, tmp_path_factory):
 
 def test_board_has_every_scenario_and_matrices_of_all_photos(whole):
     board = json.loads((whole[0] / "leaderboard.json").read_text())
-    assert list(board) == ["classes", "photos", "folds", "seed", "strategy", "scenarios", "winner"]
+    assert list(board) == ["classes", "photos", "folds", "seed", "scenarios", "winner"]
     assert board["classes"] == ["cardboard", "glass", "metal", "paper", "plastic"]
     assert [row["scenario"] for row in board["scenarios"]] == list(range(1, SCENARIOS + 1))
     assert all(sum(map(sum, row["confusion_matrix"])) == board["photos"] for row in board["scenarios"])
-    assert (board["folds"], board["seed"], board["strategy"]) == (3, 7, "features")
+    assert (board["folds"], board["seed"]) == (3, 7)
+    assert {row["strategy"] for row in board["scenarios"]} == {"features"}
 
 
 def test_copies_conflicts_and_rejects_are_left_out_and_reported(whole):

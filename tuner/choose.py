@@ -17,7 +17,6 @@ def leaderboard(
     trials_dir: pathlib.Path,
     scenario_list: Sequence[scenarios.Scenario],
     study: Study,
-    strategy: str,
     parameters: Mapping[str, int],
 ) -> dict[str, Any]:
     """The board as leaderboard.json holds it: scenarios in order of number, and the winner.
@@ -35,7 +34,6 @@ def leaderboard(
         "photos": len(study.photo_list),
         "folds": study.folds,
         "seed": study.seed,
-        "strategy": strategy,
         "scenarios": rows,
         "winner": winner(rows, parameters),
     }
@@ -71,6 +69,7 @@ def line(scenario: scenarios.Scenario, matrix: np.ndarray, classes: Sequence[str
         "backbone": scenario.backbone,
         "optimizer": scenario.optimizer,
         "dropout": scenario.dropout,
+        "strategy": scenario.strategy,
         "precision": scores.precision,
         "recall": scores.recall,
         "f1": scores.f1,

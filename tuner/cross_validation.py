@@ -31,6 +31,8 @@ def search(
         processes: that train side by side; 1 trains in this one.
         progress: called with the folds done and to do.
     """
+    for backbone in {scenario.backbone for scenario in scenario_list if scenario.strategy == "finetune"}:
+        study.examples(backbone)  # what all folds read is made once, by all cores
     try:
         if processes == 1:
             CrossValidationTuner(study, scenario_list, trials_dir, progress).search()
@@ -45,7 +47,8 @@ class CrossValidationTuner(keras_tuner.Tuner):
     """Scores each scenario by the macro F1 of its confusion matrices summed over the folds.
 
     With an executor, all scenarios are handed to it at once, so that no process waits for the last fold of another's,
-    and a trial waits for its own. Folds are not reported as steps, of which KerasTuner would keep the luckiest.
+    and a trial waits for its own: whole where heads are trained, whose trace serves all folds, and fold by fold where
+    backbones are. Folds are not reported as steps, of which KerasTuner would keep the luckiest.
     """
 
     def __init__(
@@ -58,12 +61,13 @@ class CrossValidationTuner(keras_tuner.Tuner):
     ):
         self.study = study
         self.scenario_list = scenario_list
+        self.finetunes = scenario_list[0].strategy == "finetune"
         self.trials_dir = trials_dir
         self.progress = progress
         self.executor = executor
         super().__init__(
             oracle.ScenarioOracle(scenario_list, study.seed),
-            None if study.finetuning else functools.partial(_build, study),  # it would build a whole backbone
+            None if self.finetunes else functools.partial(_build, study),  # it would build a whole backbone
             directory=str(trials_dir),
             project_name="keras_tuner",
             overwrite=True,
@@ -91,26 +95,30 @@ class CrossValidationTuner(keras_tuner.Tuner):
 
     def train(self, scenario: scenarios.Scenario, folder: pathlib.Path) -> None:
         """Have all folds of `scenario` on disk."""
-        before = (scenario.number - 1) * self.study.folds
         if not self.executor:
-            for fold in folds.train(self.study, scenario, folder):
-                self.report(before + fold + 1)
+            folds.claim(self.study, scenario, folder)
+            for fold in range(self.study.folds):
+                folds.train(self.study, scenario, [fold], folder)
+                self.report(self.scenario_list.index(scenario) * self.study.folds + fold + 1)
             return
-        future = self.under_way.pop(scenario.number, None) or self.submit(scenario)  # none: it has failed before
-        while not concurrent.futures.wait([future], PROGRESS_SECONDS).done:
-            running = [number for number, other in self.under_way.items() if other.running() or other.done()]
-            self.report(before + sum(map(self.folds_there, [scenario.number, *running])))
-        future.result()
-        self.report(before + self.study.folds)
+        futures = self.under_way.pop(scenario.number, None) or self.submit(scenario)  # none: it has failed before
+        while concurrent.futures.wait(futures, PROGRESS_SECONDS).not_done:
+            self.report(self.folds_there())
+        for future in futures:
+            future.result()
+        self.report(self.folds_there())
 
-    def submit(self, scenario: scenarios.Scenario) -> concurrent.futures.Future[None]:
+    def submit(self, scenario: scenarios.Scenario) -> list[concurrent.futures.Future[None]]:
         assert self.executor
         folder = folds.scenario_folder(self.trials_dir, scenario.number)
-        return self.executor.submit(folds.train_all, self.study, scenario, folder)
+        folds.claim(self.study, scenario, folder)
+        every = range(self.study.folds)
+        parts = [[fold] for fold in every] if self.finetunes else [every]
+        return [self.executor.submit(folds.train, self.study, scenario, part, folder) for part in parts]
 
-    def folds_there(self, number: int) -> int:
-        folder = folds.scenario_folder(self.trials_dir, number)
-        return sum(folds.path(folder, fold).exists() for fold in range(self.study.folds))
+    def folds_there(self) -> int:
+        folders = [folds.scenario_folder(self.trials_dir, scenario.number) for scenario in self.scenario_list]
+        return sum(folds.path(folder, fold).exists() for folder in folders for fold in range(self.study.folds))
 
     def report(self, done: int) -> None:
         self.progress(done, len(self.scenario_list) * self.study.folds)

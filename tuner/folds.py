@@ -2,7 +2,7 @@
 
 import pathlib
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -12,24 +12,20 @@ from tuner import hypermodel, predictions, scenarios
 from tuner.study import Study
 
 
-def train(study: Study, scenario: scenarios.Scenario, folder: pathlib.Path) -> Iterator[int]:
-    """Leave what a new model says of each fold in `folder`; yields each fold when it is there.
+def train(study: Study, scenario: scenarios.Scenario, folds: Sequence[int], folder: pathlib.Path) -> None:
+    """Leave what a new model says of each of `folds` in `folder`, which is claimed for the scenario's settings.
 
-    A fold whose file is there is not trained again, unless anything that it depends on has changed. One that is being
-    fine-tuned goes on from its last epoch.
+    A fold whose file is there is not trained again, and one that is being fine-tuned goes on from its last epoch.
     """
-    artifacts.claim(folder, study.settings(scenario))
-    for fold in range(study.folds):
+    for fold in folds:
         if not path(folder, fold).exists():
             _train_fold(study, scenario, fold, folder)
         _state_path(folder, fold).unlink(missing_ok=True)
-        yield fold
 
 
-def train_all(study: Study, scenario: scenarios.Scenario, folder: pathlib.Path) -> None:
-    """As `train`, in one go."""
-    for _ in train(study, scenario, folder):
-        pass
+def claim(study: Study, scenario: scenarios.Scenario, folder: pathlib.Path) -> None:
+    """Make `folder` hold only folds of `scenario` as it is: all go if anything that they depend on has changed."""
+    artifacts.claim(folder, study.settings(scenario))
 
 
 def scenario_folder(trials_dir: pathlib.Path, number: int) -> pathlib.Path:
@@ -49,7 +45,7 @@ def _train_fold(study: Study, scenario: scenarios.Scenario, fold: int, folder: p
     started = time.monotonic()
     train_rows, test_rows = np.flatnonzero(study.fold_of != fold), np.flatnonzero(study.fold_of == fold)
     seed = study.seed + fold
-    if study.finetuning:
+    if scenario.strategy == "finetune":
         history, probabilities = _finetune(study, scenario, train_rows, test_rows, seed, _state_path(folder, fold))
     else:
         history, probabilities = _train_head(study, scenario, train_rows, test_rows, seed)
@@ -81,6 +77,6 @@ def _finetune(
 ) -> tuple[dict[str, list[float]], np.ndarray]:
     """As `_train_head`, of a new backbone and head together."""
     keras.utils.clear_session()  # a fold's model and optimizer are too large to keep until Python collects them
-    examples = study.examples()
+    examples = study.examples(scenario.backbone)
     model, history = finetune.fit(study.recipe(scenario), examples, train_rows, seed, state)
     return history, finetune.predict(model, examples.pixels, test_rows)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from components import artifacts, augment, backbones, features, finetune, photos, pixels
+from components import artifacts, augment, backbones, features, finetune, photos, pixels, trunk
 from tuner import scenarios
 
 
@@ -19,14 +19,19 @@ class Finetuning:
     Attributes:
         records: the folder of the TFRecords.
         weights: backbone -> what it starts from.
+        trunk_dir: the folder that holds a folder a backbone of what its trunk gives, where the last stage trains alone
+            and is to read that from disk; None trains on pixels.
+        engine: what runs the trunk, see engines.load.
     """
 
     records: pathlib.Path
     weights: Mapping[str, backbones.Weights]
     image_size_px: int
     options: finetune.Options
+    trunk_dir: pathlib.Path | None = None
+    engine: str = "tensorflow"
 
-    def settings(self, backbone: str) -> dict[str, Any]:
+    def settings(self, backbone: str, views: int) -> dict[str, Any]:
         """What predictions depend on here and not in strategy `features`."""
         return {
             "strategy": "finetune",
@@ -35,6 +40,7 @@ class Finetuning:
             "image_size_px": self.image_size_px,
             "augmentation": augment.RECIPE,
             **dataclasses.asdict(self.options),
+            **({"trunk_views": views} if self.trunk_dir else {}),
         }
 
 
@@ -46,9 +52,9 @@ class Study:
         photo_list: the photos, in the order of the features.
         classes: class names in class order.
         features_dir: the folder that holds a folder of features a backbone.
-        views: number of augmented views to train on.
+        views: number of augmented views to train on; fine-tuning on pixels has a new one each epoch.
         seed: of first weights, dropout and the order of photos; a fold starts alike in every scenario.
-        finetuning: given, the backbones train too, and neither features nor `views` are used.
+        finetuning: what scenarios of strategy `finetune` need; those of strategy `features` do without.
     """
 
     photo_list: Sequence[photos.Photo]
@@ -86,8 +92,14 @@ class Study:
             "batch_size": self.batch_size,
             "seed": self.seed,
             "photos": photos.fingerprint(self.photo_list),
-            **(self.finetuning.settings(scenario.backbone) if self.finetuning else self._features(scenario.backbone)),
+            **self._strategy(scenario),
         }
+
+    def _strategy(self, scenario: scenarios.Scenario) -> dict[str, Any]:
+        if scenario.strategy == "finetune":
+            assert self.finetuning
+            return self.finetuning.settings(scenario.backbone, self.trunk_views)
+        return self._features(scenario.backbone)
 
     def _features(self, backbone: str) -> dict[str, Any]:
         features_made = artifacts.read_json(self.features_dir / backbone / "settings.json")
@@ -111,11 +123,37 @@ class Study:
             self.finetuning.options,
         )
 
-    def examples(self) -> pixels.Examples:
-        """All photos as fine-tuning takes them."""
+    def all_pixels(self) -> np.ndarray:
+        """uint8 [photos, size, size, 3], read from disk as they are asked for."""
         assert self.finetuning
-        ids = [photo.id for photo in self.photo_list]
-        return pixels.Examples(ids, pixels.load(self.finetuning.records, ids), self.labels)
+        return pixels.load(self.finetuning.records, self._ids)
+
+    def examples(self, backbone: str) -> pixels.Examples:
+        """All photos as fine-tuning takes them; the first call makes what it reads from disk."""
+        assert self.finetuning
+        activations = None
+        if self.finetuning.trunk_dir:
+            activations = trunk.load(
+                self.finetuning.trunk_dir / backbone,
+                self.finetuning.records,
+                self._ids,
+                backbone,
+                self.finetuning.weights[backbone],
+                self.trunk_views,
+                self.seed,
+                self.finetuning.image_size_px,
+                self.finetuning.engine,
+            )
+        return pixels.Examples(self._ids, self.all_pixels(), self.labels, activations)
+
+    @property
+    def trunk_views(self) -> int:
+        """How many augmented views of the trunk are kept: none is made that no epoch would see."""
+        return min(self.views, self.epochs)
+
+    @functools.cached_property
+    def _ids(self) -> list[str]:
+        return [photo.id for photo in self.photo_list]
 
     def channels(self, backbone: str) -> int:
         """The width of a backbone's features."""

@@ -11,12 +11,14 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
+from components import engines
+
 MAX_WORKERS = 8  # each holds TensorFlow, about 0.6 GB
 
 
 def count(tasks: int) -> int:
     """How many processes `tasks` should be spread over; 1 means this one, which alone can hold a GPU."""
-    if tf.config.list_physical_devices("GPU"):
+    if engines.on_gpu():
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(cores, tasks, MAX_WORKERS))

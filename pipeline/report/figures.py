@@ -13,7 +13,7 @@ from pipeline.config import Config
 from pipeline.report import comparisons, findings, statistics, winner
 from tuner import predictions
 
-SETTINGS = ("scenario", "backbone", "optimizer", "dropout")
+SETTINGS = ("scenario", "backbone", "optimizer", "dropout", "strategy")
 FINETUNING = ("unfreeze", "warmup_epochs", "schedule", "label_smoothing", "class_weights")
 SCORES = ("precision", "recall", "f1", "accuracy")
 
@@ -24,7 +24,7 @@ def compute(config: Config) -> dict[str, Any]:
     Scenarios stand best first, those whose folds are not all there left out. "winner" and what compares with it is
     None until the leaderboard is made of the very predictions that are there.
     """
-    run_dir, total = config.run_dir, _total(config)
+    run_dir, total = config.run_dir, config.scenario_count + config.refine
     found = _read_trials(run_dir, total)
     board = _board_of(run_dir, found, total)
     rows = board["scenarios"] if board else [_row(run_dir, number, one) for number, one in found.items()]
@@ -44,14 +44,10 @@ def compute(config: Config) -> dict[str, Any]:
         },
         "classes": _classes(usable, config.folds),
         "scenarios": scenarios,
-        "comparisons": comparisons.compute(scenarios),
+        "comparisons": comparisons.compute([row for row in scenarios if row["scenario"] <= config.scenario_count]),
         "winner": winner.compute(board["winner"], scenarios, found[first]) if board and first else None,
         **findings.compute(run_dir, photos.fingerprint(usable), board),
     }
-
-
-def _total(config: Config) -> int:
-    return len(config.backbones) * len(config.optimizers) * len(config.dropouts)
 
 
 def _read_trials(run_dir: pathlib.Path, total: int) -> dict[int, predictions.Predictions]:
@@ -81,7 +77,9 @@ def _row(run_dir: pathlib.Path, number: int, found: predictions.Predictions) -> 
     scores = metrics.score(matrix, found.classes)
     return {
         "scenario": number,
-        **{name: settings[name] for name in SETTINGS[1:]},
+        **{
+            name: settings.get(name, "features") for name in SETTINGS[1:]
+        },  # frozen backbones do not name their strategy
         **{name: getattr(scores, name) for name in SCORES},
         "confusion_matrix": matrix.tolist(),
         "seconds": None,
@@ -143,12 +141,11 @@ def _about(config: Config) -> dict[str, Any]:
     backbones = board_module.backbone_settings(run_dir)
     kinds = collections.Counter(row["kind"] for row in _rows(run_dir / "duplicates.csv"))
     shown = ("profile", "strategy", "seed", "folds", "epochs", "batch_size", "learning_rate", "weight_decay")
-    finetuned = config.strategy == "finetune"
     return {
         "name": run_dir.name,
         **{name: getattr(config, name) for name in (*shown, "image_size_px", "backbones", "optimizers", "dropouts")},
-        "views": config.epochs if finetuned else config.views,
-        "finetuning": {name: getattr(config, name) for name in FINETUNING} if finetuned else None,
+        "views": config.views,
+        "finetuning": {name: getattr(config, name) for name in FINETUNING} if config.finetunes else None,
         "drawn": not config.images,
         "random_weights": [one["backbone"] for one in backbones if one["weights"].startswith("random")],
         "precision": sorted({one["precision"] for one in backbones}),

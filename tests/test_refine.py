@@ -1,0 +1,100 @@
+"""A run whose best scenario is fine-tuned once the search is done, with a backbone of two convolutions."""
+
+import io
+
+import pytest
+import rich.console
+import tiny_backbone
+
+from components import artifacts, backbones, drawn, push
+from components.errors import PilahError
+from pipeline import config as config_module
+from pipeline import main, shared
+from tuner import predictions, workers
+
+FOLDS = 2
+
+
+@pytest.fixture(scope="module")
+def refined(tmp_path_factory):
+    """(configuration, what was printed) of a finished run."""
+    root = tmp_path_factory.mktemp("refined")
+    drawn.write(root / "photos", 8, seed=1, progress=lambda done, total: None)
+    config = config_module.Config(
+        root / "run",
+        images=(root / "photos",),
+        backbones=("Tiny",),
+        optimizers=("Adam",),
+        dropouts=(0.0, 0.2),
+        refine=1,
+        unfreeze="top",
+        folds=FOLDS,
+        epochs=2,
+        views=1,
+        learning_rate=1e-2,
+        min_f1=0.0,
+        image_size_px=32,
+    )
+    with tiny_backbone.known() as patch:
+        patch.setattr(shared, "_find_weights", lambda *settings: backbones.Weights(None, 1))
+        patch.setattr(workers, "count", lambda tasks: 1)  # another process would not know the backbone
+        yield config, run(config)
+
+
+def run(config, from_stage=None):
+    console = rich.console.Console(file=io.StringIO(), width=200)
+    main.run(config, from_stage, console)
+    return console.file.getvalue()
+
+
+def board_of(config):
+    return artifacts.read_json(config.run_dir / "leaderboard.json")
+
+
+def test_best_scenario_stands_on_the_board_once_more_and_the_choice_is_made_over_all(refined):
+    config, printed = refined
+    first, second, third = board_of(config)["scenarios"]
+    best = max(first, second, key=lambda row: row["f1"])
+    assert [row["strategy"] for row in (first, second, third)] == ["features", "features", "finetune"]
+    assert (third["scenario"], third["dropout"]) == (3, best["dropout"])
+    assert board_of(config)["winner"]["f1"] == max(row["f1"] for row in (first, second, third))
+    assert "highest macro F1 of 3" in printed and "finetune" in printed
+    assert shared.frozen_winner(config).strategy == "features"
+
+
+def test_every_photo_is_predicted_by_a_fold_that_it_did_not_train(refined):
+    config, _ = refined
+    found = predictions.read(config.run_dir / "trials" / "03" / "predictions.csv")
+    listed = shared.usable_photos(config)
+    assert (found.ids, found.fold.tolist()) == ([photo.id for photo in listed], [photo.fold for photo in listed])
+    assert sum(map(sum, board_of(config)["scenarios"][2]["confusion_matrix"])) == len(listed)
+
+
+def test_page_and_served_model_come_of_it_and_what_stayed_frozen_is_removed(refined):
+    config, _ = refined
+    assert len(push.versions(config.run_dir / "served" / push.MODEL_NAME)) == 1
+    assert not (config.run_dir / shared.TRUNK).exists()
+    scenarios = artifacts.read_json(config.run_dir / "report" / "figures.json")["scenarios"]
+    assert {row["scenario"] for row in scenarios} == {1, 2, 3}
+
+
+def test_second_run_does_nothing_and_from_refine_trains_the_refined_scenario_alone(refined):
+    config, _ = refined
+    assert "refine: unchanged, skipped" in run(config)
+    before = {number: times(config, number) for number in (1, 2, 3)}
+    run(config, "refine")
+    assert [times(config, number) == before[number] for number in (1, 2, 3)] == [True, True, False]
+
+
+def times(config, number):
+    return {path.name: path.stat().st_mtime_ns for path in (config.run_dir / "trials" / f"{number:02d}").glob("fold*")}
+
+
+@pytest.mark.parametrize(
+    ("changed", "match"),
+    [({"refine": 28}, r"27. Received: 28\."), ({"refine": 1, "strategy": "finetune"}, "one of them")],
+    ids=["more than there are", "nothing frozen"],
+)
+def test_refining_that_makes_no_sense_is_refused(tmp_path, changed, match):
+    with pytest.raises(PilahError, match=match):
+        config_module.check(config_module.Config(tmp_path, **changed))
