@@ -107,9 +107,7 @@ def extraction(
     maps = augment.transforms(ids, 1, 1, size_px)
 
     def ours() -> float:
-        batches = (
-            features.batches(config.run_dir / "dataset", maps, augmented=True).repeat().take(count // PHOTOS_AT_ONCE)
-        )
+        batches = features.batches(config.run_dir / "dataset", maps, view=1).repeat().take(count // PHOTOS_AT_ONCE)
         return rate_of(forwards[engine], (batch for _, batch in batches.as_numpy_iterator()))
 
     def bare(one: str) -> float:

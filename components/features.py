@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import DTypeLike
 
-from components import artifacts, augment, backbones, dataset, engines
+from components import artifacts, augment, averaging, backbones, dataset, engines
 
 BATCH_SIZE = 16  # what a core works on at once; from 1 to 32 it makes little difference
 
@@ -32,6 +32,7 @@ def extract(
     backbone: str,
     weights: backbones.Weights,
     views: int,
+    test_views: int,
     seed: int,
     image_size_px: int,
     engine: str,
@@ -40,8 +41,9 @@ def extract(
 ) -> None:
     """Write view-00.npy (the photos as they are) to view-NN.npy (augmented, N = views) into `folder`.
 
-    Each is float32 [photos, channels], in the order of the records. Views that are there stay, unless anything that
-    they depend on has changed: then the folder is emptied first.
+    Beside them test-01.npy to test-MM.npy (M = test_views - 1): view 0 is the first test-time view. Each is float32
+    [photos, channels], in the order of the records. Those that are there stay, unless anything that they depend on has
+    changed: then the folder is emptied first.
 
     Args:
         photo_ids: ids in the order of the records; an augmented view is drawn from each.
@@ -59,7 +61,7 @@ def extract(
         "augmentation": augment.RECIPE,
     }
     artifacts.claim(folder, settings)
-    missing = missing_views(folder, views)
+    missing = missing_views(folder, views, test_views)
     if not missing:
         return
     there = len(dataset.read(records))
@@ -72,7 +74,8 @@ def extract(
         started, before = time.monotonic(), position * len(photo_ids)
         for done in write_view(view_path(folder, view), records, photo_ids, forward, view, seed, np.float32):
             progress(before + done, len(missing) * len(photo_ids))
-        artifacts.write_json(folder / f"view-{view:02d}.json", {"seconds": round(time.monotonic() - started, 3)})
+        seconds = round(time.monotonic() - started, 3)
+        artifacts.write_json(view_path(folder, view).with_suffix(".json"), {"seconds": seconds})
 
 
 def write_view(
@@ -84,10 +87,14 @@ def write_view(
     seed: int,
     dtype: DTypeLike,
 ) -> Iterator[int]:
-    """Write what `forward` gives for one view of all photos, [photos, ...]; yields how many are done."""
+    """Write what `forward` gives for one view of all photos, [photos, ...]; yields how many are done.
+
+    Args:
+        view: 0 is each photo as it is, 1 and on are augmented, -1 and below are test-time views 1 and on.
+    """
     size_px = dataset.read(records).element_spec["image"].shape[0]
-    maps = augment.transforms(list(photo_ids), view, seed, size_px)
-    pixels = _checked(batches(records, maps, augmented=view > 0), photo_ids)
+    maps = augment.transforms(list(photo_ids), max(view, 0), seed, size_px)
+    pixels = _checked(batches(records, maps, view), photo_ids)
     results, done = forward(pixels), 0
     first = next(results)
     with artifacts.writing_array(path, (len(photo_ids), *first.shape[1:]), dtype) as write:
@@ -107,16 +114,21 @@ def _checked(pairs: tf.data.Dataset, photo_ids: Sequence[str]) -> Iterator[np.nd
         done += len(ids)
 
 
-def batches(records: pathlib.Path, maps: np.ndarray, augmented: bool) -> tf.data.Dataset:
-    """Batches of (ids string [n], pixels uint8 [n, size, size, 3]) in the records' order, the last one short."""
+def batches(records: pathlib.Path, maps: np.ndarray, view: int) -> tf.data.Dataset:
+    """Batches of (ids string [n], pixels uint8 [n, size, size, 3]) in the records' order, the last one short.
+
+    Args:
+        maps: float32 [photos, 8], of the view where it is an augmented one.
+        view: as in write_view.
+    """
     pictures = dataset.read(records).map(lambda record: (record["id"], record["image"]), tf.data.AUTOTUNE)
     paired = tf.data.Dataset.zip(pictures, tf.data.Dataset.from_tensor_slices(maps)).batch(BATCH_SIZE)
 
-    def view(picture: tuple[tf.Tensor, tf.Tensor], maps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def see(picture: tuple[tf.Tensor, tf.Tensor], maps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         ids, pixels = picture
-        return ids, augment.apply(pixels, maps) if augmented else pixels
+        return ids, augment.apply(pixels, maps) if view > 0 else averaging.look(pixels, -view)
 
-    return paired.map(view, tf.data.AUTOTUNE).prefetch(2)
+    return paired.map(see, tf.data.AUTOTUNE).prefetch(2)
 
 
 class Views(Sequence[np.ndarray]):
@@ -135,9 +147,16 @@ class Views(Sequence[np.ndarray]):
         return np.load(self._paths[view])
 
 
-def missing_views(folder: pathlib.Path, views: int) -> list[int]:
-    return [view for view in range(views + 1) if not view_path(folder, view).exists()]
+def test_views(folder: pathlib.Path, count: int) -> list[np.ndarray]:
+    """The first `count` test-time views, float32 [photos, channels] each; the first is the clean view."""
+    return [np.load(view_path(folder, -view)) for view in range(count)]
+
+
+def missing_views(folder: pathlib.Path, views: int, test_views: int) -> list[int]:
+    wanted = (*range(views + 1), *range(-1, -test_views, -1))
+    return [view for view in wanted if not view_path(folder, view).exists()]
 
 
 def view_path(folder: pathlib.Path, view: int) -> pathlib.Path:
-    return folder / f"view-{view:02d}.npy"
+    """Where write_view's `view` stands."""
+    return folder / (f"view-{view:02d}.npy" if view >= 0 else f"test-{-view:02d}.npy")

@@ -25,14 +25,15 @@ class Options:
         schedule: of the learning rate in the other epochs: "constant", or "cosine", which rises in a line over the
             first tenth of the steps and falls to 0 by the last.
         label_smoothing: share of each label in [0, 1) that is spread over all classes.
-        class_weights: "none", or "balanced": a photo counts the more, the fewer of its class are trained on.
+        balance: of classes of unequal size: "none"; "weights", a photo counts the more, the fewer of its class are
+            trained on; or "oversampling", as many photos as ever are drawn each epoch, of each class alike.
     """
 
     unfreeze: str = "all"
     warmup_epochs: int = 0
     schedule: str = "constant"
     label_smoothing: float = 0.0
-    class_weights: str = "none"
+    balance: str = "none"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,8 +72,8 @@ def fit(
 ) -> tuple[keras.Model, dict[str, list[float]]]:
     """A new model trained on `rows`, and loss and accuracy of each epoch.
 
-    Epoch e sees view 1 + e of every row once, in an order drawn from `seed` and e. Where `examples` have a trunk, what
-    stands on it is trained alone, as `unfreeze` "top" has it.
+    Epoch e sees view 1 + e of every row once (oversampling: of as many draws), in an order drawn from `seed` and e.
+    Where `examples` have a trunk, what stands on it is trained alone, as `unfreeze` "top" has it.
 
     Args:
         rows: int64 [m], the photos to train on.
@@ -94,17 +95,21 @@ def fit(
 
 
 def predict(model: keras.Model, photos: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Scores, float32 [m, classes], of the photos `rows`, int64 [m], as they are."""
+    """Scores, float32 [m, classes], of the photos `rows`, int64 [m], not augmented."""
     model.jit_compile = _compiled_by_xla()
     return model.predict(pixels.clean(photos, rows), verbose=0)
 
 
 def _batches(recipe: Recipe, examples: pixels.Examples, rows: np.ndarray, epoch: int, seed: int) -> tf.data.Dataset:
-    picks = np.random.Generator(np.random.Philox([seed, epoch])).permutation(rows)
-    labels = examples.labels[picks]
-    targets = np.eye(recipe.classes, dtype=np.float32)[labels]
-    kind = None if recipe.options.class_weights == "none" else recipe.options.class_weights
-    weights = compute_sample_weight(kind, labels).astype(np.float32)
+    draw, labels = np.random.Generator(np.random.Philox([seed, epoch])), examples.labels[rows]
+    weights = compute_sample_weight(None if recipe.options.balance == "none" else "balanced", labels)
+    if recipe.options.balance == "oversampling":
+        places = draw.choice(len(rows), len(rows), p=weights / weights.sum())
+        weights = np.ones(len(rows))
+    else:
+        places = draw.permutation(len(rows))
+    picks, weights = rows[places], weights[places].astype(np.float32)
+    targets = np.eye(recipe.classes, dtype=np.float32)[labels[places]]
     return pixels.augmented(examples, picks, targets, weights, 1 + epoch, recipe.seed, recipe.batch_size)
 
 

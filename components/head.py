@@ -125,6 +125,11 @@ def _copy_state(source: keras.Model, target: keras.Model) -> None:
         theirs.assign(ours)
 
 
+def predict_averaged(model: keras.Model, views: Sequence[np.ndarray]) -> np.ndarray:
+    """Probabilities, float32 [n, classes], averaged over the activations of test-time views, float32 [n, channels]."""
+    return np.mean([predict(model, view) for view in views], axis=0)
+
+
 def predict(model: keras.Model, activations: np.ndarray) -> np.ndarray:
     """Probabilities, float32 [n, classes], of clean activations, float32 [n, channels]."""
     return model(tf.constant(activations), training=False).numpy()

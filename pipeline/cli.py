@@ -25,7 +25,7 @@ Profile = enum.StrEnum("Profile", ["thesis", "demo"])
 Strategy = enum.StrEnum("Strategy", ["features", "finetune"])
 Unfreeze = enum.StrEnum("Unfreeze", ["top", "all"])
 Schedule = enum.StrEnum("Schedule", ["constant", "cosine"])
-ClassWeights = enum.StrEnum("ClassWeights", ["none", "balanced"])
+Balance = enum.StrEnum("Balance", ["none", "weights", "oversampling"])
 Engine = enum.StrEnum("Engine", ["auto", "openvino", "tensorflow"])
 Precision = enum.StrEnum("Precision", ["auto", "float32", "bfloat16"])
 Protocol = enum.StrEnum("Protocol", ["carried"])
@@ -65,6 +65,9 @@ def run(
             min=1, help="Augmented views of each photo to train on; fine-tuning from pixels has new ones each epoch."
         ),
     ] = None,
+    test_views: Annotated[
+        int | None, typer.Option(min=1, max=4, help="Views over which scores are averaged, here and when served.")
+    ] = None,
     unfreeze: Annotated[
         Unfreeze | None, typer.Option(help="Fine-tuning: all of the backbone trains, or its last stage.")
     ] = None,
@@ -73,8 +76,8 @@ def run(
     ] = None,
     schedule: Annotated[Schedule | None, typer.Option(help="Fine-tuning: of the learning rate.")] = None,
     label_smoothing: Annotated[float | None, typer.Option(min=0, max=0.9, help="Fine-tuning.")] = None,
-    class_weights: Annotated[
-        ClassWeights | None, typer.Option(help="Fine-tuning; balanced: photos of rare classes count more.")
+    balance: Annotated[
+        Balance | None, typer.Option(help="Fine-tuning: photos of rare classes count more, or are drawn more often.")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=1)] = None,
     engine: Annotated[Engine | None, typer.Option(help="What runs the frozen backbones.")] = None,
@@ -107,11 +110,12 @@ def run(
         "learning_rate": learning_rate,
         "weight_decay": weight_decay,
         "views": views,
+        "test_views": test_views,
         "unfreeze": unfreeze and unfreeze.value,
         "warmup_epochs": warmup_epochs,
         "schedule": schedule and schedule.value,
         "label_smoothing": label_smoothing,
-        "class_weights": class_weights and class_weights.value,
+        "balance": balance and balance.value,
         "seed": seed,
         "engine": engine and engine.value,
         "precision": precision and precision.value,

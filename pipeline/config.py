@@ -36,7 +36,8 @@ class Config:
         refine: how many of the best scenarios, backbones frozen, are trained once more with theirs unfrozen.
         views: augmented views of each photo; epoch e trains on view 1 + e mod views. Fine-tuning on pixels draws a new
             one each epoch.
-        unfreeze, warmup_epochs, schedule, label_smoothing, class_weights: of fine-tuning, see finetune.Options.
+        test_views: views over which a photo's scores are averaged, 1 to 4, see averaging.look.
+        unfreeze, warmup_epochs, schedule, label_smoothing, balance: of fine-tuning, see finetune.Options.
         weight_decay: of AdamW, at Keras's default.
         engine: what runs the frozen backbones: auto, openvino or tensorflow.
         precision: of the frozen backbones: auto, float32 or bfloat16.
@@ -65,11 +66,12 @@ class Config:
     learning_rate: float = 1e-4
     weight_decay: float = 0.004
     views: int = 10
+    test_views: int = 1
     unfreeze: str = "all"
     warmup_epochs: int = 0
     schedule: str = "constant"
     label_smoothing: float = 0.0
-    class_weights: str = "none"
+    balance: str = "none"
     seed: int = 42
     image_size_px: int = 224
     engine: str = "auto"

@@ -61,6 +61,7 @@ def study(config: Config) -> study_module.Study:
         learning_rate=config.learning_rate,
         weight_decay=config.weight_decay,
         seed=config.seed,
+        test_views=config.test_views,
         finetuning=_finetuning(config) if config.finetunes else None,
     )
 
@@ -71,7 +72,7 @@ def _finetuning(config: Config) -> study_module.Finetuning:
         weights={name: weights(config, name) for name in config.backbones},
         image_size_px=config.image_size_px,
         options=finetune.Options(
-            config.unfreeze, config.warmup_epochs, config.schedule, config.label_smoothing, config.class_weights
+            config.unfreeze, config.warmup_epochs, config.schedule, config.label_smoothing, config.balance
         ),
         trunk_dir=config.run_dir / TRUNK if keeps_trunk(config) else None,
         engine=engines.pick(config.engine),

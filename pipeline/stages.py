@@ -12,6 +12,7 @@ import numpy as np
 
 from components import (
     artifacts,
+    averaging,
     dataset,
     drawn,
     engines,
@@ -111,6 +112,7 @@ def features_inputs(config: Config) -> dict[str, Any]:
         "weights": {name: shared.weights(config, name).fingerprint for name in config.backbones},
         "image_size_px": config.image_size_px,
         "views": config.views,
+        "test_views": config.test_views,
         "seed": config.seed,
         "engine": engines.pick(config.engine),
         "precision": features.pick_precision(config.precision),
@@ -128,6 +130,7 @@ def compute_features(config: Config, report: Report) -> None:
             name,
             weights,
             config.views,
+            config.test_views,
             config.seed,
             config.image_size_px,
             engines.pick(config.engine),
@@ -190,7 +193,8 @@ def model_inputs(config: Config) -> dict[str, Any]:
 def refit_winner(config: Config, report: Report) -> None:
     winner = shared.winner(config)
     refit = _refit_all if winner.strategy == "finetune" else _refit_head
-    trainer.save(refit(config, shared.study(config), winner), config.run_dir / "model" / "model.keras")
+    model = averaging.averaged(refit(config, shared.study(config), winner), config.test_views)
+    trainer.save(model, config.run_dir / "model" / "model.keras")
     shutil.rmtree(_unfinished_model(config), ignore_errors=True)
     shutil.rmtree(config.run_dir / shared.TRUNK, ignore_errors=True)  # gigabytes, and nothing is left to train
 
@@ -271,8 +275,8 @@ def _record_scores(config: Config, study: Study) -> np.ndarray:
     if winner.strategy == "finetune":
         model = trainer.load(config.run_dir / "model" / "model.keras")
         return finetune.predict(model, study.all_pixels(), np.arange(len(study.labels)))
-    clean = np.load(features.view_path(study.features_dir / winner.backbone, 0))
-    return head.predict(trainer.load(config.run_dir / "model" / "head.keras"), clean)
+    views = features.test_views(study.features_dir / winner.backbone, study.test_views)
+    return head.predict_averaged(trainer.load(config.run_dir / "model" / "head.keras"), views)
 
 
 def push_inputs(config: Config) -> dict[str, Any]:

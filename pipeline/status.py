@@ -56,8 +56,12 @@ def _parts(config: Config, name: str) -> list[Part]:
     per_backbone = len(config.optimizers) * len(config.dropouts)
     for position, backbone in enumerate(config.backbones):
         if name == "features":
-            files = sorted((config.run_dir / "features" / backbone).glob("view-*.json"))[: config.views + 1]
-            parts.append(Part(config.views + 1, [artifacts.read_json(file)["seconds"] for file in files]))
+            folder = config.run_dir / "features" / backbone
+            views, total = (
+                sorted([*folder.glob("view-*.json"), *folder.glob("test-*.json")]),
+                config.views + config.test_views,
+            )
+            parts.append(Part(total, [artifacts.read_json(file)["seconds"] for file in views[:total]]))
         elif name == "search":
             parts.append(_folds(config, range(position * per_backbone + 1, (position + 1) * per_backbone + 1)))
     if name == "refine":

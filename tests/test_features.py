@@ -27,6 +27,7 @@ def extract(folder, source, views=VIEWS, progress=ignore, **changed):
         "image_size_px": SIZE_PX,
         "engine": "tensorflow",
         "precision": "float32",
+        "test_views": 1,
         **changed,
     }
     features.extract(folder, records, views=views, progress=progress, **arguments)
@@ -67,7 +68,7 @@ def test_one_file_a_view_holds_a_row_of_channels_a_photo(unbroken):
     assert list(contents(unbroken)) == ["view-00.npy", "view-01.npy", "view-02.npy"]
     views = np.stack(features.Views(unbroken, VIEWS))
     assert views.shape == (3, 5, 512) and views.dtype == np.float32
-    assert features.missing_views(unbroken, VIEWS) == []
+    assert features.missing_views(unbroken, VIEWS, 1) == []
 
 
 def test_view_is_the_model_on_the_pixels_of_the_records_in_their_order(source, unbroken):
@@ -79,13 +80,21 @@ def test_view_is_the_model_on_the_pixels_of_the_records_in_their_order(source, u
     np.testing.assert_allclose(np.stack(features.Views(unbroken, VIEWS)), expected, rtol=1e-3, atol=1e-6)
 
 
+def test_time_view_is_the_model_on_what_the_served_one_averages_over(finished, source):
+    extract(finished, source, test_views=2)
+    clean = np.stack([record["image"] for record in dataset.read(source[0]).as_numpy_iterator()])
+    model = backbones.build("VGG19", WEIGHTS, SIZE_PX, "float32")
+    expected = [model(pixels, training=False) for pixels in (clean, clean[:, :, ::-1])]
+    np.testing.assert_allclose(features.test_views(finished, 2), expected, rtol=1e-3, atol=1e-6)
+
+
 @pytest.mark.parametrize("batch_size", [2, 5])
 def test_last_batch_may_be_short_and_is_kept(source, monkeypatch, batch_size):
     records, photo_ids = source
     monkeypatch.setattr(features, "BATCH_SIZE", batch_size)
     maps = augment.transforms(photo_ids, 1, SEED, SIZE_PX)
     sizes, ids = [], []
-    for batch_ids, pixels in features.batches(records, maps, augmented=True):
+    for batch_ids, pixels in features.batches(records, maps, view=1):
         assert pixels.shape == (len(batch_ids), SIZE_PX, SIZE_PX, 3) and pixels.dtype == tf.uint8
         sizes.append(len(batch_ids))
         ids += [photo_id.decode() for photo_id in batch_ids.numpy()]
@@ -120,7 +129,7 @@ def test_more_views_keep_those_that_are_there_and_progress_counts_the_new_ones(f
     before, calls = times(finished), []
     extract(finished, source, views=VIEWS + 2, progress=lambda done, total: calls.append((done, total)))
     assert {name: times(finished)[name] for name in before} == before
-    assert features.missing_views(finished, VIEWS + 2) == []
+    assert features.missing_views(finished, VIEWS + 2, 1) == []
     assert len(set(contents(finished).values())) == VIEWS + 3, "no view is another's copy"
     assert calls == [(5, 10), (10, 10)]
 
@@ -142,7 +151,7 @@ def test_other_engine_computes_all_views_again_and_agrees(finished, source, unbr
 def test_changed_setting_empties_the_folder(finished, source, changed):
     before = times(finished)
     extract(finished, source, views=0, **changed)
-    assert features.missing_views(finished, VIEWS) == [1, 2], "they were made under other settings"
+    assert features.missing_views(finished, VIEWS, 2) == [1, 2, -1], "they were made under other settings"
     assert times(finished)["view-00.npy"] != before["view-00.npy"]
 
 
@@ -155,7 +164,7 @@ def test_run_stopped_within_a_view_resumes_to_the_same_bytes(tmp_path, source, u
 
     with pytest.raises(KeyboardInterrupt):
         extract(folder, source, progress=stop)
-    assert features.missing_views(folder, VIEWS) == [1, 2]
+    assert features.missing_views(folder, VIEWS, 1) == [1, 2]
     before = times(folder)
     extract(folder, source)
     assert contents(folder) == contents(unbroken)

@@ -87,7 +87,7 @@ ALL_CONVOLUTIONS = {f"{stage}_conv/{kind}" for stage in ("low", "top") for kind 
     [
         ({}, ALL_CONVOLUTIONS),
         ({"unfreeze": "top", "schedule": "cosine"}, {"top_conv/kernel", "top_conv/bias"}),
-        ({"warmup_epochs": 1, "class_weights": "balanced"}, ALL_CONVOLUTIONS),
+        ({"warmup_epochs": 1, "balance": "weights"}, ALL_CONVOLUTIONS),
         ({"warmup_epochs": 3}, set()),
     ],
     ids=["all", "top", "all after a warm-up", "warm-up alone"],
@@ -174,10 +174,18 @@ def test_cosine_rises_to_the_learning_rate_and_falls_to_0(study):
 
 
 def test_balanced_weights_make_every_class_weigh_the_same(study):
-    study, rows = with_options(study, class_weights="balanced"), np.array([0, 1, 2, 3, 6])
+    study, rows = with_options(study, balance="weights"), np.array([0, 1, 2, 3, 6])
     batches = finetune._batches(study.recipe(SCENARIO), study.examples("Tiny"), rows, 0, 7)
     ((_, targets, weights),) = batches.as_numpy_iterator()
     np.testing.assert_allclose(targets.T @ weights, [5 / 3] * 3, rtol=1e-6)
+
+
+def test_oversampling_draws_as_many_rows_as_there_are_of_each_class_alike(study):
+    study, rows = with_options(study, balance="oversampling"), np.array([1, *range(0, 87, 3)])  # 1 metal to 29 glass
+    batches = finetune._batches(study.recipe(SCENARIO), study.examples("Tiny"), rows, 0, 7)
+    _, targets, weights = (np.concatenate(parts) for parts in zip(*batches.as_numpy_iterator(), strict=True))
+    assert len(targets) == len(rows) and (weights == 1).all()
+    assert 5 < targets[:, 1].sum() < 25 and targets.sum() == len(rows)
 
 
 def test_batches_hold_the_rows_alone_in_another_order_and_view_each_epoch(study):

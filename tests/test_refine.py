@@ -31,6 +31,7 @@ def refined(tmp_path_factory):
         folds=FOLDS,
         epochs=2,
         views=1,
+        test_views=2,
         learning_rate=1e-2,
         min_f1=0.0,
         image_size_px=32,

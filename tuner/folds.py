@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from components import artifacts, features, finetune, head
+from components import artifacts, averaging, features, finetune, head
 from tuner import hypermodel, predictions, scenarios
 from tuner.study import Study
 
@@ -61,10 +61,12 @@ def _train_head(
     study: Study, scenario: scenarios.Scenario, train_rows: np.ndarray, test_rows: np.ndarray, seed: int
 ) -> tuple[dict[str, list[float]], np.ndarray]:
     """History, and the probabilities of `test_rows`, float32 [n, classes], of a new head on the ready features."""
-    activations = features.Views(study.features_dir / scenario.backbone, study.views)
+    folder = study.features_dir / scenario.backbone
+    activations = features.Views(folder, study.views)
     model = hypermodel.build(study, scenarios.hyperparameter_values(scenario))
     history = head.fit(model, activations, study.labels, train_rows, study.epochs, study.batch_size, seed)
-    return history, head.predict(model, activations[0][test_rows])
+    tested = [view[test_rows] for view in features.test_views(folder, study.test_views)]
+    return history, head.predict_averaged(model, tested)
 
 
 def _finetune(
@@ -79,4 +81,5 @@ def _finetune(
     keras.utils.clear_session()  # a fold's model and optimizer are too large to keep until Python collects them
     examples = study.examples(scenario.backbone)
     model, history = finetune.fit(study.recipe(scenario), examples, train_rows, seed, state)
+    model = averaging.averaged(model, study.test_views)
     return history, finetune.predict(model, examples.pixels, test_rows)

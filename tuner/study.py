@@ -53,6 +53,7 @@ class Study:
         classes: class names in class order.
         features_dir: the folder that holds a folder of features a backbone.
         views: number of augmented views to train on; fine-tuning on pixels has a new one each epoch.
+        test_views: number of views over which the scores of a photo are averaged, see averaging.look.
         seed: of first weights, dropout and the order of photos; a fold starts alike in every scenario.
         finetuning: what scenarios of strategy `finetune` need; those of strategy `features` do without.
     """
@@ -67,6 +68,7 @@ class Study:
     learning_rate: float
     weight_decay: float
     seed: int
+    test_views: int = 1
     finetuning: Finetuning | None = None
 
     @functools.cached_property
@@ -92,6 +94,7 @@ class Study:
             "batch_size": self.batch_size,
             "seed": self.seed,
             "photos": photos.fingerprint(self.photo_list),
+            **({"test_views": self.test_views} if self.test_views > 1 else {}),  # runs from before there were any hold
             **self._strategy(scenario),
         }
 

@@ -207,7 +207,7 @@ def _recipe(figures: dict[str, Any], description: dict[str, Any], say: Say, numb
             ),
             say(
                 "unfrozen: {unfreeze}, BatchNorm never; epochs of the head alone: {warmup_epochs}; schedule: "
-                "{schedule}; label smoothing: {label_smoothing}; class weights: {class_weights}",
+                "{schedule}; label smoothing: {label_smoothing}; classes balanced by: {balance}",
                 **run["finetuning"],
             )
             + ".",

@@ -234,9 +234,9 @@ SENTENCES = {
     "trained with the head, at {size} x {size} pixels": "dilatih bersama kepala, {size} x {size} piksel",
     "Fine-tuning": "Pelatihan lanjut",
     "unfrozen: {unfreeze}, BatchNorm never; epochs of the head alone: {warmup_epochs}; schedule: {schedule}; label "
-    "smoothing: {label_smoothing}; class weights: {class_weights}": (
+    "smoothing: {label_smoothing}; classes balanced by: {balance}": (
         "yang dilatih: {unfreeze}, BatchNorm tidak pernah; epoch kepala saja: {warmup_epochs}; jadwal: {schedule}; "
-        "penghalusan label: {label_smoothing}; bobot kelas: {class_weights}"
+        "penghalusan label: {label_smoothing}; kelas diseimbangkan dengan: {balance}"
     ),
     "Head": "Kepala",
     "global average pooling, 256 units, dropout, one output a class": (
