@@ -29,10 +29,7 @@ test: .venv/ready
 	$(VENV_PYTHON) -m pytest $(ARGS)
 
 bench: .venv/ready
-	$(VENV_PYTHON) -m benchmarks.study --run-dir "$(RUN)" $(ARGS)
-	$(VENV_PYTHON) -m benchmarks.scaling --run-dir "$(RUN)"
-	$(VENV_PYTHON) -m benchmarks.serving --run-dir "$(RUN)"
-	$(VENV_PYTHON) -m benchmarks.web --run-dir "$(RUN)"
+	$(VENV_PYTHON) -m benchmarks --run-dir "$(RUN)" $(ARGS)
 
 # the environment: kept between calls, made anew when the lock changes
 .venv/ready: requirements/dev.txt

@@ -32,8 +32,9 @@ from serving.embedded import flags, server
 ROOT = pathlib.Path(__file__).parents[1]
 CLIENTS = 16
 PHOTOS = 64
-SMALL_REQUESTS = 20_000
-VERSION_CHANGES = 20
+SMALL_REQUESTS, LONG_SMALL_REQUESTS = 5_000, 20_000
+VERSION_CHANGES, LONG_VERSION_CHANGES = 3, 20
+BATCH_SIZES = (8, 16, 32)  # of direct calls; smaller ones were never the fastest
 MAX_PIXELS = 50_000_000
 BATCHING = ["--enable_batching", "--batching_parameters_file", "serving/config/batching_cpu.config"]
 
@@ -42,6 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run-dir", type=pathlib.Path, default=pathlib.Path("runs/demo"))
     parser.add_argument("--only", choices=list(PARTS), action="append", help="some parts alone")
+    parser.add_argument("--long", action="store_true", help="20 version changes, 20,000 small requests")
     given = parser.parse_args()
     base = given.run_dir / "served" / push.MODEL_NAME
     if not push.versions(base):
@@ -55,14 +57,14 @@ def main() -> None:
     print(f"{saved_model}, {len(bytes_of)} photos, {CLIENTS} clients where there are several\n")
     print(f"{'what':58} {'figure':>12}   bound")
     for name in given.only or PARTS:
-        PARTS[name](saved_model, bytes_of)
+        PARTS[name](saved_model, bytes_of, given.long)
 
 
 def show(what: str, figure: str, bound: str = "") -> None:
     print(f"{what:58} {figure:>12}   {bound}", flush=True)
 
 
-def one_at_a_time(saved_model: pathlib.Path, photo_bytes: list[bytes]) -> None:
+def one_at_a_time(saved_model: pathlib.Path, photo_bytes: list[bytes], long: bool) -> None:
     """Calls of one photo, each by gRPC right after the same one directly, in the process of the server.
 
     Two processes would measure two thread pools that fight for the same cores.
@@ -92,21 +94,36 @@ def one_at_a_time(saved_model: pathlib.Path, photo_bytes: list[bytes]) -> None:
     show("  the direct call", f"{medians['direct'] * 1e3:.1f} ms")
 
 
-def many_clients(saved_model: pathlib.Path, photo_bytes: list[bytes]) -> None:
+def life_of_a_server(saved_model: pathlib.Path, photo_bytes: list[bytes], long: bool) -> None:
+    """One server started, called by many clients, given new versions, killed and started again."""
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        base = pathlib.Path(folder)
+        push.push(saved_model, base, {}, 3)
+        started = time.perf_counter()
+        target, process = stack.enter_context(served(base, port))
+        show("start to AVAILABLE, warm-up included", f"{time.perf_counter() - started:.1f} s", "<= 15 s")
+        with client.Client(target, timeout_seconds=60) as caller:
+            many_clients(saved_model, photo_bytes, caller)
+            version_changes(saved_model, photo_bytes, base, process, caller, long)
+        killed(photo_bytes, base, process, port)
+
+
+def many_clients(saved_model: pathlib.Path, photo_bytes: list[bytes], caller: client.Client) -> None:
     direct = validate.load_signature(saved_model)
-    rates = {}
-    for size in (1, 2, 4, 8, 16, 32):
+
+    def direct_rate(size: int) -> float:
         batches = [photo_bytes[start : start + size] for start in range(0, len(photo_bytes) - size + 1, size)]
-        direct(batches[0])
-        rates[size] = len(batches) * size / seconds_of(lambda batches=batches: [direct(batch) for batch in batches])
+        return len(batches) * size / seconds_of(lambda: [direct(batch) for batch in batches])
+
+    direct(photo_bytes[:8])
+    rates = {size: direct_rate(size) for size in BATCH_SIZES}
     best = max(rates, key=rates.__getitem__)
-    with served(saved_model.parent) as (target, _), client.Client(target, timeout_seconds=60) as caller:
-        work = photo_bytes * 6
-        with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
-            list(pool.map(caller.classify, photo_bytes))  # warm
-            rate = len(work) / seconds_of(lambda: list(pool.map(caller.classify, work)))
-    again = [photo_bytes[start : start + best] for start in range(0, len(photo_bytes) - best + 1, best)]
-    after = len(again) * best / seconds_of(lambda: [direct(batch) for batch in again])
+    work = photo_bytes * 4
+    with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
+        list(pool.map(caller.classify, photo_bytes))  # warm
+        rate = len(work) / seconds_of(lambda: list(pool.map(caller.classify, work)))
+    after = direct_rate(best)
     reference = (rates[best] + after) / 2  # before and after the server, as the machine drifts
     show(f"throughput of {CLIENTS} clients : direct, batch of {best}", f"{rate / reference:.2f}", ">= 0.9")
     shown = ", ".join(f"{size}: {value:.1f}" for size, value in rates.items())
@@ -114,75 +131,75 @@ def many_clients(saved_model: pathlib.Path, photo_bytes: list[bytes]) -> None:
     print(f"  photos/s directly, by batch size: {shown}; once more {best}: {after:.1f}")
 
 
-def start_up(saved_model: pathlib.Path, photo_bytes: list[bytes]) -> None:
-    started = time.perf_counter()
-    with served(saved_model.parent):
-        show("start to AVAILABLE, warm-up included", f"{time.perf_counter() - started:.1f} s", "<= 15 s")
-
-
-def memory_over_requests(saved_model: pathlib.Path, photo_bytes: list[bytes]) -> None:
-    """20,000 requests to a model that costs nothing, so that what grows is the server's."""
-    with tempfile.TemporaryDirectory() as folder:
-        write_small_model(pathlib.Path(folder) / "1")
-        with served(pathlib.Path(folder)) as (target, process), client.Client(target) as caller:
-            with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
-                list(pool.map(caller.classify, [b"x" * 50_000] * (SMALL_REQUESTS // 10)))
-                before = resident_mib(process.pid)
-                list(pool.map(caller.classify, [b"x" * 50_000] * SMALL_REQUESTS))
-            after = resident_mib(process.pid)
-    show(f"memory after {SMALL_REQUESTS:,} more requests of 50 kB", f"{after / before:.3f}", "flat: about 1")
-    show("  resident before, after", f"{before:.0f}, {after:.0f} MiB")
-
-
-def version_changes(saved_model: pathlib.Path, photo_bytes: list[bytes]) -> None:
-    """20 pushes while 8 clients call without pause."""
-    with tempfile.TemporaryDirectory() as folder:
-        base = pathlib.Path(folder)
-        push.push(saved_model, base, {}, 3)
-        with served(base) as (target, process), client.Client(target, timeout_seconds=60) as caller:
-            resident = [resident_mib(process.pid)]
-            with calling(caller, photo_bytes, 8) as seen:
-                for _ in range(VERSION_CHANGES):
-                    version = int(push.push(saved_model, base, {}, 3).name)
-                    wait_for(lambda version=version: caller.available_versions()[-1:] == [version])
-                    wait_for(lambda version=version: seen.get(version, 0) > 0)
-                    resident.append(resident_mib(process.pid))
+def version_changes(
+    saved_model: pathlib.Path,
+    photo_bytes: list[bytes],
+    base: pathlib.Path,
+    process: subprocess.Popen[bytes],
+    caller: client.Client,
+    long: bool,
+) -> None:
+    """Pushes while 8 clients call without pause."""
+    changes = LONG_VERSION_CHANGES if long else VERSION_CHANGES
+    resident = [resident_mib(process.pid)]
+    with calling(caller, photo_bytes, 8) as seen:
+        for _ in range(changes):
+            version = int(push.push(saved_model, base, {}, 3).name)
+            wait_for(lambda version=version: caller.available_versions()[-1:] == [version])
+            wait_for(lambda version=version: seen.get(version, 0) > 0)
+            resident.append(resident_mib(process.pid))
     answered = sum(count for key, count in seen.items() if isinstance(key, int))
-    show(f"failed requests over {VERSION_CHANGES} version changes", str(seen.get("failed", 0)), "0")
+    show(f"failed requests over {changes} version changes", str(seen.get("failed", 0)), "0")
     show("  requests answered, versions seen", f"{answered}, {len([key for key in seen if isinstance(key, int)])}")
-    settled = resident[VERSION_CHANGES // 4]
-    show("  memory after the last change : after a quarter", f"{resident[-1] / settled:.3f}", "flat: about 1")
+    early = max(1, changes // 4)
+    show(
+        f"  memory after change {changes} : after change {early}",
+        f"{resident[-1] / resident[early]:.3f}",
+        "flat: about 1",
+    )
     print(f"  resident MiB: {', '.join(f'{value:.0f}' for value in resident)}")
 
 
-def killed(saved_model: pathlib.Path, photo_bytes: list[bytes]) -> None:
+def killed(photo_bytes: list[bytes], base: pathlib.Path, process: subprocess.Popen[bytes], port: int) -> None:
     """kill -9 under load, started again at once on the same port."""
-    port = free_port()
-    with contextlib.ExitStack() as stack:
-        target, process = stack.enter_context(served(saved_model.parent, port))
-        caller = stack.enter_context(client.Client(target))
-        with calling(caller, photo_bytes, 8) as seen:
-            wait_for(lambda: sum(count for key, count in seen.items() if isinstance(key, int)) > 20)
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            died = time.perf_counter()
-            before = dict(seen)
-            stack.enter_context(served(saved_model.parent, port))
-            version = int(saved_model.name)
-            wait_for(lambda: seen.get(version, 0) > before.get(version, 0) + 8)
-            back = time.perf_counter() - died
+    version = push.versions(base)[-1]
+    with (
+        contextlib.ExitStack() as stack,
+        client.Client(f"localhost:{port}") as caller,
+        calling(caller, photo_bytes, 8) as seen,
+    ):
+        wait_for(lambda: seen.get(version, 0) > 20)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        died = time.perf_counter()
+        before = dict(seen)
+        stack.enter_context(served(base, port))
+        wait_for(lambda: seen.get(version, 0) > before.get(version, 0) + 8)
+        back = time.perf_counter() - died
     raised = {str(key): count for key, count in seen.items() if not isinstance(key, int) and key != "failed"}
     show("kill -9 to the first answers of the one started again", f"{back:.1f} s")
     print(f"  raised by the client meanwhile: {raised or 'nothing'}")
 
 
-PARTS: dict[str, Callable[[pathlib.Path, list[bytes]], None]] = {
-    "start": start_up,
+def memory_over_requests(saved_model: pathlib.Path, photo_bytes: list[bytes], long: bool) -> None:
+    """Requests to a model that costs nothing, so that what grows is the server's."""
+    requests = LONG_SMALL_REQUESTS if long else SMALL_REQUESTS
+    with tempfile.TemporaryDirectory() as folder:
+        write_small_model(pathlib.Path(folder) / "1")
+        with served(pathlib.Path(folder)) as (target, process), client.Client(target) as caller:
+            with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
+                list(pool.map(caller.classify, [b"x" * 50_000] * (LONG_SMALL_REQUESTS // 10)))
+                before = resident_mib(process.pid)
+                list(pool.map(caller.classify, [b"x" * 50_000] * requests))
+            after = resident_mib(process.pid)
+    show(f"memory after {requests:,} more requests of 50 kB", f"{after / before:.3f}", "flat: about 1")
+    show("  resident before, after", f"{before:.0f}, {after:.0f} MiB")
+
+
+PARTS: dict[str, Callable[[pathlib.Path, list[bytes], bool], None]] = {
+    "server": life_of_a_server,
     "one": one_at_a_time,
-    "many": many_clients,
     "requests": memory_over_requests,
-    "versions": version_changes,
-    "killed": killed,
 }
 
 

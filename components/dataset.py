@@ -3,7 +3,6 @@
 import collections
 import contextlib
 import dataclasses
-import functools
 import json
 import pathlib
 import shutil
@@ -18,7 +17,7 @@ import tensorflow_datasets as tfds
 from apache_beam.options.pipeline_options import PipelineOptions
 from tensorflow_datasets.core import dataset_builder, splits
 
-from components import artifacts, images, photos
+from components import artifacts, images, photos, squares
 from components.errors import PilahError
 
 PHOTOS_PER_SHARD = 128  # about 12 MB a shard at 224x224, and enough shards for every worker from 1,000 photos on
@@ -60,44 +59,30 @@ def write_shard(
     """
     rejects = []
     with artifacts.replacing(pathlib.Path(shard.path)) as part, tf.io.TFRecordWriter(str(part)) as writer:
-        for photo in shard.photos:
-            try:
-                example = make_example(photo, image_size_px, max_pixels)
-            except images.UnusablePhotoError as error:
-                beam.metrics.Metrics.counter("rejects", error.reason).inc()
-                rejects.append(make_reject(photo, error))
-                continue
-            writer.write(features.serialize_example(features.encode_example(example)))
+        for start in range(0, len(shard.photos), squares.PHOTOS_AT_ONCE):
+            batch = shard.photos[start : start + squares.PHOTOS_AT_ONCE]
+            files = [pathlib.Path(photo.path).read_bytes() for photo in batch]
+            for photo, square in zip(batch, squares.make(files, image_size_px, max_pixels), strict=True):
+                if isinstance(square, images.UnusablePhotoError):
+                    beam.metrics.Metrics.counter("rejects", square.reason).inc()
+                    rejects.append(make_reject(photo, square))
+                else:
+                    writer.write(features.serialize_example(features.encode_example(make_example(photo, square))))
     written = len(shard.photos) - len(rejects)
     return {"path": shard.path, "photos": written, "bytes": pathlib.Path(shard.path).stat().st_size, "rejects": rejects}
 
 
-def make_example(photo: photos.Photo, image_size_px: int, max_pixels: int) -> dict[str, Any]:
-    """One record's values: the photo read, checked, turned upright, brought to RGB and resized."""
-    plain, (width_px, height_px) = images.plain_bytes(pathlib.Path(photo.path).read_bytes(), max_pixels)
-    try:
-        png = _png_of(image_size_px)(plain).numpy()
-    except tf.errors.InvalidArgumentError as error:  # Pillow forgives what TensorFlow, which will serve it, does not
-        raise images.UnusablePhotoError("truncated", error.message) from error
+def make_example(photo: photos.Photo, square: squares.Square) -> dict[str, Any]:
+    """One record's values."""
+    width_px, height_px = square.original_size_px
     return {
         "id": photo.id,
-        "image": png,
+        "image": square.png,
         "label": photo.label,
         "fold": photo.fold,
         "original_width_px": width_px,
         "original_height_px": height_px,
     }
-
-
-@functools.cache
-def _png_of(image_size_px: int) -> Callable[[bytes], tf.Tensor]:
-    """Plain photo bytes -> the square that is trained on, as a PNG: one call, in which Python waits for nothing."""
-
-    @tf.function(input_signature=(tf.TensorSpec((), tf.string),))
-    def png_of(photo: tf.Tensor) -> tf.Tensor:
-        return tf.io.encode_png(images.decode_and_resize(photo, image_size_px), compression=1)
-
-    return png_of
 
 
 def make_reject(photo: photos.Photo, error: images.UnusablePhotoError) -> dict[str, str]:
