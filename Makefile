@@ -1,4 +1,4 @@
-# run: rebuild the models.   serve: model server and web page.   test: every check.   bench: the benchmarks.
+# run: rebuild the models.   serve: model server and web page.   test: every check.   bench, bench-gpu: the benchmarks.
 # lock: pin the dependencies anew.   words: the translations' files anew.   stubs: the wire messages' code anew.
 SHELL := /bin/bash
 IMAGES ?=
@@ -13,7 +13,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 # else every process compiles TensorFlow and Beam anew, ten seconds at a time
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run serve test bench lock words stubs
+.PHONY: run serve test bench bench-gpu lock words stubs
 .DELETE_ON_ERROR:
 
 run: .venv/ready
@@ -30,6 +30,9 @@ test: .venv/ready
 
 bench: .venv/ready
 	$(VENV_PYTHON) -m benchmarks --run-dir "$(RUN)" $(ARGS)
+
+bench-gpu: .venv/ready
+	$(VENV_PYTHON) -m benchmarks.gpu $(ARGS)
 
 # the environment: kept between calls, made anew when the lock changes
 .venv/ready: requirements/dev.txt

@@ -19,7 +19,7 @@ import time
 
 from benchmarks.serving import ROOT, show
 
-SMALLEST = 150
+SMALLEST = 75
 SIZE_PX = 96
 
 

@@ -32,9 +32,9 @@ from tuner import cross_validation, folds, scenarios, study, workers
 
 PHOTOS_AT_ONCE = 16
 # backbone -> photos a measurement: a few batches for each core
-MEASURED = {"ResNet50": 128, "VGG19": 64, "DenseNet121": 128}
+MEASURED = {"ResNet50": 96, "VGG19": 32, "DenseNet121": 96}
 NAIVE_BATCH, NAIVE_TEST = 32, 8  # scoring is 2.5 % of the naive way
-PREPROCESSED = 2_560
+PREPROCESSED = 1_280
 MAX_PIXELS = 50_000_000
 THESIS = {"photos": 2521, "folds": 5, "epochs": 10, "views": 10, "scenarios": 27, "scenarios a backbone": 9}
 

@@ -35,6 +35,11 @@ def pick(wanted: str) -> str:
 
 
 def on_gpu() -> bool:
+    """Whether Keras trains on a GPU."""
+    if keras.config.backend() == "jax":
+        import jax  # not among our packages: who sets KERAS_BACKEND has it
+
+        return any(device.platform == "gpu" for device in jax.devices())
     return bool(tf.config.list_physical_devices("GPU"))
 
 

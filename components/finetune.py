@@ -44,6 +44,7 @@ class Recipe:
         weights: what the backbone starts from.
         weight_decay: of AdamW; the other optimizers have none.
         seed: of the head's first weights, the dropout masks and the augmented views.
+        precision: "float32", or "bfloat16", in which the backbone computes; its weights and the head stay in float32.
     """
 
     backbone: str
@@ -57,6 +58,7 @@ class Recipe:
     epochs: int
     batch_size: int
     seed: int
+    precision: str = "float32"
     options: Options = Options()
 
 
@@ -64,13 +66,13 @@ def build(recipe: Recipe) -> keras.Model:
     """A new model, not compiled yet: uint8 RGB [n, size, size, 3] -> scores, float32 [n, classes]."""
     channels = backbones.BACKBONES[recipe.backbone].channels
     new_head = head.untrained(channels, recipe.classes, recipe.dropout, recipe.seed)
-    return trainer.assemble(recipe.backbone, recipe.weights, recipe.image_size_px, new_head)
+    return trainer.assemble(recipe.backbone, recipe.weights, recipe.image_size_px, new_head, recipe.precision)
 
 
 def fit(
     recipe: Recipe, examples: pixels.Examples, rows: np.ndarray, seed: int, state: pathlib.Path
 ) -> tuple[keras.Model, dict[str, list[float]]]:
-    """A new model trained on `rows`, and loss and accuracy of each epoch.
+    """A new model trained on `rows`, which computes in float32 from now on, and loss and accuracy of each epoch.
 
     Epoch e sees view 1 + e of every row once (oversampling: of as many draws), in an order drawn from `seed` and e.
     Where `examples` have a trunk, what stands on it is trained alone, as `unfreeze` "top" has it.
@@ -86,12 +88,12 @@ def fit(
     history = _restore(model, learner, recipe, steps, state)
     for epoch in range(len(history["loss"]), recipe.epochs):
         if epoch in (0, recipe.options.warmup_epochs):
-            _compile(model, learner, recipe, steps, epoch)
-        logs = learner.fit(_batches(recipe, examples, rows, epoch, seed), shuffle=False, verbose=0).history
+            prepare(model, learner, recipe, steps, epoch)
+        logs = learner.fit(batches(recipe, examples, rows, epoch, seed), shuffle=False, verbose=0).history
         for name in HISTORY:
             history[name].append(float(logs[name][0]))
         _save(learner, history, state)
-    return model, history
+    return _in_float32(model, recipe), history
 
 
 def predict(model: keras.Model, photos: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -100,7 +102,8 @@ def predict(model: keras.Model, photos: np.ndarray, rows: np.ndarray) -> np.ndar
     return model.predict(pixels.clean(photos, rows), verbose=0)
 
 
-def _batches(recipe: Recipe, examples: pixels.Examples, rows: np.ndarray, epoch: int, seed: int) -> tf.data.Dataset:
+def batches(recipe: Recipe, examples: pixels.Examples, rows: np.ndarray, epoch: int, seed: int) -> tf.data.Dataset:
+    """What `fit` trains on in an epoch: (pixels or activations, targets, weights) of a batch each."""
     draw, labels = np.random.Generator(np.random.Philox([seed, epoch])), examples.labels[rows]
     weights = compute_sample_weight(None if recipe.options.balance == "none" else "balanced", labels)
     if recipe.options.balance == "oversampling":
@@ -113,7 +116,7 @@ def _batches(recipe: Recipe, examples: pixels.Examples, rows: np.ndarray, epoch:
     return pixels.augmented(examples, picks, targets, weights, 1 + epoch, recipe.seed, recipe.batch_size)
 
 
-def _compile(model: keras.Model, learner: keras.Model, recipe: Recipe, steps: int, epoch: int) -> None:
+def prepare(model: keras.Model, learner: keras.Model, recipe: Recipe, steps: int, epoch: int) -> None:
     """Make `learner` ready for `epoch` and those after it, with a new optimizer for what learns in them."""
     warming_up = epoch < recipe.options.warmup_epochs
     backbones.unfreeze(model, recipe.backbone, "none" if warming_up else recipe.options.unfreeze)
@@ -142,6 +145,15 @@ def _compiled_by_xla() -> bool:
     return keras.config.backend() == "jax"
 
 
+def _in_float32(model: keras.Model, recipe: Recipe) -> keras.Model:
+    """A model of the same weights, which are float32 in any precision."""
+    if recipe.precision == "float32":
+        return model
+    copy = build(dataclasses.replace(recipe, precision="float32"))
+    copy.set_weights(model.get_weights())
+    return copy
+
+
 def _save(learner: keras.Model, history: dict[str, list[float]], path: pathlib.Path) -> None:
     values = [keras.ops.convert_to_numpy(variable) for variable in _variables(learner)]
     with artifacts.replacing(path) as part:
@@ -156,7 +168,7 @@ def _restore(
         return {name: [] for name in HISTORY}
     with np.load(path) as saved:
         history = dict(zip(HISTORY, saved["arr_0"].tolist(), strict=True))
-        _compile(model, learner, recipe, steps, epoch=len(history["loss"]) - 1)
+        prepare(model, learner, recipe, steps, epoch=len(history["loss"]) - 1)
         for index, variable in enumerate(_variables(learner), start=1):
             variable.assign(saved[f"arr_{index}"])
     return history

@@ -28,9 +28,15 @@ def refit(
     return model
 
 
-def assemble(backbone: str, weights: backbones.Weights, image_size_px: int, trained_head: keras.Model) -> keras.Model:
-    """Backbone and head as one: uint8 RGB [n, size, size, 3] -> scores, float32 [n, classes]. All in float32."""
-    network = backbones.build(backbone, weights, image_size_px, "float32")
+def assemble(
+    backbone: str, weights: backbones.Weights, image_size_px: int, trained_head: keras.Model, precision: str = "float32"
+) -> keras.Model:
+    """Backbone and head as one: uint8 RGB [n, size, size, 3] -> scores, float32 [n, classes].
+
+    Args:
+        precision: "float32" or "bfloat16", in which the backbone computes.
+    """
+    network = backbones.build(backbone, weights, image_size_px, precision)
     return keras.Model(network.input, trained_head(network.output), name="pilah")
 
 

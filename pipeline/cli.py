@@ -81,7 +81,7 @@ def run(
     ] = None,
     seed: Annotated[int | None, typer.Option(min=1)] = None,
     engine: Annotated[Engine | None, typer.Option(help="What runs the frozen backbones.")] = None,
-    precision: Annotated[Precision | None, typer.Option(help="Of the frozen backbones.")] = None,
+    precision: Annotated[Precision | None, typer.Option(help="In which the backbones compute.")] = None,
     max_pixels: Annotated[int | None, typer.Option(min=1, help="Larger photos are rejected.")] = None,
     max_rejects: Annotated[float | None, typer.Option(min=0, max=1, help="Share of unusable photos allowed.")] = None,
     min_f1: Annotated[float | None, typer.Option(min=0, max=1, help="Floor for a model to be pushed.")] = None,

@@ -40,7 +40,7 @@ class Config:
         unfreeze, warmup_epochs, schedule, label_smoothing, balance: of fine-tuning, see finetune.Options.
         weight_decay: of AdamW, at Keras's default.
         engine: what runs the frozen backbones: auto, openvino or tensorflow.
-        precision: of the frozen backbones: auto, float32 or bfloat16.
+        precision: in which backbones compute: auto, float32 or bfloat16.
         max_pixels: width x height above which a photo is rejected.
         max_rejects: share of unusable photos in [0, 1] above which the run stops.
         min_f1: cross-validated macro F1 below which the winner is not pushed.

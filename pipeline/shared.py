@@ -76,7 +76,14 @@ def _finetuning(config: Config) -> study_module.Finetuning:
         ),
         trunk_dir=config.run_dir / TRUNK if keeps_trunk(config) else None,
         engine=engines.pick(config.engine),
+        precision=_training_precision(config),
     )
+
+
+def _training_precision(config: Config) -> str:
+    if config.precision != "auto":
+        return config.precision
+    return "bfloat16" if engines.on_gpu() else "float32"
 
 
 def keeps_trunk(config: Config) -> bool:

@@ -126,7 +126,7 @@ def test_epochs_take_the_views_of_the_trunk_in_turn(on_trunk):
     examples = dataclasses.replace(on_trunk.examples("Tiny"), trunk=views)
     recipe = on_trunk.recipe(SCENARIO)
     seen = [
-        next(finetune._batches(recipe, examples, np.arange(20), epoch, 7).as_numpy_iterator()) for epoch in (0, 1, 2)
+        next(finetune.batches(recipe, examples, np.arange(20), epoch, 7).as_numpy_iterator()) for epoch in (0, 1, 2)
     ]
     assert [batch[0].max() for batch in seen] == [1, 2, 1]
 
@@ -147,7 +147,7 @@ def test_fold_killed_in_the_warm_up_and_after_it_goes_on_from_its_last_epoch_and
 ):
     study, rows = with_options(study, warmup_epochs=1, schedule="cosine"), np.arange(50)
     whole, history = fit(study, rows, tmp_path / "whole.npz")
-    begun, batches = [], finetune._batches
+    begun, batches = [], finetune.batches
 
     def batches_until_killed(recipe, examples, rows, epoch, seed):
         begun.append(epoch)
@@ -155,7 +155,7 @@ def test_fold_killed_in_the_warm_up_and_after_it_goes_on_from_its_last_epoch_and
             raise KeyboardInterrupt
         return batches(recipe, examples, rows, epoch, seed)
 
-    monkeypatch.setattr(finetune, "_batches", batches_until_killed)
+    monkeypatch.setattr(finetune, "batches", batches_until_killed)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             fit(study, rows, tmp_path / "broken.npz")
@@ -164,6 +164,21 @@ def test_fold_killed_in_the_warm_up_and_after_it_goes_on_from_its_last_epoch_and
     assert resumed_history == history
     tested, read = np.arange(50, 90), study.examples("Tiny").pixels
     np.testing.assert_array_equal(finetune.predict(resumed, read, tested), finetune.predict(whole, read, tested))
+
+
+def test_model_trained_in_bfloat16_learns_alike_and_comes_back_in_float32(study, tmp_path):
+    rough = dataclasses.replace(study, finetuning=dataclasses.replace(study.finetuning, precision="bfloat16"))
+    assert "bfloat16" in {layer.compute_dtype for layer in network_of(finetune.build(rough.recipe(SCENARIO))).layers}
+    model, history = train(rough, tmp_path)
+    assert {layer.compute_dtype for layer in network_of(model).layers} == {"float32"}
+    _, expected = fit(study, np.arange(40), tmp_path / "float32.npz")
+    np.testing.assert_allclose(history["loss"], expected["loss"], rtol=0.05)
+    right = finetune.predict(model, study.all_pixels(), np.arange(40)).argmax(axis=1) == study.labels[:40]
+    assert right.mean() > 0.5, "the weights did not come along"
+
+
+def network_of(model):
+    return model.get_layer(backbones.NETWORK)
 
 
 def test_cosine_rises_to_the_learning_rate_and_falls_to_0(study):
@@ -175,14 +190,14 @@ def test_cosine_rises_to_the_learning_rate_and_falls_to_0(study):
 
 def test_balanced_weights_make_every_class_weigh_the_same(study):
     study, rows = with_options(study, balance="weights"), np.array([0, 1, 2, 3, 6])
-    batches = finetune._batches(study.recipe(SCENARIO), study.examples("Tiny"), rows, 0, 7)
+    batches = finetune.batches(study.recipe(SCENARIO), study.examples("Tiny"), rows, 0, 7)
     ((_, targets, weights),) = batches.as_numpy_iterator()
     np.testing.assert_allclose(targets.T @ weights, [5 / 3] * 3, rtol=1e-6)
 
 
 def test_oversampling_draws_as_many_rows_as_there_are_of_each_class_alike(study):
     study, rows = with_options(study, balance="oversampling"), np.array([1, *range(0, 87, 3)])  # 1 metal to 29 glass
-    batches = finetune._batches(study.recipe(SCENARIO), study.examples("Tiny"), rows, 0, 7)
+    batches = finetune.batches(study.recipe(SCENARIO), study.examples("Tiny"), rows, 0, 7)
     _, targets, weights = (np.concatenate(parts) for parts in zip(*batches.as_numpy_iterator(), strict=True))
     assert len(targets) == len(rows) and (weights == 1).all()
     assert 5 < targets[:, 1].sum() < 25 and targets.sum() == len(rows)
@@ -192,7 +207,7 @@ def test_batches_hold_the_rows_alone_in_another_order_and_view_each_epoch(study)
     rows, recipe, examples = np.arange(20, 50), study.recipe(SCENARIO), study.examples("Tiny")
     grey = np.arange(90, dtype=np.uint8)[:, np.newaxis, np.newaxis, np.newaxis]
     examples = dataclasses.replace(examples, pixels=np.broadcast_to(grey, examples.pixels.shape))  # pixel = row
-    seen = [list(finetune._batches(recipe, examples, rows, epoch, 7).as_numpy_iterator()) for epoch in (0, 1, 0)]
+    seen = [list(finetune.batches(recipe, examples, rows, epoch, 7).as_numpy_iterator()) for epoch in (0, 1, 0)]
     orders = [np.concatenate([batch[:, 0, 0, 0] for batch, _, _ in epoch]).tolist() for epoch in seen]
     assert sorted(orders[0]) == sorted(orders[1]) == rows.tolist()
     assert orders[0] != orders[1] and orders[0] == orders[2]

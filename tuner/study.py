@@ -22,6 +22,7 @@ class Finetuning:
         trunk_dir: the folder that holds a folder a backbone of what its trunk gives, where the last stage trains alone
             and is to read that from disk; None trains on pixels.
         engine: what runs the trunk, see engines.load.
+        precision: in which backbones train, see finetune.Recipe.
     """
 
     records: pathlib.Path
@@ -30,13 +31,14 @@ class Finetuning:
     options: finetune.Options
     trunk_dir: pathlib.Path | None = None
     engine: str = "tensorflow"
+    precision: str = "float32"
 
     def settings(self, backbone: str, views: int) -> dict[str, Any]:
         """What predictions depend on here and not in strategy `features`."""
         return {
             "strategy": "finetune",
             "weights": self.weights[backbone].fingerprint,
-            "precision": "float32",
+            "precision": self.precision,
             "image_size_px": self.image_size_px,
             "augmentation": augment.RECIPE,
             **dataclasses.asdict(self.options),
@@ -123,6 +125,7 @@ class Study:
             self.epochs,
             self.batch_size,
             self.seed,
+            self.finetuning.precision,
             self.finetuning.options,
         )
 
