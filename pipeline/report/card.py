@@ -198,7 +198,7 @@ def _recipe(figures: dict[str, Any], description: dict[str, Any], say: Say, numb
         "weights": description["weights"],
         "parameters": number(chosen["parameters"], ""),
     }
-    if run["finetuning"]:
+    if chosen.get("strategy") == "finetune":  # models pushed before there was a choice do not say
         lines = [
             say(
                 "{backbone}, fine-tuned from weights {weights}; {optimizer}, dropout {dropout}; {parameters} "

@@ -140,7 +140,7 @@ def _about(config: Config) -> dict[str, Any]:
     run_dir = config.run_dir
     backbones = board_module.backbone_settings(run_dir)
     kinds = collections.Counter(row["kind"] for row in _rows(run_dir / "duplicates.csv"))
-    shown = ("profile", "strategy", "seed", "folds", "epochs", "batch_size", "learning_rate", "weight_decay")
+    shown = ("profile", "strategy", "refine", "seed", "folds", "epochs", "batch_size", "learning_rate", "weight_decay")
     return {
         "name": run_dir.name,
         **{name: getattr(config, name) for name in (*shown, "image_size_px", "backbones", "optimizers", "dropouts")},

@@ -233,6 +233,10 @@ SENTENCES = {
     "frozen, at {size} x {size} pixels": "dibekukan, {size} x {size} piksel",
     "trained with the head, at {size} x {size} pixels": "dilatih bersama kepala, {size} x {size} piksel",
     "Fine-tuning": "Pelatihan lanjut",
+    "{backbone} fine-tuned": "{backbone} dilatih lanjut",
+    "the best {count} once more, with the backbone trained": (
+        "{count} yang terbaik sekali lagi, dengan backbone dilatih"
+    ),
     "unfrozen: {unfreeze}, BatchNorm never; epochs of the head alone: {warmup_epochs}; schedule: {schedule}; label "
     "smoothing: {label_smoothing}; classes balanced by: {balance}": (
         "yang dilatih: {unfreeze}, BatchNorm tidak pernah; epoch kepala saja: {warmup_epochs}; jadwal: {schedule}; "

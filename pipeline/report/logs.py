@@ -8,7 +8,7 @@ from tensorboard.plugins.hparams import api as hparams
 
 from components import artifacts
 
-HYPERPARAMETERS = ("backbone", "optimizer", "dropout")
+HYPERPARAMETERS = ("backbone", "optimizer", "dropout", "strategy")
 SCORES = ("f1", "precision", "recall", "accuracy", "ece")
 
 

@@ -32,7 +32,8 @@ def write(run_dir: pathlib.Path, language: str, stages_left: Sequence[str]) -> p
     shutil.rmtree(folder / "confusion", ignore_errors=True)  # of scenarios that are no longer there
     artifacts.write_json(folder / "figures.json", found)
     source = Source(config, folder, found, words.say_in(language), words.figure_of(found, language))
-    jinja = environment(figures=found, say=source.say, figure=source.figure, language=language)
+    shared = {"say": source.say, "figure": source.figure, "backbone": source.backbone}
+    jinja = environment(figures=found, language=language, **shared)
     shown = [body for section in sections.SECTIONS if (body := show(section, source, jinja))]
     html = jinja.get_template("page.html").render(sections=shown, stages_left=stages_left)
     with artifacts.replacing(folder / "index.html") as part:

@@ -32,15 +32,22 @@ STYLE: dict[Any, Any] = {
 
 
 @matplotlib.rc_context(STYLE)
-def intervals(scenarios: Sequence[Mapping[str, Any]], label: str) -> str:
-    """F1 of each scenario with its interval, best on top; those that cannot be told from the first one filled."""
+def intervals(scenarios: Sequence[Mapping[str, Any]], backbones: Sequence[str], label: str) -> str:
+    """F1 of each scenario with its interval, best on top; those that cannot be told from the first one filled.
+
+    Args:
+        backbones: what to call each scenario's.
+    """
     figure, axes = _figure(7.2, 0.6 + 0.215 * len(scenarios))
     for place, row in enumerate(scenarios):
         apart = row["against"] is not None and row["against"]["told_apart"]
         colour = COLOURS[1] if apart else COLOURS[0]
         axes.plot([row["f1_low"], row["f1_high"]], [place, place], color=colour, linewidth=2)
         axes.plot(row["f1"], place, marker="o" if apart else "D", color=colour, markersize=5.5)
-    names = [f"{row['scenario']}  {row['backbone']}, {row['optimizer']}, {row['dropout']}" for row in scenarios]
+    names = [
+        f"{row['scenario']}  {backbone}, {row['optimizer']}, {row['dropout']}"
+        for row, backbone in zip(scenarios, backbones, strict=True)
+    ]
     axes.set_yticks(range(len(scenarios)), names)
     axes.set_ylim(len(scenarios) - 0.4, -0.6)
     axes.set_xlabel(label)

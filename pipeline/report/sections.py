@@ -50,7 +50,8 @@ def settings(source: Source) -> Contents:
 def doubt(source: Source) -> Contents:
     if not source.figures["winner"]:
         return None
-    plot = plots.intervals(source.figures["scenarios"], source.say("macro F1"))
+    rows = source.figures["scenarios"]
+    plot = plots.intervals(rows, [source.backbone(row) for row in rows], source.say("macro F1"))
     return {"title": source.say("How sure is the order?"), "plot": plot}
 
 
@@ -145,7 +146,7 @@ SECTIONS: tuple[Callable[[Source], Contents], ...] = (
 def _matrix(source: Source, place: int, side_inches: float) -> str:
     """The confusion matrix of a scenario as a picture, which also stands beside the page."""
     say, row = source.say, source.figures["scenarios"][place]
-    title = f"{row['scenario']}: {row['backbone']}, {row['optimizer']}, {row['dropout']}"
+    title = f"{row['scenario']}: {source.backbone(row)}, {row['optimizer']}, {row['dropout']}"
     names = [one["name"] for one in source.figures["classes"]]
     large = "-large" if side_inches == WINNER_INCHES else ""
     path = source.folder / "confusion" / f"{row['scenario']:02d}{large}.png"

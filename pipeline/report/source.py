@@ -32,6 +32,11 @@ class Source:
     say: Say
     figure: Callable[..., Markup]
 
+    def backbone(self, row: Mapping[str, Any]) -> str:
+        """The backbone of a scenario, with the word for it where it was trained too."""
+        name = row["backbone"]
+        return str(self.say("{backbone} fine-tuned", backbone=name)) if row["strategy"] == "finetune" else name
+
     @functools.cached_property
     def photos(self) -> dict[str, photos.Photo]:
         """By id."""
