@@ -77,6 +77,7 @@ def test_page_and_served_model_come_of_it_and_what_stayed_frozen_is_removed(refi
     assert not (config.run_dir / shared.TRUNK).exists()
     scenarios = artifacts.read_json(config.run_dir / "report" / "figures.json")["scenarios"]
     assert {row["scenario"] for row in scenarios} == {1, 2, 3}
+    assert "Tiny fine-tuned" in (config.run_dir / "report" / "index.html").read_text()
 
 
 def test_second_run_does_nothing_and_from_refine_trains_the_refined_scenario_alone(refined):
