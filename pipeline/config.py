@@ -94,6 +94,10 @@ class Config:
     def finetunes(self) -> bool:
         return self.strategy == "finetune" or self.refine > 0
 
+    def needs(self, stage: str) -> bool:
+        """Whether there is anything for `stage`, one of STAGES, to do."""
+        return {"features": self.strategy == "features", "refine": self.refine > 0}.get(stage, True)
+
     @property
     def allow_random_weights(self) -> bool:
         return self.profile == "demo"

@@ -20,7 +20,6 @@ PIPELINE = (
         ("features",),
         stages.compute_features,
         resumed=lambda config: ["features"],
-        needed=stages.features_are_needed,
     ),
     # activations, or TFRecords to fine-tune on -> out-of-fold probabilities of every scenario
     Stage("search", stages.search_inputs, ("trials",), stages.search, resumed=lambda config: ["trials"]),
@@ -31,7 +30,6 @@ PIPELINE = (
         (),
         stages.refine,
         resumed=stages.refined_folders,
-        needed=lambda config: config.refine > 0,
     ),
     # probabilities -> leaderboard and winner
     Stage("choice", stages.choice_inputs, ("leaderboard.json",), stages.choose_winner),

@@ -26,7 +26,6 @@ class Stage:
         outputs: what the stage leaves in the run folder.
         work: does it; it may find its own unfinished work and go on from there.
         resumed: configuration -> the folders of that unfinished work.
-        needed: configuration -> whether the run needs the stage at all.
     """
 
     name: str
@@ -34,7 +33,6 @@ class Stage:
     outputs: tuple[str, ...]
     work: Callable[[Config, progress.Report], None]
     resumed: Callable[[Config], Sequence[str]] = lambda config: ()
-    needed: Callable[[Config], bool] = lambda config: True
 
 
 def path(run_dir: pathlib.Path, name: str) -> pathlib.Path:
@@ -56,7 +54,7 @@ def forget(stage: Stage, config: Config) -> None:
 
 def run(stage: Stage, config: Config, console: rich.console.Console) -> None:
     """Run a stage, or skip it when it is not needed, or its outputs are there and were made from the same inputs."""
-    if not stage.needed(config):
+    if not config.needs(stage.name):
         console.print(f"{stage.name}: not needed, skipped", highlight=False)
         return
     inputs = json.loads(json.dumps(stage.inputs(config), default=str))

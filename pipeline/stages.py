@@ -101,10 +101,6 @@ def write_records(config: Config, report: Report) -> None:
         log.warning("%d photos cannot be used, see dataset/rejects.csv", len(rejects))
 
 
-def features_are_needed(config: Config) -> bool:
-    return config.strategy == "features"
-
-
 def features_inputs(config: Config) -> dict[str, Any]:
     return {
         "photos": artifacts.file_digest(config.run_dir / "photos.csv"),

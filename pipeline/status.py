@@ -30,7 +30,7 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
         if mark:
             shown.add_row(name, "done", duration(mark["seconds"]), "")
             continue
-        if (name == "features" and config.strategy == "finetune") or (name == "refine" and not config.refine):
+        if not config.needs(name):
             shown.add_row(name, "not needed", "", "")
             continue
         parts = _parts(config, name)

@@ -274,6 +274,6 @@ def test_warmup_as_long_as_training_is_refused(tmp_path):
 
 
 def test_stage_that_is_not_needed_leaves_no_mark(tmp_path):
-    stage = marks.Stage("features", lambda config: {}, (), pytest.fail, needed=lambda config: False)
-    marks.run(stage, config_module.Config(tmp_path), rich.console.Console(file=io.StringIO()))
+    stage = marks.Stage("features", lambda config: {}, (), pytest.fail)
+    marks.run(stage, config_module.Config(tmp_path, strategy="finetune"), rich.console.Console(file=io.StringIO()))
     assert marks.read(tmp_path, "features") is None
