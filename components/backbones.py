@@ -26,7 +26,7 @@ class Backbone:
         weights_file: the name that Keras Applications gives to its ImageNet weights.
         parameters: how many weights it has.
         channels: how many activations it gives, pooled.
-        top: how the names of the layers of its last stage begin.
+        stages: how the names of the layers of its last two stages begin, the last one last.
     """
 
     build: Callable[..., keras.Model]
@@ -34,7 +34,7 @@ class Backbone:
     weights_file: str
     parameters: int
     channels: int
-    top: str
+    stages: tuple[str, str]
 
 
 _FILE = "{}_weights_tf_dim_ordering_tf_kernels_notop.h5"
@@ -45,7 +45,7 @@ BACKBONES = {  # name -> backbone, in the thesis's order
         _FILE.format("resnet50"),
         parameters=23_587_712,
         channels=2048,
-        top="conv5_",
+        stages=("conv4_", "conv5_"),
     ),
     "VGG19": Backbone(
         keras.applications.VGG19,
@@ -53,7 +53,7 @@ BACKBONES = {  # name -> backbone, in the thesis's order
         _FILE.format("vgg19"),
         parameters=20_024_384,
         channels=512,
-        top="block5_",
+        stages=("block4_", "block5_"),
     ),
     "DenseNet121": Backbone(
         keras.applications.DenseNet121,
@@ -61,7 +61,7 @@ BACKBONES = {  # name -> backbone, in the thesis's order
         _FILE.format("densenet121"),
         parameters=7_037_504,
         channels=1024,
-        top="conv5_",
+        stages=("conv4_", "conv5_"),
     ),
 }
 
@@ -136,26 +136,28 @@ def build(name: str, weights: Weights, image_size_px: int, precision: str) -> ke
 
 
 def unfreeze(model: keras.Model, name: str, part: str) -> None:
-    """Let the backbone in `model` train from now on: "all" of it, its "top" (the last stage), or "none".
+    """Let a part of the backbone in `model` train from now on: "all", "top2", "top" (its last stages) or "none".
 
     BatchNorm layers stay as ImageNet left them, scale and offset included: a small batch estimates its own mean and
     variance poorly, and what is served would differ from what was trained. VGG19 has none.
     """
     network = model.get_layer(NETWORK)
     network.trainable = part != "none"
-    for layer in network.layers:
-        chosen = part == "all" or (part == "top" and layer.name.startswith(BACKBONES[name].top))
-        layer.trainable = chosen and not isinstance(layer, keras.layers.BatchNormalization)
+    start = {"none": len(network.layers), "all": 0}.get(part)
+    if start is None:
+        start = network.layers.index(_lowest(network, name, part))
+    for place, layer in enumerate(network.layers):  # they stand in the order in which pixels pass them
+        layer.trainable = place >= start and not isinstance(layer, keras.layers.BatchNormalization)
 
 
-def split(model: keras.Model, name: str) -> tuple[keras.Model, keras.Model]:
-    """The two parts of `model`, which holds backbone `name`, that meet below the last stage.
+def split(model: keras.Model, name: str, part: str) -> tuple[keras.Model, keras.Model]:
+    """The two parts of `model`, which holds backbone `name`, that meet below its last stage ("top") or two ("top2").
 
     The trunk, pixels -> activations, and what stands on it, those activations in float16 -> the output of `model`.
     Both share their layers with it: where one learns, all do.
     """
     network = model.get_layer(NETWORK)
-    meeting = next(layer for layer in network.layers if layer.name.startswith(BACKBONES[name].top)).input
+    meeting = _lowest(network, name, part).input
     pixels = keras.Input(model.input_shape[1:], dtype="uint8", name="pixels")
     x = BACKBONES[name].preprocess(keras.ops.cast(pixels, "float32"))
     trunk = keras.Model(pixels, keras.Model(network.input, meeting)(x, training=False), name="trunk")
@@ -164,6 +166,12 @@ def split(model: keras.Model, name: str) -> tuple[keras.Model, keras.Model]:
     for layer in model.layers[model.layers.index(network) + 1 :]:
         x = layer(x)
     return trunk, keras.Model(activations, x, name="upper")
+
+
+def _lowest(network: keras.Model, name: str, part: str) -> keras.layers.Layer:
+    """The first layer of "top" or "top2", with a single input."""
+    beginning = BACKBONES[name].stages[{"top": -1, "top2": -2}[part]]
+    return next(layer for layer in network.layers if layer.name.startswith(beginning))
 
 
 @contextlib.contextmanager

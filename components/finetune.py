@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import time
 
 import keras
 import numpy as np
@@ -19,7 +20,8 @@ class Options:
     """How a backbone trains; as they stand, the thesis's recipe with all of the backbone training.
 
     Attributes:
-        unfreeze: "all" of the backbone, or its "top", the last stage; BatchNorm stays as `backbones.unfreeze` says.
+        unfreeze: "all" of the backbone, its last stage, "top", or its last two, "top2"; BatchNorm stays frozen, see
+            backbones.unfreeze.
         warmup_epochs: at the start, in which the head alone learns, lest its first steps undo the backbone. It has an
             optimizer of its own for them, with a constant learning rate.
         schedule: of the learning rate in the other epochs: "constant", or "cosine", which rises in a line over the
@@ -75,15 +77,18 @@ def fit(
     """A new model trained on `rows`, which computes in float32 from now on, and loss and accuracy of each epoch.
 
     Epoch e sees view 1 + e of every row once (oversampling: of as many draws), in an order drawn from `seed` and e.
-    Where `examples` have a trunk, what stands on it is trained alone, as `unfreeze` "top" has it.
+    Where `examples` have a trunk, what stands on it is trained alone, as `unfreeze` has it.
 
     Args:
         rows: int64 [m], the photos to train on.
         state: a file that holds everything after each epoch. Where it is there, training goes on from it and ends as
             if it had never stopped; the caller vouches that it was made by the same call.
     """
+    started = time.monotonic() - seconds_spent(state)
     model = build(recipe)
-    learner = backbones.split(model, recipe.backbone)[1] if examples.trunk else model  # they share their layers
+    learner = model
+    if examples.trunk:
+        _, learner = backbones.split(model, recipe.backbone, recipe.options.unfreeze)  # they share their layers
     steps = -(-len(rows) // recipe.batch_size)
     history = _restore(model, learner, recipe, steps, state)
     for epoch in range(len(history["loss"]), recipe.epochs):
@@ -92,7 +97,7 @@ def fit(
         logs = learner.fit(batches(recipe, examples, rows, epoch, seed), shuffle=False, verbose=0).history
         for name in HISTORY:
             history[name].append(float(logs[name][0]))
-        _save(learner, history, state)
+        _save(learner, history, time.monotonic() - started, state)
     return _in_float32(model, recipe), history
 
 
@@ -154,10 +159,18 @@ def _in_float32(model: keras.Model, recipe: Recipe) -> keras.Model:
     return copy
 
 
-def _save(learner: keras.Model, history: dict[str, list[float]], path: pathlib.Path) -> None:
+def seconds_spent(state: pathlib.Path) -> float:
+    """How long the epochs that `state` holds have taken, in all runs of `fit` together; 0 where it is not there."""
+    if not state.exists():
+        return 0.0
+    with np.load(state) as saved:
+        return float(saved["seconds"])
+
+
+def _save(learner: keras.Model, history: dict[str, list[float]], seconds: float, path: pathlib.Path) -> None:
     values = [keras.ops.convert_to_numpy(variable) for variable in _variables(learner)]
     with artifacts.replacing(path) as part:
-        np.savez(part, np.array([history[name] for name in HISTORY]), *values)
+        np.savez(part, *values, seconds=seconds, history=[history[name] for name in HISTORY])
 
 
 def _restore(
@@ -167,9 +180,9 @@ def _restore(
     if not path.exists():
         return {name: [] for name in HISTORY}
     with np.load(path) as saved:
-        history = dict(zip(HISTORY, saved["arr_0"].tolist(), strict=True))
+        history = dict(zip(HISTORY, saved["history"].tolist(), strict=True))
         prepare(model, learner, recipe, steps, epoch=len(history["loss"]) - 1)
-        for index, variable in enumerate(_variables(learner), start=1):
+        for index, variable in enumerate(_variables(learner)):
             variable.assign(saved[f"arr_{index}"])
     return history
 

@@ -19,7 +19,7 @@ class Examples:
     Attributes:
         pixels: uint8 [photos, size, size, 3]; it may stand on disk, a batch at a time is read.
         labels: int64 [photos], in [0, classes).
-        trunk: augmented views as they leave a backbone's trunk, float16 [photos, ...] each, to train on in place of
+        trunk: views 1 and on as they leave a backbone's trunk, float16 [photos, ...] each, to train on in place of
             the pixels; see trunk.load.
     """
 
@@ -58,14 +58,14 @@ def augmented(
 ) -> tf.data.Dataset:
     """Batches of (pixels, target, weight) of `rows` as they look in `view`, in the order given, the last one short.
 
-    Where `examples` have a trunk, its activations stand in place of pixels, and after its last view comes the first.
+    Where `examples` have a trunk, its activations stand in place of pixels.
 
     Args:
         rows: int64 [m]; targets and weights, float32 [m, ...], stand in the same order.
         view: from 1.
     """
     if examples.trunk:
-        activations = examples.trunk[(view - 1) % len(examples.trunk)]
+        activations = examples.trunk[view - 1]
         ready = tf.data.Dataset.from_tensor_slices((rows, targets, weights)).batch(batch)
         return ready.map(lambda rows, *rest: (_read(activations, rows), *rest), tf.data.AUTOTUNE).prefetch(2)
     maps = augment.transforms([examples.ids[row] for row in rows], view, seed, examples.pixels.shape[1])

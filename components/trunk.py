@@ -1,17 +1,21 @@
-"""The layers below a backbone's last stage, run once a view: what they give is read from disk while that stage trains.
+"""The layers of a backbone that stay frozen, run once a view: what they give is read from disk while the others train.
 
 For CPUs, where they are most of the work of a step. A GPU runs them faster than a disk gives back what they gave.
 """
 
 import logging
+import math
 import pathlib
+import shutil
 from collections.abc import Sequence
 
 import keras
 import numpy as np
 
 from components import artifacts, augment, backbones, engines, features
+from components.errors import PilahError
 
+BYTES = np.dtype(np.float16).itemsize
 log = logging.getLogger("pilah")
 
 
@@ -20,6 +24,7 @@ def load(
     records: pathlib.Path,
     photo_ids: Sequence[str],
     backbone: str,
+    unfrozen: str,
     weights: backbones.Weights,
     views: int,
     seed: int,
@@ -29,15 +34,17 @@ def load(
     """Augmented views 1 to `views` of all photos as the trunk leaves them, read from disk as they are asked for.
 
     Each is float16 [photos, ...], in the order of the records. Those that `folder` lacks are computed first, unless
-    anything that they depend on has changed: then it is emptied, and all are. ResNet50 takes 400 KB a photo and view.
+    anything that they depend on has changed: then it is emptied, and all are.
 
     Args:
         photo_ids: ids in the order of the records.
+        unfrozen: "top" or "top2", the part that the trunk lies below, see backbones.split.
         engine: "openvino" or "tensorflow". Either computes in float32, and they differ by far less than float16 rounds.
     """
     artifacts.claim(
         folder,
         {
+            "unfrozen": unfrozen,
             "weights": weights.fingerprint,
             "image_size_px": image_size_px,
             "photos": artifacts.digest(list(photo_ids)),
@@ -49,10 +56,20 @@ def load(
     missing = [view for view, path in paths.items() if not path.exists()]
     if missing:
         log.info("%s: running what stays frozen, once for each of %d views", backbone, len(missing))
-        model = backbones.build(backbone, weights, image_size_px, "float32")
-        forward = engines.load(engine, backbones.split(model, backbone)[0], "float32")
+        lower, _ = backbones.split(backbones.build(backbone, weights, image_size_px, "float32"), backbone, unfrozen)
+        _check_space(folder, len(missing) * len(photo_ids) * math.prod(lower.output_shape[1:]) * BYTES)
+        forward = engines.load(engine, lower, "float32")
         for view in missing:
             for _ in features.write_view(paths[view], records, photo_ids, forward, view, seed, np.float16):
                 pass
         keras.utils.clear_session()
     return [np.load(path, mmap_mode="r") for path in paths.values()]
+
+
+def _check_space(folder: pathlib.Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise PilahError(
+            f"Training the last stages alone needs {needed / 1e9:.1f} GB of disk for what stays frozen. Received: "
+            f"{free / 1e9:.1f} GB free in {folder}. Free some, or choose --unfreeze all, which needs none."
+        )

@@ -23,7 +23,7 @@ log = logging.getLogger("pilah")
 
 Profile = enum.StrEnum("Profile", ["thesis", "demo"])
 Strategy = enum.StrEnum("Strategy", ["features", "finetune"])
-Unfreeze = enum.StrEnum("Unfreeze", ["top", "all"])
+Unfreeze = enum.StrEnum("Unfreeze", ["top", "top2", "all"])
 Schedule = enum.StrEnum("Schedule", ["constant", "cosine"])
 Balance = enum.StrEnum("Balance", ["none", "weights", "oversampling"])
 Engine = enum.StrEnum("Engine", ["auto", "openvino", "tensorflow"])
@@ -61,15 +61,13 @@ def run(
     weight_decay: Annotated[float | None, typer.Option(min=0, help="Of AdamW.")] = None,
     views: Annotated[
         int | None,
-        typer.Option(
-            min=1, help="Augmented views of each photo to train on; fine-tuning from pixels has new ones each epoch."
-        ),
+        typer.Option(min=1, help="Augmented views of each photo to train on; fine-tuning has a new one each epoch."),
     ] = None,
     test_views: Annotated[
         int | None, typer.Option(min=1, max=4, help="Views over which scores are averaged, here and when served.")
     ] = None,
     unfreeze: Annotated[
-        Unfreeze | None, typer.Option(help="Fine-tuning: all of the backbone trains, or its last stage.")
+        Unfreeze | None, typer.Option(help="Fine-tuning: all of the backbone trains, its last stage, or its last two.")
     ] = None,
     warmup_epochs: Annotated[
         int | None, typer.Option(min=0, help="Fine-tuning: epochs at the start in which the head alone trains.")

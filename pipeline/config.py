@@ -34,8 +34,8 @@ class Config:
         images: folders or zips of the photos, taken together; none draws the demo's own.
         strategy: "features", in which the backbones are frozen, or "finetune", in which they train too.
         refine: how many of the best scenarios, backbones frozen, are trained once more with theirs unfrozen.
-        views: augmented views of each photo; epoch e trains on view 1 + e mod views. Fine-tuning on pixels draws a new
-            one each epoch.
+        views: augmented views of each photo; where backbones are frozen, epoch e trains on view 1 + e mod views.
+            Fine-tuning has a new one each epoch.
         test_views: views over which a photo's scores are averaged, 1 to 4, see averaging.look.
         unfreeze, warmup_epochs, schedule, label_smoothing, balance: of fine-tuning, see finetune.Options.
         weight_decay: of AdamW, at Keras's default.

@@ -88,7 +88,7 @@ def _training_precision(config: Config) -> str:
 
 def keeps_trunk(config: Config) -> bool:
     """Whether fine-tuning reads what stays frozen from disk: a GPU computes it faster than a disk gives it back."""
-    return config.unfreeze == "top" and not engines.on_gpu()
+    return config.unfreeze != "all" and not engines.on_gpu()
 
 
 def scenarios(config: Config) -> list[scenarios_module.Scenario]:

@@ -1,8 +1,9 @@
-"""Fine-tuning on tiny drawn pictures, with a backbone of two convolutions: what is true of it is true of any."""
+"""Fine-tuning on tiny drawn pictures, with a backbone of three convolutions: what is true of it is true of any."""
 
 import dataclasses
 import io
 import pathlib
+import shutil
 
 import keras
 import numpy as np
@@ -11,7 +12,7 @@ import rich.console
 import tiny_backbone
 from PIL import Image
 
-from components import artifacts, backbones, dataset, finetune, photos, pixels, trainer
+from components import artifacts, backbones, dataset, features, finetune, photos, pixels, trainer
 from components.errors import PilahError
 from pipeline import config as config_module
 from pipeline import marks
@@ -79,7 +80,7 @@ def moved(study, tmp_path):
     return {name for name in before if (before[name] != after[name]).any()}
 
 
-ALL_CONVOLUTIONS = {f"{stage}_conv/{kind}" for stage in ("low", "top") for kind in ("kernel", "bias")}
+ALL_CONVOLUTIONS = {f"{stage}_conv/{kind}" for stage in ("low", "mid", "top") for kind in ("kernel", "bias")}
 
 
 @pytest.mark.parametrize(
@@ -87,59 +88,70 @@ ALL_CONVOLUTIONS = {f"{stage}_conv/{kind}" for stage in ("low", "top") for kind 
     [
         ({}, ALL_CONVOLUTIONS),
         ({"unfreeze": "top", "schedule": "cosine"}, {"top_conv/kernel", "top_conv/bias"}),
+        ({"unfreeze": "top2"}, {name for name in ALL_CONVOLUTIONS if not name.startswith("low")}),
         ({"warmup_epochs": 1, "balance": "weights"}, ALL_CONVOLUTIONS),
         ({"warmup_epochs": 3}, set()),
     ],
-    ids=["all", "top", "all after a warm-up", "warm-up alone"],
+    ids=["all", "top", "top2", "all after a warm-up", "warm-up alone"],
 )
 def test_what_is_unfrozen_moves_and_batchnorm_never_does(study, tmp_path, options, expected):
     assert moved(with_options(study, **options), tmp_path) == expected
 
 
-@pytest.fixture
-def on_trunk(study, tmp_path):
-    """The study with the last stage training alone, on what its trunk left on disk."""
-    study = with_options(study, unfreeze="top")
+@pytest.fixture(params=["top", "top2"])
+def on_trunk(request, study, tmp_path):
+    """The study with the last stages training alone, on what their trunk left on disk."""
+    study = with_options(study, unfreeze=request.param)
     tuning = dataclasses.replace(study.finetuning, trunk_dir=tmp_path / "trunk")
-    return dataclasses.replace(study, views=3, finetuning=tuning)
+    return dataclasses.replace(study, finetuning=tuning)
 
 
 def test_training_on_the_trunk_ends_where_training_on_pixels_does(study, on_trunk, tmp_path):
     rows, tested = np.arange(40), np.arange(40, 90)
-    whole, expected = fit(with_options(study, unfreeze="top"), rows, tmp_path / "whole.npz")
+    from_pixels = dataclasses.replace(on_trunk, finetuning=dataclasses.replace(on_trunk.finetuning, trunk_dir=None))
+    whole, expected = fit(from_pixels, rows, tmp_path / "whole.npz")
     model, found = fit(on_trunk, rows, tmp_path / "top.npz")
     np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1e-2)  # float16 rounds what the trunk gives
     scores = [finetune.predict(one, study.all_pixels(), tested) for one in (model, whole)]
     np.testing.assert_allclose(scores[0], scores[1], atol=0.05)
 
 
-def test_trunk_is_computed_once_for_as_many_views_as_epochs_see(on_trunk, monkeypatch):
+def test_trunk_is_computed_once_for_a_view_an_epoch(on_trunk, monkeypatch):
     first = on_trunk.examples("Tiny").trunk
     assert [view.dtype for view in first] == [np.float16] * 3
     monkeypatch.setattr(backbones, "build", pytest.fail)
-    again = dataclasses.replace(on_trunk, views=9).examples("Tiny").trunk  # 3 epochs see no more than 3 views
+    again = on_trunk.examples("Tiny").trunk
     np.testing.assert_array_equal(again, first)
 
 
-def test_epochs_take_the_views_of_the_trunk_in_turn(on_trunk):
-    views = [np.full((90, 2, 2, 1), view, np.float16) for view in (1, 2)]
-    examples = dataclasses.replace(on_trunk.examples("Tiny"), trunk=views)
-    recipe = on_trunk.recipe(SCENARIO)
-    seen = [
-        next(finetune.batches(recipe, examples, np.arange(20), epoch, 7).as_numpy_iterator()) for epoch in (0, 1, 2)
-    ]
-    assert [batch[0].max() for batch in seen] == [1, 2, 1]
+def test_trunk_that_the_disk_cannot_hold_is_refused_before_it_is_computed(on_trunk, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(100, 99, 1))
+    monkeypatch.setattr(features, "write_view", pytest.fail)
+    with pytest.raises(PilahError, match=r"Received: 0.0 GB free in .*Tiny. Free some"):
+        on_trunk.examples("Tiny")
 
 
-@pytest.mark.parametrize(("name", "top"), [("ResNet50", "conv5_block1_1_conv"), ("VGG19", "block5_conv1")])
-def test_last_stage_of_a_real_backbone_is_found_by_name(name, top):
+@pytest.mark.parametrize(
+    ("name", "part", "lowest"),
+    [
+        ("ResNet50", "top", "conv5_block1_1_conv"),
+        ("ResNet50", "top2", "conv4_block1_1_conv"),
+        ("VGG19", "top", "block5_conv1"),
+        ("VGG19", "top2", "block4_conv1"),
+        ("DenseNet121", "top", "conv5_block1_1_conv"),
+        ("DenseNet121", "top2", "conv4_block1_1_conv"),
+    ],
+)
+def test_last_stages_of_a_real_backbone_are_found_by_name_and_stand_on_all_below(name, part, lowest):
     model = backbones.build(name, WEIGHTS, 32, "float32")
     assert model.output_shape[-1] == backbones.BACKBONES[name].channels
-    backbones.unfreeze(model, name, "top")
+    backbones.unfreeze(model, name, part)
     network = model.get_layer(backbones.NETWORK)
     first = next(layer.name for layer in network.layers if layer.trainable and layer.weights)
-    assert first == top and network.trainable_weights
+    assert first == lowest and network.trainable_weights
     assert not any(layer.trainable for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization))
+    lower, upper = backbones.split(model, name, part)
+    assert upper.trainable_weights == model.trainable_weights and not lower.trainable_weights
 
 
 def test_fold_killed_in_the_warm_up_and_after_it_goes_on_from_its_last_epoch_and_ends_the_same(
@@ -164,6 +176,23 @@ def test_fold_killed_in_the_warm_up_and_after_it_goes_on_from_its_last_epoch_and
     assert resumed_history == history
     tested, read = np.arange(50, 90), study.examples("Tiny").pixels
     np.testing.assert_array_equal(finetune.predict(resumed, read, tested), finetune.predict(whole, read, tested))
+
+
+def test_seconds_of_a_fold_that_was_killed_count_those_before(study, tmp_path, monkeypatch):
+    state, batches = tmp_path / "fold-0.npz", finetune.batches
+
+    def batches_until_killed(recipe, examples, rows, epoch, seed):
+        if epoch == 2:
+            raise KeyboardInterrupt
+        return batches(recipe, examples, rows, epoch, seed)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(finetune, "batches", batches_until_killed)
+        folds.train(study, SCENARIO, [0], tmp_path)
+    with np.load(state) as saved:
+        np.savez(state, **{**saved, "seconds": saved["seconds"] + 1000})
+    folds.train(study, SCENARIO, [0], tmp_path)
+    assert artifacts.read_json(tmp_path / "fold-0.json")["seconds"] > 1000
 
 
 def test_model_trained_in_bfloat16_learns_alike_and_comes_back_in_float32(study, tmp_path):

@@ -42,7 +42,7 @@ def _state_path(folder: pathlib.Path, fold: int) -> pathlib.Path:
 
 def _train_fold(study: Study, scenario: scenarios.Scenario, fold: int, folder: pathlib.Path) -> None:
     """Train a new model on the other folds and write what it says of `fold`."""
-    started = time.monotonic()
+    started = time.monotonic() - finetune.seconds_spent(_state_path(folder, fold))
     train_rows, test_rows = np.flatnonzero(study.fold_of != fold), np.flatnonzero(study.fold_of == fold)
     seed = study.seed + fold
     if scenario.strategy == "finetune":

@@ -19,8 +19,8 @@ class Finetuning:
     Attributes:
         records: the folder of the TFRecords.
         weights: backbone -> what it starts from.
-        trunk_dir: the folder that holds a folder a backbone of what its trunk gives, where the last stage trains alone
-            and is to read that from disk; None trains on pixels.
+        trunk_dir: the folder that holds a folder a backbone of what its trunk gives, where the last stages train alone
+            and are to read that from disk; None trains on pixels.
         engine: what runs the trunk, see engines.load.
         precision: in which backbones train, see finetune.Recipe.
     """
@@ -33,7 +33,7 @@ class Finetuning:
     engine: str = "tensorflow"
     precision: str = "float32"
 
-    def settings(self, backbone: str, views: int) -> dict[str, Any]:
+    def settings(self, backbone: str) -> dict[str, Any]:
         """What predictions depend on here and not in strategy `features`."""
         return {
             "strategy": "finetune",
@@ -42,7 +42,7 @@ class Finetuning:
             "image_size_px": self.image_size_px,
             "augmentation": augment.RECIPE,
             **dataclasses.asdict(self.options),
-            **({"trunk_views": views} if self.trunk_dir else {}),
+            "trunk": "float16" if self.trunk_dir else None,
         }
 
 
@@ -54,7 +54,7 @@ class Study:
         photo_list: the photos, in the order of the features.
         classes: class names in class order.
         features_dir: the folder that holds a folder of features a backbone.
-        views: number of augmented views to train on; fine-tuning on pixels has a new one each epoch.
+        views: number of augmented views to train heads on; fine-tuning has a new one each epoch.
         test_views: number of views over which the scores of a photo are averaged, see averaging.look.
         seed: of first weights, dropout and the order of photos; a fold starts alike in every scenario.
         finetuning: what scenarios of strategy `finetune` need; those of strategy `features` do without.
@@ -103,7 +103,7 @@ class Study:
     def _strategy(self, scenario: scenarios.Scenario) -> dict[str, Any]:
         if scenario.strategy == "finetune":
             assert self.finetuning
-            return self.finetuning.settings(scenario.backbone, self.trunk_views)
+            return self.finetuning.settings(scenario.backbone)
         return self._features(scenario.backbone)
 
     def _features(self, backbone: str) -> dict[str, Any]:
@@ -144,18 +144,14 @@ class Study:
                 self.finetuning.records,
                 self._ids,
                 backbone,
+                self.finetuning.options.unfreeze,
                 self.finetuning.weights[backbone],
-                self.trunk_views,
+                self.epochs,
                 self.seed,
                 self.finetuning.image_size_px,
                 self.finetuning.engine,
             )
         return pixels.Examples(self._ids, self.all_pixels(), self.labels, activations)
-
-    @property
-    def trunk_views(self) -> int:
-        """How many augmented views of the trunk are kept: none is made that no epoch would see."""
-        return min(self.views, self.epochs)
 
     @functools.cached_property
     def _ids(self) -> list[str]:
