@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 import time
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -72,7 +73,12 @@ def build(recipe: Recipe) -> keras.Model:
 
 
 def fit(
-    recipe: Recipe, examples: pixels.Examples, rows: np.ndarray, seed: int, state: pathlib.Path
+    recipe: Recipe,
+    examples: pixels.Examples,
+    rows: np.ndarray,
+    seed: int,
+    state: pathlib.Path,
+    on_epoch: Callable[[], object] = lambda: None,
 ) -> tuple[keras.Model, dict[str, list[float]]]:
     """A new model trained on `rows`, which computes in float32 from now on, and loss and accuracy of each epoch.
 
@@ -83,8 +89,9 @@ def fit(
         rows: int64 [m], the photos to train on.
         state: a file that holds everything after each epoch. Where it is there, training goes on from it and ends as
             if it had never stopped; the caller vouches that it was made by the same call.
+        on_epoch: called when `state` holds one more.
     """
-    started = time.monotonic() - seconds_spent(state)
+    started = time.monotonic() - spent(state)[1]
     model = build(recipe)
     learner = model
     if examples.trunk:
@@ -98,6 +105,7 @@ def fit(
         for name in HISTORY:
             history[name].append(float(logs[name][0]))
         _save(learner, history, time.monotonic() - started, state)
+        on_epoch()
     return _in_float32(model, recipe), history
 
 
@@ -159,12 +167,13 @@ def _in_float32(model: keras.Model, recipe: Recipe) -> keras.Model:
     return copy
 
 
-def seconds_spent(state: pathlib.Path) -> float:
-    """How long the epochs that `state` holds have taken, in all runs of `fit` together; 0 where it is not there."""
-    if not state.exists():
-        return 0.0
-    with np.load(state) as saved:
-        return float(saved["seconds"])
+def spent(state: pathlib.Path) -> tuple[int, float]:
+    """How many epochs `state` holds, and the seconds that they took in all runs of `fit` together."""
+    try:
+        with np.load(state) as saved:
+            return saved["history"].shape[1], float(saved["seconds"])
+    except FileNotFoundError:
+        return 0, 0.0
 
 
 def _save(learner: keras.Model, history: dict[str, list[float]], seconds: float, path: pathlib.Path) -> None:

