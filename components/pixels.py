@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -10,6 +10,9 @@ import tensorflow as tf
 from components import artifacts, augment, dataset
 
 BATCH_SIZE = 32  # of what is decoded or predicted at once
+# While it tunes itself, the iterator of a fit of two minutes takes half a minute or more to end (TensorFlow 2.20).
+OPTIONS = tf.data.Options()
+OPTIONS.autotune.enabled = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,20 +70,25 @@ def augmented(
     if examples.trunk:
         activations = examples.trunk[view - 1]
         ready = tf.data.Dataset.from_tensor_slices((rows, targets, weights)).batch(batch)
-        return ready.map(lambda rows, *rest: (_read(activations, rows), *rest), tf.data.AUTOTUNE).prefetch(2)
+        return _ahead(ready, lambda rows, *rest: (_read(activations, rows), *rest))
     maps = augment.transforms([examples.ids[row] for row in rows], view, seed, examples.pixels.shape[1])
     ready = tf.data.Dataset.from_tensor_slices((rows, maps, targets, weights)).batch(batch)
 
     def read(rows: tf.Tensor, maps: tf.Tensor, *rest: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return augment.apply(_read(examples.pixels, rows), maps), *rest
 
-    return ready.map(read, tf.data.AUTOTUNE).prefetch(2)
+    return _ahead(ready, read)
 
 
 def clean(pixels: np.ndarray, rows: np.ndarray) -> tf.data.Dataset:
     """Batches of the pixels of `rows` as they are, in the order given, the last one short."""
     ready = tf.data.Dataset.from_tensor_slices(rows).batch(BATCH_SIZE)
-    return ready.map(lambda rows: _read(pixels, rows), tf.data.AUTOTUNE).prefetch(2)
+    return _ahead(ready, lambda rows: _read(pixels, rows))
+
+
+def _ahead(ready: tf.data.Dataset, read: Callable[..., object]) -> tf.data.Dataset:
+    """What `read` makes of each element, made while the one before is worked on."""
+    return ready.map(read, tf.data.AUTOTUNE).prefetch(2).with_options(OPTIONS)
 
 
 def _read(array: np.ndarray, rows: tf.Tensor) -> tf.Tensor:

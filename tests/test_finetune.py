@@ -244,6 +244,12 @@ def test_batches_hold_the_rows_alone_in_another_order_and_view_each_epoch(study)
     assert labels.tolist() == examples.labels[orders[0]].tolist()
 
 
+def test_no_batches_tune_themselves_for_that_holds_up_the_end_of_each_epoch(study):
+    recipe, examples, rows = study.recipe(SCENARIO), study.examples("Tiny"), np.arange(20)
+    trained, tested = finetune.batches(recipe, examples, rows, 0, 7), pixels.clean(examples.pixels, rows)
+    assert [batches.options().autotune.enabled for batches in (trained, tested)] == [False, False]
+
+
 def test_pixels_are_those_of_the_records_and_a_record_too_few_is_refused(records):
     folder, photo_list = records
     ids = [photo.id for photo in photo_list]
