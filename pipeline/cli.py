@@ -77,6 +77,9 @@ def run(
     balance: Annotated[
         Balance | None, typer.Option(help="Fine-tuning: photos of rare classes count more, or are drawn more often.")
     ] = None,
+    finetuning_rate: Annotated[
+        float | None, typer.Option(min=1e-9, help="Fine-tuning: its learning rate, if not --learning-rate.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=1)] = None,
     engine: Annotated[Engine | None, typer.Option(help="What runs the frozen backbones.")] = None,
     precision: Annotated[Precision | None, typer.Option(help="In which the backbones compute.")] = None,
@@ -114,6 +117,7 @@ def run(
         "schedule": schedule and schedule.value,
         "label_smoothing": label_smoothing,
         "balance": balance and balance.value,
+        "finetuning_rate": finetuning_rate,
         "seed": seed,
         "engine": engine and engine.value,
         "precision": precision and precision.value,

@@ -38,6 +38,7 @@ class Config:
             Fine-tuning has a new one each epoch.
         test_views: views over which a photo's scores are averaged, 1 to 4, see averaging.look.
         unfreeze, warmup_epochs, schedule, label_smoothing, balance: of fine-tuning, see finetune.Options.
+        finetuning_rate: learning rate of fine-tuning; None is that of the heads.
         weight_decay: of AdamW, at Keras's default.
         engine: what runs the frozen backbones: auto, openvino or tensorflow.
         precision: in which backbones compute: auto, float32 or bfloat16.
@@ -72,6 +73,7 @@ class Config:
     schedule: str = "constant"
     label_smoothing: float = 0.0
     balance: str = "none"
+    finetuning_rate: float | None = None
     seed: int = 42
     image_size_px: int = 224
     engine: str = "auto"
@@ -93,6 +95,10 @@ class Config:
     @property
     def finetunes(self) -> bool:
         return self.strategy == "finetune" or self.refine > 0
+
+    @property
+    def rate_of_finetuning(self) -> float:
+        return self.finetuning_rate or self.learning_rate
 
     def needs(self, stage: str) -> bool:
         """Whether there is anything for `stage`, one of STAGES, to do."""

@@ -71,6 +71,7 @@ def _finetuning(config: Config) -> study_module.Finetuning:
         records=config.run_dir / "dataset",
         weights={name: weights(config, name) for name in config.backbones},
         image_size_px=config.image_size_px,
+        learning_rate=config.rate_of_finetuning,
         options=finetune.Options(
             config.unfreeze, config.warmup_epochs, config.schedule, config.label_smoothing, config.balance
         ),

@@ -47,7 +47,7 @@ def records(tmp_path_factory):
 
 @pytest.fixture
 def study(records):
-    tuning = study_module.Finetuning(records[0], {"Tiny": WEIGHTS}, SIZE_PX, finetune.Options())
+    tuning = study_module.Finetuning(records[0], {"Tiny": WEIGHTS}, SIZE_PX, 1e-2, finetune.Options())
     settings = {"views": 0, "epochs": 3, "batch_size": 16, "learning_rate": 1e-2, "weight_decay": 0.0, "seed": 5}
     return study_module.Study(records[1], CLASSES, FOLDS, pathlib.Path("none"), **settings, finetuning=tuning)
 

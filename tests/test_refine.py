@@ -33,6 +33,7 @@ def refined(tmp_path_factory):
         views=1,
         test_views=2,
         learning_rate=1e-2,
+        finetuning_rate=2e-2,
         min_f1=0.0,
         image_size_px=32,
     )
@@ -61,6 +62,8 @@ def test_best_scenario_stands_on_the_board_once_more_and_the_choice_is_made_over
     assert board_of(config)["winner"]["f1"] == max(row["f1"] for row in (first, second, third))
     assert "highest macro F1 of 3" in printed and "finetune" in printed
     assert shared.frozen_winner(config).strategy == "features"
+    settings = [artifacts.read_json(config.run_dir / "trials" / number / "settings.json") for number in ("01", "03")]
+    assert [one["learning_rate"] for one in settings] == [1e-2, 2e-2]
 
 
 def test_every_photo_is_predicted_by_a_fold_that_it_did_not_train(refined):

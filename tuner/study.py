@@ -28,6 +28,7 @@ class Finetuning:
     records: pathlib.Path
     weights: Mapping[str, backbones.Weights]
     image_size_px: int
+    learning_rate: float
     options: finetune.Options
     trunk_dir: pathlib.Path | None = None
     engine: str = "tensorflow"
@@ -37,6 +38,7 @@ class Finetuning:
         """What predictions depend on here and not in strategy `features`."""
         return {
             "strategy": "finetune",
+            "learning_rate": self.learning_rate,
             "weights": self.weights[backbone].fingerprint,
             "precision": self.precision,
             "image_size_px": self.image_size_px,
@@ -55,6 +57,7 @@ class Study:
         classes: class names in class order.
         features_dir: the folder that holds a folder of features a backbone.
         views: number of augmented views to train heads on; fine-tuning has a new one each epoch.
+        learning_rate: of heads; fine-tuning has its own.
         test_views: number of views over which the scores of a photo are averaged, see averaging.look.
         seed: of first weights, dropout and the order of photos; a fold starts alike in every scenario.
         finetuning: what scenarios of strategy `finetune` need; those of strategy `features` do without.
@@ -91,7 +94,6 @@ class Study:
             "optimizer": scenario.optimizer,
             "dropout": scenario.dropout,
             "weight_decay": self.weight_decay if scenario.optimizer == "AdamW" else 0.0,
-            "learning_rate": self.learning_rate,
             "epochs": self.epochs,
             "batch_size": self.batch_size,
             "seed": self.seed,
@@ -108,7 +110,7 @@ class Study:
 
     def _features(self, backbone: str) -> dict[str, Any]:
         features_made = artifacts.read_json(self.features_dir / backbone / "settings.json")
-        return {"views": self.views, "features": features_made}
+        return {"learning_rate": self.learning_rate, "views": self.views, "features": features_made}
 
     def recipe(self, scenario: scenarios.Scenario) -> finetune.Recipe:
         """How `scenario` is fine-tuned."""
@@ -120,7 +122,7 @@ class Study:
             len(self.classes),
             scenario.optimizer,
             scenario.dropout,
-            self.learning_rate,
+            self.finetuning.learning_rate,
             self.weight_decay,
             self.epochs,
             self.batch_size,

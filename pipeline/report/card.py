@@ -198,7 +198,8 @@ def _recipe(figures: dict[str, Any], description: dict[str, Any], say: Say, numb
         "weights": description["weights"],
         "parameters": number(chosen["parameters"], ""),
     }
-    if chosen.get("strategy") == "finetune":  # models pushed before there was a choice do not say
+    finetuned = chosen.get("strategy") == "finetune"  # models pushed before there was a choice do not say
+    if finetuned:
         lines = [
             say(
                 "{backbone}, fine-tuned from weights {weights}; {optimizer}, dropout {dropout}; {parameters} "
@@ -206,8 +207,9 @@ def _recipe(figures: dict[str, Any], description: dict[str, Any], say: Say, numb
                 **model,
             ),
             say(
-                "unfrozen: {unfreeze}, BatchNorm never; epochs of the head alone: {warmup_epochs}; schedule: "
-                "{schedule}; label smoothing: {label_smoothing}; classes balanced by: {balance}",
+                "unfrozen: {unfreeze}, BatchNorm never; learning rate: {rate_of_finetuning}; epochs of the head alone: "
+                "{warmup_epochs}; schedule: {schedule}; label smoothing: {label_smoothing}; classes balanced by: "
+                "{balance}",
                 **run["finetuning"],
             )
             + ".",
@@ -226,9 +228,9 @@ def _recipe(figures: dict[str, Any], description: dict[str, Any], say: Say, numb
             "{views} augmented views",
             epochs=run["epochs"],
             batch=run["batch_size"],
-            rate=number(run["learning_rate"], ""),
+            rate=number(run["finetuning"]["rate_of_finetuning"] if finetuned else run["learning_rate"], ""),
             decay=number(run["weight_decay"], ""),
-            views=run["views"],
+            views=run["epochs" if finetuned else "views"],  # a new one each epoch
         )
         + ".",
         say("Code {code}; {packages}.", code=description["code"], packages=packages),

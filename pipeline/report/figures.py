@@ -14,7 +14,7 @@ from pipeline.report import comparisons, findings, statistics, winner
 from tuner import predictions
 
 SETTINGS = ("scenario", "backbone", "optimizer", "dropout", "strategy")
-FINETUNING = ("unfreeze", "warmup_epochs", "schedule", "label_smoothing", "balance")
+FINETUNING = ("unfreeze", "rate_of_finetuning", "warmup_epochs", "schedule", "label_smoothing", "balance")
 SCORES = ("precision", "recall", "f1", "accuracy")
 
 

@@ -237,10 +237,11 @@ SENTENCES = {
     "the best {count} once more, with the backbone trained": (
         "{count} yang terbaik sekali lagi, dengan backbone dilatih"
     ),
-    "unfrozen: {unfreeze}, BatchNorm never; epochs of the head alone: {warmup_epochs}; schedule: {schedule}; label "
-    "smoothing: {label_smoothing}; classes balanced by: {balance}": (
-        "yang dilatih: {unfreeze}, BatchNorm tidak pernah; epoch kepala saja: {warmup_epochs}; jadwal: {schedule}; "
-        "penghalusan label: {label_smoothing}; kelas diseimbangkan dengan: {balance}"
+    "unfrozen: {unfreeze}, BatchNorm never; learning rate: {rate_of_finetuning}; epochs of the head alone: "
+    "{warmup_epochs}; schedule: {schedule}; label smoothing: {label_smoothing}; classes balanced by: {balance}": (
+        "yang dilatih: {unfreeze}, BatchNorm tidak pernah; laju belajar: {rate_of_finetuning}; epoch kepala saja: "
+        "{warmup_epochs}; jadwal: {schedule}; penghalusan label: {label_smoothing}; kelas diseimbangkan dengan: "
+        "{balance}"
     ),
     "Head": "Kepala",
     "global average pooling, 256 units, dropout, one output a class": (
