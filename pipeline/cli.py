@@ -63,6 +63,9 @@ def run(
         int | None,
         typer.Option(min=1, help="Augmented views of each photo to train on; fine-tuning has a new one each epoch."),
     ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(min=32, max=1024, help="Side in pixels of the squares that photos become.")
+    ] = None,
     test_views: Annotated[
         int | None, typer.Option(min=1, max=4, help="Views over which scores are averaged, here and when served.")
     ] = None,
@@ -111,6 +114,7 @@ def run(
         "learning_rate": learning_rate,
         "weight_decay": weight_decay,
         "views": views,
+        "image_size_px": image_size,
         "test_views": test_views,
         "unfreeze": unfreeze and unfreeze.value,
         "warmup_epochs": warmup_epochs,

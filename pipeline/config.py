@@ -40,6 +40,7 @@ class Config:
         unfreeze, warmup_epochs, schedule, label_smoothing, balance: of fine-tuning, see finetune.Options.
         finetuning_rate: learning rate of fine-tuning; None is that of the heads.
         weight_decay: of AdamW, at Keras's default.
+        image_size_px: side of the squares that photos become.
         engine: what runs the frozen backbones: auto, openvino or tensorflow.
         precision: in which backbones compute: auto, float32 or bfloat16.
         max_pixels: width x height above which a photo is rejected.

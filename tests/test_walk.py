@@ -14,11 +14,11 @@ import time
 import pytest
 import tensorflow as tf
 
-from components import drawn
+from components import dataset, drawn
 
 ROOT = pathlib.Path(__file__).parents[1]
 SETTINGS = "--profile demo --backbones ResNet50,VGG19 --optimizers Adam,Nadam --dropouts 0.0,0.5".split()
-SETTINGS += "--folds 3 --epochs 2 --views 1 --seed 7 --min-f1 0".split()
+SETTINGS += "--folds 3 --epochs 2 --views 1 --image-size 80 --seed 7 --min-f1 0".split()
 SCENARIOS, FOLDS = 8, 3
 
 
@@ -107,6 +107,12 @@ def test_copies_conflicts_and_rejects_are_left_out_and_reported(whole):
     flat = " ".join(printed.split())
     assert "same bytes stand under several classes" in flat and "stray.jpg" in flat
     assert "1 photos cannot be used" in flat
+
+
+def test_photos_are_seen_at_the_size_asked_for(whole):
+    run_dir, _ = whole
+    assert dataset.read(run_dir / "dataset").element_spec["image"].shape == (80, 80, 3)
+    assert json.loads((run_dir / "features" / "VGG19" / "settings.json").read_text())["image_size_px"] == 80
 
 
 def test_random_weights_are_said_out_loud_or_imagenets_were_used(whole):
