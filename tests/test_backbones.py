@@ -186,3 +186,26 @@ def test_real_weights_tell_drawn_materials_apart(name):
     unit = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
     nearest = (unit @ unit.T - 2 * np.eye(36)).argmax(axis=1)
     assert (labels[nearest] == labels).mean() > 0.4, "chance is 0.14"
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "lowest"),
+    [
+        ("ResNet50", "top", "conv5_block1_1_conv"),
+        ("ResNet50", "top2", "conv4_block1_1_conv"),
+        ("VGG19", "top", "block5_conv1"),
+        ("VGG19", "top2", "block4_conv1"),
+        ("DenseNet121", "top", "conv5_block1_1_conv"),
+        ("DenseNet121", "top2", "conv4_block1_1_conv"),
+    ],
+)
+def test_last_stages_of_a_real_backbone_are_found_by_name_and_stand_on_all_below(name, part, lowest):
+    model = build(name)
+    assert model.output_shape[-1] == backbones.BACKBONES[name].channels
+    backbones.unfreeze(model, name, part)
+    network = model.get_layer(backbones.NETWORK)
+    first = next(layer.name for layer in network.layers if layer.trainable and layer.weights)
+    assert first == lowest and network.trainable_weights
+    assert not any(layer.trainable for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization))
+    lower, upper = backbones.split(model, name, part)
+    assert upper.trainable_weights == model.trainable_weights and not lower.trainable_weights

@@ -2,63 +2,19 @@
 
 import dataclasses
 import io
-import pathlib
-import shutil
 
-import keras
 import numpy as np
 import pytest
 import rich.console
-import tiny_backbone
-from PIL import Image
+from finetune_fixtures import SCENARIO, fit, with_options
 
-from components import artifacts, backbones, dataset, features, finetune, photos, pixels, trainer
+from components import artifacts, backbones, finetune, trainer
 from components.errors import PilahError
 from pipeline import config as config_module
 from pipeline import marks
-from tuner import cross_validation, folds, predictions, scenarios
-from tuner import study as study_module
+from tuner import cross_validation, folds, predictions
 
-SIZE_PX, CLASSES, FOLDS, PER_CLASS = 16, ["glass", "metal", "paper"], 5, 30
-SCENARIO = scenarios.Scenario(1, "Tiny", "Adam", 0.2, "finetune")
-WEIGHTS = backbones.Weights(None, seed=3)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def tiny():
-    with tiny_backbone.known():
-        yield
-
-
-@pytest.fixture(scope="module")
-def records(tmp_path_factory):
-    """(folder, photo list) of pictures that are each of one colour, reddish, greenish or bluish by class."""
-    root, draw, photo_list = tmp_path_factory.mktemp("tiny"), np.random.default_rng(1), []
-    for number in range(PER_CLASS * len(CLASSES)):
-        colour = draw.integers(0, 150, 3)
-        colour[number % 3] += 80
-        path = root / f"{number}.png"
-        Image.new("RGB", (SIZE_PX, SIZE_PX), tuple(colour.tolist())).save(path)
-        fold = number // 3 % FOLDS
-        photo_list.append(photos.Photo(f"{number:016x}", str(path), CLASSES[number % 3], fold))
-    dataset.build(root / "dataset", photo_list, SIZE_PX, 10**6, 0.0, FOLDS, (), lambda done, total: None)
-    return root / "dataset", photo_list
-
-
-@pytest.fixture
-def study(records):
-    tuning = study_module.Finetuning(records[0], {"Tiny": WEIGHTS}, SIZE_PX, 1e-2, finetune.Options())
-    settings = {"views": 0, "epochs": 3, "batch_size": 16, "learning_rate": 1e-2, "weight_decay": 0.0, "seed": 5}
-    return study_module.Study(records[1], CLASSES, FOLDS, pathlib.Path("none"), **settings, finetuning=tuning)
-
-
-def with_options(study, **options):
-    tuning = dataclasses.replace(study.finetuning, options=finetune.Options(**options))
-    return dataclasses.replace(study, finetuning=tuning)
-
-
-def fit(study, rows, state, scenario=SCENARIO):
-    return finetune.fit(study.recipe(scenario), study.examples("Tiny"), rows, 7, state)
+pytest_plugins = ["finetune_fixtures"]
 
 
 def train(study, tmp_path, **changed):
@@ -96,62 +52,6 @@ ALL_CONVOLUTIONS = {f"{stage}_conv/{kind}" for stage in ("low", "mid", "top") fo
 )
 def test_what_is_unfrozen_moves_and_batchnorm_never_does(study, tmp_path, options, expected):
     assert moved(with_options(study, **options), tmp_path) == expected
-
-
-@pytest.fixture(params=["top", "top2"])
-def on_trunk(request, study, tmp_path):
-    """The study with the last stages training alone, on what their trunk left on disk."""
-    study = with_options(study, unfreeze=request.param)
-    tuning = dataclasses.replace(study.finetuning, trunk_dir=tmp_path / "trunk")
-    return dataclasses.replace(study, finetuning=tuning)
-
-
-def test_training_on_the_trunk_ends_where_training_on_pixels_does(study, on_trunk, tmp_path):
-    rows, tested = np.arange(40), np.arange(40, 90)
-    from_pixels = dataclasses.replace(on_trunk, finetuning=dataclasses.replace(on_trunk.finetuning, trunk_dir=None))
-    whole, expected = fit(from_pixels, rows, tmp_path / "whole.npz")
-    model, found = fit(on_trunk, rows, tmp_path / "top.npz")
-    np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1e-2)  # float16 rounds what the trunk gives
-    scores = [finetune.predict(one, study.all_pixels(), tested) for one in (model, whole)]
-    np.testing.assert_allclose(scores[0], scores[1], atol=0.05)
-
-
-def test_trunk_is_computed_once_for_a_view_an_epoch(on_trunk, monkeypatch):
-    first = on_trunk.examples("Tiny").trunk
-    assert [view.dtype for view in first] == [np.float16] * 3
-    monkeypatch.setattr(backbones, "build", pytest.fail)
-    again = on_trunk.examples("Tiny").trunk
-    np.testing.assert_array_equal(again, first)
-
-
-def test_trunk_that_the_disk_cannot_hold_is_refused_before_it_is_computed(on_trunk, monkeypatch):
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(100, 99, 1))
-    monkeypatch.setattr(features, "write_view", pytest.fail)
-    with pytest.raises(PilahError, match=r"Received: 0.0 GB free in .*Tiny. Free some"):
-        on_trunk.examples("Tiny")
-
-
-@pytest.mark.parametrize(
-    ("name", "part", "lowest"),
-    [
-        ("ResNet50", "top", "conv5_block1_1_conv"),
-        ("ResNet50", "top2", "conv4_block1_1_conv"),
-        ("VGG19", "top", "block5_conv1"),
-        ("VGG19", "top2", "block4_conv1"),
-        ("DenseNet121", "top", "conv5_block1_1_conv"),
-        ("DenseNet121", "top2", "conv4_block1_1_conv"),
-    ],
-)
-def test_last_stages_of_a_real_backbone_are_found_by_name_and_stand_on_all_below(name, part, lowest):
-    model = backbones.build(name, WEIGHTS, 32, "float32")
-    assert model.output_shape[-1] == backbones.BACKBONES[name].channels
-    backbones.unfreeze(model, name, part)
-    network = model.get_layer(backbones.NETWORK)
-    first = next(layer.name for layer in network.layers if layer.trainable and layer.weights)
-    assert first == lowest and network.trainable_weights
-    assert not any(layer.trainable for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization))
-    lower, upper = backbones.split(model, name, part)
-    assert upper.trainable_weights == model.trainable_weights and not lower.trainable_weights
 
 
 def test_fold_killed_in_the_warm_up_and_after_it_goes_on_from_its_last_epoch_and_ends_the_same(
@@ -242,23 +142,6 @@ def test_batches_hold_the_rows_alone_in_another_order_and_view_each_epoch(study)
     assert orders[0] != orders[1] and orders[0] == orders[2]
     labels = np.concatenate([targets for _, targets, _ in seen[0]]).argmax(axis=1)
     assert labels.tolist() == examples.labels[orders[0]].tolist()
-
-
-def test_no_batches_tune_themselves_for_that_holds_up_the_end_of_each_epoch(study):
-    recipe, examples, rows = study.recipe(SCENARIO), study.examples("Tiny"), np.arange(20)
-    trained, tested = finetune.batches(recipe, examples, rows, 0, 7), pixels.clean(examples.pixels, rows)
-    assert [batches.options().autotune.enabled for batches in (trained, tested)] == [False, False]
-
-
-def test_pixels_are_those_of_the_records_and_a_record_too_few_is_refused(records):
-    folder, photo_list = records
-    ids = [photo.id for photo in photo_list]
-    expected = [record["image"] for record in dataset.read(folder).as_numpy_iterator()]
-    np.testing.assert_array_equal(pixels.load(folder, ids), expected)
-    (folder / "pixels.npy").unlink()
-    with pytest.raises(RuntimeError, match="in order"):
-        pixels.load(folder, ids[1:])
-    assert not (folder / "pixels.npy").exists()
 
 
 def test_colours_are_learnt_and_permuted_labels_are_at_chance_out_of_fold(study, tmp_path):

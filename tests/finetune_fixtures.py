@@ -1,0 +1,54 @@
+"""A study to fine-tune on: tiny pictures that differ in colour, and a backbone of three convolutions."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+import pytest
+import tiny_backbone
+from PIL import Image
+
+from components import backbones, dataset, finetune, photos
+from tuner import scenarios
+from tuner import study as study_module
+
+SIZE_PX, CLASSES, FOLDS, PER_CLASS = 16, ["glass", "metal", "paper"], 5, 30
+SCENARIO = scenarios.Scenario(1, "Tiny", "Adam", 0.2, "finetune")
+WEIGHTS = backbones.Weights(None, seed=3)
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    with tiny_backbone.known():
+        yield
+
+
+@pytest.fixture(scope="module")
+def records(tiny, tmp_path_factory):
+    """(folder, photo list) of pictures that are each of one colour, reddish, greenish or bluish by class."""
+    root, draw, photo_list = tmp_path_factory.mktemp("tiny"), np.random.default_rng(1), []
+    for number in range(PER_CLASS * len(CLASSES)):
+        colour = draw.integers(0, 150, 3)
+        colour[number % 3] += 80
+        path = root / f"{number}.png"
+        Image.new("RGB", (SIZE_PX, SIZE_PX), tuple(colour.tolist())).save(path)
+        fold = number // 3 % FOLDS
+        photo_list.append(photos.Photo(f"{number:016x}", str(path), CLASSES[number % 3], fold))
+    dataset.build(root / "dataset", photo_list, SIZE_PX, 10**6, 0.0, FOLDS, (), lambda done, total: None)
+    return root / "dataset", photo_list
+
+
+@pytest.fixture
+def study(records):
+    tuning = study_module.Finetuning(records[0], {"Tiny": WEIGHTS}, SIZE_PX, 1e-2, finetune.Options())
+    settings = {"views": 0, "epochs": 3, "batch_size": 16, "learning_rate": 1e-2, "weight_decay": 0.0, "seed": 5}
+    return study_module.Study(records[1], CLASSES, FOLDS, pathlib.Path("none"), **settings, finetuning=tuning)
+
+
+def with_options(study, **options):
+    tuning = dataclasses.replace(study.finetuning, options=finetune.Options(**options))
+    return dataclasses.replace(study, finetuning=tuning)
+
+
+def fit(study, rows, state, scenario=SCENARIO):
+    return finetune.fit(study.recipe(scenario), study.examples("Tiny"), rows, 7, state)

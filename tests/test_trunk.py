@@ -1,0 +1,46 @@
+"""Training on what a trunk left on disk: as good as training on pixels, and computed once."""
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+from finetune_fixtures import fit, with_options
+
+from components import backbones, features, finetune
+from components.errors import PilahError
+
+pytest_plugins = ["finetune_fixtures"]
+
+
+@pytest.fixture(params=["top", "top2"])
+def on_trunk(request, study, tmp_path):
+    """The study with the last stages training alone, on what their trunk left on disk."""
+    study = with_options(study, unfreeze=request.param)
+    tuning = dataclasses.replace(study.finetuning, trunk_dir=tmp_path / "trunk")
+    return dataclasses.replace(study, finetuning=tuning)
+
+
+def test_training_on_the_trunk_ends_where_training_on_pixels_does(study, on_trunk, tmp_path):
+    rows, tested = np.arange(40), np.arange(40, 90)
+    from_pixels = dataclasses.replace(on_trunk, finetuning=dataclasses.replace(on_trunk.finetuning, trunk_dir=None))
+    whole, expected = fit(from_pixels, rows, tmp_path / "whole.npz")
+    model, found = fit(on_trunk, rows, tmp_path / "top.npz")
+    np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1e-2)  # float16 rounds what the trunk gives
+    scores = [finetune.predict(one, study.all_pixels(), tested) for one in (model, whole)]
+    np.testing.assert_allclose(scores[0], scores[1], atol=0.05)
+
+
+def test_trunk_is_computed_once_for_a_view_an_epoch(on_trunk, monkeypatch):
+    first = on_trunk.examples("Tiny").trunk
+    assert [view.dtype for view in first] == [np.float16] * 3
+    monkeypatch.setattr(backbones, "build", pytest.fail)
+    again = on_trunk.examples("Tiny").trunk
+    np.testing.assert_array_equal(again, first)
+
+
+def test_trunk_that_the_disk_cannot_hold_is_refused_before_it_is_computed(on_trunk, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(100, 99, 1))
+    monkeypatch.setattr(features, "write_view", pytest.fail)
+    with pytest.raises(PilahError, match=r"Received: 0.0 GB free in .*Tiny. Free some"):
+        on_trunk.examples("Tiny")
