@@ -34,13 +34,18 @@ def pick(wanted: str) -> str:
     return "openvino" if installed and not on_gpu() else "tensorflow"
 
 
-def on_gpu() -> bool:
-    """Whether Keras trains on a GPU."""
+def gpus() -> int:
+    """How many GPUs Keras sees to train on."""
     if keras.config.backend() == "jax":
         import jax  # not among our packages: who sets KERAS_BACKEND has it
 
-        return any(device.platform == "gpu" for device in jax.devices())
-    return bool(tf.config.list_physical_devices("GPU"))
+        return sum(device.platform == "gpu" for device in jax.devices())
+    return len(tf.config.list_physical_devices("GPU"))
+
+
+def on_gpu() -> bool:
+    """Whether Keras trains on a GPU."""
+    return gpus() > 0
 
 
 def load(engine: str, model: keras.Model, precision: str) -> Forward:

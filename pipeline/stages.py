@@ -162,8 +162,9 @@ def _cross_validate(config: Config, scenarios: Sequence[Scenario], report: Repor
     study, trials_dir = shared.study(config), config.run_dir / "trials"
     heads = scenarios[0].strategy == "features"
     tasks = len(scenarios) * (1 if heads else study.folds)
-    # a whole backbone keeps all cores busy by itself, and needs 3 GB and more
-    processes = workers.count(tasks) if heads or shared.keeps_trunk(config) else 1
+    # without a GPU, a whole backbone keeps all cores busy by itself, and needs 3 GB and more
+    alone = not (heads or shared.keeps_trunk(config) or engines.on_gpu())
+    processes = 1 if alone else workers.count(tasks)
     cross_validation.search(study, scenarios, trials_dir, processes, report)
     choose.check_complete(trials_dir, scenarios)
 

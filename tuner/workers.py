@@ -1,4 +1,4 @@
-"""Processes that train side by side, one a core: a head is too small for the cores to share."""
+"""Processes that train side by side, one a GPU or one a core: a head is too small for the cores to share."""
 
 import concurrent.futures
 import contextlib
@@ -8,7 +8,9 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from multiprocessing.queues import SimpleQueue
 
+import keras
 import tensorflow as tf
 
 from components import engines
@@ -17,19 +19,27 @@ MAX_WORKERS = 8  # each holds TensorFlow, about 0.6 GB
 
 
 def count(tasks: int) -> int:
-    """How many processes `tasks` should be spread over; 1 means this one, which alone can hold a GPU."""
+    """How many processes `tasks` should be spread over; 1 means this one."""
+    if keras.config.backend() == "jax" and engines.on_gpu():
+        return 1  # JAX takes most of the memory of every GPU that it sees, and leaves other processes none
     if engines.on_gpu():
-        return 1
+        return min(engines.gpus(), tasks)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(cores, tasks, MAX_WORKERS))
 
 
 @contextlib.contextmanager
 def pool(workers: int) -> Iterator[concurrent.futures.Executor]:
-    """An executor of `workers` processes, which end with the block, and with this process however it ends."""
+    """An executor of `workers` processes, which end with the block, and with this process however it ends.
+
+    Where there are GPUs, each process sees one of its own; `workers` must not be more than they are.
+    """
     context = multiprocessing.get_context("spawn")  # TensorFlow does not outlive a fork
     lifeline, ours = context.Pipe(duplex=False)
-    executor = concurrent.futures.ProcessPoolExecutor(workers, context, _start, (lifeline,))
+    numbers = context.SimpleQueue()
+    for number in range(len(tf.config.list_physical_devices("GPU"))):
+        numbers.put(number)
+    executor = concurrent.futures.ProcessPoolExecutor(workers, context, _start, (lifeline, numbers))
     try:
         yield executor
     finally:
@@ -37,11 +47,21 @@ def pool(workers: int) -> Iterator[concurrent.futures.Executor]:
         executor.shutdown(cancel_futures=True)
 
 
-def _start(lifeline: multiprocessing.connection.Connection) -> None:
+def _start(lifeline: multiprocessing.connection.Connection, gpu_numbers: "SimpleQueue[int]") -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+    if see_one_gpu(gpu_numbers):
+        return
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def see_one_gpu(numbers: "SimpleQueue[int]") -> bool:
+    """Leave TensorFlow, which has not begun to compute, the GPU whose number is next; False where there are none."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        tf.config.set_visible_devices(gpus[numbers.get()], "GPU")
+    return bool(gpus)
 
 
 def _end_with(lifeline: multiprocessing.connection.Connection) -> None:

@@ -1,0 +1,45 @@
+"""How many processes train, and what each of them sees."""
+
+import multiprocessing
+import os
+
+import keras
+import pytest
+import tensorflow as tf
+
+from components import engines
+from tuner import workers
+
+
+@pytest.mark.parametrize(("gpus", "tasks", "expected"), [(1, 45, 1), (2, 45, 2), (4, 3, 3)])
+def test_there_is_a_process_a_gpu(monkeypatch, gpus, tasks, expected):
+    monkeypatch.setattr(engines, "gpus", lambda: gpus)
+    assert workers.count(tasks) == expected
+    monkeypatch.setattr(keras.config, "backend", lambda: "jax")
+    assert workers.count(tasks) == 1
+
+
+def test_there_is_a_process_a_core_without_gpus(monkeypatch):
+    monkeypatch.setattr(engines, "gpus", lambda: 0)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(6)), raising=False)
+    assert [workers.count(tasks) for tasks in (1, 5, 45)] == [1, 5, 6]
+
+
+def test_each_process_sees_another_gpu(monkeypatch):
+    seen, numbers = [], multiprocessing.get_context("spawn").SimpleQueue()
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["first", "second"])
+    monkeypatch.setattr(tf.config, "set_visible_devices", lambda devices, kind: seen.append((devices, kind)))
+    for number in (0, 1):
+        numbers.put(number)
+    assert workers.see_one_gpu(numbers) and workers.see_one_gpu(numbers)
+    assert seen == [("first", "GPU"), ("second", "GPU")]
+
+
+def test_processes_of_a_machine_without_gpus_compute_in_one_thread_each():
+    with workers.pool(2) as executor:
+        threads = list(executor.map(_threads, range(2)))
+    assert threads == [1, 1]
+
+
+def _threads(number):
+    return tf.config.threading.get_intra_op_parallelism_threads()
