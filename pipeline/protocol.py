@@ -74,7 +74,8 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
         shown.add_column(name, justify="left" if name in ("backbone", "optimizer") else "right")
     for name in ("honest F1", "carried F1 (LEAKING)", *(["thesis F1"] if thesis else [])):
         shown.add_column(name, justify="right")
-    for row, carried in zip(honest["scenarios"], found["scenarios"], strict=True):
+    frozen = honest["scenarios"][: len(found["scenarios"])]  # those refined come after these
+    for row, carried in zip(frozen, found["scenarios"], strict=True):
         figures = [row["f1"], carried["f1"], *([thesis[row["scenario"]]] if thesis else [])]
         settings = (str(row["scenario"]), row["backbone"], row["optimizer"], str(row["dropout"]))
         shown.add_row(*settings, *(f"{figure:.4f}" for figure in figures))

@@ -107,3 +107,15 @@ def test_thesis_stands_beside_its_own_photos(run_dir, checked, monkeypatch):
     found, text = check(run_dir)
     assert "thesis F1" in text and "0.9511" in text
     assert "carried_and_thesis" in found["compared"]
+
+
+def test_scenarios_that_were_refined_stay_out_of_it(run_dir, checked, monkeypatch):
+    honest = artifacts.read_json(run_dir / "leaderboard.json")
+    refined = {**honest["scenarios"][0], "scenario": 3, "strategy": "finetune"}
+    found = checked[1]
+    both = {"leaderboard.json": {**honest, "scenarios": [*honest["scenarios"], refined]}, "protocol.json": found}
+    monkeypatch.setattr(artifacts, "read_json", lambda path: both[path.name])
+    console = rich.console.Console(file=io.StringIO(), width=160)
+    protocol.show(run_dir, console)
+    rows = [line.split()[0] for line in console.file.getvalue().splitlines() if line.split()[1:2] == ["VGG19"]]
+    assert rows == ["1", "2"]

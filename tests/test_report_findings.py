@@ -66,6 +66,15 @@ def test_leaking_table_is_marked_and_stands_beside_the_board(run_dir):
     assert [found["id"] for tag, found in reader.tags if tag == "section" and found["id"] == "protocol"]
 
 
+def test_leaking_table_is_of_the_frozen_scenarios_where_others_were_refined(copy):
+    board = artifacts.read_json(copy / "leaderboard.json")
+    frozen = [row["scenario"] for row in board["scenarios"]]
+    refined = {**board["scenarios"][0], "scenario": len(frozen) + 1, "strategy": "finetune"}
+    artifacts.write_json(copy / "leaderboard.json", {**board, "scenarios": [*board["scenarios"], refined]})
+    artifacts.write_json(copy / "trials" / f"{len(frozen) + 1:02d}" / "settings.json", {"strategy": "finetune"})
+    assert [row["scenario"] for row in findings_of(copy)["protocol"]["scenarios"]] == frozen
+
+
 @pytest.mark.parametrize(("carried", "said"), [(0.01, "can explain"), (0.09, "does not explain")])
 def test_thesis_stands_beside_its_own_scenarios_alone(run_dir, carried, said):
     figures = artifacts.read_json(run_dir / "report" / "figures.json")

@@ -88,8 +88,8 @@ def _is_of(run_dir: pathlib.Path, path: pathlib.Path, photos_and_folds: str) -> 
 
 
 def _has_the_recipe_of(run_dir: pathlib.Path, leaderboard: dict[str, Any]) -> bool:
-    """Whether the protocol check had the settings (photos and folds among them) of the scenarios as they are now."""
-    numbers = [row["scenario"] for row in leaderboard["scenarios"]]
+    """Whether the protocol check had the settings (photos and folds among them) that frozen scenarios have now."""
+    numbers = [row["scenario"] for row in leaderboard["scenarios"] if row["strategy"] == "features"]
     now = {str(n): artifacts.read_json(run_dir / "trials" / f"{n:02d}" / "settings.json") for n in numbers}
     return bool(artifacts.read_json(run_dir / "audit" / "protocol" / "settings.json")["scenarios"] == now)
 
