@@ -11,7 +11,7 @@ from pipeline.marks import Stage
 PIPELINE = (
     # folder or zip of photos -> list with classes and folds
     Stage("photos", stages.photos_inputs, ("photos.csv", "duplicates.csv"), stages.list_photos),
-    # list -> TFRecords of 224x224 pixels
+    # list -> TFRecords of squares of pixels
     Stage("dataset", stages.dataset_inputs, ("dataset",), stages.write_records),
     # TFRecords -> activations of the frozen backbones, a file a view
     Stage(

@@ -51,6 +51,7 @@ def _start(lifeline: multiprocessing.connection.Connection, gpu_numbers: "Simple
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     if see_one_gpu(gpu_numbers):
+        tf.config.experimental.enable_op_determinism()  # as in the parent: a search that starts again ends the same
         return
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
