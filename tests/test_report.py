@@ -1,6 +1,7 @@
 """The report of a run, read back out of its HTML and set beside the run's own files."""
 
 import collections
+import dataclasses
 import pathlib
 import re
 import shutil
@@ -168,7 +169,7 @@ def test_card_stands_beside_the_model_with_its_figures(copy):
     assert f"Macro F1 {f1:.3f}" in (version / "MODEL_CARD.md").read_text()
     assert f"F1 makro {f1:.3f}".replace(".", ",") in (version / "model_card.id.html").read_text()
     assert '<div class="scroll" tabindex="0"' in (version / "model_card.html").read_text()  # narrow screens
-    assert "3 pairs of near-duplicates, 1 of them" in (version / "MODEL_CARD.md").read_text()
+    assert "audit found: 3; of these, across folds: 1." in (version / "MODEL_CARD.md").read_text()
 
 
 def test_audit_of_other_photos_is_not_in_the_card(copy):
@@ -177,7 +178,20 @@ def test_audit_of_other_photos_is_not_in_the_card(copy):
     artifacts.write_json(version / "model.json", {**described, "data": {**described["data"], "photos_and_folds": "0"}})
     card.write(copy)
     text = (version / "MODEL_CARD.md").read_text()
-    assert "have not been audited" in text and "pairs of near-duplicates" not in text
+    assert "have not been audited" in text and "near-duplicates that the audit found" not in text
+
+
+def test_card_of_a_fine_tuned_model_says_its_size_and_its_own_learning_rate_once(copy):
+    shown = artifacts.read_json(copy / "report" / "figures.json")
+    finetuned = dataclasses.replace(config.read(copy), refine=1, finetuning_rate=3e-4, image_size_px=320)
+    shown["run"] |= {name: getattr(finetuned, name) for name in ("refine", "image_size_px")}
+    shown["run"]["finetuning"] = {name: getattr(finetuned, name) for name in figures.FINETUNING}
+    described = artifacts.read_json(copy / "served" / "pilah" / "1" / "model.json")
+    described["scenario"]["strategy"] = "finetune"
+    (recipe,) = [part for part in card.parts(shown, described, {}, "en") if part.title == "Recipe"]
+    text = " ".join(recipe.lines)
+    assert "fine-tuned from" in text and "320 x 320 pixels" in text
+    assert text.count("learning rate 0.0003") == text.count("learning rate") == 1
 
 
 def test_model_of_another_board_gets_no_card(copy):

@@ -177,7 +177,7 @@ def _photos(
     return [
         *lines,
         say(
-            "The audit found {pairs} pairs of near-duplicates, {across} of them across folds.",
+            "Pairs of near-duplicates that the audit found: {pairs}; of these, across folds: {across}.",
             pairs=near["pairs"],
             across=near["pairs_across_folds"],
         ),
@@ -197,19 +197,19 @@ def _recipe(figures: dict[str, Any], description: dict[str, Any], say: Say, numb
         **{name: chosen[name] for name in ("backbone", "optimizer", "dropout")},
         "weights": description["weights"],
         "parameters": number(chosen["parameters"], ""),
+        "size": run["image_size_px"],
     }
     finetuned = chosen.get("strategy") == "finetune"  # models pushed before there was a choice do not say
     if finetuned:
         lines = [
             say(
-                "{backbone}, fine-tuned from weights {weights}; {optimizer}, dropout {dropout}; {parameters} "
-                "parameters.",
+                "{backbone}, fine-tuned from weights {weights}, at {size} x {size} pixels; {optimizer}, dropout "
+                "{dropout}; {parameters} parameters.",
                 **model,
             ),
             say(
-                "unfrozen: {unfreeze}, BatchNorm never; learning rate: {rate_of_finetuning}; epochs of the head alone: "
-                "{warmup_epochs}; schedule: {schedule}; label smoothing: {label_smoothing}; classes balanced by: "
-                "{balance}",
+                "unfrozen: {unfreeze}, BatchNorm never; epochs of the head alone: {warmup_epochs}; schedule: "
+                "{schedule}; label smoothing: {label_smoothing}; classes balanced by: {balance}",
                 **run["finetuning"],
             )
             + ".",
@@ -217,7 +217,8 @@ def _recipe(figures: dict[str, Any], description: dict[str, Any], say: Say, numb
     else:
         lines = [
             say(
-                "{backbone}, frozen, weights {weights}; {optimizer}, dropout {dropout}; {parameters} parameters.",
+                "{backbone}, frozen, weights {weights}, at {size} x {size} pixels; {optimizer}, dropout {dropout}; "
+                "{parameters} parameters.",
                 **model,
             )
         ]

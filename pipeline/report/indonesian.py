@@ -237,12 +237,12 @@ SENTENCES = {
     "the best {count} once more, with the backbone trained": (
         "{count} yang terbaik sekali lagi, dengan backbone dilatih"
     ),
-    "unfrozen: {unfreeze}, BatchNorm never; learning rate: {rate_of_finetuning}; epochs of the head alone: "
-    "{warmup_epochs}; schedule: {schedule}; label smoothing: {label_smoothing}; classes balanced by: {balance}": (
-        "yang dilatih: {unfreeze}, BatchNorm tidak pernah; laju belajar: {rate_of_finetuning}; epoch kepala saja: "
-        "{warmup_epochs}; jadwal: {schedule}; penghalusan label: {label_smoothing}; kelas diseimbangkan dengan: "
-        "{balance}"
+    "unfrozen: {unfreeze}, BatchNorm never; epochs of the head alone: {warmup_epochs}; schedule: {schedule}; label "
+    "smoothing: {label_smoothing}; classes balanced by: {balance}": (
+        "yang dilatih: {unfreeze}, BatchNorm tidak pernah; epoch kepala saja: {warmup_epochs}; jadwal: {schedule}; "
+        "penghalusan label: {label_smoothing}; kelas diseimbangkan dengan: {balance}"
     ),
+    "learning rate: {rate}": "laju belajar: {rate}",
     "Head": "Kepala",
     "global average pooling, 256 units, dropout, one output a class": (
         "global average pooling, 256 unit, dropout, satu keluaran per kelas"
@@ -317,19 +317,23 @@ SENTENCES = {
     "The photos have not been audited for near-duplicates and doubtful labels.": (
         "Foto belum diaudit untuk foto yang hampir kembar dan label yang meragukan."
     ),
-    "The audit found {pairs} pairs of near-duplicates, {across} of them across folds.": (
-        "Audit menemukan {pairs} pasang foto yang hampir kembar, {across} di antaranya antar-fold."
+    "Pairs of near-duplicates that the audit found: {pairs}; of these, across folds: {across}.": (
+        "Pasang foto yang hampir kembar yang ditemukan audit: {pairs}; di antaranya antar-fold: {across}."
     ),
     "With near-duplicates kept in one fold, macro F1 is {grouped}, against {plain} with folds drawn plainly.": (
         "Bila foto yang hampir kembar disatukan dalam satu fold, F1 makro {grouped}, dibanding {plain} dengan fold "
         "yang ditarik biasa."
     ),
     "The audit doubts {photos} labels.": "Audit meragukan {photos} label.",
-    "{backbone}, frozen, weights {weights}; {optimizer}, dropout {dropout}; {parameters} parameters.": (
-        "{backbone}, dibekukan, bobot {weights}; {optimizer}, dropout {dropout}; {parameters} parameter."
+    "{backbone}, frozen, weights {weights}, at {size} x {size} pixels; {optimizer}, dropout {dropout}; {parameters} "
+    "parameters.": (
+        "{backbone}, dibekukan, bobot {weights}, {size} x {size} piksel; {optimizer}, dropout {dropout}; {parameters} "
+        "parameter."
     ),
-    "{backbone}, fine-tuned from weights {weights}; {optimizer}, dropout {dropout}; {parameters} parameters.": (
-        "{backbone}, dilatih lanjut dari bobot {weights}; {optimizer}, dropout {dropout}; {parameters} parameter."
+    "{backbone}, fine-tuned from weights {weights}, at {size} x {size} pixels; {optimizer}, dropout {dropout}; "
+    "{parameters} parameters.": (
+        "{backbone}, dilatih lanjut dari bobot {weights}, {size} x {size} piksel; {optimizer}, dropout {dropout}; "
+        "{parameters} parameter."
     ),
     "Code {code}; {packages}.": "Kode {code}; {packages}.",
     "Photos from elsewhere: other backgrounds, light, cameras, countries and brands than those it learned from.": (
