@@ -72,14 +72,18 @@ def perceptual_hashes(
     """
     signs = np.zeros((len(paths), HASH_BITS), np.float32)
     for row, path in enumerate(paths):
-        try:
-            plain, _ = images.plain_bytes(path.read_bytes(), max_pixels)
-        except images.UnusablePhotoError:
-            continue  # the dataset stage counts and reports it
-        bits = imagehash.phash(Image.open(io.BytesIO(plain))).hash
-        signs[row] = np.where(bits.ravel(), 1, -1)
+        signs[row] = _signs(path.read_bytes(), max_pixels)
         progress(row + 1, len(paths))
     return signs
+
+
+def _signs(photo: bytes, max_pixels: int) -> np.ndarray | float:
+    try:
+        plain, _ = images.plain_bytes(photo, max_pixels)
+        bits = imagehash.phash(Image.open(io.BytesIO(plain))).hash
+    except (images.UnusablePhotoError, OSError, SyntaxError, ValueError):  # the latter: Pillow, of a damaged file
+        return 0.0  # the dataset stage counts and reports it
+    return np.where(bits.ravel(), 1.0, -1.0)
 
 
 def hash_pairs(signs: np.ndarray) -> np.ndarray:

@@ -44,9 +44,11 @@ def test_photo_that_lies_on_its_side_with_exif_to_say_so_is_near(three, tmp_path
     assert near_duplicates.hash_pairs(hashes([three[0], tmp_path / "turned.jpg"])).tolist() == [[0, 1]]
 
 
-def test_unusable_photos_are_near_nothing(tmp_path):
+@pytest.mark.parametrize("what", ["no photo", "half a JPEG"])
+def test_unusable_photos_are_near_nothing(what, three, tmp_path):
+    content = {"no photo": b"no photo", "half a JPEG": three[1].read_bytes()[:-500]}[what]
     for name in ("a.jpg", "b.jpg"):
-        (tmp_path / name).write_bytes(b"no photo")
+        (tmp_path / name).write_bytes(content)
     assert len(near_duplicates.hash_pairs(hashes([tmp_path / "a.jpg", tmp_path / "b.jpg"]))) == 0
 
 
