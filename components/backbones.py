@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import logging
 import pathlib
 import socket
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import keras
 from components import artifacts
 from components.errors import PilahError
 
+log = logging.getLogger("pilah")
 DOWNLOAD_TIMEOUT_SECONDS = 20.0
 NETWORK = "network"  # the layer that a backbone is, in the models that hold it
 
@@ -105,6 +107,7 @@ def find_weights(name: str, weights_dir: pathlib.Path | None, allow_random: bool
             BACKBONES[name].build(weights="imagenet", include_top=False)
     except Exception as error:  # Keras raises a plain Exception when the download fails
         if allow_random:
+            log.warning("Keras could not download %s: %s", file, " ".join(str(error).split()))
             return Weights(None, seed)
         raise PilahError(
             f"{name} needs its ImageNet weights. Received: no --weights-dir, and Keras could not download them "

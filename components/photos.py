@@ -87,8 +87,9 @@ def fetch_kaggle() -> pathlib.Path:
         return pathlib.Path(kagglehub.dataset_download(KAGGLE_DATASET))
     except Exception as error:  # whatever the network or Kaggle objects to, the way out is the same
         raise PilahError(
-            f"--fetch-kaggle needs a network that reaches Kaggle. Received: {type(error).__name__} for "
-            f"{KAGGLE_DATASET}. Download its zip by hand and give it as --images."
+            f"--fetch-kaggle needs a network that reaches Kaggle. Received: {type(error).__name__} "
+            f"({' '.join(str(error).split())[:300]}) for {KAGGLE_DATASET}. Download its zip by hand and give it as "
+            "--images."
         ) from error
 
 
@@ -109,8 +110,11 @@ def list_photos(
     as a photo until it fails to decode.
 
     Raises:
-        PilahError: there are fewer than 2 classes in all, or a class has fewer photos than folds.
+        PilahError: there are fewer than 2 classes in all, or a class has fewer photos than folds, or what stands where
+            classes should looks like a split into training and test.
     """
+    for root in roots:
+        check_no_split(class_folders(root))
     folders = [folder for root in roots for folder in class_folders(root)]
     classes = sorted({folder.name for folder in folders})
     if len(classes) < 2:
@@ -123,6 +127,20 @@ def list_photos(
     check_class_sizes(labels, classes, folds)
     fold_of = assign_folds(labels, folds, seed)
     return [Photo(*row, fold=int(fold)) for row, fold in zip(kept, fold_of, strict=True)], duplicates
+
+
+def check_no_split(folders: Sequence[pathlib.Path]) -> None:
+    """Raise where `folders`, taken for classes, hold no files but the same folders each, as train/ and test/ do."""
+    inner = [{below.name for below in _folders(folder)} for folder in folders]
+    bare = not any(_visible(folder, "*", pathlib.Path.is_file) for folder in folders)
+    if len(folders) > 1 and bare and len(set.intersection(*inner)) > 1:
+        names = [folder.name for folder in folders]
+        raise PilahError(
+            "Photos must stand in a folder a class, all of them together: folds split them. Received: "
+            f"{', '.join(names)}, which hold the same folders each ({', '.join(sorted(set.intersection(*inner)))}). "
+            f"Give each: {' '.join(f'--images {folder}' for folder in folders)}; or, if these are the classes, put "
+            "their files straight into them."
+        )
 
 
 def labelled_files(folders: Sequence[pathlib.Path]) -> list[tuple[pathlib.Path, str]]:

@@ -86,6 +86,21 @@ def test_hidden_files_and_folders_are_no_photos(tmp_path, save_classes, hidden):
         assert collections.Counter(photo.label for photo in kept) == COUNTS
 
 
+def test_photos_split_into_training_and_test_are_not_taken_for_two_classes(tmp_path, save_classes):
+    for part in ("train", "test"):
+        save_classes(tmp_path / part, {"glass": 2, "metal": 2})
+    with pytest.raises(PilahError, match=f"Received: test, train, .*--images {tmp_path / 'test'} --images") as refused:
+        list_photos(tmp_path)
+    assert "(glass, metal)" in str(refused.value)
+    together, _ = photos.list_photos([tmp_path / "train", tmp_path / "test"], 2, 1, lambda done, total: None)
+    assert photos.class_names(together) == ["glass", "metal"]
+
+
+def test_class_folders_with_one_folder_each_are_classes(tmp_path, save_classes):
+    listed, _ = list_photos(save_classes(tmp_path, {"glass/photos": 2, "metal/photos": 2}))
+    assert photos.class_names(listed) == ["glass", "metal"]
+
+
 def test_hidden_folder_above_the_photos_does_not_hide_them(tmp_path, save_classes):
     kept, _ = list_photos(save_classes(tmp_path / ".cache" / "photos", COUNTS))
     assert len(kept) == sum(COUNTS.values())
