@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score
@@ -47,6 +49,23 @@ def test_same_answers_cannot_be_told_apart():
     assert statistics.difference(ACTUAL, GOOD, GOOD, 3, seed=1) == (0.0, 0.0, 1.0)
     right = GOOD == ACTUAL
     assert statistics.mcnemar(right, right) == (0, 0, 1.0)
+
+
+def test_difference_of_many_classes_takes_little_memory():
+    actual = np.arange(2000) % 200
+    tracemalloc.start()
+    low, high, _ = statistics.difference(actual, actual, np.roll(actual, 1), 200, seed=1)
+    assert (low, high) == (1.0, 1.0)
+    assert tracemalloc.get_traced_memory()[1] < 200e6
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("comparisons", [1, 26, 53, 500])
+def test_plain_gap_is_told_apart_among_any_number_of_comparisons(comparisons):
+    actual = np.arange(300) % 3
+    draws = statistics.draws_for(comparisons)
+    _, _, p = statistics.difference(actual, actual, (actual + 1) % 3, 3, seed=1, draws=draws)
+    assert statistics.holm([p] * comparisons)[0] < statistics.SIGNIFICANCE
 
 
 def test_mcnemar_is_the_binomial_of_the_photos_that_one_alone_got_right():

@@ -111,10 +111,12 @@ def _scenario(row: dict[str, Any], found: predictions.Predictions, seed: int) ->
 def _compare_with_first(scenarios: list[dict[str, Any]], found: dict[int, predictions.Predictions], seed: int) -> None:
     """Add to all but the first how the first compares with it, p values corrected for their number."""
     first, *others = scenarios
-    best = found[first["scenario"]]
+    best, draws = found[first["scenario"]], statistics.draws_for(len(others))
     for row in others:
         other = found[row["scenario"]]
-        low, high, p = statistics.difference(best.actual, best.predicted, other.predicted, len(best.classes), seed)
+        low, high, p = statistics.difference(
+            best.actual, best.predicted, other.predicted, len(best.classes), seed, draws
+        )
         only_first, only_other, exact_p = statistics.mcnemar(
             best.predicted == best.actual, other.predicted == best.actual
         )
