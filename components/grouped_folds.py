@@ -39,15 +39,19 @@ def assign(labels: Sequence[str], groups: np.ndarray, folds: int, seed: int) -> 
     Raises:
         PilahError: a class has fewer groups than folds, so that some fold would test none of it.
     """
-    group_counts = collections.Counter(label for label, _ in set(zip(labels, groups.tolist(), strict=True)))
-    short = [f"{label} {count}" for label, count in sorted(group_counts.items()) if count < folds]
-    if short:
+    if short := too_few_groups(labels, groups, folds):
         raise PilahError(
             f"Each class needs at least one group of near-duplicates a fold. Received: {folds} folds and "
-            f"{', '.join(short)}. Add photos, leave --group-folds out, or lower --folds."
+            f"{short}. Add photos, leave --group-folds out, or lower --folds."
         )
     fold_of = np.empty(len(labels), np.int64)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     for fold, (_, test) in enumerate(splitter.split(labels, labels, groups)):
         fold_of[test] = fold
     return fold_of
+
+
+def too_few_groups(labels: Sequence[str], groups: np.ndarray, folds: int) -> str:
+    """The classes with fewer groups than folds, with their number of groups, as words; empty where there are none."""
+    counts = collections.Counter(label for label, _ in set(zip(labels, groups.tolist(), strict=True)))
+    return ", ".join(f"{label} {count}" for label, count in sorted(counts.items()) if count < folds)

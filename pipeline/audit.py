@@ -1,8 +1,10 @@
 """The audit of a finished study: what it looks at, where it writes what it found, and its summary."""
 
 import collections
+import dataclasses
 import functools
 import importlib.metadata
+import logging
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -12,13 +14,14 @@ import rich.box
 import rich.console
 import rich.table
 
-from components import artifacts, audit, features, label_doubts, near_duplicates, odd_photos, photos
+from components import artifacts, audit, features, grouped_folds, label_doubts, near_duplicates, odd_photos, photos
 from components.errors import PilahError
 from pipeline import config as config_module
 from pipeline import lock, progress, shared
 from pipeline.config import Config
 from tuner import folds, refolds
 
+log = logging.getLogger("pilah")
 PACKAGES = ("imagehash", "cleanlab")
 FOLD_DRAWS = 3  # seeds with which the folds are drawn anew: how far F1 moves by the split alone
 
@@ -35,7 +38,6 @@ def run(run_dir: pathlib.Path, console: rich.console.Console) -> None:
         pairs = audit_near_duplicates(config, report)
         doubts = audit_labels(config)
         odd = audit_pictures(config, report)
-        compared = compare_folds(config, pairs.group, report)
         photo_list = shared.usable_photos(config)
         rows = audit.near_duplicate_rows(pairs, photo_list)
         artifacts.write_csv(folder / "near_duplicates.csv", audit.NEAR_DUPLICATE_COLUMNS, rows)
@@ -48,7 +50,7 @@ def run(run_dir: pathlib.Path, console: rich.console.Console) -> None:
             "near_duplicates": audit.near_duplicate_counts(rows),
             "label_doubts": label_doubt_counts(doubts),
             "odd_photos": {kind: sum(row["kind"] == kind for row in odd) for kind in odd_photos.THRESHOLDS},
-            "folds": compared,
+            "folds": compare_folds(config, pairs.group, report),
             "settings": settings(config, pairs.min_cosine),
         }
         artifacts.write_json(folder / "audit.json", found)
@@ -56,7 +58,7 @@ def run(run_dir: pathlib.Path, console: rich.console.Console) -> None:
 
 
 def finished(run_dir: pathlib.Path) -> Config:
-    """The configuration of the run in `run_dir`.
+    """The configuration of the run in `run_dir`, less what it refined: an audit trains heads alone.
 
     Raises:
         PilahError: the run has no leaderboard yet, or none of frozen backbones.
@@ -71,7 +73,7 @@ def finished(run_dir: pathlib.Path) -> Config:
             f"An audit reads the features of frozen backbones. Received: {run_dir}, whose strategy is finetune. "
             "Audit a run of the same photos with --strategy features."
         )
-    return config
+    return dataclasses.replace(config, refine=0)
 
 
 def audit_near_duplicates(config: Config, report: progress.Report) -> near_duplicates.NearDuplicates:
@@ -101,16 +103,19 @@ def audit_pictures(config: Config, report: progress.Report) -> list[dict[str, An
     return audit.odd_photo_rows(findings, photo_list)
 
 
-def compare_folds(config: Config, groups: np.ndarray, report: progress.Report) -> dict[str, Any]:
+def compare_folds(config: Config, groups: np.ndarray, report: progress.Report) -> dict[str, Any] | None:
     """Macro F1 with folds redrawn plainly, and redrawn with near-duplicates kept together.
 
     Of the winner, or where that was refined of the scenario that it was refined from, which takes minutes, not hours.
+    None where a class has fewer groups than there are folds, so that some fold would test none of it.
     """
     study, winner = shared.study(config), shared.frozen_winner(config)
+    if short := grouped_folds.too_few_groups([photo.label for photo in study.photo_list], groups, study.folds):
+        log.warning("F1 with near-duplicates kept together cannot be had: %d folds, but groups: %s", study.folds, short)
+        return None
     draws = refolds.plain_and_grouped(
         study,
         winner,
-        features.Views(study.features_dir / winner.backbone, study.views),
         groups,
         range(config.seed, config.seed + FOLD_DRAWS),
         functools.partial(report, what="folds"),
@@ -176,12 +181,14 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
     for kind, count in found["odd_photos"].items():
         shown.add_row(kind.replace("_", " "), str(count), "")
     console.print(shown)
-    console.print(
-        f"Macro F1 of scenario {compared['scenario']} with folds drawn {len(compared['draws'])} times: "
-        f"{compared['plain_mean']:.4f} plain (spread {compared['plain_spread']:.4f}), {compared['grouped_mean']:.4f} "
-        f"with near-duplicates kept together (spread {compared['grouped_spread']:.4f}), {compared['difference']:+.4f}.",
-        highlight=False,
-    )
+    if compared:
+        console.print(
+            f"Macro F1 of scenario {compared['scenario']} with folds drawn {len(compared['draws'])} times: "
+            f"{compared['plain_mean']:.4f} plain (spread {compared['plain_spread']:.4f}), "
+            f"{compared['grouped_mean']:.4f} with near-duplicates kept together (spread "
+            f"{compared['grouped_spread']:.4f}), {compared['difference']:+.4f}.",
+            highlight=False,
+        )
     console.print(
         f"Near-duplicates differ in at most {made_with['max_hamming_bits']} of {made_with['hash_bits']} bits of the "
         f"hash, or have features of a cosine of at least {made_with['min_cosine']:.3f} ({made_with['backbone']}). "

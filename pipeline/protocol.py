@@ -28,8 +28,8 @@ def run(run_dir: pathlib.Path, console: rich.console.Console) -> None:
     """
     config = audit.finished(run_dir)
     folder = config.run_dir / "audit"
-    (folder / "protocol.json").unlink(missing_ok=True)  # if it is there, it is of the settings in protocol/
     with lock.locked(config.run_dir), progress.reporting(console, "protocol (leaking)") as report:
+        (folder / "protocol.json").unlink(missing_ok=True)  # if it is there, it is of the settings in protocol/
         rows = protocol.check(shared.study(config), shared.scenarios(config), folder / "protocol", report)
         honest = artifacts.read_json(config.run_dir / "leaderboard.json")
         thesis = board.thesis_f1(config.run_dir, honest)

@@ -7,12 +7,13 @@ import rich.console
 import small_run
 import typer.testing
 
-from components import artifacts, features, label_doubts, metrics, photos
+from components import artifacts, label_doubts, metrics, photos
 from components.errors import PilahError
 from pipeline import audit, cli, evaluate, protocol, shared
 from pipeline import config as config_module
 from pipeline.report import finding_sections, findings, page
-from tuner import predictions, refolds
+
+NO_LISTS = {"pairs_across": 0, "pairs": [], "doubts": [], "odd": []}
 
 
 @pytest.fixture(scope="module")
@@ -67,16 +68,6 @@ def test_photo_out_of_focus_is_listed_and_a_sharp_one_is_not(audited):
     assert counts(audited)["odd_photos"]["blurred"] == 1
 
 
-def test_plain_folds_by_the_seed_of_the_run_repeat_its_search(audited):
-    """Heads are trained as in the search: the same folds give the same F1 to the last digit."""
-    config = audit.finished(audited[0])
-    study, winner = shared.study(config), shared.winner(config)
-    activations = features.Views(study.features_dir / winner.backbone, study.views)
-    matrix = refolds.matrix(study, winner, activations)
-    searched = predictions.confusion(audited[0] / "trials" / f"{winner.number:02d}" / "predictions.csv", study.classes)
-    np.testing.assert_array_equal(matrix, searched)
-
-
 def test_folds_are_compared_seed_by_seed(audited):
     folds = counts(audited)["folds"]
     assert [draw["seed"] for draw in folds["draws"]] == [42, 43, 44]
@@ -103,6 +94,23 @@ def test_report_shows_what_was_found(audited):
     assert "wrong.jpg: labelled metal, looks like glass" in pictures
     assert "blurred.jpg: paper, blurred" in pictures
     assert any(words.startswith("twin.jpg: glass, fold") for words in pictures)
+
+
+def test_class_of_fewer_groups_than_folds_leaves_the_folds_out_and_the_lists_stay(tmp_path, caplog):
+    run_dir = tmp_path / "run"
+    small_run.make(run_dir)
+    paths = sorted((run_dir / "photos" / "paper").iterdir())
+    for path in paths[1:]:
+        path.write_bytes(paths[0].read_bytes())  # to the hash, one photo
+    console = rich.console.Console(file=io.StringIO(), width=140)
+    audit.run(run_dir, console)
+    assert "3 folds, but groups: paper 1" in caplog.text
+    found = artifacts.read_json(run_dir / "audit" / "audit.json")
+    assert found["folds"] is None and found["near_duplicates"]["pairs"] >= len(paths) - 1
+    assert "Macro F1" not in console.file.getvalue() and "near-duplicates" in console.file.getvalue()
+    source, jinja = report_reader.with_figures(run_dir, {"winner": {"scenario": 1}, "audit": {**found, **NO_LISTS}})
+    body = page.show(finding_sections.audit, source, jinja)["body"]
+    assert "cannot be had" in body and "folds-table" not in body
 
 
 def test_run_without_a_board_is_refused(tmp_path):

@@ -1,13 +1,15 @@
 import io
 
+import numpy as np
 import pytest
 import rich.console
 import small_run
 
 from components import artifacts
-from pipeline import board, protocol
+from components.errors import PilahError
+from pipeline import audit, board, lock, protocol, shared
 from pipeline.report import findings
-from tuner import refolds
+from tuner import predictions, refolds
 
 
 def check(run_dir):
@@ -40,6 +42,20 @@ def checked(run_dir):
     before = contents(run_dir)
     found, text = check(run_dir)
     return before, found, text
+
+
+def test_folds_of_the_run_trained_again_repeat_its_search(run_dir):
+    """Heads are trained and tested as in the search, test-time views and all: the folds alone differ."""
+    config = audit.finished(run_dir)
+    study, winner = shared.study(config), shared.winner(config)
+    searched = predictions.confusion(run_dir / "trials" / f"{winner.number:02d}" / "predictions.csv", study.classes)
+    np.testing.assert_array_equal(refolds.matrix(study, winner), searched)
+
+
+def test_check_beside_a_run_is_refused_and_leaves_what_there_was(run_dir, checked):
+    with lock.locked(run_dir), pytest.raises(PilahError, match="one run at a time"):
+        check(run_dir)
+    assert artifacts.read_json(run_dir / "audit" / "protocol.json") == checked[1]
 
 
 def test_model_carried_through_the_folds_scores_better_than_it_should(run_dir, checked):

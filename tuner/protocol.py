@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from components import artifacts, features
+from components import artifacts
 from tuner import choose, refolds, scenarios
 from tuner.study import Study
 
@@ -36,6 +36,5 @@ def check(
 def carried_row(study: Study, scenario: scenarios.Scenario) -> dict[str, Any]:
     """What the leaderboard would say of `scenario`, were its model carried from fold to fold."""
     started = time.monotonic()
-    activations = features.Views(study.features_dir / scenario.backbone, study.views)
-    matrix = refolds.matrix(study, scenario, activations, carried=True)
+    matrix = refolds.matrix(study, scenario, carried=True)
     return {"leaking": True, **choose.line(scenario, matrix, study.classes, time.monotonic() - started)}

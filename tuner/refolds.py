@@ -5,22 +5,20 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from components import grouped_folds, head, metrics, photos
+from components import features, grouped_folds, head, metrics, photos
 from tuner import hypermodel, scenarios
 from tuner.study import Study
 
 
-def matrix(
-    study: Study, scenario: scenarios.Scenario, activations: Sequence[np.ndarray], carried: bool = False
-) -> np.ndarray:
+def matrix(study: Study, scenario: scenarios.Scenario, carried: bool = False) -> np.ndarray:
     """The confusion matrix summed over folds, int64 [classes, classes], rows = actual class.
 
     Args:
-        activations: all views of the scenario's backbone, float32 [photos, channels] each.
         carried: train ONE head and optimizer on, fold after fold, so that from the second fold on it is tested on
             photos that it has trained on. That is a mistake, to be measured and never to be used.
     """
-    values = scenarios.hyperparameter_values(scenario)
+    folder, values = study.features_dir / scenario.backbone, scenarios.hyperparameter_values(scenario)
+    activations, tested = features.Views(folder, study.views), features.test_views(folder, study.test_views)
     predicted = np.empty(len(study.labels), np.int64)
     model = hypermodel.build(study, values)
     for fold in range(study.folds):
@@ -28,14 +26,13 @@ def matrix(
             model = hypermodel.build(study, values)
         train, test = np.flatnonzero(study.fold_of != fold), np.flatnonzero(study.fold_of == fold)
         head.fit(model, activations, study.labels, train, study.epochs, study.batch_size, seed=study.seed + fold)
-        predicted[test] = head.predict(model, activations[0][test]).argmax(axis=1)
+        predicted[test] = head.predict_averaged(model, [view[test] for view in tested]).argmax(axis=1)
     return metrics.confusion(study.labels.tolist(), predicted.tolist(), len(study.classes))
 
 
 def plain_and_grouped(
     study: Study,
     scenario: scenarios.Scenario,
-    activations: Sequence[np.ndarray],
     groups: np.ndarray,
     seeds: Sequence[int],
     progress: Callable[[int, int], None],
@@ -52,7 +49,7 @@ def plain_and_grouped(
             ("plain", photos.assign_folds(labels, study.folds, seed)),
             ("grouped", grouped_folds.assign(labels, groups, study.folds, seed)),
         ):
-            counts = matrix(with_folds(study, fold_of), scenario, activations)
+            counts = matrix(with_folds(study, fold_of), scenario)
             row[name] = metrics.score(counts, study.classes).f1
             progress(2 * len(rows) + len(row) - 1, 2 * len(seeds))
         rows.append(row)

@@ -174,18 +174,24 @@ def _photos(
     if not audit:
         return [*lines, say("The photos have not been audited for near-duplicates and doubtful labels.")]
     near, folds = audit["near_duplicates"], audit["folds"]
-    return [
-        *lines,
+    lines.append(
         say(
             "Pairs of near-duplicates that the audit found: {pairs}; of these, across folds: {across}.",
             pairs=near["pairs"],
             across=near["pairs_across_folds"],
-        ),
-        say(
-            "With near-duplicates kept in one fold, macro F1 is {grouped}, against {plain} with folds drawn plainly.",
-            grouped=number(folds["grouped_mean"]),
-            plain=number(folds["plain_mean"]),
-        ),
+        )
+    )
+    if folds:
+        lines.append(
+            say(
+                "With near-duplicates kept in one fold, macro F1 is {grouped}, against {plain} with folds drawn "
+                "plainly.",
+                grouped=number(folds["grouped_mean"]),
+                plain=number(folds["plain_mean"]),
+            )
+        )
+    return [
+        *lines,
         say("The audit doubts {photos} labels.", photos=audit["label_doubts"]["photos"]),
     ]
 

@@ -44,6 +44,10 @@ SENTENCES = {
     "That is more than drawing the folds anew changes without any grouping: {spread}.": (
         "Itu lebih dari perubahan akibat menarik ulang fold tanpa penyatuan: {spread}."
     ),
+    "F1 with near-duplicates kept together cannot be had: some class has fewer groups of them than there are folds.": (
+        "F1 bila foto yang hampir kembar disatukan tidak dapat dihitung: ada kelas yang kelompoknya lebih sedikit "
+        "daripada fold."
+    ),
     "Likely mislabelled photos": "Foto yang mungkin salah label",
     "The least credible labels first: the label, the class that the winner would give, and how likely it finds that "
     "class without having seen the photo. {shown} of {count} are shown; audit/label_doubts.csv has all. A doubt is no "

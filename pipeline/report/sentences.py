@@ -53,6 +53,13 @@ def comparison(setting: str, found: dict[str, Any], say: Say, figure: Callable[.
 def folds(found: dict[str, Any], source: Source) -> list[Markup]:
     """What keeping near-duplicates together does to F1; `found` is the figures' audit."""
     say, figure, compared = source.say, source.figure, found["folds"]
+    if not compared:
+        return [
+            say(
+                "F1 with near-duplicates kept together cannot be had: some class has fewer groups of them than there "
+                "are folds."
+            )
+        ]
     values = {name: figure(f"audit/folds/{name}") for name in ("difference", "plain_mean", "grouped_mean")}
     spread = figure("audit/folds/plain_spread")
     sentences = [
