@@ -24,6 +24,7 @@ STAGES = (
 BACKBONES = ("ResNet50", "VGG19", "DenseNet121")
 OPTIMIZERS = ("Adam", "Nadam", "AdamW")
 DROPOUTS = (0.0, 0.2, 0.5)
+FINETUNING = ("unfreeze", "warmup_epochs", "schedule", "label_smoothing", "balance", "finetuning_rate")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,6 +135,14 @@ def check(config: Config) -> None:
         raise PilahError(
             f"--refine takes at most as many as there are scenarios, {config.scenario_count}. Received: "
             f"{config.refine}. Lower it."
+        )
+    plain = Config(config.run_dir)
+    idle = [name for name in FINETUNING if getattr(config, name) != getattr(plain, name)]
+    if idle and not config.finetunes:
+        given = ", ".join(f"--{name.replace('_', '-')} {getattr(config, name)}" for name in idle)
+        raise PilahError(
+            f"Settings of fine-tuning need something to fine-tune. Received: {given}, and backbones that all stay "
+            "frozen. Add --refine 1 or --strategy finetune, or leave them out."
         )
     if config.finetunes and config.warmup_epochs >= config.epochs:
         raise PilahError(

@@ -1,9 +1,11 @@
 """The whole pipeline, stage by stage."""
 
+import keras
 import rich.console
 import tensorflow as tf
 
 from components import artifacts
+from components.errors import PilahError
 from pipeline import board, lock, marks, reporting, served, shared, stages
 from pipeline.config import STAGES, Config, to_json
 from pipeline.marks import Stage
@@ -62,6 +64,11 @@ def run(config: Config, from_stage: str | None, console: rich.console.Console) -
     Raises:
         PilahError: what went wrong is the user's to mend; the message says how.
     """
+    if keras.config.backend() != "tensorflow":
+        raise PilahError(
+            f"A run needs Keras on TensorFlow, which heads and exports are made with. Received: "
+            f"KERAS_BACKEND={keras.config.backend()}. Leave it out: only 'make bench-gpu' takes it."
+        )
     if tf.config.list_physical_devices("GPU"):  # on CPUs the same ops give the same bits anyway
         tf.config.experimental.enable_op_determinism()
     with lock.locked(config.run_dir):

@@ -39,7 +39,15 @@ WARMUP_PHOTOS = 8
 
 def photos_inputs(config: Config) -> dict[str, Any]:
     """The photos by name, size and time of change, which is quicker than reading them all."""
-    settings = {"folds": config.folds, "seed": config.seed, "images": config.images, "group_folds": config.group_folds}
+    settings = {
+        "folds": config.folds,
+        "seed": config.seed,
+        "images": config.images,
+        "group_folds": config.group_folds,
+        "max_pixels": config.max_pixels if config.group_folds else None,  # larger photos have no hash
+    }
+    if not all(given.is_dir() for given in config.images or [config.run_dir / "drawn"]):
+        settings["run_dir"] = config.run_dir  # it holds the photos, and may have been moved with them
     if not config.images:
         return {**settings, "photos_per_class": config.photos_per_class}
     # what does not exist is not listed: photos.unpack says what is wrong

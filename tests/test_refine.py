@@ -97,8 +97,12 @@ def times(config, number):
 
 @pytest.mark.parametrize(
     ("changed", "match"),
-    [({"refine": 28}, r"27. Received: 28\."), ({"refine": 1, "strategy": "finetune"}, "one of them")],
-    ids=["more than there are", "nothing frozen"],
+    [
+        ({"refine": 28}, r"27. Received: 28\."),
+        ({"refine": 1, "strategy": "finetune"}, "one of them"),
+        ({"unfreeze": "top", "label_smoothing": 0.1}, r"--unfreeze top, --label-smoothing 0\.1, and .* Add --refine 1"),
+    ],
+    ids=["more than there are", "nothing frozen", "nothing to fine-tune"],
 )
 def test_refining_that_makes_no_sense_is_refused(tmp_path, changed, match):
     with pytest.raises(PilahError, match=match):

@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 
-import keras
 import pytest
 import tensorflow as tf
 
@@ -15,8 +14,6 @@ from tuner import workers
 def test_there_is_a_process_a_gpu(monkeypatch, gpus, tasks, expected):
     monkeypatch.setattr(engines, "gpus", lambda: gpus)
     assert workers.count(tasks) == expected
-    monkeypatch.setattr(keras.config, "backend", lambda: "jax")
-    assert workers.count(tasks) == 1
 
 
 def test_there_is_a_process_a_core_without_gpus(monkeypatch):

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Iterator
 from multiprocessing.queues import SimpleQueue
 
-import keras
 import tensorflow as tf
 
 from components import engines
@@ -20,8 +19,6 @@ MAX_WORKERS = 8  # each holds TensorFlow, about 0.6 GB
 
 def count(tasks: int) -> int:
     """How many processes `tasks` should be spread over; 1 means this one."""
-    if keras.config.backend() == "jax" and engines.on_gpu():
-        return 1  # JAX takes most of the memory of every GPU that it sees, and leaves other processes none
     if engines.on_gpu():
         return min(engines.gpus(), tasks)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
