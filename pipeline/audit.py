@@ -17,8 +17,8 @@ import rich.table
 from components import artifacts, audit, features, grouped_folds, label_doubts, near_duplicates, odd_photos, photos
 from components.errors import PilahError
 from pipeline import config as config_module
-from pipeline import lock, progress, shared
-from pipeline.config import Config
+from pipeline import lock, marks, progress, shared
+from pipeline.config import STAGES, Config
 from tuner import folds, refolds
 
 log = logging.getLogger("pilah")
@@ -61,12 +61,13 @@ def finished(run_dir: pathlib.Path) -> Config:
     """The configuration of the run in `run_dir`, less what it refined: an audit trains heads alone.
 
     Raises:
-        PilahError: the run has no leaderboard yet, or none of frozen backbones.
+        PilahError: the run has no leaderboard of its settings yet, or none of frozen backbones.
     """
     config = config_module.read(run_dir)
-    if not (config.run_dir / "leaderboard.json").exists():
+    if left := [name for name in marks.left(config) if STAGES.index(name) < STAGES.index("model")]:
         raise PilahError(
-            f"An audit needs a finished search. Received: {run_dir}, which has no leaderboard.json. Let 'run' finish."
+            f"An audit needs a finished search. Received: {run_dir}, which has yet to do {', '.join(left)}. Let 'run' "
+            "finish."
         )
     if config.strategy == "finetune":
         raise PilahError(

@@ -8,6 +8,7 @@ import rich.console
 import rich.table
 
 from components import artifacts
+from pipeline import config as config_module
 
 SETTINGS = ("scenario", "backbone", "optimizer", "dropout", "strategy")
 THESIS_RESULTS = pathlib.Path(__file__).with_name("thesis_results.csv")
@@ -38,7 +39,7 @@ def caveats(run_dir: pathlib.Path) -> list[str]:
     duplicates = artifacts.read_csv(run_dir / "duplicates.csv")
     conflicts = sum(row["kind"] == "conflict" for row in duplicates)
     rejects = len(artifacts.read_csv(run_dir / "dataset" / "rejects.csv"))
-    random = [one["backbone"] for one in backbone_settings(run_dir) if one["weights"].startswith("random")]
+    random = random_backbones(run_dir)
     lines = {
         f"ERROR in the photos: {conflicts} files whose bytes stand under several classes, left out "
         "(duplicates.csv).": conflicts,
@@ -52,10 +53,22 @@ def caveats(run_dir: pathlib.Path) -> list[str]:
 
 
 def backbone_settings(run_dir: pathlib.Path) -> list[dict[str, Any]]:
-    """Weights and precision of each backbone, from its features or from a scenario that fine-tunes it."""
-    paths = [path for kind in ("features", "trials") for path in sorted(run_dir.glob(f"{kind}/*/settings.json"))]
-    settings = [artifacts.read_json(path) for path in paths]
-    return list({one["backbone"]: one for one in settings if "weights" in one}.values())
+    """Settings of the run's features and fine-tuned scenarios: backbone, weights, precision and more.
+
+    What an earlier, wider run left in the folder is not among them.
+    """
+    config = config_module.read(run_dir)
+    folders = [
+        *(run_dir / "features" / name for name in config.backbones),
+        *(run_dir / "trials" / f"{n:02d}" for n in range(1, config.scenario_count + config.refine + 1)),
+    ]
+    settings = [artifacts.read_json(path / "settings.json") for path in folders if (path / "settings.json").exists()]
+    return [one for one in settings if "weights" in one]
+
+
+def random_backbones(run_dir: pathlib.Path) -> list[str]:
+    """The backbones with random weights, by name."""
+    return sorted({one["backbone"] for one in backbone_settings(run_dir) if one["weights"].startswith("random")})
 
 
 def table(board: dict[str, Any], thesis: dict[int, float]) -> rich.table.Table:

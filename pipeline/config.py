@@ -167,9 +167,13 @@ def read(run_dir: pathlib.Path) -> Config:
         raise PilahError(
             f"--run-dir must hold a run. Received: {run_dir}, which has no run.json. Start one with 'run'."
         )
-    values = artifacts.read_json(path)
+    return dataclasses.replace(from_json(artifacts.read_json(path)), run_dir=run_dir.resolve())
+
+
+def from_json(values: dict[str, Any]) -> Config:
+    """The configuration that `to_json` made `values` of; settings that are newer than they have their defaults."""
     paths = {
-        "run_dir": run_dir.resolve(),
+        "run_dir": pathlib.Path(values["run_dir"]),
         "images": tuple(map(pathlib.Path, values["images"])),
         "weights_dir": values["weights_dir"] and pathlib.Path(values["weights_dir"]),
     }

@@ -1,6 +1,7 @@
 """Which stages are done, with what inputs: a mark on disk a stage, and the rule that skips a stage."""
 
 import dataclasses
+import itertools
 import json
 import pathlib
 import resource
@@ -14,7 +15,7 @@ import rich.console
 
 from components import artifacts
 from pipeline import progress
-from pipeline.config import Config
+from pipeline.config import STAGES, Config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +44,12 @@ def read(run_dir: pathlib.Path, name: str) -> dict[str, Any] | None:
     """The mark of a finished stage: inputs, seconds and peak memory; None where the stage is not done."""
     mark = path(run_dir, name)
     return artifacts.read_json(mark) if mark.exists() else None
+
+
+def left(config: Config) -> list[str]:
+    """The stages to do: the first one without a mark, and all behind it, as they may be of other settings."""
+    needed = [name for name in STAGES if config.needs(name)]
+    return list(itertools.dropwhile(lambda name: path(config.run_dir, name).exists(), needed))
 
 
 def forget(stage: Stage, config: Config) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from components import artifacts, push
 from pipeline import config as config_module
 from pipeline import marks
-from pipeline.config import STAGES, Config
+from pipeline.config import Config
 from pipeline.progress import Report
 
 READ = ("photos.csv", "leaderboard.json", "validation.json", "audit/*.json", "evaluations/*.json")
@@ -27,9 +27,8 @@ def make(run_dir: pathlib.Path, language: str) -> pathlib.Path:
     """Write all of it for what there is of the run so far; returns the path of the page."""
     from pipeline.report import card, logs, page  # they load what draws, which nothing else needs
 
-    config, before = config_module.read(run_dir), STAGES[: STAGES.index("report")]
-    left = [name for name in before if config.needs(name) and marks.read(run_dir, name) is None]
-    path = page.write(run_dir, language, left)
+    left = marks.left(config_module.read(run_dir))
+    path = page.write(run_dir, language, [name for name in left if name != "report"])
     logs.write(run_dir)
     card.write(run_dir)
     return path

@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 from collections.abc import Sequence
 
+import numpy as np
 import rich.box
 import rich.console
 import rich.table
@@ -22,32 +23,38 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
         PilahError: there is no run in `run_dir`.
     """
     config = config_module.read(run_dir)
+    to_do = marks.left(config)
     shown = rich.table.Table(title=str(run_dir), box=rich.box.SIMPLE_HEAD)
     for name in ("stage", "state", "took", "should still take"):
         shown.add_column(name)
     for name in STAGES:
-        mark = marks.read(run_dir, name)
-        if mark:
-            shown.add_row(name, "done", duration(mark["seconds"]), "")
-            continue
         if not config.needs(name):
             shown.add_row(name, "not needed", "", "")
             continue
+        mark = marks.read(run_dir, name)
+        if mark:
+            state = "done before, to be looked at again" if name in to_do else "done"
+            shown.add_row(name, state, duration(mark["seconds"]), "")
+            continue
         parts = _parts(config, name)
-        done, total = sum(len(part.seconds) for part in parts), sum(part.total for part in parts)
-        state = f"{done} of {total}" if parts else "to do"
-        took = sum(sum(part.seconds) for part in parts)
-        left = sum((part.total - len(part.seconds)) * _mean(part.seconds, took / done) for part in parts) if done else 0
+        done, total, took = (sum(getattr(part, one) for part in parts) for one in ("done", "total", "seconds"))
+        state = f"{done:.3g} of {total}" if parts else "to do"
+        left = sum((part.total - part.done) * part.pace(took / done) for part in parts) if done else 0
         shown.add_row(name, state, duration(took) if done else "", duration(left) if done else "not measured yet")
     console.print(shown)
 
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """Pieces of a stage that cost alike: how many there are, and the seconds that those done took."""
+    """Pieces of a stage that cost alike: how many there are, how many are done, and the seconds that these took."""
 
     total: int
-    seconds: list[float]
+    done: float
+    seconds: float
+
+    def pace(self, otherwise: float) -> float:
+        """Seconds a piece; `otherwise` where none is done."""
+        return self.seconds / self.done if self.done else otherwise
 
 
 def _parts(config: Config, name: str) -> list[Part]:
@@ -61,7 +68,8 @@ def _parts(config: Config, name: str) -> list[Part]:
                 sorted([*folder.glob("view-*.json"), *folder.glob("test-*.json")]),
                 config.views + config.test_views,
             )
-            parts.append(Part(total, [artifacts.read_json(file)["seconds"] for file in views[:total]]))
+            seconds = [artifacts.read_json(file)["seconds"] for file in views[:total]]
+            parts.append(Part(total, len(seconds), sum(seconds)))
         elif name == "search":
             parts.append(_folds(config, range(position * per_backbone + 1, (position + 1) * per_backbone + 1)))
     if name == "refine":
@@ -70,11 +78,20 @@ def _parts(config: Config, name: str) -> list[Part]:
 
 
 def _folds(config: Config, numbers: Sequence[int]) -> Part:
-    """The folds of the scenarios `numbers`."""
-    folders = [config.run_dir / "trials" / f"{number:02d}" for number in numbers]
+    """The folds of the scenarios `numbers`, and those under way by their epochs; several may be so at a time."""
+    trials_dir = config.run_dir / "trials"
+    folders = [trials_dir / f"{number:02d}" for number in numbers]
     seconds = [artifacts.read_json(file)["seconds"] for folder in folders for file in folder.glob("fold-*.json")]
-    return Part(len(folders) * config.folds, seconds)
+    epochs, spent = [], []
+    for file in (file for folder in folders for file in folder.glob("fold-*.npz")):
+        with np.load(file) as state:
+            epochs.append(state["history"].shape[1])
+            spent.append(float(state["seconds"]))
+    done = len(seconds) + sum(epochs) / config.epochs
+    return Part(len(folders) * config.folds, done, sum([*seconds, *spent]) / _side_by_side(trials_dir))
 
 
-def _mean(seconds: list[float], otherwise: float) -> float:
-    return sum(seconds) / len(seconds) if seconds else otherwise
+def _side_by_side(trials_dir: pathlib.Path) -> int:
+    """How many processes train folds, as the search notes it."""
+    path = trials_dir / "processes.json"
+    return int(artifacts.read_json(path)["processes"]) if path.exists() else 1

@@ -60,6 +60,7 @@ def serve(run_dir: pathlib.Path) -> pathlib.Path:
         "data": {"photos": 90, "photos_and_folds": _fingerprint(run_dir), "drawn": True},
         "code": "0123456789abcdef",
         "packages": {"keras": "3.15.1"},
+        "settings": artifacts.read_json(run_dir / "run.json"),
     }
     version = run_dir / "served" / "pilah" / "1"
     artifacts.write_json(version / "model.json", description)

@@ -8,7 +8,7 @@ from PIL import Image, ImageFilter
 
 from components import artifacts, drawn, features, photos
 from pipeline import config as config_module
-from pipeline import shared
+from pipeline import marks, shared
 from tuner import choose, cross_validation
 
 CLASSES = ("glass", "metal", "paper")
@@ -61,6 +61,8 @@ def make(run_dir: pathlib.Path, noise: float = 0.5) -> config_module.Config:
     cross_validation.search(study, scenario_list, run_dir / "trials", 1, lambda done, total: None)
     board = choose.leaderboard(run_dir / "trials", scenario_list, study, {"VGG19": 1})
     artifacts.write_json(run_dir / "leaderboard.json", board)
+    for name in config_module.STAGES[: config_module.STAGES.index("model")]:
+        artifacts.write_json(marks.path(run_dir, name), {"inputs": {}, "seconds": 1.0})
     return config
 
 

@@ -9,7 +9,7 @@ import typer.testing
 
 from components import artifacts, label_doubts, metrics, photos
 from components.errors import PilahError
-from pipeline import audit, cli, evaluate, protocol, shared
+from pipeline import audit, cli, evaluate, marks, protocol, shared
 from pipeline import config as config_module
 from pipeline.report import finding_sections, findings, page
 
@@ -117,7 +117,15 @@ def test_run_without_a_board_is_refused(tmp_path):
     with pytest.raises(PilahError, match=r"no run\.json"):
         audit.finished(tmp_path)
     artifacts.write_json(tmp_path / "run.json", config_module.to_json(config_module.demo(tmp_path)))
-    with pytest.raises(PilahError, match=r"no leaderboard\.json"):
+    with pytest.raises(PilahError, match="yet to do photos, dataset"):
+        audit.finished(tmp_path)
+
+
+def test_run_whose_features_are_to_be_made_again_is_refused_though_its_board_is_there(tmp_path):
+    small_run.make(tmp_path)
+    audit.finished(tmp_path)
+    marks.path(tmp_path, "features").unlink()
+    with pytest.raises(PilahError, match=r"yet to do features, search, choice\."):
         audit.finished(tmp_path)
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 
 import pytest
@@ -5,6 +6,7 @@ import rich.console
 
 from components import artifacts
 from pipeline import board
+from pipeline import config as config_module
 
 
 def row(number, f1, matrix=((5, 0), (0, 5))):
@@ -29,9 +31,11 @@ def run_dir(tmp_path):
     artifacts.write_csv(tmp_path / "photos.csv", ["id"], [{"id": "a"}])
     artifacts.write_csv(tmp_path / "duplicates.csv", ["kind"], [{"kind": "conflict"}] * 4 + [{"kind": "duplicate"}])
     artifacts.write_csv(tmp_path / "dataset" / "rejects.csv", ["id"], [{"id": "b"}] * 3)
-    settings = {"backbone": "ResNet50", "weights": "random, seed 1"}
-    artifacts.write_json(tmp_path / "features" / "ResNet50" / "settings.json", settings)
-    artifacts.write_json(tmp_path / "run.json", {"images": None})
+    for backbone in ("ResNet50", "VGG19"):
+        settings = {"backbone": backbone, "weights": "random, seed 1"}
+        artifacts.write_json(tmp_path / "features" / backbone / "settings.json", settings)
+    config = dataclasses.replace(config_module.demo(tmp_path), backbones=("ResNet50",))  # VGG19's are of a run before
+    artifacts.write_json(tmp_path / "run.json", config_module.to_json(config))
     return tmp_path
 
 
@@ -60,7 +64,7 @@ def test_files_left_out_random_weights_and_drawn_photos_are_named(run_dir):
         "4 files whose bytes stand under several",
         "1 exact copies",
         "3 unusable",
-        "RANDOM",
+        "RANDOM weights in ResNet50, as",
         "drawn, not real",
     ):
         assert line in text

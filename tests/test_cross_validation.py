@@ -165,6 +165,7 @@ def test_processes_side_by_side_train_what_one_does(tmp_path, study, unbroken):
     calls = []
     search(study, tmp_path, progress=lambda done, total: calls.append((done, total)), processes=2)
     assert calls == sorted(calls) and calls[-1] == (6, 6)
+    assert artifacts.read_json(tmp_path / "processes.json") == {"processes": 2}
     for ours, theirs in zip(sorted(tmp_path.glob("0*/*.csv")), sorted(unbroken.glob("0*/*.csv")), strict=True):
         for row, expected in zip(artifacts.read_csv(ours), artifacts.read_csv(theirs), strict=True):
             np.testing.assert_allclose(probabilities_of(row), probabilities_of(expected), atol=1e-5)

@@ -182,16 +182,27 @@ def test_audit_of_other_photos_is_not_in_the_card(copy):
 
 
 def test_card_of_a_fine_tuned_model_says_its_size_and_its_own_learning_rate_once(copy):
-    shown = artifacts.read_json(copy / "report" / "figures.json")
-    finetuned = dataclasses.replace(config.read(copy), refine=1, finetuning_rate=3e-4, image_size_px=320)
-    shown["run"] |= {name: getattr(finetuned, name) for name in ("refine", "image_size_px")}
-    shown["run"]["finetuning"] = {name: getattr(finetuned, name) for name in figures.FINETUNING}
-    described = artifacts.read_json(copy / "served" / "pilah" / "1" / "model.json")
-    described["scenario"]["strategy"] = "finetune"
-    (recipe,) = [part for part in card.parts(shown, described, {}, "en") if part.title == "Recipe"]
-    text = " ".join(recipe.lines)
+    path = copy / "served" / "pilah" / "1" / "model.json"
+    described = artifacts.read_json(path)
+    made_with = dataclasses.replace(
+        config.read(copy), refine=1, finetuning_rate=3e-4, image_size_px=320, test_views=2, group_folds=True
+    )
+    scenario = {**described["scenario"], "strategy": "finetune"}
+    artifacts.write_json(path, {**described, "scenario": scenario, "settings": config.to_json(made_with)})
+    card.write(copy)
+    text = (path.parent / "MODEL_CARD.md").read_text()
     assert "fine-tuned from" in text and "320 x 320 pixels" in text
     assert text.count("learning rate 0.0003") == text.count("learning rate") == 1
+    assert "averaged over 2 views" in text and "kept in one fold" in text
+
+
+def test_card_keeps_the_recipe_of_its_model_when_the_runs_settings_change(copy):
+    changed = dataclasses.replace(config.read(copy), learning_rate=0.5, views=99, image_size_px=500)
+    artifacts.write_json(copy / "run.json", config.to_json(changed))
+    page.write(copy, "en", [])
+    card.write(copy)
+    text = (copy / "served" / "pilah" / "1" / "MODEL_CARD.md").read_text()
+    assert "learning rate 0.001" in text and "2 augmented views" in text and "96 x 96" in text
 
 
 def test_model_of_another_board_gets_no_card(copy):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import keras_tuner
 from keras_tuner.engine import trial as trial_module
 
-from components import metrics
+from components import artifacts, metrics
 from components.errors import PilahError
 from tuner import folds, hypermodel, oracle, predictions, scenarios, workers
 from tuner.study import Study
@@ -33,6 +33,7 @@ def search(
     """
     for backbone in {scenario.backbone for scenario in scenario_list if scenario.strategy == "finetune"}:
         study.examples(backbone)  # what all folds read is made once, by all cores
+    artifacts.write_json(trials_dir / "processes.json", {"processes": processes})  # for who asks how long it takes
     try:
         if processes == 1:
             CrossValidationTuner(study, scenario_list, trials_dir, progress).search()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from components import artifacts, push
+from pipeline import config as config_module
 from pipeline.report import page, words
 from pipeline.report.words import Say
 
@@ -57,11 +58,11 @@ def parts(figures: dict[str, Any], description: dict[str, Any], audit: dict[str,
 
     first = figures["scenarios"][0]
     return [
-        Part(say("Use"), _use(figures, say)),
+        Part(say("Use"), _use(description, say)),
         Part(say("Figures"), _scores(figures, first, say, number), _class_table(figures, say, number)),
         Part(say("Where it is weak"), _weaknesses(figures, say, number)),
         Part(say("Photos"), _photos(figures, description, audit, say, number)),
-        Part(say("Recipe"), _recipe(figures, description, say, number)),
+        Part(say("Recipe"), _recipe(description, say, number)),
         Part(say("Not tested"), _untested(say)),
     ]
 
@@ -72,18 +73,17 @@ def _describes(figures: dict[str, Any], description: dict[str, Any]) -> bool:
     return served == (first["scenario"], first["f1"], first["photos"])
 
 
-def _use(figures: dict[str, Any], say: Say) -> list[str]:
-    run = figures["run"]
+def _use(description: dict[str, Any], say: Say) -> list[str]:
     lines: list[str] = [
         say("It is meant to suggest one of the classes for a photo of one object, to somebody who looks again."),
         say("It is not meant to sort by itself, nor for what is in none of the classes: it always answers with one."),
     ]
-    if run["drawn"]:
+    if description["data"]["drawn"]:
         lines.insert(
             0, say("It learned from drawn photos, to show that the pipeline works. It is of no use on real ones.")
         )
-    if run["random_weights"]:
-        lines.insert(0, say("Backbones had random weights: {names}.", names=", ".join(run["random_weights"])))
+    if description["weights"].startswith("random"):
+        lines.insert(0, say("Its backbone had random weights: it is of no use."))
     return lines
 
 
@@ -196,14 +196,15 @@ def _photos(
     ]
 
 
-def _recipe(figures: dict[str, Any], description: dict[str, Any], say: Say, number: Any) -> list[str]:
-    run, chosen = figures["run"], description["scenario"]
+def _recipe(description: dict[str, Any], say: Say, number: Any) -> list[str]:
+    """As the version was made, whatever the run's settings have become since."""
+    settings, chosen = config_module.from_json(description["settings"]), description["scenario"]
     packages = ", ".join(f"{name} {version}" for name, version in description["packages"].items())
     model = {
         **{name: chosen[name] for name in ("backbone", "optimizer", "dropout")},
         "weights": description["weights"],
         "parameters": number(chosen["parameters"], ""),
-        "size": run["image_size_px"],
+        "size": settings.image_size_px,
     }
     finetuned = chosen.get("strategy") == "finetune"  # models pushed before there was a choice do not say
     if finetuned:
@@ -216,7 +217,7 @@ def _recipe(figures: dict[str, Any], description: dict[str, Any], say: Say, numb
             say(
                 "unfrozen: {unfreeze}, BatchNorm never; epochs of the head alone: {warmup_epochs}; schedule: "
                 "{schedule}; label smoothing: {label_smoothing}; classes balanced by: {balance}",
-                **run["finetuning"],
+                **{name: getattr(settings, name) for name in config_module.FINETUNING},
             )
             + ".",
         ]
@@ -228,16 +229,22 @@ def _recipe(figures: dict[str, Any], description: dict[str, Any], say: Say, numb
                 **model,
             )
         ]
+    if settings.test_views > 1:
+        lines.append(
+            say("Scores are averaged over {views} views of each photo, when served too.", views=settings.test_views)
+        )
+    if settings.group_folds:
+        lines.append(say("Photos with like hashes were kept in one fold."))
     return [
         *lines,
         say(
             "{epochs} epochs, batches of {batch}, learning rate {rate}, weight decay {decay} with AdamW, "
             "{views} augmented views",
-            epochs=run["epochs"],
-            batch=run["batch_size"],
-            rate=number(run["finetuning"]["rate_of_finetuning"] if finetuned else run["learning_rate"], ""),
-            decay=number(run["weight_decay"], ""),
-            views=run["epochs" if finetuned else "views"],  # a new one each epoch
+            epochs=settings.epochs,
+            batch=settings.batch_size,
+            rate=number(settings.rate_of_finetuning if finetuned else settings.learning_rate, ""),
+            decay=number(settings.weight_decay, ""),
+            views=settings.epochs if finetuned else settings.views,  # a new one each epoch
         )
         + ".",
         say("Code {code}; {packages}.", code=description["code"], packages=packages),

@@ -9,12 +9,29 @@ import numpy as np
 
 from components import artifacts, metrics, photos
 from pipeline import board as board_module
-from pipeline.config import Config
+from pipeline.config import FINETUNING, Config
 from pipeline.report import comparisons, findings, statistics, winner
 from tuner import predictions
 
 SETTINGS = ("scenario", "backbone", "optimizer", "dropout", "strategy")
-FINETUNING = ("unfreeze", "rate_of_finetuning", "warmup_epochs", "schedule", "label_smoothing", "balance")
+SHOWN = (
+    "profile",
+    "strategy",
+    "refine",
+    "seed",
+    "folds",
+    "group_folds",
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "weight_decay",
+    "views",
+    "test_views",
+    "image_size_px",
+    "backbones",
+    "optimizers",
+    "dropouts",
+)
 SCORES = ("precision", "recall", "f1", "accuracy")
 
 
@@ -39,7 +56,9 @@ def compute(config: Config) -> dict[str, Any]:
         "progress": {
             "scenarios_done": len(found),
             "scenarios_total": total,
-            "folds_done": len(list(run_dir.glob("trials/[0-9]*/fold-*.csv"))),
+            "folds_done": sum(
+                len(list(run_dir.glob(f"trials/{number:02d}/fold-*.csv"))) for number in range(1, total + 1)
+            ),
             "folds_total": total * config.folds,
         },
         "classes": _classes(usable, config.folds),
@@ -140,21 +159,22 @@ def _compare_with_first(scenarios: list[dict[str, Any]], found: dict[int, predic
 def _about(config: Config) -> dict[str, Any]:
     """What a reader has to know of the run; no path, so that the report can be handed on."""
     run_dir = config.run_dir
-    backbones = board_module.backbone_settings(run_dir)
     kinds = collections.Counter(row["kind"] for row in _rows(run_dir / "duplicates.csv"))
-    shown = ("profile", "strategy", "refine", "seed", "folds", "epochs", "batch_size", "learning_rate", "weight_decay")
     return {
         "name": run_dir.name,
-        **{name: getattr(config, name) for name in (*shown, "image_size_px", "backbones", "optimizers", "dropouts")},
-        "views": config.views,
-        "finetuning": {name: getattr(config, name) for name in FINETUNING} if config.finetunes else None,
+        **{name: getattr(config, name) for name in SHOWN},
+        "finetuning": _finetuning(config) if config.finetunes else None,
         "drawn": not config.images,
-        "random_weights": [one["backbone"] for one in backbones if one["weights"].startswith("random")],
-        "precision": sorted({one["precision"] for one in backbones}),
+        "random_weights": board_module.random_backbones(run_dir),
+        "precision": sorted({one["precision"] for one in board_module.backbone_settings(run_dir)}),
         "copies": kinds["duplicate"],
         "conflicts": kinds["conflict"],
         "rejects": len(_rows(run_dir / "dataset" / "rejects.csv")),
     }
+
+
+def _finetuning(config: Config) -> dict[str, Any]:
+    return {**{name: getattr(config, name) for name in FINETUNING}, "finetuning_rate": config.rate_of_finetuning}
 
 
 def _usable_photos(run_dir: pathlib.Path) -> list[photos.Photo]:

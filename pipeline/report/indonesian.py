@@ -219,8 +219,8 @@ SENTENCES = {
         "tidak dapat digunakan."
     ),
     "Augmented views": "Tampilan augmentasi",
-    "The first is the photo as it is tested; the others are what training sees of it.": (
-        "Yang pertama adalah foto seperti saat diuji; yang lain adalah yang dilihat pelatihan."
+    "The first is the photo as it is; the others are what training sees of it.": (
+        "Yang pertama adalah foto apa adanya; yang lain adalah yang dilihat pelatihan."
     ),
     "{name} as it is": "{name} apa adanya",
     "{name}, augmented view {number}": "{name}, tampilan augmentasi {number}",
@@ -253,6 +253,11 @@ SENTENCES = {
         "{epochs} epoch, batch {batch}, laju belajar {rate}, weight decay {decay} dengan AdamW, {views} tampilan "
         "augmentasi"
     ),
+    "Testing": "Pengujian",
+    "scores averaged over {views} views of each photo, when served too": (
+        "skor dirata-ratakan dari {views} tampilan tiap foto, juga saat dilayankan"
+    ),
+    "photos with like hashes are in one fold": "foto dengan hash yang mirip berada dalam satu fold",
     "Split": "Pembagian",
     "{folds} folds, drawn by class with seed {seed}; every scenario has the same ones": (
         "{folds} fold, ditarik per kelas dengan seed {seed}; sama untuk semua skenario"
@@ -290,7 +295,11 @@ SENTENCES = {
         "Model ini belajar dari gambar buatan, untuk menunjukkan bahwa alurnya berjalan. Pada foto asli ia tidak "
         "berguna."
     ),
-    "Backbones had random weights: {names}.": "Backbone dengan bobot acak: {names}.",
+    "Its backbone had random weights: it is of no use.": "Bobot backbone-nya acak: model ini tidak berguna.",
+    "Scores are averaged over {views} views of each photo, when served too.": (
+        "Skor dirata-ratakan dari {views} tampilan tiap foto, juga saat dilayankan."
+    ),
+    "Photos with like hashes were kept in one fold.": "Foto dengan hash yang mirip disatukan dalam satu fold.",
     "Macro F1 {f1} (95 % interval {low} to {high}), macro precision {precision}, macro recall {recall}.": (
         "F1 makro {f1} (selang 95 % {low} sampai {high}), presisi makro {precision}, recall makro {recall}."
     ),
