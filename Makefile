@@ -42,9 +42,11 @@ bench-gpu: .venv/ready
 	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements/dev.txt
 	touch $@
 
+# dev first: the images get the versions that the tests ran with
 lock:
 	for group in dev pipeline web; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-emit-find-links --no-header --group pyproject.toml:$$group -o requirements/$$group.txt; done
+		--no-emit-index-url --no-emit-find-links --no-header --group pyproject.toml:$$group \
+		$$(test $$group = dev || echo -c requirements/dev.txt) -o requirements/$$group.txt || exit 1; done
 
 words: .venv/ready
 	.venv/bin/pybabel -q extract -F web/babel.cfg --sort-by-file --add-location=file --project Pilah -o .venv/messages.pot web
