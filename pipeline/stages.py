@@ -46,7 +46,7 @@ def photos_inputs(config: Config) -> dict[str, Any]:
         "group_folds": config.group_folds,
         "max_pixels": config.max_pixels if config.group_folds else None,  # larger photos have no hash
     }
-    if not all(given.is_dir() for given in config.images or [config.run_dir / "drawn"]):
+    if not config.images or not all(given.is_dir() for given in config.images):
         settings["run_dir"] = config.run_dir  # it holds the photos, and may have been moved with them
     if not config.images:
         return {**settings, "photos_per_class": config.photos_per_class}
