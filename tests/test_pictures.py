@@ -7,7 +7,7 @@ import pytest
 import upload_files
 import web_app
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import GifImagePlugin, Image
 from upload_files import ACCEPTED, DARK, LIGHT, MAX_PIXELS, ROWS, encoded
 
 from web import pictures
@@ -165,6 +165,18 @@ def test_bomb_is_refused_before_it_takes_memory():
     environment = {"PYTHONPATH": f"{web_app.ROOT}:{web_app.ROOT / 'tests'}"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "413 413 413 413 413 True"
+
+
+def test_moving_gif_is_refused_at_its_second_frame(monkeypatch):
+    frames, seek = [], GifImagePlugin.GifImageFile._seek
+    monkeypatch.setattr(
+        GifImagePlugin.GifImageFile,
+        "_seek",
+        lambda image, frame, *more: (frames.append(frame), seek(image, frame, *more)),
+    )
+    with pytest.raises(pictures.BadPictureError, match="animated"):
+        pictures.plain(upload_files.animated("GIF"), MAX_PIXELS)
+    assert 1 in frames and 2 not in frames
 
 
 @pytest.mark.parametrize("size", [(16, 16), (1024, 1), (1024, 768), (500, 1000)])

@@ -153,6 +153,21 @@ def cut(kind: str, at: float) -> bytes:
     return content[: int(at * len(content)) if isinstance(at, float) else at]
 
 
+def jpeg_of_scans(count: int) -> bytes:
+    """A progressive JPEG whose second scan, of 16 bytes, stands there again and again."""
+    content, head = encoded("JPEG", progressive=True), b"\xff\xda"
+    begin = content.index(head, content.index(head) + 1)
+    end = content.index(b"\xff\xc4", begin)
+    return content[:end] + content[begin:end] * (count - content.count(head)) + content[end:]
+
+
+def gif_of_comments(count: int, behind: bool = False) -> bytes:
+    """A GIF with empty comments in front of its picture, or behind it."""
+    content = encoded("GIF")
+    at = len(content) - 1 if behind else content.index(b",", 13)
+    return content[:at] + b"!\xfe\0" * count + content[at:]
+
+
 ODD_EXIF = [odd_exif(8, struct.pack("<hh", -5, 0)), odd_exif(11, struct.pack("<f", 0.5))]
 
 # name, its bytes, the status that it is answered with
@@ -218,6 +233,9 @@ ROWS: list[tuple[str, Callable[[], bytes], int]] = [
     ("png_1x1", lambda: encoded("PNG", size=(1, 1)), 400),
     ("jpeg_1_px_high", lambda: encoded("JPEG", size=(400, 1)), 400),
     ("png_15_px_high", lambda: encoded("PNG", size=(40, 15)), 400),
+    ("jpeg_of_101_scans", lambda: jpeg_of_scans(101), 400),
+    ("gif_of_1001_comments", lambda: gif_of_comments(1001), 400),
+    ("gif_of_1001_comments_behind_its_picture", lambda: gif_of_comments(1001, behind=True), 400),
     # more than one picture
     ("gif_animated", lambda: animated("GIF"), 400),
     ("webp_animated", lambda: animated("WEBP"), 400),
@@ -228,6 +246,8 @@ ROWS: list[tuple[str, Callable[[], bytes], int]] = [
     ("png_20000_px_wide", lambda: encoded("PNG", size=(20_000, 16)), ACCEPTED),
     ("jpeg", lambda: encoded("JPEG"), ACCEPTED),
     ("jpeg_progressive", lambda: encoded("JPEG", progressive=True), ACCEPTED),
+    ("jpeg_of_100_scans", lambda: jpeg_of_scans(100), ACCEPTED),
+    ("jpeg_with_a_film_behind_it", lambda: encoded("JPEG") + b"\xff\xda\x01" * 1000, ACCEPTED),
     ("jpeg_grey", lambda: encoded("JPEG", "L"), ACCEPTED),
     ("jpeg_cmyk", lambda: encoded("JPEG", "CMYK"), ACCEPTED),
     ("jpeg_of_a_phone_with_two_pictures", lambda: animated("MPO"), ACCEPTED),
@@ -253,6 +273,7 @@ ROWS: list[tuple[str, Callable[[], bytes], int]] = [
     ("webp_lossless", lambda: webp_of_one_colour(32), ACCEPTED),
     ("webp_transparent", lambda: half_transparent("RGBA", "WEBP"), ACCEPTED),
     ("gif_of_one_frame", lambda: encoded("GIF"), ACCEPTED),
+    ("gif_of_1000_comments", lambda: gif_of_comments(1000), ACCEPTED),
     ("gif_transparent", lambda: half_transparent("P", "GIF"), ACCEPTED),
     ("gif_and_script", lambda: encoded("GIF", comment=b"/*") + SCRIPT, ACCEPTED),
     ("bmp", lambda: encoded("BMP"), ACCEPTED),

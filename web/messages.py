@@ -18,7 +18,11 @@ def refusal(error: BadPictureError) -> str:
             "The picture may have %(limit)s million pixels; this one has %(width)s x %(height)s.",
             **_numbers(error, "limit", "width", "height"),
         ),
-        "animated": _("The picture must stand still; this one has %(frames)s frames.", **_numbers(error, "frames")),
+        "parts": _(
+            "The file may have %(limit)s layers or comments; this one has %(count)s. Save it anew, then send that.",
+            **_numbers(error, "limit", "count"),
+        ),
+        "animated": _("The picture must stand still; this one moves. Choose another."),
         "many": _("Send one photo at a time; these were %(count)s.", **_numbers(error, "count")),
         "missing": _("Choose a photo first."),
         "bytes": _("The photo may have %(limit)s MB at most. Choose a smaller one.", **_numbers(error, "limit")),

@@ -10,6 +10,9 @@ pillow_heif.register_heif_opener(thumbnails=False)
 FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "GIF", "BMP")
 FORMAT_NAMES = "JPEG, PNG, WebP, HEIC, GIF, BMP"
 ANIMATED_FORMATS = ("GIF", "PNG", "WEBP")
+# What costs a decoder a pass over all pixels (a JPEG's scans: photos have about 10) or over all that it has read (a
+# GIF's comments). A crowd of them in a small file takes minutes. The third byte of a scan's head is always 0.
+MAX_PARTS = {b"\xff\xd8": (b"\xff\xda\0", 100), b"GIF8": (b"!\xfe", 1000)}  # begin of file -> begin of a part, limit
 MIN_SIDE_PX = 16
 MAX_SIDE_PX = 1024  # of what is kept: the model looks at 224 x 224 unless told otherwise, people at little more
 THUMBNAIL_SIDE_PX = 160
@@ -49,6 +52,7 @@ def plain(upload: bytes, max_pixels: int) -> bytes:
     """
     if not upload:
         raise BadPictureError(400, "empty")
+    _check_parts(upload)
     try:
         with Image.open(io.BytesIO(upload), formats=FORMATS) as image:
             _check(image, max_pixels)
@@ -71,6 +75,12 @@ def thumbnail(picture: bytes) -> bytes:
         return _encode(image)
 
 
+def _check_parts(upload: bytes) -> None:
+    for begin, (part, limit) in MAX_PARTS.items():
+        if upload.startswith(begin) and (count := upload.count(part)) > limit:
+            raise BadPictureError(400, "parts", count=count, limit=limit)
+
+
 def _check(image: Image.Image, max_pixels: int) -> None:
     width, height = image.size
     if min(width, height) < MIN_SIDE_PX:
@@ -78,8 +88,9 @@ def _check(image: Image.Image, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise BadPictureError(413, "pixels", width=width, height=height, limit=max_pixels // 1_000_000)
     # Phones put a burst into a HEIC and a second view behind a JPEG: there the first picture counts.
-    if image.format in ANIMATED_FORMATS and getattr(image, "n_frames", 1) > 1:
-        raise BadPictureError(400, "animated", frames=image.n_frames)  # type: ignore[attr-defined]
+    # Not n_frames: to count those of a GIF, Pillow walks through all of them.
+    if image.format in ANIMATED_FORMATS and getattr(image, "is_animated", False):
+        raise BadPictureError(400, "animated")
 
 
 def _verify(upload: bytes) -> None:
