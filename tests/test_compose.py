@@ -18,6 +18,7 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from serving import client
 from serving.embedded import flags
+from web import gunicorn_config, settings, uploads
 
 ROOT = pathlib.Path(__file__).parents[1]
 BASE, GPU = ["docker-compose.yml"], ["docker-compose.yml", "docker-compose.gpu.yml"]
@@ -228,6 +229,24 @@ def test_service_that_stays_is_checked_bounded_and_started_again(name):
 def test_web_may_do_nothing_that_it_need_not():
     web = service(BASE, "web")
     assert web["read_only"] and web["cap_drop"] == ["ALL"] and web["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_web_takes_its_limits_from_the_env_file_and_else_has_its_own_defaults():
+    given = service(BASE, "web")["environment"]
+    example = (ROOT / ".env.example").read_text()
+    for name in ("max_upload_bytes", "max_pixels", "upload_rate", "serving_timeout_seconds"):
+        variable, default = re.fullmatch(r"\$\{(\w+):-(.+)\}", given[name.upper()]).groups()
+        assert variable == name.upper() and f"\n#{variable}={default}\n" in example
+        read = settings.read({variable: default, "SECRET_KEY": "k" * 32})
+        assert getattr(read, name) == getattr(settings.Settings(), name)
+
+
+def test_web_has_the_memory_for_the_largest_pictures_and_uploads():
+    limit = service(BASE, "web")["deploy"]["resources"]["limits"]["memory"]
+    most = settings.Settings()
+    pictures = uploads.DECODED_AT_ONCE * 15 * most.max_pixels
+    content = gunicorn_config.threads * 2 * most.max_upload_bytes  # in memory, and in a file of /tmp, which is a tmpfs
+    assert int(limit.removesuffix("G")) * 2**30 > 128 * 2**20 + pictures + content
 
 
 def test_web_reads_the_cards_of_what_is_served_and_cannot_write_there():

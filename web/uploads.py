@@ -19,7 +19,7 @@ log = logging.getLogger("web")
 API_VISITOR = "api"  # of rows that programs send: no browser's history
 # answers that blame the photo; others (no model yet, too much to do) will be different another time
 ABOUT_THE_PHOTO = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
-DECODED_AT_ONCE = 4  # 50 million pixels take up to 750 MB while they are decoded
+DECODED_AT_ONCE = 2  # each takes up to 15 bytes a pixel; docker-compose.yml has the memory for so many
 FIRST_RETRY_SECONDS = 5.0  # a younger row is still being asked about by its own request
 answers = prometheus_client.Counter("pilah_uploads", "Uploads by what became of them.", ["outcome"])
 
