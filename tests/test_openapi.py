@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from schemathesis.checks import positive_data_acceptance
 from schemathesis.generation import GenerationMode
 
+from web import uploads
+
 DESCRIPTION = json.loads((web_app.ROOT / "web" / "static" / "openapi.json").read_text(encoding="utf-8"))
 OPERATIONS = [(method.upper(), path) for path, methods in DESCRIPTION["paths"].items() for method in methods]
 PHOTOS = [web_app.photo(name, kind=kind) for name in web_app.CLASSES for kind in ("JPEG", "PNG")]
@@ -79,14 +81,21 @@ def test_waiting_photo_is_as_described(make_app, api, model):
     check(api, "GET", "/api/results/{id}", app.test_client().get(f"/api/results/{answer.json['id']}"), 200)
 
 
-def test_photo_that_the_model_refuses_is_as_described(app, api, model):
+def test_photo_that_the_model_refuses_is_as_described(make_app, api, model):
+    app = make_app()
+    app.extensions["pilah_uploads"].first_retry_seconds = 0.0
+
     def refuse(picture):
         raise web_app.Refusal(grpc.StatusCode.INVALID_ARGUMENT)
 
     model.before_answer = refuse
     answer = send(app, web_app.photo())
-    check(api, "POST", "/api/classify", answer, 200)
-    assert answer.json["state"] == "refused"
+    check(api, "POST", "/api/classify", answer, 202)
+    with app.app_context():
+        uploads.service().retry_waiting()
+    row = app.test_client().get(f"/api/results/{answer.json['id']}")
+    check(api, "GET", "/api/results/{id}", row, 200)
+    assert row.json["state"] == "refused"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import concurrent.futures
 import datetime
+import logging
 import subprocess
 import sys
 import threading
@@ -11,16 +12,22 @@ import sqlalchemy as sa
 import web_app
 from web_app import Browser, bring_back, photo, wait_until
 
-from web import commands, pictures, uploads
+from web import commands, pictures, settings, uploads
 from web.database import State, Upload, db
 
 BY_PHOTO = [(name, seed) for seed in range(10) for name in web_app.CLASSES]  # 30 photos, each with its class
 
 
-@pytest.fixture(autouse=True)
-def at_once(monkeypatch):
-    """Rows are asked about again as soon as they wait."""
-    monkeypatch.setattr(uploads, "FIRST_RETRY_SECONDS", 0.0)
+@pytest.fixture
+def make_app(make_app):
+    """As in conftest.py; rows are asked about again as soon as they wait."""
+
+    def make(**settings):
+        one = make_app(**settings)
+        one.extensions["pilah_uploads"].first_retry_seconds = 0.0
+        return one
+
+    return make
 
 
 @pytest.fixture
@@ -80,8 +87,13 @@ def test_waiting_rows_are_answered_when_serving_is_back(app, model):
     assert retry(app) == 0 and len(model.photos) == 2
 
 
-def test_young_row_is_left_to_its_own_request(app, model, monkeypatch):
-    monkeypatch.setattr(uploads, "FIRST_RETRY_SECONDS", 3600.0)
+def test_row_is_left_to_its_own_request_for_as_long_as_that_waits():
+    given = settings.Settings(serving_timeout_seconds=42.0)
+    assert uploads.Service(None, None, given).first_retry_seconds > 42.0
+
+
+def test_young_row_is_left_to_its_own_request(app, model):
+    app.extensions["pilah_uploads"].first_retry_seconds = 3600.0
     model.stop()
     Browser(app).uploaded()
     bring_back(app, model)
@@ -161,19 +173,72 @@ def test_serving_that_takes_too_long_leaves_the_row_waiting(app, model):
     assert states(app) == [State.WAITING]
 
 
-@pytest.mark.parametrize("code", [grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL])
-def test_photo_that_the_model_refuses_is_not_asked_about_again(app, model, code):
-    model.before_answer = refuse(code)
+def test_photo_that_the_model_refuses_twice_is_not_asked_about_again(app, model):
+    model.before_answer = refuse(grpc.StatusCode.INVALID_ARGUMENT)
     browser = Browser(app)
     row_id = browser.uploaded()
-    answer = web_app.classify(app, photo())
-    assert states(app) == [State.REFUSED] * 2
-    assert answer.status_code == 200 and answer.json["state"] == "refused"
+    by_program = web_app.classify(app, photo())
+    assert by_program.status_code == 202 and states(app) == [State.WAITING] * 2
+    assert retry(app) == 2 and states(app) == [State.REFUSED] * 2
+    assert app.test_client().get(f"/api/results/{by_program.json['id']}").json["state"] == "refused"
     page = browser.get(f"/result/{row_id}")
     assert page.status_code == 200 and "Refresh" not in page.headers
-    asked = len(model.photos)
     model.forget()
-    assert retry(app) == 0 and model.photos == [] and asked == 2
+    assert retry(app) == 0 and model.photos == []
+
+
+def test_photo_that_failed_with_others_of_its_batch_is_answered_by_itself(app, model):
+    model.before_answer = refuse(grpc.StatusCode.INVALID_ARGUMENT)
+    Browser(app).uploaded()
+    model.forget()
+    assert retry(app) == 1
+    check_answered(app, web_app.rows(app))
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN])
+def test_fault_of_the_server_leaves_the_row_waiting_however_often_it_comes(app, model, code):
+    model.before_answer = refuse(code)
+    Browser(app).uploaded()
+    assert [retry(app), retry(app)] == [0, 0] and states(app) == [State.WAITING]
+    model.forget()
+    assert retry(app) == 1
+    check_answered(app, web_app.rows(app))
+
+
+def test_row_that_the_server_fails_on_does_not_hold_up_the_others(app, model):
+    model.stop()
+    browser = Browser(app)
+    fails, stays = browser.uploaded(), browser.uploaded(photo("metal"))
+    bring_back(app, model)
+    bad = kept(app, fails)
+    model.before_answer = lambda picture: refuse(grpc.StatusCode.INTERNAL)(picture) if picture == bad else None
+    assert retry(app) == 1
+    assert {row.id: row.state for row in web_app.rows(app)} == {fails: State.WAITING, stays: State.DONE}
+
+
+def test_row_whose_picture_cannot_be_read_is_logged_and_does_not_hold_up_the_others(app, model, caplog):
+    model.stop()
+    browser = Browser(app)
+    fails, stays = browser.uploaded(), browser.uploaded(photo("metal"))
+    picture = app.extensions["pilah_uploads"].store.picture(fails)
+    picture.unlink()
+    picture.mkdir()
+    bring_back(app, model)
+    logging.getLogger("web").addHandler(caplog.handler)
+    assert retry(app) == 1
+    logging.getLogger("web").removeHandler(caplog.handler)
+    assert {row.id: row.state for row in web_app.rows(app)} == {fails: State.WAITING, stays: State.DONE}
+    [record] = [record for record in caplog.records if record.exc_info]
+    assert fails in record.getMessage()
+
+
+def test_round_ends_where_the_server_is_away(app, model):
+    model.stop()
+    for name in web_app.CLASSES:
+        Browser(app).uploaded(photo(name))
+    bring_back(app, model)
+    model.before_answer = refuse(grpc.StatusCode.RESOURCE_EXHAUSTED)
+    assert retry(app) == 0 and len(model.photos) == 1
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def _extend(app: Flask, given: settings.Settings, data: pathlib.Path) -> None:
     commands.init_app(app)
     caller = client.Client(given.serving_target, timeout_seconds=given.serving_timeout_seconds)
     kept = store.PictureStore(data / "uploads")
-    app.extensions["pilah_uploads"] = uploads.Service(kept, caller, given.max_pixels, given.retry_seconds)
+    app.extensions["pilah_uploads"] = uploads.Service(kept, caller, given)
     app.jinja_env.globals["languages"] = LANGUAGES
     app.jinja_env.globals["current_language"] = lambda: str(flask_babel.get_locale())
 

@@ -11,29 +11,40 @@ import sqlalchemy as sa
 from flask import Flask, current_app
 
 from serving import client
-from web import database, pictures
+from web import database, pictures, settings
 from web.database import State, Upload, db
 from web.store import PictureStore
 
 log = logging.getLogger("web")
 API_VISITOR = "api"  # of rows that programs send: no browser's history
-# answers that blame the photo; others (no model yet, too much to do) will be different another time
-ABOUT_THE_PHOTO = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
+# The answer that blames the photo, if it comes again: a batch fails as a whole for one bad photo in it.
+ABOUT_THE_PHOTO = grpc.StatusCode.INVALID_ARGUMENT
+# Answers that every photo would get now: no model yet, or too much to do.
+ABOUT_THE_SERVER = (
+    grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+)
 DECODED_AT_ONCE = 2  # each takes up to 15 bytes a pixel; docker-compose.yml has the memory for so many
-FIRST_RETRY_SECONDS = 5.0  # a younger row is still being asked about by its own request
 answers = prometheus_client.Counter("pilah_uploads", "Uploads by what became of them.", ["outcome"])
 
 
 class Service:
-    """What handles uploads: limits, pictures' folder and the connection to the model server."""
+    """What handles uploads: limits, pictures' folder and the connection to the model server.
 
-    def __init__(self, store: PictureStore, caller: client.Client, max_pixels: int, retry_seconds: float):
-        self.store, self.caller, self._max_pixels, self._retry_seconds = store, caller, max_pixels, retry_seconds
+    Attributes:
+        first_retry_seconds: a younger row is still being asked about by its own request.
+    """
+
+    def __init__(self, store: PictureStore, caller: client.Client, given: settings.Settings):
+        self.store, self.caller = store, caller
+        self._max_pixels, self._retry_seconds = given.max_pixels, given.retry_seconds
+        self.first_retry_seconds = given.serving_timeout_seconds + 1.0
         self._ending = threading.Event()
         self._decoding = threading.BoundedSemaphore(DECODED_AT_ONCE)
 
     def accept(self, content: bytes, visitor: str) -> Upload:
-        """Keep an upload and ask about it; its row, waiting where the model server is away.
+        """Keep an upload and ask about it; its row, waiting where the model server gives no answer.
 
         Raises:
             BadPictureError: it is refused, and nothing is kept.
@@ -48,7 +59,10 @@ class Service:
         self.store.add(row.id, picture)  # before the row: a picture without a row is found by doctor
         db.session.add(row)
         db.session.commit()
-        self._ask(row.id, picture)
+        try:
+            self._ask(row.id, picture)
+        except client.ServingUnavailable as error:
+            log.warning("upload %s waits: %s", row.id, error)
         answers.labels(row.state).inc()
         return row
 
@@ -60,18 +74,24 @@ class Service:
         self._ending.set()
 
     def retry_waiting(self) -> int:
-        """Ask about every waiting row once, oldest first, until the server is away; how many were answered."""
+        """Ask about every waiting row once, oldest first, until the server is away; how many were answered.
+
+        A row that fails is passed over, so that the others need not wait for it.
+        """
         answered = 0
-        before = database.now() - datetime.timedelta(seconds=FIRST_RETRY_SECONDS)
+        before = database.now() - datetime.timedelta(seconds=self.first_retry_seconds)
         waiting = sa.select(Upload.id).where(Upload.state == State.WAITING, Upload.created_at < before)
         for row_id in db.session.scalars(waiting.order_by(Upload.created_at)).all():
             try:
-                picture = self.store.picture(row_id).read_bytes()
+                answered += self._ask(row_id, self.store.picture(row_id).read_bytes(), is_again=True)
             except FileNotFoundError:
                 continue  # deleted meanwhile, or doctor's business
-            if not self._ask(row_id, picture):
+            except client.ServingUnavailable as error:
+                log.warning("upload %s waits: %s", row_id, error)
                 break
-            answered += 1
+            except Exception:
+                db.session.rollback()
+                log.exception("upload %s waits, as asking about it failed", row_id)
         return answered
 
     def remove(self, row: Upload) -> None:
@@ -80,15 +100,18 @@ class Service:
         db.session.commit()
         self.store.remove(row.id)
 
-    def _ask(self, row_id: str, picture: bytes) -> bool:
-        """Fill in the row; False where the model server is away."""
+    def _ask(self, row_id: str, picture: bytes, is_again: bool = False) -> bool:
+        """Fill in the row; False where this photo got no answer.
+
+        Raises:
+            ServingUnavailable: no photo would.
+        """
         try:
             prediction = self.caller.classify(picture)
-        except client.ServingUnavailable as error:
-            log.warning("upload %s waits: %s", row_id, error)
-            return False
         except client.ServingRejected as error:
-            if error.code not in ABOUT_THE_PHOTO:
+            if error.code in ABOUT_THE_SERVER:
+                raise client.ServingUnavailable(str(error)) from error
+            if not is_again or error.code is not ABOUT_THE_PHOTO:
                 log.warning("upload %s waits: %s", row_id, error)
                 return False
             log.error("upload %s is refused: %s", row_id, error)
