@@ -100,6 +100,22 @@ def test_young_row_is_left_to_its_own_request(app, model):
     assert retry(app) == 0 and model.photos == []
 
 
+def test_no_connection_to_the_database_is_held_while_the_model_is_asked(app, model):
+    with app.app_context():
+        pool = db.engine.pool
+    held = []
+
+    def look_and_refuse(picture):
+        held.append(pool.checkedout())
+        raise web_app.Refusal(grpc.StatusCode.INTERNAL)
+
+    model.before_answer = look_and_refuse
+    Browser(app).uploaded()
+    web_app.classify(app, photo("metal"))
+    retry(app)
+    assert held == [0] * 4
+
+
 def test_restarted_web_tier_answers_what_waited_before(make_app, model):
     model.stop()
     first = make_app()

@@ -55,14 +55,15 @@ class Service:
         except pictures.BadPictureError as error:
             answers.labels(error.reason).inc()
             raise
-        row = Upload(id=database.new_id(), visitor=visitor, state=State.WAITING, created_at=database.now())
-        self.store.add(row.id, picture)  # before the row: a picture without a row is found by doctor
+        row_id = database.new_id()
+        row = Upload(id=row_id, visitor=visitor, state=State.WAITING, created_at=database.now())
+        self.store.add(row_id, picture)  # before the row: a picture without a row is found by doctor
         db.session.add(row)
         db.session.commit()
         try:
-            self._ask(row.id, picture)
+            self._ask(row_id, picture)  # not row.id: to read it would hold a connection while the model is asked
         except client.ServingUnavailable as error:
-            log.warning("upload %s waits: %s", row.id, error)
+            log.warning("upload %s waits: %s", row_id, error)
         answers.labels(row.state).inc()
         return row
 
@@ -81,7 +82,9 @@ class Service:
         answered = 0
         before = database.now() - datetime.timedelta(seconds=self.first_retry_seconds)
         waiting = sa.select(Upload.id).where(Upload.state == State.WAITING, Upload.created_at < before)
-        for row_id in db.session.scalars(waiting.order_by(Upload.created_at)).all():
+        row_ids = db.session.scalars(waiting.order_by(Upload.created_at)).all()
+        db.session.commit()  # gives the connection back
+        for row_id in row_ids:
             try:
                 answered += self._ask(row_id, self.store.picture(row_id).read_bytes(), is_again=True)
             except FileNotFoundError:
