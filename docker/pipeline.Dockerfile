@@ -1,4 +1,4 @@
-# The pipeline as a job: docker compose run --rm pipeline run --run-dir runs/thesis --images /photos/garbage.zip
+# The pipeline as a job: docker-compose.yml says how to run it.
 FROM python:3.13-slim
 COPY requirements/pipeline.txt .
 RUN pip install --no-cache-dir --no-deps --require-hashes -r pipeline.txt
@@ -7,6 +7,9 @@ COPY components components
 COPY pipeline pipeline
 COPY serving serving
 COPY tuner tuner
-RUN useradd --uid 10001 --create-home pilah && install -d -o pilah runs
+# The job runs as whoever owns ./runs (docker-compose.yml), who has no home here: Keras and Kaggle keep what they fetch in
+# /cache. A volume laid over it takes its mode, so that any user may write there.
+RUN useradd --uid 10001 --no-create-home pilah && install -d -o pilah runs && install -d -m 1777 /cache
+ENV HOME=/cache
 USER pilah
 ENTRYPOINT ["python", "-m", "pipeline"]

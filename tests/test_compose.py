@@ -260,6 +260,22 @@ def test_pipeline_is_a_job_that_starts_with_no_other_service():
     assert service(BASE, "pipeline")["profiles"] == ["job"]
 
 
+def test_pipeline_runs_as_the_owner_of_the_runs():
+    job = service(BASE, "pipeline")
+    assert job["user"] == "${RUNS_OWNER:-1000:1000}"
+    assert "\n#RUNS_OWNER=1000:1000\n" in (ROOT / ".env.example").read_text()
+    (runs,) = [mount for mount in job["volumes"] if isinstance(mount, dict) and mount["target"] == "/app/runs"]
+    assert runs["bind"] == {"create_host_path": False} and not runs.get("read_only")
+
+
+def test_pipeline_keeps_weights_where_any_user_may_write():
+    (weights,) = [mount for mount in service(BASE, "pipeline")["volumes"] if isinstance(mount, str)]
+    _, target = weights.split(":")
+    image = (ROOT / service(BASE, "pipeline")["build"]["dockerfile"]).read_text()
+    assert f"install -d -m 1777 {target}\n" in image  # a new volume takes the mode of the folder below it
+    assert f"\nENV HOME={target}\n" in image  # Keras and kagglehub write below it
+
+
 @pytest.mark.parametrize("name", ["web", "pipeline"])
 def test_image_is_built_from_files_that_are_there_and_runs_as_a_user(name):
     dockerfile = ROOT / service(BASE, name)["build"]["dockerfile"]
