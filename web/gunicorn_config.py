@@ -1,9 +1,12 @@
 """For gunicorn --config web/gunicorn_config.py "web:create_app()"."""
 
 import ctypes
+import socket
+import struct
 from typing import Any
 
 M_ARENA_MAX = -8  # of glibc's malloc.h
+STALLED_SECONDS = 30  # that a client may neither send nor take anything in the middle of a request
 
 bind = "0.0.0.0:8000"
 # One process with threads: an upload waits for the model server, not for Python, and rate limits and metrics are kept
@@ -23,6 +26,12 @@ if hasattr(libc, "mallopt"):
 
 
 def post_worker_init(worker: Any) -> None:
-    """Ask about waiting uploads in the process that serves, also for those of the process before."""
+    """Hang up on clients that stall, and ask about waiting uploads, also for those of the process before.
+
+    gunicorn waits for a request's bytes for ever, in one of its threads. A connection has the times of its listener.
+    """
+    for listener in worker.sockets:
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            listener.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", STALLED_SECONDS, 0))
     app = worker.wsgi
     app.extensions["pilah_uploads"].start_retrying(app)
