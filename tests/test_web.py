@@ -1,4 +1,5 @@
 import io
+import logging
 import re
 from urllib.parse import urljoin, urlsplit
 
@@ -153,6 +154,20 @@ def test_form_without_the_token_of_its_page_changes_nothing(app, browser, path, 
     [row] = web_app.rows(app)
     assert (row.id, row.corrected_class) == (row_id, None)
     assert 'lang="en"' in browser.get("/").text
+
+
+def test_form_without_its_cookie_is_told_what_it_needs_and_found_in_the_log(app, browser, caplog):
+    log = logging.getLogger("web")
+    log.addHandler(caplog.handler)
+    page = app.test_client(use_cookies=False).post("/language", data={"csrf_token": browser.csrf_token()})
+    log.removeHandler(caplog.handler)
+    assert page.status_code == 400 and "cookie" in page.text and "https://" in page.text
+    assert "400 /language: The CSRF session token is missing." in caplog.messages
+
+
+def test_form_with_a_wrong_value_is_not_told_about_cookies(browser):
+    page = browser.post("/language", {"language": "tlh"})
+    assert page.status_code == 400 and "not what the page asks for" in page.text and "cookie" not in page.text
 
 
 @pytest.mark.parametrize(

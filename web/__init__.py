@@ -88,6 +88,7 @@ def _language() -> str:
 def _error_page(error: HTTPException) -> Any:
     if error.response is not None:
         return error
+    logging.getLogger("web").info("%s %s: %s", error.code, request.path, error.description)
     if request.path.startswith("/api/"):
         name, detail = error.name, error.description
         if error.code == 413:  # far beyond the limit, so that it was not even read
@@ -95,5 +96,5 @@ def _error_page(error: HTTPException) -> Any:
             limit = current_app.config["PILAH"].max_upload_bytes // settings.MIB
             detail = messages.refusal(pictures.BadPictureError(413, "bytes", limit=limit))
         return {"error": name, "detail": detail}, error.code
-    logging.getLogger("web").info("%s %s", error.code, request.path)
-    return render_template("error.html", error=error), error.code
+    lost = isinstance(error, flask_wtf.csrf.CSRFError)
+    return render_template("error.html", error=error, is_without_cookie=lost), error.code
