@@ -151,6 +151,21 @@ def test_page_of_a_photo_that_waits_fills_in_by_itself(site, open_page):
     expect(page.get_by_role("heading", level=1)).to_have_text("Glass")
 
 
+def test_page_of_a_photo_that_waits_keeps_what_is_open_until_the_state_changes(site, open_page):
+    (row_id,) = site.add_rows(1, state="waiting", class_name=None, score=None, scores=None, model_version=None)
+    page = open_page(f"/result/{row_id}", visitor=True)
+    expect(page.get_by_role("status").first).to_contain_text("looks again every few seconds")
+    page.locator("summary").click()
+    page.get_by_role("button", name="Yes, delete").focus()
+    for _ in range(2):
+        page.wait_for_event("response", lambda response: response.url.endswith("/state"))
+    expect(page.get_by_role("button", name="Yes, delete")).to_be_focused()
+    with site.app.app_context():
+        db.session.execute(sa.update(Upload).values(state="refused"))
+        db.session.commit()
+    expect(page.get_by_role("heading", level=1)).to_have_text("No answer for this photo")
+
+
 def test_history_pages_through_all_rows_and_back(site, open_page):
     site.add_rows(45)
     page = open_page("/history", visitor=True)

@@ -1,8 +1,11 @@
 """The pages without JavaScript, on a narrow screen, in the dark, and as axe-core reads them."""
 
 import pytest
+import sqlalchemy as sa
 import web_app
 import website
+
+from web.database import Upload, db
 
 pytest.importorskip("playwright", reason="no Playwright here: make test installs it")
 from playwright.sync_api import expect
@@ -37,7 +40,6 @@ def visit(site, open_page):
 
     def open_one(name, **options):
         page = open_page("/", visitor=True, **options)
-        page.route("**/result/*", _without_refresh)
         page.goto(path_to(site, name))
         if name == "refusal":
             page.set_input_files("#image", {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": b"no picture"})
@@ -48,13 +50,6 @@ def visit(site, open_page):
         return page
 
     return open_one
-
-
-def _without_refresh(route):
-    """A page that waits stays as it is while it is looked at."""
-    response = route.fetch()
-    headers = {name: value for name, value in response.headers.items() if name != "refresh"}
-    route.fulfill(response=response, headers=headers)
 
 
 def test_photo_is_sent_corrected_and_deleted_without_javascript(site, open_page):
@@ -76,6 +71,18 @@ def test_photo_is_sent_corrected_and_deleted_without_javascript(site, open_page)
     page.get_by_role("button", name="Yes, delete this photo").click()
     expect(page.locator("main")).to_contain_text("There are no photos yet.")
     assert web_app.rows(site.app) == [] and web_app.files(site.app) == []
+
+
+def test_page_of_a_photo_that_waits_has_a_link_to_look_again_without_javascript(site, open_page):
+    (row_id,) = site.add_rows(1, state="waiting", class_name=None, score=None, scores=None, model_version=None)
+    page = open_page(f"/result/{row_id}", visitor=True, java_script_enabled=False)
+    expect(page.get_by_role("status").first).to_contain_text("The photo is kept.")
+    expect(page.locator("#looking")).to_be_hidden()
+    with site.app.app_context():
+        db.session.execute(sa.update(Upload).values(state="done", class_name="glass", score=0.9, scores={"glass": 0.9}))
+        db.session.commit()
+    page.get_by_role("link", name="Look now").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Glass")
 
 
 def test_refusal_language_filter_and_paging_work_without_javascript(site, open_page):

@@ -26,6 +26,7 @@ def sign_in(app, token=TOKEN):
 def sees(browser, row_id):
     """Which of the ways to a row are open to a browser."""
     ways = {name: browser.get(f"/{name}/{row_id}").status_code for name in ("result", "picture", "thumbnail")}
+    ways["state"] = browser.get(f"/result/{row_id}/state").status_code
     ways["history"] = 200 if row_id in browser.get("/history").text else 404
     ways["csv"] = 200 if row_id in browser.get("/history.csv").text else 404
     return ways

@@ -63,7 +63,8 @@ def test_upload_while_serving_is_away_waits(app, model):
     [row] = web_app.rows(app)
     assert (row.id, row.state, row.class_name, row.scores) == (row_id, State.WAITING, None, None)
     page = browser.get(f"/result/{row_id}")
-    assert page.status_code == 200 and int(page.headers["Refresh"]) > 0
+    assert page.status_code == 200 and "waiting.js" in page.text and "Refresh" not in page.headers
+    assert browser.get(f"/result/{row_id}/state").json == {"state": "waiting"}
     assert browser.get(f"/picture/{row_id}").status_code == 200
     assert browser.get("/history").status_code == 200
     answer = web_app.classify(app, photo())
@@ -82,7 +83,8 @@ def test_waiting_rows_are_answered_when_serving_is_back(app, model):
     assert retry(app) == 2
     check_answered(app, web_app.rows(app))
     page = browser.get(f"/result/{row_id}")
-    assert "metal" in page.text.lower() and "Refresh" not in page.headers
+    assert "metal" in page.text.lower() and "waiting.js" not in page.text
+    assert browser.get(f"/result/{row_id}/state").json == {"state": "done"}
     assert app.test_client().get(f"/api/results/{by_program}").json["class_name"] == "paper"
     assert retry(app) == 0 and len(model.photos) == 2
 
@@ -198,7 +200,7 @@ def test_photo_that_the_model_refuses_twice_is_not_asked_about_again(app, model)
     assert retry(app) == 2 and states(app) == [State.REFUSED] * 2
     assert app.test_client().get(f"/api/results/{by_program.json['id']}").json["state"] == "refused"
     page = browser.get(f"/result/{row_id}")
-    assert page.status_code == 200 and "Refresh" not in page.headers
+    assert page.status_code == 200 and "waiting.js" not in page.text
     model.forget()
     assert retry(app) == 0 and model.photos == []
 

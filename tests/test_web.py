@@ -57,7 +57,7 @@ def test_photo_is_kept_asked_about_and_shown(app, model, browser):
     assert list(row.scores) == list(web_app.CLASSES) and row.score == max(row.scores.values())
     assert web_app.files(app) == [f"{row.id}.jpg"]
     page = browser.get(response.location)
-    assert page.status_code == 200 and "metal" in page.text.lower() and "Refresh" not in page.headers
+    assert page.status_code == 200 and "metal" in page.text.lower() and "waiting.js" not in page.text
     picture, thumbnail = browser.get(f"/picture/{row.id}"), browser.get(f"/thumbnail/{row.id}")
     assert picture.mimetype == thumbnail.mimetype == "image/jpeg"
     assert model.photos == [picture.data]  # what is shown is what was asked about

@@ -7,16 +7,16 @@ from typing import Any
 from flask import Blueprint, Response, abort, redirect, render_template, request, send_file, url_for
 
 from web import advice, database, forms, uploads, visitors
-from web.database import State, Upload, db
+from web.database import Upload, db
 
 blueprint = Blueprint("results", __name__)
 PICTURE_CACHE_SECONDS = 86_400  # a row's picture never changes
 
 
 @blueprint.get("/result/<row_id>")
-def show(row_id: str) -> Any:
+def show(row_id: str) -> str:
     row = visitors.row_or_404(row_id)
-    page = render_template(
+    return render_template(
         "result.html",
         row=row,
         bars=sorted((row.scores or {}).items(), key=lambda item: -item[1]),
@@ -24,10 +24,12 @@ def show(row_id: str) -> Any:
         correction=_correction_form(row),
         deletion=forms.DeleteForm(next=url_for("history.show")),
     )
-    response = Response(page, mimetype="text/html")
-    if row.state == State.WAITING:
-        response.headers["Refresh"] = "3"
-    return response
+
+
+@blueprint.get("/result/<row_id>/state")
+def state(row_id: str) -> Any:
+    """What the page of a photo that waits asks for again and again."""
+    return {"state": visitors.row_or_404(row_id).state}
 
 
 @blueprint.post("/result/<row_id>/correction")
