@@ -407,6 +407,21 @@ def test_doctor_deletes_pictures_without_a_row_and_rows_without_a_picture(app, m
     assert run(app, "doctor").count("0") == 2
 
 
+def test_doctor_deletes_nothing_where_no_row_has_its_picture(app, monkeypatch):
+    row_id = Browser(app).uploaded()
+    store = app.extensions["pilah_uploads"].store
+    store.folder.rename(store.folder.with_name("elsewhere"))
+    monkeypatch.setattr(commands, "UNDER_WAY_SECONDS", 0.0)
+    for others in ([], ["f" * 32]):  # no folder, and that of another site
+        for other in others:
+            store.add(other, pictures.plain(photo(), 10**6))
+        done = app.test_cli_runner().invoke(args=["doctor"])
+        assert done.exit_code == 1 and str(store.folder) in done.output and done.output.count("\n") == 1
+        assert [row.id for row in web_app.rows(app)] == [row_id]
+        assert web_app.files(app) == [f"{other}.jpg" for other in others]
+    assert "1 rows" in run(app, "prune", "--days", 0)
+
+
 def test_doctor_leaves_fresh_pictures_alone(app):
     with app.app_context():
         uploads.service().store.add("f" * 32, pictures.plain(photo(), 10**6))  # its row comes next

@@ -44,9 +44,14 @@ def prune(days: int) -> None:
 def doctor() -> None:
     """Find pictures without a row and rows without a picture, and delete what is left of them."""
     store = uploads.service().store
-    store.remove_parts(UNDER_WAY_SECONDS)
     rows = set(db.session.scalars(sa.select(Upload.id)))
     empty = {row for row in rows if not store.picture(row).exists()}
+    if rows and empty == rows:  # rather another folder than so many losses
+        raise click.ClickException(
+            f"The folder of pictures must hold those of the rows. Received: {store.folder}, with none of {len(rows)}. "
+            "Set PILAH_DATA to the right one; where all are lost, delete the rows: flask --app web prune --days 0"
+        )
+    store.remove_parts(UNDER_WAY_SECONDS)
     for row in empty:
         db.session.execute(sa.delete(Upload).where(Upload.id == row))
     db.session.commit()

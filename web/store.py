@@ -14,14 +14,14 @@ class PictureStore:
     """A folder of pictures, by row id, and of thumbnails, each made when it is first looked at."""
 
     def __init__(self, folder: pathlib.Path):
-        self._folder = folder
+        self.folder = folder
 
     def add(self, row_id: str, picture: bytes) -> None:
         """Keep a picture: whole, or not at all."""
         self._write(self.picture(row_id), picture)
 
     def picture(self, row_id: str) -> pathlib.Path:
-        return self._folder / row_id[:2] / f"{row_id}.jpg"
+        return self.folder / row_id[:2] / f"{row_id}.jpg"
 
     def thumbnail(self, row_id: str) -> pathlib.Path:
         """The picture in small.
@@ -49,11 +49,11 @@ class PictureStore:
             path.unlink(missing_ok=True)
 
     def _thumbnail(self, row_id: str) -> pathlib.Path:
-        return self._folder / row_id[:2] / f"{row_id}.small.jpg"
+        return self.folder / row_id[:2] / f"{row_id}.small.jpg"
 
     def _older(self, pattern: str, seconds: float) -> list[pathlib.Path]:
         before, older = time.time() - seconds, []
-        for path in self._folder.glob(f"*/{pattern}"):
+        for path in self.folder.glob(f"*/{pattern}"):
             with contextlib.suppress(FileNotFoundError):  # its visitor deleted it meanwhile
                 if path.stat().st_mtime <= before:
                     older.append(path)
