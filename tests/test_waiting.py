@@ -455,6 +455,19 @@ def test_export_writes_corrected_photos_by_their_right_class(app, tmp_path):
     assert (tmp_path / "new" / "metal" / f"{ids['glass']}.jpg").read_bytes() == kept(app, ids["glass"])
 
 
+def test_export_leaves_a_folder_alone_that_is_not_empty(app, tmp_path):
+    browser = Browser(app)
+    row_id = browser.uploaded(photo("glass"))
+    browser.post(f"/result/{row_id}/correction", {"class_name": "metal"})
+    folder = tmp_path / "new"
+    folder.mkdir()
+    run(app, "export-corrections", folder)
+    browser.post(f"/result/{row_id}/correction", {"class_name": "paper"})  # else one picture under two classes
+    done = app.test_cli_runner().invoke(args=["export-corrections", str(folder)])
+    assert done.exit_code == 1 and str(folder) in done.output and done.output.count("\n") == 1
+    assert [path.parent.name for path in folder.rglob("*.jpg")] == ["metal"]
+
+
 def test_export_goes_on_where_a_picture_is_gone(app, tmp_path):
     browser = Browser(app)
     ids = [browser.uploaded(), browser.uploaded()]

@@ -65,7 +65,15 @@ def doctor() -> None:
 @click.argument("folder", type=click.Path(file_okay=False, path_type=pathlib.Path))
 @with_appcontext
 def export_corrections(folder: pathlib.Path) -> None:
-    """Write each corrected photo to FOLDER/CLASS/ID.jpg, for `python -m pipeline run --images` to take."""
+    """Write each corrected photo to FOLDER/CLASS/ID.jpg, for `python -m pipeline run --images` to take.
+
+    FOLDER must be new or empty: of what was written before, corrections may have been changed or deleted since.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise click.ClickException(
+            f"The folder of corrections must be new or empty. Received: {folder}, which is not. "
+            "Name another, or delete what is in it."
+        )
     corrected = db.session.scalars(sa.select(Upload).where(Upload.corrected_class.is_not(None)))
     count = 0
     for row in corrected:
