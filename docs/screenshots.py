@@ -8,6 +8,7 @@ Needs Chromium (apt-get install chromium) and no model server: the answers are m
 import datetime
 import hashlib
 import io
+import json
 import logging
 import pathlib
 import shutil
@@ -51,7 +52,10 @@ ROWS = (  # of the history, the newest first: class, probability, the visitor's 
 def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_api.sync_playwright() as playwright:
-        app = web.create_app({"pilah_env": "development", "pilah_data": folder, "serving_target": "localhost:9"})
+        classes = sorted({name for name, _, _ in ROWS if name})
+        pathlib.Path(folder, "model.json").write_text(json.dumps({"classes": classes}))
+        own = {"pilah_data": folder, "model_folder": folder, "serving_target": "localhost:9"}
+        app = web.create_app({"pilah_env": "development", **own})
         logging.disable(logging.INFO)  # a line a request
         rows = _add_rows(app)
         server = werkzeug.serving.make_server("localhost", 0, app, threaded=True)

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from web_app import Browser
 
@@ -32,6 +34,24 @@ def test_card_is_in_the_pages_language_else_in_english(served):
     assert about.card(served, "id") == "<h1>dari versi 10</h1>"
     (served / "10" / "model_card.id.html").unlink()
     assert about.card(served, "id") == "<h1>of version 10</h1>"
+
+
+def test_landing_page_lists_the_classes_of_the_newest_version(make_app, served):
+    (served / "9" / "model.json").write_text('{"classes": ["glass"]}')
+    (served / "10" / "model.json").write_text('{"classes": ["HDPE", "metal"]}')
+    text = Browser(make_app(model_folder=str(served))).get("/").text
+    listed = text.partition('<ul class="classes">')[2].partition("</ul>")[0]
+    assert re.sub(r"<[^>]*>", "", listed).split() == ["HDPE", "metal"]
+    assert "#metal" in listed and "#HDPE" not in listed  # it has no drawing
+
+
+@pytest.mark.parametrize("description", [None, "", "{}"])
+def test_landing_page_lists_no_classes_where_they_are_not_known(make_app, served, description):
+    if description is not None:
+        (served / "10" / "model.json").write_text(description)
+    for folder in ("", str(served)):
+        page = Browser(make_app(model_folder=folder)).get("/")
+        assert page.status_code == 200 and "The classes it knows" not in page.text and "cardboard" not in page.text
 
 
 def test_newest_version_without_a_card_is_not_given_that_of_another(served):

@@ -4,9 +4,12 @@ import re
 from urllib.parse import urljoin, urlsplit
 
 import pytest
+import sqlalchemy as sa
 import web_app
 from PIL import Image
 from web_app import Browser, photo
+
+from web.database import Upload, db
 
 MIB = 1024 * 1024
 PAGES = ["/", "/classify", "/history", "/history.csv", "/operator", "/healthz", "/metrics", "/api/openapi.json"]
@@ -139,6 +142,18 @@ def test_photo_over_the_pixel_limit_is_refused_with_the_limit(make_app):
     app = make_app(max_pixels=2_000_000)
     page = Browser(app).upload(photo(size=(2001, 1000)))
     assert page.status_code == 413 and "2 million" in page.text
+
+
+@pytest.mark.parametrize(
+    ("name", "heading"), [("glass", "Glass"), ("HDPE", "HDPE"), ("old paper", "Old paper"), ("<b>", "&lt;b&gt;")]
+)
+def test_heading_begins_with_a_capital_and_keeps_the_others(app, browser, name, heading):
+    row_id = browser.uploaded()
+    with app.app_context():
+        db.session.execute(sa.update(Upload).values(class_name=name))
+        db.session.commit()
+    text = browser.get(f"/result/{row_id}").text
+    assert f"<h1>{heading}</h1>" in text and f"<title>{heading} - Pilah</title>" in text
 
 
 @pytest.mark.parametrize("path", FORMS)

@@ -1,6 +1,7 @@
 """The site on a port of its own, for browsers, with rows as a test wants them."""
 
 import datetime
+import json
 import pathlib
 import threading
 from typing import Any
@@ -70,13 +71,14 @@ def _answered() -> dict[str, Any]:
 
 
 def write_card(folder: pathlib.Path) -> pathlib.Path:
-    """A folder of one version, whose card has a table that is wider than a phone; returns the folder."""
+    """A folder of one version of seven classes, whose card has a table wider than a phone; returns the folder."""
     row = "".join(f"<td>{number / 7:.4f}</td>" for number in range(12))
     table = f"<table><tbody><tr><th scope='row'>cardboard</th>{row}</tr></tbody></table>"
     scrolled = f'<div class="scroll" tabindex="0" role="region" aria-label="Figures">{table}</div>'
     path = folder / "1" / "model_card.html"
     path.parent.mkdir(parents=True)
     path.write_text(f"<main><h1>Model card: cardboard</h1>{scrolled}</main>")
+    path.with_name("model.json").write_text(json.dumps({"classes": [*SCORES, "HDPE"]}))
     return folder
 
 

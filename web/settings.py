@@ -26,7 +26,7 @@ class Settings:
         admin_token: lets an operator see every row; nobody does where it is empty.
         database_url: SQLAlchemy's; "" is SQLite in pilah_data.
         serving_target: HOST:PORT of the model server's gRPC.
-        model_folder: folder of the numbered versions that it serves, for the newest one's card; "" shows none.
+        model_folder: folder of the numbered versions that it serves, for the newest one's card and classes; "" is none.
         serving_timeout_seconds: that an upload waits for its answer before it is kept as waiting.
         retry_seconds: between looks for waiting rows.
         upload_rate: uploads of one address, in Flask-Limiter's words.

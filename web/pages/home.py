@@ -1,18 +1,23 @@
 """What this is, and the switch of language."""
 
+import pathlib
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Blueprint, abort, redirect, render_template, request, session
+from flask import Blueprint, abort, current_app, redirect, render_template, request, session
 
 import web
+from web import advice
+from web.pages import about
 
 blueprint = Blueprint("home", __name__)
 
 
 @blueprint.get("/")
 def show() -> str:
-    return render_template("home.html")
+    folder = current_app.config["PILAH"].model_folder
+    classes = about.classes(pathlib.Path(folder)) if folder else []
+    return render_template("home.html", classes=classes, with_icon=advice.ADVICE)
 
 
 @blueprint.post("/language")
