@@ -81,7 +81,7 @@ def _signs(photo: bytes, max_pixels: int) -> np.ndarray | float:
     try:
         plain, _ = images.plain_bytes(photo, max_pixels)
         bits = imagehash.phash(Image.open(io.BytesIO(plain))).hash
-    except (images.UnusablePhotoError, OSError, SyntaxError, ValueError):  # the latter: Pillow, of a damaged file
+    except (images.UnusablePhotoError, OSError, SyntaxError, ValueError):  # Pillow's, of a damaged file
         return 0.0  # the dataset stage counts and reports it
     return np.where(bits.ravel(), 1.0, -1.0)
 

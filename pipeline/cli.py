@@ -289,7 +289,7 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, PilahError):
         return text
     if isinstance(error, FileNotFoundError):
-        return f"a file that was there is gone: {text}. Put it back, or run again with --from photos."
+        return f"a file that was there is gone: {text}. Put it back, or run again: photos are listed anew."
     if isinstance(error, OSError) or "No space left on device" in text:
         return f"a file could not be read or written: {text}. Check that there is space and permission, then run again."
     return f"{type(error).__name__}: {text[:500]}. Run again with --debug for the traceback."

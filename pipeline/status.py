@@ -1,5 +1,6 @@
 """What a run folder holds: stages done and left, and how long the rest should take. Needs no TensorFlow."""
 
+import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Sequence
@@ -84,7 +85,7 @@ def _folds(config: Config, numbers: Sequence[int]) -> Part:
     seconds = [artifacts.read_json(file)["seconds"] for folder in folders for file in folder.glob("fold-*.json")]
     epochs, spent = [], []
     for file in (file for folder in folders for file in folder.glob("fold-*.npz")):
-        with np.load(file) as state:
+        with contextlib.suppress(FileNotFoundError), np.load(file) as state:  # it goes when its fold is done
             epochs.append(state["history"].shape[1])
             spent.append(float(state["seconds"]))
     done = len(seconds) + sum(epochs) / config.epochs
