@@ -48,8 +48,13 @@ def on_gpu() -> bool:
     return gpus() > 0
 
 
+def dtype_of_model(engine: str, precision: str) -> str:
+    """In which a model must be built that `engine` is to run in `precision`: OpenVINO rounds to bfloat16 by itself."""
+    return "float32" if engine == "openvino" else precision
+
+
 def load(engine: str, model: keras.Model, precision: str) -> Forward:
-    """`model`, float32 or mixed_bfloat16 as `precision` says, made ready to run by `engine`."""
+    """`model`, built as `dtype_of_model` says, made ready to run by `engine` in `precision`."""
     return {"openvino": _openvino, "tensorflow": _tensorflow}[engine](model, precision)
 
 

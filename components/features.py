@@ -67,8 +67,7 @@ def extract(
     there = len(dataset.read(records))
     if there != len(photo_ids):
         raise RuntimeError(f"Each photo needs a record. Received: {there} records, {len(photo_ids)} photos.")
-    # OpenVINO computes in bfloat16 by itself, from weights in float32
-    model = backbones.build(backbone, weights, image_size_px, precision if engine == "tensorflow" else "float32")
+    model = backbones.build(backbone, weights, image_size_px, engines.dtype_of_model(engine, precision))
     forward = engines.load(engine, model, precision)
     for position, view in enumerate(missing):
         started, before = time.monotonic(), position * len(photo_ids)

@@ -30,6 +30,7 @@ def load(
     seed: int,
     image_size_px: int,
     engine: str,
+    precision: str,
 ) -> list[np.ndarray]:
     """Augmented views 1 to `views` of all photos as the trunk leaves them, read from disk as they are asked for.
 
@@ -39,13 +40,15 @@ def load(
     Args:
         photo_ids: ids in the order of the records.
         unfrozen: "top" or "top2", the part that the trunk lies below, see backbones.split.
-        engine: "openvino" or "tensorflow". Either computes in float32, and they differ by far less than float16 rounds.
+        engine: "openvino" or "tensorflow"; they differ by far less than float16 rounds.
+        precision: "float32" or "bfloat16", in which it computes.
     """
     artifacts.claim(
         folder,
         {
             "unfrozen": unfrozen,
             "weights": weights.fingerprint,
+            "precision": precision,
             "image_size_px": image_size_px,
             "photos": artifacts.digest(list(photo_ids)),
             "seed": seed,
@@ -56,9 +59,10 @@ def load(
     missing = [view for view, path in paths.items() if not path.exists()]
     if missing:
         log.info("%s: running what stays frozen, once for each of %d views", backbone, len(missing))
-        lower, _ = backbones.split(backbones.build(backbone, weights, image_size_px, "float32"), backbone, unfrozen)
+        model = backbones.build(backbone, weights, image_size_px, engines.dtype_of_model(engine, precision))
+        lower, _ = backbones.split(model, backbone, unfrozen)
         _check_space(folder, len(missing) * len(photo_ids) * math.prod(lower.output_shape[1:]) * BYTES)
-        forward = engines.load(engine, lower, "float32")
+        forward = engines.load(engine, lower, precision)
         for view in missing:
             for _ in features.write_view(paths[view], records, photo_ids, forward, view, seed, np.float16):
                 pass

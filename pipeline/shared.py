@@ -4,7 +4,7 @@ import functools
 import logging
 import pathlib
 
-from components import artifacts, backbones, dataset, engines, finetune, head, images, photos
+from components import artifacts, backbones, dataset, engines, features, finetune, head, images, photos
 from pipeline.config import Config
 from tuner import choose
 from tuner import scenarios as scenarios_module
@@ -77,14 +77,8 @@ def _finetuning(config: Config) -> study_module.Finetuning:
         ),
         trunk_dir=config.run_dir / TRUNK if keeps_trunk(config) else None,
         engine=engines.pick(config.engine),
-        precision=_training_precision(config),
+        precision=features.pick_precision(config.precision),
     )
-
-
-def _training_precision(config: Config) -> str:
-    if config.precision != "auto":
-        return config.precision
-    return "bfloat16" if engines.on_gpu() else "float32"
 
 
 def keeps_trunk(config: Config) -> bool:

@@ -6,7 +6,7 @@ import pytest
 import rich.console
 import tiny_backbone
 
-from components import artifacts, backbones, drawn, push
+from components import artifacts, backbones, drawn, features, push
 from components.errors import PilahError
 from pipeline import config as config_module
 from pipeline import main, shared
@@ -64,6 +64,7 @@ def test_best_scenario_stands_on_the_board_once_more_and_the_choice_is_made_over
     assert shared.frozen_winner(config).strategy == "features"
     settings = [artifacts.read_json(config.run_dir / "trials" / number / "settings.json") for number in ("01", "03")]
     assert [one["learning_rate"] for one in settings] == [1e-2, 2e-2]
+    assert settings[0]["features"]["precision"] == settings[1]["precision"] == features.pick_precision("auto")
 
 
 def test_every_photo_is_predicted_by_a_fold_that_it_did_not_train(refined):

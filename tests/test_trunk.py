@@ -39,6 +39,14 @@ def test_trunk_is_computed_once_for_a_view_an_epoch(on_trunk, monkeypatch):
     np.testing.assert_array_equal(again, first)
 
 
+def test_trunk_in_bfloat16_is_computed_for_itself_and_gives_nearly_the_same(on_trunk):
+    exact = np.array(on_trunk.examples("Tiny").trunk, np.float32)
+    rough_tuning = dataclasses.replace(on_trunk.finetuning, precision="bfloat16")
+    rough = np.array(dataclasses.replace(on_trunk, finetuning=rough_tuning).examples("Tiny").trunk, np.float32)
+    error = np.sqrt(np.mean((rough - exact) ** 2) / np.mean(exact**2))
+    assert 1e-3 < error < 3e-2  # a rounding to bfloat16 is off by 1 / 256 at most, one to float16 by 1 / 2048
+
+
 def test_trunk_that_the_disk_cannot_hold_is_refused_before_it_is_computed(on_trunk, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(100, 99, 1))
     monkeypatch.setattr(features, "write_view", pytest.fail)

@@ -152,6 +152,7 @@ class Study:
                 self.seed,
                 self.finetuning.image_size_px,
                 self.finetuning.engine,
+                self.finetuning.precision,
             )
         return pixels.Examples(self._ids, self.all_pixels(), self.labels, activations)
 
