@@ -30,6 +30,8 @@ class Options:
         label_smoothing: share of each label in [0, 1) that is spread over all classes.
         balance: of classes of unequal size: "none"; "weights", a photo counts the more, the fewer of its class are
             trained on; or "oversampling", as many photos as ever are drawn each epoch, of each class alike.
+        clip_norm: above which the L2 norm of a step's gradients, all taken together, is scaled down to it (Pascanu et
+            al. 2013), so that no batch undoes what the others taught; None leaves them as they are.
     """
 
     unfreeze: str = "all"
@@ -37,6 +39,7 @@ class Options:
     schedule: str = "constant"
     label_smoothing: float = 0.0
     balance: str = "none"
+    clip_norm: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +138,7 @@ def prepare(model: keras.Model, learner: keras.Model, recipe: Recipe, steps: int
     backbones.unfreeze(model, recipe.backbone, "none" if warming_up else recipe.options.unfreeze)
     rate = recipe.learning_rate if warming_up else _learning_rate(recipe, steps)
     learner.compile(
-        head.new_optimizer(recipe.optimizer, rate, recipe.weight_decay),
+        head.new_optimizer(recipe.optimizer, rate, recipe.weight_decay, recipe.options.clip_norm),
         keras.losses.CategoricalCrossentropy(label_smoothing=recipe.options.label_smoothing),
         metrics=["accuracy"],
         jit_compile=_compiled_by_xla(),

@@ -43,12 +43,15 @@ def untrained(channels: int, classes: int, dropout: float, seed: int) -> keras.S
 
 
 def new_optimizer(
-    name: str, learning_rate: float | keras.optimizers.schedules.LearningRateSchedule, weight_decay: float
+    name: str,
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
+    weight_decay: float,
+    clip_norm: float | None = None,
 ) -> keras.optimizers.Optimizer:
-    """One of OPTIMIZERS; `weight_decay` is that of AdamW, the others have none."""
+    """One of OPTIMIZERS; `weight_decay` is that of AdamW, the others have none; `clip_norm` as in finetune.Options."""
     settings = {"weight_decay": weight_decay} if name == "AdamW" else {}
     # The name is given: Keras would count adam, adam_1, ... and no two heads would be built alike for `_program`.
-    return OPTIMIZERS[name](learning_rate, name=name.lower(), **settings)
+    return OPTIMIZERS[name](learning_rate, global_clipnorm=clip_norm, name=name.lower(), **settings)
 
 
 def parameters(channels: int, classes: int) -> int:

@@ -80,6 +80,9 @@ def run(
     balance: Annotated[
         Balance | None, typer.Option(help="Fine-tuning: photos of rare classes count more, or are drawn more often.")
     ] = None,
+    clip_norm: Annotated[
+        float | None, typer.Option(min=1e-9, help="Fine-tuning: to which longer gradients are scaled down.")
+    ] = None,
     finetuning_rate: Annotated[
         float | None, typer.Option(min=1e-9, help="Fine-tuning: its learning rate, if not --learning-rate.")
     ] = None,
@@ -121,6 +124,7 @@ def run(
         "schedule": schedule and schedule.value,
         "label_smoothing": label_smoothing,
         "balance": balance and balance.value,
+        "clip_norm": clip_norm,
         "finetuning_rate": finetuning_rate,
         "seed": seed,
         "engine": engine and engine.value,

@@ -24,7 +24,7 @@ STAGES = (
 BACKBONES = ("ResNet50", "VGG19", "DenseNet121")
 OPTIMIZERS = ("Adam", "Nadam", "AdamW")
 DROPOUTS = (0.0, 0.2, 0.5)
-FINETUNING = ("unfreeze", "warmup_epochs", "schedule", "label_smoothing", "balance", "finetuning_rate")
+FINETUNING = ("unfreeze", "warmup_epochs", "schedule", "label_smoothing", "balance", "clip_norm", "finetuning_rate")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Config:
         views: augmented views of each photo; where backbones are frozen, epoch e trains on view 1 + e mod views.
             Fine-tuning has a new one each epoch.
         test_views: views over which a photo's scores are averaged, 1 to 4, see averaging.look.
-        unfreeze, warmup_epochs, schedule, label_smoothing, balance: of fine-tuning, see finetune.Options.
+        unfreeze, warmup_epochs, schedule, label_smoothing, balance, clip_norm: of fine-tuning, see finetune.Options.
         finetuning_rate: learning rate of fine-tuning; None is that of the heads.
         weight_decay: of AdamW, at Keras's default.
         image_size_px: side of the squares that photos become.
@@ -75,6 +75,7 @@ class Config:
     schedule: str = "constant"
     label_smoothing: float = 0.0
     balance: str = "none"
+    clip_norm: float | None = None
     finetuning_rate: float | None = None
     seed: int = 42
     image_size_px: int = 224

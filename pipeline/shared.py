@@ -73,7 +73,12 @@ def _finetuning(config: Config) -> study_module.Finetuning:
         image_size_px=config.image_size_px,
         learning_rate=config.rate_of_finetuning,
         options=finetune.Options(
-            config.unfreeze, config.warmup_epochs, config.schedule, config.label_smoothing, config.balance
+            config.unfreeze,
+            config.warmup_epochs,
+            config.schedule,
+            config.label_smoothing,
+            config.balance,
+            config.clip_norm,
         ),
         trunk_dir=config.run_dir / TRUNK if keeps_trunk(config) else None,
         engine=engines.pick(config.engine),

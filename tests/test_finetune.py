@@ -117,6 +117,19 @@ def test_cosine_rises_to_the_learning_rate_and_falls_to_0(study):
     assert rates[50] == pytest.approx(0, abs=1e-9)
 
 
+def test_gradients_longer_than_the_norm_are_scaled_down_to_it_and_shorter_ones_left(study, tmp_path):
+    """Adam divides by the gradient's own size, but for its epsilon, 1e-7: far below that it hardly moves."""
+    start = finetune.build(study.recipe(SCENARIO)).get_weights()
+    ends = {
+        norm: train(with_options(study, clip_norm=norm), tmp_path / str(norm))[0].get_weights()
+        for norm in (None, 1e6, 1e-12)
+    }
+    for begun, free, wide, tight in zip(start, ends[None], ends[1e6], ends[1e-12], strict=True):
+        np.testing.assert_allclose(wide, free, atol=1e-4)
+        np.testing.assert_allclose(tight, begun, atol=1e-4)
+    assert any(np.abs(free - begun).max() > 1e-2 for begun, free in zip(start, ends[None], strict=True))
+
+
 def test_balanced_weights_make_every_class_weigh_the_same(study):
     study, rows = with_options(study, balance="weights"), np.array([0, 1, 2, 3, 6])
     batches = finetune.batches(study.recipe(SCENARIO), study.examples("Tiny"), rows, 0, 7)
