@@ -67,14 +67,14 @@ def make(run_dir: pathlib.Path, noise: float = 0.5) -> config_module.Config:
 
 
 def write_features(folder, photo_list, noise):
-    """What each photo shows, whatever its label says, and noise: clean, augmented and as the second test-time view."""
+    """What each photo shows, whatever its label says, and noise: clean, augmented, and another view to test with."""
     rng = np.random.default_rng(1)
     centres = 2 * rng.normal(size=(len(CLASSES), WIDTH))
     shown = ["glass" if photo.path.endswith(WRONG) else photo.label for photo in photo_list]
     clean = np.stack([centres[CLASSES.index(name)] for name in shown])
     clean += noise * rng.normal(size=clean.shape)
     folder.mkdir(parents=True, exist_ok=True)
-    for view, spread in ((0, 0.0), (1, 0.1), (-1, noise)):
+    for view, spread in ((0, 0.0), (1, 0.1), (-1, noise / 4)):
         activations = clean + spread * rng.normal(size=clean.shape)
         np.save(features.view_path(folder, view), activations.astype(np.float32))
     artifacts.write_json(folder / "settings.json", {"backbone": "VGG19", "weights": "made up"})
