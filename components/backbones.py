@@ -15,6 +15,9 @@ from components.errors import PilahError
 
 log = logging.getLogger("pilah")
 DOWNLOAD_TIMEOUT_SECONDS = 20.0
+# Of the running averages of BatchNorm that trains (Goyal et al. 2017): with Keras's 0.99, ImageNet's outlast a short
+# run.
+BATCHNORM_MOMENTUM = 0.9
 NETWORK = "network"  # the layer that a backbone is, in the models that hold it
 
 
@@ -120,7 +123,7 @@ def find_weights(name: str, weights_dir: pathlib.Path | None, allow_random: bool
 def build(name: str, weights: Weights, image_size_px: int, precision: str) -> keras.Model:
     """The frozen backbone: uint8 RGB [n, size, size, 3] -> pooled activations, float32 [n, channels].
 
-    Its own preprocessing and a global average pooling are inside; BatchNorm runs on its stored statistics.
+    Its own preprocessing and a global average pooling are inside; BatchNorm, frozen too, runs on its stored statistics.
     """
     backbone = BACKBONES[name]
     if not weights.source:
@@ -133,16 +136,19 @@ def build(name: str, weights: Weights, image_size_px: int, precision: str) -> ke
         pixels = keras.Input((image_size_px, image_size_px, 3), dtype="uint8", name="pixels")
         # Cast first: on uint8, preprocess_input would round the means that it subtracts.
         x = backbone.preprocess(keras.ops.cast(pixels, "float32"))
-        x = network(x, training=False)
+        x = network(x)
         pooled = keras.layers.GlobalAveragePooling2D(dtype="float32", name="pooled")(x)
     return keras.Model(pixels, pooled, name=name)
 
 
-def unfreeze(model: keras.Model, name: str, part: str) -> None:
+def unfreeze(model: keras.Model, name: str, part: str, batchnorm: str) -> None:
     """Let a part of the backbone in `model` train from now on: "all", "top2", "top" (its last stages) or "none".
 
-    BatchNorm layers stay as ImageNet left them, scale and offset included: a small batch estimates its own mean and
-    variance poorly, and what is served would differ from what was trained. VGG19 has none.
+    Args:
+        batchnorm: what becomes of that part's BatchNorm layers, of which VGG19 has none. "frozen" leaves them as
+            ImageNet left them, scale and offset included, so that what is served is what was trained. "trained" lets
+            scale and offset learn; a batch is then normalized by its own mean and variance, which a small one
+            estimates poorly, and their running averages are what is served.
     """
     network = model.get_layer(NETWORK)
     network.trainable = part != "none"
@@ -150,7 +156,10 @@ def unfreeze(model: keras.Model, name: str, part: str) -> None:
     if start is None:
         start = network.layers.index(_lowest(network, name, part))
     for place, layer in enumerate(network.layers):  # they stand in the order in which pixels pass them
-        layer.trainable = place >= start and not isinstance(layer, keras.layers.BatchNormalization)
+        normalizes = isinstance(layer, keras.layers.BatchNormalization)
+        layer.trainable = place >= start and not (normalizes and batchnorm == "frozen")
+        if normalizes and layer.trainable:
+            layer.momentum = BATCHNORM_MOMENTUM
 
 
 def split(model: keras.Model, name: str, part: str) -> tuple[keras.Model, keras.Model]:

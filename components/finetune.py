@@ -21,8 +21,8 @@ class Options:
     """How a backbone trains; as they stand, the thesis's recipe with all of the backbone training.
 
     Attributes:
-        unfreeze: "all" of the backbone, its last stage, "top", or its last two, "top2"; BatchNorm stays frozen, see
-            backbones.unfreeze.
+        unfreeze: "all" of the backbone, its last stage, "top", or its last two, "top2".
+        batchnorm: "frozen" or "trained", of the part that is unfrozen, see backbones.unfreeze.
         warmup_epochs: at the start, in which the head alone learns, lest its first steps undo the backbone. It has an
             optimizer of its own for them, with a constant learning rate.
         schedule: of the learning rate in the other epochs: "constant", or "cosine", which rises in a line over the
@@ -35,6 +35,7 @@ class Options:
     """
 
     unfreeze: str = "all"
+    batchnorm: str = "frozen"
     warmup_epochs: int = 0
     schedule: str = "constant"
     label_smoothing: float = 0.0
@@ -135,7 +136,8 @@ def batches(recipe: Recipe, examples: pixels.Examples, rows: np.ndarray, epoch: 
 def prepare(model: keras.Model, learner: keras.Model, recipe: Recipe, steps: int, epoch: int) -> None:
     """Make `learner` ready for `epoch` and those after it, with a new optimizer for what learns in them."""
     warming_up = epoch < recipe.options.warmup_epochs
-    backbones.unfreeze(model, recipe.backbone, "none" if warming_up else recipe.options.unfreeze)
+    unfrozen = "none" if warming_up else recipe.options.unfreeze
+    backbones.unfreeze(model, recipe.backbone, unfrozen, recipe.options.batchnorm)
     rate = recipe.learning_rate if warming_up else _learning_rate(recipe, steps)
     learner.compile(
         head.new_optimizer(recipe.optimizer, rate, recipe.weight_decay, recipe.options.clip_norm),

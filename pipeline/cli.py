@@ -24,6 +24,7 @@ log = logging.getLogger("pilah")
 Profile = enum.StrEnum("Profile", ["thesis", "demo"])
 Strategy = enum.StrEnum("Strategy", ["features", "finetune"])
 Unfreeze = enum.StrEnum("Unfreeze", ["top", "top2", "all"])
+BatchNorm = enum.StrEnum("BatchNorm", ["frozen", "trained"])
 Schedule = enum.StrEnum("Schedule", ["constant", "cosine"])
 Balance = enum.StrEnum("Balance", ["none", "weights", "oversampling"])
 Engine = enum.StrEnum("Engine", ["auto", "openvino", "tensorflow"])
@@ -71,6 +72,9 @@ def run(
     ] = None,
     unfreeze: Annotated[
         Unfreeze | None, typer.Option(help="Fine-tuning: all of the backbone trains, its last stage, or its last two.")
+    ] = None,
+    batchnorm: Annotated[
+        BatchNorm | None, typer.Option(help="Fine-tuning: whether BatchNorm trains where the backbone does.")
     ] = None,
     warmup_epochs: Annotated[
         int | None, typer.Option(min=0, help="Fine-tuning: epochs at the start in which the head alone trains.")
@@ -120,6 +124,7 @@ def run(
         "image_size_px": image_size,
         "test_views": test_views,
         "unfreeze": unfreeze and unfreeze.value,
+        "batchnorm": batchnorm and batchnorm.value,
         "warmup_epochs": warmup_epochs,
         "schedule": schedule and schedule.value,
         "label_smoothing": label_smoothing,

@@ -24,7 +24,16 @@ STAGES = (
 BACKBONES = ("ResNet50", "VGG19", "DenseNet121")
 OPTIMIZERS = ("Adam", "Nadam", "AdamW")
 DROPOUTS = (0.0, 0.2, 0.5)
-FINETUNING = ("unfreeze", "warmup_epochs", "schedule", "label_smoothing", "balance", "clip_norm", "finetuning_rate")
+FINETUNING = (
+    "unfreeze",
+    "batchnorm",
+    "warmup_epochs",
+    "schedule",
+    "label_smoothing",
+    "balance",
+    "clip_norm",
+    "finetuning_rate",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +47,8 @@ class Config:
         views: augmented views of each photo; where backbones are frozen, epoch e trains on view 1 + e mod views.
             Fine-tuning has a new one each epoch.
         test_views: views over which a photo's scores are averaged, 1 to 4, see averaging.look.
-        unfreeze, warmup_epochs, schedule, label_smoothing, balance, clip_norm: of fine-tuning, see finetune.Options.
+        unfreeze, batchnorm, warmup_epochs, schedule, label_smoothing, balance, clip_norm: of fine-tuning, see
+            finetune.Options.
         finetuning_rate: learning rate of fine-tuning; None is that of the heads.
         weight_decay: of AdamW, at Keras's default.
         image_size_px: side of the squares that photos become.
@@ -71,6 +81,7 @@ class Config:
     views: int = 10
     test_views: int = 1
     unfreeze: str = "all"
+    batchnorm: str = "frozen"
     warmup_epochs: int = 0
     schedule: str = "constant"
     label_smoothing: float = 0.0

@@ -74,6 +74,7 @@ def _finetuning(config: Config) -> study_module.Finetuning:
         learning_rate=config.rate_of_finetuning,
         options=finetune.Options(
             config.unfreeze,
+            config.batchnorm,
             config.warmup_epochs,
             config.schedule,
             config.label_smoothing,

@@ -202,7 +202,7 @@ def test_real_weights_tell_drawn_materials_apart(name):
 def test_last_stages_of_a_real_backbone_are_found_by_name_and_stand_on_all_below(name, part, lowest):
     model = build(name)
     assert model.output_shape[-1] == backbones.BACKBONES[name].channels
-    backbones.unfreeze(model, name, part)
+    backbones.unfreeze(model, name, part, "frozen")
     network = model.get_layer(backbones.NETWORK)
     first = next(layer.name for layer in network.layers if layer.trainable and layer.weights)
     assert first == lowest and network.trainable_weights

@@ -37,27 +37,30 @@ def moved(study, tmp_path):
 
 
 ALL_CONVOLUTIONS = {f"{stage}_conv/{kind}" for stage in ("low", "mid", "top") for kind in ("kernel", "bias")}
+TOP_CONVOLUTION = {"top_conv/kernel", "top_conv/bias"}
+TOP_BATCHNORM = {f"top_bn/{name}" for name in ("gamma", "beta", "moving_mean", "moving_variance")}
 
 
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
         ({}, ALL_CONVOLUTIONS),
-        ({"unfreeze": "top", "schedule": "cosine"}, {"top_conv/kernel", "top_conv/bias"}),
+        ({"unfreeze": "top", "schedule": "cosine"}, TOP_CONVOLUTION),
+        ({"unfreeze": "top", "batchnorm": "trained"}, TOP_CONVOLUTION | TOP_BATCHNORM),
         ({"unfreeze": "top2"}, {name for name in ALL_CONVOLUTIONS if not name.startswith("low")}),
         ({"warmup_epochs": 1, "balance": "weights"}, ALL_CONVOLUTIONS),
         ({"warmup_epochs": 3}, set()),
     ],
-    ids=["all", "top", "top2", "all after a warm-up", "warm-up alone"],
+    ids=["all", "top", "top with BatchNorm", "top2", "all after a warm-up", "warm-up alone"],
 )
-def test_what_is_unfrozen_moves_and_batchnorm_never_does(study, tmp_path, options, expected):
+def test_what_is_unfrozen_moves_and_batchnorm_where_asked_alone(study, tmp_path, options, expected):
     assert moved(with_options(study, **options), tmp_path) == expected
 
 
 def test_fold_killed_in_the_warm_up_and_after_it_goes_on_from_its_last_epoch_and_ends_the_same(
     study, tmp_path, monkeypatch
 ):
-    study, rows = with_options(study, warmup_epochs=1, schedule="cosine"), np.arange(50)
+    study, rows = with_options(study, warmup_epochs=1, schedule="cosine", batchnorm="trained"), np.arange(50)
     whole, history = fit(study, rows, tmp_path / "whole.npz")
     begun, batches = [], finetune.batches
 

@@ -13,10 +13,10 @@ from components.errors import PilahError
 pytest_plugins = ["finetune_fixtures"]
 
 
-@pytest.fixture(params=["top", "top2"])
+@pytest.fixture(params=[("top", "frozen"), ("top", "trained"), ("top2", "frozen")], ids="-".join)
 def on_trunk(request, study, tmp_path):
     """The study with the last stages training alone, on what their trunk left on disk."""
-    study = with_options(study, unfreeze=request.param)
+    study = with_options(study, unfreeze=request.param[0], batchnorm=request.param[1])
     tuning = dataclasses.replace(study.finetuning, trunk_dir=tmp_path / "trunk")
     return dataclasses.replace(study, finetuning=tuning)
 

@@ -237,9 +237,9 @@ SENTENCES = {
     "the best {count} once more, with the backbone trained": (
         "{count} yang terbaik sekali lagi, dengan backbone dilatih"
     ),
-    "unfrozen: {unfreeze}, BatchNorm never; epochs of the head alone: {warmup_epochs}; schedule: {schedule}; label "
-    "smoothing: {label_smoothing}; classes balanced by: {balance}; gradients clipped at norm: {clip_norm}": (
-        "yang dilatih: {unfreeze}, BatchNorm tidak pernah; epoch kepala saja: {warmup_epochs}; jadwal: {schedule}; "
+    "unfrozen: {unfreeze}; BatchNorm: {batchnorm}; epochs of the head alone: {warmup_epochs}; schedule: {schedule}; "
+    "label smoothing: {label_smoothing}; classes balanced by: {balance}; gradients clipped at norm: {clip_norm}": (
+        "yang dilatih: {unfreeze}; BatchNorm: {batchnorm}; epoch kepala saja: {warmup_epochs}; jadwal: {schedule}; "
         "penghalusan label: {label_smoothing}; kelas diseimbangkan dengan: {balance}; gradien dipotong pada norma: "
         "{clip_norm}"
     ),
