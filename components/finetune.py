@@ -1,9 +1,10 @@
 """A backbone trained together with its head: built afresh, fitted from pixels, and gone on with after a kill."""
 
+import contextlib
 import dataclasses
 import pathlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ from components import artifacts, backbones, head, pixels, trainer
 
 RAMP = 0.1  # share of the steps in which the learning rate of schedule "cosine" rises
 HISTORY = ("loss", "accuracy")
+MEMBER_SEEDS_APART = 1000  # further than the seeds of folds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +34,9 @@ class Options:
             trained on; or "oversampling", as many photos as ever are drawn each epoch, of each class alike.
         clip_norm: above which the L2 norm of a step's gradients, all taken together, is scaled down to it (Pascanu et
             al. 2013), so that no batch undoes what the others taught; None leaves them as they are.
+        ensemble: how many models are trained that differ in their seeds alone, their scores averaged (Lakshminarayanan
+            et al. 2017). They see the same views, and share what stays frozen: with "top" and "top2" only what stands
+            on it is there as many times.
     """
 
     unfreeze: str = "all"
@@ -41,6 +46,7 @@ class Options:
     label_smoothing: float = 0.0
     balance: str = "none"
     clip_norm: float | None = None
+    ensemble: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,16 +93,37 @@ def fit(
     """A new model trained on `rows`, which computes in float32 from now on, and loss and accuracy of each epoch.
 
     Epoch e sees view 1 + e of every row once (oversampling: of as many draws), in an order drawn from `seed` and e.
-    Where `examples` have a trunk, what stands on it is trained alone, as `unfreeze` has it.
+    Where `examples` have a trunk, what stands on it is trained alone, as `unfreeze` has it. Loss and accuracy of an
+    ensemble are the means of its members', which are trained one after another.
 
     Args:
         rows: int64 [m], the photos to train on.
-        state: a file that holds everything after each epoch. Where it is there, training goes on from it and ends as
-            if it had never stopped; the caller vouches that it was made by the same call.
-        on_epoch: called when `state` holds one more.
+        state: how the names of the files begin that hold everything after each epoch, one a member. Where they are
+            there, training goes on from them and ends as if it had never stopped; the caller vouches that they were
+            made by the same call, and clears them when what it returned is safe.
+        on_epoch: called when they hold one more.
     """
-    started = time.monotonic() - spent(state)[1]
-    model = build(recipe)
+    fitted = [
+        _fit_member(recipe, examples, rows, seed, member, _state_file(state, member), on_epoch)
+        for member in range(recipe.options.ensemble)
+    ]
+    models, histories = zip(*fitted, strict=True)
+    means = {name: np.mean([history[name] for history in histories], axis=0).tolist() for name in HISTORY}
+    return _averaged(models, recipe), means
+
+
+def _fit_member(
+    recipe: Recipe,
+    examples: pixels.Examples,
+    rows: np.ndarray,
+    seed: int,
+    member: int,
+    state: pathlib.Path,
+    on_epoch: Callable[[], object],
+) -> tuple[keras.Model, dict[str, list[float]]]:
+    """Model and history of member `member`, from 0, whose `state` is a file; as in `fit`."""
+    started, apart = time.monotonic() - _spent(state)[1], member * MEMBER_SEEDS_APART
+    model = build(dataclasses.replace(recipe, seed=recipe.seed + apart))
     learner = model
     if examples.trunk:
         _, learner = backbones.split(model, recipe.backbone, recipe.options.unfreeze)  # they share their layers
@@ -105,7 +132,7 @@ def fit(
     for epoch in range(len(history["loss"]), recipe.epochs):
         if epoch in (0, recipe.options.warmup_epochs):
             prepare(model, learner, recipe, steps, epoch)
-        logs = learner.fit(batches(recipe, examples, rows, epoch, seed), shuffle=False, verbose=0).history
+        logs = learner.fit(batches(recipe, examples, rows, epoch, seed + apart), shuffle=False, verbose=0).history
         for name in HISTORY:
             history[name].append(float(logs[name][0]))
         _save(learner, history, time.monotonic() - started, state)
@@ -172,13 +199,44 @@ def _in_float32(model: keras.Model, recipe: Recipe) -> keras.Model:
     return copy
 
 
+def _averaged(models: Sequence[keras.Model], recipe: Recipe) -> keras.Model:
+    """One model whose scores are the means of those of `models`; what all of them left frozen runs once."""
+    if len(models) == 1:
+        return models[0]
+    seen = pixels_in = keras.Input(models[0].input_shape[1:], dtype="uint8", name="pixels")
+    part, members = recipe.options.unfreeze, models
+    if part != "all":
+        halves = [backbones.split(model, recipe.backbone, part) for model in models]
+        seen, members = halves[0][0](pixels_in), [upper for _, upper in halves]
+    named = [keras.Model(one.input, one.output, name=f"member_{number}") for number, one in enumerate(members)]
+    scores = keras.ops.mean(keras.ops.stack([one(seen) for one in named]), axis=0)
+    return keras.Model(pixels_in, scores, name=models[0].name)
+
+
 def spent(state: pathlib.Path) -> tuple[int, float]:
-    """How many epochs `state` holds, and the seconds that they took in all runs of `fit` together."""
-    try:
-        with np.load(state) as saved:
-            return saved["history"].shape[1], float(saved["seconds"])
-    except FileNotFoundError:
-        return 0, 0.0
+    """How many epochs the files of `state` hold, and the seconds that they took in all runs of `fit` together."""
+    each = [_spent(file) for file in _state_files(state)]
+    return sum(epochs for epochs, _ in each), sum(seconds for _, seconds in each)
+
+
+def clear(state: pathlib.Path) -> None:
+    """Remove the files of `state`."""
+    for file in _state_files(state):
+        file.unlink(missing_ok=True)
+
+
+def _spent(file: pathlib.Path) -> tuple[int, float]:
+    with contextlib.suppress(FileNotFoundError), np.load(file) as saved:
+        return saved["history"].shape[1], float(saved["seconds"])
+    return 0, 0.0
+
+
+def _state_file(state: pathlib.Path, member: int) -> pathlib.Path:
+    return state.with_name(f"{state.name}.{member}.npz")
+
+
+def _state_files(state: pathlib.Path) -> list[pathlib.Path]:
+    return sorted(state.parent.glob(f"{state.name}.*.npz"))
 
 
 def _save(learner: keras.Model, history: dict[str, list[float]], seconds: float, path: pathlib.Path) -> None:

@@ -87,6 +87,10 @@ def run(
     clip_norm: Annotated[
         float | None, typer.Option(min=1e-9, help="Fine-tuning: to which longer gradients are scaled down.")
     ] = None,
+    ensemble: Annotated[
+        int | None,
+        typer.Option(min=1, help="Fine-tuning: models that differ in seeds alone, whose scores are averaged."),
+    ] = None,
     finetuning_rate: Annotated[
         float | None, typer.Option(min=1e-9, help="Fine-tuning: its learning rate, if not --learning-rate.")
     ] = None,
@@ -130,6 +134,7 @@ def run(
         "label_smoothing": label_smoothing,
         "balance": balance and balance.value,
         "clip_norm": clip_norm,
+        "ensemble": ensemble,
         "finetuning_rate": finetuning_rate,
         "seed": seed,
         "engine": engine and engine.value,

@@ -32,6 +32,7 @@ FINETUNING = (
     "label_smoothing",
     "balance",
     "clip_norm",
+    "ensemble",
     "finetuning_rate",
 )
 
@@ -47,8 +48,8 @@ class Config:
         views: augmented views of each photo; where backbones are frozen, epoch e trains on view 1 + e mod views.
             Fine-tuning has a new one each epoch.
         test_views: views over which a photo's scores are averaged, 1 to 4, see averaging.look.
-        unfreeze, batchnorm, warmup_epochs, schedule, label_smoothing, balance, clip_norm: of fine-tuning, see
-            finetune.Options.
+        unfreeze, batchnorm, warmup_epochs, schedule, label_smoothing, balance, clip_norm, ensemble: of fine-tuning,
+            see finetune.Options.
         finetuning_rate: learning rate of fine-tuning; None is that of the heads.
         weight_decay: of AdamW, at Keras's default.
         image_size_px: side of the squares that photos become.
@@ -87,6 +88,7 @@ class Config:
     label_smoothing: float = 0.0
     balance: str = "none"
     clip_norm: float | None = None
+    ensemble: int = 1
     finetuning_rate: float | None = None
     seed: int = 42
     image_size_px: int = 224

@@ -80,6 +80,7 @@ def _finetuning(config: Config) -> study_module.Finetuning:
             config.label_smoothing,
             config.balance,
             config.clip_norm,
+            config.ensemble,
         ),
         trunk_dir=config.run_dir / TRUNK if keeps_trunk(config) else None,
         engine=engines.pick(config.engine),

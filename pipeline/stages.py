@@ -224,7 +224,7 @@ def _refit_head(config: Config, study: Study, winner: Scenario) -> keras.Model:
 def _refit_all(config: Config, study: Study, winner: Scenario) -> keras.Model:
     unfinished, every_row = _unfinished_model(config), np.arange(len(study.labels))
     artifacts.claim(unfinished, study.settings(winner))
-    examples, state = study.examples(winner.backbone), unfinished / "state.npz"
+    examples, state = study.examples(winner.backbone), unfinished / "state"
     model, _ = finetune.fit(study.recipe(winner), examples, every_row, study.seed, state)
     return trainer.without_optimizer(model)
 

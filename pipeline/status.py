@@ -88,7 +88,7 @@ def _folds(config: Config, numbers: Sequence[int]) -> Part:
         with contextlib.suppress(FileNotFoundError), np.load(file) as state:  # it goes when its fold is done
             epochs.append(state["history"].shape[1])
             spent.append(float(state["seconds"]))
-    done = len(seconds) + sum(epochs) / config.epochs
+    done = len(seconds) + sum(epochs) / (config.epochs * config.ensemble)
     return Part(len(folders) * config.folds, done, sum([*seconds, *spent]) / _side_by_side(trials_dir))
 
 

@@ -87,7 +87,7 @@ def test_status_counts_epochs_of_folds_under_way_and_that_several_are(tmp_path):
     trial = tmp_path / "trials" / "01"
     artifacts.write_json(tmp_path / "trials" / "processes.json", {"processes": 2})
     artifacts.write_json(trial / "fold-0.json", {"seconds": 1000.0, "history": {}})
-    np.savez(trial / "fold-1.npz", seconds=500.0, history=np.zeros((2, 5)))
+    np.savez(trial / "fold-1.0.npz", seconds=500.0, history=np.zeros((2, 5)))
     text = pilah("status", "--run-dir", tmp_path).stdout
     (line,) = [line for line in text.splitlines() if line.split()[:1] == ["search"]]
     assert "1.5 of 4" in line and "12 min 30 s" in line  # took
@@ -134,6 +134,6 @@ def test_help_names_every_stage_and_flag_that_scripts_rely_on():
         "--images --run-dir --profile --weights-dir --strategy --from --force --folds --epochs --learning-rate "
         "--views --seed --backbones --optimizers --dropouts --max-rejects --precision --fetch-kaggle --debug "
         "--group-folds --unfreeze --warmup-epochs --schedule --label-smoothing --balance --clip-norm --batchnorm "
-        "--refine --test-views --finetuning-rate --image-size"
+        "--ensemble --refine --test-views --finetuning-rate --image-size"
     ).split():
         assert flag in text, flag

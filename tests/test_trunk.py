@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from finetune_fixtures import fit, with_options
+from finetune_fixtures import SCENARIO, fit, with_options
 
 from components import backbones, features, finetune
 from components.errors import PilahError
@@ -24,11 +24,26 @@ def on_trunk(request, study, tmp_path):
 def test_training_on_the_trunk_ends_where_training_on_pixels_does(study, on_trunk, tmp_path):
     rows, tested = np.arange(40), np.arange(40, 90)
     from_pixels = dataclasses.replace(on_trunk, finetuning=dataclasses.replace(on_trunk.finetuning, trunk_dir=None))
-    whole, expected = fit(from_pixels, rows, tmp_path / "whole.npz")
-    model, found = fit(on_trunk, rows, tmp_path / "top.npz")
+    whole, expected = fit(from_pixels, rows, tmp_path / "whole")
+    model, found = fit(on_trunk, rows, tmp_path / "top")
     np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1e-2)  # float16 rounds what the trunk gives
     scores = [finetune.predict(one, study.all_pixels(), tested) for one in (model, whole)]
     np.testing.assert_allclose(scores[0], scores[1], atol=0.05)
+
+
+def test_scores_of_an_ensemble_are_the_means_of_models_that_differ_in_their_seeds(on_trunk, tmp_path):
+    recipe, examples, rows, tested = on_trunk.recipe(SCENARIO), on_trunk.examples("Tiny"), np.arange(40), np.arange(90)
+    pair = dataclasses.replace(recipe, options=dataclasses.replace(recipe.options, ensemble=2))
+    both, history = finetune.fit(pair, examples, rows, 7, tmp_path / "both")
+    fitted = [
+        finetune.fit(dataclasses.replace(recipe, seed=recipe.seed + apart), examples, rows, 7 + apart, tmp_path / name)
+        for name, apart in (("first", 0), ("second", finetune.MEMBER_SEEDS_APART))
+    ]
+    np.testing.assert_allclose(history["loss"], np.mean([each["loss"] for _, each in fitted], axis=0), rtol=1e-5)
+    first, second = (finetune.predict(model, examples.pixels, tested) for model, _ in fitted)
+    assert np.abs(first - second).max() > 0.02
+    mean = (first + second) / 2
+    np.testing.assert_allclose(finetune.predict(both, examples.pixels, tested), mean, atol=2e-3)  # float16 below them
 
 
 def test_trunk_is_computed_once_for_a_view_an_epoch(on_trunk, monkeypatch):

@@ -119,7 +119,7 @@ class CrossValidationTuner(keras_tuner.Tuner):
 
     def report(self) -> None:
         """Tell how far all scenarios are, from what is on disk: a process that trains says nothing."""
-        parts = self.study.epochs if self.finetunes else 1
+        parts = self.study.epochs_of_finetuning if self.finetunes else 1
         folders = [folds.scenario_folder(self.trials_dir, scenario.number) for scenario in self.scenario_list]
         every = [(folder, fold) for folder in folders for fold in range(self.study.folds)]
         self.progress(sum(folds.epochs_done(folder, fold, parts) for folder, fold in every), len(every) * parts)

@@ -29,7 +29,7 @@ def train(
     for fold in folds:
         if not path(folder, fold).exists():
             _train_fold(study, scenario, fold, folder, on_epoch)
-        _state_path(folder, fold).unlink(missing_ok=True)
+        finetune.clear(_state(folder, fold))
 
 
 def claim(study: Study, scenario: scenarios.Scenario, folder: pathlib.Path) -> None:
@@ -45,26 +45,25 @@ def path(folder: pathlib.Path, fold: int) -> pathlib.Path:
     return folder / f"fold-{fold}.csv"
 
 
-def _state_path(folder: pathlib.Path, fold: int) -> pathlib.Path:
-    return folder / f"fold-{fold}.npz"
+def _state(folder: pathlib.Path, fold: int) -> pathlib.Path:
+    """What the names of the files of a fold under way begin with, see finetune.fit."""
+    return folder / f"fold-{fold}"
 
 
 def epochs_done(folder: pathlib.Path, fold: int, epochs: int) -> int:
-    """How many of its `epochs` a fold has been fine-tuned for."""
-    return epochs if path(folder, fold).exists() else finetune.spent(_state_path(folder, fold))[0]
+    """How many of its `epochs`, those of all members of an ensemble together, a fold has been fine-tuned for."""
+    return epochs if path(folder, fold).exists() else finetune.spent(_state(folder, fold))[0]
 
 
 def _train_fold(
     study: Study, scenario: scenarios.Scenario, fold: int, folder: pathlib.Path, on_epoch: Callable[[], object]
 ) -> None:
     """Train a new model on the other folds and write what it says of `fold`."""
-    started = time.monotonic() - finetune.spent(_state_path(folder, fold))[1]
+    started = time.monotonic() - finetune.spent(_state(folder, fold))[1]
     train_rows, test_rows = np.flatnonzero(study.fold_of != fold), np.flatnonzero(study.fold_of == fold)
     seed = study.seed + fold
     if scenario.strategy == "finetune":
-        history, probabilities = _finetune(
-            study, scenario, train_rows, test_rows, seed, _state_path(folder, fold), on_epoch
-        )
+        history, probabilities = _finetune(study, scenario, train_rows, test_rows, seed, _state(folder, fold), on_epoch)
     else:
         history, probabilities = _train_head(study, scenario, train_rows, test_rows, seed)
     artifacts.write_json(

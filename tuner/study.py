@@ -112,6 +112,12 @@ class Study:
         features_made = artifacts.read_json(self.features_dir / backbone / "settings.json")
         return {"learning_rate": self.learning_rate, "views": self.views, "features": features_made}
 
+    @property
+    def epochs_of_finetuning(self) -> int:
+        """Of a fold, all members of its ensemble taken together."""
+        assert self.finetuning
+        return self.epochs * self.finetuning.options.ensemble
+
     def recipe(self, scenario: scenarios.Scenario) -> finetune.Recipe:
         """How `scenario` is fine-tuned."""
         assert self.finetuning

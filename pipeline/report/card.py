@@ -217,7 +217,7 @@ def _recipe(description: dict[str, Any], say: Say, number: Any) -> list[str]:
             say(
                 "unfrozen: {unfreeze}; BatchNorm: {batchnorm}; epochs of the head alone: {warmup_epochs}; schedule: "
                 "{schedule}; label smoothing: {label_smoothing}; classes balanced by: {balance}; gradients clipped at "
-                "norm: {clip_norm}",
+                "norm: {clip_norm}; models averaged: {ensemble}",
                 **{name: getattr(settings, name) for name in config_module.FINETUNING},
             )
             + ".",

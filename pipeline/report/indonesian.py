@@ -238,10 +238,11 @@ SENTENCES = {
         "{count} yang terbaik sekali lagi, dengan backbone dilatih"
     ),
     "unfrozen: {unfreeze}; BatchNorm: {batchnorm}; epochs of the head alone: {warmup_epochs}; schedule: {schedule}; "
-    "label smoothing: {label_smoothing}; classes balanced by: {balance}; gradients clipped at norm: {clip_norm}": (
+    "label smoothing: {label_smoothing}; classes balanced by: {balance}; gradients clipped at norm: {clip_norm}; "
+    "models averaged: {ensemble}": (
         "yang dilatih: {unfreeze}; BatchNorm: {batchnorm}; epoch kepala saja: {warmup_epochs}; jadwal: {schedule}; "
         "penghalusan label: {label_smoothing}; kelas diseimbangkan dengan: {balance}; gradien dipotong pada norma: "
-        "{clip_norm}"
+        "{clip_norm}; model yang dirata-ratakan: {ensemble}"
     ),
     "learning rate: {rate}": "laju belajar: {rate}",
     "Head": "Kepala",
