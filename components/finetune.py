@@ -37,6 +37,7 @@ class Options:
         ensemble: how many models are trained that differ in their seeds alone, their scores averaged (Lakshminarayanan
             et al. 2017). They see the same views, and share what stays frozen: with "top" and "top2" only what stands
             on it is there as many times.
+        xla: whether XLA compiles the training step, which pays on GPUs: a fold begins with a compilation of its own.
     """
 
     unfreeze: str = "all"
@@ -47,6 +48,7 @@ class Options:
     balance: str = "none"
     clip_norm: float | None = None
     ensemble: int = 1
+    xla: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,7 +144,7 @@ def _fit_member(
 
 def predict(model: keras.Model, photos: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Scores, float32 [m, classes], of the photos `rows`, int64 [m], not augmented."""
-    model.jit_compile = _compiled_by_xla()
+    model.jit_compile = _needs_xla()
     return model.predict(pixels.clean(photos, rows), verbose=0)
 
 
@@ -170,7 +172,7 @@ def prepare(model: keras.Model, learner: keras.Model, recipe: Recipe, steps: int
         head.new_optimizer(recipe.optimizer, rate, recipe.weight_decay, recipe.options.clip_norm),
         keras.losses.CategoricalCrossentropy(label_smoothing=recipe.options.label_smoothing),
         metrics=["accuracy"],
-        jit_compile=_compiled_by_xla(),
+        jit_compile=recipe.options.xla or _needs_xla(),
     )
     learner.optimizer.build(learner.trainable_variables)
 
@@ -185,8 +187,8 @@ def _learning_rate(recipe: Recipe, steps: int) -> float | keras.optimizers.sched
     )
 
 
-def _compiled_by_xla() -> bool:
-    """JAX needs XLA; TensorFlow's own kernels start at once, without a network to compile first."""
+def _needs_xla() -> bool:
+    """JAX does; TensorFlow's own kernels start at once, without a network to compile first."""
     return keras.config.backend() == "jax"
 
 

@@ -91,6 +91,7 @@ def run(
         int | None,
         typer.Option(min=1, help="Fine-tuning: models that differ in seeds alone, whose scores are averaged."),
     ] = None,
+    xla: Annotated[bool, typer.Option(help="Fine-tuning: let XLA compile its steps; for GPUs.")] = False,
     finetuning_rate: Annotated[
         float | None, typer.Option(min=1e-9, help="Fine-tuning: its learning rate, if not --learning-rate.")
     ] = None,
@@ -135,6 +136,7 @@ def run(
         "balance": balance and balance.value,
         "clip_norm": clip_norm,
         "ensemble": ensemble,
+        "xla": xla,
         "finetuning_rate": finetuning_rate,
         "seed": seed,
         "engine": engine and engine.value,

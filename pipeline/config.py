@@ -33,6 +33,7 @@ FINETUNING = (
     "balance",
     "clip_norm",
     "ensemble",
+    "xla",
     "finetuning_rate",
 )
 
@@ -48,8 +49,8 @@ class Config:
         views: augmented views of each photo; where backbones are frozen, epoch e trains on view 1 + e mod views.
             Fine-tuning has a new one each epoch.
         test_views: views over which a photo's scores are averaged, 1 to 4, see averaging.look.
-        unfreeze, batchnorm, warmup_epochs, schedule, label_smoothing, balance, clip_norm, ensemble: of fine-tuning,
-            see finetune.Options.
+        unfreeze, batchnorm, warmup_epochs, schedule, label_smoothing, balance, clip_norm, ensemble, xla: of
+            fine-tuning, see finetune.Options.
         finetuning_rate: learning rate of fine-tuning; None is that of the heads.
         weight_decay: of AdamW, at Keras's default.
         image_size_px: side of the squares that photos become.
@@ -89,6 +90,7 @@ class Config:
     balance: str = "none"
     clip_norm: float | None = None
     ensemble: int = 1
+    xla: bool = False
     finetuning_rate: float | None = None
     seed: int = 42
     image_size_px: int = 224

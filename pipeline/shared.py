@@ -81,6 +81,7 @@ def _finetuning(config: Config) -> study_module.Finetuning:
             config.balance,
             config.clip_norm,
             config.ensemble,
+            config.xla,
         ),
         trunk_dir=config.run_dir / TRUNK if keeps_trunk(config) else None,
         engine=engines.pick(config.engine),

@@ -137,6 +137,17 @@ def network_of(model):
     return model.get_layer(backbones.NETWORK)
 
 
+def test_steps_are_compiled_by_xla_where_asked_and_teach_the_same(study, tmp_path):
+    found, scenario = {}, dataclasses.replace(SCENARIO, dropout=0.0)  # XLA draws other masks
+    for xla in (False, True):
+        asked = with_options(study, xla=xla, unfreeze="top")
+        model = finetune.build(asked.recipe(scenario))
+        finetune.prepare(model, model, asked.recipe(scenario), steps=3, epoch=0)
+        assert model.jit_compile is xla
+        _, found[xla] = fit(asked, np.arange(40), tmp_path / str(xla), scenario)
+    np.testing.assert_allclose(found[True]["loss"], found[False]["loss"], rtol=1e-3)
+
+
 def test_cosine_rises_to_the_learning_rate_and_falls_to_0(study):
     recipe = dataclasses.replace(study.recipe(SCENARIO), epochs=5, options=finetune.Options(schedule="cosine"))
     rates = [float(finetune._learning_rate(recipe, steps=10)(step)) for step in range(51)]
