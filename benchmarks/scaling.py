@@ -50,7 +50,7 @@ def child(run_dir: pathlib.Path, photos: int) -> dict[str, float]:
 
 def measure(run_dir: pathlib.Path, count: int) -> dict[str, float]:
     """Seconds of the three stages, and the most memory that the process has held."""
-    from components import backbones, dataset, engines, features, photos
+    from components import augment, backbones, dataset, engines, features, photos
     from tuner import cross_validation, scenarios, study
 
     listed = photos.read(run_dir / "photos.csv")
@@ -63,7 +63,10 @@ def measure(run_dir: pathlib.Path, count: int) -> dict[str, float]:
         usable = dataset.accepted(folder / "dataset", chosen)
         ids = [photo.id for photo in usable]
         extract = (folder / "features" / "ResNet50", folder / "dataset", ids, "ResNet50", backbones.Weights(None, 1))
-        features.extract(*extract, 1, 1, 1, SIZE_PX, engines.pick("auto"), features.pick_precision("auto"), ignore)
+        augmentation = augment.Augmentation(1)
+        features.extract(
+            *extract, 1, 1, augmentation, SIZE_PX, engines.pick("auto"), features.pick_precision("auto"), ignore
+        )
         ours = study.Study(usable, classes, 5, folder / "features", 1, 10, 32, 1e-4, 0.004, 1)
         one = scenarios.list_scenarios(("ResNet50",), ("Adam",), (0.0,))
         cross_validation.search(ours, one, folder / "trials", 1, ignore)

@@ -103,7 +103,7 @@ def extraction(
     }
     pixels = np.random.default_rng(1).integers(0, 256, (PHOTOS_AT_ONCE, size_px, size_px, 3), np.uint8)
     ids = [photo.id for photo in shared.usable_photos(config)]
-    maps = augment.transforms(ids, 1, 1, size_px)
+    maps = augment.transforms(ids, 1, augment.Augmentation(1), size_px)
 
     def ours() -> float:
         batches = features.batches(config.run_dir / "dataset", maps, view=1).repeat().take(count // PHOTOS_AT_ONCE)

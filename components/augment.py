@@ -1,6 +1,8 @@
 """Augmented views: the affine map of each photo and view, and one op that applies a batch of them."""
 
+import dataclasses
 import hashlib
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -10,24 +12,41 @@ ROTATION_DEGREES = 20.0
 SHEAR_DEGREES = 0.2
 ZOOM = 0.2
 SHIFT = 0.1  # of the picture's side
-RECIPE = {  # what a view depends on, for fingerprints
-    "flip": "horizontal",
-    "rotation_degrees": ROTATION_DEGREES,
-    "shear_degrees": SHEAR_DEGREES,
-    "zoom": ZOOM,
-    "shift": SHIFT,
-    "fill": "nearest",
-}
 
 
-def transforms(photo_ids: list[str], view: int, seed: int, image_size_px: int) -> np.ndarray:
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """What the views of a photo depend on beside its id.
+
+    Attributes:
+        flips: "horizontal", as in the thesis, or "both": half of the views are upside down too.
+    """
+
+    seed: int
+    flips: str = "horizontal"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """For fingerprints."""
+        recipe = {
+            "flip": {"horizontal": "horizontal", "both": "horizontal and vertical"}[self.flips],
+            "rotation_degrees": ROTATION_DEGREES,
+            "shear_degrees": SHEAR_DEGREES,
+            "zoom": ZOOM,
+            "shift": SHIFT,
+            "fill": "nearest",
+        }
+        return {"seed": self.seed, "augmentation": recipe}
+
+
+def transforms(photo_ids: list[str], view: int, augmentation: Augmentation, image_size_px: int) -> np.ndarray:
     """Where each pixel of a view comes from: float32 [n, 8], row by row (a0 a1 a2 b0 b1 b2 c0 c1).
 
     The pixel (x, y) of the view is read at ((a0 x + a1 y + a2), (b0 x + b1 y + b2)) of the photo, the form that
-    `tf.raw_ops.ImageProjectiveTransformV3` takes. A row depends on its photo's id, the view and the seed alone, so a
-    photo looks the same in a view whichever run, order or other photos there are. View 0 is the photo as it is.
+    `tf.raw_ops.ImageProjectiveTransformV3` takes. A row depends on its photo's id, the view and the augmentation alone,
+    so a photo looks the same in a view whichever run, order or other photos there are. View 0 is the photo as it is.
     """
-    maps = np.stack([_transform(photo_id, view, seed, image_size_px) for photo_id in photo_ids])
+    maps = np.stack([_transform(photo_id, view, augmentation, image_size_px) for photo_id in photo_ids])
     return maps.reshape(-1, 9)[:, :8].astype(np.float32)
 
 
@@ -44,11 +63,12 @@ def apply(pixels: tf.Tensor, maps: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.round(warped), tf.uint8)
 
 
-def _transform(photo_id: str, view: int, seed: int, image_size_px: int) -> np.ndarray:
-    """Flip, zoom, shear, shift and rotation about the middle of the picture, composed: float64 [3, 3]."""
+def _transform(photo_id: str, view: int, augmentation: Augmentation, image_size_px: int) -> np.ndarray:
+    """Flips, zoom, shear, shift and rotation about the middle of the picture, composed: float64 [3, 3]."""
     if view == 0:
         return np.eye(3)
-    key = hashlib.sha256(f"{seed}/{view}/{photo_id}".encode()).digest()
+    name = f"{augmentation.seed}/{view}/{photo_id}"
+    key = hashlib.sha256(name.encode()).digest()
     draw = np.random.Generator(np.random.Philox(int.from_bytes(key[:16]))).uniform
     flip = 1.0 if draw() < 0.5 else -1.0
     angle = np.deg2rad(draw(-ROTATION_DEGREES, ROTATION_DEGREES))
@@ -62,4 +82,8 @@ def _transform(photo_id: str, view: int, seed: int, image_size_px: int) -> np.nd
     shear = np.array([[1, -np.sin(lean), 0], [0, np.cos(lean), 0], [0, 0, 1]])
     shift = np.array([[1, 0, shift_x], [0, 1, shift_y], [0, 0, 1]])
     turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
-    return np.linalg.inv(to_middle) @ turn @ shift @ shear @ scale @ to_middle
+    map_ = np.linalg.inv(to_middle) @ turn @ shift @ shear @ scale @ to_middle
+    # a draw of its own: all others are those of horizontal flips alone
+    if augmentation.flips == "both" and hashlib.sha256(f"vertical/{name}".encode()).digest()[0] % 2:
+        return np.array([[1, 0, 0], [0, -1, image_size_px - 1], [0, 0, 1]]) @ map_
+    return map_

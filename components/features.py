@@ -33,7 +33,7 @@ def extract(
     weights: backbones.Weights,
     views: int,
     test_views: int,
-    seed: int,
+    augmentation: augment.Augmentation,
     image_size_px: int,
     engine: str,
     precision: str,
@@ -57,8 +57,7 @@ def extract(
         "precision": precision,
         "image_size_px": image_size_px,
         "photos": artifacts.digest(list(photo_ids)),
-        "seed": seed,
-        "augmentation": augment.RECIPE,
+        **augmentation.settings,
     }
     artifacts.claim(folder, settings)
     missing = missing_views(folder, views, test_views)
@@ -71,7 +70,7 @@ def extract(
     forward = engines.load(engine, model, precision)
     for position, view in enumerate(missing):
         started, before = time.monotonic(), position * len(photo_ids)
-        for done in write_view(view_path(folder, view), records, photo_ids, forward, view, seed, np.float32):
+        for done in write_view(view_path(folder, view), records, photo_ids, forward, view, augmentation, np.float32):
             progress(before + done, len(missing) * len(photo_ids))
         seconds = round(time.monotonic() - started, 3)
         artifacts.write_json(view_path(folder, view).with_suffix(".json"), {"seconds": seconds})
@@ -83,7 +82,7 @@ def write_view(
     photo_ids: Sequence[str],
     forward: engines.Forward,
     view: int,
-    seed: int,
+    augmentation: augment.Augmentation,
     dtype: DTypeLike,
 ) -> Iterator[int]:
     """Write what `forward` gives for one view of all photos, [photos, ...]; yields how many are done.
@@ -92,7 +91,7 @@ def write_view(
         view: 0 is each photo as it is, 1 and on are augmented, -1 and below are test-time views 1 and on.
     """
     size_px = dataset.read(records).element_spec["image"].shape[0]
-    maps = augment.transforms(list(photo_ids), max(view, 0), seed, size_px)
+    maps = augment.transforms(list(photo_ids), max(view, 0), augmentation, size_px)
     pixels = _checked(batches(records, maps, view), photo_ids)
     results, done = forward(pixels), 0
     first = next(results)

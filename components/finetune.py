@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from sklearn.utils.class_weight import compute_sample_weight
 
-from components import artifacts, backbones, head, pixels, trainer
+from components import artifacts, augment, backbones, head, pixels, trainer
 
 RAMP = 0.1  # share of the steps in which the learning rate of schedule "cosine" rises
 HISTORY = ("loss", "accuracy")
@@ -59,6 +59,7 @@ class Recipe:
         weights: what the backbone starts from.
         weight_decay: of AdamW; the other optimizers have none.
         seed: of the head's first weights, the dropout masks and the augmented views.
+        flips: of the augmented views, see augment.Augmentation.
         precision: "float32", or "bfloat16", in which the backbone computes; its weights and the head stay in float32.
     """
 
@@ -75,6 +76,7 @@ class Recipe:
     seed: int
     precision: str = "float32"
     options: Options = Options()
+    flips: str = "horizontal"
 
 
 def build(recipe: Recipe) -> keras.Model:
@@ -159,7 +161,8 @@ def batches(recipe: Recipe, examples: pixels.Examples, rows: np.ndarray, epoch: 
         places = draw.permutation(len(rows))
     picks, weights = rows[places], weights[places].astype(np.float32)
     targets = np.eye(recipe.classes, dtype=np.float32)[labels[places]]
-    return pixels.augmented(examples, picks, targets, weights, 1 + epoch, recipe.seed, recipe.batch_size)
+    augmentation = augment.Augmentation(recipe.seed, recipe.flips)
+    return pixels.augmented(examples, picks, targets, weights, 1 + epoch, augmentation, recipe.batch_size)
 
 
 def prepare(model: keras.Model, learner: keras.Model, recipe: Recipe, steps: int, epoch: int) -> None:

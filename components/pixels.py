@@ -57,7 +57,13 @@ def load(records: pathlib.Path, photo_ids: Sequence[str]) -> np.ndarray:
 
 
 def augmented(
-    examples: Examples, rows: np.ndarray, targets: np.ndarray, weights: np.ndarray, view: int, seed: int, batch: int
+    examples: Examples,
+    rows: np.ndarray,
+    targets: np.ndarray,
+    weights: np.ndarray,
+    view: int,
+    augmentation: augment.Augmentation,
+    batch: int,
 ) -> tf.data.Dataset:
     """Batches of (pixels, target, weight) of `rows` as they look in `view`, in the order given, the last one short.
 
@@ -71,7 +77,7 @@ def augmented(
         activations = examples.trunk[view - 1]
         ready = tf.data.Dataset.from_tensor_slices((rows, targets, weights)).batch(batch)
         return _ahead(ready, lambda rows, *rest: (_read(activations, rows), *rest))
-    maps = augment.transforms([examples.ids[row] for row in rows], view, seed, examples.pixels.shape[1])
+    maps = augment.transforms([examples.ids[row] for row in rows], view, augmentation, examples.pixels.shape[1])
     ready = tf.data.Dataset.from_tensor_slices((rows, maps, targets, weights)).batch(batch)
 
     def read(rows: tf.Tensor, maps: tf.Tensor, *rest: tf.Tensor) -> tuple[tf.Tensor, ...]:

@@ -27,7 +27,7 @@ def load(
     unfrozen: str,
     weights: backbones.Weights,
     views: int,
-    seed: int,
+    augmentation: augment.Augmentation,
     image_size_px: int,
     engine: str,
     precision: str,
@@ -51,8 +51,7 @@ def load(
             "precision": precision,
             "image_size_px": image_size_px,
             "photos": artifacts.digest(list(photo_ids)),
-            "seed": seed,
-            "augmentation": augment.RECIPE,
+            **augmentation.settings,
         },
     )
     paths = {view: features.view_path(folder, view) for view in range(1, views + 1)}
@@ -64,7 +63,7 @@ def load(
         _check_space(folder, len(missing) * len(photo_ids) * math.prod(lower.output_shape[1:]) * BYTES)
         forward = engines.load(engine, lower, precision)
         for view in missing:
-            for _ in features.write_view(paths[view], records, photo_ids, forward, view, seed, np.float16):
+            for _ in features.write_view(paths[view], records, photo_ids, forward, view, augmentation, np.float16):
                 pass
         keras.utils.clear_session()
     return [np.load(path, mmap_mode="r") for path in paths.values()]

@@ -25,6 +25,7 @@ Profile = enum.StrEnum("Profile", ["thesis", "demo"])
 Strategy = enum.StrEnum("Strategy", ["features", "finetune"])
 Unfreeze = enum.StrEnum("Unfreeze", ["top", "top2", "all"])
 BatchNorm = enum.StrEnum("BatchNorm", ["frozen", "trained"])
+Flips = enum.StrEnum("Flips", ["horizontal", "both"])
 Schedule = enum.StrEnum("Schedule", ["constant", "cosine"])
 Balance = enum.StrEnum("Balance", ["none", "weights", "oversampling"])
 Engine = enum.StrEnum("Engine", ["auto", "openvino", "tensorflow"])
@@ -66,6 +67,9 @@ def run(
     ] = None,
     image_size: Annotated[
         int | None, typer.Option(min=32, max=1024, help="Side in pixels of the squares that photos become.")
+    ] = None,
+    flips: Annotated[
+        Flips | None, typer.Option(help="Of augmented views: both has half of them upside down too.")
     ] = None,
     test_views: Annotated[
         int | None, typer.Option(min=1, max=4, help="Views over which scores are averaged, here and when served.")
@@ -127,6 +131,7 @@ def run(
         "weight_decay": weight_decay,
         "views": views,
         "image_size_px": image_size,
+        "flips": flips and flips.value,
         "test_views": test_views,
         "unfreeze": unfreeze and unfreeze.value,
         "batchnorm": batchnorm and batchnorm.value,

@@ -48,6 +48,7 @@ class Config:
         refine: how many of the best scenarios, backbones frozen, are trained once more with theirs unfrozen.
         views: augmented views of each photo; where backbones are frozen, epoch e trains on view 1 + e mod views.
             Fine-tuning has a new one each epoch.
+        flips: of augmented views, "horizontal" or "both", see augment.Augmentation.
         test_views: views over which a photo's scores are averaged, 1 to 4, see averaging.look.
         unfreeze, batchnorm, warmup_epochs, schedule, label_smoothing, balance, clip_norm, ensemble, xla: of
             fine-tuning, see finetune.Options.
@@ -81,6 +82,7 @@ class Config:
     learning_rate: float = 1e-4
     weight_decay: float = 0.004
     views: int = 10
+    flips: str = "horizontal"
     test_views: int = 1
     unfreeze: str = "all"
     batchnorm: str = "frozen"

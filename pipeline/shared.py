@@ -62,6 +62,7 @@ def study(config: Config) -> study_module.Study:
         weight_decay=config.weight_decay,
         seed=config.seed,
         test_views=config.test_views,
+        flips=config.flips,
         finetuning=_finetuning(config) if config.finetunes else None,
     )
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from components import (
     artifacts,
+    augment,
     averaging,
     dataset,
     drawn,
@@ -117,6 +118,7 @@ def features_inputs(config: Config) -> dict[str, Any]:
         "image_size_px": config.image_size_px,
         "views": config.views,
         "test_views": config.test_views,
+        "flips": config.flips,
         "seed": config.seed,
         "engine": engines.pick(config.engine),
         "precision": features.pick_precision(config.precision),
@@ -135,7 +137,7 @@ def compute_features(config: Config, report: Report) -> None:
             weights,
             config.views,
             config.test_views,
-            config.seed,
+            augment.Augmentation(config.seed, config.flips),
             config.image_size_px,
             engines.pick(config.engine),
             features.pick_precision(config.precision),

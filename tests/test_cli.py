@@ -134,6 +134,6 @@ def test_help_names_every_stage_and_flag_that_scripts_rely_on():
         "--images --run-dir --profile --weights-dir --strategy --from --force --folds --epochs --learning-rate "
         "--views --seed --backbones --optimizers --dropouts --max-rejects --precision --fetch-kaggle --debug "
         "--group-folds --unfreeze --warmup-epochs --schedule --label-smoothing --balance --clip-norm --batchnorm "
-        "--ensemble --xla --refine --test-views --finetuning-rate --image-size"
+        "--flips --ensemble --xla --refine --test-views --finetuning-rate --image-size"
     ).split():
         assert flag in text, flag

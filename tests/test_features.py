@@ -9,6 +9,7 @@ from components import artifacts, augment, backbones, dataset, engines, features
 
 SIZE_PX = 32
 SEED = 7
+AUGMENTATION = augment.Augmentation(SEED)
 VIEWS = 2
 WEIGHTS = backbones.Weights(None, 1)
 
@@ -23,7 +24,7 @@ def extract(folder, source, views=VIEWS, progress=ignore, **changed):
         "photo_ids": photo_ids,
         "backbone": "VGG19",
         "weights": WEIGHTS,
-        "seed": SEED,
+        "augmentation": AUGMENTATION,
         "image_size_px": SIZE_PX,
         "engine": "tensorflow",
         "precision": "float32",
@@ -74,7 +75,10 @@ def test_one_file_a_view_holds_a_row_of_channels_a_photo(unbroken):
 def test_view_is_the_model_on_the_pixels_of_the_records_in_their_order(source, unbroken):
     records, photo_ids = source
     clean = np.stack([record["image"] for record in dataset.read(records).as_numpy_iterator()])
-    views = [clean, *(augment.apply(clean, augment.transforms(photo_ids, view, SEED, SIZE_PX)) for view in (1, 2))]
+    views = [
+        clean,
+        *(augment.apply(clean, augment.transforms(photo_ids, view, AUGMENTATION, SIZE_PX)) for view in (1, 2)),
+    ]
     model = backbones.build("VGG19", WEIGHTS, SIZE_PX, "float32")
     expected = [model(pixels, training=False) for pixels in views]
     np.testing.assert_allclose(np.stack(features.Views(unbroken, VIEWS)), expected, rtol=1e-3, atol=1e-6)
@@ -92,7 +96,7 @@ def test_time_view_is_the_model_on_what_the_served_one_averages_over(finished, s
 def test_last_batch_may_be_short_and_is_kept(source, monkeypatch, batch_size):
     records, photo_ids = source
     monkeypatch.setattr(features, "BATCH_SIZE", batch_size)
-    maps = augment.transforms(photo_ids, 1, SEED, SIZE_PX)
+    maps = augment.transforms(photo_ids, 1, AUGMENTATION, SIZE_PX)
     sizes, ids = [], []
     for batch_ids, pixels in features.batches(records, maps, view=1):
         assert pixels.shape == (len(batch_ids), SIZE_PX, SIZE_PX, 3) and pixels.dtype == tf.uint8
@@ -145,8 +149,13 @@ def test_other_engine_computes_all_views_again_and_agrees(finished, source, unbr
 
 @pytest.mark.parametrize(
     "changed",
-    [{"seed": 8}, {"precision": "bfloat16"}, {"weights": backbones.Weights(None, 2)}],
-    ids=["seed", "precision", "weights"],
+    [
+        {"augmentation": augment.Augmentation(8)},
+        {"augmentation": augment.Augmentation(SEED, "both")},
+        {"precision": "bfloat16"},
+        {"weights": backbones.Weights(None, 2)},
+    ],
+    ids=["seed", "flips", "precision", "weights"],
 )
 def test_changed_setting_empties_the_folder(finished, source, changed):
     before = times(finished)

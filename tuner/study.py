@@ -42,7 +42,6 @@ class Finetuning:
             "weights": self.weights[backbone].fingerprint,
             "precision": self.precision,
             "image_size_px": self.image_size_px,
-            "augmentation": augment.RECIPE,
             **dataclasses.asdict(self.options),
             "trunk": "float16" if self.trunk_dir else None,
         }
@@ -59,7 +58,8 @@ class Study:
         views: number of augmented views to train heads on; fine-tuning has a new one each epoch.
         learning_rate: of heads; fine-tuning has its own.
         test_views: number of views over which the scores of a photo are averaged, see averaging.look.
-        seed: of first weights, dropout and the order of photos; a fold starts alike in every scenario.
+        seed: of first weights, dropout, views and the order of photos; a fold starts alike in every scenario.
+        flips: of the augmented views, see augment.Augmentation.
         finetuning: what scenarios of strategy `finetune` need; those of strategy `features` do without.
     """
 
@@ -74,6 +74,7 @@ class Study:
     weight_decay: float
     seed: int
     test_views: int = 1
+    flips: str = "horizontal"
     finetuning: Finetuning | None = None
 
     @functools.cached_property
@@ -86,6 +87,10 @@ class Study:
     def fold_of(self) -> np.ndarray:
         """int64 [photos], in [0, folds)."""
         return np.array([photo.fold for photo in self.photo_list], np.int64)
+
+    @property
+    def augmentation(self) -> augment.Augmentation:
+        return augment.Augmentation(self.seed, self.flips)
 
     def settings(self, scenario: scenarios.Scenario) -> dict[str, Any]:
         """Everything that the predictions of `scenario` depend on."""
@@ -105,7 +110,7 @@ class Study:
     def _strategy(self, scenario: scenarios.Scenario) -> dict[str, Any]:
         if scenario.strategy == "finetune":
             assert self.finetuning
-            return self.finetuning.settings(scenario.backbone)
+            return {**self.augmentation.settings, **self.finetuning.settings(scenario.backbone)}
         return self._features(scenario.backbone)
 
     def _features(self, backbone: str) -> dict[str, Any]:
@@ -135,6 +140,7 @@ class Study:
             self.seed,
             self.finetuning.precision,
             self.finetuning.options,
+            self.flips,
         )
 
     def all_pixels(self) -> np.ndarray:
@@ -155,7 +161,7 @@ class Study:
                 self.finetuning.options.unfreeze,
                 self.finetuning.weights[backbone],
                 self.epochs,
-                self.seed,
+                self.augmentation,
                 self.finetuning.image_size_px,
                 self.finetuning.engine,
                 self.finetuning.precision,

@@ -230,6 +230,8 @@ def _recipe(description: dict[str, Any], say: Say, number: Any) -> list[str]:
                 **model,
             )
         ]
+    if settings.flips == "both":
+        lines.append(say("Half of the augmented views were upside down."))
     if settings.test_views > 1:
         lines.append(
             say("Scores are averaged over {views} views of each photo, when served too.", views=settings.test_views)

@@ -26,6 +26,7 @@ SHOWN = (
     "learning_rate",
     "weight_decay",
     "views",
+    "flips",
     "test_views",
     "image_size_px",
     "backbones",

@@ -219,6 +219,8 @@ SENTENCES = {
         "tidak dapat digunakan."
     ),
     "Augmented views": "Tampilan augmentasi",
+    "Half of them are upside down.": "Separuhnya terbalik atas-bawah.",
+    "Half of the augmented views were upside down.": "Separuh tampilan augmentasi terbalik atas-bawah.",
     "The first is the photo as it is; the others are what training sees of it.": (
         "Yang pertama adalah foto apa adanya; yang lain adalah yang dilihat pelatihan."
     ),

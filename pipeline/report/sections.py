@@ -6,7 +6,7 @@ A section that has nothing to show gives None and is left out. A further one is 
 import pathlib
 from collections.abc import Callable
 
-from components import artifacts
+from components import artifacts, augment
 from pipeline.report import comparisons, confusion, finding_sections, plots, sentences, thumbnails
 from pipeline.report.source import Contents, Source
 
@@ -113,7 +113,8 @@ def data(source: Source) -> Contents:
         return None
     by_class = {photo.label: photo for photo in reversed(source.photos.values())}
     config = source.config
-    drawn_with = (min(config.views, VIEWS_SHOWN), config.seed, config.image_size_px, config.max_pixels)
+    augmentation = augment.Augmentation(config.seed, config.flips)
+    drawn_with = (min(config.views, VIEWS_SHOWN), augmentation, config.image_size_px, config.max_pixels)
     rows = [
         {"name": name, "views": thumbnails.views(photo, *drawn_with)}
         for name, photo in sorted(by_class.items())[:VIEWED_PHOTOS]

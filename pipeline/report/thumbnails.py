@@ -26,14 +26,18 @@ def of_file(path: str) -> str | None:
         return None
 
 
-def views(photo: photos.Photo, count: int, seed: int, image_size_px: int, max_pixels: int) -> list[str]:
+def views(
+    photo: photos.Photo, count: int, augmentation: augment.Augmentation, image_size_px: int, max_pixels: int
+) -> list[str]:
     """View 0 to `count` of the photo as the backbones see them; none where the file is gone or no longer a photo."""
     try:
         plain, _ = images.plain_bytes(pathlib.Path(photo.path).read_bytes(), max_pixels)
     except (OSError, images.UnusablePhotoError):
         return []
     pixels = images.decode_and_resize(tf.constant(plain), image_size_px)
-    maps = np.concatenate([augment.transforms([photo.id], view, seed, image_size_px) for view in range(count + 1)])
+    maps = np.concatenate(
+        [augment.transforms([photo.id], view, augmentation, image_size_px) for view in range(count + 1)]
+    )
     seen = augment.apply(tf.repeat(pixels[tf.newaxis], count + 1, axis=0), tf.constant(maps)).numpy()
     pictures = [Image.fromarray(view) for view in seen]
     for picture in pictures:
