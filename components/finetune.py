@@ -205,7 +205,10 @@ def _in_float32(model: keras.Model, recipe: Recipe) -> keras.Model:
 
 
 def _averaged(models: Sequence[keras.Model], recipe: Recipe) -> keras.Model:
-    """One model whose scores are the means of those of `models`; what all of them left frozen runs once."""
+    """One model whose scores are the means of those of `models`.
+
+    What all of them left frozen runs once, and is rounded to float16 as a trunk on disk is.
+    """
     if len(models) == 1:
         return models[0]
     seen = pixels_in = keras.Input(models[0].input_shape[1:], dtype="uint8", name="pixels")
