@@ -25,18 +25,24 @@ def served(base: pathlib.Path) -> dict[str, Any] | None:
 
 
 def push(
-    saved_model: pathlib.Path, base: pathlib.Path, description: dict[str, Any], keep_versions: int
+    saved_model: pathlib.Path,
+    base: pathlib.Path,
+    description: dict[str, Any],
+    keep_versions: int,
+    *beside: pathlib.Path,
 ) -> pathlib.Path:
     """Copy `saved_model` to the next version folder in `base` and return it; the newest `keep_versions` stay.
 
-    `description` goes beside it as model.json, with its version number. The copy is made under a name that TensorFlow
-    Serving passes over, and becomes visible by one rename.
+    The files `beside` go with it, and `description` as model.json, with its version number. The copy is made under a
+    name that TensorFlow Serving passes over, and becomes visible by one rename.
     """
     version = (versions(base) or [0])[-1] + 1
     part = base / "incoming"
     shutil.rmtree(part, ignore_errors=True)
     base.mkdir(parents=True, exist_ok=True)
     shutil.copytree(saved_model, part)
+    for file in beside:
+        shutil.copy(file, part)
     artifacts.write_json(part / DESCRIPTION, {**description, "version": version})
     part.rename(base / str(version))
     for old in versions(base)[:-keep_versions]:

@@ -1,10 +1,12 @@
 """The whole pipeline, stage by stage."""
 
+import shutil
+
 import keras
 import rich.console
 import tensorflow as tf
 
-from components import artifacts
+from components import artifacts, engines
 from components.errors import PilahError
 from pipeline import board, lock, marks, reporting, served, shared, stages
 from pipeline.config import STAGES, Config, to_json
@@ -12,45 +14,56 @@ from pipeline.marks import Stage
 
 PIPELINE = (
     # folder or zip of photos -> list with classes and folds
-    Stage("photos", stages.photos_inputs, ("photos.csv", "duplicates.csv"), stages.list_photos),
+    Stage("photos", stages.photos_inputs, stages.photos_outputs, stages.list_photos),
     # list -> TFRecords of squares of pixels
-    Stage("dataset", stages.dataset_inputs, ("dataset",), stages.write_records),
+    Stage("dataset", stages.dataset_inputs, lambda config: ["dataset"], stages.write_records),
     # TFRecords -> activations of the frozen backbones, a file a view
     Stage(
         "features",
         stages.features_inputs,
-        ("features",),
+        lambda config: ["features"],
         stages.compute_features,
         resumed=lambda config: ["features"],
     ),
     # activations, or TFRecords to fine-tune on -> out-of-fold probabilities of every scenario
-    Stage("search", stages.search_inputs, ("trials",), stages.search, resumed=lambda config: ["trials"]),
+    Stage(
+        "search",
+        stages.search_inputs,
+        stages.search_outputs,
+        stages.search,
+        resumed=lambda config: ["trials", shared.TRUNK],
+    ),
     # the best scenarios, with their backbones trained too -> out-of-fold probabilities of these
     Stage(
         "refine",
         stages.refine_inputs,
-        (),
+        stages.refine_outputs,
         stages.refine,
-        resumed=stages.refined_folders,
+        resumed=lambda config: [*stages.refined_folders(config), shared.TRUNK],
     ),
     # probabilities -> leaderboard and winner
-    Stage("choice", stages.choice_inputs, ("leaderboard.json",), stages.choose_winner),
+    Stage("choice", stages.choice_inputs, lambda config: ["leaderboard.json"], stages.choose_winner),
     # winner -> Keras model, refitted on all photos
     Stage(
         "model",
         stages.model_inputs,
-        ("model/model.keras",),
+        lambda config: ["model/model.keras"],
         stages.refit_winner,
         resumed=lambda config: ["model/unfinished"],
     ),
     # Keras model -> SavedModel that takes photos' bytes
-    Stage("export", stages.export_inputs, ("export/saved_model.pb",), stages.export_model),
+    Stage("export", stages.export_inputs, lambda config: ["export/saved_model.pb"], stages.export_model),
     # SavedModel -> proof that it answers as it should
-    Stage("validate", stages.validate_inputs, ("validation.json", served.ANSWERS), stages.validate_export),
+    Stage(
+        "validate",
+        stages.validate_inputs,
+        lambda config: ["validation.json", served.ANSWERS],
+        stages.validate_export,
+    ),
     # SavedModel -> next version folder
-    Stage("push", stages.push_inputs, ("served",), stages.push_model),
+    Stage("push", stages.push_inputs, lambda config: ["served"], stages.push_model),
     # all of it -> a page to look at, and the card of the version pushed
-    Stage("report", reporting.inputs, ("report/index.html",), reporting.write),
+    Stage("report", reporting.inputs, lambda config: ["report/index.html"], reporting.write),
 )
 assert tuple(stage.name for stage in PIPELINE) == STAGES
 
@@ -71,14 +84,16 @@ def run(config: Config, from_stage: str | None, console: rich.console.Console) -
         )
     if tf.config.list_physical_devices("GPU"):  # on CPUs the same ops give the same bits anyway
         tf.config.experimental.enable_op_determinism()
+    engines.pick(config.engine)  # what will be missing in an hour is better said now, and before run.json
     with lock.locked(config.run_dir):
-        artifacts.write_json(config.run_dir / "run.json", to_json(config))
         if from_stage:
             for stage in PIPELINE[STAGES.index(from_stage) :]:
                 marks.forget(stage, config)
         list_photos, *long_stages = PIPELINE
         marks.run(list_photos, config, console)
-        shared.look_up_weights(config)  # what will be missing in an hour is better said now
+        shared.look_up_weights(config)
+        artifacts.write_json(config.run_dir / "run.json", to_json(config))
         for stage in long_stages:
             marks.run(stage, config, console)
+        shutil.rmtree(config.run_dir / shared.TRUNK, ignore_errors=True)  # gigabytes, and nothing is left to train
         board.show(config.run_dir, console)

@@ -24,14 +24,14 @@ class Stage:
 
     Attributes:
         inputs: configuration -> everything that the outputs depend on, as JSON: settings, and digests of files.
-        outputs: what the stage leaves in the run folder.
+        outputs: configuration -> what the stage leaves in the run folder.
         work: does it; it may find its own unfinished work and go on from there.
         resumed: configuration -> the folders of that unfinished work.
     """
 
     name: str
     inputs: Callable[[Config], dict[str, Any]]
-    outputs: tuple[str, ...]
+    outputs: Callable[[Config], Sequence[str]]
     work: Callable[[Config, progress.Report], None]
     resumed: Callable[[Config], Sequence[str]] = lambda config: ()
 
@@ -60,13 +60,17 @@ def forget(stage: Stage, config: Config) -> None:
 
 
 def run(stage: Stage, config: Config, console: rich.console.Console) -> None:
-    """Run a stage, or skip it when it is not needed, or its outputs are there and were made from the same inputs."""
+    """Run a stage, or skip it when it is not needed, or its outputs are there and were made from the same inputs.
+
+    One that is not needed loses its mark: the stages that are may write where it left its outputs.
+    """
     if not config.needs(stage.name):
+        path(config.run_dir, stage.name).unlink(missing_ok=True)
         console.print(f"{stage.name}: not needed, skipped", highlight=False)
         return
     inputs = json.loads(json.dumps(stage.inputs(config), default=str))
     mark = read(config.run_dir, stage.name)
-    there = all((config.run_dir / output).exists() for output in stage.outputs)
+    there = all((config.run_dir / output).exists() for output in stage.outputs(config))
     if mark and mark["inputs"] == inputs and there:
         console.print(f"{stage.name}: unchanged, skipped", highlight=False)
         return

@@ -23,10 +23,18 @@ def check(config: Config, target: str) -> None:
     """Wait until the newest version is available at `target` (HOST:PORT), and compare its answers with validation's.
 
     Raises:
-        PilahError: the version does not become available in 2 minutes, or answers otherwise.
+        PilahError: the version does not become available in 2 minutes, or answers otherwise; or nobody knows what it
+            should answer.
     """
-    version = push.versions(config.run_dir / "served" / push.MODEL_NAME)[-1]
-    answers = artifacts.read_json(config.run_dir / ANSWERS)
+    base = config.run_dir / "served" / push.MODEL_NAME
+    version = push.versions(base)[-1]
+    kept = base / str(version) / ANSWERS
+    if not kept.exists():
+        raise PilahError(
+            f"The version served must have the answers beside it that it was validated by. Received: none in "
+            f"{kept.parent}, which an earlier Pilah pushed. Push it anew: --from push."
+        )
+    answers = artifacts.read_json(kept)
     photos = shared.plain_photos(config, validate.COMPARED_PHOTOS)
     with client.Client(target, push.MODEL_NAME) as server:
         wait_until_available(server, version, WAIT_SECONDS)

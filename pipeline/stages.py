@@ -57,6 +57,14 @@ def photos_inputs(config: Config) -> dict[str, Any]:
     return {**settings, "files": artifacts.digest(listing)}
 
 
+def photos_outputs(config: Config) -> list[str]:
+    """The lists, and the photos themselves where the run folder holds them."""
+    if not config.images:
+        return ["photos.csv", "duplicates.csv", "images/drawn"]
+    unpacked = any(given.is_file() for given in config.images)
+    return ["photos.csv", "duplicates.csv", *(["images"] if unpacked else [])]
+
+
 def list_photos(config: Config, report: Report) -> None:
     listed, duplicates = photos.list_photos(_photo_folders(config, report), config.folds, config.seed, report)
     if config.group_folds:
@@ -150,13 +158,26 @@ def search_inputs(config: Config) -> dict[str, Any]:
     return {"folds": config.folds, "scenarios": [study.settings(scenario) for scenario in shared.scenarios(config)]}
 
 
+def search_outputs(config: Config) -> list[str]:
+    return [_predictions(number) for number in range(1, config.scenario_count + 1)]
+
+
 def search(config: Config, report: Report) -> None:
     _cross_validate(config, shared.scenarios(config), report)
 
 
 def refine_inputs(config: Config) -> dict[str, Any]:
-    study = shared.study(config)
-    return {"folds": config.folds, "scenarios": [study.settings(scenario) for scenario in shared.refined(config)]}
+    """Their numbers are among them: behind another search they stand in other folders."""
+    study, scenarios = shared.study(config), shared.refined(config)
+    return {
+        "folds": config.folds,
+        "numbers": [scenario.number for scenario in scenarios],
+        "scenarios": [study.settings(scenario) for scenario in scenarios],
+    }
+
+
+def refine_outputs(config: Config) -> list[str]:
+    return [_predictions(number) for number in config.refined_numbers]
 
 
 def refine(config: Config, report: Report) -> None:
@@ -164,8 +185,11 @@ def refine(config: Config, report: Report) -> None:
 
 
 def refined_folders(config: Config) -> list[str]:
-    numbers = range(config.scenario_count + 1, config.scenario_count + config.refine + 1)
-    return [f"trials/{number:02d}" for number in numbers]
+    return [f"trials/{number:02d}" for number in config.refined_numbers]
+
+
+def _predictions(number: int) -> str:
+    return f"trials/{number:02d}/predictions.csv"
 
 
 def _cross_validate(config: Config, scenarios: Sequence[Scenario], report: Report) -> None:
@@ -203,7 +227,6 @@ def refit_winner(config: Config, report: Report) -> None:
     model = averaging.averaged(refit(config, shared.study(config), winner), config.test_views)
     trainer.save(model, config.run_dir / "model" / "model.keras")
     shutil.rmtree(_unfinished_model(config), ignore_errors=True)
-    shutil.rmtree(config.run_dir / shared.TRUNK, ignore_errors=True)  # gigabytes, and nothing is left to train
 
 
 def _refit_head(config: Config, study: Study, winner: Scenario) -> keras.Model:
@@ -294,5 +317,6 @@ def push_model(config: Config, report: Report) -> None:
     base = config.run_dir / "served" / push.MODEL_NAME
     description = provenance.describe(config)
     comparison = validate.check_not_worse(description, push.served(base), config.force)
-    version = push.push(config.run_dir / "export", base, description, config.keep_versions)
+    answers = config.run_dir / served.ANSWERS  # with the version, which may be rolled back to
+    version = push.push(config.run_dir / "export", base, description, config.keep_versions, answers)
     log.info("pushed %s: %s", version, comparison)

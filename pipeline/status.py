@@ -74,7 +74,7 @@ def _parts(config: Config, name: str) -> list[Part]:
         elif name == "search":
             parts.append(_folds(config, range(position * per_backbone + 1, (position + 1) * per_backbone + 1)))
     if name == "refine":
-        parts.append(_folds(config, range(config.scenario_count + 1, config.scenario_count + config.refine + 1)))
+        parts.append(_folds(config, config.refined_numbers))
     return parts
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 
 import pytest
@@ -26,7 +27,7 @@ def stage(calls, setting, name="photos", fail=False, resumed=None):
             raise ValueError("stopped midway")
         (config.run_dir / f"{name}.txt").write_text(str(setting))
 
-    return marks.Stage(name, lambda config: {"setting": setting}, (f"{name}.txt",), work, resumed)
+    return marks.Stage(name, lambda config: {"setting": setting}, lambda config: [f"{name}.txt"], work, resumed)
 
 
 def test_same_inputs_are_skipped_and_said_so(config, console):
@@ -51,6 +52,15 @@ def test_lost_output_runs_again(config, console):
     (config.run_dir / "photos.txt").unlink()
     marks.run(stage(calls, 1), config, console)
     assert calls == ["photos", "photos"]
+
+
+def test_stage_that_was_not_needed_in_between_looks_at_its_work_again(config, console):
+    calls = []
+    refined, plain = dataclasses.replace(config, refine=1), config
+    for one in (refined, plain, refined):  # what refines nothing may search into the same folders
+        marks.run(stage(calls, 1, name="refine"), one, console)
+    assert calls == ["refine", "refine"]
+    assert "refine: not needed, skipped" in console.file.getvalue()
 
 
 def test_failed_stage_is_not_done_even_if_it_was_before(config, console):

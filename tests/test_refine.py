@@ -1,15 +1,17 @@
 """A run whose best scenario is fine-tuned once the search is done, with a backbone of two convolutions."""
 
+import dataclasses
 import io
 
 import pytest
 import rich.console
 import tiny_backbone
 
-from components import artifacts, backbones, drawn, features, push
+from components import artifacts, backbones, drawn, features, push, trunk
 from components.errors import PilahError
 from pipeline import config as config_module
-from pipeline import main, shared
+from pipeline import main, marks, reporting, shared
+from pipeline.report import plots
 from tuner import predictions, workers
 
 FOLDS = 2
@@ -90,6 +92,34 @@ def test_second_run_does_nothing_and_from_refine_trains_the_refined_scenario_alo
     before = {number: times(config, number) for number in (1, 2, 3)}
     run(config, "refine")
     assert [times(config, number) == before[number] for number in (1, 2, 3)] == [True, True, False]
+
+
+def test_folds_that_are_all_there_need_no_trunk(refined, monkeypatch):
+    config, _ = refined
+    marks.path(config.run_dir, "refine").unlink()
+    monkeypatch.setattr(trunk, "load", pytest.fail)
+    assert "refine: done" in run(config)
+
+
+def test_plots_compare_the_scenarios_of_the_search_alone(refined, monkeypatch):
+    config, _ = refined
+    shown = []
+    monkeypatch.setattr(plots, "groups", lambda values, rows, *words: shown.extend(row["scenario"] for row in rows))
+    reporting.make(config.run_dir, "en")
+    assert set(shown) == {1, 2}
+
+
+def test_refined_scenario_is_trained_where_its_folder_holds_another(refined):
+    """A narrower search numbers it 2, under which the wider one has a scenario with its backbone frozen."""
+    config, _ = refined
+    narrower = dataclasses.replace(config, dropouts=(board_of(config)["scenarios"][2]["dropout"],))
+    run(narrower)
+    rows = board_of(narrower)["scenarios"]
+    settings = [artifacts.read_json(config.run_dir / "trials" / f"{n:02d}" / "settings.json") for n in (1, 2)]
+    assert [row["strategy"] for row in rows] == ["features", "finetune"]
+    assert [one.get("strategy", "features") for one in settings] == ["features", "finetune"]
+    wider = board_of(config) if "refine: done" in run(config) else None
+    assert wider and [row["strategy"] for row in wider["scenarios"]] == ["features", "features", "finetune"]
 
 
 def times(config, number):

@@ -2,8 +2,10 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.config import model_server_config_pb2
 
+from components import artifacts
 from components.errors import PilahError
-from pipeline import served
+from pipeline import served, shared
+from pipeline.config import Config
 from serving import client
 from serving.embedded import flags, server
 
@@ -48,6 +50,21 @@ def caller(tmp_path_factory):
 def test_version_that_is_served_is_found_and_answers_as_validated(caller):
     served.wait_until_available(caller, 3, seconds=30)
     assert served.check_same_answers(caller, 3, PHOTOS, ANSWERS) == 0
+
+
+def test_version_is_compared_with_the_answers_that_lie_beside_it_whatever_was_validated_since(
+    caller, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(shared, "plain_photos", lambda config, count: PHOTOS)
+    config = Config(tmp_path)
+    base = tmp_path / "served" / "pilah"
+    for version, answers in ((2, {}), (3, ANSWERS)):
+        artifacts.write_json(base / str(version) / served.ANSWERS, answers)
+    artifacts.write_json(tmp_path / served.ANSWERS, {**ANSWERS, "classes": ["of", "another"]})
+    served.check(config, caller.target)
+    (base / "3" / served.ANSWERS).unlink()
+    with pytest.raises(PilahError, match="Push it anew: --from push"):
+        served.check(config, caller.target)
 
 
 def test_version_that_is_not_served_is_an_error_with_those_that_are(caller):

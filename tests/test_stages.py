@@ -2,14 +2,16 @@
 
 import dataclasses
 import io
+import shutil
 import zipfile
 
 import keras
 import pytest
 import rich.console
 
+from components import artifacts
 from components.errors import PilahError
-from pipeline import cli, main, stages
+from pipeline import cli, main, marks, stages
 from pipeline.config import Config, demo
 
 
@@ -43,6 +45,24 @@ def test_folds_are_grouped_again_where_larger_photos_come_in(grouped, folder, tm
     config = Config(tmp_path / "run", images=(folder,), group_folds=grouped)
     larger = dataclasses.replace(config, max_pixels=2 * config.max_pixels)
     assert (stages.photos_inputs(larger) != stages.photos_inputs(config)) is grouped
+
+
+def test_photos_that_the_run_folder_lost_are_drawn_again(tmp_path):
+    config, console = dataclasses.replace(demo(tmp_path), photos_per_class=4, folds=2), rich.console.Console()
+    list_photos = main.PIPELINE[0]
+    marks.run(list_photos, config, console)
+    drawn = sorted((tmp_path / "images").rglob("*.*"))
+    shutil.rmtree(tmp_path / "images")
+    marks.run(list_photos, config, console)
+    assert drawn and sorted((tmp_path / "images").rglob("*.*")) == drawn
+
+
+def test_run_that_cannot_begin_leaves_the_settings_of_what_is_there(folder, tmp_path):
+    config = Config(tmp_path / "run", images=(folder,), weights_dir=tmp_path / "no such folder", folds=2)
+    artifacts.write_json(config.run_dir / "run.json", {"settings": "of the results that are there"})
+    with pytest.raises(PilahError, match="no such folder"):
+        main.run(config, None, rich.console.Console(file=io.StringIO()))
+    assert artifacts.read_json(config.run_dir / "run.json") == {"settings": "of the results that are there"}
 
 
 def test_run_on_another_backend_than_tensorflow_is_refused_before_anything_is_written(tmp_path, monkeypatch):

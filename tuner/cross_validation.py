@@ -31,7 +31,10 @@ def search(
         processes: that train side by side; 1 trains in this one.
         progress: called with the folds done and to do; where backbones train, with their epochs.
     """
-    for backbone in {scenario.backbone for scenario in scenario_list if scenario.strategy == "finetune"}:
+    for scenario in scenario_list:
+        folds.claim(study, scenario, folds.scenario_folder(trials_dir, scenario.number))
+    unfinished = [one for one in scenario_list if not folds.all_done(study, one, trials_dir)]
+    for backbone in {scenario.backbone for scenario in unfinished if scenario.strategy == "finetune"}:
         study.examples(backbone)  # what all folds read is made once, by all cores
     artifacts.write_json(trials_dir / "processes.json", {"processes": processes})  # for who asks how long it takes
     try:
@@ -73,8 +76,6 @@ class CrossValidationTuner(keras_tuner.Tuner):
             project_name="keras_tuner",
             overwrite=True,
         )
-        for scenario in scenario_list:
-            folds.claim(study, scenario, folds.scenario_folder(trials_dir, scenario.number))
         self.under_way = {scenario.number: self.submit(scenario) for scenario in scenario_list} if executor else {}
 
     def run_trial(self, trial: keras_tuner.engine.trial.Trial) -> dict[str, float]:

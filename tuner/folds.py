@@ -50,6 +50,11 @@ def _state(folder: pathlib.Path, fold: int) -> pathlib.Path:
     return folder / f"fold-{fold}"
 
 
+def all_done(study: Study, scenario: scenarios.Scenario, trials_dir: pathlib.Path) -> bool:
+    folder = scenario_folder(trials_dir, scenario.number)
+    return all(path(folder, fold).exists() for fold in range(study.folds))
+
+
 def epochs_done(folder: pathlib.Path, fold: int, epochs: int) -> int:
     """How many of its `epochs`, those of all members of an ensemble together, a fold has been fine-tuned for."""
     return epochs if path(folder, fold).exists() else finetune.spent(_state(folder, fold))[0]
