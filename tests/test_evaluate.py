@@ -90,6 +90,8 @@ def test_files_that_say_nothing_are_left_out_and_counted_by_reason(pushed, tmp_p
     (images / "metal.png").rename(images / "metal" / "both.png")
     (images / "glass" / "notes.txt").write_text("no photo")
     (images / "glass" / "nothing.jpg").write_bytes(b"")
+    whole = save(tmp_path / "whole.jpg", "glass", 7).read_bytes()
+    (images / "glass" / "half.jpg").write_bytes(whole[:-9])  # of which Pillow can read the size
     found, text = evaluated(pushed, images)
     expected = {
         "copy of another photo here": 1,
@@ -97,11 +99,12 @@ def test_files_that_say_nothing_are_left_out_and_counted_by_reason(pushed, tmp_p
         "under several classes": 2,
         "not an image": 1,
         "empty": 1,
+        "truncated": 1,
     }
     assert found["left_out"] == expected
     assert found["photos"] == 1
     listed = artifacts.read_csv(pushed / "evaluations" / "street-left-out.csv")
-    assert {row["reason"] for row in listed} == set(expected) and len(listed) == 6
+    assert {row["reason"] for row in listed} == set(expected) and len(listed) == 7
     assert "1 left out: copy of a photo of the study." in text
 
 

@@ -32,9 +32,9 @@ def views(
     """View 0 to `count` of the photo as the backbones see them; none where the file is gone or no longer a photo."""
     try:
         plain, _ = images.plain_bytes(pathlib.Path(photo.path).read_bytes(), max_pixels)
-    except (OSError, images.UnusablePhotoError):
+        pixels = images.decode_and_resize(tf.constant(plain), image_size_px)
+    except (OSError, images.UnusablePhotoError, tf.errors.InvalidArgumentError):
         return []
-    pixels = images.decode_and_resize(tf.constant(plain), image_size_px)
     maps = np.concatenate(
         [augment.transforms([photo.id], view, augmentation, image_size_px) for view in range(count + 1)]
     )
