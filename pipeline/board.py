@@ -3,11 +3,12 @@
 import pathlib
 from typing import Any
 
+import numpy as np
 import rich.box
 import rich.console
 import rich.table
 
-from components import artifacts
+from components import artifacts, metrics
 from pipeline import config as config_module
 
 SETTINGS = ("scenario", "backbone", "optimizer", "dropout", "strategy")
@@ -59,7 +60,7 @@ def backbone_settings(run_dir: pathlib.Path) -> list[dict[str, Any]]:
     """
     config = config_module.read(run_dir)
     folders = [
-        *(run_dir / "features" / name for name in config.backbones),
+        *(run_dir / "features" / name for name in config.backbones if config.needs("features")),
         *(run_dir / "trials" / f"{n:02d}" for n in range(1, config.scenario_count + config.refine + 1)),
     ]
     settings = [artifacts.read_json(path / "settings.json") for path in folders if (path / "settings.json").exists()]
@@ -104,9 +105,9 @@ def thesis_f1(run_dir: pathlib.Path, board: dict[str, Any]) -> dict[int, float]:
     return {int(row["scenario"]): float(row["f1"]) for row in published} if same else {}
 
 
-def never_predicted(board: dict[str, Any]) -> list[str]:
+def never_predicted(board: dict[str, Any]) -> tuple[str, ...]:
     """The classes for which the winner takes no photo at all."""
     (matrix,) = (
         row["confusion_matrix"] for row in board["scenarios"] if row["scenario"] == board["winner"]["scenario"]
     )
-    return [name for name, column in zip(board["classes"], zip(*matrix, strict=True), strict=True) if sum(column) == 0]
+    return metrics.score(np.array(matrix), board["classes"]).never_predicted

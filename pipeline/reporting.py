@@ -9,14 +9,22 @@ from pipeline import marks
 from pipeline.config import Config
 from pipeline.progress import Report
 
-READ = ("photos.csv", "leaderboard.json", "validation.json", "audit/*.json", "evaluations/*.json")
+READ = (
+    "photos.csv",
+    "duplicates.csv",
+    "dataset/rejects.csv",
+    "leaderboard.json",
+    "validation.json",
+    "audit/*.json",
+    "evaluations/*.json",
+)
 
 
 def inputs(config: Config) -> dict[str, Any]:
     files = sorted(path for pattern in READ for path in config.run_dir.glob(pattern))
     versions = push.versions(config.run_dir / "served" / push.MODEL_NAME)
     read = {str(path.relative_to(config.run_dir)): artifacts.file_digest(path) for path in files}
-    return {"files": read, "versions": versions}
+    return {"files": read, "versions": versions, "settings": config_module.to_json(config)}
 
 
 def write(config: Config, report: Report) -> None:

@@ -144,7 +144,8 @@ def _write_trial(folder: pathlib.Path, scenario: scenarios.Scenario, listed: lis
     sure = draw.uniform(0.4, 1.0, len(listed))
     probabilities = np.repeat((1 - sure)[:, np.newaxis] / 2, 3, axis=1)
     probabilities[np.arange(len(listed)), answers] = sure
-    settings = {"backbone": scenario.backbone, "optimizer": scenario.optimizer, "dropout": scenario.dropout}
+    settings = {name: getattr(scenario, name) for name in ("backbone", "optimizer", "dropout")}
+    settings["photos"] = photos.fingerprint(listed)
     artifacts.write_json(folder / "settings.json", settings)
     history = {"loss": [1.0, 0.6, 0.4], "accuracy": [0.4, 0.7, 0.8]}
     for fold in range(FOLDS):

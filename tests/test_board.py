@@ -70,6 +70,12 @@ def test_files_left_out_random_weights_and_drawn_photos_are_named(run_dir):
         assert line in text
 
 
+def test_features_that_a_run_does_not_use_have_no_weights_to_speak_of(run_dir):
+    finetuned = dataclasses.replace(config_module.read(run_dir), strategy="finetune")
+    artifacts.write_json(run_dir / "run.json", config_module.to_json(finetuned))
+    assert "RANDOM" not in printed(run_dir)
+
+
 def test_other_photos_are_not_set_beside_the_thesis(run_dir):
     assert "thesis" not in printed(run_dir)
 

@@ -17,7 +17,7 @@ from tensorboard.util import tensor_util
 
 from components import artifacts
 from components.errors import PilahError
-from pipeline import config
+from pipeline import config, reporting
 from pipeline.report import card, figures, logs, page, sections, words
 
 pytest_plugins = ["website_fixtures", "report_fixtures"]
@@ -122,6 +122,27 @@ def test_leaderboard_of_other_predictions_names_no_winner(copy):
     assert len(found["scenarios"]) == 4
 
 
+def test_scenarios_of_other_photos_are_not_shown_as_this_runs(copy):
+    """A class came in, and the run is at its features again."""
+    listed = artifacts.read_csv(copy / "photos.csv")
+    artifacts.write_csv(copy / "photos.csv", list(listed[0]), [*listed, {**listed[0], "id": "f" * 16, "label": "wood"}])
+    page.write(copy, "en", ["features"])
+    reader = report_reader.read(copy)
+    assert "not finished: 0 of 4" in reader.text and "sorts best" not in reader.text
+    assert "scenario-table" not in reader.tables
+
+
+@pytest.mark.parametrize("changed", ["duplicates.csv", "a setting"])
+def test_report_is_made_again_where_what_it_tells_has_changed(changed, copy):
+    settings = config.read(copy)
+    before = reporting.inputs(settings)
+    if changed == "duplicates.csv":
+        (copy / changed).write_text("path,label,kind,id\n")
+    else:
+        settings = dataclasses.replace(settings, weight_decay=0.5)
+    assert reporting.inputs(settings) != before
+
+
 def test_run_that_has_just_begun_has_a_page(tmp_path, run_dir):
     shutil.copy(run_dir / "run.json", tmp_path / "run.json")
     page.write(tmp_path, "en", ["photos"])
@@ -170,6 +191,7 @@ def test_card_stands_beside_the_model_with_its_figures(copy):
     assert f"F1 makro {f1:.3f}".replace(".", ",") in (version / "model_card.id.html").read_text()
     assert '<div class="scroll" tabindex="0"' in (version / "model_card.html").read_text()  # narrow screens
     assert "audit found: 3; of these, across folds: 1." in (version / "MODEL_CARD.md").read_text()
+    assert "macro F1 of scenario 1, its backbone frozen, is 0.810" in (version / "MODEL_CARD.md").read_text()
 
 
 def test_audit_of_other_photos_is_not_in_the_card(copy):
@@ -185,13 +207,14 @@ def test_card_of_a_fine_tuned_model_says_its_size_and_its_own_learning_rate_once
     path = copy / "served" / "pilah" / "1" / "model.json"
     described = artifacts.read_json(path)
     made_with = dataclasses.replace(
-        config.read(copy), refine=1, finetuning_rate=3e-4, image_size_px=320, test_views=2, group_folds=True
+        config.read(copy), refine=1, finetuning_rate=3e-4, image_size_px=320, test_views=2, group_folds=True, ensemble=2
     )
     scenario = {**described["scenario"], "strategy": "finetune"}
     artifacts.write_json(path, {**described, "scenario": scenario, "settings": config.to_json(made_with)})
     card.write(copy)
     text = (path.parent / "MODEL_CARD.md").read_text()
     assert "fine-tuned from" in text and "320 x 320 pixels" in text
+    assert "Each of the 2 models" in text
     assert text.count("learning rate 0.0003") == text.count("learning rate") == 1
     assert "averaged over 2 views" in text and "kept in one fold" in text
 

@@ -184,8 +184,9 @@ def _photos(
     if folds:
         lines.append(
             say(
-                "With near-duplicates kept in one fold, macro F1 is {grouped}, against {plain} with folds drawn "
-                "plainly.",
+                "With near-duplicates kept in one fold, macro F1 of scenario {scenario}, its backbone frozen, is "
+                "{grouped}, against {plain} with folds drawn plainly.",
+                scenario=folds["scenario"],
                 grouped=number(folds["grouped_mean"]),
                 plain=number(folds["plain_mean"]),
             )
@@ -222,6 +223,13 @@ def _recipe(description: dict[str, Any], say: Say, number: Any) -> list[str]:
             )
             + ".",
         ]
+        if settings.ensemble > 1:
+            lines.append(
+                say(
+                    "Each of the {count} models has so many parameters; what stays frozen they share.",
+                    count=settings.ensemble,
+                )
+            )
     else:
         lines = [
             say(

@@ -43,7 +43,9 @@ def compute(config: Config) -> dict[str, Any]:
     None until the leaderboard is made of the very predictions that are there.
     """
     run_dir, total = config.run_dir, config.scenario_count + config.refine
-    found = _read_trials(run_dir, total)
+    usable = _usable_photos(run_dir)
+    fingerprint = photos.fingerprint(usable)
+    found = _read_trials(run_dir, total, fingerprint)
     board = _board_of(run_dir, found, total)
     rows = board["scenarios"] if board else [_row(run_dir, number, one) for number, one in found.items()]
     first = board["winner"]["scenario"] if board else None  # of several with the same F1, the one that was chosen
@@ -51,7 +53,6 @@ def compute(config: Config) -> dict[str, Any]:
     scenarios = [_scenario(row, found[row["scenario"]], config.seed) for row in best_first]
     if board:
         _compare_with_first(scenarios, found, config.seed)
-    usable = _usable_photos(run_dir)
     return {
         "run": _about(config),
         "progress": {
@@ -66,14 +67,19 @@ def compute(config: Config) -> dict[str, Any]:
         "scenarios": scenarios,
         "comparisons": comparisons.compute([row for row in scenarios if row["scenario"] <= config.scenario_count]),
         "winner": winner.compute(board["winner"], scenarios, found[first]) if board and first else None,
-        **findings.compute(run_dir, photos.fingerprint(usable), board),
+        **findings.compute(run_dir, fingerprint, board),
     }
 
 
-def _read_trials(run_dir: pathlib.Path, total: int) -> dict[int, predictions.Predictions]:
-    """Scenario -> its out-of-fold predictions, where all folds are there."""
-    paths = {number: run_dir / "trials" / f"{number:02d}" / "predictions.csv" for number in range(1, total + 1)}
-    return {number: predictions.read(path) for number, path in paths.items() if path.exists()}
+def _read_trials(run_dir: pathlib.Path, total: int, photos_and_folds: str) -> dict[int, predictions.Predictions]:
+    """Scenario -> its out-of-fold predictions, where all folds are there, and are of the photos that the run holds."""
+    folders = {number: run_dir / "trials" / f"{number:02d}" for number in range(1, total + 1)}
+    return {
+        number: predictions.read(folder / "predictions.csv")
+        for number, folder in folders.items()
+        if (folder / "predictions.csv").exists()
+        and artifacts.read_json(folder / "settings.json")["photos"] == photos_and_folds
+    }
 
 
 def _matrix(found: predictions.Predictions) -> np.ndarray:

@@ -1,4 +1,7 @@
-"""What audit, protocol check and evaluations left in a run folder, where they are of its photos, folds and recipe."""
+"""What audit, protocol check and evaluations left in a run folder, where they are of the photos and folds it holds.
+
+Of the protocol check the recipe must be the run's too.
+"""
 
 import pathlib
 from collections.abc import Sequence

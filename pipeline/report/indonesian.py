@@ -333,9 +333,10 @@ SENTENCES = {
     "Pairs of near-duplicates that the audit found: {pairs}; of these, across folds: {across}.": (
         "Pasang foto yang hampir kembar yang ditemukan audit: {pairs}; di antaranya antar-fold: {across}."
     ),
-    "With near-duplicates kept in one fold, macro F1 is {grouped}, against {plain} with folds drawn plainly.": (
-        "Bila foto yang hampir kembar disatukan dalam satu fold, F1 makro {grouped}, dibanding {plain} dengan fold "
-        "yang ditarik biasa."
+    "With near-duplicates kept in one fold, macro F1 of scenario {scenario}, its backbone frozen, is "
+    "{grouped}, against {plain} with folds drawn plainly.": (
+        "Bila foto yang hampir kembar disatukan dalam satu fold, F1 makro skenario {scenario}, dengan backbone "
+        "dibekukan, {grouped}, dibanding {plain} dengan fold yang ditarik biasa."
     ),
     "The audit doubts {photos} labels.": "Audit meragukan {photos} label.",
     "{backbone}, frozen, weights {weights}, at {size} x {size} pixels; {optimizer}, dropout {dropout}; {parameters} "
@@ -347,6 +348,9 @@ SENTENCES = {
     "{parameters} parameters.": (
         "{backbone}, dilatih lanjut dari bobot {weights}, {size} x {size} piksel; {optimizer}, dropout {dropout}; "
         "{parameters} parameter."
+    ),
+    "Each of the {count} models has so many parameters; what stays frozen they share.": (
+        "Masing-masing dari {count} model memiliki sekian parameter; bagian yang dibekukan dipakai bersama."
     ),
     "Code {code}; {packages}.": "Kode {code}; {packages}.",
     "Photos from elsewhere: other backgrounds, light, cameras, countries and brands than those it learned from.": (

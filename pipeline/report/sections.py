@@ -26,9 +26,10 @@ def winner(source: Source) -> Contents:
 
 
 def settings(source: Source) -> Contents:
-    """Backbones, optimizers and dropouts compared."""
-    say, scenario_list = source.say, source.figures["scenarios"]
-    if not scenario_list:
+    """Backbones, optimizers and dropouts compared, those of the search alone."""
+    say, searched = source.say, source.config.scenario_count
+    compared = [row for row in source.figures["scenarios"] if row["scenario"] <= searched]
+    if not compared:
         return None
     words = dict(zip(comparisons.SETTINGS, (say("By backbone"), say("By optimizer"), say("By dropout")), strict=True))
     return {
@@ -38,9 +39,7 @@ def settings(source: Source) -> Contents:
                 "setting": setting,
                 "title": words[setting],
                 "sentences": sentences.comparison(setting, found, say, source.figure),
-                "plot": plots.groups(
-                    [one["value"] for one in found["values"]], scenario_list, setting, say("macro F1")
-                ),
+                "plot": plots.groups([one["value"] for one in found["values"]], compared, setting, say("macro F1")),
             }
             for setting, found in source.figures["comparisons"].items()
         ],
