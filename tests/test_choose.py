@@ -54,8 +54,8 @@ def rows_of(*scores):
 
 def test_board_has_the_names_that_scripts_rely_on(tmp_path):
     board = board_of(tmp_path, [3, 0, 6])
-    assert list(board) == ["classes", "photos", "folds", "seed", "scenarios", "winner"]
-    assert [board[name] for name in list(board)[:4]] == [CLASSES, 12, 2, 7]
+    assert list(board) == ["classes", "photos", "folds", "seed", "strategy", "scenarios", "winner"]
+    assert [board[name] for name in list(board)[:5]] == [CLASSES, 12, 2, 7, "features"]
     for row in board["scenarios"]:
         assert list(row) == [
             "scenario",

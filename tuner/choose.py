@@ -21,6 +21,8 @@ def leaderboard(
 ) -> dict[str, Any]:
     """The board as leaderboard.json holds it: scenarios in order of number, and the winner.
 
+    Its strategy is that of the search; those that were refined stand behind with their own.
+
     Args:
         parameters: backbone -> parameters of its whole model, which settles ties.
 
@@ -34,6 +36,7 @@ def leaderboard(
         "photos": len(study.photo_list),
         "folds": study.folds,
         "seed": study.seed,
+        "strategy": scenario_list[0].strategy,
         "scenarios": rows,
         "winner": winner(rows, parameters),
     }
