@@ -2,7 +2,6 @@
 
 import keras
 
-MAX_VIEWS = 4
 CLOSER = 7 / 8  # of each side is left when a photo is seen closer
 
 

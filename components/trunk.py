@@ -40,7 +40,8 @@ def load(
     Args:
         photo_ids: ids in the order of the records.
         unfrozen: "top" or "top2", the part that the trunk lies below, see backbones.split.
-        engine: "openvino" or "tensorflow"; they differ by far less than float16 rounds.
+        engine: "openvino" or "tensorflow"; in float32 they differ by far less than float16 rounds, so that views of
+            both may lie side by side.
         precision: "float32" or "bfloat16", in which it computes.
     """
     artifacts.claim(
@@ -49,6 +50,7 @@ def load(
             "unfrozen": unfrozen,
             "weights": weights.fingerprint,
             "precision": precision,
+            **({"engine": engine} if precision != "float32" else {}),
             "image_size_px": image_size_px,
             "photos": artifacts.digest(list(photo_ids)),
             **augmentation.settings,

@@ -19,7 +19,7 @@ from components.errors import PilahError
 from pipeline import config as config_module
 from pipeline import lock, marks, progress, shared
 from pipeline.config import STAGES, Config
-from tuner import folds, refolds
+from tuner import folds, predictions, refolds
 
 log = logging.getLogger("pilah")
 PACKAGES = ("imagehash", "cleanlab")
@@ -90,8 +90,7 @@ def audit_labels(config: Config) -> list[dict[str, Any]]:
     """Rows of label_doubts.csv, by the winner's out-of-fold probabilities."""
     study = shared.study(config)
     folder = folds.scenario_folder(config.run_dir / "trials", shared.winner(config).number)
-    table = artifacts.read_csv(folder / "predictions.csv")  # in the order of the photos
-    probabilities = np.array([[float(row[f"p_{name}"]) for name in study.classes] for row in table])
+    probabilities = predictions.read(folder / "predictions.csv").probabilities  # in the order of the photos
     doubted = label_doubts.likely_mislabelled(study.labels, probabilities)
     return audit.label_doubt_rows(doubted, probabilities, study.photo_list, study.classes)
 

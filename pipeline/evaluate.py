@@ -15,6 +15,7 @@ from components.errors import PilahError
 from pipeline import config as config_module
 from pipeline import progress, shared
 from pipeline.config import Config
+from tuner import predictions
 
 LEFT_OUT_COLUMNS = ("path", "label", "reason")
 TRAINED_ON = "copy of a photo of the study"
@@ -87,7 +88,7 @@ def write_predictions(
             "path": where,
             "label": label,
             "predicted": classes[int(row.argmax())],
-            **{f"p_{name}": f"{value:.6f}" for name, value in zip(classes, row, strict=True)},
+            **predictions.probability_columns(row, classes),
         }
         for (photo_id, where, label), row in zip(scored, scores, strict=True)
     ]

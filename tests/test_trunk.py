@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from finetune_fixtures import SCENARIO, fit, with_options
 
-from components import backbones, features, finetune
+from components import artifacts, backbones, features, finetune
 from components.errors import PilahError
 
 pytest_plugins = ["finetune_fixtures"]
@@ -59,6 +59,8 @@ def test_trunk_in_bfloat16_is_computed_for_itself_and_gives_nearly_the_same(on_t
     rough_tuning = dataclasses.replace(on_trunk.finetuning, precision="bfloat16")
     rough = np.array(dataclasses.replace(on_trunk, finetuning=rough_tuning).examples("Tiny").trunk, np.float32)
     error = np.sqrt(np.mean((rough - exact) ** 2) / np.mean(exact**2))
+    folder = on_trunk.finetuning.trunk_dir / "Tiny"
+    assert artifacts.read_json(folder / "settings.json")["engine"] == on_trunk.finetuning.engine  # it matters there
     assert 1e-3 < error < 3e-2  # a rounding to bfloat16 is off by 1 / 256 at most, one to float16 by 1 / 2048
 
 

@@ -48,11 +48,16 @@ def write(
                 "label": photo.label,
                 "fold": photo.fold,
                 "predicted": classes[int(row.argmax())],
-                **{f"{PROBABILITY}{name}": f"{value:.6f}" for name, value in zip(classes, row, strict=True)},
+                **probability_columns(row, classes),
             }
             for photo, row in zip(tested, probabilities, strict=True)
         ),
     )
+
+
+def probability_columns(probabilities: np.ndarray, classes: Sequence[str]) -> dict[str, str]:
+    """Column -> value, of one photo's `probabilities`, [classes]."""
+    return {f"{PROBABILITY}{name}": f"{value:.6f}" for name, value in zip(classes, probabilities, strict=True)}
 
 
 def join(fold_files: Sequence[pathlib.Path], photo_list: Sequence[photos.Photo], path: pathlib.Path) -> None:
