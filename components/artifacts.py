@@ -82,10 +82,13 @@ def file_digest(path: pathlib.Path) -> str:
 def claim(folder: pathlib.Path, settings: dict[str, Any]) -> None:
     """Make `folder` hold only what was made under `settings` (JSON), which stay in it as settings.json.
 
-    Unfinished work under the same settings is kept, to be continued; under any others the folder is emptied.
+    Unfinished work under the same settings is kept, to be continued, but for files that a kill left half written;
+    under any others the folder is emptied.
     """
     path = folder / "settings.json"
     if path.exists() and read_json(path) == json.loads(json.dumps(settings)):
+        for part in folder.glob(".*"):
+            part.unlink()
         return
     shutil.rmtree(folder, ignore_errors=True)
     write_json(path, settings)

@@ -1,4 +1,5 @@
 import hashlib
+import shutil
 
 import pytest
 
@@ -101,3 +102,16 @@ def test_digest_differs_for_another_value(other):
 def test_file_digest_is_start_of_sha256_of_its_bytes(tmp_path):
     (tmp_path / "a").write_bytes(b"photo")
     assert artifacts.file_digest(tmp_path / "a") == hashlib.sha256(b"photo").hexdigest()[:16]
+
+
+def test_folder_claimed_again_keeps_what_is_whole_and_not_what_a_kill_left(tmp_path):
+    folder = tmp_path / "28"
+    artifacts.claim(folder, {"epochs": 10})
+    (folder / "fold-0.csv").write_text("whole")
+    with artifacts.replacing(folder / "fold-1.csv") as part:
+        shutil.copy(part, folder / f"{part.name}.killed")  # as it would stay after SIGKILL
+        part.write_text("whole too")
+    artifacts.claim(folder, {"epochs": 10})
+    assert {path.name for path in folder.iterdir()} == {"fold-0.csv", "fold-1.csv", "settings.json"}
+    artifacts.claim(folder, {"epochs": 20})
+    assert {path.name for path in folder.iterdir()} == {"settings.json"}
