@@ -1,1 +1,1 @@
-"""What talks to TensorFlow Serving, configures it, or stands in for it. Not built yet."""
+"""What talks to TensorFlow Serving, configures it, or stands in for it."""

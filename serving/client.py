@@ -49,6 +49,11 @@ CHANNEL_OPTIONS = [
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
 ]
+NEXT_ACTIONS = {  # code -> what to do about it, where the same call may succeed later
+    grpc.StatusCode.UNAVAILABLE: "Start it (make serve), or name another.",
+    # Also what calls get that end between two attempts to reach a server that is not there.
+    grpc.StatusCode.DEADLINE_EXCEEDED: "Give a busy one more time, or start one that is not there (make serve).",
+}
 Response = TypeVar("Response", bound=message.Message)
 
 
@@ -186,10 +191,10 @@ class Client:
 
     def _error(self, error: Any, seconds: float) -> Exception:
         code, details = error.code(), " ".join((error.details() or "").split())  # TensorFlow's have several lines
-        if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+        if code in NEXT_ACTIONS:
             return ServingUnavailable(
                 f"The model server must answer within {seconds:g} s. Received from {self.target}: "
-                f"{code.name}, {details}. Start it (make serve), or name another."
+                f"{code.name}, {details}. {NEXT_ACTIONS[code]}"
             )
         return ServingRejected(f"The model server at {self.target} refused the call: {code.name}, {details}", code)
 

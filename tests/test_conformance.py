@@ -20,7 +20,7 @@ import conformance_rest
 import conformance_server
 import grpc
 import pytest
-from tensorflow_serving.apis import model_management_pb2
+from tensorflow_serving.apis import model_management_pb2, prediction_service_pb2_grpc
 
 TARGET = os.environ.get("PILAH_TARGET")
 SERVERS = ["target"] if TARGET else ["plain", "batching"]
@@ -153,6 +153,13 @@ def eventually(look: Callable[[], Any], wanted: Any) -> None:
 
 
 every_server = pytest.mark.parametrize("server", SERVERS, indirect=True)
+
+
+@every_server
+def test_call_without_a_deadline_is_answered(server):
+    stub = prediction_service_pb2_grpc.PredictionServiceStub(server.channel)
+    call = stub.Predict.future(calls.predict("scale", conformance_both.X))
+    assert call.result(conformance_server.CALL_SECONDS).model_spec.version.value == 3
 
 
 @every_server

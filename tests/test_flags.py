@@ -36,19 +36,21 @@ def test_model_folder_alone_is_served_with_the_defaults_of_tensorflow_serving(tm
     assert (given.port, given.rest_api_port, given.file_system_poll_wait_seconds) == (8500, 0, 1)
     assert given.batching is None and given.metrics_path is None
     assert given.grpc_max_threads >= 64
+    assert given.host == "127.0.0.1", "but for the address: whoever reaches a port may have other models served"
 
 
 def test_every_flag_is_taken(tmp_path):
     given = parse(
         "--model_name=pilah",
         f"--model_base_path={tmp_path}",
+        "--host=0.0.0.0",
         "--port=1",
         "--rest_api_port=2",
         "--file_system_poll_wait_seconds=0.5",
         "--grpc_max_threads=3",
     )
     assert given.models.model_config_list.config[0].name == "pilah"
-    assert (given.port, given.rest_api_port) == (1, 2)
+    assert (given.host, given.port, given.rest_api_port) == ("0.0.0.0", 1, 2)
     assert (given.file_system_poll_wait_seconds, given.grpc_max_threads) == (0.5, 3)
 
 

@@ -111,6 +111,26 @@ def test_text_is_read_as_utf8():
     assert read_one({"instances": ["Übersee 紙", "a\x00b"]}, tf.string).tolist() == ["Übersee 紙".encode(), b"a\x00b"]
 
 
+@pytest.mark.parametrize(
+    ("escaped", "content"),
+    [
+        (rb"\ud83d\uDE00", "\U0001f600".encode()),
+        (rb"\\ud800", rb"\ud800"),  # no escape: a backslash, and four more characters
+        (b"\xff\xed\xa0\x80", b"\xff\xed\xa0\x80"),  # not UTF-8
+    ],
+)
+def test_surrogates_in_pairs_and_bytes_that_are_not_utf8_are_read(escaped, content):
+    assert read_one(b'{"instances": ["%s"]}' % escaped, tf.string).tolist() == [content]
+
+
+@pytest.mark.parametrize(
+    "written", [r"\ud800", r"\uDFFF", r"\ude00\ud83d", r"\ud83d\ud83d\ude00", r"\\\udc80", r"\n\ud800a"]
+)
+def test_surrogate_alone_is_refused_wherever_it_stands(written):
+    for text in ('{"instances": ["%s"]}', '{"instances": [{"%s": 1}]}', '{"signature_name": "%s"}'):
+        assert "surrogate" in refusal(lambda text=text: json_tensors.parse((text % written).encode()))
+
+
 @pytest.mark.parametrize("dtype", INTEGERS, ids=as_id)
 def test_integers_keep_their_whole_range(dtype):
     values = [int(dtype.min), 0, int(dtype.max)]

@@ -16,7 +16,7 @@ import grpc
 import pytest
 import tensorflow as tf
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_service_pb2_grpc
 
 REPOSITORY = pathlib.Path(__file__).parent.parent
 GIVE_UP_SECONDS = 60.0  # so that a fault fails a test, and does not hang it
@@ -229,6 +229,28 @@ def test_metrics_page_counts_requests_by_model_and_status(server):
     assert after[refused] - before.get(refused, 0) == 1
     times = counted(server, ":tensorflow:serving:request_latency_count")
     assert times['{API="Predict",entrypoint="REST",model_name="m"}'] >= 2
+
+
+def test_names_of_models_that_are_not_served_are_neither_counted_one_by_one_nor_split_the_log(server):
+    bad_label, forged = model_pb2.ModelSpec(name="stranger1", version_label="x"), "stranger2\nGRPC Predict m OK"
+    with connected(server) as channel:
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        for spec in (bad_label, model_pb2.ModelSpec(name=forged)):
+            with pytest.raises(grpc.RpcError):
+                stub.Predict(predict_pb2.PredictRequest(model_spec=spec), timeout=GIVE_UP_SECONDS)
+    for call in ("predict", "classify"):  # refused for the body, and as not implemented
+        url = f"http://127.0.0.1:{server.rest_api_port}/v1/models/stranger3:{call}"
+        with pytest.raises(urllib.error.HTTPError):
+            urllib.request.urlopen(url, b"no JSON", timeout=GIVE_UP_SECONDS)
+    assert "stranger" not in page(server)
+    assert '{model_name="(unknown)",status="INVALID_ARGUMENT"}' in counted(server, ":tensorflow:serving:request_count")
+    assert "\nGRPC Predict m OK" not in server.log_path.read_text()
+
+
+def test_server_listens_on_this_machine_alone_unless_told_otherwise(server):
+    for port in (server.port, server.rest_api_port):
+        with socket.socket() as elsewhere:
+            elsewhere.bind(("127.0.0.2", port))  # taken, where the server listens at every address
 
 
 def test_metrics_page_stands_at_its_path_alone(server):

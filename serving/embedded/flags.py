@@ -1,4 +1,4 @@
-"""The command line, with the names and defaults of tensorflow_model_server."""
+"""The command line, with the names and defaults of tensorflow_model_server; --host is our own."""
 
 import argparse
 import dataclasses
@@ -12,6 +12,7 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from serving.protos import server_config_pb2
 
+DEFAULT_HOST = "127.0.0.1"  # whoever reaches a port may name other models to serve: nobody but this machine
 DEFAULT_METRICS_PATH = "/monitoring/prometheus/metrics"
 Proto = TypeVar("Proto", bound=message.Message)
 
@@ -30,6 +31,7 @@ class Flags:
     metrics_path: str | None
     file_system_poll_wait_seconds: float
     grpc_max_threads: int
+    host: str = DEFAULT_HOST
 
 
 def parse(arguments: Sequence[str]) -> Flags:
@@ -68,6 +70,7 @@ def parse(arguments: Sequence[str]) -> Flags:
         metrics_path=(prometheus.path or DEFAULT_METRICS_PATH) if prometheus.enable else None,
         file_system_poll_wait_seconds=given.file_system_poll_wait_seconds,
         grpc_max_threads=given.grpc_max_threads,
+        host=given.host,
     )
 
 
@@ -77,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     flag("--model_name", default="default", help="name to serve --model_base_path under")
     flag("--model_base_path", type=_folder, help="folder of the model's numbered versions")
     flag("--model_config_file", type=pathlib.Path, help="ModelServerConfig as text, for several models")
+    flag("--host", default=DEFAULT_HOST, help="address to listen at; 0.0.0.0: every one of this machine")
     flag("--port", type=int, default=8500, help="of gRPC")
     flag("--rest_api_port", type=int, default=0, help="of REST; 0: none")
     flag("--enable_batching", type=_boolean, nargs="?", const=True, default=False)

@@ -1,6 +1,8 @@
 """The gRPC face: PredictionService, ModelService and the standard health service."""
 
 import concurrent.futures
+import functools
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -27,10 +29,12 @@ class Face:
     """A gRPC server over `models`, not yet listening.
 
     Args:
+        host: address of the interface to listen at, 0.0.0.0 for every one.
         max_threads: calls answered at once; further ones wait.
     """
 
-    def __init__(self, models: versions.Models, max_threads: int):
+    def __init__(self, models: versions.Models, host: str, max_threads: int):
+        self._host = host
         threads = concurrent.futures.ThreadPoolExecutor(max_threads, thread_name_prefix="grpc")
         self._server = grpc.server(threads, options=OPTIONS)
         self._health = health.HealthServicer()
@@ -39,12 +43,12 @@ class Face:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
 
     def start(self, port: int) -> int:
-        """Listen on `port` of every interface, 0 for any free one; the port.
+        """Listen on `port`, 0 for any free one; the port.
 
         Raises:
             RuntimeError: the port is taken.
         """
-        bound = self._server.add_insecure_port(f"0.0.0.0:{port}")
+        bound = self._server.add_insecure_port(f"{self._host}:{port}")
         self._health.set("", health_pb2.HealthCheckResponse.SERVING)  # the server as a whole, as gRPC's own in C++
         self._server.start()
         return bound
@@ -60,11 +64,11 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
         self._models = models
 
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        timeout = context.time_remaining()
-        return _answer("Predict", request, context, lambda: answers.predict(self._models, request, timeout))
+        answer = functools.partial(answers.predict, timeout_seconds=_seconds_left(context))
+        return _answer("Predict", self._models, request, context, answer)
 
     def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        return _answer("GetModelMetadata", request, context, lambda: answers.metadata(self._models, request))
+        return _answer("GetModelMetadata", self._models, request, context, answers.metadata)
 
     def Classify(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         return _unimplemented("Classify", context)
@@ -81,18 +85,29 @@ class _Model(model_service_pb2_grpc.ModelServiceServicer):
         self._models = models
 
     def GetModelStatus(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        return _answer("GetModelStatus", request, context, lambda: answers.model_status(self._models, request))
+        return _answer("GetModelStatus", self._models, request, context, answers.model_status)
 
     def HandleReloadConfigRequest(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        return _answer("ReloadConfig", None, context, lambda: answers.reload(self._models, request))
+        return _answer("ReloadConfig", self._models, request, context, answers.reload)
 
 
-def _answer(call: str, request: Any, context: grpc.ServicerContext, answer: Callable[[], Any]) -> Any:
-    if not context.is_active():
-        return None  # the caller has gone while the call waited for a thread
+def _seconds_left(context: grpc.ServicerContext) -> float | None:
+    """What is left of the caller's deadline; None where it set none, for which gRPC says 9.2e18 s."""
+    seconds = context.time_remaining()
+    return seconds if seconds is not None and seconds <= threading.TIMEOUT_MAX else None
+
+
+def _answer(
+    call: str,
+    models: versions.Models,
+    request: Any,
+    context: grpc.ServicerContext,
+    answer: Callable[[versions.Models, Any], Any],
+) -> Any:
+    spec = getattr(request, "model_spec", None)  # a reload has none
     try:
-        with metrics.observed(call, "GRPC", request.model_spec.name if request else ""):
-            return answer()
+        with metrics.observed(call, "GRPC", models, spec.name if spec else ""):
+            return answer(models, request)
     except status.StatusError as error:
         cut = error.message[MAX_MESSAGE_CHARACTERS:]
         context.abort(error.code, error.message[:MAX_MESSAGE_CHARACTERS] + ("...TRUNCATED" if cut else ""))

@@ -5,6 +5,7 @@ import binascii
 import contextlib
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,6 +18,8 @@ from serving.embedded import saved_model, status, tensors
 Inputs = Mapping[str, meta_graph_pb2.TensorInfo]
 MAX_AXES = 64  # numpy's
 BYTES_SUFFIX = "_bytes"  # a string output of such a name is written as {"b64": ...}
+# An escape in a JSON string: a pair of surrogates, one alone, or any other.
+_ESCAPE = re.compile(r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F]..)|.)", re.DOTALL)
 _JSON_TYPES = {type(None): "Null", dict: "Object", list: "Array", str: "String", int: "Number", float: "Number"}
 
 
@@ -30,9 +33,12 @@ def parse(body: bytes) -> dict[str, Any]:
         raise status.invalid_argument("JSON Parse error: The document is empty")
     try:
         # Bytes that are not UTF-8 pass through to string tensors, as they do in TensorFlow Serving.
-        document = json.loads(body.decode("utf-8", "surrogateescape"), parse_float=_parse_float)
+        text = body.decode("utf-8", "surrogateescape")
+        document = json.loads(text, parse_float=_parse_float)
     except (ValueError, RecursionError) as error:
         raise status.invalid_argument(f"JSON Parse error: {error}") from error
+    if lone := next((found[1] for found in _ESCAPE.finditer(text) if found[1]), None):
+        raise status.invalid_argument(f"JSON Parse error: The surrogate pair in string is invalid: \\{lone}")
     if not isinstance(document, dict):
         raise status.invalid_argument(f"JSON Value: {_show(document)} Is not object")
     return document

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import prometheus_client
 
-from serving.embedded import status
+from serving.embedded import status, versions
 
 log = logging.getLogger("serving")
 registry = prometheus_client.CollectorRegistry()
@@ -28,12 +28,13 @@ _latency = prometheus_client.Histogram(
 
 
 @contextlib.contextmanager
-def observed(api: str, entrypoint: str, model_name: str) -> Iterator[None]:
+def observed(api: str, entrypoint: str, models: versions.Models, model_name: str) -> Iterator[None]:
     """Count, time and log the request that the block answers; what it raises becomes a StatusError.
 
     Args:
         api: the call, as "Predict".
         entrypoint: "GRPC" or "REST".
+        model_name: as the caller wrote it; "" where the call names none.
     """
     start = time.perf_counter()
     code, message = status.Code.OK, ""
@@ -47,10 +48,10 @@ def observed(api: str, entrypoint: str, model_name: str) -> Iterator[None]:
         raise failure from error
     finally:
         seconds = time.perf_counter() - start
-        known = "(unknown)" if code is status.Code.NOT_FOUND else model_name  # strangers' names must not pile up
+        known = model_name if not model_name or models.is_configured(model_name) else "(unknown)"  # else they pile up
         _requests.labels(known, code.name).inc()
         _latency.labels(known, api, entrypoint).observe(seconds * 1e6)
-        log.info("%s %s %s %s %.1f ms%s", entrypoint, api, model_name, code.name, seconds * 1e3, message[:300])
+        log.info("%s %s %r %s %.1f ms%s", entrypoint, api, model_name, code.name, seconds * 1e3, message[:300])
 
 
 def page() -> bytes:

@@ -25,13 +25,14 @@ class Face:
     """An HTTP server over `models`, not yet listening.
 
     Args:
+        host: address of the interface to listen at, 0.0.0.0 for every one.
         metrics_path: where Prometheus finds the metrics, or None for nowhere.
         threads: calls answered at once; further ones wait.
     """
 
-    def __init__(self, models: versions.Models, port: int, metrics_path: str | None, threads: int):
+    def __init__(self, models: versions.Models, host: str, port: int, metrics_path: str | None, threads: int):
         self._models, self._metrics_path = models, metrics_path
-        self._server = cheroot.wsgi.Server(("0.0.0.0", port), self._respond_to, numthreads=threads, server_name="pilah")
+        self._server = cheroot.wsgi.Server((host, port), self._respond_to, numthreads=threads, server_name="pilah")
         self._server.shutdown_timeout = None
 
     def start(self) -> int:
@@ -72,10 +73,10 @@ class Face:
         spec = _spec(found)
         if request.method == "POST":
             call = CALLS[found["method"]]
-            with metrics.observed(call, "REST", spec.name):
+            with metrics.observed(call, "REST", self._models, spec.name):
                 return self._predict(call, spec, request.get_data())
         call = "GetModelMetadata" if found["metadata"] else "GetModelStatus"
-        with metrics.observed(call, "REST", spec.name):
+        with metrics.observed(call, "REST", self._models, spec.name):
             return self._metadata(spec) if found["metadata"] else self._status(spec)
 
     def _predict(self, call: str, spec: model_pb2.ModelSpec, body: bytes) -> Any:
@@ -89,7 +90,8 @@ class Face:
         with self._models.handle(spec) as servable:
             if name not in servable.signatures:
                 raise status.invalid_argument(f'Serving signature name: "{name}" not found in signature def')
-            inputs, row_by_row = json_tensors.inputs(document, servable.signatures[name].inputs)
+            infos = dict(servable.signatures[name].inputs)  # protobuf's own map takes no key that is not UTF-8
+            inputs, row_by_row = json_tensors.inputs(document, infos)
             return json_tensors.outputs(servable.predict(name, inputs), row_by_row)
 
     def _status(self, spec: model_pb2.ModelSpec) -> Any:
@@ -114,9 +116,10 @@ def _spec(found: re.Match[str]) -> model_pb2.ModelSpec:
         raise status.invalid_argument("Missing model name in request.")
     spec = model_pb2.ModelSpec(name=unquote(found["name"]))
     if found["version"]:
-        if int(found["version"]) > MAX_VERSION:
+        digits = found["version"].lstrip("0") or "0"
+        if len(digits) > len(str(MAX_VERSION)) or int(digits) > MAX_VERSION:  # int() takes 4,300 digits at most
             raise status.invalid_argument(f"Failed to convert version: {found['version']} to numeric.")
-        spec.version.value = int(found["version"])
+        spec.version.value = int(digits)
     if found["label"]:
         spec.version_label = unquote(found["label"])
     return spec

@@ -31,7 +31,7 @@ class Server:
             return predict.Servable(name, version, path, parameters)
 
         self.models = versions.Models(load)
-        self._grpc = grpc_face.Face(self.models, flags.grpc_max_threads)
+        self._grpc = grpc_face.Face(self.models, flags.host, flags.grpc_max_threads)
         self._rest: rest_face.Face | None = None
         self.port = self.rest_api_port = 0
 
@@ -39,13 +39,17 @@ class Server:
         """Load the models, then listen: whoever connects finds them there."""
         self.models.configure(self._flags.models)
         self.port = self._grpc.start(self._flags.port)
-        log.info("gRPC at 0.0.0.0:%d", self.port)
+        log.info("gRPC at %s:%d", self._flags.host, self.port)
         if self._flags.rest_api_port:
             self._rest = rest_face.Face(
-                self.models, self._flags.rest_api_port, self._flags.metrics_path, self._flags.grpc_max_threads
+                self.models,
+                self._flags.host,
+                self._flags.rest_api_port,
+                self._flags.metrics_path,
+                self._flags.grpc_max_threads,
             )
             self.rest_api_port = self._rest.start()
-            log.info("REST at 0.0.0.0:%d", self.rest_api_port)
+            log.info("REST at %s:%d", self._flags.host, self.rest_api_port)
         if self._flags.file_system_poll_wait_seconds > 0:
             self.models.poll(self._flags.file_system_poll_wait_seconds)
 

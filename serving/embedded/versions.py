@@ -134,6 +134,9 @@ class Models:
             wanted = sorted(versions, reverse=True) if number is None else [number]
             return {one: (versions[one].state, versions[one].error) for one in wanted}
 
+    def is_configured(self, name: str) -> bool:
+        return name in self._configs
+
     def _number(self, spec: model_pb2.ModelSpec) -> int | None:
         choice = spec.WhichOneof("version_choice")
         if choice == "version_label":
