@@ -123,7 +123,7 @@ def test_embedded_server_takes_the_same_flags_and_files(files):
     given = flags.parse([f"--{name}={value}" for name, value in here.items()])
     assert (given.port, given.rest_api_port, given.metrics_path) == (8500, 8501, flags.DEFAULT_METRICS_PATH)
     assert given.batching.max_batch_size.value == (64 if files == GPU else 16)
-    assert service(files)["ports"] == [f"{port}:{port}" for port in (given.port, given.rest_api_port)]
+    assert service(files)["ports"] == [f"127.0.0.1:{port}:{port}" for port in (given.port, given.rest_api_port)]
 
 
 @both
@@ -158,6 +158,17 @@ def test_image_has_the_minor_version_of_tensorflow(files):
     }
     suffix = "-gpu" if files == GPU else ""
     assert re.fullmatch(rf"tensorflow/serving:{re.escape(minor)}\.\d+{suffix}", service(files)["image"])
+
+
+def test_ports_are_published_to_this_machine_alone():
+    published = [port for one in compose(BASE)["services"].values() for port in one.get("ports", [])]
+    assert len(published) == 3 and all(port.startswith("127.0.0.1:") for port in published)
+
+
+@pytest.mark.parametrize("name", ["web", "serving"])
+def test_service_has_longer_to_end_than_its_requests_have(name):
+    seconds = int(service(BASE, name)["stop_grace_period"].removesuffix("s"))
+    assert seconds > gunicorn_config.graceful_timeout
 
 
 @both

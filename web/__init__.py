@@ -96,5 +96,15 @@ def _error_page(error: HTTPException) -> Any:
             limit = current_app.config["PILAH"].max_upload_bytes // settings.MIB
             detail = messages.refusal(pictures.BadPictureError(413, "bytes", limit=limit))
         return {"error": name, "detail": detail}, error.code
-    lost = isinstance(error, flask_wtf.csrf.CSRFError)
-    return render_template("error.html", error=error, is_without_cookie=lost), error.code
+    reason = (error.description or "") if isinstance(error, flask_wtf.csrf.CSRFError) else ""
+    from_elsewhere = "referrer" in reason  # Flask-WTF looks at it under https, once the token is found to be right
+    if from_elsewhere:
+        logging.getLogger("web").warning(
+            "A form must come from https://%s/, by the Host of its request. Received: %s. Where that is a page of this "
+            "site, have the proxy pass Host (docs/SERVING.md).",
+            request.host,
+            request.referrer or "no referrer",
+        )
+    lost = bool(reason) and not from_elsewhere
+    page = render_template("error.html", error=error, is_without_cookie=lost, is_from_elsewhere=from_elsewhere)
+    return page, error.code

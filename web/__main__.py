@@ -1,16 +1,20 @@
 """`python -m web`: model server and web page together, without Docker; one Ctrl-C ends both."""
 
 import argparse
+import ctypes
 import os
 import pathlib
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 
 CONFIG = pathlib.Path(__file__).with_name("gunicorn_config.py")
 SERVING_CONFIG = pathlib.Path(__file__).parents[1] / "serving" / "config"
 GRACE_SECONDS = 40.0  # a little more than either server takes to drain
+PR_SET_PDEATHSIG = 1  # of Linux's sys/prctl.h
+libc = ctypes.CDLL(None)
 
 
 def main() -> int:
@@ -25,24 +29,44 @@ def main() -> int:
     served = {"SERVING_TARGET": f"localhost:{given.grpc_port}", "MODEL_FOLDER": given.model_base_path}
     environment = {"PILAH_ENV": "development", **os.environ, **served}
     subprocess.run([sys.executable, "-m", "flask", "--app", "web", "db", "upgrade"], env=environment, check=True)
-    commands = (_serving(given), _web(given))
-    processes = [subprocess.Popen(command, env=environment) for command in commands]
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    print(f"web page at http://localhost:{given.port} (Ctrl-C ends it and the model server)", file=sys.stderr)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, lambda *_: sys.exit(0))
+    processes: list[subprocess.Popen[bytes]] = []
     try:
+        for command in (_serving(given), _web(given)):
+            processes.append(_start(command, environment))
+        print(f"web page at http://localhost:{given.port} (Ctrl-C ends it and the model server)", file=sys.stderr)
         while all(process.poll() is None for process in processes):
             time.sleep(0.2)
         return next(process.returncode for process in processes if process.returncode is not None)
     except KeyboardInterrupt:
         return 0
     finally:
+        _end(processes)
+
+
+def _start(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """`command` in a session of its own: Ctrl-C is for us alone, since gunicorn would drop what is under way."""
+    return subprocess.Popen(command, env=environment, start_new_session=True, preexec_fn=_end_with_parent)
+
+
+def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Have all drain, and kill what does not in time, or at once where Ctrl-C comes again."""
+    for process in processes:
+        process.terminate()
+    try:
         for process in processes:
-            process.terminate()
+            process.wait(GRACE_SECONDS)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
         for process in processes:
-            try:
-                process.wait(GRACE_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            process.kill()
+
+
+def _end_with_parent() -> None:
+    """Have this child get SIGTERM when its parent is gone, also where that was killed; Linux alone can do it."""
+    if hasattr(libc, "prctl"):
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _serving(given: argparse.Namespace) -> list[str]:
