@@ -1,6 +1,7 @@
 import re
 
 import pytest
+import web_app
 from web_app import Browser
 
 from web.pages import about
@@ -56,6 +57,21 @@ def test_landing_page_lists_no_classes_where_they_are_not_known(make_app, served
 
 def test_newest_version_without_a_card_is_not_given_that_of_another(served):
     (served / "11").mkdir()
+    assert about.card(served, "en") is None
+
+
+def test_card_is_of_the_version_that_answers_where_it_has_a_folder(make_app, model, served):
+    write_card(served, str(web_app.VERSION), "model_card.html", "of the version that answers")
+    browser = Browser(make_app(model_folder=str(served)))
+    assert "of the version that answers" in browser.get("/about").text
+    model.stop()
+    assert "of version 10" in browser.get("/about").text
+
+
+def test_card_that_goes_while_it_is_read_is_none(served):
+    card = served / "10" / "model_card.html"
+    card.unlink()
+    card.symlink_to("/proc/self/mem")  # there, and not to be read
     assert about.card(served, "en") is None
 
 

@@ -40,6 +40,14 @@ def test_visitor_sees_the_own_row_and_a_stranger_finds_nothing(app, visitor, str
     assert app.test_client().get(f"/api/results/{row_id}").status_code == 404
 
 
+def test_upload_whose_answer_is_lost_is_found_by_the_cookie_of_its_form(app, visitor):
+    visitor.get("/classify")
+    before = visitor.client.get_cookie("session").value
+    row_id = visitor.uploaded()
+    visitor.client.set_cookie("session", before)  # the answer never came
+    assert set(sees(visitor, row_id).values()) == {200}
+
+
 def test_stranger_cannot_correct_or_delete(app, visitor, stranger):
     row_id = visitor.uploaded()
     assert stranger.post(f"/result/{row_id}/correction", {"class_name": "metal"}).status_code == 404

@@ -223,6 +223,36 @@ def test_fault_of_the_server_leaves_the_row_waiting_however_often_it_comes(app, 
     check_answered(app, web_app.rows(app))
 
 
+def test_rows_that_the_server_fails_on_are_asked_about_less_and_less_until_one_is_answered(make_app, model):
+    app = make_app(retry_seconds=0.1, serving_timeout_seconds=10.0)
+    service = app.extensions["pilah_uploads"]
+    model.before_answer = refuse(grpc.StatusCode.INTERNAL)
+    Browser(app).uploaded()
+    pauses = []
+    for _ in range(12):
+        retry(app)
+        pauses.append(service.pause_seconds)
+    assert pauses[:3] == [0.2, 0.4, 0.8] and pauses[-1] == uploads.MAX_PAUSE_SECONDS
+    model.forget()
+    assert retry(app) == 1 and service.pause_seconds == 0.1
+
+
+def test_server_that_is_away_is_looked_for_as_often_as_ever(make_app, model):
+    app = make_app(retry_seconds=0.1)
+    model.stop()
+    Browser(app).uploaded()
+    assert retry(app) == 0 and app.extensions["pilah_uploads"].pause_seconds == 0.1
+
+
+def test_pause_between_looks_is_the_one_that_grows(make_app, model):
+    app = make_app(retry_seconds=0.1, serving_timeout_seconds=10.0)
+    model.before_answer = refuse(grpc.StatusCode.INTERNAL)
+    Browser(app).uploaded()
+    app.extensions["pilah_uploads"].start_retrying(app)
+    time.sleep(2)  # looks after 0.1, 0.3, 0.7 and 1.5 s instead of 20
+    assert len(model.photos) <= 1 + 4
+
+
 def test_row_that_the_server_fails_on_does_not_hold_up_the_others(app, model):
     model.stop()
     browser = Browser(app)
@@ -315,11 +345,11 @@ def test_row_deleted_while_it_waits_stays_deleted(app, model):
     assert web_app.files(app) == [f"{stays}.jpg"]
 
 
-def test_rows_deleted_while_they_are_asked_about_stay_deleted(app, model):
-    model.stop()
+def test_rows_deleted_while_they_are_asked_about_stay_deleted(make_app, model):
+    app = make_app(serving_timeout_seconds=10.0)  # the deletions must be done in that time
+    model.before_answer = refuse(grpc.StatusCode.INTERNAL)
     browser = Browser(app)
     ids = [browser.uploaded(photo(name)) for name in web_app.CLASSES]
-    bring_back(app, model)
 
     def delete_two(picture):
         model.before_answer = lambda picture: None
@@ -332,6 +362,23 @@ def test_rows_deleted_while_they_are_asked_about_stay_deleted(app, model):
     assert row.id == ids[2]
     check_answered(app, [row])
     assert web_app.files(app) == [f"{ids[2]}.jpg"]
+
+
+@pytest.mark.parametrize("code", [None, grpc.StatusCode.INTERNAL])
+def test_row_deleted_while_its_own_request_waits_is_answered_as_deleted(make_app, model, code):
+    app = make_app(serving_timeout_seconds=10.0)  # the deletion must be done in that time
+
+    def delete_and_refuse(picture):
+        with app.app_context():
+            uploads.service().remove(db.session.scalar(sa.select(Upload.id)))
+        if code:
+            raise web_app.Refusal(code)
+
+    model.before_answer = delete_and_refuse
+    page, answer = Browser(app).upload(), web_app.classify(app, photo())
+    assert page.status_code == answer.status_code == 404
+    assert "was deleted" in page.text and "was deleted" in answer.json["detail"]
+    assert web_app.rows(app) == web_app.files(app) == []
 
 
 def test_row_that_another_process_answered_meanwhile_is_not_changed(app, model):
@@ -384,6 +431,21 @@ def test_prune_deletes_what_is_older_and_nothing_else(app):
     assert [row.id for row in web_app.rows(app)] == [new]
     assert web_app.files(app) == [f"{new}.jpg"]
     assert "0" in run(app, "prune", "--days", 30)
+
+
+def test_prune_goes_on_where_a_row_is_deleted_meanwhile(app, monkeypatch):
+    ids = [Browser(app).uploaded() for _ in range(3)]
+    store = app.extensions["pilah_uploads"].store
+    remove = store.remove
+
+    def remove_and_delete_the_others(row_id):
+        remove(row_id)
+        with db.engine.begin() as visitors:
+            visitors.execute(sa.delete(Upload).where(Upload.id.in_(ids[1:])))
+
+    monkeypatch.setattr(store, "remove", remove_and_delete_the_others)
+    run(app, "prune", "--days", 0)
+    assert web_app.rows(app) == web_app.files(app) == []
 
 
 def test_prune_refuses_days_that_are_none(app):

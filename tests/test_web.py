@@ -141,7 +141,12 @@ def test_photo_at_the_limit_is_taken(make_app):
 def test_photo_over_the_pixel_limit_is_refused_with_the_limit(make_app):
     app = make_app(max_pixels=2_000_000)
     page = Browser(app).upload(photo(size=(2001, 1000)))
-    assert page.status_code == 413 and "2 million" in page.text
+    assert page.status_code == 413 and "2 million pixels at most" in page.text and "Choose a smaller one" in page.text
+
+
+def test_picture_that_is_too_small_is_told_what_to_do(app):
+    detail = web_app.classify(app, photo(size=(15, 40))).json["detail"]
+    assert "at least 16 pixels" in detail and "Choose a larger one." in detail
 
 
 @pytest.mark.parametrize(
@@ -178,6 +183,28 @@ def test_form_without_its_cookie_is_told_what_it_needs_and_found_in_the_log(app,
     log.removeHandler(caplog.handler)
     assert page.status_code == 400 and "cookie" in page.text and "https://" in page.text
     assert "400 /language: The CSRF session token is missing." in caplog.messages
+
+
+@pytest.mark.parametrize("referrer", ["https://pilah.example/classify", None])
+def test_form_whose_page_is_not_known_is_not_blamed_on_cookies_and_hints_at_the_proxy(make_app, caplog, referrer):
+    app = make_app(pilah_env="production", secret_key="k" * 32, trusted_proxies=1)
+    browser = Browser(app, base_url="https://127.0.0.1:8000")  # as it looks behind a proxy that does not pass Host
+    log = logging.getLogger("web")
+    log.addHandler(caplog.handler)
+    page = browser.post("/language", {"language": "id"}, headers={"Referer": referrer} if referrer else {})
+    log.removeHandler(caplog.handler)
+    assert page.status_code == 400 and "one of its own pages" in page.text and "cookie" not in page.text
+    [hint] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    for words in ("https://127.0.0.1:8000/", referrer or "no referrer", "proxy", "docs/SERVING.md"):
+        assert words in hint
+    good = browser.post("/language", {"language": "id"}, headers={"Referer": "https://127.0.0.1:8000/classify"})
+    assert good.status_code == 303
+
+
+def test_forms_of_a_phone_are_taken_over_plain_http_in_development(app):
+    phone = Browser(app, base_url="http://192.168.0.7:8000")
+    assert phone.upload().status_code == 303
+    assert phone.post("/language", {"language": "id"}).status_code == 303
 
 
 def test_form_with_a_wrong_value_is_not_told_about_cookies(browser):

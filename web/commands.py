@@ -33,10 +33,10 @@ def init_app(app: Flask) -> None:
 def prune(days: int) -> None:
     """Delete rows that are older than so many days, and their pictures."""
     before = database.now() - datetime.timedelta(days=days)
-    rows = db.session.scalars(sa.select(Upload).where(Upload.created_at < before)).all()
-    for row in rows:
-        uploads.service().remove(row)
-    click.echo(f"deleted {len(rows)} rows older than {days} days, with their pictures")
+    row_ids = db.session.scalars(sa.select(Upload.id).where(Upload.created_at < before)).all()
+    for row_id in row_ids:  # ids: a row that its visitor deletes meanwhile must not end this
+        uploads.service().remove(row_id)
+    click.echo(f"deleted {len(row_ids)} rows older than {days} days, with their pictures")
 
 
 @click.command()

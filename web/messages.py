@@ -11,11 +11,13 @@ def refusal(error: BadPictureError) -> str:
         "format": _("The file must be a picture: %(formats)s. Choose another.", formats=error.values.get("formats")),
         "broken": _("The picture is damaged and cannot be read to its end. Choose another."),
         "small": _(
-            "The picture must be at least %(limit)s pixels a side; this one has %(width)s x %(height)s.",
+            "The picture must be at least %(limit)s pixels a side; this one has %(width)s x %(height)s. "
+            "Choose a larger one.",
             **_numbers(error, "limit", "width", "height"),
         ),
         "pixels": _(
-            "The picture may have %(limit)s million pixels; this one has %(width)s x %(height)s.",
+            "The picture may have %(limit)s million pixels at most; this one has %(width)s x %(height)s. "
+            "Choose a smaller one.",
             **_numbers(error, "limit", "width", "height"),
         ),
         "parts": _(

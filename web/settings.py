@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 import os
 import pathlib
 import secrets
@@ -13,6 +14,13 @@ import limits
 
 DEVELOPMENT = "development"
 MIB = 1024 * 1024
+LEAST = {  # setting -> its smallest value
+    "serving_timeout_seconds": 0.1,
+    "retry_seconds": 0.1,  # less would ask without a pause
+    "max_upload_bytes": MIB,  # pages say it in whole MB
+    "max_pixels": 1_000_000,  # and this in whole millions
+    "trusted_proxies": 0,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +68,7 @@ def read(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = N
     """Settings from the environment, with `overrides` by field name on top.
 
     Raises:
-        SettingsError: a number that is none, or no secret key outside development.
+        SettingsError: a number that is none or too small, or no secret key outside development.
     """
     given: dict[str, Any] = {}
     for field in dataclasses.fields(Settings):
@@ -87,10 +95,19 @@ def read(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = N
 
 
 def _convert(name: str, text: str, kind: type) -> Any:
+    if kind is str:
+        return text
+    kind_name = "whole number" if kind is int else "number"
     try:
-        return kind(text)
-    except ValueError as error:
-        raise SettingsError(f"{name.upper()} must be a number. Received: {text}.") from error
+        value = kind(text)
+        if LEAST[name] <= value < math.inf:  # which NaN is not, either
+            return value
+    except ValueError:
+        pass
+    raise SettingsError(
+        f"{name.upper()} must be a {kind_name}, at least {LEAST[name]}. Received: {text}. "
+        "Set another, or unset it for the default."
+    )
 
 
 def _kept_key(path: pathlib.Path) -> str:

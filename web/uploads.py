@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import prometheus_client
 import sqlalchemy as sa
-from flask import Flask, current_app
+from flask import Flask, abort, current_app
 
 from serving import client
 from web import database, pictures, settings
@@ -25,6 +25,7 @@ ABOUT_THE_SERVER = (
     grpc.StatusCode.FAILED_PRECONDITION,
     grpc.StatusCode.RESOURCE_EXHAUSTED,
 )
+MAX_PAUSE_SECONDS = 60.0  # between looks for waiting rows, where none of them gets an answer
 DECODED_AT_ONCE = 2  # each takes up to 15 bytes a pixel; docker-compose.yml has the memory for so many
 answers = prometheus_client.Counter("pilah_uploads", "Uploads by what became of them.", ["outcome"])
 
@@ -34,11 +35,13 @@ class Service:
 
     Attributes:
         first_retry_seconds: a younger row is still being asked about by its own request.
+        pause_seconds: until the next look for waiting rows; longer and longer while the server fails on all of them.
     """
 
     def __init__(self, store: PictureStore, caller: client.Client, given: settings.Settings):
         self.store, self.caller = store, caller
         self._max_pixels, self._retry_seconds = given.max_pixels, given.retry_seconds
+        self.pause_seconds = given.retry_seconds
         self.first_retry_seconds = given.serving_timeout_seconds + 1.0
         self._ending = threading.Event()
         self._decoding = threading.BoundedSemaphore(DECODED_AT_ONCE)
@@ -48,6 +51,7 @@ class Service:
 
         Raises:
             BadPictureError: it is refused, and nothing is kept.
+            NotFound: its row was deleted while the model was asked.
         """
         try:
             with self._decoding:
@@ -56,15 +60,17 @@ class Service:
             answers.labels(error.reason).inc()
             raise
         row_id = database.new_id()
-        row = Upload(id=row_id, visitor=visitor, state=State.WAITING, created_at=database.now())
         self.store.add(row_id, picture)  # before the row: a picture without a row is found by doctor
-        db.session.add(row)
+        db.session.add(Upload(id=row_id, visitor=visitor, state=State.WAITING, created_at=database.now()))
         db.session.commit()
         try:
-            self._ask(row_id, picture)  # not row.id: to read it would hold a connection while the model is asked
+            self._ask(row_id, picture)  # not the row's id: to read it would hold a connection meanwhile
         except client.ServingUnavailable as error:
             log.warning("upload %s waits: %s", row_id, error)
-        answers.labels(row.state).inc()
+        row = db.session.scalar(sa.select(Upload).where(Upload.id == row_id))
+        answers.labels(row.state if row else "deleted").inc()
+        if row is None:
+            abort(404, "The photo was deleted before it was answered.")
         return row
 
     def start_retrying(self, app: Flask) -> None:
@@ -79,29 +85,34 @@ class Service:
 
         A row that fails is passed over, so that the others need not wait for it.
         """
-        answered = 0
+        answered = failed = 0
         before = database.now() - datetime.timedelta(seconds=self.first_retry_seconds)
         waiting = sa.select(Upload.id).where(Upload.state == State.WAITING, Upload.created_at < before)
         row_ids = db.session.scalars(waiting.order_by(Upload.created_at)).all()
         db.session.commit()  # gives the connection back
         for row_id in row_ids:
             try:
-                answered += self._ask(row_id, self.store.picture(row_id).read_bytes(), is_again=True)
+                is_answered = self._ask(row_id, self.store.picture(row_id).read_bytes(), is_again=True)
+                answered, failed = answered + is_answered, failed + (not is_answered)
             except FileNotFoundError:
                 continue  # deleted meanwhile, or doctor's business
             except client.ServingUnavailable as error:
                 log.warning("upload %s waits: %s", row_id, error)
                 break
             except Exception:
+                failed += 1
                 db.session.rollback()
                 log.exception("upload %s waits, as asking about it failed", row_id)
+        # A server that is away costs one call a look, and is found soon after it is back: no longer pause for that.
+        longer = min(2 * self.pause_seconds, max(MAX_PAUSE_SECONDS, self._retry_seconds))
+        self.pause_seconds = longer if failed and not answered else self._retry_seconds
         return answered
 
-    def remove(self, row: Upload) -> None:
-        """Delete a row and its pictures, the row first: what is left behind after a crash is found by doctor."""
-        db.session.delete(row)
+    def remove(self, row_id: str) -> None:
+        """Delete a row, if it is there, and its pictures; the row first: doctor finds what a crash leaves behind."""
+        db.session.execute(sa.delete(Upload).where(Upload.id == row_id))
         db.session.commit()
-        self.store.remove(row.id)
+        self.store.remove(row_id)
 
     def _ask(self, row_id: str, picture: bytes, is_again: bool = False) -> bool:
         """Fill in the row; False where this photo got no answer.
@@ -134,13 +145,13 @@ class Service:
         return True
 
     def _retry(self, app: Flask) -> None:
-        while not self._ending.wait(self._retry_seconds):
+        while not self._ending.wait(self.pause_seconds):
             with app.app_context():
                 try:
                     self.retry_waiting()
                 except Exception:
                     db.session.rollback()
-                    log.exception("asking about waiting uploads failed; trying again in %s s", self._retry_seconds)
+                    log.exception("asking about waiting uploads failed; trying again in %s s", self.pause_seconds)
 
 
 def service() -> Service:

@@ -11,7 +11,7 @@ from web.database import Upload, db
 
 
 def current() -> str:
-    """This browser's id, given to it at its first upload and kept in its signed cookie."""
+    """This browser's id, kept in its signed cookie; given to it with the form, before there is an upload to lose."""
     if "visitor" not in session:
         session["visitor"] = secrets.token_hex(16)
         session.permanent = True

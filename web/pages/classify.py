@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Blueprint, current_app, redirect, render_template, request, url_for
 
-from web import forms, limits, messages, uploads, visitors
+from web import limits, messages, uploads, visitors
 from web.pictures import BadPictureError
 from web.settings import MIB
 
@@ -13,7 +13,8 @@ blueprint = Blueprint("classify", __name__)
 
 @blueprint.get("/classify")
 def form() -> str:
-    return render_template("classify.html", form=forms.UploadForm(), refusal=None)
+    visitors.current()  # an id given with the answer to an upload would be lost with that answer, and the row with it
+    return render_template("classify.html", refusal=None)
 
 
 @blueprint.post("/classify")
@@ -23,8 +24,7 @@ def send() -> Any:
     try:
         row = uploads.service().accept(one_file(), visitors.current())
     except BadPictureError as error:
-        page = render_template("classify.html", form=forms.UploadForm(), refusal=messages.refusal(error))
-        return page, error.status
+        return render_template("classify.html", refusal=messages.refusal(error)), error.status
     return redirect(url_for("results.show", row_id=row.id), 303)
 
 

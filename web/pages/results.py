@@ -22,7 +22,6 @@ def show(row_id: str) -> str:
         bars=sorted((row.scores or {}).items(), key=lambda item: -item[1]),
         advice=advice.of(row.corrected_class or row.class_name) if row.class_name else "",
         correction=_correction_form(row),
-        deletion=forms.DeleteForm(next=url_for("history.show")),
     )
 
 
@@ -48,9 +47,7 @@ def correct(row_id: str) -> Any:
 @blueprint.post("/result/<row_id>/deletion")
 def delete(row_id: str) -> Any:
     row = visitors.row_or_404(row_id)
-    if not forms.DeleteForm().validate_on_submit():
-        abort(400, "Send the form of the page.")
-    uploads.service().remove(row)
+    uploads.service().remove(row.id)
     back, history = request.form.get("next", ""), url_for("history.show")
     return redirect(back if back.startswith(history) else history, 303)
 
