@@ -1,6 +1,12 @@
+import datetime
+
 import pytest
+import sqlalchemy as sa
 import web_app
 from web_app import Browser, photo
+
+from web import database
+from web.database import Upload, db
 
 TOKEN = web_app.SETTINGS["admin_token"]
 ODD_IDS = ["0" * 32, "1", "x" * 3000, "..%2f..%2fpilah.db", "..", "' OR 1=1 --", "\u202e"]
@@ -148,6 +154,20 @@ def test_correction_back_to_the_prediction_clears_it(app, visitor):
         assert visitor.post(f"/result/{row_id}/correction", {"class_name": class_name}).status_code == 303
     [row] = web_app.rows(app)
     assert (row.corrected_class, row.corrected_at) == (None, None)
+
+
+def test_row_that_is_deleted_while_it_is_corrected_stays_deleted(app, visitor, monkeypatch):
+    row_id = visitor.uploaded(photo("glass"))
+
+    def deleted_from_another_tab():
+        with db.engine.begin() as other:
+            other.execute(sa.delete(Upload))
+        return datetime.datetime(2026, 3, 1)
+
+    monkeypatch.setattr(database, "now", deleted_from_another_tab)
+    answer = visitor.post(f"/result/{row_id}/correction", {"class_name": "metal"})
+    assert answer.status_code == 303 and visitor.get(answer.location).status_code == 404
+    assert web_app.rows(app) == []
 
 
 @pytest.mark.parametrize("class_name", ["plastic", "Glass", "", "../../etc", "metal\0", "m" * 200])

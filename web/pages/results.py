@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+import sqlalchemy as sa
 from flask import Blueprint, Response, abort, redirect, render_template, request, send_file, url_for
 
 from web import advice, database, forms, uploads, visitors
@@ -38,10 +39,15 @@ def correct(row_id: str) -> Any:
     form = _correction_form(row)
     if not form.validate_on_submit():
         abort(400, "The class must be one that the model knows.")
-    row.corrected_class = form.class_name.data if form.class_name.data != row.class_name else None
-    row.corrected_at = database.now() if row.corrected_class else None
+    corrected = form.class_name.data if form.class_name.data != row.class_name else None
+    # not through the row, which may have been deleted meanwhile: its page then says so
+    db.session.execute(
+        sa.update(Upload)
+        .where(Upload.id == row_id)
+        .values(corrected_class=corrected, corrected_at=database.now() if corrected else None)
+    )
     db.session.commit()
-    return redirect(url_for("results.show", row_id=row.id), 303)
+    return redirect(url_for("results.show", row_id=row_id), 303)
 
 
 @blueprint.post("/result/<row_id>/deletion")
