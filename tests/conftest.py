@@ -16,6 +16,11 @@ from PIL import Image
 HAS_POSTGRESQL = os.environ.get("DATABASE_URL", "").startswith("postgresql")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The walk first: it takes longest, and the processes that tests are spread over should end together."""
+    items.sort(key=lambda item: item.path.name != "test_walk.py")
+
+
 def write_photo(path: pathlib.Path, seed: int, size: tuple[int, int] = (20, 15), mode: str = "RGB") -> pathlib.Path:
     noise = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], len(mode)), np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)

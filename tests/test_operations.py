@@ -68,7 +68,7 @@ def test_connection_that_the_database_closed_is_replaced(app):
         engine = sa.create_engine(db.engine.url)
     with engine.connect() as other:  # what a restart of the database does
         end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
-        other.execute(sa.text(f"{end} AND datname = current_database() AND query NOT LIKE '%SCHEMA%'"))
+        other.execute(sa.text(f"{end} AND application_name = current_setting('application_name')"))
     engine.dispose()
     assert browser.get(f"/result/{row_id}").status_code == 200
 
@@ -197,6 +197,13 @@ def test_address_behind_a_trusted_proxy_is_the_one_that_it_names(make_app):
         ({"SECRET_KEY": KEY, "SERVING_TIMEOUT_SECONDS": "soon"}, "SERVING_TIMEOUT_SECONDS"),
         ({"SECRET_KEY": KEY, "TRUSTED_PROXIES": "1.5"}, "TRUSTED_PROXIES"),
         ({"SECRET_KEY": KEY, "UPLOAD_RATE": "often"}, "UPLOAD_RATE"),
+        ({"SECRET_KEY": KEY, "RETRY_SECONDS": "0"}, r"RETRY_SECONDS .* at least 0\.1\. Received: 0\. Set another"),
+        ({"SECRET_KEY": KEY, "RETRY_SECONDS": "inf"}, "RETRY_SECONDS"),
+        ({"SECRET_KEY": KEY, "SERVING_TIMEOUT_SECONDS": "-1"}, "SERVING_TIMEOUT_SECONDS"),
+        ({"SECRET_KEY": KEY, "SERVING_TIMEOUT_SECONDS": "nan"}, "SERVING_TIMEOUT_SECONDS"),
+        ({"SECRET_KEY": KEY, "MAX_PIXELS": "0"}, "MAX_PIXELS"),
+        ({"SECRET_KEY": KEY, "MAX_UPLOAD_BYTES": "500000"}, "MAX_UPLOAD_BYTES"),
+        ({"SECRET_KEY": KEY, "TRUSTED_PROXIES": "-1"}, "TRUSTED_PROXIES"),
     ],
 )
 def test_wrong_setting_is_an_error_that_names_it(environment, words):
@@ -206,9 +213,9 @@ def test_wrong_setting_is_an_error_that_names_it(environment, words):
 
 
 def test_settings_come_from_the_environment_and_what_is_given_goes_first():
-    read = settings.read({"SECRET_KEY": KEY, "MAX_PIXELS": "7", "RETRY_SECONDS": "0.5", "PILAH_DATA": ""})
-    assert (read.max_pixels, read.retry_seconds, read.pilah_data) == (7, 0.5, settings.Settings().pilah_data)
-    assert settings.read({"SECRET_KEY": KEY, "MAX_PIXELS": "7"}, {"max_pixels": 8}).max_pixels == 8
+    read = settings.read({"SECRET_KEY": KEY, "MAX_PIXELS": "7000000", "RETRY_SECONDS": "0.5", "PILAH_DATA": ""})
+    assert (read.max_pixels, read.retry_seconds, read.pilah_data) == (7_000_000, 0.5, settings.Settings().pilah_data)
+    assert settings.read({"SECRET_KEY": KEY, "MAX_PIXELS": "7000000"}, {"max_pixels": 8}).max_pixels == 8
 
 
 def start(code, tmp_path, **environment):

@@ -42,7 +42,8 @@ SETTINGS = {  # of web/settings.py
     "upload_rate": "100000 per minute",
     "TESTING": True,
 }
-SCHEMA = "pilah_tests"  # in the PostgreSQL of DATABASE_URL: what else is there stays as it is
+# in the PostgreSQL of DATABASE_URL, of each process of tests its own: what else is there stays as it is
+SCHEMA = f"pilah_tests_{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
 NO_POSTGRESQL = "DATABASE_URL names no PostgreSQL: export DATABASE_URL=$(tests/postgres.sh start)"
 
 
@@ -240,13 +241,13 @@ def upgrade(data: pathlib.Path, database_url: str) -> None:
 
 @contextlib.contextmanager
 def own_schema(database_url: str) -> Iterator[str]:
-    """`database_url` with an empty schema of the tests' own as the only one in sight."""
+    """`database_url` with an empty schema of the tests' own alone in sight, its connections named after it."""
     url = sa.make_url(database_url).update_query_dict({"options": f"-csearch_path={SCHEMA}"})
     engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.execute(sa.text(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE"))
         connection.execute(sa.text(f"CREATE SCHEMA {SCHEMA}"))
-        yield url.render_as_string(hide_password=False)
+        yield url.update_query_dict({"application_name": SCHEMA}).render_as_string(hide_password=False)
         connection.execute(sa.text(f"DROP SCHEMA {SCHEMA} CASCADE"))
     engine.dispose()
 
