@@ -38,8 +38,7 @@ def export(
 
     part = to.with_name(f"{to.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    archive = keras.export.ExportArchive()
-    archive.track(model)
+    archive = keras.export.ExportArchive()  # finds the model's weights by itself; told to track it, writes them twice
     archive.add_endpoint(SIGNATURE, classify, [tf.TensorSpec([None], tf.string, name="image_bytes")])
     archive.write_out(str(part), verbose=False)
     write_warmup(warmup_photos, part / "assets.extra" / "tf_serving_warmup_requests")

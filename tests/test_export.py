@@ -80,6 +80,13 @@ def test_export_of_another_model_is_refused(saved_model):
         validate.check_same_answers(small_model(seed=2), saved_model, PHOTOS[:4], SIZE_PX)
 
 
+def test_export_holds_every_weight_once(model, saved_model):
+    shapes = tf.train.load_checkpoint(str(saved_model / "variables" / "variables")).get_variable_to_shape_map()
+    weights = [shape for name, shape in shapes.items() if name != "_CHECKPOINTABLE_OBJECT_GRAPH"]
+    used = [weight for layer in model.layers for weight in layer.weights]
+    assert sorted(map(tuple, weights)) == sorted(tuple(weight.shape) for weight in used)
+
+
 def test_dropout_is_off_in_the_exported_model(saved_model):
     classify = validate.load_signature(saved_model)
     np.testing.assert_array_equal(classify(PHOTOS[:3])[0], classify(PHOTOS[:3])[0])
