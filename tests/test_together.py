@@ -28,8 +28,10 @@ path.write_text("runs")
 time.sleep(60)
 """
 PARENT = """
-import sys
+import signal, sys
 from web import __main__ as together
+signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal, wherever the tests run:
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # in the background both may be ignored
 child, *paths = sys.argv[1:3], *sys.argv[3:5]
 together._serving = lambda _: [sys.executable, *child, paths[0]]
 together._web = lambda _: [sys.executable, *child, paths[1]]

@@ -88,7 +88,7 @@ def whole(images, tmp_path_factory):
 
 def test_board_has_every_scenario_and_matrices_of_all_photos(whole):
     board = json.loads((whole[0] / "leaderboard.json").read_text())
-    assert list(board) == ["classes", "photos", "folds", "seed", "scenarios", "winner"]
+    assert list(board) == ["classes", "photos", "folds", "seed", "strategy", "scenarios", "winner"]
     assert board["classes"] == ["cardboard", "glass", "metal", "paper", "plastic"]
     assert [row["scenario"] for row in board["scenarios"]] == list(range(1, SCENARIOS + 1))
     assert all(sum(map(sum, row["confusion_matrix"])) == board["photos"] for row in board["scenarios"])
