@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from components import images, metrics
 from components.errors import PilahError
@@ -43,7 +42,8 @@ def answer(
                 batch[row] = images.plain_bytes(path.read_bytes(), max_pixels)[0]
             except images.UnusablePhotoError as error:
                 unusable.append((row, error.reason))
-        for row, answer in zip(batch, _scores(list(batch.values()), classify), strict=True):
+        answers = images.each(list(batch.values()), lambda photos: classify(photos)[0])
+        for row, answer in zip(batch, answers, strict=True):
             if isinstance(answer, images.UnusablePhotoError):
                 unusable.append((row, answer.reason))
             else:
@@ -51,19 +51,6 @@ def answer(
                 scores.append(answer)
         progress(min(start + BATCH_SIZE, len(files)), len(files))
     return np.stack(scores) if scores else np.empty((0, 0), np.float32), usable, unusable
-
-
-def _scores(photos: Sequence[bytes], classify: Classify) -> list[np.ndarray | images.UnusablePhotoError]:
-    """The scores of each plain photo. If TensorFlow does not forgive what Pillow has forgiven, one by one, to know
-    which photo it is."""
-    if not photos:
-        return []
-    try:
-        return list(classify(photos)[0])
-    except tf.errors.InvalidArgumentError as error:
-        if len(photos) == 1:
-            return [images.UnusablePhotoError("truncated", error.message)]
-        return [one for photo in photos for one in _scores([photo], classify)]
 
 
 def figures(actual: Sequence[int], predicted: Sequence[int], classes: Sequence[str]) -> dict[str, Any]:

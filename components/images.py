@@ -2,12 +2,15 @@
 
 import io
 import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 import tensorflow as tf
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 TENSORFLOW_READS = {("JPEG", "RGB"), ("JPEG", "L"), ("PNG", "RGB"), ("PNG", "L")}  # (format, Pillow mode), upright
 EXIF_ORIENTATION = 0x0112
+Answer = TypeVar("Answer")
 
 
 class UnusablePhotoError(Exception):
@@ -60,6 +63,23 @@ def plain_bytes(photo: bytes, max_pixels: int) -> tuple[bytes, tuple[int, int]]:
     png = io.BytesIO()
     upright.save(png, "PNG", compress_level=1)
     return png.getvalue(), upright.size
+
+
+def each(
+    photos: Sequence[bytes], together: Callable[[Sequence[bytes]], Iterable[Answer]]
+) -> list[Answer | UnusablePhotoError]:
+    """What `together` makes of each plain photo, by TensorFlow.
+
+    If that does not forgive what Pillow has forgiven, it is asked about one by one, to know which photo it is.
+    """
+    if not photos:
+        return []
+    try:
+        return list(together(photos))
+    except tf.errors.InvalidArgumentError as error:
+        if len(photos) == 1:
+            return [UnusablePhotoError("truncated", error.message)]
+        return [one for photo in photos for one in each([photo], together)]
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

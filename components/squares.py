@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import tensorflow as tf
 
@@ -28,23 +28,14 @@ def make(files: Sequence[bytes], image_size_px: int, max_pixels: int) -> list[Sq
             plain[place] = images.plain_bytes(file, max_pixels)
         except images.UnusablePhotoError as error:
             made[place] = error
-    pngs = _pngs([content for content, _ in plain.values()], image_size_px)
+    pngs = images.each([content for content, _ in plain.values()], lambda photos: _pngs(photos, image_size_px))
     for (place, (_, size_px)), png in zip(plain.items(), pngs, strict=True):
         made[place] = png if isinstance(png, images.UnusablePhotoError) else Square(png, size_px)
     return [made[place] for place in range(len(files))]
 
 
-def _pngs(photos: Sequence[bytes], image_size_px: int) -> list[bytes | images.UnusablePhotoError]:
-    """PNGs of plain photos. If TensorFlow, which will serve them, does not forgive what Pillow has forgiven, one by
-    one, to know which photo it is."""
-    if not photos:
-        return []
-    try:
-        return list(_pngs_of(image_size_px)(tf.constant(photos)).numpy())
-    except tf.errors.InvalidArgumentError as error:
-        if len(photos) == 1:
-            return [images.UnusablePhotoError("truncated", error.message)]
-        return [one for photo in photos for one in _pngs([photo], image_size_px)]
+def _pngs(photos: Sequence[bytes], image_size_px: int) -> Iterable[bytes]:
+    return _pngs_of(image_size_px)(tf.constant(photos)).numpy()
 
 
 @functools.cache
