@@ -208,36 +208,7 @@ def _recipe(description: dict[str, Any], say: Say, number: Any) -> list[str]:
         "size": settings.image_size_px,
     }
     finetuned = chosen.get("strategy") == "finetune"  # models pushed before there was a choice do not say
-    if finetuned:
-        lines = [
-            say(
-                "{backbone}, fine-tuned from weights {weights}, at {size} x {size} pixels; {optimizer}, dropout "
-                "{dropout}; {parameters} parameters.",
-                **model,
-            ),
-            say(
-                "unfrozen: {unfreeze}; BatchNorm: {batchnorm}; epochs of the head alone: {warmup_epochs}; schedule: "
-                "{schedule}; label smoothing: {label_smoothing}; classes balanced by: {balance}; gradients clipped at "
-                "norm: {clip_norm}; models averaged: {ensemble}",
-                **{name: getattr(settings, name) for name in config_module.FINETUNING},
-            )
-            + ".",
-        ]
-        if settings.ensemble > 1:
-            lines.append(
-                say(
-                    "Each of the {count} models has so many parameters; what stays frozen they share.",
-                    count=settings.ensemble,
-                )
-            )
-    else:
-        lines = [
-            say(
-                "{backbone}, frozen, weights {weights}, at {size} x {size} pixels; {optimizer}, dropout {dropout}; "
-                "{parameters} parameters.",
-                **model,
-            )
-        ]
+    lines: list[str] = _finetuned(model, settings, say) if finetuned else [_frozen(model, say)]
     if settings.flips == "both":
         lines.append(say("Half of the augmented views were upside down."))
     if settings.test_views > 1:
@@ -260,6 +231,39 @@ def _recipe(description: dict[str, Any], say: Say, number: Any) -> list[str]:
         + ".",
         say("Code {code}; {packages}.", code=description["code"], packages=packages),
     ]
+
+
+def _frozen(model: dict[str, Any], say: Say) -> str:
+    return say(
+        "{backbone}, frozen, weights {weights}, at {size} x {size} pixels; {optimizer}, dropout {dropout}; "
+        "{parameters} parameters.",
+        **model,
+    )
+
+
+def _finetuned(model: dict[str, Any], settings: config_module.Config, say: Say) -> list[str]:
+    lines: list[str] = [
+        say(
+            "{backbone}, fine-tuned from weights {weights}, at {size} x {size} pixels; {optimizer}, dropout "
+            "{dropout}; {parameters} parameters.",
+            **model,
+        ),
+        say(
+            "unfrozen: {unfreeze}; BatchNorm: {batchnorm}; epochs of the head alone: {warmup_epochs}; schedule: "
+            "{schedule}; label smoothing: {label_smoothing}; classes balanced by: {balance}; gradients clipped at "
+            "norm: {clip_norm}; models averaged: {ensemble}",
+            **{name: getattr(settings, name) for name in config_module.FINETUNING},
+        )
+        + ".",
+    ]
+    if settings.ensemble > 1:
+        lines.append(
+            say(
+                "Each of the {count} models has so many parameters; what stays frozen they share.",
+                count=settings.ensemble,
+            )
+        )
+    return lines
 
 
 def _untested(say: Say) -> list[str]:
