@@ -14,14 +14,14 @@ import typer
 
 from components.errors import PilahError
 from pipeline import config as config_module
-from pipeline.config import BACKBONES, DROPOUTS, OPTIMIZERS, STAGES, Config
+from pipeline.config import BACKBONES, OPTIMIZERS, STAGES, Config
 
 PLAIN_WIDTH = 140  # of what is printed to a file or a pipe, so that the board keeps its columns
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 console = rich.console.Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
 log = logging.getLogger("pilah")
 
-Profile = enum.StrEnum("Profile", ["thesis", "demo"])
+Profile = enum.StrEnum("Profile", list(config_module.PROFILES))  # type: ignore[misc]  # the names stand in config alone
 Strategy = enum.StrEnum("Strategy", ["features", "finetune"])
 Unfreeze = enum.StrEnum("Unfreeze", ["top", "top2", "all"])
 BatchNorm = enum.StrEnum("BatchNorm", ["frozen", "trained"])
@@ -37,6 +37,20 @@ RunDir = Annotated[pathlib.Path, typer.Option(help="Folder that holds every arti
 Debug = Annotated[bool, typer.Option(help="Show the traceback of an error.")]
 
 
+def _setting(name: str, help_text: str, **limits: float) -> Any:
+    """An option for the field `name` of the configuration, whose value in the profiles the help shows."""
+    values = {profile: getattr(make(pathlib.Path()), name) for profile, make in config_module.PROFILES.items()}
+    shown = _shown(values["thesis"])
+    others = [f"{profile} {_shown(value)}" for profile, value in values.items() if value != values["thesis"]]
+    return typer.Option(help=help_text, show_default="; ".join([shown, *others]), **limits)  # type: ignore[arg-type]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return "none" if value is None else f"{value:_}" if isinstance(value, int) else str(value)
+
+
 @app.command()
 def run(
     run_dir: RunDir,
@@ -44,70 +58,88 @@ def run(
         list[pathlib.Path] | None, typer.Option(help="Folder of class folders, or a zip of one; repeat to add more.")
     ] = None,
     fetch_kaggle: Annotated[bool, typer.Option(help="Get the thesis's photos from Kaggle instead.")] = False,
-    profile: Annotated[Profile | None, typer.Option(help="thesis with photos, demo without, unless given.")] = None,
+    profile: Annotated[
+        Profile | None,
+        typer.Option(
+            help="What the settings begin as. finetuned is the best recipe we know.",
+            show_default="thesis with photos, demo without",
+        ),
+    ] = None,
     weights_dir: Annotated[pathlib.Path | None, typer.Option(help="Folder of the backbones' ImageNet weights.")] = None,
     strategy: Annotated[
         Strategy | None,
-        typer.Option(help="features: backbones are frozen. finetune: they train too, on a GPU or slowly."),
+        _setting("strategy", "features: backbones are frozen. finetune: they train too, on a GPU or slowly."),
     ] = None,
     refine: Annotated[
-        int | None, typer.Option(min=0, help="Fine-tune this many of the best scenarios too, once they are known.")
+        int | None, _setting("refine", "Fine-tune this many of the best scenarios too, once they are known.", min=0)
     ] = None,
-    backbones: Annotated[str | None, typer.Option(help=f"Some of {','.join(BACKBONES)}.")] = None,
-    optimizers: Annotated[str | None, typer.Option(help=f"Some of {','.join(OPTIMIZERS)}.")] = None,
-    dropouts: Annotated[str | None, typer.Option(help=f"Rates, as in {','.join(map(str, DROPOUTS))}.")] = None,
-    folds: Annotated[int | None, typer.Option(min=2)] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs a fold.")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1)] = None,
-    learning_rate: Annotated[float | None, typer.Option(min=1e-9)] = None,
-    weight_decay: Annotated[float | None, typer.Option(min=0, help="Of AdamW.")] = None,
+    backbones: Annotated[str | None, _setting("backbones", "Some of these.")] = None,
+    optimizers: Annotated[str | None, _setting("optimizers", "Some of these.")] = None,
+    dropouts: Annotated[str | None, _setting("dropouts", "Rates in [0, 1).")] = None,
+    folds: Annotated[int | None, _setting("folds", "Of the cross-validation.", min=2)] = None,
+    epochs: Annotated[int | None, _setting("epochs", "Epochs a fold.", min=1)] = None,
+    batch_size: Annotated[int | None, _setting("batch_size", "Photos a step.", min=1)] = None,
+    learning_rate: Annotated[float | None, _setting("learning_rate", "Of the heads.", min=1e-9)] = None,
+    weight_decay: Annotated[float | None, _setting("weight_decay", "Of AdamW.", min=0)] = None,
     views: Annotated[
         int | None,
-        typer.Option(min=1, help="Augmented views of each photo to train on; fine-tuning has a new one each epoch."),
+        _setting("views", "Augmented views of each photo to train on; fine-tuning has a new one each epoch.", min=1),
     ] = None,
     image_size: Annotated[
-        int | None, typer.Option(min=32, max=1024, help="Side in pixels of the squares that photos become.")
+        int | None, _setting("image_size_px", "Side in pixels of the squares that photos become.", min=32, max=1024)
     ] = None,
     flips: Annotated[
-        Flips | None, typer.Option(help="Of augmented views: both has half of them upside down too.")
+        Flips | None, _setting("flips", "Of augmented views: both has half of them upside down too.")
     ] = None,
     test_views: Annotated[
-        int | None, typer.Option(min=1, max=4, help="Views over which scores are averaged, here and when served.")
+        int | None, _setting("test_views", "Views over which scores are averaged, here and when served.", min=1, max=4)
     ] = None,
     unfreeze: Annotated[
-        Unfreeze | None, typer.Option(help="Fine-tuning: all of the backbone trains, its last stage, or its last two.")
+        Unfreeze | None,
+        _setting("unfreeze", "Fine-tuning: all of the backbone trains, its last stage, or its last two."),
     ] = None,
     batchnorm: Annotated[
-        BatchNorm | None, typer.Option(help="Fine-tuning: whether BatchNorm trains where the backbone does.")
+        BatchNorm | None, _setting("batchnorm", "Fine-tuning: whether BatchNorm trains where the backbone does.")
     ] = None,
     warmup_epochs: Annotated[
-        int | None, typer.Option(min=0, help="Fine-tuning: epochs at the start in which the head alone trains.")
+        int | None,
+        _setting("warmup_epochs", "Fine-tuning: epochs at the start in which the head alone trains.", min=0),
     ] = None,
-    schedule: Annotated[Schedule | None, typer.Option(help="Fine-tuning: of the learning rate.")] = None,
-    label_smoothing: Annotated[float | None, typer.Option(min=0, max=0.9, help="Fine-tuning.")] = None,
+    schedule: Annotated[
+        Schedule | None, _setting("schedule", "Fine-tuning: of the learning rate; cosine rises, then falls to 0.")
+    ] = None,
+    label_smoothing: Annotated[
+        float | None,
+        _setting("label_smoothing", "Fine-tuning: share of a label spread over all classes.", min=0, max=0.9),
+    ] = None,
     balance: Annotated[
-        Balance | None, typer.Option(help="Fine-tuning: photos of rare classes count more, or are drawn more often.")
+        Balance | None,
+        _setting("balance", "Fine-tuning: photos of rare classes count more, or are drawn more often."),
     ] = None,
     clip_norm: Annotated[
-        float | None, typer.Option(min=1e-9, help="Fine-tuning: to which longer gradients are scaled down.")
+        float | None, _setting("clip_norm", "Fine-tuning: to which longer gradients are scaled down.", min=1e-9)
     ] = None,
     ensemble: Annotated[
         int | None,
-        typer.Option(min=1, help="Fine-tuning: models that differ in seeds alone, whose scores are averaged."),
+        _setting("ensemble", "Fine-tuning: models that differ in seeds alone, whose scores are averaged.", min=1),
     ] = None,
     xla: Annotated[bool, typer.Option(help="Fine-tuning: let XLA compile its steps; for GPUs.")] = False,
     finetuning_rate: Annotated[
-        float | None, typer.Option(min=1e-9, help="Fine-tuning: its learning rate, if not --learning-rate.")
+        float | None, _setting("finetuning_rate", "Fine-tuning: its rate, if not --learning-rate.", min=1e-9)
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=1)] = None,
-    engine: Annotated[Engine | None, typer.Option(help="What runs the frozen backbones.")] = None,
-    precision: Annotated[Precision | None, typer.Option(help="In which the backbones compute.")] = None,
-    max_pixels: Annotated[int | None, typer.Option(min=1, help="Larger photos are rejected.")] = None,
-    max_rejects: Annotated[float | None, typer.Option(min=0, max=1, help="Share of unusable photos allowed.")] = None,
-    min_f1: Annotated[float | None, typer.Option(min=0, max=1, help="Floor for a model to be pushed.")] = None,
-    keep_versions: Annotated[int | None, typer.Option(min=1, help="Served versions to keep.")] = None,
+    seed: Annotated[int | None, _setting("seed", "Of folds, views, weights and order.", min=1)] = None,
+    engine: Annotated[Engine | None, _setting("engine", "What runs the frozen backbones.")] = None,
+    precision: Annotated[Precision | None, _setting("precision", "In which the backbones compute.")] = None,
+    max_pixels: Annotated[int | None, _setting("max_pixels", "Larger photos are rejected.", min=1)] = None,
+    max_rejects: Annotated[
+        float | None, _setting("max_rejects", "Share of unusable photos allowed.", min=0, max=1)
+    ] = None,
+    min_f1: Annotated[float | None, _setting("min_f1", "Macro F1 below which nothing is pushed.", min=0, max=1)] = None,
+    keep_versions: Annotated[int | None, _setting("keep_versions", "Served versions to keep.", min=1)] = None,
     from_stage: Annotated[StageName | None, typer.Option("--from", help="Do this stage and later ones again.")] = None,
-    group_folds: Annotated[bool, typer.Option(help="Keep photos that look alike in one fold.")] = False,
+    group_folds: Annotated[
+        bool, typer.Option(help="Keep photos of almost the same perceptual hash in one fold.")
+    ] = False,
     force: Annotated[bool, typer.Option(help="Push even a model that is worse than the one served.")] = False,
     check_serving: Annotated[
         str | None,
@@ -252,11 +284,11 @@ def _run(
     photos_at = [*([photos.fetch_kaggle()] if fetch_kaggle else []), *(images or [])]
     for path in photos_at:
         photos.check_given(path)
-    chosen = profile or (Profile.thesis if photos_at else Profile.demo)
+    chosen = profile.value if profile else "thesis" if photos_at else "demo"
     folder = run_dir.resolve()  # paths in artifacts hold wherever the next command is typed
-    base = config_module.demo(folder) if chosen == Profile.demo else Config(folder)
-    if base.profile == "thesis" and not photos_at:
-        raise PilahError("Profile thesis needs photos. Received: none. Give --images, or --fetch-kaggle.")
+    base: Config = config_module.PROFILES[chosen](folder)
+    if not base.photos_per_class and not photos_at:
+        raise PilahError(f"Profile {base.profile} needs photos. Received: none. Give --images, or --fetch-kaggle.")
     changes = {name: value for name, value in given.items() if value is not None}
     config = dataclasses.replace(base, images=tuple(path.resolve() for path in photos_at), **changes)
     config_module.check(config)
@@ -272,7 +304,7 @@ def _run(
 def _names(text: str | None, known: tuple[str, ...], flag: str) -> tuple[str, ...] | None:
     if text is None:
         return None
-    names = tuple(text.split(","))
+    names = tuple(name.strip() for name in text.split(","))
     if unknown := [name for name in names if name not in known]:
         raise typer.BadParameter(f"{flag} takes some of {','.join(known)}. Received: {','.join(unknown)}.")
     return names

@@ -1,4 +1,4 @@
-"""One flat configuration of a run, and what the demo profile changes in it."""
+"""One flat configuration of a run, and what each profile changes in it."""
 
 import dataclasses
 import json
@@ -43,6 +43,7 @@ class Config:
     """Everything that a run depends on; the defaults are the thesis's study.
 
     Attributes:
+        profile: which of PROFILES the settings began as.
         images: folders or zips of the photos, taken together; none draws the demo's own.
         strategy: "features", in which the backbones are frozen, or "finetune", in which they train too.
         refine: how many of the best scenarios, backbones frozen, are trained once more with theirs unfrozen.
@@ -145,6 +146,30 @@ def demo(run_dir: pathlib.Path) -> Config:
         learning_rate=1e-3,
         min_f1=0.15,  # about chance for six classes: where there are no ImageNet weights, no more can be asked
     )
+
+
+def finetuned(run_dir: pathlib.Path) -> Config:
+    """The recipe of the best single model of the thesis's photos (docs/RESULTS.md): one scenario, then fine-tuned."""
+    return Config(
+        run_dir=run_dir,
+        profile="finetuned",
+        image_size_px=320,
+        views=1,  # of the frozen scenario, which is there to be compared with
+        flips="both",
+        backbones=("DenseNet121",),
+        optimizers=("Adam",),
+        dropouts=(0.0,),
+        refine=1,
+        unfreeze="top",
+        batchnorm="trained",
+        finetuning_rate=3e-4,
+        schedule="cosine",
+        label_smoothing=0.1,
+        clip_norm=1.0,
+    )
+
+
+PROFILES = {"thesis": Config, "finetuned": finetuned, "demo": demo}
 
 
 def check(config: Config) -> None:

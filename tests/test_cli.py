@@ -116,8 +116,9 @@ def test_images_that_are_none_end_with_one_line_and_code_1(tmp_path, images, exp
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_thesis_without_photos_is_refused(tmp_path):
-    done = pilah("run", "--run-dir", tmp_path / "run", "--profile", "thesis")
+@pytest.mark.parametrize("profile", ["thesis", "finetuned"])
+def test_profile_of_real_photos_is_refused_without_photos(profile, tmp_path):
+    done = pilah("run", "--run-dir", tmp_path / "run", "--profile", profile)
     assert done.returncode == 1 and "--fetch-kaggle" in done.stdout
 
 
@@ -137,3 +138,9 @@ def test_help_names_every_stage_and_flag_that_scripts_rely_on():
         "--flips --ensemble --xla --refine --test-views --finetuning-rate --image-size"
     ).split():
         assert flag in text, flag
+
+
+def test_help_shows_what_settings_are_in_each_profile():
+    text = pilah("run", "--help").stdout
+    lines = {flag: next(line for line in text.splitlines() if f"{flag} " in line) for flag in ("--epochs", "--views")}
+    assert "(10)" in lines["--epochs"] and "(10; finetuned 1; demo 2)" in lines["--views"]
