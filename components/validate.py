@@ -113,10 +113,16 @@ def check_not_worse(candidate: dict[str, Any], served: dict[str, Any] | None, fo
     Figures compare only where photos and folds are the same.
 
     Raises:
-        PilahError: the candidate's F1 is lower, and not `force`.
+        PilahError: the candidate's F1 is lower, or it is of drawn photos and the version served is not, and not
+            `force`.
     """
     if served is None:
         return "first version"
+    if candidate["data"]["drawn"] and not served["data"]["drawn"] and not force:
+        raise PilahError(
+            "A model of drawn photos is no successor to one of real ones. Received: the former, and version "
+            f"{served['version']} of the latter. Choose another --run-dir, or push all the same with --force."
+        )
     if served["data"]["photos_and_folds"] != candidate["data"]["photos_and_folds"]:
         return f"other photos or folds than version {served['version']}: not compared"
     new, old = candidate["figures"]["f1"], served["figures"]["f1"]

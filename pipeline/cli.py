@@ -18,7 +18,7 @@ from pipeline.config import BACKBONES, OPTIMIZERS, STAGES, Config
 
 PLAIN_WIDTH = 140  # of what is printed to a file or a pipe, so that the board keeps its columns
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-console = rich.console.Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+console = rich.console.Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, markup=False, emoji=False)
 log = logging.getLogger("pilah")
 
 Profile = enum.StrEnum("Profile", list(config_module.PROFILES))  # type: ignore[misc]  # the names stand in config alone
@@ -286,6 +286,8 @@ def _run(
         photos.check_given(path)
     chosen = profile.value if profile else "thesis" if photos_at else "demo"
     folder = run_dir.resolve()  # paths in artifacts hold wherever the next command is typed
+    if not profile and not photos_at:
+        config_module.check_not_of_photos(folder)
     base: Config = config_module.PROFILES[chosen](folder)
     if not base.photos_per_class and not photos_at:
         raise PilahError(f"Profile {base.profile} needs photos. Received: none. Give --images, or --fetch-kaggle.")

@@ -199,6 +199,17 @@ def check(config: Config) -> None:
         )
 
 
+def check_not_of_photos(run_dir: pathlib.Path) -> None:
+    """Raise where `run_dir` holds a run of photos that were given, lest it is drawn over by one that names none."""
+    if not (run_dir / "run.json").exists() or not (given := read(run_dir).images):
+        return
+    raise PilahError(
+        f"A run goes on with the photos that it began with. Received: no photos, for {run_dir}, which is of "
+        f"{', '.join(map(str, given))}. Give them again with the options that it had, or draw photos over it with "
+        "--profile demo."
+    )
+
+
 def to_json(config: Config) -> dict[str, Any]:
     """The configuration as JSON can hold it, paths as text."""
     return json.loads(json.dumps(dataclasses.asdict(config), default=str))

@@ -5,9 +5,10 @@ import sys
 
 import numpy as np
 import pytest
+import rich.table
 
 from components import artifacts
-from pipeline import config
+from pipeline import cli, config
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -120,6 +121,24 @@ def test_images_that_are_none_end_with_one_line_and_code_1(tmp_path, images, exp
 def test_profile_of_real_photos_is_refused_without_photos(profile, tmp_path):
     done = pilah("run", "--run-dir", tmp_path / "run", "--profile", profile)
     assert done.returncode == 1 and "--fetch-kaggle" in done.stdout
+
+
+def test_run_of_photos_is_not_drawn_over_where_none_are_given(tmp_path):
+    settings = config.to_json(config.Config(tmp_path, images=(tmp_path / "photos.zip",)))
+    artifacts.write_json(tmp_path / "run.json", settings)
+    done = pilah("run", "--run-dir", tmp_path)
+    assert done.returncode == 1
+    assert f"{tmp_path / 'photos.zip'}. Give them again" in done.stdout.strip().splitlines()[-1]
+    assert artifacts.read_json(tmp_path / "run.json") == settings
+
+
+def test_brackets_in_a_name_are_printed_as_they_are():
+    table = rich.table.Table("class", title="photos of [old] bottles")
+    table.add_row("glass [clear] :bug:")
+    with cli.console.capture() as printed:
+        cli.console.print(table)
+        cli.console.print("[red] glass")
+    assert all(name in printed.get() for name in ("photos of [old] bottles", "glass [clear] :bug:", "[red] glass"))
 
 
 def test_run_folder_that_cannot_be_made_is_one_line_and_code_1(tmp_path):

@@ -7,8 +7,8 @@ from components import photos, validate
 from components.errors import PilahError
 
 
-def described(f1, data="same", version=4):
-    return {"version": version, "figures": {"f1": f1}, "data": {"photos_and_folds": data}}
+def described(f1, data="same", version=4, drawn=False):
+    return {"version": version, "figures": {"f1": f1}, "data": {"photos_and_folds": data, "drawn": drawn}}
 
 
 def test_f1_below_the_floor_is_refused_with_both_figures():
@@ -25,6 +25,11 @@ def test_worse_than_served_is_refused_and_names_the_version():
         validate.check_not_worse(described(0.80), described(0.81), force=False)
 
 
+def test_model_of_drawn_photos_is_refused_where_one_of_real_ones_is_served():
+    with pytest.raises(PilahError, match="Received: the former, and version 4 of the latter"):
+        validate.check_not_worse(described(0.9, data="others", drawn=True), described(0.8), force=False)
+
+
 @pytest.mark.parametrize(
     ("candidate", "served", "force"),
     [
@@ -33,8 +38,10 @@ def test_worse_than_served_is_refused_and_names_the_version():
         (described(0.82), described(0.81), False),
         (described(0.80), described(0.81), True),
         (described(0.80, data="others"), described(0.81), False),
+        (described(0.80, drawn=True), described(0.81), True),
+        (described(0.80, data="others"), described(0.81, drawn=True), False),
     ],
-    ids=["first", "equal", "better", "worse but forced", "other photos"],
+    ids=["first", "equal", "better", "worse but forced", "other photos", "drawn but forced", "after drawn ones"],
 )
 def test_no_worse_or_not_comparable_or_forced_passes(candidate, served, force):
     assert validate.check_not_worse(candidate, served, force)
