@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import pathlib
 import shutil
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from components.errors import PilahError
 
 KAGGLE_DATASET = "asdasdasdasdas/garbage-classification"  # the photos of the thesis, as published on Kaggle
 COLUMNS = ("id", "path", "label", "fold")
+SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation"}  # what folders of a split are called
 DUPLICATE_COLUMNS = ("id", "kind", "path", "label", "kept_path")
 
 
@@ -116,7 +118,7 @@ def list_photos(
     for root in roots:
         check_no_split(class_folders(root))
     folders = [folder for root in roots for folder in class_folders(root)]
-    classes = sorted({folder.name for folder in folders})
+    classes = sorted({label_of(folder) for folder in folders})
     if len(classes) < 2:
         raise PilahError(
             "Photos must stand in a folder a class, and in 2 classes or more. Received: "
@@ -130,7 +132,11 @@ def list_photos(
 
 
 def check_no_split(folders: Sequence[pathlib.Path]) -> None:
-    """Raise where `folders`, taken for classes, hold no files but the same folders each, as train/ and test/ do."""
+    """Raise where `folders`, taken for classes, look like a split.
+
+    They hold no files but the same folders each, as train/ and test/ do, or one of them is called so, and holds folders
+    itself, where the other may be flat.
+    """
     inner = [{below.name for below in _folders(folder)} for folder in folders]
     bare = not any(_visible(folder, "*", pathlib.Path.is_file) for folder in folders)
     if len(folders) > 1 and bare and len(set.intersection(*inner)) > 1:
@@ -141,11 +147,34 @@ def check_no_split(folders: Sequence[pathlib.Path]) -> None:
             f"Give each: {' '.join(f'--images {folder}' for folder in folders)}; or, if these are the classes, put "
             "their files straight into them."
         )
+    if named := [folder for folder, below in zip(folders, inner, strict=True) if _is_split(folder, below)]:
+        raise PilahError(
+            "Photos must stand in a folder a class, all of them together: folds split them. Received: "
+            f"{', '.join(folder.name for folder in folders)}, of which {named[0].name} holds folders itself. Give "
+            f"those with classes in them alone: {' '.join(f'--images {folder}' for folder in named)}."
+        )
 
 
 def labelled_files(folders: Sequence[pathlib.Path]) -> list[tuple[pathlib.Path, str]]:
-    """(file, class) of every file in the class folders, however deep, but for hidden ones."""
-    return [(path, folder.name) for folder in folders for path in _visible(folder, "**/*", pathlib.Path.is_file)]
+    """(file, class) of every file in the class folders, however deep, but for hidden ones.
+
+    Raises:
+        PilahError: a name is not UTF-8, which no list of ours could hold.
+    """
+    found = [(path, label_of(folder)) for folder in folders for path in _visible(folder, "**/*", pathlib.Path.is_file)]
+    for path, _ in found:
+        try:
+            str(path).encode()
+        except UnicodeEncodeError as error:
+            raise PilahError(
+                f"Names of files and folders must be UTF-8. Received: {str(path)!a}. Rename it."
+            ) from error
+    return found
+
+
+def label_of(folder: pathlib.Path) -> str:
+    """The class of a class folder. An accent may be a letter of its own in its name, as macOS writes it, or not."""
+    return unicodedata.normalize("NFC", folder.name)
 
 
 def unique_photos(
@@ -209,6 +238,10 @@ def read(path: pathlib.Path) -> list[Photo]:
 
 def write_duplicates(path: pathlib.Path, duplicates: Sequence[Duplicate]) -> None:
     artifacts.write_csv(path, DUPLICATE_COLUMNS, map(dataclasses.asdict, duplicates))
+
+
+def _is_split(folder: pathlib.Path, below: set[str]) -> bool:
+    return folder.name.lower() in SPLITS and len(below) > 1
 
 
 def _folders(folder: pathlib.Path) -> list[pathlib.Path]:

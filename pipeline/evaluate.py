@@ -36,7 +36,7 @@ def run(run_dir: pathlib.Path, images: pathlib.Path, console: rich.console.Conso
         raise PilahError(f"--run-dir must hold a pushed model. Received: {run_dir}. Push one with 'run'.")
     unpacked = artifacts.file_digest(images) if images.is_file() else "given"
     folders = photos.class_folders(photos.unpack(images, config.run_dir / "images" / unpacked))
-    evaluation.check_classes([folder.name for folder in folders], card["classes"])
+    evaluation.check_classes(sorted({photos.label_of(folder) for folder in folders}), card["classes"])
     with progress.reporting(console, "evaluate") as report:
         others, left_out = new_photos(config, folders)
         scored, scores, unusable = score(config, card, others, report)

@@ -1,4 +1,6 @@
 import collections
+import contextlib
+import os
 import pathlib
 import shutil
 import zipfile
@@ -94,6 +96,34 @@ def test_photos_split_into_training_and_test_are_not_taken_for_two_classes(tmp_p
     assert "(glass, metal)" in str(refused.value)
     together, _ = photos.list_photos([tmp_path / "train", tmp_path / "test"], 2, 1, lambda done, total: None)
     assert photos.class_names(together) == ["glass", "metal"]
+
+
+def test_training_photos_beside_a_flat_test_folder_are_not_taken_for_two_classes(tmp_path, save_classes, save_photo):
+    save_classes(tmp_path / "Train", {"glass": 2, "metal": 2})
+    save_photo(tmp_path / "test" / "unknown.png", 1)
+    with pytest.raises(PilahError, match=rf"Received: .*Train holds folders itself.*--images {tmp_path / 'Train'}\."):
+        list_photos(tmp_path)
+    assert photos.class_names(list_photos(tmp_path / "Train")[0]) == ["glass", "metal"]
+
+
+def test_class_that_is_called_as_a_split_and_holds_photos_is_a_class(tmp_path, save_classes):
+    listed, _ = list_photos(save_classes(tmp_path, {"train": 2, "tram": 2}))
+    assert photos.class_names(listed) == ["train", "tram"]
+
+
+def test_accent_written_in_two_ways_is_one_class(tmp_path, save_classes):
+    for root, accent in (("linux", "caf\u00e9"), ("macos", "cafe\u0301")):
+        save_classes(tmp_path / root, {accent: 2, "tea": 2})
+    listed, _ = photos.list_photos([tmp_path / "linux", tmp_path / "macos"], 2, 1, lambda done, total: None)
+    assert photos.class_names(listed) == ["caf\u00e9", "tea"]
+
+
+def test_name_that_is_not_utf_8_is_named(tmp_path, save_classes):
+    root = save_classes(tmp_path, COUNTS)
+    with contextlib.suppress(OSError):  # macOS makes no such file
+        (root / "glass" / os.fsdecode(b"caf\xe9.png")).write_bytes(b"photo")
+        with pytest.raises(PilahError, match=r"must be UTF-8\. Received: '.*glass/caf\\udce9\.png'\. Rename it"):
+            list_photos(root)
 
 
 def test_class_folders_with_one_folder_each_are_classes(tmp_path, save_classes):
