@@ -188,10 +188,11 @@ def build(
     artifacts.write_csv(rejects_csv, REJECT_COLUMNS, builder.rejects)
     if len(builder.rejects) > max_rejects * len(photo_list):
         reasons = collections.Counter(reject["reason"] for reject in builder.rejects)
+        larger = "have --max-pixels allow those too large, " if "too large" in reasons else ""
         raise PilahError(
             f"At most {max_rejects:.1%} of the photos may be unusable. Received: {len(builder.rejects)} of "
             f"{len(photo_list)} ({', '.join(f'{reason} {n}' for reason, n in reasons.most_common())}). "
-            f"Mend those listed in {rejects_csv}, or raise --max-rejects."
+            f"Mend those listed in {rejects_csv}, {larger}or raise --max-rejects."
         )
     labels = [photo.label for photo in accepted(folder, photo_list)]
     photos.check_class_sizes(labels, photos.class_names(photo_list), folds)

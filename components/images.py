@@ -5,10 +5,13 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
+import pillow_heif
 import tensorflow as tf
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+pillow_heif.register_heif_opener(thumbnails=False)
 TENSORFLOW_READS = {("JPEG", "RGB"), ("JPEG", "L"), ("PNG", "RGB"), ("PNG", "L")}  # (format, Pillow mode), upright
+PHONES_SAVE = ("MPO", "HEIF")  # with previews and depths beside the photo, which are no animation
 EXIF_ORIENTATION = 0x0112
 Answer = TypeVar("Answer")
 
@@ -27,7 +30,7 @@ def plain_bytes(photo: bytes, max_pixels: int) -> tuple[bytes, tuple[int, int]]:
 
     A grey or RGB JPEG or PNG that stands upright is returned as it is, by its header alone: whether it is whole is told
     by TensorFlow, which is stricter than Pillow, and decodes it anyway. Anything else that Pillow reads (CMYK, 16-bit,
-    palette, transparent, WebP, turned by EXIF) is turned upright, laid on white, and returned as a lossless RGB PNG.
+    palette, transparent, WebP, HEIC, turned by EXIF) is turned upright, laid on white, and becomes a lossless RGB PNG.
 
     Raises:
         UnusablePhotoError: reason "empty", "not an image", "animated", "too large" or "truncated".
@@ -45,7 +48,7 @@ def plain_bytes(photo: bytes, max_pixels: int) -> tuple[bytes, tuple[int, int]]:
         except Exception as error:  # Pillow's readers raise whatever they stumble on: KeyError, struct.error, ...
             raise UnusablePhotoError("not an image", str(error)) from error
         try:
-            frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # MPO: a phone's photo and preview
+            frames = 1 if image.format in PHONES_SAVE else getattr(image, "n_frames", 1)
         except Exception as error:
             raise UnusablePhotoError("truncated", str(error)) from error
         if frames > 1:

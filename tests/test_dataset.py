@@ -141,6 +141,13 @@ def test_more_rejects_than_allowed_raise_with_their_reasons(tmp_path, save_class
     assert len(build(tmp_path / "dataset", photo_list, max_rejects=0.3)) == 3
 
 
+def test_rejects_that_are_too_large_say_which_option_lets_them_in(tmp_path, save_classes, save_photo):
+    root = save_classes(tmp_path / "photos", {"glass": 5, "metal": 5})
+    save_photo(root / "metal" / "large.png", 200, size=(101, 100))
+    with pytest.raises(PilahError, match=r"\(too large 1\).*have --max-pixels allow those too large"):
+        build(tmp_path / "dataset", listed(root), max_rejects=0.0)
+
+
 def test_class_left_with_fewer_photos_than_folds_raises(tmp_path, save_classes):
     root = save_classes(tmp_path / "photos", {"glass": 5, "metal": 3})
     spoil(root / "metal" / "metal1.png", b"text")
