@@ -150,9 +150,13 @@ def test_views(folder: pathlib.Path, count: int) -> list[np.ndarray]:
     return [np.load(view_path(folder, -view)) for view in range(count)]
 
 
+def view_numbers(views: int, test_views: int) -> list[int]:
+    """The clean view, the augmented ones, and the test-time views after the first, as write_view counts them."""
+    return [*range(views + 1), *range(-1, -test_views, -1)]
+
+
 def missing_views(folder: pathlib.Path, views: int, test_views: int) -> list[int]:
-    wanted = (*range(views + 1), *range(-1, -test_views, -1))
-    return [view for view in wanted if not view_path(folder, view).exists()]
+    return [view for view in view_numbers(views, test_views) if not view_path(folder, view).exists()]
 
 
 def view_path(folder: pathlib.Path, view: int) -> pathlib.Path:

@@ -21,7 +21,7 @@ PIPELINE = (
     Stage(
         "features",
         stages.features_inputs,
-        lambda config: ["features"],
+        stages.features_outputs,
         stages.compute_features,
         resumed=lambda config: ["features"],
     ),
@@ -84,16 +84,18 @@ def run(config: Config, from_stage: str | None, console: rich.console.Console) -
         )
     if tf.config.list_physical_devices("GPU"):  # on CPUs the same ops give the same bits anyway
         tf.config.experimental.enable_op_determinism()
-    engines.pick(config.engine)  # what will be missing in an hour is better said now, and before run.json
+    # what will be missing in an hour is better said now, while everything that is there still stands
+    engines.pick(config.engine)
+    shared.look_up_weights(config)
     with lock.locked(config.run_dir):
         if from_stage:
             for stage in PIPELINE[STAGES.index(from_stage) :]:
                 marks.forget(stage, config)
         list_photos, *long_stages = PIPELINE
         marks.run(list_photos, config, console)
-        shared.look_up_weights(config)
         artifacts.write_json(config.run_dir / "run.json", to_json(config))
         for stage in long_stages:
             marks.run(stage, config, console)
-        shutil.rmtree(config.run_dir / shared.TRUNK, ignore_errors=True)  # gigabytes, and nothing is left to train
+            if stage.name == "model":  # nothing is left to train on these gigabytes
+                shutil.rmtree(config.run_dir / shared.TRUNK, ignore_errors=True)
         board.show(config.run_dir, console)

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from components import artifacts, push, validate
+from components import artifacts, push
 from components.errors import PilahError
 from pipeline import shared
 from pipeline.config import Config
 from serving import client
 
 log = logging.getLogger("pilah")
-ANSWERS = "answers.json"  # {"classes": [...], "scores": [[...], ...]} of the photos that validation compared
+ANSWERS = "answers.json"  # {"photos": [id, ...], "classes": [...], "scores": [[...], ...]}, as validation compared them
 WAIT_SECONDS = 120.0  # for a server to find, load and warm up the version
 MAX_SCORE_DIFFERENCE = 1e-3  # between scores served and validated: the server may have other kernels, or a GPU
 
@@ -24,18 +24,25 @@ def check(config: Config, target: str) -> None:
 
     Raises:
         PilahError: the version does not become available in 2 minutes, or answers otherwise; or nobody knows what it
-            should answer.
+            should answer, and to which photos.
     """
     base = config.run_dir / "served" / push.MODEL_NAME
     version = push.versions(base)[-1]
     kept = base / str(version) / ANSWERS
-    if not kept.exists():
+    answers = artifacts.read_json(kept) if kept.exists() else {}
+    if "photos" not in answers:
         raise PilahError(
             f"The version served must have the answers beside it that it was validated by. Received: none in "
             f"{kept.parent}, which an earlier Pilah pushed. Push it anew: --from push."
         )
-    answers = artifacts.read_json(kept)
-    photos = shared.plain_photos(config, validate.COMPARED_PHOTOS)
+    usable = {photo.id: photo for photo in shared.usable_photos(config)}
+    if gone := [photo_id for photo_id in answers["photos"] if photo_id not in usable]:
+        raise PilahError(
+            f"A version is compared by the photos that it was validated on. Received: version {version}, of whose "
+            f"{len(answers['photos'])} the run has {len(gone)} no more, such as {gone[0]}. Put them back, or push a "
+            "version of the photos that are there."
+        )
+    photos = shared.plain_bytes(config, [usable[photo_id] for photo_id in answers["photos"]])
     with client.Client(target, push.MODEL_NAME) as server:
         wait_until_available(server, version, WAIT_SECONDS)
         difference = check_same_answers(server, version, photos, answers)

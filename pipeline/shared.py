@@ -3,6 +3,7 @@
 import functools
 import logging
 import pathlib
+from collections.abc import Sequence
 
 from components import artifacts, backbones, dataset, engines, features, finetune, head, images, photos
 from pipeline.config import Config
@@ -38,14 +39,16 @@ def usable_photos(config: Config) -> list[photos.Photo]:
     return dataset.accepted(config.run_dir / "dataset", photos.read(config.run_dir / "photos.csv"))
 
 
-def plain_photos(config: Config, count: int) -> list[bytes]:
-    """The bytes of up to `count` photos spread over all of them, as clients send them; the same ones each time."""
+def some_photos(config: Config, count: int) -> list[photos.Photo]:
+    """Up to `count` photos spread over all usable ones; the same ones each time."""
     usable = usable_photos(config)
     count = min(count, len(usable))
-    return [
-        images.plain_bytes(pathlib.Path(usable[index * len(usable) // count].path).read_bytes(), config.max_pixels)[0]
-        for index in range(count)
-    ]
+    return [usable[index * len(usable) // count] for index in range(count)]
+
+
+def plain_bytes(config: Config, photo_list: Sequence[photos.Photo]) -> list[bytes]:
+    """The photos' bytes, as clients send them."""
+    return [images.plain_bytes(pathlib.Path(photo.path).read_bytes(), config.max_pixels)[0] for photo in photo_list]
 
 
 def study(config: Config) -> study_module.Study:

@@ -52,9 +52,17 @@ def photos_inputs(config: Config) -> dict[str, Any]:
     if not config.images:
         return {**settings, "photos_per_class": config.photos_per_class}
     # what does not exist is not listed: photos.unpack says what is wrong
-    files = [file for given in config.images for file in (sorted(given.rglob("*")) if given.is_dir() else [given])]
-    listing = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
+    listing = [
+        (str(file), file.stat().st_size, file.stat().st_mtime_ns) for given in config.images for file in _files(given)
+    ]
     return {**settings, "files": artifacts.digest(listing)}
+
+
+def _files(given: pathlib.Path) -> list[pathlib.Path]:
+    """The photos of a folder, behind links too, or the zip."""
+    if given.is_dir():
+        return [file for file, _ in photos.labelled_files(photos.class_folders(given))]
+    return [given] if given.is_file() else []
 
 
 def photos_outputs(config: Config) -> list[str]:
@@ -131,6 +139,14 @@ def features_inputs(config: Config) -> dict[str, Any]:
         "engine": engines.pick(config.engine),
         "precision": features.pick_precision(config.precision),
     }
+
+
+def features_outputs(config: Config) -> list[str]:
+    """Every view of every backbone, any of which may be deleted to free the disk."""
+    views = features.view_numbers(config.views, config.test_views)
+    return [
+        str(features.view_path(pathlib.Path("features", name), view)) for name in config.backbones for view in views
+    ]
 
 
 def compute_features(config: Config, report: Report) -> None:
@@ -267,7 +283,7 @@ def export_model(config: Config, report: Report) -> None:
         trainer.load(config.run_dir / "model" / "model.keras"),
         shared.study(config).classes,
         config.image_size_px,
-        shared.plain_photos(config, WARMUP_PHOTOS),
+        shared.plain_bytes(config, shared.some_photos(config, WARMUP_PHOTOS)),
         config.run_dir / "export",
     )
 
@@ -285,13 +301,18 @@ def validate_export(config: Config, report: Report) -> None:
     study, saved_model = shared.study(config), config.run_dir / "export"
     winner = artifacts.read_json(config.run_dir / "leaderboard.json")["winner"]
     validate.check_floor(winner["f1"], config.min_f1)
+    compared = shared.some_photos(config, validate.COMPARED_PHOTOS)
     difference, scores = validate.check_same_answers(
         trainer.load(config.run_dir / "model" / "model.keras"),
         saved_model,
-        shared.plain_photos(config, validate.COMPARED_PHOTOS),
+        shared.plain_bytes(config, compared),
         config.image_size_px,
     )
-    answers = {"classes": study.classes, "scores": scores.tolist()}
+    answers = {
+        "photos": [photo.id for photo in compared],
+        "classes": study.classes,
+        "scores": scores.tolist(),
+    }
     artifacts.write_json(config.run_dir / served.ANSWERS, answers)
     record_classes = [study.classes[index] for index in _record_scores(config, study).argmax(axis=1)]
     agreement = validate.check_no_skew(saved_model, study.photo_list, record_classes, config.max_pixels, report)

@@ -86,6 +86,16 @@ def test_page_and_served_model_come_of_it_and_what_stayed_frozen_is_removed(refi
     assert "Tiny fine-tuned" in (config.run_dir / "report" / "index.html").read_text()
 
 
+def test_what_stayed_frozen_is_removed_where_the_model_is_refused_too(refined, monkeypatch):
+    config, _ = refined
+    marks.path(config.run_dir, "validate").unlink()
+    artifacts.write_json(config.run_dir / shared.TRUNK / "Tiny" / "settings.json", {})
+    with pytest.raises(PilahError, match=r"at least 1\.1"):
+        run(dataclasses.replace(config, min_f1=1.1))
+    assert not (config.run_dir / shared.TRUNK).exists()
+    run(config)
+
+
 def test_second_run_does_nothing_and_from_refine_trains_the_refined_scenario_alone(refined):
     config, _ = refined
     assert "refine: unchanged, skipped" in run(config)

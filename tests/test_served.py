@@ -1,16 +1,19 @@
+import pathlib
+
 import pytest
 import tensorflow as tf
 from tensorflow_serving.config import model_server_config_pb2
 
-from components import artifacts
+from components import artifacts, images, photos
 from components.errors import PilahError
-from pipeline import served, shared
+from pipeline import served
 from pipeline.config import Config
 from serving import client
 from serving.embedded import flags, server
 
 PHOTOS = [b"\x00\x10", b"\x80", b"\xff\x01\x02"]
-ANSWERS = {"classes": ["even", "odd"], "scores": [[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]}
+IDS = ["1", "2", "3"]
+ANSWERS = {"photos": IDS, "classes": ["even", "odd"], "scores": [[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]}
 
 
 class Parity(tf.Module):
@@ -47,6 +50,17 @@ def caller(tmp_path_factory):
     running.stop()
 
 
+def run_of(run_dir, contents, monkeypatch):
+    """A run of photos whose bytes are `contents`, by id: of any kind, so they are not made plain."""
+    monkeypatch.setattr(images, "plain_bytes", lambda content, max_pixels: (content, (1, 1)))
+    listed = [photos.Photo(name, str(run_dir / name), "even", fold=0) for name in contents]
+    for photo in listed:
+        pathlib.Path(photo.path).write_bytes(contents[photo.id])
+    photos.write(run_dir / "photos.csv", listed)
+    artifacts.write_csv(run_dir / "dataset" / "rejects.csv", ["id"], [])
+    return Config(run_dir)
+
+
 def test_version_that_is_served_is_found_and_answers_as_validated(caller):
     served.wait_until_available(caller, 3, seconds=30)
     assert served.check_same_answers(caller, 3, PHOTOS, ANSWERS) == 0
@@ -55,8 +69,7 @@ def test_version_that_is_served_is_found_and_answers_as_validated(caller):
 def test_version_is_compared_with_the_answers_that_lie_beside_it_whatever_was_validated_since(
     caller, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(shared, "plain_photos", lambda config, count: PHOTOS)
-    config = Config(tmp_path)
+    config = run_of(tmp_path, dict(zip(["0", *IDS], [b"another", *PHOTOS], strict=True)), monkeypatch)
     base = tmp_path / "served" / "pilah"
     for version, answers in ((2, {}), (3, ANSWERS)):
         artifacts.write_json(base / str(version) / served.ANSWERS, answers)
@@ -64,6 +77,13 @@ def test_version_is_compared_with_the_answers_that_lie_beside_it_whatever_was_va
     served.check(config, caller.target)
     (base / "3" / served.ANSWERS).unlink()
     with pytest.raises(PilahError, match="Push it anew: --from push"):
+        served.check(config, caller.target)
+
+
+def test_version_whose_photos_are_gone_is_not_compared_with_others(caller, tmp_path, monkeypatch):
+    config = run_of(tmp_path, {"1": PHOTOS[0], "4": b"another"}, monkeypatch)
+    artifacts.write_json(tmp_path / "served" / "pilah" / "3" / served.ANSWERS, ANSWERS)
+    with pytest.raises(PilahError, match="version 3, of whose 3 the run has 2 no more, such as 2"):
         served.check(config, caller.target)
 
 

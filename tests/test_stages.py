@@ -40,6 +40,23 @@ def test_photos_that_stayed_where_they_were_are_not_listed_again(folder, tmp_pat
     assert stages.photos_inputs(moved(config)) == stages.photos_inputs(config)
 
 
+def test_photos_that_changed_behind_a_link_are_listed_again(folder, tmp_path, save_photo):
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    for name in ("glass", "metal"):
+        (linked / name).symlink_to(folder / name)
+    config = Config(tmp_path / "run", images=(linked,))
+    before = stages.photos_inputs(config)
+    save_photo(folder / "glass" / "new.png", 7)
+    assert stages.photos_inputs(config) != before
+
+
+def test_every_view_of_every_backbone_is_an_output_of_features(tmp_path):
+    config = Config(tmp_path, backbones=("VGG19", "ResNet50"), views=1, test_views=2)
+    names = ("view-00.npy", "view-01.npy", "test-01.npy")
+    assert stages.features_outputs(config) == [f"features/{one}/{name}" for one in config.backbones for name in names]
+
+
 @pytest.mark.parametrize("grouped", [True, False])
 def test_folds_are_grouped_again_where_larger_photos_come_in(grouped, folder, tmp_path):
     config = Config(tmp_path / "run", images=(folder,), group_folds=grouped)
@@ -57,12 +74,15 @@ def test_photos_that_the_run_folder_lost_are_drawn_again(tmp_path):
     assert drawn and sorted((tmp_path / "images").rglob("*.*")) == drawn
 
 
-def test_run_that_cannot_begin_leaves_the_settings_of_what_is_there(folder, tmp_path):
+@pytest.mark.parametrize("from_stage", [None, "search"])
+def test_run_that_cannot_begin_leaves_everything_as_it_is(from_stage, folder, tmp_path):
     config = Config(tmp_path / "run", images=(folder,), weights_dir=tmp_path / "no such folder", folds=2)
-    artifacts.write_json(config.run_dir / "run.json", {"settings": "of the results that are there"})
+    for name in ("run.json", "trials/01/fold-0.json", "stages/search.json"):
+        artifacts.write_json(config.run_dir / name, {"of": "what is there"})
     with pytest.raises(PilahError, match="no such folder"):
-        main.run(config, None, rich.console.Console(file=io.StringIO()))
-    assert artifacts.read_json(config.run_dir / "run.json") == {"settings": "of the results that are there"}
+        main.run(config, from_stage, rich.console.Console(file=io.StringIO()))
+    left = [file.relative_to(config.run_dir) for file in config.run_dir.rglob("*.*")]
+    assert sorted(map(str, left)) == ["run.json", "stages/search.json", "trials/01/fold-0.json"]
 
 
 def test_run_on_another_backend_than_tensorflow_is_refused_before_anything_is_written(tmp_path, monkeypatch):
