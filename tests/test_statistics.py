@@ -32,6 +32,12 @@ def test_macro_f1_is_that_of_scikit_learn_for_each_of_many_matrices():
     assert statistics.macro_f1(np.array([[4, 0], [4, 0]])) == pytest.approx((2 * 4 / 12 + 0) / 2)
 
 
+def test_class_that_no_photo_of_a_fold_is_of_does_not_lower_its_f1():
+    assert statistics.macro_f1_of_those_there(np.array([[3, 0, 0], [0, 2, 0], [0, 0, 0]])) == 1.0
+    with_one_taken_for_it = np.array([[3, 0, 1], [0, 2, 0], [0, 0, 0]])
+    assert statistics.macro_f1_of_those_there(with_one_taken_for_it) == pytest.approx((6 / 7 + 1) / 2)
+
+
 def test_interval_is_that_of_a_bootstrap_photo_by_photo():
     expected = np.quantile(photo_by_photo(GOOD), [0.025, 0.975])
     assert statistics.interval(matrix_of(GOOD), seed=1) == pytest.approx(expected, abs=0.02)

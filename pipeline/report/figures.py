@@ -116,7 +116,9 @@ def _scenario(row: dict[str, Any], found: predictions.Predictions, seed: int) ->
     """The row with its interval, its folds and its calibration."""
     low, high = statistics.interval(np.array(row["confusion_matrix"]), seed)
     folds = [
-        float(statistics.macro_f1(metrics.confusion(found.actual[here], found.predicted[here], len(found.classes))))
+        statistics.macro_f1_of_those_there(
+            metrics.confusion(found.actual[here], found.predicted[here], len(found.classes))
+        )
         for here in (found.fold == fold for fold in np.unique(found.fold))
     ]
     confidence, right = found.probabilities.max(axis=1), found.predicted == found.actual

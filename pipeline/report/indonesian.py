@@ -143,12 +143,14 @@ SENTENCES = {
     "no": "tidak",
     "The intervals are percentiles of at least 2,000 draws of the photos with replacement; each comparison draws the "
     "same photos for both scenarios. Two scenarios are told apart where p is below 0.05 after Holm's correction for "
-    "all comparisons. What another seed, split or set of photos would change is not in these intervals, and the "
-    "winner was picked on the same photos, which flatters it a little.": (
+    "all comparisons. What another seed, another split or other photos to train on would change is not in these "
+    "intervals; photos that are almost alike count as independent, which makes them a little narrow; and the winner "
+    "was picked on the same photos, which flatters it a little.": (
         "Selang adalah persentil dari sedikitnya 2.000 penarikan foto dengan pengembalian; tiap perbandingan menarik "
         "foto yang sama untuk kedua skenario. Dua skenario dapat dibedakan bila p di bawah 0,05 setelah koreksi Holm "
-        "untuk semua perbandingan. Perubahan akibat seed, pembagian, atau kumpulan foto lain tidak termasuk dalam "
-        "selang ini, dan pemenang dipilih dengan foto yang sama, sehingga nilainya sedikit terlalu baik."
+        "untuk semua perbandingan. Perubahan akibat seed, pembagian, atau foto latih lain tidak termasuk dalam selang "
+        "ini; foto yang hampir sama dihitung sebagai foto yang saling bebas, sehingga selangnya agak terlalu sempit; "
+        "dan pemenang dipilih dengan foto yang sama, sehingga nilainya sedikit terlalu baik."
     ),
     # calibration
     "How far its confidence can be trusted": "Seberapa jauh keyakinannya dapat dipercaya",

@@ -24,6 +24,15 @@ def macro_f1(matrices: np.ndarray) -> np.ndarray:
     return _mean_f1(hits, matrices.sum(axis=-1) + matrices.sum(axis=-2))
 
 
+def macro_f1_of_those_there(matrix: np.ndarray) -> float:
+    """Macro F1 over the classes that some photo is of, of a confusion matrix, int64 [classes, classes].
+
+    A fold may lack a small class, which it cannot have wrong then.
+    """
+    held = matrix.sum(axis=1) > 0
+    return float(_mean_f1(np.diagonal(matrix)[held], (matrix.sum(axis=1) + matrix.sum(axis=0))[held]))
+
+
 def _mean_f1(hits: np.ndarray, totals: np.ndarray) -> np.ndarray:
     """The mean over classes of 2 x hits / (actual + predicted): [..., classes] each -> [...]."""
     return np.divide(2 * hits, totals, out=np.zeros(hits.shape), where=totals > 0).mean(axis=-1)
