@@ -52,6 +52,7 @@ def run(run_dir: pathlib.Path, console: rich.console.Console) -> None:
             "odd_photos": {kind: sum(row["kind"] == kind for row in odd) for kind in odd_photos.THRESHOLDS},
             "folds": compare_folds(config, pairs.group, report),
             "settings": settings(config, pairs.min_cosine),
+            "scenarios": trial_settings(config),
         }
         artifacts.write_json(folder / "audit.json", found)
     show(config.run_dir, console)
@@ -158,6 +159,13 @@ def settings(config: Config, min_cosine: float) -> dict[str, Any]:
         "group_folds": config.group_folds,
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
     }
+
+
+def trial_settings(config: Config) -> dict[str, Any]:
+    """Of the scenarios whose answers and heads the audit took, by number: it is of no others."""
+    numbers = {shared.winner(config).number, shared.frozen_winner(config).number}
+    folders = {str(n): folds.scenario_folder(config.run_dir / "trials", n) for n in sorted(numbers)}
+    return {number: artifacts.read_json(folder / "settings.json") for number, folder in folders.items()}
 
 
 def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:

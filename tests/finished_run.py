@@ -109,7 +109,11 @@ def _write_audit(run_dir: pathlib.Path, listed: list[photos.Photo]) -> None:
             **{"plain_mean": 0.835, "plain_spread": 0.01, "grouped_mean": 0.81, "grouped_spread": 0.02},
             "difference": -0.025,
         },
-        "settings": {"backbone": "ResNet50", "max_hamming_bits": 4, "hash_bits": 64, "min_cosine": 0.9},
+        "settings": {
+            **{"scenario": 1, "backbone": "ResNet50"},
+            **{"max_hamming_bits": 4, "hash_bits": 64, "min_cosine": 0.9},
+        },
+        "scenarios": {"1": artifacts.read_json(run_dir / "trials" / "01" / "settings.json")},
     }
     artifacts.write_json(run_dir / "audit" / "audit.json", found)
 
@@ -145,7 +149,8 @@ def _write_trial(folder: pathlib.Path, scenario: scenarios.Scenario, listed: lis
     probabilities = np.repeat((1 - sure)[:, np.newaxis] / 2, 3, axis=1)
     probabilities[np.arange(len(listed)), answers] = sure
     settings = {name: getattr(scenario, name) for name in ("backbone", "optimizer", "dropout")}
-    settings["photos"] = photos.fingerprint(listed)
+    settings |= {"photos": photos.fingerprint(listed), "epochs": EPOCHS, "views": VIEWS}
+    settings |= {"batch_size": 32, "seed": 42, "learning_rate": 1e-3}
     artifacts.write_json(folder / "settings.json", settings)
     history = {"loss": [1.0, 0.6, 0.4], "accuracy": [0.4, 0.7, 0.8]}
     for fold in range(FOLDS):

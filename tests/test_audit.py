@@ -85,7 +85,7 @@ def test_summary_names_what_was_found(audited):
 def test_report_shows_what_was_found(audited):
     run_dir = audited[0]
     of_these = photos.fingerprint(shared.usable_photos(audit.finished(run_dir)))
-    found = findings.audit(run_dir / "audit", of_these)
+    found = findings.audit(run_dir, of_these, artifacts.read_json(run_dir / "leaderboard.json"))
     source, jinja = report_reader.with_figures(run_dir, {"winner": {"scenario": 1}, "audit": found})
     shown = report_reader.Reader(page.show(finding_sections.audit, source, jinja)["body"])
     near, table = counts(audited)["near_duplicates"], dict(shown.tables["audit-table"])

@@ -112,6 +112,16 @@ def test_findings_of_other_photos_or_another_recipe_are_left_out(copy):
     assert findings_of(copy) == {"audit": None, "protocol": None, "evaluations": [], "evaluations_of_others": 1}
 
 
+@pytest.mark.parametrize(
+    ("path", "changes"),
+    [("trials/01/settings.json", {"epochs": 99}), ("leaderboard.json", {"winner": {"scenario": 2}})],
+    ids=["recipe", "winner"],
+)
+def test_audit_by_another_winner_or_recipe_is_left_out(path, changes, copy):
+    artifacts.write_json(copy / path, {**artifacts.read_json(copy / path), **changes})
+    assert findings_of(copy)["audit"] is None
+
+
 def test_what_is_not_there_says_how_to_make_it(run_dir):
     nothing = {"audit": None, "protocol": None, "evaluations": [], "evaluations_of_others": 0}
     source, jinja = report_reader.with_figures(

@@ -12,6 +12,7 @@ from pipeline import board as board_module
 from pipeline.config import FINETUNING, Config
 from pipeline.report import comparisons, findings, statistics, winner
 from tuner import predictions
+from tuner import scenarios as scenarios_module
 
 SETTINGS = ("scenario", "backbone", "optimizer", "dropout", "strategy")
 SHOWN = (
@@ -45,7 +46,7 @@ def compute(config: Config) -> dict[str, Any]:
     run_dir, total = config.run_dir, config.scenario_count + config.refine
     usable = _usable_photos(run_dir)
     fingerprint = photos.fingerprint(usable)
-    found = _read_trials(run_dir, total, fingerprint)
+    found = _read_trials(config, total, fingerprint)
     board = _board_of(run_dir, found, total)
     rows = board["scenarios"] if board else [_row(run_dir, number, one) for number, one in found.items()]
     first = board["winner"]["scenario"] if board else None  # of several with the same F1, the one that was chosen
@@ -71,15 +72,35 @@ def compute(config: Config) -> dict[str, Any]:
     }
 
 
-def _read_trials(run_dir: pathlib.Path, total: int, photos_and_folds: str) -> dict[int, predictions.Predictions]:
-    """Scenario -> its out-of-fold predictions, where all folds are there, and are of the photos that the run holds."""
-    folders = {number: run_dir / "trials" / f"{number:02d}" for number in range(1, total + 1)}
+def _read_trials(config: Config, total: int, photos_and_folds: str) -> dict[int, predictions.Predictions]:
+    """Scenario -> its out-of-fold predictions, where all folds are there, and were made as the run has it now."""
+    folders = {number: config.run_dir / "trials" / f"{number:02d}" for number in range(1, total + 1)}
     return {
         number: predictions.read(folder / "predictions.csv")
         for number, folder in folders.items()
         if (folder / "predictions.csv").exists()
-        and artifacts.read_json(folder / "settings.json")["photos"] == photos_and_folds
+        and _is_of(config, number, artifacts.read_json(folder / "settings.json"), photos_and_folds)
     }
+
+
+def _is_of(config: Config, number: int, made_with: dict[str, Any], photos_and_folds: str) -> bool:
+    """Whether a trial was made with the photos and settings of the run, as far as the run's configuration tells.
+
+    A run that starts again with others comes to the trials hours after it has written down its configuration.
+    """
+    strategy = config.strategy if number <= config.scenario_count else "finetune"
+    now = {"photos": photos_and_folds, **{name: getattr(config, name) for name in ("epochs", "batch_size", "seed")}}
+    if number <= config.scenario_count:
+        every = scenarios_module.list_scenarios(config.backbones, config.optimizers, config.dropouts, strategy)
+        now |= scenarios_module.hyperparameter_values(every[number - 1])
+    if strategy == "features":
+        now |= {"views": config.views, "learning_rate": config.learning_rate}
+    else:
+        options = {name: getattr(config, name) for name in FINETUNING}
+        now |= {**options, "strategy": strategy, "learning_rate": config.rate_of_finetuning}
+        del now["finetuning_rate"]
+    same_views = made_with.get("test_views", 1) == config.test_views
+    return same_views and now == {name: made_with.get(name) for name in now}
 
 
 def _matrix(found: predictions.Predictions) -> np.ndarray:

@@ -1,10 +1,10 @@
 """What audit, protocol check and evaluations left in a run folder, where they are of the photos and folds it holds.
 
-Of the protocol check the recipe must be the run's too.
+Of audit and protocol check the recipe must be the run's too.
 """
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from components import artifacts, push
@@ -25,17 +25,24 @@ def compute(run_dir: pathlib.Path, photos_and_folds: str, leaderboard: dict[str,
     there = run_dir / "evaluations"
     known = [path for path in sorted(there.glob("*.json")) if _is_of(run_dir, path, photos_and_folds)]
     return {
-        "audit": audit(run_dir / "audit", photos_and_folds),
+        "audit": audit(run_dir, photos_and_folds, leaderboard) if leaderboard else None,
         "protocol": protocol(run_dir, leaderboard) if leaderboard else None,
         "evaluations": [evaluation(path) for path in known],
         "evaluations_of_others": len(list(there.glob("*.json"))) - len(known),
     }
 
 
-def audit(folder: pathlib.Path, photos_and_folds: str) -> dict[str, Any] | None:
-    """audit.json, and the first of its pairs across folds or classes, of its doubts and of its odd photos."""
+def audit(run_dir: pathlib.Path, photos_and_folds: str, leaderboard: dict[str, Any]) -> dict[str, Any] | None:
+    """audit.json, and the first of its pairs across folds or classes, of its doubts and of its odd photos.
+
+    None where it is of other photos or folds, or of another winner, whose answers it doubts labels by.
+    """
+    folder = run_dir / "audit"
     found = _read(folder / "audit.json")
     if not found or found["photos_and_folds"] != photos_and_folds:
+        return None
+    same_winner = found["settings"]["scenario"] == leaderboard["winner"]["scenario"]
+    if not same_winner or found.get("scenarios") != _settings_of(run_dir, found.get("scenarios", ())):
         return None
     pairs = _pairs_across(artifacts.read_csv(folder / "near_duplicates.csv"))
     doubts = _rows(folder / "label_doubts.csv", ("id", "label", "suggested"), ("p_label", "p_suggested"))
@@ -92,9 +99,14 @@ def _is_of(run_dir: pathlib.Path, path: pathlib.Path, photos_and_folds: str) -> 
 
 def _has_the_recipe_of(run_dir: pathlib.Path, leaderboard: dict[str, Any]) -> bool:
     """Whether the protocol check had the settings (photos and folds among them) that frozen scenarios have now."""
-    numbers = [row["scenario"] for row in leaderboard["scenarios"] if row["strategy"] == "features"]
-    now = {str(n): artifacts.read_json(run_dir / "trials" / f"{n:02d}" / "settings.json") for n in numbers}
-    return bool(artifacts.read_json(run_dir / "audit" / "protocol" / "settings.json")["scenarios"] == now)
+    numbers = [str(row["scenario"]) for row in leaderboard["scenarios"] if row["strategy"] == "features"]
+    carried = artifacts.read_json(run_dir / "audit" / "protocol" / "settings.json")["scenarios"]
+    return bool(carried == _settings_of(run_dir, numbers))
+
+
+def _settings_of(run_dir: pathlib.Path, numbers: Iterable[str]) -> dict[str, Any]:
+    """What the trials of these scenarios were made with."""
+    return {number: _read(run_dir / "trials" / f"{int(number):02d}" / "settings.json") for number in numbers}
 
 
 def _pairs_across(rows: Sequence[dict[str, str]]) -> list[dict[str, Any]]:
