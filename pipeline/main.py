@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from components import artifacts, engines
 from components.errors import PilahError
-from pipeline import board, lock, marks, reporting, served, shared, stages
+from pipeline import board, lock, marks, provenance, reporting, served, shared, stages
 from pipeline.config import STAGES, Config, to_json
 from pipeline.marks import Stage
 
@@ -47,7 +47,7 @@ PIPELINE = (
     Stage(
         "model",
         stages.model_inputs,
-        lambda config: ["model/model.keras"],
+        lambda config: ["model/model.keras", provenance.MADE_WITH],
         stages.refit_winner,
         resumed=lambda config: ["model/unfinished"],
     ),

@@ -1,4 +1,4 @@
-"""model.json: what a served model is, what it scored, and what exactly it was made from."""
+"""What a model was made with, noted as it is made; and model.json: what it is, what it scored, and all it is from."""
 
 import importlib.metadata
 import pathlib
@@ -19,6 +19,15 @@ PACKAGES = (
     "scikit-learn",
 )
 CODE_FOLDERS = ("pipeline", "components", "tuner")
+
+
+MADE_WITH = "model/made_with.json"
+
+
+def note(config: Config) -> None:
+    """Keep beside the model which code and packages make it: by the time it is pushed they may be others."""
+    packages = {name: importlib.metadata.version(name) for name in PACKAGES}
+    artifacts.write_json(config.run_dir / MADE_WITH, {"code": code_fingerprint(), "packages": packages})
 
 
 def describe(config: Config) -> dict[str, Any]:
@@ -43,8 +52,7 @@ def describe(config: Config) -> dict[str, Any]:
             "photos_and_folds": photos.fingerprint(study.photo_list),
             "drawn": not config.images,
         },
-        "code": code_fingerprint(),
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        **artifacts.read_json(config.run_dir / MADE_WITH),
         "settings": to_json(config),
     }
 

@@ -242,6 +242,7 @@ def refit_winner(config: Config, report: Report) -> None:
     refit = _refit_all if winner.strategy == "finetune" else _refit_head
     model = averaging.averaged(refit(config, shared.study(config), winner), config.test_views)
     trainer.save(model, config.run_dir / "model" / "model.keras")
+    provenance.note(config)
     shutil.rmtree(_unfinished_model(config), ignore_errors=True)
 
 

@@ -10,7 +10,7 @@ import tiny_backbone
 from components import artifacts, backbones, drawn, features, push, trunk
 from components.errors import PilahError
 from pipeline import config as config_module
-from pipeline import main, marks, reporting, shared
+from pipeline import main, marks, provenance, reporting, shared
 from pipeline.report import plots
 from tuner import predictions, workers
 
@@ -130,6 +130,14 @@ def test_refined_scenario_is_trained_where_its_folder_holds_another(refined):
     assert [one.get("strategy", "features") for one in settings] == ["features", "finetune"]
     wider = board_of(config) if "refine: done" in run(config) else None
     assert wider and [row["strategy"] for row in wider["scenarios"]] == ["features", "features", "finetune"]
+
+
+def test_model_that_is_pushed_later_names_the_code_that_made_it(refined, monkeypatch):
+    config, _ = refined
+    made_by = provenance.code_fingerprint()
+    monkeypatch.setattr(provenance, "code_fingerprint", lambda: "of a later day")
+    run(config, "push")
+    assert push.served(config.run_dir / "served" / push.MODEL_NAME)["code"] == made_by
 
 
 def times(config, number):
