@@ -163,3 +163,11 @@ def test_help_shows_what_settings_are_in_each_profile():
     text = pilah("run", "--help").stdout
     lines = {flag: next(line for line in text.splitlines() if f"{flag} " in line) for flag in ("--epochs", "--views")}
     assert "(10)" in lines["--epochs"] and "(10; finetuned 1; demo 2)" in lines["--views"]
+
+
+@pytest.mark.parametrize("profile", config.PROFILES)
+def test_settings_of_each_profile_go_together_and_are_read_back(profile, tmp_path):
+    made = config.PROFILES[profile](tmp_path)
+    config.check(made)
+    assert made.profile == profile
+    assert config.from_json(config.to_json(made)) == made
