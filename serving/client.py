@@ -5,6 +5,7 @@ As a program: python -m serving.client classify PHOTO...
 
 import argparse
 import dataclasses
+import io
 import json
 import pathlib
 import sys
@@ -20,6 +21,7 @@ from serving.protos import predict_pb2
 MODEL_NAME = "pilah"
 SIGNATURE = "serving_default"
 STRING_DTYPE = 7  # DT_STRING in tensorflow/core/framework/types.proto
+EXIF_ORIENTATION = 0x0112
 TIMEOUT_SECONDS = 10.0
 PROBE_SECONDS = 1.0  # a question about the server itself must not wait for it
 MAX_ATTEMPTS = 5  # the most that gRPC's retries allow
@@ -109,7 +111,7 @@ class Client:
         self._health = self._call("grpc.health.v1.Health/Check", health_pb2.HealthCheckResponse)
 
     def classify(self, photo: bytes, model_version: int | None = None) -> Prediction:
-        """The class of one JPEG or PNG, by the newest version unless one is named.
+        """The class of one upright JPEG or PNG, by the newest version unless one is named.
 
         Raises:
             ServingUnavailable, ServingRejected.
@@ -206,11 +208,28 @@ def _floats(tensor: predict_pb2.Tensor) -> Sequence[float]:
     return tensor.float_val
 
 
+def upright(photo: bytes) -> bytes:
+    """`photo`, or an upright PNG of it where its EXIF says that it is turned, which the model does not read."""
+    from PIL import Image, ImageOps  # the client itself does without Pillow
+
+    try:
+        with Image.open(io.BytesIO(photo)) as image:
+            if image.getexif().get(EXIF_ORIENTATION, 1) == 1:
+                return photo
+            image.info.clear()  # else Pillow writes the EXIF anew, and trips over values that no viewer minds
+            turned = ImageOps.exif_transpose(image).convert("RGB")
+    except Exception:  # decoders raise many kinds; what is wrong with the file, the server says
+        return photo
+    png = io.BytesIO()
+    turned.save(png, "PNG", compress_level=1)
+    return png.getvalue()
+
+
 def _lines(client: Client, photos: Sequence[pathlib.Path]) -> Iterator[tuple[pathlib.Path, Prediction | str]]:
     """Each photo with its prediction, or with why there is none."""
     for photo in photos:
         try:
-            yield photo, client.classify(photo.read_bytes())
+            yield photo, client.classify(upright(photo.read_bytes()))
         except (OSError, ServingRejected) as error:
             yield photo, str(error)
 

@@ -3,8 +3,10 @@
 The server speaks our own messages, which test_protos.py compares with the official ones: those load TensorFlow.
 """
 
+import base64
 import concurrent.futures
 import datetime
+import io
 import ipaddress
 import json
 import pathlib
@@ -17,11 +19,13 @@ import threading
 
 import grpc
 import pytest
+import upload_files
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from grpc._cython import cygrpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from PIL import Image
 
 from serving import client
 from serving.protos import predict_pb2
@@ -371,6 +375,27 @@ def test_command_prints_a_row_a_photo(serve, photos, capsys):
     assert second.split() == [str(photos[1]), "c", "75.0%", "version", "3"]
 
 
+@pytest.mark.parametrize("exif", [upload_files.exif(6), *upload_files.ODD_EXIF], ids=["turned", "negative", "fraction"])
+def test_command_turns_a_photo_upright_that_its_exif_says_is_not(serve, tmp_path, exif):
+    path = tmp_path / "portrait.jpg"
+    path.write_bytes(upload_files.encoded("JPEG", size=(40, 30), exif=exif))
+    server = serve()
+    assert client.main(["classify", str(path), "--target", server.target]) == 0
+    (sent,) = server.requests[0].inputs["image_bytes"].string_val
+    image = Image.open(io.BytesIO(sent))
+    assert (image.format, image.mode, image.size) == ("PNG", "RGB", (30, 40))
+    assert sum(image.getpixel((15, 5))) > sum(image.getpixel((15, 35)))  # the light half is above
+
+
+@pytest.mark.parametrize("exif", [b"", upload_files.exif(1), b"Exif\0\0junk"], ids=["none", "upright", "broken"])
+def test_command_sends_a_photo_that_stands_upright_as_it_is(serve, tmp_path, exif):
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(upload_files.encoded("JPEG", exif=exif))
+    server = serve()
+    client.main(["classify", str(path), "--target", server.target])
+    assert list(server.requests[0].inputs["image_bytes"].string_val) == [path.read_bytes()]
+
+
 def test_command_prints_a_line_of_json_a_photo(serve, photos, capsys):
     del photos[1]
     assert client.main(["classify", *map(str, photos), "--target", serve(echo).target, "--json"]) == 0
@@ -435,6 +460,15 @@ def test_wrong_usage_ends_with_code_2(arguments, capsys):
         client.main(arguments)
     assert ending.value.code == 2
     assert "usage: python -m serving.client" in capsys.readouterr().err
+
+
+def test_curl_line_of_the_guide_sends_a_photo_that_is_longer_than_an_argument_may_be(tmp_path):
+    (line,) = re.findall(r"\n(.*) \| curl -d @- \S+:predict\n", (ROOT / "docs" / "SERVING.md").read_text())
+    photo = bytes(range(256)) * 4096
+    (tmp_path / "photo.jpg").write_bytes(photo)
+    piped = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    body = json.loads(piped.replace("\n", ""))  # as curl -d reads a file
+    assert base64.b64decode(body["instances"][0]["b64"]) == photo
 
 
 def test_client_loads_without_tensorflow():
