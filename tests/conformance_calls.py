@@ -63,6 +63,7 @@ class Http:
     method: str
     path: str
     body: bytes | None = None
+    encoding: str = ""  # of the body; "" is plain
 
 
 def tensor(values: Any, dtype: str | None = None) -> tensor_pb2.TensorProto:

@@ -1,6 +1,7 @@
 """The conformance table over REST."""
 
 import base64
+import gzip
 from collections.abc import Mapping
 from typing import Any
 from unittest import mock
@@ -13,6 +14,7 @@ ANYTHING = mock.ANY
 NAN, INFINITY = float("nan"), float("inf")
 SCALE, SIGNATURES, STRINGS = "scale:predict", "signatures:predict", "strings:predict"
 B64 = base64.b64encode(b"\xff\x00").decode()
+GZIP = gzip.compress(b'{"instances": [1.0]}')
 Body = str | bytes | Mapping[str, Any]
 
 
@@ -30,6 +32,16 @@ def got(id: str, path: str, answer: Any, **more: Any) -> calls.Row:
 
 def not_got(id: str, path: str, status: int, says: str) -> calls.Row:
     return calls.Row(id, calls.get(path), status, says=says)
+
+
+def zipped(id: str, body: bytes, encoding: str = "gzip") -> calls.Row:
+    request = calls.Http("POST", f"/v1/models/{SCALE}", body, encoding)
+    return calls.Row(id, request, 200, {"predictions": [3.0]})
+
+
+def not_unzipped(id: str, body: bytes) -> calls.Row:
+    request = calls.Http("POST", f"/v1/models/{SCALE}", body, "gzip")
+    return calls.Row(id, request, 400, says="JSON Parse error: The document is empty")
 
 
 def malformed(id: str, request: calls.Http) -> calls.Row:
@@ -341,4 +353,14 @@ MALFORMED = [
     malformed("no_models", calls.get("/v1/nope")),
 ]
 
-ROWS = [*(row.over_rest() for row in conformance_both.ROWS), *ANSWERED, *REFUSED, *GOT, *MALFORMED]
+ZIPPED = [
+    zipped("gzip", GZIP),
+    zipped("other_encoding", b'{"instances": [1.0]}', "identity"),
+    not_unzipped("plain_called_gzip", b'{"instances": [1.0]}'),
+    not_unzipped("half_a_gzip", GZIP[:-9]),
+    not_unzipped("gzip_and_more", GZIP + b"more"),
+    not_unzipped("gzip_with_a_wrong_checksum", GZIP[:-8] + bytes(4) + GZIP[-4:]),
+    not_unzipped("gzip_of_101_mb", gzip.compress(b'{"instances": [1.0]}'.ljust(101 * 1024 * 1024))),
+]
+
+ROWS = [*(row.over_rest() for row in conformance_both.ROWS), *ANSWERED, *REFUSED, *GOT, *MALFORMED, *ZIPPED]

@@ -65,7 +65,9 @@ class Server:
 
     def fetch(self, request: calls.Http) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers and body."""
-        asked = urllib.request.Request(f"http://{self.rest}{request.path}", request.body, method=request.method)
+        url = f"http://{self.rest}{request.path}"
+        headers = {"Content-Encoding": request.encoding} if request.encoding else {}
+        asked = urllib.request.Request(url, request.body, headers, method=request.method)
         try:
             with urllib.request.urlopen(asked, timeout=CALL_SECONDS) as response:
                 return response.status, response.headers, response.read()

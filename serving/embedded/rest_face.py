@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+import zlib
 from typing import Any
 from urllib.parse import unquote
 
@@ -19,6 +20,8 @@ PREDICT_PATH = re.compile(rf"(?i:/v1/models){_NAME}{_VERSION}:(?P<method>classif
 STATUS_PATH = re.compile(rf"(?i:/v1/models)(?:{_NAME})?{_VERSION}(?P<metadata>(?i:/metadata))?")
 CALLS = {"predict": "Predict", "classify": "Classify", "regress": "Regress"}
 MAX_VERSION = 2**63 - 1
+MAX_UNZIPPED_BYTES = 100 * 1024 * 1024  # as in TensorFlow Serving; neither bounds a body that comes plain
+GZIP_WBITS = 16 + zlib.MAX_WBITS  # how zlib is told of gzip's header and trailer
 
 
 class Face:
@@ -74,7 +77,7 @@ class Face:
         if request.method == "POST":
             call = CALLS[found["method"]]
             with metrics.observed(call, "REST", self._models, spec.name):
-                return self._predict(call, spec, request.get_data())
+                return self._predict(call, spec, _body(request))
         call = "GetModelMetadata" if found["metadata"] else "GetModelStatus"
         with metrics.observed(call, "REST", self._models, spec.name):
             return self._metadata(spec) if found["metadata"] else self._status(spec)
@@ -109,6 +112,30 @@ class Face:
             "model_spec": _to_dict(response.model_spec),
             "metadata": {answers.SIGNATURES_FIELD: _to_dict(signatures)},
         }
+
+
+def _body(request: werkzeug.Request) -> bytes:
+    """What was sent, unzipped.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT, it should be gzip, and is not whole or too large.
+    """
+    body = request.get_data()
+    if "gzip" not in request.headers.get("Content-Encoding", ""):
+        return body
+    unzip = zlib.decompressobj(GZIP_WBITS)
+    try:
+        content = unzip.decompress(body, MAX_UNZIPPED_BYTES)
+        whole = unzip.eof and not unzip.unused_data
+    except zlib.error:
+        whole = False
+    if not whole:
+        raise status.invalid_argument(
+            "JSON Parse error: The document is empty. "  # all that TensorFlow Serving says
+            f"With Content-Encoding: gzip, it must be one gzip, whole, of {MAX_UNZIPPED_BYTES} bytes at most unzipped. "
+            f"Received: {len(body)} bytes that are not. Zip it anew, or send it plain."
+        )
+    return content
 
 
 def _spec(found: re.Match[str]) -> model_pb2.ModelSpec:
