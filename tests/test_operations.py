@@ -111,7 +111,7 @@ def test_request_that_fails_is_answered_500_and_found_in_the_log_by_its_id(make_
 
 def away(make_app):
     make_app()
-    return make_app(database_url=AWAY, TESTING=False)
+    return make_app(database_url=AWAY, PROPAGATE_EXCEPTIONS=False)
 
 
 @pytest.mark.parametrize(
@@ -178,6 +178,22 @@ def test_rate_is_counted_by_address_which_a_caller_cannot_make_up(make_app):
     assert web_app.classify(app, photo(), environ_overrides={"REMOTE_ADDR": "10.0.0.2"}).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "status"),
+    [
+        ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", 429),  # of one connection
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", 200),
+        ("::ffff:10.0.0.1", "::ffff:10.0.0.2", 200),  # IPv4, as a socket of both kinds names it
+        ("fe80::1%eth0", "fe80::2%eth0", 429),
+        ("unknown", "_hidden", 200),
+    ],
+)
+def test_rate_is_counted_by_the_part_of_an_address_that_a_caller_is_given(make_app, first, second, status):
+    app = make_app(upload_rate="1 per minute")
+    answers = [web_app.classify(app, photo(), environ_overrides={"REMOTE_ADDR": one}) for one in (first, second)]
+    assert [answer.status_code for answer in answers] == [200, status]
+
+
 def test_address_behind_a_trusted_proxy_is_the_one_that_it_names(make_app):
     app = make_app(upload_rate="1 per minute", trusted_proxies=1)
     answers = [
@@ -193,6 +209,7 @@ def test_address_behind_a_trusted_proxy_is_the_one_that_it_names(make_app):
         ({}, "SECRET_KEY"),
         ({"PILAH_ENV": "prod"}, "SECRET_KEY"),
         ({"SECRET_KEY": "short"}, "32"),
+        ({"SECRET_KEY": KEY, "ADMIN_TOKEN": "t" * 15}, r"ADMIN_TOKEN .* 16 .* Received: 15\. Make one: "),
         ({"SECRET_KEY": KEY, "MAX_PIXELS": "many"}, "MAX_PIXELS"),
         ({"SECRET_KEY": KEY, "SERVING_TIMEOUT_SECONDS": "soon"}, "SERVING_TIMEOUT_SECONDS"),
         ({"SECRET_KEY": KEY, "TRUSTED_PROXIES": "1.5"}, "TRUSTED_PROXIES"),
@@ -216,6 +233,10 @@ def test_settings_come_from_the_environment_and_what_is_given_goes_first():
     read = settings.read({"SECRET_KEY": KEY, "MAX_PIXELS": "7000000", "RETRY_SECONDS": "0.5", "PILAH_DATA": ""})
     assert (read.max_pixels, read.retry_seconds, read.pilah_data) == (7_000_000, 0.5, settings.Settings().pilah_data)
     assert settings.read({"SECRET_KEY": KEY, "MAX_PIXELS": "7000000"}, {"max_pixels": 8}).max_pixels == 8
+
+
+def test_photo_of_a_phone_with_50_megapixels_is_not_too_large():
+    assert settings.Settings().max_pixels >= 8192 * 6144
 
 
 def start(code, tmp_path, **environment):

@@ -127,7 +127,7 @@ def test_token_that_was_changed_ends_the_old_sign_in(make_app):
     row_id = Browser(make_app()).uploaded()
     operator, _ = sign_in(make_app())
     assert set(sees(operator, row_id).values()) == {200}
-    later = Browser(make_app(admin_token="another token"))
+    later = Browser(make_app(admin_token="another operator's token"))
     later.client.set_cookie("session", operator.client.get_cookie("session").value)
     assert set(sees(later, row_id).values()) == {404}
 
@@ -145,7 +145,8 @@ def test_correction_is_kept_beside_the_prediction(app, visitor):
     [row] = web_app.rows(app)
     assert (row.class_name, row.corrected_class) == ("glass", "metal")
     assert row.corrected_at >= row.created_at
-    assert "metal" in visitor.get(f"/result/{row_id}").text.lower()
+    for language, words in (("en", "Corrected to metal."), ("id", "Dikoreksi menjadi logam.")):  # whoever said so
+        assert words in visitor.get(f"/result/{row_id}", headers={"Accept-Language": language}).text
 
 
 def test_correction_back_to_the_prediction_clears_it(app, visitor):

@@ -13,6 +13,7 @@ from typing import Any
 import limits
 
 DEVELOPMENT = "development"
+MAKE_ONE = "$(python -c 'import secrets; print(secrets.token_hex())')"
 MIB = 1024 * 1024
 LEAST = {  # setting -> its smallest value
     "serving_timeout_seconds": 0.1,
@@ -31,13 +32,13 @@ class Settings:
         pilah_env: "development" makes its own secret key and sends cookies over plain http; anything else is public.
         pilah_data: folder of the database and the uploads.
         secret_key: signs cookies; at least 32 characters.
-        admin_token: lets an operator see every row; nobody does where it is empty.
+        admin_token: lets an operator see every row; at least 16 characters, or empty: nobody does.
         database_url: SQLAlchemy's; "" is SQLite in pilah_data.
         serving_target: HOST:PORT of the model server's gRPC.
         model_folder: folder of the numbered versions that it serves, for the newest one's card and classes; "" is none.
         serving_timeout_seconds: that an upload waits for its answer before it is kept as waiting.
         retry_seconds: between looks for waiting rows.
-        upload_rate: uploads of one address, in Flask-Limiter's words.
+        upload_rate: uploads of one address (of IPv6, of its /64), in Flask-Limiter's words.
         trusted_proxies: how many proxies in front set X-Forwarded-For.
     """
 
@@ -51,7 +52,7 @@ class Settings:
     serving_timeout_seconds: float = 10.0
     retry_seconds: float = 2.0
     max_upload_bytes: int = 15 * MIB
-    max_pixels: int = 50_000_000
+    max_pixels: int = 52_000_000  # phones of 50 megapixels make 8192 x 6144
     upload_rate: str = "30 per minute"
     trusted_proxies: int = 0
 
@@ -68,7 +69,7 @@ def read(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = N
     """Settings from the environment, with `overrides` by field name on top.
 
     Raises:
-        SettingsError: a number that is none or too small, or no secret key outside development.
+        SettingsError: a number that is none or too small, a short token or key, or no key outside development.
     """
     given: dict[str, Any] = {}
     for field in dataclasses.fields(Settings):
@@ -82,14 +83,18 @@ def read(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = N
         raise SettingsError(
             f"UPLOAD_RATE must be a rate like '30 per minute'. Received: {settings.upload_rate}."
         ) from error
+    if 0 < len(settings.admin_token) < 16:
+        raise SettingsError(
+            f"ADMIN_TOKEN must have 16 characters at least, or be empty. Received: {len(settings.admin_token)}. "
+            f"Make one: export ADMIN_TOKEN={MAKE_ONE}"
+        )
     if settings.secret_key:
         if len(settings.secret_key) < 32:
             raise SettingsError(f"SECRET_KEY must have 32 characters at least. Received: {len(settings.secret_key)}.")
         return settings
     if not settings.is_development:
         raise SettingsError(
-            "SECRET_KEY must be set outside development. Received: none. Make one: "
-            "export SECRET_KEY=$(python -c 'import secrets; print(secrets.token_hex())')"
+            f"SECRET_KEY must be set outside development. Received: none. Make one: export SECRET_KEY={MAKE_ONE}"
         )
     return dataclasses.replace(settings, secret_key=_kept_key(pathlib.Path(settings.pilah_data) / "secret_key"))
 
