@@ -100,6 +100,22 @@ def test_deletion_between_two_pages_neither_repeats_nor_hides_a_row(app, visitor
     assert [*first.values(), *second.values()] == ids
 
 
+def test_deletion_of_the_last_photo_of_an_older_page_leads_to_the_newest_with_the_same_filters(app, visitor):
+    add(app, visitor, 21)
+    with app.app_context():
+        db.session.query(Upload).update({"corrected_class": "metal"})
+        db.session.commit()
+    filters = {"class": "glass", "corrected": "1"}
+    first, cursor = page(app, visitor, **filters)
+    second, _ = page(app, visitor, after=cursor, **filters)
+    older = visitor.get("/history", query_string={"after": cursor, **filters}).request.full_path
+    answer = visitor.post(f"/result/{second[21]}/deletion", {"next": older})
+    assert answer.location == older
+    answer = visitor.get(answer.location)
+    assert answer.status_code == 303 and answer.location == "/history?class=glass&corrected=1"
+    assert page(app, visitor, **filters) == (first, None)
+
+
 @pytest.mark.parametrize("cursor", WRONG_CURSORS)
 def test_wrong_cursor_is_answered(app, visitor, cursor):
     add(app, visitor, 3)

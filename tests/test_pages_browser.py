@@ -37,6 +37,12 @@ def check_preview_and_send(page):
     expect(page.get_by_role("heading", level=1)).to_have_text("Glass")
 
 
+def check_ready(page):
+    expect(page.locator("#send")).to_be_enabled()
+    expect(page.locator("#state")).to_have_text("Ready to send: photo.jpg")
+    assert page.locator("#upload").get_attribute("aria-busy") is None
+
+
 def test_photo_that_is_chosen_is_shown_and_answered(site, open_page):
     page = open_page("/")
     page.get_by_role("link", name="Sort a photo").click()
@@ -121,12 +127,37 @@ def test_page_that_sends_is_busy_and_ready_again_after_going_back(open_page):
     expect(page.get_by_role("status")).not_to_have_text("Sending the photo ...")
 
 
+def test_page_whose_sending_is_stopped_is_ready_again(open_page):
+    page = open_page("/classify")
+    page.route("**/classify", lambda route: None)  # no answer
+    page.set_input_files("#image", website.chosen())
+    was_busy = page.evaluate("""async () => {
+      document.getElementById("upload").requestSubmit();
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      const busy = document.getElementById("send").disabled;
+      window.stop();
+      return busy;
+    }""")
+    assert was_busy
+    check_ready(page)
+
+
+def test_page_that_sends_is_ready_for_another_photo(open_page):
+    page = open_page("/classify")
+    page.evaluate("document.addEventListener('submit', (event) => event.preventDefault())")
+    page.set_input_files("#image", website.chosen())
+    page.get_by_role("button", name="Sort it").click()
+    expect(page.locator("#send")).to_be_disabled()
+    page.set_input_files("#image", website.chosen(size=(80, 60)))
+    check_ready(page)
+
+
 def test_correction_is_kept_and_can_be_taken_back(site, open_page):
     (row_id,) = site.add_rows(1)
     page = open_page(f"/result/{row_id}", visitor=True)
     page.get_by_label("It is really").select_option("plastic")
     page.get_by_role("button", name="Save").click()
-    expect(page.locator(".corrected")).to_have_text("You said that it is plastic. Thank you.")
+    expect(page.locator(".corrected")).to_have_text("Corrected to plastic.")
     expect(page.get_by_label("It is really")).to_have_value("plastic")
     expect(page.get_by_role("heading", name="Sorting at home: plastic")).to_be_visible()
     assert web_app.rows(site.app)[0].corrected_class == "plastic"

@@ -27,6 +27,7 @@ def refusal(error: BadPictureError) -> str:
         "animated": _("The picture must stand still; this one moves. Choose another."),
         "many": _("Send one photo at a time; these were %(count)s.", **_numbers(error, "count")),
         "missing": _("Choose a photo first."),
+        "full": _("This site has no room for more photos just now. Try again later."),
         "bytes": _("The photo may have %(limit)s MB at most. Choose a smaller one.", **_numbers(error, "limit")),
     }
     return sentences[error.reason]

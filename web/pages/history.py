@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import sqlalchemy as sa
-from flask import Blueprint, Response, render_template, request, stream_with_context
+from flask import Blueprint, Response, redirect, render_template, request, stream_with_context, url_for
 
 from web import history_query, visitors
 from web.database import Upload, db
@@ -16,12 +16,16 @@ COLUMNS = ("no", "id", "prediction", "probability", "correction", "model_version
 
 
 @blueprint.get("/history")
-def show() -> str:
+def show() -> Any:
     rows = visitors.visible()
     class_name, corrected = _filters()
+    page = history_query.page(rows, class_name, corrected, request.args.get("after"))
+    if not page.rows and "after" in request.args:  # the last one of an older page was deleted
+        filters: dict[str, Any] = {"class": class_name, "corrected": 1 if corrected else None}
+        return redirect(url_for("history.show", **filters), 303)
     return render_template(
         "history.html",
-        page=history_query.page(rows, class_name, corrected, request.args.get("after")),
+        page=page,
         class_names=history_query.class_names(rows),
         class_name=class_name,
         corrected=corrected,

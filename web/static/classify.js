@@ -48,11 +48,9 @@ form.addEventListener("submit", () => {
 });
 
 // Back from the result: the page may be kept as it was left, or come with the file still chosen.
-window.addEventListener("pageshow", () => {
-  send.disabled = false;
-  form.removeAttribute("aria-busy");
-  show();
-});
+window.addEventListener("pageshow", show);
+// The visitor stopped it; not every browser tells.
+window.navigation?.addEventListener("navigateerror", show);
 
 function choose(files) {
   if (files.length > 1) {
@@ -67,6 +65,8 @@ function choose(files) {
 }
 
 function show() {
+  send.disabled = false;
+  form.removeAttribute("aria-busy");
   URL.revokeObjectURL(preview.src);
   preview.hidden = true;
   state.textContent = "";
