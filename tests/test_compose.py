@@ -280,6 +280,14 @@ def test_web_reads_the_cards_of_what_is_served_and_cannot_write_there():
     assert web["environment"]["MODEL_FOLDER"] == f"{served['target']}/{client.MODEL_NAME}"
 
 
+def test_corrections_are_exported_to_where_the_page_may_write_and_docker_can_copy_from():
+    guide = (ROOT / "docs" / "SERVING.md").read_text()
+    (volume,) = [mount.split(":")[1] for mount in service(BASE, "web")["volumes"] if isinstance(mount, str)]
+    (folder,) = re.findall(r"\ndocker compose exec web flask --app web export-corrections (\S+)", guide)
+    assert folder.startswith(f"{volume}/")
+    assert f"docker compose cp web:{folder} " in guide and f"docker compose exec web rm -r {folder} " in guide
+
+
 def test_pipeline_is_a_job_that_starts_with_no_other_service():
     assert service(BASE, "pipeline")["profiles"] == ["job"]
 

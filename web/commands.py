@@ -29,14 +29,21 @@ def init_app(app: Flask) -> None:
 
 @click.command()
 @click.option("--days", type=click.IntRange(0), required=True, help="Keep what is younger.")
+@click.option("--with-corrections", is_flag=True, help="Delete corrected photos, too, whether exported or not.")
 @with_appcontext
-def prune(days: int) -> None:
-    """Delete rows that are older than so many days, and their pictures."""
+def prune(days: int, with_corrections: bool) -> None:
+    """Delete rows that are older than so many days, and their pictures; corrected ones stay unless told otherwise."""
     before = database.now() - datetime.timedelta(days=days)
-    row_ids = db.session.scalars(sa.select(Upload.id).where(Upload.created_at < before)).all()
+    old = sa.select(Upload.id).where(Upload.created_at < before)
+    corrected = set(db.session.scalars(old.where(Upload.corrected_class.is_not(None))))
+    row_ids = [one for one in db.session.scalars(old) if with_corrections or one not in corrected]
     for row_id in row_ids:  # ids: a row that its visitor deletes meanwhile must not end this
         uploads.service().remove(row_id)
     click.echo(f"deleted {len(row_ids)} rows older than {days} days, with their pictures")
+    if corrected and with_corrections:
+        click.echo(f"{len(corrected)} of them carried a correction")
+    elif corrected:
+        click.echo(f"kept {len(corrected)} with a correction: export-corrections, then prune --with-corrections")
 
 
 @click.command()
@@ -49,7 +56,8 @@ def doctor() -> None:
     if rows and empty == rows:  # rather another folder than so many losses
         raise click.ClickException(
             f"The folder of pictures must hold those of the rows. Received: {store.folder}, with none of {len(rows)}. "
-            "Set PILAH_DATA to the right one; where all are lost, delete the rows: flask --app web prune --days 0"
+            "Set PILAH_DATA to the right one; where all are lost, delete the rows: "
+            "flask --app web prune --days 0 --with-corrections"
         )
     store.remove_parts(UNDER_WAY_SECONDS)
     for row in empty:
