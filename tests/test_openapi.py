@@ -125,5 +125,10 @@ def test_upload_over_the_rate_is_as_described(make_app):
     check(api, "POST", "/api/classify", send(app, web_app.photo()), 429)
 
 
+def test_upload_without_room_for_it_is_as_described(app, api, monkeypatch):
+    monkeypatch.setattr(uploads, "MIN_FREE_BYTES", 2**80)
+    check(api, "POST", "/api/classify", send(app, web_app.photo()), 503)
+
+
 def test_result_of_no_photo_is_as_described(app, api):
     check(api, "GET", "/api/results/{id}", app.test_client().get(f"/api/results/{'0' * 32}"), 404)

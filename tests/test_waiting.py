@@ -1,6 +1,7 @@
 import concurrent.futures
 import datetime
 import logging
+import re
 import subprocess
 import sys
 import threading
@@ -33,6 +34,14 @@ def make_app(make_app):
 @pytest.fixture
 def app(make_app):
     return make_app()
+
+
+@pytest.fixture
+def log(caplog):
+    """What the site writes to its log."""
+    logging.getLogger("web").addHandler(caplog.handler)
+    yield caplog
+    logging.getLogger("web").removeHandler(caplog.handler)
 
 
 def retry(app):
@@ -131,6 +140,19 @@ def test_restarted_web_tier_answers_what_waited_before(make_app, model):
     assert [row.id for row in rows] == ids and [row.class_name for row in rows] == list(web_app.CLASSES)
 
 
+def test_first_request_of_a_process_starts_asking_about_what_waited_before(make_app, model):
+    model.stop()
+    first = make_app()
+    Browser(first).uploaded()
+    web_app.close(first)
+    model.start()
+    second = make_app(TESTING=False)
+    for _ in range(2):
+        assert second.test_client().get("/healthz").status_code == 200
+    wait_until(lambda: states(second) == [State.DONE])
+    assert [thread.name for thread in threading.enumerate()].count("retry") == 1
+
+
 def test_retrying_goes_on_when_a_round_fails(make_app, model):
     model.stop()
     app = make_app()
@@ -205,6 +227,24 @@ def test_photo_that_the_model_refuses_twice_is_not_asked_about_again(app, model)
     assert retry(app) == 0 and model.photos == []
 
 
+def test_waiting_row_that_one_batch_failed_with_is_asked_about_again_at_once(app, model):
+    model.stop()
+    Browser(app).uploaded()
+    bring_back(app, model)
+    model.before_answer = refuse_once(model, grpc.StatusCode.INVALID_ARGUMENT)
+    assert retry(app) == 1 and len(model.photos) == 2
+    check_answered(app, web_app.rows(app))
+
+
+def test_waiting_row_that_is_refused_and_then_meets_a_fault_of_the_server_waits_on(app, model):
+    model.stop()
+    Browser(app).uploaded()
+    bring_back(app, model)
+    then = refuse(grpc.StatusCode.INTERNAL)
+    model.before_answer = refuse_once(model, grpc.StatusCode.INVALID_ARGUMENT, then)
+    assert retry(app) == 0 and states(app) == [State.WAITING]
+
+
 def test_photo_that_failed_with_others_of_its_batch_is_answered_by_itself(app, model):
     model.before_answer = refuse(grpc.StatusCode.INVALID_ARGUMENT)
     Browser(app).uploaded()
@@ -264,7 +304,7 @@ def test_row_that_the_server_fails_on_does_not_hold_up_the_others(app, model):
     assert {row.id: row.state for row in web_app.rows(app)} == {fails: State.WAITING, stays: State.DONE}
 
 
-def test_row_whose_picture_cannot_be_read_is_logged_and_does_not_hold_up_the_others(app, model, caplog):
+def test_row_whose_picture_cannot_be_read_is_logged_and_does_not_hold_up_the_others(app, model, log):
     model.stop()
     browser = Browser(app)
     fails, stays = browser.uploaded(), browser.uploaded(photo("metal"))
@@ -272,11 +312,9 @@ def test_row_whose_picture_cannot_be_read_is_logged_and_does_not_hold_up_the_oth
     picture.unlink()
     picture.mkdir()
     bring_back(app, model)
-    logging.getLogger("web").addHandler(caplog.handler)
     assert retry(app) == 1
-    logging.getLogger("web").removeHandler(caplog.handler)
     assert {row.id: row.state for row in web_app.rows(app)} == {fails: State.WAITING, stays: State.DONE}
-    [record] = [record for record in caplog.records if record.exc_info]
+    [record] = [record for record in log.records if record.exc_info]
     assert fails in record.getMessage()
 
 
@@ -303,6 +341,14 @@ def test_serving_that_has_no_model_yet_or_too_much_to_do_leaves_the_row_waiting(
 
 def refuse(code):
     def before_answer(picture):
+        raise web_app.Refusal(code)
+
+    return before_answer
+
+
+def refuse_once(model, code, then=lambda picture: None):
+    def before_answer(picture):
+        model.before_answer = then
         raise web_app.Refusal(code)
 
     return before_answer
@@ -345,7 +391,7 @@ def test_row_deleted_while_it_waits_stays_deleted(app, model):
     assert web_app.files(app) == [f"{stays}.jpg"]
 
 
-def test_rows_deleted_while_they_are_asked_about_stay_deleted(make_app, model):
+def test_rows_deleted_while_they_are_asked_about_stay_deleted(make_app, model, log):
     app = make_app(serving_timeout_seconds=10.0)  # the deletions must be done in that time
     model.before_answer = refuse(grpc.StatusCode.INTERNAL)
     browser = Browser(app)
@@ -359,7 +405,7 @@ def test_rows_deleted_while_they_are_asked_about_stay_deleted(make_app, model):
     model.before_answer = delete_two
     retry(app)
     [row] = web_app.rows(app)
-    assert row.id == ids[2]
+    assert row.id == ids[2] and not [line for line in log.messages if "gone" in line]
     check_answered(app, [row])
     assert web_app.files(app) == [f"{ids[2]}.jpg"]
 
@@ -398,14 +444,28 @@ def test_row_that_another_process_answered_meanwhile_is_not_changed(app, model):
     assert (row.class_name, row.model_version) == ("paper", 2)
 
 
-def test_row_without_its_picture_does_not_hold_up_the_others(app, model):
+def test_row_without_its_picture_is_refused_and_does_not_hold_up_the_others(app, model, log):
     model.stop()
     browser = Browser(app)
     gone, stays = browser.uploaded(), browser.uploaded(photo("metal"))
     app.extensions["pilah_uploads"].store.picture(gone).unlink()
     bring_back(app, model)
     assert retry(app) == 1
-    assert {row.id: row.state for row in web_app.rows(app)} == {gone: State.WAITING, stays: State.DONE}
+    assert {row.id: row.state for row in web_app.rows(app)} == {gone: State.REFUSED, stays: State.DONE}
+    assert [record.levelname for record in log.records if gone in record.getMessage()][-1] == "ERROR"
+
+
+def test_row_whose_folder_of_pictures_is_not_there_waits_for_it(app, model, log):
+    model.stop()
+    Browser(app).uploaded()
+    bring_back(app, model)
+    folder = app.extensions["pilah_uploads"].store.folder
+    folder.rename(folder.with_name("elsewhere"))
+    assert retry(app) == 0 and states(app) == [State.WAITING]
+    assert "PILAH_DATA" in log.messages[-1]
+    folder.with_name("elsewhere").rename(folder)
+    assert retry(app) == 1
+    check_answered(app, web_app.rows(app))
 
 
 def run(app, *arguments):
@@ -431,6 +491,21 @@ def test_prune_deletes_what_is_older_and_nothing_else(app):
     assert [row.id for row in web_app.rows(app)] == [new]
     assert web_app.files(app) == [f"{new}.jpg"]
     assert "0" in run(app, "prune", "--days", 30)
+
+
+def test_prune_keeps_what_carries_a_correction_unless_told_otherwise(app):
+    browser = Browser(app)
+    corrected, old = browser.uploaded(photo("glass")), browser.uploaded(photo("glass"))
+    browser.post(f"/result/{corrected}/correction", {"class_name": "metal"})
+    for row_id in (corrected, old):
+        age(app, row_id, 31)
+    assert run(app, "prune", "--days", 30).splitlines() == [
+        "deleted 1 rows older than 30 days, with their pictures",
+        "kept 1 with a correction: export-corrections, then prune --with-corrections",
+    ]
+    assert [row.id for row in web_app.rows(app)] == [corrected] and web_app.files(app) == [f"{corrected}.jpg"]
+    assert "1 of them carried a correction" in run(app, "prune", "--days", 30, "--with-corrections")
+    assert web_app.rows(app) == web_app.files(app) == []
 
 
 def test_prune_goes_on_where_a_row_is_deleted_meanwhile(app, monkeypatch):
@@ -470,7 +545,9 @@ def test_doctor_deletes_pictures_without_a_row_and_rows_without_a_picture(app, m
 
 
 def test_doctor_deletes_nothing_where_no_row_has_its_picture(app, monkeypatch):
-    row_id = Browser(app).uploaded()
+    browser = Browser(app)
+    row_id = browser.uploaded(photo("glass"))
+    browser.post(f"/result/{row_id}/correction", {"class_name": "metal"})
     store = app.extensions["pilah_uploads"].store
     store.folder.rename(store.folder.with_name("elsewhere"))
     monkeypatch.setattr(commands, "UNDER_WAY_SECONDS", 0.0)
@@ -481,7 +558,7 @@ def test_doctor_deletes_nothing_where_no_row_has_its_picture(app, monkeypatch):
         assert done.exit_code == 1 and str(store.folder) in done.output and done.output.count("\n") == 1
         assert [row.id for row in web_app.rows(app)] == [row_id]
         assert web_app.files(app) == [f"{other}.jpg" for other in others]
-    assert "1 rows" in run(app, "prune", "--days", 0)
+    assert "1 rows" in run(app, *re.search("prune .*", done.output)[0].split())
 
 
 def test_doctor_leaves_fresh_pictures_alone(app):

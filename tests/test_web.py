@@ -1,5 +1,7 @@
+import errno
 import io
 import logging
+import os
 import re
 from urllib.parse import urljoin, urlsplit
 
@@ -9,6 +11,7 @@ import web_app
 from PIL import Image
 from web_app import Browser, photo
 
+from web import uploads
 from web.database import Upload, db
 
 MIB = 1024 * 1024
@@ -133,6 +136,36 @@ def test_photo_over_the_limit_is_refused_with_the_limit(make_app, size):
     assert web_app.rows(app) == []
 
 
+def test_upload_without_room_for_it_is_refused_in_words_and_told_to_the_operator(app, monkeypatch, caplog):
+    monkeypatch.setattr(uploads, "MIN_FREE_BYTES", 2**80)
+    log = logging.getLogger("web")
+    log.addHandler(caplog.handler)
+    page, answer = Browser(app).upload(), web_app.classify(app, photo(), headers={"Accept-Language": "id"})
+    log.removeHandler(caplog.handler)
+    assert page.status_code == answer.status_code == 503
+    assert "no room for more photos" in page.text and "tidak punya tempat" in answer.json["detail"]
+    assert [record.levelname for record in caplog.records if "PILAH_DATA" in record.getMessage()] == ["ERROR"] * 2
+    assert web_app.rows(app) == web_app.files(app) == []
+
+
+def test_disk_that_is_full_leaves_no_half_picture(app, monkeypatch):
+    def no_space(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(OSError, match="No space"):
+        web_app.classify(app, photo())
+    assert web_app.rows(app) == web_app.files(app) == []
+
+
+def test_picture_and_its_name_are_on_the_disk_before_its_row(app, monkeypatch):
+    synced, sync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(os.fstat(handle).st_ino), sync(handle)))
+    row_id = web_app.classify(app, photo()).json["id"]
+    picture = app.extensions["pilah_uploads"].store.picture(row_id)
+    assert synced == [path.stat().st_ino for path in (picture, picture.parent, picture.parent.parent)]
+
+
 def test_photo_at_the_limit_is_taken(make_app):
     app = make_app(max_upload_bytes=MIB)
     assert Browser(app).upload(photo().ljust(MIB, b"\0")).status_code == 303
@@ -220,6 +253,13 @@ def test_language_is_the_browsers(browser, accepted, language):
     assert f'lang="{language}"' in browser.get("/", headers={"Accept-Language": accepted}).text
 
 
+def test_language_that_a_browser_chose_is_not_a_programs(browser):
+    browser.post("/language", {"language": "id"})
+    answer = browser.client.post("/api/classify", headers={"Accept-Language": "en"})
+    assert answer.json["detail"] == "Choose a photo first."
+    assert "Set-Cookie" not in answer.headers and "Cookie" not in answer.headers.get("Vary", "")
+
+
 def test_language_that_was_chosen_stays(browser):
     assert browser.post("/language", {"language": "id"}).status_code == 303
     assert 'lang="id"' in browser.get("/classify", headers={"Accept-Language": "en"}).text
@@ -251,6 +291,13 @@ def test_language_goes_back_to_a_page_of_this_site_alone(browser, referrer, path
     goes_to = urlsplit(urljoin("http://localhost/language", seen))
     assert (goes_to.scheme, goes_to.netloc) == ("http", "localhost")
     assert path in (None, goes_to.path)
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/nothing", "/api/nothing", "/static/style.css", "/picture/{id}"])
+def test_form_alone_sends_the_cookie_anew_so_that_no_late_answer_brings_an_old_one_back(browser, path):
+    row_id = browser.uploaded()
+    assert ("Set-Cookie" in browser.get(path.format(id=row_id)).headers) == (path == "/classify")
+    assert "Set-Cookie" not in browser.upload().headers  # may take as long as the model server
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/nothing", "/api/nothing", "/static/style.css", "/picture/{id}"])

@@ -43,6 +43,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         SQLALCHEMY_ENGINE_OPTIONS={"pool_pre_ping": True},  # a connection that the database closed is replaced
         MAX_CONTENT_LENGTH=given.max_upload_bytes + 64 * 1024,  # the form around the photo
         PERMANENT_SESSION_LIFETIME=timedelta(days=400),
+        SESSION_REFRESH_EACH_REQUEST=False,  # a late answer would put back what another tab has changed meanwhile
         SESSION_COOKIE_SECURE=not given.is_development,
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_HTTPONLY=True,
@@ -75,13 +76,13 @@ def _extend(app: Flask, given: settings.Settings, data: pathlib.Path) -> None:
     commands.init_app(app)
     caller = client.Client(given.serving_target, timeout_seconds=given.serving_timeout_seconds)
     kept = store.PictureStore(data / "uploads")
-    app.extensions["pilah_uploads"] = uploads.Service(kept, caller, given)
+    uploads.init_app(app, uploads.Service(kept, caller, given))
     app.jinja_env.globals["languages"] = LANGUAGES
     app.jinja_env.globals["current_language"] = lambda: str(flask_babel.get_locale())
 
 
 def _language() -> str:
-    chosen = session.get("language")
+    chosen = None if request.path.startswith("/api/") else session.get("language")  # programs have no cookie
     return chosen if chosen in LANGUAGES else request.accept_languages.best_match(LANGUAGES) or "en"
 
 

@@ -20,7 +20,7 @@ db = flask_sqlalchemy.SQLAlchemy(model_class=Base)
 
 
 class State(enum.StrEnum):
-    """waiting: kept, not answered yet. done: answered. refused: the model server will not answer it."""
+    """waiting: kept, not answered yet. done: answered. refused: it gets no answer."""
 
     WAITING = "waiting"
     DONE = "done"

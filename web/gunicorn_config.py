@@ -27,7 +27,7 @@ if hasattr(libc, "mallopt"):
 
 
 def post_worker_init(worker: Any) -> None:
-    """Hang up on clients that stall, and ask about waiting uploads, also for those of the process before.
+    """Hang up on clients that stall, and ask at once, not at the first request, about uploads that already wait.
 
     gunicorn waits for a request's bytes for ever, in one of its threads. A connection has the times of its listener.
     """

@@ -34,7 +34,7 @@ class BadPictureError(Exception):
     """An upload that is refused.
 
     `status` is HTTP's: 400 it is broken or not one still picture, 413 it is too large, 415 it is no picture that we
-    read. `reason` is a word for programs and for translation, with `values` to fill in.
+    read, 503 there is no room for it. `reason` is a word for programs and for translation, with `values` to fill in.
     """
 
     def __init__(self, status: int, reason: str, **values: object):

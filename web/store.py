@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -34,6 +35,11 @@ class PictureStore:
             self._write(path, pictures.thumbnail(self.picture(row_id).read_bytes()))
         return path
 
+    def free_bytes(self) -> int:
+        """Free space on the disk of the pictures."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return shutil.disk_usage(self.folder).free
+
     def remove(self, row_id: str) -> None:
         for path in (self.picture(row_id), self._thumbnail(row_id)):
             path.unlink(missing_ok=True)
@@ -61,9 +67,24 @@ class PictureStore:
 
     def _write(self, path: pathlib.Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        pathlib.Path(part).replace(path)
+        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        part = pathlib.Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except OSError:  # the disk is full
+            part.unlink(missing_ok=True)
+            raise
+        for folder in (path.parent, self.folder):  # names are kept in folders: a power cut must not lose them
+            _sync(folder)
+
+
+def _sync(folder: pathlib.Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

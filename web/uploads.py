@@ -3,6 +3,7 @@
 import datetime
 import logging
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 import grpc
@@ -26,6 +27,7 @@ ABOUT_THE_SERVER = (
     grpc.StatusCode.RESOURCE_EXHAUSTED,
 )
 MAX_PAUSE_SECONDS = 60.0  # between looks for waiting rows, where none of them gets an answer
+MIN_FREE_BYTES = 500 * settings.MIB  # on the disk of pictures: what is left is for database, thumbnails and log
 DECODED_AT_ONCE = 2  # each takes up to 15 bytes a pixel; docker-compose.yml has the memory for so many
 answers = prometheus_client.Counter("pilah_uploads", "Uploads by what became of them.", ["outcome"])
 
@@ -43,7 +45,7 @@ class Service:
         self._max_pixels, self._retry_seconds = given.max_pixels, given.retry_seconds
         self.pause_seconds = given.retry_seconds
         self.first_retry_seconds = given.serving_timeout_seconds + 1.0
-        self._ending = threading.Event()
+        self._started, self._ending = threading.Lock(), threading.Event()
         self._decoding = threading.BoundedSemaphore(DECODED_AT_ONCE)
 
     def accept(self, content: bytes, visitor: str) -> Upload:
@@ -54,6 +56,7 @@ class Service:
             NotFound: its row was deleted while the model was asked.
         """
         try:
+            self._check_room()
             with self._decoding:
                 picture = pictures.plain(content, self._max_pixels)
         except pictures.BadPictureError as error:
@@ -74,8 +77,9 @@ class Service:
         return row
 
     def start_retrying(self, app: Flask) -> None:
-        """Ask about waiting rows again and again, in a thread of this process, also for those of the process before."""
-        threading.Thread(target=self._retry, args=(app,), name="retry", daemon=True).start()
+        """Ask about waiting rows again and again, in one thread of this process, also those of the process before."""
+        if self._started.acquire(blocking=False):  # never given back: once is enough
+            threading.Thread(target=self._retry, args=(app,), name="retry", daemon=True).start()
 
     def stop_retrying(self) -> None:
         self._ending.set()
@@ -92,10 +96,10 @@ class Service:
         db.session.commit()  # gives the connection back
         for row_id in row_ids:
             try:
-                is_answered = self._ask(row_id, self.store.picture(row_id).read_bytes(), is_again=True)
+                is_answered = self._ask(row_id, self.store.picture(row_id).read_bytes(), is_retry=True)
                 answered, failed = answered + is_answered, failed + (not is_answered)
             except FileNotFoundError:
-                continue  # deleted meanwhile, or doctor's business
+                failed += not self._refuse_lost(row_id)
             except client.ServingUnavailable as error:
                 log.warning("upload %s waits: %s", row_id, error)
                 break
@@ -114,18 +118,31 @@ class Service:
         db.session.commit()
         self.store.remove(row_id)
 
-    def _ask(self, row_id: str, picture: bytes, is_again: bool = False) -> bool:
+    def _check_room(self) -> None:
+        free = self.store.free_bytes()
+        if free < MIN_FREE_BYTES:
+            log.error(
+                "%s must have %s MB of free space for uploads. Received: %s. Make room, or move PILAH_DATA",
+                self.store.folder,
+                MIN_FREE_BYTES // settings.MIB,
+                free // settings.MIB,
+            )
+            raise pictures.BadPictureError(503, "full")
+
+    def _ask(self, row_id: str, picture: bytes, is_retry: bool = False) -> bool:
         """Fill in the row; False where this photo got no answer.
+
+        A retry asks twice before it refuses the photo: the first answer may be about another one of its batch.
 
         Raises:
             ServingUnavailable: no photo would.
         """
         try:
-            prediction = self.caller.classify(picture)
+            prediction = self._classify_twice(picture) if is_retry else self.caller.classify(picture)
         except client.ServingRejected as error:
             if error.code in ABOUT_THE_SERVER:
                 raise client.ServingUnavailable(str(error)) from error
-            if not is_again or error.code is not ABOUT_THE_PHOTO:
+            if not is_retry or error.code is not ABOUT_THE_PHOTO:
                 log.warning("upload %s waits: %s", row_id, error)
                 return False
             log.error("upload %s is refused: %s", row_id, error)
@@ -138,10 +155,26 @@ class Service:
                 "scores": prediction.scores,
                 "model_version": prediction.model_version,
             }
-        # Only a row that still waits: another process may have answered it meanwhile, or its visitor deleted it.
-        still_waits = sa.update(Upload).where(Upload.id == row_id, Upload.state == State.WAITING)
-        db.session.execute(still_waits.values(values))
-        db.session.commit()
+        _fill_in(row_id, values)
+        return True
+
+    def _classify_twice(self, picture: bytes) -> client.Prediction:
+        """The answer, or the second one where the first blames the photo."""
+        try:
+            return self.caller.classify(picture)
+        except client.ServingRejected as error:
+            if error.code is not ABOUT_THE_PHOTO:
+                raise
+            return self.caller.classify(picture)
+
+    def _refuse_lost(self, row_id: str) -> bool:
+        """Refuse a row that is there though its picture is not, as `remove` deletes the row first; False: it waits."""
+        folder = self.store.picture(row_id).parent
+        if not folder.exists():  # it is made with the picture and stays: rather another folder than a loss
+            log.error("upload %s waits: its picture must lie in %s, which is not there. Set PILAH_DATA", row_id, folder)
+            return False
+        if _fill_in(row_id, {"state": State.REFUSED}):
+            log.error("upload %s is refused: its picture is gone", row_id)
         return True
 
     def _retry(self, app: Flask) -> None:
@@ -152,6 +185,24 @@ class Service:
                 except Exception:
                     db.session.rollback()
                     log.exception("asking about waiting uploads failed; trying again in %s s", self.pause_seconds)
+
+
+def _fill_in(row_id: str, values: Mapping[str, Any]) -> bool:
+    """Whether the row still waited: another process may have answered it meanwhile, or its visitor deleted it."""
+    still_waits = sa.update(Upload).where(Upload.id == row_id, Upload.state == State.WAITING)
+    changed: Any = db.session.execute(still_waits.values(values))
+    db.session.commit()
+    return bool(changed.rowcount)
+
+
+def init_app(app: Flask, one: Service) -> None:
+    """Give the application its service, which asks about waiting rows from the first request on."""
+    app.extensions["pilah_uploads"] = one
+
+    @app.before_request
+    def start_retrying() -> None:
+        if not app.testing:  # tests ask when they want to
+            one.start_retrying(app)
 
 
 def service() -> Service:

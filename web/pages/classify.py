@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, current_app, redirect, render_template, request, url_for
+from flask import Blueprint, current_app, redirect, render_template, request, session, url_for
 
 from web import limits, messages, uploads, visitors
 from web.pictures import BadPictureError
@@ -14,6 +14,7 @@ blueprint = Blueprint("classify", __name__)
 @blueprint.get("/classify")
 def form() -> str:
     visitors.current()  # an id given with the answer to an upload would be lost with that answer, and the row with it
+    session.modified = True  # this page alone sends the cookie anew, so that it lives on: it is answered at once
     return render_template("classify.html", refusal=None)
 
 
