@@ -115,20 +115,30 @@ def list_photos(
         PilahError: there are fewer than 2 classes in all, or a class has fewer photos than folds, or what stands where
             classes should looks like a split into training and test.
     """
+    folders = all_class_folders(roots)
+    kept, duplicates = unique_photos(labelled_files(folders), progress)
+    labels = [label for _, _, label in kept]
+    check_class_sizes(labels, sorted({label_of(folder) for folder in folders}), folds)
+    fold_of = assign_folds(labels, folds, seed)
+    return [Photo(*row, fold=int(fold)) for row, fold in zip(kept, fold_of, strict=True)], duplicates
+
+
+def all_class_folders(roots: Sequence[pathlib.Path]) -> list[pathlib.Path]:
+    """The class folders below all of `roots`.
+
+    Raises:
+        PilahError: there are fewer than 2 classes in all, or what stands there looks like a split.
+    """
     for root in roots:
         check_no_split(class_folders(root))
     folders = [folder for root in roots for folder in class_folders(root)]
-    classes = sorted({label_of(folder) for folder in folders})
+    classes = {label_of(folder) for folder in folders}
     if len(classes) < 2:
         raise PilahError(
             "Photos must stand in a folder a class, and in 2 classes or more. Received: "
             f"{', '.join(map(str, roots))}, which has {len(classes)}. Give the folder that holds the class folders."
         )
-    kept, duplicates = unique_photos(labelled_files(folders), progress)
-    labels = [label for _, _, label in kept]
-    check_class_sizes(labels, classes, folds)
-    fold_of = assign_folds(labels, folds, seed)
-    return [Photo(*row, fold=int(fold)) for row, fold in zip(kept, fold_of, strict=True)], duplicates
+    return folders
 
 
 def check_no_split(folders: Sequence[pathlib.Path]) -> None:

@@ -86,6 +86,7 @@ def run(config: Config, from_stage: str | None, console: rich.console.Console) -
         tf.config.experimental.enable_op_determinism()
     # what will be missing in an hour is better said now, while everything that is there still stands
     engines.pick(config.engine)
+    stages.check_photos(config)
     shared.look_up_weights(config)
     with lock.locked(config.run_dir):
         if from_stage:

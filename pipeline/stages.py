@@ -65,6 +65,12 @@ def _files(given: pathlib.Path) -> list[pathlib.Path]:
     return [given] if given.is_file() else []
 
 
+def check_photos(config: Config) -> None:
+    """Raise where folders hold no classes; what zips hold is known once they are unpacked."""
+    if config.images and all(given.is_dir() for given in config.images):
+        photos.all_class_folders(config.images)
+
+
 def photos_outputs(config: Config) -> list[str]:
     """The lists, and the photos themselves where the run folder holds them."""
     if not config.images:

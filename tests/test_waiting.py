@@ -153,18 +153,16 @@ def test_first_request_of_a_process_starts_asking_about_what_waited_before(make_
     assert [thread.name for thread in threading.enumerate()].count("retry") == 1
 
 
-def test_retrying_goes_on_when_a_round_fails(make_app, model):
+def test_retrying_goes_on_when_a_round_fails(make_app, model, tmp_path, monkeypatch):
     model.stop()
     app = make_app()
-    row_id = Browser(app).uploaded()
-    picture = app.extensions["pilah_uploads"].store.picture(row_id)
-    picture.rename(picture.with_suffix(".away"))
-    picture.mkdir()  # cannot be read
+    row_id, store = Browser(app).uploaded(), app.extensions["pilah_uploads"].store
+    find = store.picture
+    monkeypatch.setattr(store, "picture", lambda one: tmp_path if one == row_id else find(one))  # cannot be read
     app.extensions["pilah_uploads"].start_retrying(app)
     model.start()
     other = Browser(app).uploaded(photo("metal"))
-    picture.rmdir()
-    picture.with_suffix(".away").rename(picture)
+    monkeypatch.setattr(store, "picture", find)
     wait_until(lambda: states(app) == [State.DONE] * 2)
     assert [row.id for row in web_app.rows(app)] == [row_id, other]
 
