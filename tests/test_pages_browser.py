@@ -37,6 +37,15 @@ def check_preview_and_send(page):
     expect(page.get_by_role("heading", level=1)).to_have_text("Glass")
 
 
+def send_and_stay(page):
+    """Press the button once, and hold the photo back: the page is as it is while a photo is on its way."""
+    page.evaluate("document.addEventListener('submit', (event) => event.preventDefault(), { once: true })")
+    page.set_input_files("#image", website.chosen())
+    page.get_by_role("button", name="Sort it").click()
+    expect(page.get_by_role("status")).to_have_text("Sending the photo ...")
+    expect(page.locator("#send")).to_be_disabled()
+
+
 def check_ready(page):
     expect(page.locator("#send")).to_be_enabled()
     expect(page.locator("#state")).to_have_text("Ready to send: photo.jpg")
@@ -115,11 +124,7 @@ def test_file_that_is_no_picture_is_refused_with_what_to_do(open_page):
 
 def test_page_that_sends_is_busy_and_ready_again_after_going_back(open_page):
     page = open_page("/classify")
-    page.evaluate("document.addEventListener('submit', (event) => event.preventDefault(), { once: true })")
-    page.set_input_files("#image", website.chosen())
-    page.get_by_role("button", name="Sort it").click()
-    expect(page.get_by_role("status")).to_have_text("Sending the photo ...")
-    expect(page.locator("#send")).to_be_disabled()
+    send_and_stay(page)
     page.evaluate("document.getElementById('upload').submit()")
     expect(page).to_have_url(RESULT)
     page.go_back()
@@ -144,10 +149,7 @@ def test_page_whose_sending_is_stopped_is_ready_again(open_page):
 
 def test_page_that_sends_is_ready_for_another_photo(open_page):
     page = open_page("/classify")
-    page.evaluate("document.addEventListener('submit', (event) => event.preventDefault())")
-    page.set_input_files("#image", website.chosen())
-    page.get_by_role("button", name="Sort it").click()
-    expect(page.locator("#send")).to_be_disabled()
+    send_and_stay(page)
     page.set_input_files("#image", website.chosen(size=(80, 60)))
     check_ready(page)
 

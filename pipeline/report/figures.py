@@ -96,9 +96,8 @@ def _is_of(config: Config, number: int, made_with: dict[str, Any], photos_and_fo
     if strategy == "features":
         now |= {"views": config.views, "learning_rate": config.learning_rate}
     else:
-        options = {name: getattr(config, name) for name in FINETUNING}
-        now |= {**options, "strategy": strategy, "learning_rate": config.rate_of_finetuning}
-        del now["finetuning_rate"]
+        now |= {name: getattr(config, name) for name in FINETUNING if name != "finetuning_rate"}
+        now |= {"strategy": strategy, "learning_rate": config.rate_of_finetuning}
     same_views = made_with.get("test_views", 1) == config.test_views
     return same_views and now == {name: made_with.get(name) for name in now}
 
