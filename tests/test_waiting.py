@@ -153,7 +153,27 @@ def test_first_request_of_a_process_starts_asking_about_what_waited_before(make_
     assert [thread.name for thread in threading.enumerate()].count("retry") == 1
 
 
-def test_retrying_goes_on_when_a_round_fails(make_app, model, tmp_path, monkeypatch):
+def test_retrying_goes_on_when_a_round_fails(make_app, model, monkeypatch):
+    """As where the database is away."""
+    model.stop()
+    app = make_app()
+    Browser(app).uploaded()
+    service, failures = app.extensions["pilah_uploads"], iter([OSError("no database"), OSError("still none")])
+    ask = service.retry_waiting
+
+    def fail_twice():
+        if failure := next(failures, None):
+            raise failure
+        return ask()
+
+    monkeypatch.setattr(service, "retry_waiting", fail_twice)
+    model.start()
+    service.start_retrying(app)
+    wait_until(lambda: states(app) == [State.DONE])
+    assert next(failures, None) is None
+
+
+def test_retrying_goes_on_when_a_picture_cannot_be_read(make_app, model, tmp_path, monkeypatch):
     model.stop()
     app = make_app()
     row_id, store = Browser(app).uploaded(), app.extensions["pilah_uploads"].store
