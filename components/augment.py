@@ -7,11 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-# The thesis's settings for Keras's ImageDataGenerator, whose shear_range is in degrees: 0.2 shears by next to nothing.
-ROTATION_DEGREES = 20.0
-SHEAR_DEGREES = 0.2
-ZOOM = 0.2
-SHIFT = 0.1  # of the picture's side
+from components import feature_settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,16 +23,8 @@ class Augmentation:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """For fingerprints."""
-        recipe = {
-            "flip": {"horizontal": "horizontal", "both": "horizontal and vertical"}[self.flips],
-            "rotation_degrees": ROTATION_DEGREES,
-            "shear_degrees": SHEAR_DEGREES,
-            "zoom": ZOOM,
-            "shift": SHIFT,
-            "fill": "nearest",
-        }
-        return {"seed": self.seed, "augmentation": recipe}
+        """Settings to write beside what is made from the views."""
+        return feature_settings.of_augmentation(self.seed, self.flips)
 
 
 def transforms(photo_ids: list[str], view: int, augmentation: Augmentation, image_size_px: int) -> np.ndarray:
@@ -71,10 +59,10 @@ def _transform(photo_id: str, view: int, augmentation: Augmentation, image_size_
     key = hashlib.sha256(name.encode()).digest()
     draw = np.random.Generator(np.random.Philox(int.from_bytes(key[:16]))).uniform
     flip = 1.0 if draw() < 0.5 else -1.0
-    angle = np.deg2rad(draw(-ROTATION_DEGREES, ROTATION_DEGREES))
-    lean = np.deg2rad(draw(-SHEAR_DEGREES, SHEAR_DEGREES))
-    zoom_x, zoom_y = draw(1 - ZOOM, 1 + ZOOM, 2)
-    shift_x, shift_y = draw(-SHIFT, SHIFT, 2) * image_size_px
+    angle = np.deg2rad(draw(-feature_settings.ROTATION_DEGREES, feature_settings.ROTATION_DEGREES))
+    lean = np.deg2rad(draw(-feature_settings.SHEAR_DEGREES, feature_settings.SHEAR_DEGREES))
+    zoom_x, zoom_y = draw(1 - feature_settings.ZOOM, 1 + feature_settings.ZOOM, 2)
+    shift_x, shift_y = draw(-feature_settings.SHIFT, feature_settings.SHIFT, 2) * image_size_px
 
     middle = (image_size_px - 1) / 2
     to_middle = np.array([[1, 0, -middle], [0, 1, -middle], [0, 0, 1]])

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import DTypeLike
 
-from components import artifacts, augment, averaging, backbones, dataset, engines
+from components import artifacts, augment, averaging, backbones, dataset, engines, feature_settings
 
 BATCH_SIZE = 16  # what a core works on at once; from 1 to 32 it makes little difference
 
@@ -50,15 +50,9 @@ def extract(
         engine: "openvino" or "tensorflow".
         progress: called with the photos done and to do, over all views that are missing.
     """
-    settings = {
-        "backbone": backbone,
-        "weights": weights.fingerprint,
-        "engine": engine,
-        "precision": precision,
-        "image_size_px": image_size_px,
-        "photos": artifacts.digest(list(photo_ids)),
-        **augmentation.settings,
-    }
+    settings = feature_settings.of_features(
+        backbone, weights.fingerprint, engine, precision, image_size_px, photo_ids, augmentation.settings
+    )
     artifacts.claim(folder, settings)
     missing = missing_views(folder, views, test_views)
     if not missing:

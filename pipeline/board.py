@@ -9,7 +9,7 @@ import rich.console
 import rich.table
 
 from components import artifacts, metrics
-from pipeline import config as config_module
+from pipeline import resolved_settings
 
 SETTINGS = ("scenario", "backbone", "optimizer", "dropout", "strategy")
 THESIS_RESULTS = pathlib.Path(__file__).with_name("thesis_results.csv")
@@ -40,7 +40,9 @@ def caveats(run_dir: pathlib.Path) -> list[str]:
     duplicates = artifacts.read_csv(run_dir / "duplicates.csv")
     conflicts = sum(row["kind"] == "conflict" for row in duplicates)
     rejects = len(artifacts.read_csv(run_dir / "dataset" / "rejects.csv"))
-    random = random_backbones(run_dir)
+    resolved = resolved_settings.read(run_dir)
+    assert resolved  # the run wrote it when it started
+    random = resolved_settings.random_backbones(resolved.weights)
     lines = {
         f"ERROR in the photos: {conflicts} files whose bytes stand under several classes, left out "
         "(duplicates.csv).": conflicts,
@@ -51,25 +53,6 @@ def caveats(run_dir: pathlib.Path) -> list[str]:
         "The photos are drawn, not real.": not artifacts.read_json(run_dir / "run.json")["images"],
     }
     return [line for line, true in lines.items() if true]
-
-
-def backbone_settings(run_dir: pathlib.Path) -> list[dict[str, Any]]:
-    """Settings of the run's features and fine-tuned scenarios: backbone, weights, precision and more.
-
-    What an earlier, wider run left in the folder is not among them.
-    """
-    config = config_module.read(run_dir)
-    folders = [
-        *(run_dir / "features" / name for name in config.backbones if config.needs("features")),
-        *(run_dir / "trials" / f"{n:02d}" for n in range(1, config.scenario_count + config.refine + 1)),
-    ]
-    settings = [artifacts.read_json(path / "settings.json") for path in folders if (path / "settings.json").exists()]
-    return [one for one in settings if "weights" in one]
-
-
-def random_backbones(run_dir: pathlib.Path) -> list[str]:
-    """The backbones with random weights, by name."""
-    return sorted({one["backbone"] for one in backbone_settings(run_dir) if one["weights"].startswith("random")})
 
 
 def table(board: dict[str, Any], thesis: dict[int, float]) -> rich.table.Table:

@@ -126,6 +126,11 @@ class Config:
     def rate_of_finetuning(self) -> float:
         return self.finetuning_rate or self.learning_rate
 
+    @property
+    def finetuning_options(self) -> dict[str, Any]:
+        """Field of finetune.Options -> value."""
+        return {name: getattr(self, name) for name in FINETUNING if name != "finetuning_rate"}
+
     def needs(self, stage: str) -> bool:
         """Whether there is anything for `stage`, one of STAGES, to do."""
         return {"features": self.strategy == "features", "refine": self.refine > 0}.get(stage, True)

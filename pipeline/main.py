@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from components import artifacts, engines
 from components.errors import PilahError
-from pipeline import board, lock, marks, provenance, reporting, served, shared, stages
+from pipeline import board, lock, marks, provenance, reporting, resolved_settings, served, shared, stages
 from pipeline.config import STAGES, Config, to_json
 from pipeline.marks import Stage
 
@@ -94,6 +94,8 @@ def run(config: Config, from_stage: str | None, console: rich.console.Console) -
                 marks.forget(stage, config)
         list_photos, *long_stages = PIPELINE
         marks.run(list_photos, config, console)
+        # before run.json: a run killed between the two then shows no trials rather than some of other settings
+        resolved_settings.write(config.run_dir, shared.resolve(config))
         artifacts.write_json(config.run_dir / "run.json", to_json(config))
         for stage in long_stages:
             marks.run(stage, config, console)

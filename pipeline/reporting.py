@@ -10,6 +10,7 @@ from pipeline.config import Config
 from pipeline.progress import Report
 
 READ = (
+    "resolved.json",
     "photos.csv",
     "duplicates.csv",
     "dataset/rejects.csv",
@@ -35,8 +36,10 @@ def make(run_dir: pathlib.Path, language: str) -> pathlib.Path:
     """Write all of it for what there is of the run so far; returns the path of the page."""
     from pipeline.report import card, logs, page  # they load what draws, which nothing else needs
 
-    left = marks.left(config_module.read(run_dir))
-    path = page.write(run_dir, language, [name for name in left if name != "report"])
+    left = [name for name in marks.left(config_module.read(run_dir)) if name != "report"]
+    if left:  # the page of an unfinished run replaces that of a finished one, which the run must then make again
+        marks.path(run_dir, "report").unlink(missing_ok=True)
+    path = page.write(run_dir, language, left)
     logs.write(run_dir)
     card.write(run_dir)
     return path

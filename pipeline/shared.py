@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Sequence
 
 from components import artifacts, backbones, dataset, engines, features, finetune, head, images, photos
+from pipeline import resolved_settings
 from pipeline.config import Config
 from tuner import choose
 from tuner import scenarios as scenarios_module
@@ -32,6 +33,16 @@ def look_up_weights(config: Config) -> None:
 
 
 _find_weights = functools.cache(backbones.find_weights)
+
+
+def resolve(config: Config) -> resolved_settings.Resolved:
+    """Return what the configuration leaves to this machine and to the weights at hand."""
+    return resolved_settings.Resolved(
+        weights={name: weights(config, name).fingerprint for name in config.backbones},
+        engine=engines.pick(config.engine),
+        precision=features.pick_precision(config.precision),
+        frozen_activations_on_disk=keeps_trunk(config),
+    )
 
 
 def usable_photos(config: Config) -> list[photos.Photo]:
@@ -76,17 +87,7 @@ def _finetuning(config: Config) -> study_module.Finetuning:
         weights={name: weights(config, name) for name in config.backbones},
         image_size_px=config.image_size_px,
         learning_rate=config.rate_of_finetuning,
-        options=finetune.Options(
-            config.unfreeze,
-            config.batchnorm,
-            config.warmup_epochs,
-            config.schedule,
-            config.label_smoothing,
-            config.balance,
-            config.clip_norm,
-            config.ensemble,
-            config.xla,
-        ),
+        options=finetune.Options(**config.finetuning_options),
         trunk_dir=config.run_dir / TRUNK if keeps_trunk(config) else None,
         engine=engines.pick(config.engine),
         precision=features.pick_precision(config.precision),

@@ -2,26 +2,31 @@
 
 import dataclasses
 import pathlib
+from typing import Any
 
 import numpy as np
 from conftest import write_photo
 
-from components import artifacts, audit, evaluation, near_duplicates, photos
+from components import artifacts, audit, evaluation, feature_settings, near_duplicates, photos
 from pipeline import config as config_module
+from pipeline import resolved_settings, shared
 from tuner import choose, predictions, scenarios
-from tuner import study as study_module
 
 CLASSES = ["glass", "metal", "paper & foil"]
 FOLDS, EPOCHS, VIEWS = 2, 3, 2
 SKILLS = (0.9, 0.88, 0.55, 0.5)  # share of right answers, by scenario
-SCENARIOS = scenarios.list_scenarios(["ResNet50", "VGG19"], ["Adam"], [0.0, 0.5])
+RESOLVED = resolved_settings.Resolved(
+    {"ResNet50": "1234567890abcdef", "VGG19": "random, seed 42"}, "openvino", "float32", False
+)
+SCENARIOS = scenarios.list_scenarios(["ResNet50", "VGG19"], ["AdamW"], [0.0, 0.5])
 
 
 def write(run_dir: pathlib.Path) -> pathlib.Path:
     """Everything that the report reads, for 90 photos."""
     listed = [
-        photos.Photo(f"{number:016x}", str(_photo(run_dir, number)), CLASSES[number % 3], fold=number // 3 % FOLDS)
+        photos.Photo(artifacts.file_digest(path), str(path), CLASSES[number % 3], fold=number // 3 % FOLDS)
         for number in range(90)
+        for path in [_photo(run_dir, number)]
     ]
     photos.write(run_dir / "photos.csv", listed)
     photos.write_duplicates(run_dir / "duplicates.csv", [])
@@ -29,19 +34,21 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
     config = dataclasses.replace(
         config_module.demo(run_dir),
         backbones=("ResNet50", "VGG19"),
-        optimizers=("Adam",),
+        optimizers=("AdamW",),
         dropouts=(0.0, 0.5),
         folds=FOLDS,
         epochs=EPOCHS,
         views=VIEWS,
     )
     artifacts.write_json(run_dir / "run.json", config_module.to_json(config))
-    for backbone, weights in (("ResNet50", "1234567890abcdef"), ("VGG19", "random, seed 42")):
-        settings = {"backbone": backbone, "weights": weights, "precision": "float32"}
-        artifacts.write_json(run_dir / "features" / backbone / "settings.json", settings)
+    resolved_settings.write(run_dir, RESOLVED)
+    study = shared.study(config)
+    for backbone in config.backbones:
+        artifacts.write_json(study.features_dir / backbone / "settings.json", _features(config, backbone, listed))
     for scenario, skill in zip(SCENARIOS, SKILLS, strict=True):
-        _write_trial(run_dir / "trials" / f"{scenario.number:02d}", scenario, listed, skill)
-    study = study_module.Study(listed, CLASSES, FOLDS, run_dir, VIEWS, EPOCHS, 8, 1e-3, 0.0, config.seed)
+        folder = run_dir / "trials" / f"{scenario.number:02d}"
+        artifacts.write_json(folder / "settings.json", study.settings(scenario))
+        _write_answers(folder, listed, skill)
     parameters = {"ResNet50": 2_000_000, "VGG19": 1_000_000}
     board = choose.leaderboard(run_dir / "trials", SCENARIOS, study, parameters)
     artifacts.write_json(run_dir / "leaderboard.json", board)
@@ -140,7 +147,20 @@ def _photo(run_dir: pathlib.Path, number: int) -> pathlib.Path:
     return write_photo(run_dir / "images" / CLASSES[number % 3] / f"{number}.png", number)
 
 
-def _write_trial(folder: pathlib.Path, scenario: scenarios.Scenario, listed: list[photos.Photo], skill: float) -> None:
+def _features(config: config_module.Config, backbone: str, listed: list[photos.Photo]) -> dict[str, Any]:
+    """Return what stage `features` writes beside the features of `backbone`."""
+    return feature_settings.of_features(
+        backbone,
+        RESOLVED.weights[backbone],
+        RESOLVED.engine,
+        RESOLVED.precision,
+        config.image_size_px,
+        [photo.id for photo in listed],
+        feature_settings.of_augmentation(config.seed, config.flips),
+    )
+
+
+def _write_answers(folder: pathlib.Path, listed: list[photos.Photo], skill: float) -> None:
     """Answers of which `skill` are right; which photos are hard is the same for every scenario, as in life."""
     draw = np.random.default_rng(11)
     labels = np.array([CLASSES.index(photo.label) for photo in listed])
@@ -148,10 +168,6 @@ def _write_trial(folder: pathlib.Path, scenario: scenarios.Scenario, listed: lis
     sure = draw.uniform(0.4, 1.0, len(listed))
     probabilities = np.repeat((1 - sure)[:, np.newaxis] / 2, 3, axis=1)
     probabilities[np.arange(len(listed)), answers] = sure
-    settings = {name: getattr(scenario, name) for name in ("backbone", "optimizer", "dropout")}
-    settings |= {"photos": photos.fingerprint(listed), "epochs": EPOCHS, "views": VIEWS}
-    settings |= {"batch_size": 32, "seed": 42, "learning_rate": 1e-3}
-    artifacts.write_json(folder / "settings.json", settings)
     history = {"loss": [1.0, 0.6, 0.4], "accuracy": [0.4, 0.7, 0.8]}
     for fold in range(FOLDS):
         tested = [row for row, photo in enumerate(listed) if photo.fold == fold]

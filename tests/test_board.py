@@ -5,8 +5,10 @@ import pytest
 import rich.console
 
 from components import artifacts
-from pipeline import board
+from pipeline import board, resolved_settings
 from pipeline import config as config_module
+
+RESOLVED = resolved_settings.Resolved({"ResNet50": "random, seed 1", "VGG19": "1" * 16}, "openvino", "float32", False)
 
 
 def row(number, f1, matrix=((5, 0), (0, 5))):
@@ -31,10 +33,11 @@ def run_dir(tmp_path):
     artifacts.write_csv(tmp_path / "photos.csv", ["id"], [{"id": "a"}])
     artifacts.write_csv(tmp_path / "duplicates.csv", ["kind"], [{"kind": "conflict"}] * 4 + [{"kind": "duplicate"}])
     artifacts.write_csv(tmp_path / "dataset" / "rejects.csv", ["id"], [{"id": "b"}] * 3)
-    for backbone in ("ResNet50", "VGG19"):
+    resolved_settings.write(tmp_path, RESOLVED)
+    for backbone in ("ResNet50", "VGG19"):  # of a run before
         settings = {"backbone": backbone, "weights": "random, seed 1"}
         artifacts.write_json(tmp_path / "features" / backbone / "settings.json", settings)
-    config = dataclasses.replace(config_module.demo(tmp_path), backbones=("ResNet50",))  # VGG19's are of a run before
+    config = dataclasses.replace(config_module.demo(tmp_path), backbones=("ResNet50", "VGG19"))
     artifacts.write_json(tmp_path / "run.json", config_module.to_json(config))
     return tmp_path
 
@@ -70,9 +73,9 @@ def test_files_left_out_random_weights_and_drawn_photos_are_named(run_dir):
         assert line in text
 
 
-def test_features_that_a_run_does_not_use_have_no_weights_to_speak_of(run_dir):
-    finetuned = dataclasses.replace(config_module.read(run_dir), strategy="finetune")
-    artifacts.write_json(run_dir / "run.json", config_module.to_json(finetuned))
+def test_random_weights_of_a_run_before_are_not_named(run_dir):
+    weights = {"ResNet50": "0" * 16, "VGG19": "1" * 16}
+    resolved_settings.write(run_dir, dataclasses.replace(RESOLVED, weights=weights))
     assert "RANDOM" not in printed(run_dir)
 
 

@@ -10,7 +10,7 @@ import tiny_backbone
 from components import artifacts, backbones, drawn, features, push, trunk
 from components.errors import PilahError
 from pipeline import config as config_module
-from pipeline import main, marks, provenance, reporting, shared
+from pipeline import main, marks, provenance, reporting, resolved_settings, shared
 from pipeline.report import plots
 from tuner import predictions, workers
 
@@ -117,6 +117,39 @@ def test_plots_compare_the_scenarios_of_the_search_alone(refined, monkeypatch):
     monkeypatch.setattr(plots, "groups", lambda values, rows, *words: shown.extend(row["scenario"] for row in rows))
     reporting.make(config.run_dir, "en")
     assert set(shown) == {1, 2}
+
+
+@pytest.mark.parametrize("changed", ["flips", "precision", "weights"])
+def test_run_killed_in_features_under_other_settings_reports_none_of_its_old_trials(refined, monkeypatch, changed):
+    config, _ = refined
+    before = [times(config, number) for number in (1, 2, 3)]
+    (other_precision,) = {"float32", "bfloat16"} - {features.pick_precision("auto")}
+    changes = {"flips": {"flips": "both"}, "precision": {"precision": other_precision}}.get(changed, {})
+    with monkeypatch.context() as patch:
+        patch.setattr(features, "extract", killed)
+        if changed == "weights":
+            patch.setattr(shared, "_find_weights", lambda *settings: backbones.Weights(None, 2))
+        with pytest.raises(KeyboardInterrupt):
+            run(dataclasses.replace(config, **changes))
+    reporting.make(config.run_dir, "en")
+    found = artifacts.read_json(config.run_dir / "report" / "figures.json")
+    assert found["scenarios"] == [] and found["winner"] is None
+    assert "sorts best" not in (config.run_dir / "report" / "index.html").read_text()
+    run(config)
+    assert [times(config, number) for number in (1, 2, 3)] == before
+    found = artifacts.read_json(config.run_dir / "report" / "figures.json")
+    assert len(found["scenarios"]) == 3 and found["winner"]
+
+
+def killed(*args):
+    raise KeyboardInterrupt
+
+
+def test_resolved_settings_stand_beside_the_configuration(refined):
+    config, _ = refined
+    assert config_module.to_json(config) == artifacts.read_json(config.run_dir / "run.json")
+    assert resolved_settings.read(config.run_dir) == shared.resolve(config)
+    assert shared.resolve(config).weights == {"Tiny": "random, seed 1"}
 
 
 def test_refined_scenario_is_trained_where_its_folder_holds_another(refined):

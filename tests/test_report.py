@@ -132,16 +132,6 @@ def test_scenarios_of_other_photos_are_not_shown_as_this_runs(copy):
     assert "scenario-table" not in reader.tables
 
 
-@pytest.mark.parametrize(
-    "changes", [{"epochs": 9}, {"views": 9}, {"test_views": 2}, {"backbones": ("VGG19", "ResNet50")}], ids=str
-)
-def test_scenarios_of_other_settings_are_not_shown_as_this_runs(changes, copy):
-    """The run was started with others, and is at its features again."""
-    settings = dataclasses.replace(config.read(copy), **changes)
-    found = figures.compute(settings)
-    assert found["winner"] is None and found["scenarios"] == [] and found["audit"] is None
-
-
 @pytest.mark.parametrize("changed", ["duplicates.csv", "a setting"])
 def test_report_is_made_again_where_what_it_tells_has_changed(changed, copy):
     settings = config.read(copy)
@@ -230,12 +220,22 @@ def test_card_of_a_fine_tuned_model_says_its_size_and_its_own_learning_rate_once
 
 
 def test_card_keeps_the_recipe_of_its_model_when_the_runs_settings_change(copy):
-    changed = dataclasses.replace(config.read(copy), image_size_px=500)
+    changed = dataclasses.replace(config.read(copy), group_folds=True)  # which leaves these photos in their folds
     artifacts.write_json(copy / "run.json", config.to_json(changed))
     page.write(copy, "en", [])
     card.write(copy)
     text = (copy / "served" / "pilah" / "1" / "MODEL_CARD.md").read_text()
-    assert "96 x 96" in text and "500" not in text
+    assert "96 x 96" in text and "Photos with like hashes were kept in one fold" not in text
+
+
+def test_card_stays_as_it_is_where_the_run_has_yet_to_train_with_its_settings(copy):
+    card.write(copy)
+    path = copy / "served" / "pilah" / "1" / "MODEL_CARD.md"
+    before = path.read_text()
+    artifacts.write_json(copy / "run.json", config.to_json(dataclasses.replace(config.read(copy), image_size_px=500)))
+    page.write(copy, "en", [])
+    assert card.write(copy) is None
+    assert path.read_text() == before
 
 
 def test_model_of_another_board_gets_no_card(copy):

@@ -3,7 +3,7 @@ import pathlib
 import pytest
 
 from components import artifacts, backbones, head
-from tuner import scenarios
+from tuner import oracle, scenarios
 
 THESIS_CSV = pathlib.Path(__file__).parents[1] / "pipeline" / "thesis_results.csv"
 
@@ -47,7 +47,7 @@ def test_subset_is_numbered_from_1_without_gaps():
 @pytest.mark.parametrize("subset", [slice(None), slice(0, 1), slice(9, 12)], ids=["all", "one", "one backbone"])
 def test_search_space_takes_the_values_of_each_scenario(subset):
     chosen = all_scenarios()[subset]
-    space = scenarios.search_space(chosen)
+    space = oracle.search_space(chosen)
     allowed = {choice.name: choice.values for choice in space.space}
     for scenario in chosen:
         values = scenarios.hyperparameter_values(scenario)

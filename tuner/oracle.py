@@ -24,7 +24,7 @@ class ScenarioOracle(keras_tuner.Oracle):
         super().__init__(
             objective=keras_tuner.Objective("f1", "max"),
             max_trials=len(scenario_list),
-            hyperparameters=scenarios.search_space(scenario_list),
+            hyperparameters=search_space(scenario_list),
             allow_new_entries=False,
             tune_new_entries=False,
             seed=seed,
@@ -37,3 +37,11 @@ class ScenarioOracle(keras_tuner.Oracle):
         """The values of the scenario that `trial_id`, which counts from 0, stands for."""
         scenario = self.scenario_list[int(trial_id)]
         return {"status": trial_module.TrialStatus.RUNNING, "values": scenarios.hyperparameter_values(scenario)}
+
+
+def search_space(scenario_list: Sequence[scenarios.Scenario]) -> keras_tuner.HyperParameters:
+    """Return the hyperparameters that a scenario fixes, each with the values that occur."""
+    space = keras_tuner.HyperParameters()
+    for name in ("backbone", "optimizer", "dropout"):
+        space.Choice(name, list(dict.fromkeys(getattr(scenario, name) for scenario in scenario_list)))
+    return space

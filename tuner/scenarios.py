@@ -1,10 +1,8 @@
-"""The scenarios: every backbone with every optimizer and dropout, numbered as in the thesis."""
+"""The scenarios: every backbone with every optimizer and dropout, numbered as in the thesis. Needs no TensorFlow."""
 
 import dataclasses
 import itertools
 from collections.abc import Sequence
-
-import keras_tuner
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,14 +34,6 @@ def refined(best: Sequence[Scenario], scenario_count: int) -> list[Scenario]:
         dataclasses.replace(scenario, number=number, strategy="finetune")
         for number, scenario in enumerate(best, start=scenario_count + 1)
     ]
-
-
-def search_space(scenarios: Sequence[Scenario]) -> keras_tuner.HyperParameters:
-    """The hyperparameters that a scenario fixes, each with the values that occur."""
-    space = keras_tuner.HyperParameters()
-    for name in ("backbone", "optimizer", "dropout"):
-        space.Choice(name, list(dict.fromkeys(getattr(scenario, name) for scenario in scenarios)))
-    return space
 
 
 def hyperparameter_values(scenario: Scenario) -> dict[str, str | float]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from components import artifacts, augment, backbones, features, finetune, photos, pixels, trunk
-from tuner import scenarios
+from tuner import scenarios, trial_settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,18 +33,6 @@ class Finetuning:
     trunk_dir: pathlib.Path | None = None
     engine: str = "tensorflow"
     precision: str = "float32"
-
-    def settings(self, backbone: str) -> dict[str, Any]:
-        """What predictions depend on here and not in strategy `features`."""
-        return {
-            "strategy": "finetune",
-            "learning_rate": self.learning_rate,
-            "weights": self.weights[backbone].fingerprint,
-            "precision": self.precision,
-            "image_size_px": self.image_size_px,
-            **dataclasses.asdict(self.options),
-            "trunk": "float16" if self.trunk_dir else None,
-        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,29 +81,34 @@ class Study:
         return augment.Augmentation(self.seed, self.flips)
 
     def settings(self, scenario: scenarios.Scenario) -> dict[str, Any]:
-        """Everything that the predictions of `scenario` depend on."""
-        return {
-            "backbone": scenario.backbone,
-            "optimizer": scenario.optimizer,
-            "dropout": scenario.dropout,
-            "weight_decay": self.weight_decay if scenario.optimizer == "AdamW" else 0.0,
-            "epochs": self.epochs,
-            "batch_size": self.batch_size,
-            "seed": self.seed,
-            "photos": photos.fingerprint(self.photo_list),
-            **({"test_views": self.test_views} if self.test_views > 1 else {}),  # runs from before there were any hold
-            **self._strategy(scenario),
-        }
+        """Return everything that the predictions of `scenario` depend on."""
+        finetunes = scenario.strategy == "finetune"
+        return trial_settings.of_trial(
+            scenario,
+            self.weight_decay,
+            self.epochs,
+            self.batch_size,
+            self.seed,
+            photos.fingerprint(self.photo_list),
+            self.test_views,
+            self._settings_of_finetuning(scenario.backbone) if finetunes else self._settings_of_head(scenario.backbone),
+        )
 
-    def _strategy(self, scenario: scenarios.Scenario) -> dict[str, Any]:
-        if scenario.strategy == "finetune":
-            assert self.finetuning
-            return {**self.augmentation.settings, **self.finetuning.settings(scenario.backbone)}
-        return self._features(scenario.backbone)
+    def _settings_of_finetuning(self, backbone: str) -> dict[str, Any]:
+        assert self.finetuning
+        return trial_settings.of_finetuning(
+            self.augmentation.settings,
+            self.finetuning.learning_rate,
+            self.finetuning.weights[backbone].fingerprint,
+            self.finetuning.precision,
+            self.finetuning.image_size_px,
+            dataclasses.asdict(self.finetuning.options),
+            self.finetuning.trunk_dir is not None,
+        )
 
-    def _features(self, backbone: str) -> dict[str, Any]:
+    def _settings_of_head(self, backbone: str) -> dict[str, Any]:
         features_made = artifacts.read_json(self.features_dir / backbone / "settings.json")
-        return {"learning_rate": self.learning_rate, "views": self.views, "features": features_made}
+        return trial_settings.of_frozen_backbone(self.learning_rate, self.views, features_made)
 
     @property
     def epochs_of_finetuning(self) -> int:

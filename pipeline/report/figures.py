@@ -2,17 +2,16 @@
 
 import collections
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from components import artifacts, metrics, photos
-from pipeline import board as board_module
+from pipeline import resolved_settings
 from pipeline.config import FINETUNING, Config
-from pipeline.report import comparisons, findings, statistics, winner
+from pipeline.report import comparisons, findings, statistics, trials, winner
 from tuner import predictions
-from tuner import scenarios as scenarios_module
 
 SETTINGS = ("scenario", "backbone", "optimizer", "dropout", "strategy")
 SHOWN = (
@@ -46,22 +45,22 @@ def compute(config: Config) -> dict[str, Any]:
     run_dir, total = config.run_dir, config.scenario_count + config.refine
     usable = _usable_photos(run_dir)
     fingerprint = photos.fingerprint(usable)
-    found = _read_trials(config, total, fingerprint)
+    settings = trials.read_settings(config, usable)
+    paths = {number: run_dir / "trials" / f"{number:02d}" / "predictions.csv" for number in settings}
+    found = {number: predictions.read(path) for number, path in paths.items() if path.exists()}
     board = _board_of(run_dir, found, total)
-    rows = board["scenarios"] if board else [_row(run_dir, number, one) for number, one in found.items()]
+    rows = board["scenarios"] if board else [_row(settings[number], number, one) for number, one in found.items()]
     first = board["winner"]["scenario"] if board else None  # of several with the same F1, the one that was chosen
     best_first = sorted(rows, key=lambda row: (-row["f1"], row["scenario"] != first, row["scenario"]))
     scenarios = [_scenario(row, found[row["scenario"]], config.seed) for row in best_first]
     if board:
         _compare_with_first(scenarios, found, config.seed)
     return {
-        "run": _about(config),
+        "run": _about(config, settings),
         "progress": {
             "scenarios_done": len(found),
             "scenarios_total": total,
-            "folds_done": sum(
-                len(list(run_dir.glob(f"trials/{number:02d}/fold-*.csv"))) for number in range(1, total + 1)
-            ),
+            "folds_done": sum(len(list(path.parent.glob("fold-*.csv"))) for path in paths.values()),
             "folds_total": total * config.folds,
         },
         "classes": _classes(usable, config.folds),
@@ -70,36 +69,6 @@ def compute(config: Config) -> dict[str, Any]:
         "winner": winner.compute(board["winner"], scenarios, found[first]) if board and first else None,
         **findings.compute(run_dir, fingerprint, board),
     }
-
-
-def _read_trials(config: Config, total: int, photos_and_folds: str) -> dict[int, predictions.Predictions]:
-    """Scenario -> its out-of-fold predictions, where all folds are there, and were made as the run has it now."""
-    folders = {number: config.run_dir / "trials" / f"{number:02d}" for number in range(1, total + 1)}
-    return {
-        number: predictions.read(folder / "predictions.csv")
-        for number, folder in folders.items()
-        if (folder / "predictions.csv").exists()
-        and _is_of(config, number, artifacts.read_json(folder / "settings.json"), photos_and_folds)
-    }
-
-
-def _is_of(config: Config, number: int, made_with: dict[str, Any], photos_and_folds: str) -> bool:
-    """Whether a trial was made with the photos and settings of the run, as far as the run's configuration tells.
-
-    A run that starts again with others comes to the trials hours after it has written down its configuration.
-    """
-    strategy = config.strategy if number <= config.scenario_count else "finetune"
-    now = {"photos": photos_and_folds, **{name: getattr(config, name) for name in ("epochs", "batch_size", "seed")}}
-    if number <= config.scenario_count:
-        every = scenarios_module.list_scenarios(config.backbones, config.optimizers, config.dropouts, strategy)
-        now |= scenarios_module.hyperparameter_values(every[number - 1])
-    if strategy == "features":
-        now |= {"views": config.views, "learning_rate": config.learning_rate}
-    else:
-        now |= {name: getattr(config, name) for name in FINETUNING if name != "finetuning_rate"}
-        now |= {"strategy": strategy, "learning_rate": config.rate_of_finetuning}
-    same_views = made_with.get("test_views", 1) == config.test_views
-    return same_views and now == {name: made_with.get(name) for name in now}
 
 
 def _matrix(found: predictions.Predictions) -> np.ndarray:
@@ -116,9 +85,8 @@ def _board_of(run_dir: pathlib.Path, found: dict[int, predictions.Predictions], 
     return board if matrices == {number: _matrix(one).tolist() for number, one in found.items()} else None
 
 
-def _row(run_dir: pathlib.Path, number: int, found: predictions.Predictions) -> dict[str, Any]:
+def _row(settings: dict[str, Any], number: int, found: predictions.Predictions) -> dict[str, Any]:
     """A scenario's row as the leaderboard will have it, without its time."""
-    settings = artifacts.read_json(run_dir / "trials" / f"{number:02d}" / "settings.json")
     matrix = _matrix(found)
     scores = metrics.score(matrix, found.classes)
     return {
@@ -185,21 +153,37 @@ def _compare_with_first(scenarios: list[dict[str, Any]], found: dict[int, predic
         row["against"]["mcnemar_told_apart"] = bool(row["against"]["mcnemar_p_holm"] < statistics.SIGNIFICANCE)
 
 
-def _about(config: Config) -> dict[str, Any]:
-    """What a reader has to know of the run; no path, so that the report can be handed on."""
+def _about(config: Config, settings: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
+    """Return what a reader has to know of the run; no path, so that the report can be handed on.
+
+    Args:
+        settings: scenario -> settings of its trial.
+    """
     run_dir = config.run_dir
+    weights, precision = _weights_and_precision(run_dir, settings)
     kinds = collections.Counter(row["kind"] for row in _rows(run_dir / "duplicates.csv"))
     return {
         "name": run_dir.name,
         **{name: getattr(config, name) for name in SHOWN},
         "finetuning": _finetuning(config) if config.finetunes else None,
         "drawn": not config.images,
-        "random_weights": board_module.random_backbones(run_dir),
-        "precision": sorted({one["precision"] for one in board_module.backbone_settings(run_dir)}),
+        "random_weights": resolved_settings.random_backbones(weights),
+        "precision": precision,
         "copies": kinds["duplicate"],
         "conflicts": kinds["conflict"],
         "rejects": len(_rows(run_dir / "dataset" / "rejects.csv")),
     }
+
+
+def _weights_and_precision(
+    run_dir: pathlib.Path, settings: Mapping[int, dict[str, Any]]
+) -> tuple[Mapping[str, str], list[str]]:
+    """Return backbone -> fingerprint of its weights, and the dtypes that backbones compute in."""
+    if resolved := resolved_settings.read(run_dir):
+        return resolved.weights, [resolved.precision]
+    # a run folder of a version that wrote no resolved.json: its trials tell
+    used = [trial.get("features", trial) for trial in settings.values()]
+    return {one["backbone"]: one["weights"] for one in used}, sorted({one["precision"] for one in used})
 
 
 def _finetuning(config: Config) -> dict[str, Any]:

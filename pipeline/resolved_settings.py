@@ -1,0 +1,49 @@
+"""What a run finds out when it starts, as resolved.json holds it: its configuration alone does not tell.
+
+Needs no TensorFlow.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+
+from components import artifacts
+
+FILE_NAME = "resolved.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Resolved:
+    """Settings that depend on the machine and on files outside the run folder.
+
+    Attributes:
+        weights: backbone -> fingerprint of the weights that it starts from, see backbones.Weights.
+        engine: inference engine of the frozen backbones, "openvino" or "tensorflow"; --engine auto is one of them.
+        precision: dtype in which backbones compute, "float32" or "bfloat16"; --precision auto is one of them.
+        frozen_activations_on_disk: whether fine-tuning runs the layers that stay frozen once, and reads their
+            activations from disk.
+    """
+
+    weights: Mapping[str, str]
+    engine: str
+    precision: str
+    frozen_activations_on_disk: bool
+
+
+def write(run_dir: pathlib.Path, resolved: Resolved) -> None:
+    artifacts.write_json(run_dir / FILE_NAME, dataclasses.asdict(resolved))
+
+
+def read(run_dir: pathlib.Path) -> Resolved | None:
+    """Return the resolved settings of the run in `run_dir`; None for a run of a version that wrote none."""
+    path = run_dir / FILE_NAME
+    return Resolved(**artifacts.read_json(path)) if path.exists() else None
+
+
+def random_backbones(weights: Mapping[str, str]) -> list[str]:
+    """Return the backbones with random weights, by name.
+
+    Args:
+        weights: backbone -> fingerprint, as in Resolved.
+    """
+    return sorted(name for name, fingerprint in weights.items() if fingerprint.startswith("random"))

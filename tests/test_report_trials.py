@@ -1,0 +1,210 @@
+"""Which trials of a run folder are this run's: those whose settings equal what the run would train them with now."""
+
+import dataclasses
+
+import finished_run
+import pytest
+
+from components import artifacts, backbones, features, photos
+from pipeline import config as config_module
+from pipeline import resolved_settings, shared, stages
+from pipeline.report import figures, trials
+from tuner import folds, scenarios
+
+pytest_plugins = ["report_fixtures"]
+ALL = {1, 2, 3, 4, 5, 6}
+FROZEN, REFINED = {1, 2, 3, 4}, {5, 6}
+ADAM, RESNET = {1, 3, 6}, {1, 2, 5}
+OF_FINETUNING = [
+    {"unfreeze": "top2"},
+    {"batchnorm": "trained"},
+    {"warmup_epochs": 1},
+    {"schedule": "cosine"},
+    {"label_smoothing": 0.1},
+    {"balance": "weights"},
+    {"clip_norm": 1.0},
+    {"ensemble": 2},
+    {"xla": True},
+    {"finetuning_rate": 3e-3},
+]
+CHANGES = [  # setting -> scenarios that it leaves as they are
+    *[({name: value}, set()) for name, value in (("epochs", 9), ("batch_size", 9), ("seed", 9), ("test_views", 2))],
+    ({"image_size_px": 128}, set()),
+    ({"flips": "both"}, set()),
+    ({"views": 9}, REFINED),
+    ({"learning_rate": 0.5}, REFINED),
+    ({"weight_decay": 0.5}, ADAM),
+    ({"backbones": ("VGG19", "ResNet50")}, REFINED),
+    ({"optimizers": ("Nadam", "AdamW")}, {2, 4, 5}),
+    *[(changes, FROZEN) for changes in OF_FINETUNING],
+    ({"min_f1": 0.9}, ALL),
+]
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    """The configuration of a run that has claimed the folders of its features and trials, and trained none of them.
+
+    Scenarios: 1 and 2 are ResNet50 with Adam and AdamW, 3 and 4 are VGG19's; 5 is refined from 2, and 6 from 3.
+    """
+    config = config_module.Config(
+        tmp_path / "run",
+        weights_dir=tmp_path,
+        backbones=("ResNet50", "VGG19"),
+        optimizers=("Adam", "AdamW"),
+        dropouts=(0.2,),
+        refine=2,
+        unfreeze="top",
+        finetuning_rate=1e-3,
+    )
+    listed = [photos.Photo(f"{n:016x}", f"/photos/{n}.jpg", ("glass", "metal")[n % 2], n % 5) for n in range(20)]
+    photos.write(config.run_dir / "photos.csv", listed)
+    artifacts.write_csv(config.run_dir / "dataset" / "rejects.csv", ["id"], [{"id": listed[3].id}])
+    for name in config.backbones:
+        (tmp_path / backbones.BACKBONES[name].weights_file).write_text(f"weights of {name}")
+    monkeypatch.setattr(features, "missing_views", lambda *args: [])
+    start(config)
+    return config
+
+
+def start(config):
+    """Have the run write what it writes before it trains anything."""
+    resolved_settings.write(config.run_dir, shared.resolve(config))
+    stages.compute_features(config, lambda done, total, what="": None)
+    study = shared.study(config)
+    for scenario in scenarios_of(config):
+        folds.claim(study, scenario, folds.scenario_folder(config.run_dir / "trials", scenario.number))
+
+
+def scenarios_of(config):
+    searched = shared.scenarios(config)
+    return [*searched, *scenarios.refined([searched[1], searched[2]][: config.refine], len(searched))]
+
+
+def of_run(config):
+    return set(trials.read_settings(config, shared.usable_photos(config)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"test_views": 2, "flips": "both", "unfreeze": "all", "views": 3},
+        {"strategy": "finetune", "refine": 0, "warmup_epochs": 2, "clip_norm": 1.0, "ensemble": 2, "xla": True},
+        {"strategy": "finetune", "refine": 0, "finetuning_rate": None, "precision": "bfloat16", "test_views": 2},
+        {"engine": "tensorflow", "precision": "bfloat16"},
+    ],
+    ids=str,
+)
+def test_report_expects_the_settings_that_a_study_trains_with(changes, config):
+    changed = dataclasses.replace(config, **changes)
+    start(changed)
+    study, usable = shared.study(changed), shared.usable_photos(changed)
+    for scenario in scenarios_of(changed):
+        expected = trials.expected_settings(changed, shared.resolve(changed), usable, scenario)
+        assert expected == study.settings(scenario)
+    assert of_run(changed) == {scenario.number for scenario in scenarios_of(changed)}
+
+
+@pytest.mark.parametrize(("changes", "same"), CHANGES, ids=str)
+@pytest.mark.parametrize("version", ["this", "before resolved.json"])
+def test_trials_of_other_settings_are_not_this_runs(version, changes, same, config):
+    if version != "this":
+        (config.run_dir / "resolved.json").unlink()
+    assert of_run(config) == ALL
+    assert of_run(dataclasses.replace(config, **changes)) == same
+
+
+@pytest.mark.parametrize(
+    ("name", "same"), [("weights", RESNET), ("engine", REFINED), ("precision", set()), ("frozen activations", FROZEN)]
+)
+def test_trials_of_other_weights_or_another_machine_are_not_this_runs(name, same, config):
+    resolved = resolved_settings.read(config.run_dir)
+    changes = {
+        "weights": {"weights": {**resolved.weights, "VGG19": "0" * 16}},
+        "engine": {"engine": {"openvino": "tensorflow", "tensorflow": "openvino"}[resolved.engine]},
+        "precision": {"precision": {"float32": "bfloat16", "bfloat16": "float32"}[resolved.precision]},
+        "frozen activations": {"frozen_activations_on_disk": not resolved.frozen_activations_on_disk},
+    }
+    resolved_settings.write(config.run_dir, dataclasses.replace(resolved, **changes[name]))
+    assert of_run(config) == same
+
+
+@pytest.mark.parametrize(("name", "same"), [("engine", REFINED), ("precision", set())])
+def test_engine_and_precision_asked_for_are_compared_without_resolved_settings_too(name, same, config):
+    (config.run_dir / "resolved.json").unlink()
+    made_with = trials.read_settings(config, shared.usable_photos(config))[1]["features"][name]
+    (other,) = {"engine": {"openvino", "tensorflow"}, "precision": {"float32", "bfloat16"}}[name] - {made_with}
+    assert of_run(dataclasses.replace(config, **{name: made_with})) == ALL
+    assert of_run(dataclasses.replace(config, **{name: other})) == same
+
+
+def test_trial_of_frozen_features_in_the_folder_of_a_refined_one_is_not_this_runs(config):
+    wider = dataclasses.replace(config, dropouts=(0.2, 0.5), refine=0)
+    start(wider)
+    assert of_run(wider) == set(range(1, 9))
+    assert of_run(config) == {1}  # 2 to 4 are numbered differently, and 5 and 6 are frozen
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"epochs": 9},
+        {"views": 9},
+        {"test_views": 2},
+        {"image_size_px": 128},
+        {"flips": "both"},
+        {"weight_decay": 0.5},
+        {"seed": 43},
+        {"backbones": ("VGG19", "ResNet50")},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("version", ["this", "before resolved.json"])
+def test_scenarios_of_other_settings_are_not_shown_as_this_runs(version, changes, copy):
+    """The run was started with others, and is at its features again."""
+    if version != "this":
+        (copy / "resolved.json").unlink()
+    found = figures.compute(dataclasses.replace(config_module.read(copy), **changes))
+    assert_nothing_is_shown(found)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"weights": {"ResNet50": "0" * 16, "VGG19": "random, seed 1"}},
+        {"engine": "tensorflow"},
+        {"precision": "bfloat16"},
+    ],
+    ids=str,
+)
+def test_scenarios_of_other_weights_or_another_machine_are_not_shown_as_this_runs(changes, copy):
+    """The run was started on a machine with others, and is at its features again."""
+    resolved_settings.write(copy, dataclasses.replace(finished_run.RESOLVED, **changes))
+    assert_nothing_is_shown(figures.compute(config_module.read(copy)))
+
+
+def assert_nothing_is_shown(found):
+    assert found["winner"] is None and found["scenarios"] == [] and found["audit"] is found["protocol"] is None
+    assert found["progress"]["scenarios_done"] == found["progress"]["folds_done"] == 0
+
+
+def test_scenarios_whose_backbone_has_the_same_weights_as_before_are_shown(copy):
+    weights = {**finished_run.RESOLVED.weights, "VGG19": "0" * 16}
+    resolved_settings.write(copy, dataclasses.replace(finished_run.RESOLVED, weights=weights))
+    found = figures.compute(config_module.read(copy))
+    assert {row["backbone"] for row in found["scenarios"]} == {"ResNet50"} and found["winner"] is None
+
+
+def test_random_weights_and_precision_are_those_that_the_run_started_with(copy):
+    """Its features folder is still of the run before."""
+    weights = {"ResNet50": "random, seed 42", "VGG19": "0" * 16}
+    resolved_settings.write(copy, dataclasses.replace(finished_run.RESOLVED, weights=weights, precision="bfloat16"))
+    about = figures.compute(config_module.read(copy))["run"]
+    assert about["random_weights"] == ["ResNet50"] and about["precision"] == ["bfloat16"]
+
+
+def test_finished_run_of_a_version_without_resolved_settings_is_shown_as_before(copy):
+    before = figures.compute(config_module.read(copy))
+    (copy / "resolved.json").unlink()
+    assert before["winner"] and figures.compute(config_module.read(copy)) == before

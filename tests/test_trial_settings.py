@@ -1,0 +1,99 @@
+"""The settings of a trial as they are written today: where any changes, finished runs train their trials again."""
+
+import dataclasses
+import pathlib
+
+import pytest
+
+from components import artifacts, augment, backbones, features, finetune, photos
+from tuner import scenarios
+from tuner import study as study_module
+
+PHOTOS = [photos.Photo(f"{n:016x}", f"/photos/{n}.jpg", ("glass", "metal")[n % 2], n % 5) for n in range(20)]
+WEIGHTS = backbones.Weights(None, seed=7)
+AUGMENTATION = {
+    "seed": 42,
+    "augmentation": {
+        "flip": "horizontal and vertical",
+        "rotation_degrees": 20.0,
+        "shear_degrees": 0.2,
+        "zoom": 0.2,
+        "shift": 0.1,
+        "fill": "nearest",
+    },
+}
+OF_BOTH_STRATEGIES = {
+    "backbone": "VGG19",
+    "optimizer": "AdamW",
+    "dropout": 0.2,
+    "weight_decay": 0.004,
+    "epochs": 10,
+    "batch_size": 32,
+    "seed": 42,
+    "photos": "14a93f64434dddb7",
+    "test_views": 2,
+}
+OF_FROZEN = {
+    **OF_BOTH_STRATEGIES,
+    "learning_rate": 1e-4,
+    "views": 4,
+    "features": {
+        "backbone": "VGG19",
+        "weights": "random, seed 7",
+        "engine": "openvino",
+        "precision": "bfloat16",
+        "image_size_px": 96,
+        "photos": "461c3f490dc9184d",
+        **AUGMENTATION,
+    },
+}
+OF_FINETUNED = {
+    **OF_BOTH_STRATEGIES,
+    **AUGMENTATION,
+    "strategy": "finetune",
+    "learning_rate": 3e-4,
+    "weights": "random, seed 7",
+    "precision": "bfloat16",
+    "image_size_px": 96,
+    "unfreeze": "top",
+    "batchnorm": "trained",
+    "warmup_epochs": 1,
+    "schedule": "cosine",
+    "label_smoothing": 0.1,
+    "balance": "weights",
+    "clip_norm": 1.0,
+    "ensemble": 2,
+    "xla": True,
+    "trunk": "float16",
+}
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """A study with every setting other than its default, whose features claim their folder and are not computed."""
+    monkeypatch.setattr(features, "missing_views", lambda *args: [])
+    ids, augmentation = [photo.id for photo in PHOTOS], augment.Augmentation(42, "both")
+    folder, records = tmp_path / "features" / "VGG19", tmp_path / "dataset"
+    features.extract(folder, records, ids, "VGG19", WEIGHTS, 4, 2, augmentation, 96, "openvino", "bfloat16", print)
+    options = finetune.Options("top", "trained", 1, "cosine", 0.1, "weights", 1.0, 2, True)
+    finetuning = study_module.Finetuning(
+        records, {"VGG19": WEIGHTS}, 96, 3e-4, options, pathlib.Path("trunk"), "openvino", "bfloat16"
+    )
+    return study_module.Study(
+        PHOTOS, ["glass", "metal"], 5, folder.parent, 4, 10, 32, 1e-4, 0.004, 42, 2, "both", finetuning
+    )
+
+
+@pytest.mark.parametrize(("strategy", "expected"), [("features", OF_FROZEN), ("finetune", OF_FINETUNED)])
+def test_settings_of_a_trial_are_those_that_finished_runs_hold(strategy, expected, study, tmp_path):
+    settings = study.settings(scenarios.Scenario(1, "VGG19", "AdamW", 0.2, strategy))
+    assert settings == expected
+    artifacts.write_json(tmp_path / "settings.json", settings)
+    assert artifacts.read_json(tmp_path / "settings.json") == expected  # a mark or a trial compares what it reads
+
+
+def test_settings_that_have_no_effect_are_left_at_their_defaults(study):
+    """Weight decay of an optimizer without one, and a single test-time view, which older trials do not name."""
+    plain = dataclasses.replace(study, test_views=1)
+    settings = plain.settings(scenarios.Scenario(1, "VGG19", "Adam", 0.2))
+    assert settings["weight_decay"] == 0.0 and "test_views" not in settings

@@ -1,0 +1,79 @@
+"""Settings of a trial, as trials/NN/settings.json holds them. Needs no TensorFlow.
+
+They are everything that the predictions of the trial depend on. The search trains a trial again where they have
+changed, and the report leaves out a trial that was made with others.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tuner import scenarios
+
+
+def of_trial(
+    scenario: scenarios.Scenario,
+    weight_decay: float,
+    epochs: int,
+    batch_size: int,
+    seed: int,
+    photos_and_folds: str,
+    test_views: int,
+    of_strategy: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the settings of the trial of `scenario`.
+
+    Args:
+        photos_and_folds: photos.fingerprint of the photos that have a record.
+        of_strategy: settings from `of_frozen_backbone` or `of_finetuning`.
+    """
+    return {
+        "backbone": scenario.backbone,
+        "optimizer": scenario.optimizer,
+        "dropout": scenario.dropout,
+        "weight_decay": weight_decay if scenario.optimizer == "AdamW" else 0.0,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "seed": seed,
+        "photos": photos_and_folds,
+        **({"test_views": test_views} if test_views > 1 else {}),  # trials older than this setting have one view
+        **of_strategy,
+    }
+
+
+def of_frozen_backbone(learning_rate: float, views: int, features: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that strategy `features` adds.
+
+    Args:
+        features: settings of the features, see feature_settings.of_features.
+    """
+    return {"learning_rate": learning_rate, "views": views, "features": dict(features)}
+
+
+def of_finetuning(
+    augmentation: Mapping[str, Any],
+    learning_rate: float,
+    weights: str,
+    precision: str,
+    image_size_px: int,
+    options: Mapping[str, Any],
+    frozen_activations_on_disk: bool,
+) -> dict[str, Any]:
+    """Return the settings that strategy `finetune` adds.
+
+    Args:
+        augmentation: settings from feature_settings.of_augmentation.
+        weights: fingerprint of the weights that the backbone starts from, see backbones.Weights.
+        precision: dtype in which the backbone computes, "float32" or "bfloat16".
+        options: field of finetune.Options -> value.
+        frozen_activations_on_disk: whether the layers that stay frozen run once, and are then read from disk.
+    """
+    return {
+        **augmentation,
+        "strategy": "finetune",
+        "learning_rate": learning_rate,
+        "weights": weights,
+        "precision": precision,
+        "image_size_px": image_size_px,
+        **options,
+        "trunk": "float16" if frozen_activations_on_disk else None,
+    }
