@@ -14,6 +14,8 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import DTypeLike
 
+from components.errors import NotFiniteError
+
 
 @contextlib.contextmanager
 def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
@@ -37,9 +39,17 @@ def _replacing_text(path: pathlib.Path) -> Iterator[TextIO]:
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:
+    """Write `value` as JSON.
+
+    Raises:
+        NotFiniteError: it holds a number that is nan or infinite, which JSON has no way to write.
+    """
+    try:
+        text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        raise NotFiniteError(f"{path} cannot be written: a number in it is nan or infinite.") from error
     with _replacing_text(path) as file:
-        json.dump(value, file, indent=1, ensure_ascii=False)
-        file.write("\n")
+        file.write(f"{text}\n")
 
 
 def read_json(path: pathlib.Path) -> Any:
@@ -71,6 +81,11 @@ def digest(value: Any) -> str:
     """16 hexadecimal digits that stand for a JSON value: equal values, equal digits, in whatever order of keys."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def bytes_digest(content: bytes) -> str:
+    """As `file_digest`, of a file that has been read."""
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def file_digest(path: pathlib.Path) -> str:

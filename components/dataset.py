@@ -7,7 +7,7 @@ import json
 import pathlib
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -52,24 +52,39 @@ class Shard:
 def write_shard(
     shard: Shard, features: tfds.features.FeaturesDict, image_size_px: int, max_pixels: int
 ) -> dict[str, Any]:
-    """Write one shard; returns its path, the number of photos and bytes written, and the photos rejected.
+    """Write one shard; returns its path, the number of photos and bytes written, and the photos rejected, or an error.
 
     The Beam element is a whole shard, so that pixels never pass between steps: memory stays flat as the set grows,
     shards come out the same on every runner, and a bundle that is tried again writes the same file again.
+    """
+    try:
+        rejects = _write_photos(shard, features, image_size_px, max_pixels)
+    except PilahError as error:  # handed on as data, since Beam would bury it in a traceback
+        return {"path": shard.path, "error": str(error)}
+    written = len(shard.photos) - len(rejects)
+    return {"path": shard.path, "photos": written, "bytes": pathlib.Path(shard.path).stat().st_size, "rejects": rejects}
+
+
+def _write_photos(
+    shard: Shard, features: tfds.features.FeaturesDict, image_size_px: int, max_pixels: int
+) -> list[dict[str, str]]:
+    """Write the usable photos of one shard; returns the rows of the others.
+
+    Raises:
+        PilahError: a photo cannot be read, or has changed since it was listed.
     """
     rejects = []
     with artifacts.replacing(pathlib.Path(shard.path)) as part, tf.io.TFRecordWriter(str(part)) as writer:
         for start in range(0, len(shard.photos), squares.PHOTOS_AT_ONCE):
             batch = shard.photos[start : start + squares.PHOTOS_AT_ONCE]
-            files = [pathlib.Path(photo.path).read_bytes() for photo in batch]
+            files = [photos.read_bytes(photo.path, photo.id) for photo in batch]
             for photo, square in zip(batch, squares.make(files, image_size_px, max_pixels), strict=True):
                 if isinstance(square, images.UnusablePhotoError):
                     beam.metrics.Metrics.counter("rejects", square.reason).inc()
                     rejects.append(make_reject(photo, square))
                 else:
                     writer.write(features.serialize_example(features.encode_example(make_example(photo, square))))
-    written = len(shard.photos) - len(rejects)
-    return {"path": shard.path, "photos": written, "bytes": pathlib.Path(shard.path).stat().st_size, "rejects": rejects}
+    return rejects
 
 
 def make_example(photo: photos.Photo, square: squares.Square) -> dict[str, Any]:
@@ -151,6 +166,8 @@ class PhotoRecords(dataset_builder.FileReaderBuilder):
         written = sorted(
             map(json.loads, pathlib.Path(report).read_text().splitlines()), key=lambda shard: shard["path"]
         )
+        if errors := [shard["error"] for shard in written if "error" in shard]:
+            raise PilahError(errors[0])
         self.rejects = [reject for shard in written for reject in shard["rejects"]]
         info = splits.SplitInfo(
             name=SPLIT,
@@ -170,33 +187,52 @@ def build(
     folds: int,
     beam_args: Sequence[str],
     progress: Callable[[int, int], None],
+    unreadable: Sequence[Mapping[str, str]] = (),
 ) -> list[dict[str, str]]:
     """Write the shards of `photo_list` into `folder`, which is emptied first; returns the rejects, also on disk.
 
     Args:
         max_pixels: width x height above which a photo is rejected.
-        max_rejects: share of the photos in [0, 1] that may be rejected before the run stops.
+        max_rejects: share of all files in [0, 1] that may be rejected before the run stops.
         beam_args: Beam pipeline options, as on its command line.
+        unreadable: rows of unreadable.csv, files that could not be listed as photos, which are rejects too.
 
     Raises:
-        PilahError: more rejects than that, or a class left with fewer photos than `folds`.
+        PilahError: more rejects than that; a class left with fewer photos than `folds`, or with none in a fold; or a
+            photo that has changed since it was listed.
     """
     shutil.rmtree(folder, ignore_errors=True)
     builder = PhotoRecords(folder, photo_list, image_size_px, max_pixels, beam_args, progress)
     builder.download_and_prepare()
+    rejects = [*({"id": "", **row} for row in unreadable), *builder.rejects]
     rejects_csv = folder / "rejects.csv"
-    artifacts.write_csv(rejects_csv, REJECT_COLUMNS, builder.rejects)
-    if len(builder.rejects) > max_rejects * len(photo_list):
-        reasons = collections.Counter(reject["reason"] for reject in builder.rejects)
-        larger = "have --max-pixels allow those too large, " if "too large" in reasons else ""
-        raise PilahError(
-            f"At most {max_rejects:.1%} of the photos may be unusable. Received: {len(builder.rejects)} of "
-            f"{len(photo_list)} ({', '.join(f'{reason} {n}' for reason, n in reasons.most_common())}). "
-            f"Mend those listed in {rejects_csv}, {larger}or raise --max-rejects."
-        )
-    labels = [photo.label for photo in accepted(folder, photo_list)]
+    artifacts.write_csv(rejects_csv, REJECT_COLUMNS, rejects)
+    usable = accepted(folder, photo_list)
+    if builder.info.splits[SPLIT].num_examples != len(usable):
+        raise RuntimeError(f"{len(usable)} photos are usable, but {folder} has another number of records.")
+    _check_rejects(rejects, len(photo_list) + len(unreadable), max_rejects, rejects_csv)
+    labels = [photo.label for photo in usable]
     photos.check_class_sizes(labels, photos.class_names(photo_list), folds)
-    return builder.rejects
+    if missing := photos.untested(labels, np.array([photo.fold for photo in usable]), folds):
+        raise PilahError(
+            f"Without the photos listed in {rejects_csv} there is nothing to test of {missing}. Remove these files, so "
+            "that the others are dealt to the folds anew, or lower --folds."
+        )
+    return rejects
+
+
+def _check_rejects(
+    rejects: Sequence[Mapping[str, str]], files: int, max_rejects: float, rejects_csv: pathlib.Path
+) -> None:
+    if len(rejects) <= max_rejects * files:
+        return
+    reasons = collections.Counter(reject["reason"] for reject in rejects)
+    larger = "raise --max-pixels for those too large, " if "too large" in reasons else ""
+    raise PilahError(
+        f"At most {max_rejects:.1%} of the photos may be unusable, and {len(rejects)} of {files} are "
+        f"({', '.join(f'{reason} {count}' for reason, count in reasons.most_common())}). Repair or remove those listed "
+        f"in {rejects_csv}, {larger}or raise --max-rejects."
+    )
 
 
 def accepted(folder: pathlib.Path, photo_list: Sequence[photos.Photo]) -> list[photos.Photo]:

@@ -1,12 +1,11 @@
 """A served model against photos that it was not trained on: its answers, and what they are worth."""
 
-import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from components import images, metrics
+from components import images, metrics, photos
 from components.errors import PilahError
 
 BATCH_SIZE = 32
@@ -25,24 +24,35 @@ def check_classes(found: Sequence[str], classes: Sequence[str]) -> None:
 
 
 def answer(
-    files: Sequence[pathlib.Path], classify: Classify, max_pixels: int, progress: Callable[[int, int], None]
+    files: Sequence[tuple[str, str]],
+    classify: Classify,
+    classes: Sequence[str],
+    max_pixels: int,
+    progress: Callable[[int, int], None],
 ) -> tuple[np.ndarray, list[int], list[tuple[int, str]]]:
     """What the model says of each usable file.
 
+    Args:
+        files: path and id of each photo.
+        classes: names of the classes in the order of the scores, as the model's description has it.
+
     Returns:
         Scores, float32 [m, classes]; the rows of `files` that they are of; and (row, reason) of each unusable one.
+
+    Raises:
+        PilahError: a photo has changed since it was listed, or the model has other classes.
     """
     scores: list[np.ndarray] = []
     usable: list[int] = []
     unusable: list[tuple[int, str]] = []
     for start in range(0, len(files), BATCH_SIZE):
         batch: dict[int, bytes] = {}
-        for row, path in enumerate(files[start : start + BATCH_SIZE], start=start):
+        for row, (path, photo_id) in enumerate(files[start : start + BATCH_SIZE], start=start):
             try:
-                batch[row] = images.plain_bytes(path.read_bytes(), max_pixels)[0]
+                batch[row] = images.plain_bytes(photos.read_bytes(path, photo_id), max_pixels)[0]
             except images.UnusablePhotoError as error:
                 unusable.append((row, error.reason))
-        answers = images.each(list(batch.values()), lambda photos: classify(photos)[0])
+        answers = images.each(list(batch.values()), lambda files: _scores(classify, files, classes))
         for row, answer in zip(batch, answers, strict=True):
             if isinstance(answer, images.UnusablePhotoError):
                 unusable.append((row, answer.reason))
@@ -51,6 +61,13 @@ def answer(
                 scores.append(answer)
         progress(min(start + BATCH_SIZE, len(files)), len(files))
     return np.stack(scores) if scores else np.empty((0, 0), np.float32), usable, unusable
+
+
+def _scores(classify: Classify, files: Sequence[bytes], classes: Sequence[str]) -> np.ndarray:
+    scores, names = classify(files)
+    if names != list(classes):
+        raise PilahError(f"The model's classes are {names}, and its model.json has {list(classes)}. Push it again.")
+    return scores
 
 
 def figures(actual: Sequence[int], predicted: Sequence[int], classes: Sequence[str]) -> dict[str, Any]:

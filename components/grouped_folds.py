@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import pathlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -10,6 +9,10 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from components import near_duplicates, photos
 from components.errors import PilahError
+
+
+class UngroupableError(PilahError):
+    """Folds that keep groups together cannot test every class."""
 
 
 def regroup(
@@ -25,9 +28,10 @@ def regroup(
     turned over, which the audit finds by features as well.
 
     Raises:
-        PilahError: a class has fewer groups than folds.
+        UngroupableError: as `assign`.
+        PilahError: a photo has changed since it was listed.
     """
-    signs = near_duplicates.perceptual_hashes([pathlib.Path(photo.path) for photo in photo_list], max_pixels, progress)
+    signs = near_duplicates.perceptual_hashes(photo_list, max_pixels, progress)
     groups = near_duplicates.groups(near_duplicates.hash_pairs(signs), len(photo_list))
     fold_of = assign([photo.label for photo in photo_list], groups, folds, seed)
     return [dataclasses.replace(photo, fold=int(fold)) for photo, fold in zip(photo_list, fold_of, strict=True)]
@@ -37,17 +41,23 @@ def assign(labels: Sequence[str], groups: np.ndarray, folds: int, seed: int) -> 
     """The test fold of each photo, int64 [n]: one fold a group, classes spread as evenly as that allows.
 
     Raises:
-        PilahError: a class has fewer groups than folds, so that some fold would test none of it.
+        UngroupableError: some fold would test no photo of a class: it has fewer groups than there are folds, or its
+            groups hold photos of other classes too, so that they cannot be spread.
     """
     if short := too_few_groups(labels, groups, folds):
-        raise PilahError(
-            f"Each class needs at least one group of near-duplicates a fold. Received: {folds} folds and "
-            f"{short}. Add photos, leave --group-folds out, or lower --folds."
+        raise UngroupableError(
+            f"Each class needs at least as many groups of near-duplicates as folds ({folds}), and these have fewer: "
+            f"{short}. Add photos, leave out --group-folds, or lower --folds."
         )
     fold_of = np.empty(len(labels), np.int64)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     for fold, (_, test) in enumerate(splitter.split(labels, labels, groups)):
         fold_of[test] = fold
+    if missing := photos.untested(labels, fold_of, folds):
+        raise UngroupableError(
+            "Near-duplicates of different classes are kept in one fold, so that there is nothing to test of "
+            f"{missing}. Leave out --group-folds, lower --folds, or change --seed."
+        )
     return fold_of
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import io
-import pathlib
 from collections.abc import Callable, Sequence
 
 import imagehash
@@ -11,7 +10,7 @@ from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from components import images
+from components import images, photos
 
 HASH_BITS = 64
 # Of the 26 pairs of the thesis's photos within 4 bits, all but three show one scene shot twice; of those at 6 bits, 8
@@ -64,16 +63,19 @@ def find(signs: np.ndarray, activations: np.ndarray, labels: np.ndarray) -> Near
 
 
 def perceptual_hashes(
-    paths: Sequence[pathlib.Path], max_pixels: int, progress: Callable[[int, int], None]
+    photo_list: Sequence[photos.Photo], max_pixels: int, progress: Callable[[int, int], None]
 ) -> np.ndarray:
     """A row of 64 signs a photo, float32 [n, 64]: the inner product of two rows is 64 - 2 x their Hamming distance.
 
     The hash is imagehash's phash of the upright photo. An unusable photo has a row of zeros, which is near nothing.
+
+    Raises:
+        PilahError: a photo has changed since it was listed.
     """
-    signs = np.zeros((len(paths), HASH_BITS), np.float32)
-    for row, path in enumerate(paths):
-        signs[row] = _signs(path.read_bytes(), max_pixels)
-        progress(row + 1, len(paths))
+    signs = np.zeros((len(photo_list), HASH_BITS), np.float32)
+    for row, photo in enumerate(photo_list):
+        signs[row] = _signs(photos.read_bytes(photo.path, photo.id), max_pixels)
+        progress(row + 1, len(photo_list))
     return signs
 
 

@@ -2,13 +2,12 @@
 
 import dataclasses
 import io
-import pathlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image
 
-from components import images
+from components import images, photos
 
 MEASURED_PX = 512  # long side to which larger photos are shrunk first, so that blur is measured at one scale
 # kind -> threshold; each is a plain measure of our own, grey levels in [0, 255]
@@ -37,13 +36,17 @@ class Measures:
 
 
 def find(
-    paths: Sequence[pathlib.Path], max_pixels: int, progress: Callable[[int, int], None]
+    photo_list: Sequence[photos.Photo], max_pixels: int, progress: Callable[[int, int], None]
 ) -> list[tuple[int, str, float]]:
-    """(row of `paths`, what is odd, measure) of each finding, by kind, then in the order of `paths`."""
+    """(row of `photo_list`, what is odd, measure) of each finding, by kind, then in the order of `photo_list`.
+
+    Raises:
+        PilahError: a photo has changed since it was listed.
+    """
     measured = []
-    for done, path in enumerate(paths, start=1):
-        measured.append(measure(path.read_bytes(), max_pixels))
-        progress(done, len(paths))
+    for done, photo in enumerate(photo_list, start=1):
+        measured.append(measure(photos.read_bytes(photo.path, photo.id), max_pixels))
+        progress(done, len(photo_list))
     median_px = float(np.median([one.side_px for one in measured]))
     findings = [(row, *finding) for row, one in enumerate(measured) for finding in oddities(one, median_px)]
     kinds = list(THRESHOLDS)

@@ -1,24 +1,20 @@
-"""A folder of class folders, or a zip of one -> photos.csv: each photo once, with its class and its fold."""
+"""Photo files with their classes -> photos.csv: each photo once, with its class and its fold."""
 
 import collections
 import dataclasses
 import pathlib
-import shutil
-import unicodedata
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
-from components import artifacts
+from components import artifacts, class_folders, folders
 from components.errors import PilahError
 
-KAGGLE_DATASET = "asdasdasdasdas/garbage-classification"  # the photos of the thesis, as published on Kaggle
 COLUMNS = ("id", "path", "label", "fold")
-SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation"}  # what folders of a split are called
 DUPLICATE_COLUMNS = ("id", "kind", "path", "label", "kept_path")
+UNREADABLE_COLUMNS = ("path", "label", "reason", "detail")
+IGNORED_COLUMNS = ("path", "reason")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,138 +49,36 @@ class Duplicate:
     kept_path: str
 
 
-def check_given(images: pathlib.Path) -> None:
-    """Raise where `images` is neither a folder nor a zip."""
-    if not images.exists():
-        raise PilahError(f"--images must be a folder or a zip that exists. Received: {images}. Check the path.")
-    if not images.is_dir() and not zipfile.is_zipfile(images):
-        raise PilahError(f"--images must be a folder or a zip. Received: {images}, which is neither. Unpack it first.")
-
-
-def unpack(images: pathlib.Path, into: pathlib.Path) -> pathlib.Path:
-    """The folder that holds the photos: `images` itself, or what its zip holds, unpacked once to `into`."""
-    check_given(images)
-    if images.is_dir():
-        return images
-    if not into.exists():
-        part = into.with_name(into.name + ".part")
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        try:
-            with zipfile.ZipFile(images) as archive:
-                archive.extractall(part)  # drops absolute and parent paths by itself
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:  # damaged, or asks for a password
-            raise PilahError(
-                f"--images must be a zip that unpacks. Received: {images} ({error}). Fetch it again or unpack it first."
-            ) from error
-        part.rename(into)
-    return into
-
-
-def fetch_kaggle() -> pathlib.Path:
-    """The folder to which kagglehub has downloaded the photos of the thesis (about 40 MB, kept between calls)."""
-    import kagglehub
-
-    try:
-        return pathlib.Path(kagglehub.dataset_download(KAGGLE_DATASET))
-    except Exception as error:  # whatever the network or Kaggle objects to, the way out is the same
-        raise PilahError(
-            f"--fetch-kaggle needs a network that reaches Kaggle. Received: {type(error).__name__} "
-            f"({' '.join(str(error).split())[:300]}) for {KAGGLE_DATASET}. Download its zip by hand and give it as "
-            "--images."
-        ) from error
-
-
-def class_folders(root: pathlib.Path) -> list[pathlib.Path]:
-    """The class folders below `root`, by name: Kaggle's nested folders are walked down while there is but one way."""
-    folders = _folders(root)
-    while len(folders) == 1 and _folders(folders[0]):
-        folders = _folders(folders[0])
-    return folders
-
-
 def list_photos(
-    roots: Sequence[pathlib.Path], folds: int, seed: int, progress: Callable[[int, int], None]
+    scan: class_folders.Scan, folds: int, seed: int, progress: Callable[[int, int], None]
 ) -> tuple[list[Photo], list[Duplicate]]:
-    """The photos below `roots` in the order of their ids, each with its fold, and the files that stood there twice.
-
-    Class folders of one name are one class, in whichever root they stand. Every file in them that is not hidden counts
-    as a photo until it fails to decode.
+    """The photos of `scan` in the order of their ids, each with its fold, and the files that stood there twice.
 
     Raises:
-        PilahError: there are fewer than 2 classes in all, or a class has fewer photos than folds, or what stands where
-            classes should looks like a split into training and test.
+        PilahError: a class has fewer photos than folds.
     """
-    folders = all_class_folders(roots)
-    kept, duplicates = unique_photos(labelled_files(folders), progress)
+    kept, duplicates = unique_photos(scan.photos, progress)
     labels = [label for _, _, label in kept]
-    check_class_sizes(labels, sorted({label_of(folder) for folder in folders}), folds)
+    check_class_sizes(labels, scan.classes, folds)
     fold_of = assign_folds(labels, folds, seed)
     return [Photo(*row, fold=int(fold)) for row, fold in zip(kept, fold_of, strict=True)], duplicates
 
 
-def all_class_folders(roots: Sequence[pathlib.Path]) -> list[pathlib.Path]:
-    """The class folders below all of `roots`.
+def read_bytes(path: str, photo_id: str) -> bytes:
+    """The bytes of the photo `photo_id`, which are those that it was listed with.
 
     Raises:
-        PilahError: there are fewer than 2 classes in all, or what stands there looks like a split.
+        PilahError: they are others, or cannot be read.
     """
-    for root in roots:
-        check_no_split(class_folders(root))
-    folders = [folder for root in roots for folder in class_folders(root)]
-    classes = {label_of(folder) for folder in folders}
-    if len(classes) < 2:
+    try:
+        content = pathlib.Path(path).read_bytes()
+    except OSError as error:
         raise PilahError(
-            "Photos must stand in a folder a class, and in 2 classes or more. Received: "
-            f"{', '.join(map(str, roots))}, which has {len(classes)}. Give the folder that holds the class folders."
-        )
-    return folders
-
-
-def check_no_split(folders: Sequence[pathlib.Path]) -> None:
-    """Raise where `folders`, taken for classes, look like a split.
-
-    They hold no files but the same folders each, as train/ and test/ do, or one of them is called so, and holds folders
-    itself, where the other may be flat.
-    """
-    inner = [{below.name for below in _folders(folder)} for folder in folders]
-    bare = not any(_visible(folder, "*", pathlib.Path.is_file) for folder in folders)
-    if len(folders) > 1 and bare and len(set.intersection(*inner)) > 1:
-        names = [folder.name for folder in folders]
-        raise PilahError(
-            "Photos must stand in a folder a class, all of them together: folds split them. Received: "
-            f"{', '.join(names)}, which hold the same folders each ({', '.join(sorted(set.intersection(*inner)))}). "
-            f"Give each: {' '.join(f'--images {folder}' for folder in folders)}; or, if these are the classes, put "
-            "their files straight into them."
-        )
-    if named := [folder for folder, below in zip(folders, inner, strict=True) if _is_split(folder, below)]:
-        raise PilahError(
-            "Photos must stand in a folder a class, all of them together: folds split them. Received: "
-            f"{', '.join(folder.name for folder in folders)}, of which {named[0].name} holds folders itself. Give "
-            f"those with classes in them alone: {' '.join(f'--images {folder}' for folder in named)}."
-        )
-
-
-def labelled_files(folders: Sequence[pathlib.Path]) -> list[tuple[pathlib.Path, str]]:
-    """(file, class) of every file in the class folders, however deep, but for hidden ones.
-
-    Raises:
-        PilahError: a name is not UTF-8, which no list of ours could hold.
-    """
-    found = [(path, label_of(folder)) for folder in folders for path in _visible(folder, "**/*", pathlib.Path.is_file)]
-    for path, _ in found:
-        try:
-            str(path).encode()
-        except UnicodeEncodeError as error:
-            raise PilahError(
-                f"Names of files and folders must be UTF-8. Received: {str(path)!a}. Rename it."
-            ) from error
-    return found
-
-
-def label_of(folder: pathlib.Path) -> str:
-    """The class of a class folder. An accent may be a letter of its own in its name, as macOS writes it, or not."""
-    return unicodedata.normalize("NFC", folder.name)
+            f"{path} cannot be read ({error.strerror}). Restore it, or run again to list the photos anew."
+        ) from error
+    if artifacts.bytes_digest(content) != photo_id:
+        raise PilahError(f"{path} has changed since it was listed. Run again to list the photos anew.")
+    return content
 
 
 def unique_photos(
@@ -223,9 +117,20 @@ def check_class_sizes(labels: Sequence[str], classes: Sequence[str], folds: int)
     short = [f"{name} {counts[name]}" for name in classes if counts[name] < folds]
     if short:
         raise PilahError(
-            f"Each class needs at least one usable photo a fold. Received: {folds} folds and {', '.join(short)}. "
-            "Add photos, remove the class, or lower --folds."
+            f"Each class needs at least as many usable photos as folds ({folds}), and these have fewer: "
+            f"{', '.join(short)}. Add photos, remove the class, or lower --folds."
         )
+
+
+def untested(labels: Sequence[str], fold_of: np.ndarray, folds: int) -> str:
+    """The classes that some fold tests no photo of, as words; empty where every fold tests every class.
+
+    Args:
+        fold_of: int64 [n], the fold of each label.
+    """
+    tested = set(zip(labels, fold_of.tolist(), strict=True))
+    missing = [(name, fold) for name in sorted(set(labels)) for fold in range(folds) if (name, fold) not in tested]
+    return ", ".join(f"{name} in fold {fold}" for name, fold in missing)
 
 
 def class_names(photos: Sequence[Photo]) -> list[str]:
@@ -250,18 +155,9 @@ def write_duplicates(path: pathlib.Path, duplicates: Sequence[Duplicate]) -> Non
     artifacts.write_csv(path, DUPLICATE_COLUMNS, map(dataclasses.asdict, duplicates))
 
 
-def _is_split(folder: pathlib.Path, below: set[str]) -> bool:
-    return folder.name.lower() in SPLITS and len(below) > 1
+def write_unreadable(path: pathlib.Path, rejects: Sequence[class_folders.Reject]) -> None:
+    artifacts.write_csv(path, UNREADABLE_COLUMNS, map(dataclasses.asdict, rejects))
 
 
-def _folders(folder: pathlib.Path) -> list[pathlib.Path]:
-    return _visible(folder, "*", pathlib.Path.is_dir)
-
-
-def _visible(folder: pathlib.Path, pattern: str, wanted: Callable[[pathlib.Path], bool]) -> list[pathlib.Path]:
-    """Those `wanted`, in order of name, without what is hidden, or in a hidden folder, or added to zips by macOS."""
-    return sorted(
-        path
-        for path in folder.glob(pattern)
-        if not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts) and wanted(path)
-    )
+def write_ignored(path: pathlib.Path, ignored: Sequence[folders.Ignored]) -> None:
+    artifacts.write_csv(path, IGNORED_COLUMNS, map(dataclasses.asdict, ignored))

@@ -93,7 +93,7 @@ def check_no_skew(
     same = 0
     for start in range(0, len(photo_list), BATCH_SIZE):
         batch = photo_list[start : start + BATCH_SIZE]
-        files = [images.plain_bytes(pathlib.Path(photo.path).read_bytes(), max_pixels)[0] for photo in batch]
+        files = [images.plain_bytes(photos.read_bytes(photo.path, photo.id), max_pixels)[0] for photo in batch]
         scores, names = classify(files)
         served = [names[index] for index in scores.argmax(axis=1)]
         same += sum(a == b for a, b in zip(served, record_classes[start : start + BATCH_SIZE], strict=True))

@@ -81,8 +81,8 @@ def finished(run_dir: pathlib.Path) -> Config:
 def audit_near_duplicates(config: Config, report: progress.Report) -> near_duplicates.NearDuplicates:
     """By the hash of every photo's file, and by the winner's backbone's features of it as it is."""
     study = shared.study(config)
-    paths = [pathlib.Path(photo.path) for photo in study.photo_list]
-    signs = near_duplicates.perceptual_hashes(paths, config.max_pixels, functools.partial(report, what="hashes"))
+    hashed = functools.partial(report, what="hashes")
+    signs = near_duplicates.perceptual_hashes(study.photo_list, config.max_pixels, hashed)
     clean = np.load(features.view_path(study.features_dir / shared.winner(config).backbone, 0))
     return near_duplicates.find(signs, clean, study.labels)
 
@@ -91,7 +91,10 @@ def audit_labels(config: Config) -> list[dict[str, Any]]:
     """Rows of label_doubts.csv, by the winner's out-of-fold probabilities."""
     study = shared.study(config)
     folder = folds.scenario_folder(config.run_dir / "trials", shared.winner(config).number)
-    probabilities = predictions.read(folder / "predictions.csv").probabilities  # in the order of the photos
+    found = predictions.read(folder / "predictions.csv")
+    if found.ids != [photo.id for photo in study.photo_list] or found.classes != study.classes:
+        raise RuntimeError(f"{folder} has predictions of other photos or classes than the run.")
+    probabilities = found.probabilities
     doubted = label_doubts.likely_mislabelled(study.labels, probabilities)
     return audit.label_doubt_rows(doubted, probabilities, study.photo_list, study.classes)
 
@@ -99,8 +102,7 @@ def audit_labels(config: Config) -> list[dict[str, Any]]:
 def audit_pictures(config: Config, report: progress.Report) -> list[dict[str, Any]]:
     """Rows of odd_photos.csv."""
     photo_list = shared.usable_photos(config)
-    paths = [pathlib.Path(photo.path) for photo in photo_list]
-    findings = odd_photos.find(paths, config.max_pixels, functools.partial(report, what="pictures"))
+    findings = odd_photos.find(photo_list, config.max_pixels, functools.partial(report, what="pictures"))
     return audit.odd_photo_rows(findings, photo_list)
 
 
@@ -108,19 +110,20 @@ def compare_folds(config: Config, groups: np.ndarray, report: progress.Report) -
     """Macro F1 with folds redrawn plainly, and redrawn with near-duplicates kept together.
 
     Of the winner, or where that was refined of the scenario that it was refined from, which takes minutes, not hours.
-    None where a class has fewer groups than there are folds, so that some fold would test none of it.
+    None where the groups cannot be dealt so that every fold tests every class.
     """
     study, winner = shared.study(config), shared.frozen_winner(config)
-    if short := grouped_folds.too_few_groups([photo.label for photo in study.photo_list], groups, study.folds):
-        log.warning("F1 with near-duplicates kept together cannot be had: %d folds, but groups: %s", study.folds, short)
+    try:
+        draws = refolds.plain_and_grouped(
+            study,
+            winner,
+            groups,
+            range(config.seed, config.seed + FOLD_DRAWS),
+            functools.partial(report, what="folds"),
+        )
+    except grouped_folds.UngroupableError as error:
+        log.warning("F1 with near-duplicates kept in one fold cannot be measured: %s", error)
         return None
-    draws = refolds.plain_and_grouped(
-        study,
-        winner,
-        groups,
-        range(config.seed, config.seed + FOLD_DRAWS),
-        functools.partial(report, what="folds"),
-    )
     plain, grouped = (np.array([draw[name] for draw in draws]) for name in ("plain", "grouped"))
     return {
         "scenario": winner.number,

@@ -141,6 +141,9 @@ def run(
         bool, typer.Option(help="Keep photos of almost the same perceptual hash in one fold.")
     ] = False,
     force: Annotated[bool, typer.Option(help="Push even a model that is worse than the one served.")] = False,
+    accept_missing: Annotated[
+        bool, typer.Option(help="Confirm that photos of the last run were removed where a whole folder lacks them.")
+    ] = False,
     check_serving: Annotated[
         str | None,
         typer.Option(metavar="HOST:PORT", help="Wait for the pushed version there, and compare its answers."),
@@ -185,6 +188,7 @@ def run(
         "beam_args": tuple(beam_args or ()),
         "group_folds": group_folds,
         "force": force,
+        "accept_missing": accept_missing,
     }
 
     started_from = from_stage.value if from_stage else None
@@ -279,11 +283,11 @@ def _run(
     from_stage: str | None,
     check_serving: str | None,
 ) -> None:
-    from components import photos
+    from components import photo_sources
 
-    photos_at = [*([photos.fetch_kaggle()] if fetch_kaggle else []), *(images or [])]
+    photos_at = [*([photo_sources.fetch_kaggle()] if fetch_kaggle else []), *(images or [])]
     for path in photos_at:
-        photos.check_given(path)
+        photo_sources.check(path)
     chosen = profile.value if profile else "thesis" if photos_at else "demo"
     folder = run_dir.resolve()  # paths in artifacts hold wherever the next command is typed
     if not profile and not photos_at:

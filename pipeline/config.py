@@ -66,6 +66,7 @@ class Config:
         group_folds: keep photos whose perceptual hashes are close in one fold.
         beam_args: Beam pipeline options, handed on untouched.
         force: push even a model that is worse than the one served.
+        accept_missing: go on where all photos of a folder are missing that an earlier run listed.
     """
 
     run_dir: pathlib.Path
@@ -107,6 +108,7 @@ class Config:
     group_folds: bool = False
     beam_args: tuple[str, ...] = ()
     force: bool = False
+    accept_missing: bool = False
 
     @property
     def scenario_count(self) -> int:

@@ -1,6 +1,7 @@
 """The pushed model on another folder of photos: its figures there, its answers, and what was left out."""
 
 import collections
+import logging
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -10,13 +11,14 @@ import rich.box
 import rich.console
 import rich.table
 
-from components import artifacts, evaluation, photos, push, validate
+from components import artifacts, class_folders, evaluation, photo_sources, photos, push, validate
 from components.errors import PilahError
 from pipeline import config as config_module
 from pipeline import progress, shared
 from pipeline.config import Config
 from tuner import predictions
 
+log = logging.getLogger("pilah")
 LEFT_OUT_COLUMNS = ("path", "label", "reason")
 TRAINED_ON = "copy of a photo of the study"
 
@@ -35,10 +37,13 @@ def run(run_dir: pathlib.Path, images: pathlib.Path, console: rich.console.Conso
     if card is None:
         raise PilahError(f"--run-dir must hold a pushed model. Received: {run_dir}. Push one with 'run'.")
     unpacked = artifacts.file_digest(images) if images.is_file() else "given"
-    folders = photos.class_folders(photos.unpack(images, config.run_dir / "images" / unpacked))
-    evaluation.check_classes(sorted({photos.label_of(folder) for folder in folders}), card["classes"])
+    folder = photo_sources.folder_of(images, config.run_dir / "images" / unpacked)
+    scan = class_folders.scan(class_folders.find([folder], card["classes"]))
+    evaluation.check_classes(scan.classes, card["classes"])
+    for warning in scan.warnings:
+        log.warning(warning)
     with progress.reporting(console, "evaluate") as report:
-        others, left_out = new_photos(config, folders)
+        others, left_out = new_photos(config, scan)
         scored, scores, unusable = score(config, card, others, report)
     left_out += unusable
     if not scored:
@@ -54,13 +59,13 @@ def run(run_dir: pathlib.Path, images: pathlib.Path, console: rich.console.Conso
     show(out / f"{name}.json", console)
 
 
-def new_photos(
-    config: Config, folders: Sequence[pathlib.Path]
-) -> tuple[list[tuple[str, str, str]], list[dict[str, str]]]:
+def new_photos(config: Config, scan: class_folders.Scan) -> tuple[list[tuple[str, str, str]], list[dict[str, str]]]:
     """(id, path, label) of the photos that the study has not seen, each once, and a row a file left out."""
-    unique, copies = photos.unique_photos(photos.labelled_files(folders), lambda done, total: None)
+    unique, copies = photos.unique_photos(scan.photos, lambda done, total: None)
     reasons = {"duplicate": "copy of another photo here", "conflict": "under several classes"}
     left_out = [{"path": copy.path, "label": copy.label, "reason": reasons[copy.kind]} for copy in copies]
+    left_out += [{"path": file.path, "label": file.label, "reason": file.reason} for file in scan.rejects]
+    left_out += [{"path": file.path, "label": "", "reason": file.reason} for file in scan.ignored]
     tables = [artifacts.read_csv(config.run_dir / name) for name in ("photos.csv", "duplicates.csv")]
     known = {row["id"] for table in tables for row in table}
     left_out += [{"path": path, "label": label, "reason": TRAINED_ON} for id_, path, label in unique if id_ in known]
@@ -72,8 +77,13 @@ def score(
 ) -> tuple[list[tuple[str, str, str]], np.ndarray, list[dict[str, str]]]:
     """Those of `others` that are usable, the served version's scores of them, and a row an unusable one."""
     saved_model = config.run_dir / "served" / push.MODEL_NAME / str(card["version"])
-    paths = [pathlib.Path(path) for _, path, _ in others]
-    scores, usable, unusable = evaluation.answer(paths, validate.load_signature(saved_model), config.max_pixels, report)
+    scores, usable, unusable = evaluation.answer(
+        [(path, photo_id) for photo_id, path, _ in others],
+        validate.load_signature(saved_model),
+        card["classes"],
+        config.max_pixels,
+        report,
+    )
     rows = [{"path": others[row][1], "label": others[row][2], "reason": reason} for row, reason in unusable]
     return [others[row] for row in usable], scores, rows
 

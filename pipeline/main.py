@@ -16,7 +16,7 @@ PIPELINE = (
     # folder or zip of photos -> list with classes and folds
     Stage("photos", stages.photos_inputs, stages.photos_outputs, stages.list_photos),
     # list -> TFRecords of squares of pixels
-    Stage("dataset", stages.dataset_inputs, lambda config: ["dataset"], stages.write_records),
+    Stage("dataset", stages.dataset_inputs, stages.dataset_outputs, stages.write_records),
     # TFRecords -> activations of the frozen backbones, a file a view
     Stage(
         "features",
@@ -61,7 +61,7 @@ PIPELINE = (
         stages.validate_export,
     ),
     # SavedModel -> next version folder
-    Stage("push", stages.push_inputs, lambda config: ["served"], stages.push_model),
+    Stage("push", stages.push_inputs, lambda config: ["served/*/[0-9]*/saved_model.pb"], stages.push_model),
     # all of it -> a page to look at, and the card of the version pushed
     Stage("report", reporting.inputs, lambda config: ["report/index.html"], reporting.write),
 )

@@ -24,7 +24,7 @@ class Stage:
 
     Attributes:
         inputs: configuration -> everything that the outputs depend on, as JSON: settings, and digests of files.
-        outputs: configuration -> what the stage leaves in the run folder.
+        outputs: configuration -> what the stage leaves in the run folder, as patterns of pathlib's glob.
         work: does it; it may find its own unfinished work and go on from there.
         resumed: configuration -> the folders of that unfinished work.
     """
@@ -70,7 +70,7 @@ def run(stage: Stage, config: Config, console: rich.console.Console) -> None:
         return
     inputs = json.loads(json.dumps(stage.inputs(config), default=str))
     mark = read(config.run_dir, stage.name)
-    there = all((config.run_dir / output).exists() for output in stage.outputs(config))
+    there = all(any(config.run_dir.glob(output)) for output in stage.outputs(config))
     if mark and mark["inputs"] == inputs and there:
         console.print(f"{stage.name}: unchanged, skipped", highlight=False)
         return

@@ -30,7 +30,7 @@ def check(config: Config, target: str) -> None:
     version = push.versions(base)[-1]
     kept = base / str(version) / ANSWERS
     answers = artifacts.read_json(kept) if kept.exists() else {}
-    if "photos" not in answers:
+    if not answers.get("photos"):
         raise PilahError(
             f"The version served must have the answers beside it that it was validated by. Received: none in "
             f"{kept.parent}, which an earlier Pilah pushed. Push it anew: --from push."
@@ -90,10 +90,9 @@ def check_same_answers(
                 "Point the server at this run's served folder."
             )
         difference = max(difference, float(np.abs(np.subtract(list(scores.values()), expected)).max()))
-    if difference > MAX_SCORE_DIFFERENCE:
+    if not difference <= MAX_SCORE_DIFFERENCE:
         raise PilahError(
-            f"Served scores must equal the validated ones within {MAX_SCORE_DIFFERENCE}. Received from "
-            f"{server.target}: a difference of {difference:.2e}. Point the server at this run's served folder, or look "
-            "at its build."
+            f"Scores of {server.target} must equal the validated ones within {MAX_SCORE_DIFFERENCE}, and differ by "
+            f"{difference:.2e}. Point the server at this run's served folder, or check its build."
         )
     return difference

@@ -2,7 +2,6 @@
 
 import functools
 import logging
-import pathlib
 from collections.abc import Sequence
 
 from components import artifacts, backbones, dataset, engines, features, finetune, head, images, photos
@@ -58,8 +57,12 @@ def some_photos(config: Config, count: int) -> list[photos.Photo]:
 
 
 def plain_bytes(config: Config, photo_list: Sequence[photos.Photo]) -> list[bytes]:
-    """The photos' bytes, as clients send them."""
-    return [images.plain_bytes(pathlib.Path(photo.path).read_bytes(), config.max_pixels)[0] for photo in photo_list]
+    """The photos' bytes, as clients send them.
+
+    Raises:
+        PilahError: a photo has changed since it was listed.
+    """
+    return [images.plain_bytes(photos.read_bytes(photo.path, photo.id), config.max_pixels)[0] for photo in photo_list]
 
 
 def study(config: Config) -> study_module.Study:

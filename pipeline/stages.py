@@ -1,10 +1,12 @@
 """What each stage is given and where it leaves its artifact; the order stands in pipeline/main.py."""
 
+import collections
 import functools
 import logging
+import os
 import pathlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import keras
@@ -14,6 +16,7 @@ from components import (
     artifacts,
     augment,
     averaging,
+    class_folders,
     dataset,
     drawn,
     engines,
@@ -22,6 +25,8 @@ from components import (
     finetune,
     grouped_folds,
     head,
+    missing_photos,
+    photo_sources,
     photos,
     push,
     trainer,
@@ -36,85 +41,129 @@ from tuner.study import Study
 
 log = logging.getLogger("pilah")
 WARMUP_PHOTOS = 8
+UNREADABLE, IGNORED = "unreadable.csv", "ignored.csv"  # in the run folder
 
 
 def photos_inputs(config: Config) -> dict[str, Any]:
-    """The photos by name, size and time of change, which is quicker than reading them all."""
-    settings = {
+    """Names, sizes and times of the photos, which is quicker than reading them all.
+
+    Photos that the run folder holds are unpacked or drawn first, so that a change of these is seen too.
+    """
+    return {
         "folds": config.folds,
         "seed": config.seed,
         "images": config.images,
         "group_folds": config.group_folds,
         "max_pixels": config.max_pixels if config.group_folds else None,  # larger photos have no hash
+        "files": class_folders.scan(class_folders.find(_photo_folders(config))).fingerprint(),
     }
-    if not config.images or not all(given.is_dir() for given in config.images):
-        settings["run_dir"] = config.run_dir  # it holds the photos, and may have been moved with them
-    if not config.images:
-        return {**settings, "photos_per_class": config.photos_per_class}
-    # what does not exist is not listed: photos.unpack says what is wrong
-    listing = [
-        (str(file), file.stat().st_size, file.stat().st_mtime_ns) for given in config.images for file in _files(given)
-    ]
-    return {**settings, "files": artifacts.digest(listing)}
-
-
-def _files(given: pathlib.Path) -> list[pathlib.Path]:
-    """The photos of a folder, behind links too, or the zip."""
-    if given.is_dir():
-        return [file for file, _ in photos.labelled_files(photos.class_folders(given))]
-    return [given] if given.is_file() else []
 
 
 def check_photos(config: Config) -> None:
     """Raise where folders hold no classes; what zips hold is known once they are unpacked."""
     if config.images and all(given.is_dir() for given in config.images):
-        photos.all_class_folders(config.images)
+        class_folders.find(config.images)
 
 
 def photos_outputs(config: Config) -> list[str]:
-    """The lists, and the photos themselves where the run folder holds them."""
-    if not config.images:
-        return ["photos.csv", "duplicates.csv", "images/drawn"]
-    unpacked = any(given.is_file() for given in config.images)
-    return ["photos.csv", "duplicates.csv", *(["images"] if unpacked else [])]
+    return ["photos.csv", "duplicates.csv", UNREADABLE, IGNORED]
 
 
 def list_photos(config: Config, report: Report) -> None:
-    listed, duplicates = photos.list_photos(_photo_folders(config, report), config.folds, config.seed, report)
+    if not config.images:
+        log.warning("the photos are drawn, not real: this run shows that the pipeline works, not how well it sorts")
+    roots = _photo_folders(config)
+    scan = class_folders.scan(class_folders.find(roots))
+    listed, duplicates = photos.list_photos(scan, config.folds, config.seed, report)
+    _check_missing(config, roots, scan, {photo.id for photo in listed} | {copy.id for copy in duplicates})
     if config.group_folds:
         hashed = functools.partial(report, what="hashes")
         listed = grouped_folds.regroup(listed, config.folds, config.seed, config.max_pixels, hashed)
+    photos.write_unreadable(config.run_dir / UNREADABLE, scan.rejects)
+    photos.write_ignored(config.run_dir / IGNORED, scan.ignored)
     photos.write_duplicates(config.run_dir / "duplicates.csv", duplicates)
     photos.write(config.run_dir / "photos.csv", listed)
+    _log_files(scan, listed, duplicates)
+
+
+def _check_missing(
+    config: Config, roots: Sequence[pathlib.Path], scan: class_folders.Scan, present: Collection[str]
+) -> None:
+    """Name the photos that the list of the run before has and this one has not.
+
+    Raises:
+        PilahError: a folder has lost all of its photos, and --accept-missing is not given.
+    """
+    before = config.run_dir / "photos.csv"
+    missing = missing_photos.find(photos.read(before), present, roots) if before.exists() else []
+    if missing and not config.accept_missing:
+        missing_photos.check_folders(missing, [path for path, _ in scan.photos])
+    if missing:
+        log.warning("%d photos of the last run are missing, such as %s", len(missing), missing[0].path)
+
+
+def _log_files(
+    scan: class_folders.Scan, listed: Sequence[photos.Photo], duplicates: Sequence[photos.Duplicate]
+) -> None:
+    """Account for every file, and name what is wrong with some."""
     copies = sum(duplicate.kind == "duplicate" for duplicate in duplicates)
-    conflicts = [duplicate for duplicate in duplicates if duplicate.kind == "conflict"]
-    if copies:
-        log.warning("%d exact copies left out, see duplicates.csv", copies)
-    for photo_id in sorted({duplicate.id for duplicate in conflicts}):
-        where = ", ".join(duplicate.path for duplicate in conflicts if duplicate.id == photo_id)
-        log.error("the same bytes stand under several classes, all left out: %s", where)
+    log.info(
+        "%d files: %d photos, %d exact copies, %d in several classes, %d unreadable, %d ignored (%s)",
+        len(scan.photos) + len(scan.rejects) + len(scan.ignored),
+        len(listed),
+        copies,
+        len(duplicates) - copies,
+        len(scan.rejects),
+        len(scan.ignored),
+        f"photos.csv, duplicates.csv, {UNREADABLE}, {IGNORED}",
+    )
+    for warning in scan.warnings:
+        log.warning(warning)
+    conflicts = collections.defaultdict(list)  # id -> paths
+    for duplicate in duplicates:
+        if duplicate.kind == "conflict":
+            conflicts[duplicate.id].append(duplicate.path)
+    for paths in conflicts.values():
+        log.error("identical files in several classes, none of them is used: %s", ", ".join(paths))
 
 
-def _photo_folders(config: Config, report: Report) -> list[pathlib.Path]:
-    """Where the class folders are: as given, or in the run folder, drawn or unpacked under the digest of the zip."""
+def _photo_folders(config: Config) -> list[pathlib.Path]:
+    """The folders that hold the class folders: those given, or in the run folder, drawn or unpacked where needed."""
+    images = config.run_dir / "images"
     if not config.images:
-        log.warning("the photos are drawn, not real: this run shows that the pipeline works, not how well it sorts")
-        folder = config.run_dir / "images" / "drawn"
-        drawn.write(folder, config.photos_per_class, config.seed, report)
-        return [folder]
-    names = [artifacts.file_digest(given) if given.is_file() else "given" for given in config.images]
-    return [
-        photos.unpack(given, config.run_dir / "images" / name) for given, name in zip(config.images, names, strict=True)
-    ]
+        return [_draw(images / "drawn", config.photos_per_class, config.seed)]
+    names = [_zip_digest(given, given.stat()) if given.is_file() else "given" for given in config.images]
+    return [photo_sources.folder_of(given, images / name) for given, name in zip(config.images, names, strict=True)]
+
+
+@functools.cache
+def _zip_digest(path: pathlib.Path, state: os.stat_result) -> str:
+    """The digest of a zip, computed once for each `state` of it, as it may be large."""
+    return artifacts.file_digest(path)
+
+
+def _draw(folder: pathlib.Path, photos_per_class: int, seed: int) -> pathlib.Path:
+    """Draw photos into `folder`, unless it holds them."""
+    settings, drawn_with = {"photos_per_class": photos_per_class, "seed": seed}, folder.with_name("drawn.json")
+    if not (folder.exists() and drawn_with.exists() and artifacts.read_json(drawn_with) == settings):
+        drawn.write(folder, photos_per_class, seed, lambda done, total: None)
+        artifacts.write_json(drawn_with, settings)
+    return folder
 
 
 def dataset_inputs(config: Config) -> dict[str, Any]:
+    unreadable = artifacts.read_csv(config.run_dir / UNREADABLE)
     return {
         "photos": artifacts.file_digest(config.run_dir / "photos.csv"),
+        **({"unreadable": unreadable} if unreadable else {}),  # so that runs from before there was this list hold
         "image_size_px": config.image_size_px,
         "max_pixels": config.max_pixels,
         "max_rejects": config.max_rejects,
     }
+
+
+def dataset_outputs(config: Config) -> list[str]:
+    return ["dataset/rejects.csv", "dataset/*/*/dataset_info.json"]
 
 
 def write_records(config: Config, report: Report) -> None:
@@ -127,9 +176,10 @@ def write_records(config: Config, report: Report) -> None:
         config.folds,
         config.beam_args,
         report,
+        artifacts.read_csv(config.run_dir / UNREADABLE),
     )
     if rejects:
-        log.warning("%d photos cannot be used, see dataset/rejects.csv", len(rejects))
+        log.warning("%d photos cannot be used (dataset/rejects.csv)", len(rejects))
 
 
 def features_inputs(config: Config) -> dict[str, Any]:
@@ -226,7 +276,13 @@ def _cross_validate(config: Config, scenarios: Sequence[Scenario], report: Repor
 
 
 def choice_inputs(config: Config) -> dict[str, Any]:
-    return {**search_inputs(config), "refined": refine_inputs(config)["scenarios"] if config.refine else []}
+    """The predictions themselves too: on a GPU the same settings may give others."""
+    made = [config.run_dir / name for name in (*search_outputs(config), *refine_outputs(config))]
+    return {
+        **search_inputs(config),
+        "refined": refine_inputs(config)["scenarios"] if config.refine else [],
+        "predictions": artifacts.digest([artifacts.file_digest(path) for path in made]),
+    }
 
 
 def choose_winner(config: Config, report: Report) -> None:

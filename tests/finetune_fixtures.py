@@ -8,7 +8,7 @@ import pytest
 import tiny_backbone
 from PIL import Image
 
-from components import backbones, dataset, finetune, photos
+from components import artifacts, backbones, dataset, finetune, photos
 from tuner import scenarios
 from tuner import study as study_module
 
@@ -33,7 +33,7 @@ def records(tiny, tmp_path_factory):
         path = root / f"{number}.png"
         Image.new("RGB", (SIZE_PX, SIZE_PX), tuple(colour.tolist())).save(path)
         fold = number // 3 % FOLDS
-        photo_list.append(photos.Photo(f"{number:016x}", str(path), CLASSES[number % 3], fold))
+        photo_list.append(photos.Photo(artifacts.file_digest(path), str(path), CLASSES[number % 3], fold))
     dataset.build(root / "dataset", photo_list, SIZE_PX, 10**6, 0.0, FOLDS, (), lambda done, total: None)
     return root / "dataset", photo_list
 

@@ -2,11 +2,12 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageFilter
 
-from components import artifacts, drawn, features, photos
+from components import artifacts, class_folders, drawn, features, photos
 from pipeline import config as config_module
 from pipeline import marks, shared
 from tuner import choose, cross_validation
@@ -17,12 +18,18 @@ WIDTH = 8  # of the features
 TWIN, WRONG, BLURRED = "glass/twin.jpg", "metal/wrong.jpg", "paper/blurred.jpg"
 
 
-def write_photos(root):
-    """Photos as drawn, and one that was saved twice, one in the wrong folder and one out of focus."""
+def write_photos(root, alike=()):
+    """Photos as drawn, and one that was saved twice, one in the wrong folder and one out of focus.
+
+    The photos of the classes `alike` differ in one pixel.
+    """
     for label in CLASSES:
         (root / label).mkdir(parents=True)
         for index in range(PHOTOS_PER_CLASS):
-            drawn.draw(label, index, seed=1).save(root / label / f"{index}.png")
+            photo = drawn.draw(label, 0 if label in alike else index, seed=1)
+            if label in alike:
+                photo.putpixel((0, 0), (index, index, index))
+            photo.save(root / label / f"{index}.png")
     Image.open(root / "glass" / "0.png").save(root / TWIN, quality=60)
     drawn.draw("glass", 99, seed=1).save(root / WRONG)
     drawn.draw("paper", 99, seed=1).filter(ImageFilter.GaussianBlur(6)).save(root / BLURRED)
@@ -33,7 +40,7 @@ def named(photo_list, name):
     return next((row, photo) for row, photo in enumerate(photo_list) if photo.path.endswith(name))
 
 
-def make(run_dir: pathlib.Path, noise: float = 0.5) -> config_module.Config:
+def make(run_dir: pathlib.Path, noise: float = 0.5, alike: Sequence[str] = ()) -> config_module.Config:
     """The run's configuration; `noise` is the spread of a class's features, whose centres are some 8 apart."""
     config = dataclasses.replace(
         config_module.demo(run_dir),
@@ -47,8 +54,9 @@ def make(run_dir: pathlib.Path, noise: float = 0.5) -> config_module.Config:
         epochs=6,
         learning_rate=1e-2,
     )
-    write_photos(run_dir / "photos")
-    listed, duplicates = photos.list_photos([run_dir / "photos"], config.folds, config.seed, lambda done, total: None)
+    write_photos(run_dir / "photos", alike)
+    scan = class_folders.scan(class_folders.find([run_dir / "photos"]))
+    listed, duplicates = photos.list_photos(scan, config.folds, config.seed, lambda done, total: None)
     row, _ = named(listed, TWIN)
     _, first = named(listed, "glass/0.png")
     listed[row] = dataclasses.replace(listed[row], fold=(first.fold + 1) % config.folds)

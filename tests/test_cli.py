@@ -106,7 +106,7 @@ def test_status_does_not_call_done_what_stands_behind_a_stage_to_do(tmp_path):
 
 @pytest.mark.parametrize(
     ("images", "expected"),
-    [("missing", "exists"), ("file.txt", "neither"), ("empty", "class folders")],
+    [("missing", "does not exist"), ("file.txt", "neither"), ("empty", "class folders")],
 )
 def test_images_that_are_none_end_with_one_line_and_code_1(tmp_path, images, expected):
     (tmp_path / "file.txt").write_text("not a zip")

@@ -1,12 +1,14 @@
 import collections
+import dataclasses
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
-from components import artifacts, dataset, images, photos
+from components import artifacts, class_folders, dataset, images, photos
 from components.errors import PilahError
 
 REPOSITORY = pathlib.Path(__file__).parents[1]
@@ -19,11 +21,11 @@ def ignore(done, total):
 
 
 def listed(root, folds=2):
-    return photos.list_photos([root], folds, 1, ignore)[0]
+    return photos.list_photos(class_folders.scan(class_folders.find([root])), folds, 1, ignore)[0]
 
 
-def build(folder, photo_list, max_rejects=1.0, folds=2, beam_args=(), progress=ignore):
-    return dataset.build(folder, photo_list, SIZE_PX, MAX_PIXELS, max_rejects, folds, beam_args, progress)
+def build(folder, photo_list, max_rejects=1.0, folds=2, beam_args=(), progress=ignore, unreadable=()):
+    return dataset.build(folder, photo_list, SIZE_PX, MAX_PIXELS, max_rejects, folds, beam_args, progress, unreadable)
 
 
 def read(folder):
@@ -32,6 +34,11 @@ def read(folder):
 
 def ids(records):
     return [record["id"].decode() for record in records]
+
+
+def save_text(path, number):
+    path.write_text(f"text {number}")
+    return path
 
 
 def spoil(path, content):
@@ -133,7 +140,7 @@ def test_more_rejects_than_allowed_raise_with_their_reasons(tmp_path, save_class
     for number, content in enumerate([b"", b"text", b"more text"]):
         spoil(root / "glass" / f"glass{number}.png", content)
     photo_list = listed(root)
-    with pytest.raises(PilahError, match=r"At most 29.0%.*3 of 10 \(not an image 2, empty 1\)") as caught:
+    with pytest.raises(PilahError, match=r"At most 29.0%.*3 of 10 are \(not an image 2, empty 1\)") as caught:
         build(tmp_path / "dataset", photo_list, max_rejects=0.29)
     assert str(tmp_path / "dataset" / "rejects.csv") in str(caught.value)
     reasons = collections.Counter(row["reason"] for row in artifacts.read_csv(tmp_path / "dataset" / "rejects.csv"))
@@ -144,14 +151,14 @@ def test_more_rejects_than_allowed_raise_with_their_reasons(tmp_path, save_class
 def test_rejects_that_are_too_large_say_which_option_lets_them_in(tmp_path, save_classes, save_photo):
     root = save_classes(tmp_path / "photos", {"glass": 5, "metal": 5})
     save_photo(root / "metal" / "large.png", 200, size=(101, 100))
-    with pytest.raises(PilahError, match=r"\(too large 1\).*have --max-pixels allow those too large"):
+    with pytest.raises(PilahError, match=r"\(too large 1\).*raise --max-pixels for those too large"):
         build(tmp_path / "dataset", listed(root), max_rejects=0.0)
 
 
 def test_class_left_with_fewer_photos_than_folds_raises(tmp_path, save_classes):
     root = save_classes(tmp_path / "photos", {"glass": 5, "metal": 3})
     spoil(root / "metal" / "metal1.png", b"text")
-    with pytest.raises(PilahError, match="3 folds and metal 2"):
+    with pytest.raises(PilahError, match=r"as folds \(3\).*: metal 2\."):
         build(tmp_path / "dataset", listed(root, folds=3), folds=3)
 
 
@@ -177,12 +184,13 @@ def test_order_is_kept_across_shards(tmp_path, save_classes, monkeypatch, photos
 @pytest.mark.parametrize("empty_shard", [0, 1, 3], ids=["first", "middle", "last"])
 def test_shard_of_rejects_alone_reads_back_as_nothing(tmp_path, save_classes, monkeypatch, empty_shard):
     monkeypatch.setattr(dataset, "PHOTOS_PER_SHARD", 2)
-    photo_list = listed(save_classes(tmp_path / "photos", {"glass": 4, "metal": 4}))
-    bad = photo_list[2 * empty_shard : 2 * empty_shard + 2]
-    for number, photo in enumerate(bad):
-        spoil(pathlib.Path(photo.path), f"text {number}".encode())
-    assert [reject["id"] for reject in build(tmp_path / "dataset", photo_list, folds=1)] == [photo.id for photo in bad]
-    assert ids(read(tmp_path / "dataset")) == [photo.id for photo in photo_list if photo not in bad]
+    root = save_classes(tmp_path / "photos", {"glass": 4, "metal": 4})
+    texts = [save_text(root / "glass" / f"{number}.jpg", number) for number in range(2)]
+    good = [photo for photo in listed(root) if photo.path not in map(str, texts)]
+    bad = [photo for photo in listed(root) if photo.path in map(str, texts)]
+    photo_list = [*good[: 2 * empty_shard], *bad, *good[2 * empty_shard :]]
+    assert [row["id"] for row in build(tmp_path / "dataset", photo_list, folds=1)] == [photo.id for photo in bad]
+    assert ids(read(tmp_path / "dataset")) == [photo.id for photo in good]
 
 
 def test_building_again_replaces_what_was_there(tmp_path, save_classes):
@@ -226,3 +234,38 @@ def test_progress_ends_at_the_number_of_photos(tmp_path, save_classes):
     build(tmp_path / "dataset", photo_list, progress=lambda done, total: calls.append((done, total)))
     assert calls[-1] == (5, 5)
     assert all(done <= total == 5 for done, total in calls)
+
+
+@pytest.mark.parametrize("change", ["overwritten", "removed"])
+def test_photo_that_changes_while_records_are_written_stops_the_stage_and_is_named(tmp_path, save_classes, change):
+    photo_list = listed(save_classes(tmp_path / "photos", {"glass": 3, "metal": 3}))
+    path = pathlib.Path(photo_list[3].path)
+    if change == "overwritten":
+        shutil.copy(photo_list[0].path, path)
+    else:
+        path.unlink()
+    reason = {"overwritten": "has changed since it was listed", "removed": "cannot be read .No such file"}[change]
+    with pytest.raises(PilahError, match=f"^{path} {reason}"):
+        build(tmp_path / "dataset", photo_list)
+
+
+def test_files_that_could_not_be_listed_count_as_rejects(tmp_path, save_classes):
+    photo_list = listed(save_classes(tmp_path / "photos", {"glass": 2, "metal": 2}))
+    dead = {"path": "glass/gone.jpg", "label": "glass", "reason": "dead link", "detail": "its target x is missing"}
+    with pytest.raises(PilahError, match=r"1 of 5 are \(dead link 1\)"):
+        build(tmp_path / "dataset", photo_list, max_rejects=0.19, unreadable=[dead])
+    assert build(tmp_path / "dataset", photo_list, max_rejects=0.2, unreadable=[dead]) == [{"id": "", **dead}]
+    assert artifacts.read_csv(tmp_path / "dataset" / "rejects.csv") == [{"id": "", **dead}]
+    assert dataset.accepted(tmp_path / "dataset", photo_list) == photo_list
+
+
+def test_fold_that_rejects_leave_without_a_photo_of_a_class_is_named(tmp_path, save_classes):
+    root = save_classes(tmp_path / "photos", {"glass": 6, "metal": 2})
+    save_text(root / "metal" / "text.jpg", 1)
+    folds = [dataclasses.replace(photo, fold=row % 2) for row, photo in enumerate(listed(root))]
+    uneven = [
+        dataclasses.replace(photo, fold=int(photo.path.endswith(".jpg"))) if photo.label == "metal" else photo
+        for photo in folds
+    ]
+    with pytest.raises(PilahError, match=r"nothing to test of metal in fold 1\."):
+        build(tmp_path / "dataset", uneven)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from components import drawn, grouped_folds, near_duplicates, photos
+from components import artifacts, drawn, grouped_folds, near_duplicates, photos
 from components.errors import PilahError
 from pipeline import stages
 from pipeline.config import Config
@@ -18,7 +18,8 @@ def ignore(done, total):
 
 
 def hashes(paths):
-    return near_duplicates.perceptual_hashes(paths, MAX_PIXELS, ignore)
+    listed = [photos.Photo(artifacts.file_digest(path), str(path), "glass", 0) for path in paths]
+    return near_duplicates.perceptual_hashes(listed, MAX_PIXELS, ignore)
 
 
 @pytest.fixture
@@ -124,5 +125,28 @@ def parted(listed):
 
 
 def test_class_of_fewer_groups_than_folds_is_refused():
-    with pytest.raises(PilahError, match=r"Received: 3 folds and paper 2\."):
+    with pytest.raises(PilahError, match=r"as folds \(3\).*: paper 2\."):
         grouped_folds.assign(["glass"] * 4 + ["paper"] * 4, np.array([0, 1, 2, 3, 4, 4, 4, 5]), 3, seed=1)
+
+
+def test_groups_that_span_classes_and_leave_a_fold_without_one_are_refused():
+    labels = ["glass"] * 3 + ["paper"] * 3
+    together = np.array([0, 1, 2, 0, 0, 1])  # any deal to 3 folds leaves paper out of the fold of group 2
+    with pytest.raises(grouped_folds.UngroupableError, match="these have fewer: paper 2"):
+        grouped_folds.assign(labels, together, 3, seed=1)
+    labels, together = ["glass"] * 8 + ["paper"] * 2, np.array([0, 0, 0, 0, 1, 1, 1, 1, 2, 3])
+    fold_of = grouped_folds.assign(labels, together, 2, seed=1)
+    assert photos.untested(labels, fold_of, 2) == ""
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_grouped_folds_test_every_class_or_say_that_they_cannot(seed):
+    rng = np.random.default_rng(seed)
+    labels, groups = [f"class {number}" for number in rng.integers(0, 3, 24)], rng.integers(0, 7, 24)
+    try:
+        fold_of = grouped_folds.assign(labels, groups, 3, seed=seed + 1)
+    except grouped_folds.UngroupableError:
+        return
+    assert {(label, fold) for label, fold in zip(labels, fold_of.tolist(), strict=True)} == {
+        (label, fold) for label in set(labels) for fold in range(3)
+    }

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from components import drawn, odd_photos
+from components import artifacts, drawn, odd_photos, photos
 
 
 def sharp(index):
@@ -15,11 +15,12 @@ def kinds_of(tmp_path):
     """kinds_of(image, suffix=".png"): what is odd about it beside five photos that are not."""
 
     def kinds(image, suffix=".png"):
-        paths = []
+        listed = []
         for index, one in enumerate([*map(sharp, range(5)), image]):
-            paths.append(tmp_path / f"{index}{suffix if index == 5 else '.png'}")
-            one.save(paths[-1])
-        findings = odd_photos.find(paths, 10_000_000, lambda done, total: None)
+            path = tmp_path / f"{index}{suffix if index == 5 else '.png'}"
+            one.save(path)
+            listed.append(photos.Photo(artifacts.file_digest(path), str(path), "metal", 0))
+        findings = odd_photos.find(listed, 10_000_000, lambda done, total: None)
         assert all(row == 5 for row, _, _ in findings), "the five are not odd"
         return [kind for _, kind, _ in findings]
 

@@ -9,7 +9,7 @@ import keras
 import pytest
 import rich.console
 
-from components import artifacts
+from components import artifacts, photos
 from components.errors import PilahError
 from pipeline import cli, main, marks, stages
 from pipeline.config import Config, demo
@@ -28,8 +28,8 @@ def moved(config):
 def test_photos_that_moved_with_their_run_are_listed_again(kept, folder, tmp_path):
     with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
         for file in folder.rglob("*.png"):
-            archive.write(file)
-    config = demo(tmp_path / "run")
+            archive.write(file, file.relative_to(folder))
+    config = dataclasses.replace(demo(tmp_path / "run"), photos_per_class=2)
     if kept == "unpacked":
         config = dataclasses.replace(config, images=(tmp_path / "photos.zip",))
     assert stages.photos_inputs(moved(config)) != stages.photos_inputs(config)
@@ -98,3 +98,75 @@ def test_file_that_is_gone_is_not_blamed_on_space_or_permission(tmp_path):
     line = cli._one_line(gone.value)
     assert str(tmp_path / "photo.jpg") in line and "run again" in line and "permission" not in line
     assert "--from" not in line  # which would throw away features and folds
+
+
+def list_again(config):
+    """Run the first stage; returns the rows of photos.csv and what was printed."""
+    console = rich.console.Console(file=io.StringIO(), width=200)
+    marks.run(main.PIPELINE[0], config, console)
+    return photos.read(config.run_dir / "photos.csv"), console.file.getvalue()
+
+
+@pytest.fixture
+def config(folder, tmp_path):
+    return Config(tmp_path / "run", images=(folder,), folds=2)
+
+
+def test_labels_that_were_swapped_are_listed_again(config, folder):
+    first, second = folder / "glass" / "glass0.png", folder / "metal" / "metal0.png"
+    before, _ = list_again(config)
+    first.rename(folder / "aside")
+    second.rename(first)
+    (folder / "aside").rename(second)
+    after, _ = list_again(config)
+    label_of = {photo.id: photo.label for photo in before}
+    assert [photo.id for photo in after if photo.label != label_of[photo.id]] and len(after) == len(before)
+    assert "unchanged, skipped" in list_again(config)[1]
+
+
+def test_empty_class_folder_that_is_added_to_a_finished_run_is_refused_as_in_a_new_one(config, folder):
+    list_again(config)
+    (folder / "plastic").mkdir()
+    with pytest.raises(PilahError, match="plastic 0"):
+        list_again(config)
+
+
+def test_folder_that_lost_all_its_photos_stops_the_run_until_it_is_confirmed(config, folder, save_photo, caplog):
+    for number in range(3):
+        save_photo(folder / "glass" / "mounted" / f"{number}.png", 100 + number)
+    before, _ = list_again(config)
+    (folder / "glass" / "mounted").rename(folder.parent / "gone")
+    (folder / "glass" / "mounted").mkdir()  # as a mount point is when nothing is mounted
+    with pytest.raises(PilahError, match=r"All photos of .*glass/mounted \(3\) are missing since .*--accept-missing"):
+        list_again(config)
+    assert photos.read(config.run_dir / "photos.csv") == before
+    after, _ = list_again(dataclasses.replace(config, accept_missing=True))
+    assert len(after) == len(before) - 3
+    assert "3 photos of the last run are missing" in caplog.text
+    (folder.parent / "gone").rename(folder / "paper")
+    assert len(list_again(config)[0]) == len(before)
+
+
+def test_photos_that_were_moved_or_removed_one_by_one_are_no_lost_folder(config, folder, save_photo, caplog):
+    for number in range(3):
+        save_photo(folder / "glass" / "old" / f"{number}.png", 100 + number)
+    before, _ = list_again(config)
+    (folder / "glass" / "old").rename(folder / "glass" / "new")
+    assert len(list_again(config)[0]) == len(before)
+    assert "missing" not in caplog.text
+    (folder / "glass" / "new" / "0.png").unlink()
+    assert len(list_again(config)[0]) == len(before) - 1
+    assert "1 photos of the last run are missing, such as" in caplog.text
+
+
+def test_lists_of_the_first_stage_add_up_to_the_files_found(config, folder, caplog):
+    (folder / "glass" / "copy.png").write_bytes((folder / "glass" / "glass0.png").read_bytes())
+    (folder / "glass" / "gone.png").symlink_to("nowhere")
+    (folder / "beside.png").write_bytes(b"beside")
+    (folder / ".hidden").write_bytes(b"hidden")
+    caplog.set_level("INFO")
+    listed, _ = list_again(config)
+    rows = [artifacts.read_csv(config.run_dir / name) for name in ("duplicates.csv", "unreadable.csv", "ignored.csv")]
+    assert [len(listed), *map(len, rows)] == [4, 1, 1, 2]
+    assert "8 files: 4 photos, 1 exact copies, 0 in several classes, 1 unreadable, 2 ignored" in caplog.text
+    assert f"1 photos beside the class folders are ignored, such as {folder / 'beside.png'}." in caplog.text

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from components import photos, validate
+from components import artifacts, photos, validate
 from components.errors import PilahError
 
 
@@ -78,7 +78,7 @@ def brightness_model(tmp_path_factory):
 @pytest.fixture
 def listed(tmp_path):
     paths = [grey(tmp_path / f"{i}.png", level) for i, level in enumerate([10, 240] * 50)]
-    return [photos.Photo(str(i), str(path), "x", 0) for i, path in enumerate(paths)]
+    return [photos.Photo(artifacts.file_digest(path), str(path), "x", 0) for path in paths]
 
 
 def test_same_classes_from_records_and_files_agree_fully(brightness_model, listed):

@@ -43,8 +43,8 @@ class Source:
         return {photo.id: photo for photo in photos.read(self.config.run_dir / "photos.csv")}
 
     def shown(self, photo_id: str) -> dict[str, str | None]:
-        """Name and small picture of a photo; without a picture where its file is gone or no longer a photo."""
+        """Name and small picture of a photo; without a picture where its file is gone or has changed."""
         photo = self.photos.get(photo_id)
         if not photo:
             return {"name": photo_id, "picture": None}
-        return {"name": pathlib.Path(photo.path).name, "picture": thumbnails.of_file(photo.path)}
+        return {"name": pathlib.Path(photo.path).name, "picture": thumbnails.of_photo(photo)}

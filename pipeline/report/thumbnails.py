@@ -2,38 +2,38 @@
 
 import base64
 import io
-import pathlib
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageOps
 
 from components import augment, images, photos
+from components.errors import PilahError
 
 SIDE_PX = 128
 QUALITY = 75
 
 
-def of_file(path: str) -> str | None:
-    """The photo as a data URI of at most `SIDE_PX` a side, or None where the file is gone or no longer a photo."""
+def of_photo(photo: photos.Photo) -> str | None:
+    """The photo as a data URI of at most `SIDE_PX` a side, or None where its file is gone or has changed."""
     try:
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(photos.read_bytes(photo.path, photo.id))) as image:
             image.draft("RGB", (2 * SIDE_PX, 2 * SIDE_PX))  # JPEG decodes at a smaller scale, several times faster
             small = images.to_rgb(ImageOps.exif_transpose(image))
             small.thumbnail((SIDE_PX, SIDE_PX))
             return _data_uri(small)
-    except OSError:
+    except (OSError, PilahError):
         return None
 
 
 def views(
     photo: photos.Photo, count: int, augmentation: augment.Augmentation, image_size_px: int, max_pixels: int
 ) -> list[str]:
-    """View 0 to `count` of the photo as the backbones see them; none where the file is gone or no longer a photo."""
+    """View 0 to `count` of the photo as the backbones see them; none where the file is gone or has changed."""
     try:
-        plain, _ = images.plain_bytes(pathlib.Path(photo.path).read_bytes(), max_pixels)
+        plain, _ = images.plain_bytes(photos.read_bytes(photo.path, photo.id), max_pixels)
         pixels = images.decode_and_resize(tf.constant(plain), image_size_px)
-    except (OSError, images.UnusablePhotoError, tf.errors.InvalidArgumentError):
+    except (PilahError, images.UnusablePhotoError, tf.errors.InvalidArgumentError):
         return []
     maps = np.concatenate(
         [augment.transforms([photo.id], view, augmentation, image_size_px) for view in range(count + 1)]

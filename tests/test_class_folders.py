@@ -1,0 +1,326 @@
+import collections
+import contextlib
+import os
+import pathlib
+import tempfile
+import zipfile
+
+import pytest
+
+from components import class_folders, folders, photo_sources, photos
+from components.errors import PilahError
+
+COUNTS = {"glass": 7, "metal": 5, "paper": 11}
+
+
+def scan(*roots):
+    return class_folders.scan(class_folders.find(roots))
+
+
+def counts(*roots):
+    """Class -> number of its files."""
+    return collections.Counter(label for _, label in scan(*roots).photos)
+
+
+def zip_of(root, path):
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(root.rglob("*")):
+            archive.write(file, file.relative_to(root))
+    return path
+
+
+@pytest.fixture
+def nobody():
+    """A folder that everybody may enter, and a context in which its owner is not root, whom no permission stops."""
+    with tempfile.TemporaryDirectory() as name:
+        pathlib.Path(name).chmod(0o755)
+        yield pathlib.Path(name), as_nobody
+
+
+@contextlib.contextmanager
+def as_nobody():
+    if os.geteuid():
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize("nesting", ["", "photos/", "Garbage classification/Garbage classification/"])
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
+def test_nesting_of_kaggle_is_walked_down(tmp_path, save_classes, nesting, packed):
+    root = save_classes(tmp_path / "photos" / nesting, COUNTS)
+    (root / "one-indexed-files.txt").write_text("beside the classes, not a class")
+    images = tmp_path / "photos"
+    if packed:
+        images = zip_of(tmp_path / "photos", tmp_path / "archive.zip")
+    found = scan(photo_sources.folder_of(images, tmp_path / "unpacked"))
+    assert collections.Counter(label for _, label in found.photos) == COUNTS
+    assert [(pathlib.Path(file.path).name, file.reason) for file in found.ignored] == [
+        ("one-indexed-files.txt", class_folders.BESIDE)
+    ]
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "__MACOSX/photos/glass/._glass0.png",
+        ".DS_Store",
+        ".git/config",
+        "glass/.DS_Store",
+        "glass/._glass0.png",
+        "glass/Thumbs/.hidden.png",
+        "glass/.ipynb_checkpoints/glass0-checkpoint.png",
+        "glass/__MACOSX/._glass0.png",
+    ],
+)
+def test_hidden_files_are_no_photos_and_named(tmp_path, save_classes, hidden):
+    root = save_classes(tmp_path / "photos", COUNTS)
+    (root / hidden).parent.mkdir(parents=True, exist_ok=True)
+    (root / hidden).write_bytes(b"left by another program")
+    unpacked = photo_sources.folder_of(zip_of(root, tmp_path / "a.zip"), tmp_path / "unpacked")
+    for folder in (root, unpacked):
+        assert counts(folder) == COUNTS
+        assert scan(folder).ignored == [folders.Ignored(str(folder / hidden), folders.HIDDEN)]
+
+
+def test_photos_split_into_training_and_test_are_not_taken_for_two_classes(tmp_path, save_classes):
+    for part in ("train", "test"):
+        save_classes(tmp_path / part, {"glass": 2, "metal": 2})
+        (tmp_path / part / "labels.csv").write_text("beside the class folders")
+    with pytest.raises(PilahError, match=f"test, train in .*--images {tmp_path / 'test'} --images") as refused:
+        scan(tmp_path)
+    assert "(glass, metal)" in str(refused.value)
+    assert counts(tmp_path / "train", tmp_path / "test") == {"glass": 4, "metal": 4}
+
+
+def test_training_photos_beside_a_flat_test_folder_are_not_taken_for_two_classes(tmp_path, save_classes, save_photo):
+    save_classes(tmp_path / "Train", {"glass": 2, "metal": 2})
+    save_photo(tmp_path / "test" / "unknown.png", 1)
+    with pytest.raises(PilahError, match=rf"as Train has class folders itself.*--images {tmp_path / 'Train'};"):
+        scan(tmp_path)
+    assert counts(tmp_path / "Train") == {"glass": 2, "metal": 2}
+
+
+def test_class_that_is_called_as_a_split_and_holds_photos_is_a_class(tmp_path, save_classes):
+    assert counts(save_classes(tmp_path, {"train": 2, "tram": 2})) == {"train": 2, "tram": 2}
+
+
+def test_accent_written_in_two_ways_is_one_class(tmp_path, save_classes):
+    for root, accent in (("linux", "caf\u00e9"), ("macos", "cafe\u0301")):
+        save_classes(tmp_path / root, {accent: 2, "tea": 2})
+    assert counts(tmp_path / "linux", tmp_path / "macos") == {"caf\u00e9": 4, "tea": 4}
+
+
+def test_file_whose_name_is_not_utf_8_is_a_reject_and_a_class_folder_stops_the_scan(tmp_path, save_classes):
+    root, strange = save_classes(tmp_path, COUNTS), os.fsdecode(b"caf\xe9")
+    try:
+        (root / "glass" / f"{strange}.png").write_bytes(b"photo")
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 only")
+    (reject,) = scan(root).rejects
+    assert (reject.path, reject.label) == (rf"{root}/glass/caf\xe9.png", "glass")
+    (root / "metal").rename(root / strange)
+    with pytest.raises(PilahError, match=r"caf\\xe9 is not UTF-8"):
+        scan(root)
+
+
+def test_class_folders_with_one_folder_each_are_classes(tmp_path, save_classes):
+    found = scan(save_classes(tmp_path, {"glass/photos": 2, "metal/photos": 2}))
+    assert found.classes == ["glass", "metal"] and len(found.photos) == 4
+    assert "Class glass has photos in folders alone (photos): all count as glass." in found.warnings
+
+
+def test_hidden_folder_above_the_photos_does_not_hide_them(tmp_path, save_classes):
+    assert counts(save_classes(tmp_path / ".cache" / "photos", COUNTS)) == COUNTS
+
+
+def test_photos_in_folders_below_a_class_belong_to_it(tmp_path, save_classes, save_photo):
+    root = save_classes(tmp_path, COUNTS)
+    save_photo(root / "glass" / "brown" / "2020" / "a.png", 1000)
+    assert counts(root) == COUNTS | {"glass": 8}
+
+
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        ([], "none"),
+        (["a.jpg"], "none"),
+        (["glass/a.jpg"], "only glass"),
+        (["x/glass/a.jpg"], "only glass"),
+        ([".hidden/a.jpg"], "none"),
+    ],
+)
+def test_fewer_than_two_classes_are_refused_by_name(tmp_path, files, named):
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"photo")
+    with pytest.raises(PilahError, match=f"must have 2 or more class folders.*{tmp_path} has {named}"):
+        scan(tmp_path)
+
+
+def test_second_folder_adds_to_the_classes_even_with_one_class_in_it(tmp_path, save_classes, save_photo):
+    first = save_classes(tmp_path / "first", {"glass": 3, "metal": 3})
+    save_photo(tmp_path / "second" / "glass" / "corrected.png", seed=99)
+    assert counts(first, tmp_path / "second") == {"glass": 4, "metal": 3}
+
+
+@pytest.mark.parametrize("flat", [0, 4], ids=["folders alone", "photos and folders"])
+def test_single_class_folder_of_a_second_folder_is_not_walked_into(tmp_path, save_classes, flat):
+    first = save_classes(tmp_path / "first", {"glass": 3, "metal": 3})
+    save_classes(tmp_path / "extra", {"glass/old": 3, "glass/new": 3, "glass": flat})
+    assert counts(first, tmp_path / "extra") == {"glass": 9 + flat, "metal": 3}
+    assert counts(tmp_path / "extra", first) == {"glass": 9 + flat, "metal": 3}
+
+
+def test_folder_with_photos_of_its_own_is_not_walked_into(tmp_path, save_classes):
+    save_classes(tmp_path, {"glass": 4, "glass/old": 3, "glass/new": 3})
+    with pytest.raises(PilahError, match=f"{tmp_path} has only glass"):
+        scan(tmp_path)
+
+
+def test_further_folder_without_class_folders_is_refused(tmp_path, save_classes, save_photo):
+    first = save_classes(tmp_path / "first", {"glass": 3, "metal": 3})
+    save_photo(tmp_path / "second" / "loose.png", seed=99)
+    with pytest.raises(PilahError, match="second has no class folders"):
+        scan(first, tmp_path / "second")
+
+
+def test_class_folders_on_two_levels_are_refused_by_name(tmp_path, save_classes):
+    save_classes(tmp_path, {"garbage/glass": 2, "garbage/metal": 2, "garbage/paper": 2, "plastic": 2})
+    with pytest.raises(PilahError, match=r"on one level\. .*plastic have photos, but garbage has only .*glass, metal"):
+        scan(tmp_path)
+
+
+def test_photos_behind_links_are_found_and_links_back_are_not_followed(tmp_path, save_classes):
+    root = save_classes(tmp_path / "photos", COUNTS)
+    elsewhere = save_classes(tmp_path / "disk", {"2019": 3, "2019/more": 2})
+    (root / "glass" / "archive").symlink_to(elsewhere / "2019")
+    (root / "glass" / "again").symlink_to(elsewhere / "2019" / "more")
+    (root / "glass" / "all").symlink_to(root)
+    (elsewhere / "2019" / "more" / "up").symlink_to(elsewhere / "2019")
+    found = scan(root)
+    assert collections.Counter(label for _, label in found.photos) == COUNTS | {"glass": 12}
+    assert {file.reason for file in found.ignored} == {folders.REPEATED} and len(found.ignored) == 3
+
+
+def test_link_to_itself_above_the_classes_ends(tmp_path, save_classes):
+    root = save_classes(tmp_path / "photos", COUNTS)
+    (root / "here").symlink_to(root)
+    assert counts(root) == COUNTS
+    (tmp_path / "loop" / "inner").mkdir(parents=True)
+    (tmp_path / "loop" / "inner" / "back").symlink_to(tmp_path / "loop")
+    with pytest.raises(PilahError, match="must have 2 or more class folders"):
+        scan(tmp_path / "loop")
+
+
+def test_link_that_leads_nowhere_is_a_reject(tmp_path, save_classes):
+    root = save_classes(tmp_path, COUNTS)
+    (root / "glass" / "annexed.jpg").symlink_to("../.git/annex/objects/gone.jpg")
+    (root / "metal" / "turns").symlink_to("turns")
+    rejects = [(pathlib.Path(file.path).name, file.label, file.reason) for file in scan(root).rejects]
+    assert rejects == [("annexed.jpg", "glass", "dead link"), ("turns", "metal", "dead link")]
+    assert "its target ../.git/annex/objects/gone.jpg is missing" in scan(root).rejects[0].detail
+
+
+def test_class_folder_that_is_a_dead_link_stops_the_scan(tmp_path, save_classes):
+    root = save_classes(tmp_path, COUNTS)
+    (root / "plastic").symlink_to("/mnt/not mounted/plastic")
+    with pytest.raises(PilahError, match="plastic is a link to /mnt/not mounted/plastic, which is missing"):
+        scan(root)
+
+
+def test_photos_beside_the_class_folders_are_counted_in_one_warning(tmp_path, save_classes, save_photo):
+    root = save_classes(tmp_path, COUNTS)
+    (root / "readme.txt").write_text("no photo")
+    beside = [save_photo(root / name, seed) for seed, name in enumerate(["a.png", "b.jpg"], start=100)]
+    (root / "b.jpg").rename(root / "no suffix")
+    found = scan(root)
+    assert found.warnings == [f"2 photos beside the class folders are ignored, such as {beside[0]}."]
+    assert [pathlib.Path(file.path).name for file in found.ignored] == ["a.png", "no suffix", "readme.txt"]
+
+
+def test_class_folder_without_photos_is_a_class_and_named(tmp_path, save_classes):
+    root = save_classes(tmp_path, COUNTS)
+    (root / "plastic").mkdir()
+    found = scan(root)
+    assert "plastic" in found.classes and found.warnings == [f"Class folder {root / 'plastic'} has no photos."]
+
+
+@pytest.mark.parametrize("where", ["", "glass", "glass/inner"])
+def test_folder_that_may_not_be_read_stops_the_scan(nobody, save_classes, where):
+    root, as_nobody = nobody
+    save_classes(root, {**COUNTS, "glass/inner": 2})
+    (root / where / "locked").mkdir()
+    (root / where / "locked").chmod(0)
+    with as_nobody(), pytest.raises(PilahError, match="locked cannot be read \\(Permission denied\\)"):
+        scan(root)
+
+
+def swap(first, second):
+    first.rename(first.with_suffix(".swap"))
+    second.rename(first)
+    first.with_suffix(".swap").rename(second)
+
+
+def copy_over(first, second):
+    """As `cp -p`: the bytes are written into the file that is there, which then gets the time of the other."""
+    content = {first: first.read_bytes(), second: second.read_bytes()}
+    times = {path: path.stat() for path in content}
+    for path, other in ((first, second), (second, first)):
+        path.write_bytes(content[other])
+        os.utime(path, ns=(times[other].st_atime_ns, times[other].st_mtime_ns))
+
+
+@pytest.mark.parametrize("exchange", [swap, copy_over])
+def test_two_files_of_one_size_and_time_that_change_places_are_noticed(tmp_path, save_classes, exchange):
+    root = save_classes(tmp_path, {"glass": 1, "metal": 1}, suffix=".bmp")
+    first, second = root / "glass" / "glass0.bmp", root / "metal" / "metal0.bmp"
+    for path in (first, second):
+        os.utime(path, ns=(1_700_000_000_000_000_000,) * 2)
+    before = scan(root).fingerprint()
+    assert scan(root).fingerprint() == before
+    exchange(first, second)
+    assert first.stat().st_size == second.stat().st_size and first.stat().st_mtime_ns == second.stat().st_mtime_ns
+    assert scan(root).fingerprint() != before
+
+
+@pytest.mark.parametrize("add", ["empty class", "dead link", "file beside the classes"])
+def test_whatever_is_added_is_noticed(tmp_path, save_classes, add):
+    root = save_classes(tmp_path, COUNTS)
+    before = scan(root).fingerprint()
+    if add == "empty class":
+        (root / "plastic").mkdir()
+    elif add == "dead link":
+        (root / "glass" / "gone.jpg").symlink_to("nowhere")
+    else:
+        (root / "loose.jpg").write_bytes(b"photo")
+    assert scan(root).fingerprint() != before
+
+
+def test_same_bytes_under_two_classes_of_two_folders_are_a_conflict(tmp_path, save_classes):
+    first = save_classes(tmp_path / "first", {"glass": 3, "metal": 3})
+    target = tmp_path / "second" / "metal" / "copy.png"
+    target.parent.mkdir(parents=True)
+    target.write_bytes((first / "glass" / "glass0.png").read_bytes())
+    kept, duplicates = photos.unique_photos(scan(first, tmp_path / "second").photos, lambda done, total: None)
+    assert len(kept) == 5 and sorted(copy.label for copy in duplicates) == ["glass", "metal"]
+
+
+def test_empty_files_are_rejects_and_no_copies_of_one_photo(tmp_path, save_classes):
+    root = save_classes(tmp_path, COUNTS)
+    for name in ("glass/a.jpg", "glass/b.jpg", "metal/a.jpg"):
+        (root / name).write_bytes(b"")
+    found = scan(root)
+    assert [(file.label, file.reason) for file in found.rejects] == [("glass", "empty")] * 2 + [("metal", "empty")]
+    assert photos.unique_photos(found.photos, lambda done, total: None)[1] == []
+
+
+def test_folder_that_is_given_twice_is_refused(tmp_path, save_classes):
+    root = save_classes(tmp_path / "photos", COUNTS)
+    (tmp_path / "link").symlink_to(root)
+    with pytest.raises(PilahError, match="--images names a folder twice"):
+        scan(root, tmp_path / "link")
