@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import DTypeLike
 
-from components import artifacts, augment, averaging, backbones, dataset, engines, feature_settings
+from components import artifacts, augment, averaging, backbones, dataset, engines, feature_settings, metrics
 
+NOT_FINITE = "Check the weights file, or choose --precision float32 or --engine tensorflow."
 BATCH_SIZE = 16  # what a core works on at once; from 1 to 32 it makes little difference
 
 
@@ -83,6 +84,9 @@ def write_view(
 
     Args:
         view: 0 is each photo as it is, 1 and on are augmented, -1 and below are test-time views 1 and on.
+
+    Raises:
+        NotFiniteError: some are not finite, in `dtype`.
     """
     size_px = dataset.read(records).element_spec["image"].shape[0]
     maps = augment.transforms(list(photo_ids), max(view, 0), augmentation, size_px)
@@ -91,7 +95,9 @@ def write_view(
     first = next(results)
     with artifacts.writing_array(path, (len(photo_ids), *first.shape[1:]), dtype) as write:
         for activations in itertools.chain([first], results):
-            write(activations.astype(dtype, copy=False))
+            values = activations.astype(dtype, copy=False)
+            metrics.check_finite(values, f"Activations of photos for {path}", NOT_FINITE)
+            write(values)
             done += len(activations)
             yield done
 

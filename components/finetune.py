@@ -11,10 +11,11 @@ import numpy as np
 import tensorflow as tf
 from sklearn.utils.class_weight import compute_sample_weight
 
-from components import artifacts, augment, backbones, head, pixels, trainer
+from components import artifacts, augment, backbones, head, metrics, pixels, trainer
 
 RAMP = 0.1  # share of the steps in which the learning rate of schedule "cosine" rises
 HISTORY = ("loss", "accuracy")
+DIVERGED = "Training diverged: lower --finetuning-rate (or --learning-rate) or set --clip-norm."
 MEMBER_SEEDS_APART = 1000  # further than the seeds of folds
 
 
@@ -106,6 +107,9 @@ def fit(
             there, training goes on from them and ends as if it had never stopped; the caller vouches that they were
             made by the same call, and clears them when what it returned is safe.
         on_epoch: called when they hold one more.
+
+    Raises:
+        NotFiniteError: training diverged.
     """
     fitted = [
         _fit_member(recipe, examples, rows, seed, member, _state_file(state, member), on_epoch)
@@ -139,6 +143,7 @@ def _fit_member(
         logs = learner.fit(batches(recipe, examples, rows, epoch, seed + apart), shuffle=False, verbose=0).history
         for name in HISTORY:
             history[name].append(float(logs[name][0]))
+        metrics.check_finite(np.array(history["loss"]), "Losses of epochs", DIVERGED)
         _save(learner, history, time.monotonic() - started, state)
         on_epoch()
     return _in_float32(model, recipe), history

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from components import metrics
+
 HIDDEN_UNITS = 256
 OPTIMIZERS = {"Adam": keras.optimizers.Adam, "Nadam": keras.optimizers.Nadam, "AdamW": keras.optimizers.AdamW}
 
@@ -77,6 +79,9 @@ def fit(
         activations: V + 1 arrays, float32 [photos, channels], the clean view first.
         labels: int64 [photos], in [0, classes).
         rows: int64 [m], the photos to train on.
+
+    Raises:
+        NotFiniteError: training diverged.
     """
     order = np.random.Generator(np.random.Philox(seed))
     twin, train = _program(json.dumps(keras.saving.serialize_keras_object(model), sort_keys=True))
@@ -87,6 +92,7 @@ def fit(
         loss, hits = train(activations[1 + epoch % (len(activations) - 1)][picks], labels[picks], batch_size)
         history["loss"].append(float(loss) / len(rows))
         history["accuracy"].append(float(hits) / len(rows))
+    metrics.check_finite(np.array(history["loss"]), "Losses of epochs", "Training diverged: lower --learning-rate.")
     _copy_state(twin, model)
     return history
 

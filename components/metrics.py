@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
+from components.errors import NotFiniteError
+
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
@@ -28,13 +30,31 @@ class Scores:
     never_predicted: tuple[str, ...]
 
 
+def check_finite(values: np.ndarray, name: str, remedy: str) -> None:
+    """Raise where some of `values`, [n, ...], are nan or infinite: argmax takes a row of nan for the first class.
+
+    Args:
+        name: what the values are, in the plural.
+        remedy: what to do, as a sentence.
+    """
+    rows = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    if not rows.all():
+        raise NotFiniteError(f"{name} must be finite, and {len(rows) - rows.sum()} of {len(rows)} are not. {remedy}")
+
+
 def confusion(actual: Sequence[int] | np.ndarray, predicted: Sequence[int] | np.ndarray, classes: int) -> np.ndarray:
     """Counts, int64 [classes, classes]: a row an actual class, a column a predicted one."""
     return confusion_matrix(actual, predicted, labels=np.arange(classes))
 
 
 def score(matrix: np.ndarray, class_names: Sequence[str]) -> Scores:
-    """Scores of a matrix of counts, rows = actual class. A quotient 0/0 counts as 0."""
+    """Scores of a matrix of counts, rows = actual class. A quotient 0/0 counts as 0.
+
+    Raises:
+        ValueError: the matrix counts no photo.
+    """
+    if not matrix.sum():
+        raise ValueError("A confusion matrix must count at least one photo.")
     true_positive = np.diag(matrix)
     actual, predicted = matrix.sum(axis=1), matrix.sum(axis=0)
     precision = _divide(true_positive, predicted)

@@ -8,32 +8,38 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from components import export, images, photos
+from components import export, images, metrics, photos
 from components.errors import PilahError
 
 BATCH_SIZE = 32
 MAX_SCORE_DIFFERENCE = 1e-4  # between exported and Keras scores, both float32
 MIN_AGREEMENT = 0.99  # of classes scored from the record and from the original file
 COMPARED_PHOTOS = 50
+DIVERGED = "The last training on all photos may have diverged: lower --learning-rate."
 
 
 def load_signature(saved_model: pathlib.Path) -> Callable[[Sequence[bytes]], tuple[np.ndarray, list[str]]]:
-    """The served signature as a function: photos' bytes -> (scores float32 [n, classes], class names)."""
+    """The served signature as a function: photos' bytes -> (scores float32 [n, classes], class names).
+
+    The function raises NotFiniteError where scores are nan or infinite.
+    """
     loaded = tf.saved_model.load(str(saved_model))
     signature = loaded.signatures[export.SIGNATURE]
 
     def classify(batch: Sequence[bytes], _keep_alive: Any = loaded) -> tuple[np.ndarray, list[str]]:
         answer = signature(image_bytes=tf.constant(list(batch)))
-        return answer["scores"].numpy(), [name.decode() for name in answer["class_names"][0].numpy()]
+        scores = answer["scores"].numpy()
+        metrics.check_finite(scores, "Scores of the exported model", DIVERGED)
+        return scores, [name.decode() for name in answer["class_names"][0].numpy()]
 
     return classify
 
 
 def check_floor(f1: float, minimum: float) -> None:
-    """Raise where the cross-validated macro F1 is below `minimum`."""
-    if f1 < minimum:
+    """Raise where the cross-validated macro F1 is below `minimum`, or is not a number."""
+    if not f1 >= minimum:
         raise PilahError(
-            f"The winner's cross-validated macro F1 must be at least {minimum}. Received: {f1:.4f}. Look at the "
+            f"The winner's cross-validated macro F1 is {f1:.4f}, and --min-f1 asks for at least {minimum}. Look at the "
             "photos and the leaderboard, or lower --min-f1."
         )
 
@@ -47,7 +53,8 @@ def check_same_answers(
         The largest difference, and the Keras model's scores, float32 [photos, classes].
 
     Raises:
-        PilahError: it is above 1e-4.
+        NotFiniteError: some scores are nan or infinite.
+        PilahError: the difference is above 1e-4.
     """
     classify = load_signature(saved_model)
     pixels = tf.stack([images.decode_and_resize(tf.constant(photo), image_size_px) for photo in photo_bytes])
@@ -56,6 +63,7 @@ def check_same_answers(
     expected = np.concatenate(
         [forward(pixels[start : start + BATCH_SIZE]).numpy() for start in range(0, len(pixels), BATCH_SIZE)]
     )
+    metrics.check_finite(expected, "Scores of the refitted model", DIVERGED)
     batches = [
         range(start, min(start + BATCH_SIZE, len(photo_bytes))) for start in range(0, len(photo_bytes), BATCH_SIZE)
     ]
@@ -64,10 +72,11 @@ def check_same_answers(
         float(np.abs(classify([photo_bytes[i] for i in rows])[0] - expected[list(rows)]).max())
         for rows in (*singles, *batches)
     )
-    if difference > MAX_SCORE_DIFFERENCE:
+    if not difference <= MAX_SCORE_DIFFERENCE:
         raise PilahError(
-            f"Exported scores must equal the Keras model's within {MAX_SCORE_DIFFERENCE}. Received: a difference of "
-            f"{difference:.2e} over {len(photo_bytes)} photos. Export again with --from export; if it stays, report it."
+            f"Exported scores must equal the Keras model's within {MAX_SCORE_DIFFERENCE}, and differ by "
+            f"{difference:.2e} over {len(photo_bytes)} photos. Export again with --from export; if that does not help, "
+            "report it."
         )
     return difference, expected
 
@@ -87,7 +96,8 @@ def check_no_skew(
         record_classes: class of each photo as scored from its record.
 
     Raises:
-        PilahError: the share is below 0.99.
+        NotFiniteError: some scores are nan or infinite.
+        PilahError: the share is below 0.99, or a photo has changed since it was listed.
     """
     classify = load_signature(saved_model)
     same = 0
@@ -99,10 +109,10 @@ def check_no_skew(
         same += sum(a == b for a, b in zip(served, record_classes[start : start + BATCH_SIZE], strict=True))
         progress(start + len(batch), len(photo_list))
     agreement = same / len(photo_list)
-    if agreement < MIN_AGREEMENT:
+    if not agreement >= MIN_AGREEMENT:
         raise PilahError(
-            f"Records and original files must give the same class for {MIN_AGREEMENT:.0%} of the photos. Received: "
-            f"{agreement:.2%} of {len(photo_list)}. Rebuild with --from dataset, so that both use today's decoder."
+            f"Records and original files must give the same class for {MIN_AGREEMENT:.0%} of the photos, and do for "
+            f"{agreement:.2%} of {len(photo_list)}. Rebuild the records with --from dataset."
         )
     return agreement
 
@@ -120,16 +130,16 @@ def check_not_worse(candidate: dict[str, Any], served: dict[str, Any] | None, fo
         return "first version"
     if candidate["data"]["drawn"] and not served["data"]["drawn"] and not force:
         raise PilahError(
-            "A model of drawn photos is no successor to one of real ones. Received: the former, and version "
-            f"{served['version']} of the latter. Choose another --run-dir, or push all the same with --force."
+            f"A model of synthetic photos must not replace version {served['version']}, which is of real ones. Choose "
+            "another --run-dir, or push with --force."
         )
     if served["data"]["photos_and_folds"] != candidate["data"]["photos_and_folds"]:
         return f"other photos or folds than version {served['version']}: not compared"
     new, old = candidate["figures"]["f1"], served["figures"]["f1"]
     comparison = f"macro F1 {new:.4f} against {old:.4f} of version {served['version']}"
-    if new < old and not force:
+    if not new >= old and not force:
         raise PilahError(
-            f"A model is pushed only if it is no worse than the one served. Received: {comparison}. "
-            "Keep the one served, or push all the same with --force."
+            f"A model is pushed only if it is no worse than the one served: {comparison}. Keep the one served, or push "
+            "this one with --force."
         )
     return comparison

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import pathlib
 from typing import Any
 
@@ -180,7 +181,10 @@ PROFILES = {"thesis": Config, "finetuned": finetuned, "demo": demo}
 
 
 def check(config: Config) -> None:
-    """Raise where settings do not go together."""
+    """Raise where settings are not finite, or do not go together."""
+    for name, value in vars(config).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise PilahError(f"--{name.replace('_', '-')} must be a finite number (got {value}).")
     if config.refine and config.strategy == "finetune":
         raise PilahError(
             f"--refine trains the backbones that a search has left frozen. Received: {config.refine}, with --strategy "

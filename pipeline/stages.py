@@ -25,6 +25,7 @@ from components import (
     finetune,
     grouped_folds,
     head,
+    metrics,
     missing_photos,
     photo_sources,
     photos,
@@ -377,7 +378,9 @@ def validate_export(config: Config, report: Report) -> None:
         "scores": scores.tolist(),
     }
     artifacts.write_json(config.run_dir / served.ANSWERS, answers)
-    record_classes = [study.classes[index] for index in _record_scores(config, study).argmax(axis=1)]
+    record_scores = _record_scores(config, study)
+    metrics.check_finite(record_scores, "Scores of the records", validate.DIVERGED)
+    record_classes = [study.classes[index] for index in record_scores.argmax(axis=1)]
     agreement = validate.check_no_skew(saved_model, study.photo_list, record_classes, config.max_pixels, report)
     figures = {"max_score_difference": difference, "record_and_file_agreement": agreement}
     artifacts.write_json(config.run_dir / "validation.json", figures)

@@ -7,6 +7,7 @@ import argparse
 import dataclasses
 import io
 import json
+import math
 import pathlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -64,7 +65,7 @@ class ServingUnavailable(Exception):  # noqa: N818  # the state of the server, n
 
 
 class ServingRejected(Exception):  # noqa: N818
-    """The server answered that it will not do this call, with gRPC's `code`."""
+    """The server refused this call, or its answer cannot be used; `code` is gRPC's."""
 
     def __init__(self, message: str, code: grpc.StatusCode):
         super().__init__(message)
@@ -124,7 +125,14 @@ class Client:
         tensor.string_val.append(photo)
         response = self._predict(request, None)
         names = [name.decode() for name in response.outputs["class_names"].string_val]
-        scores = dict(zip(names, _floats(response.outputs["scores"]), strict=True))
+        values = _floats(response.outputs["scores"])
+        if not names or len(set(names)) != len(values) or not all(map(math.isfinite, values)):
+            raise ServingRejected(
+                f"The model served at {self.target} is broken or no classifier: it answers {len(names)} class names "
+                f"and the scores {list(values)}. Push a valid version, or roll back.",
+                grpc.StatusCode.INTERNAL,
+            )
+        scores = dict(zip(names, values, strict=True))
         best = max(scores, key=scores.__getitem__)
         return Prediction(best, scores[best], scores, response.model_spec.version.value)
 

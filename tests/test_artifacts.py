@@ -4,6 +4,7 @@ import shutil
 import pytest
 
 from components import artifacts
+from components.errors import NotFiniteError
 
 
 def rows_that_stop_midway():
@@ -115,3 +116,12 @@ def test_folder_claimed_again_keeps_what_is_whole_and_not_what_a_kill_left(tmp_p
     assert {path.name for path in folder.iterdir()} == {"fold-0.csv", "fold-1.csv", "settings.json"}
     artifacts.claim(folder, {"epochs": 20})
     assert {path.name for path in folder.iterdir()} == {"settings.json"}
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_json_never_holds_a_number_that_is_not_finite(tmp_path, number):
+    path = tmp_path / "leaderboard.json"
+    path.write_text("old")
+    with pytest.raises(NotFiniteError, match=r"leaderboard\.json cannot be written: a number in it is nan or infinite"):
+        artifacts.write_json(path, {"scenarios": [{"f1": number}]})
+    assert path.read_text() == "old"

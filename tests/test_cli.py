@@ -171,3 +171,12 @@ def test_settings_of_each_profile_go_together_and_are_read_back(profile, tmp_pat
     config.check(made)
     assert made.profile == profile
     assert config.from_json(config.to_json(made)) == made
+
+
+@pytest.mark.parametrize("option", ["--learning-rate", "--max-rejects", "--min-f1", "--weight-decay"])
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_number_that_is_not_finite_is_refused_by_name(tmp_path, option, value):
+    done = pilah("run", "--run-dir", tmp_path / "run", "--profile", "demo", option, value)
+    assert done.returncode in (1, 2), "2 where the option has an upper limit"
+    assert option in done.stdout + done.stderr
+    assert not (tmp_path / "run").exists()

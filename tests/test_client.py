@@ -476,3 +476,18 @@ def test_client_loads_without_tensorflow():
     code = f"import sys, serving.client; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [{"glass": float("nan"), "metal": float("nan")}, {"glass": float("inf"), "metal": 0.0}, {}],
+    ids=["nan", "infinite", "none"],
+)
+def test_answer_that_is_no_classification_is_rejected(serve, scores):
+    server = serve(lambda *_: prediction(scores))
+    with (
+        client.Client(server.target) as asked,
+        pytest.raises(client.ServingRejected, match=f"served at {server.target} is broken or no classifier") as caught,
+    ):
+        asked.classify(b"photo")
+    assert caught.value.code is grpc.StatusCode.INTERNAL

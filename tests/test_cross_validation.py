@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from components import artifacts, features, head, photos
-from components.errors import PilahError
+from components.errors import NotFiniteError, PilahError
 from tuner import choose, cross_validation, folds, scenarios
 from tuner import study as study_module
 
@@ -259,7 +259,7 @@ def test_scenario_that_always_fails_leaves_the_others_complete_and_the_board_ref
     others = {name: content for name, content in predictions_in(unbroken).items() if name.startswith("02")}
     assert predictions_in(tmp_path) == others
     parameters = {"ResNet50": 2, "VGG19": 1}
-    with pytest.raises(PilahError, match=r"all 2 scenarios.*no complete predictions of 1\. "):
+    with pytest.raises(PilahError, match=r"all 2 scenarios.*no complete predictions: 1\. "):
         choose.leaderboard(tmp_path, TWO, study, parameters)
     search(study, tmp_path)
     assert len(begun) == 2 + 2 * FOLDS
@@ -298,3 +298,29 @@ def test_seconds_and_history_of_each_fold_are_kept(study, unbroken):
         kept = artifacts.read_json(folds.scenario_folder(unbroken, scenario.number) / f"fold-{fold}.json")
         assert kept["seconds"] > 0
         assert len(kept["history"]["loss"]) == len(kept["history"]["accuracy"]) == study.epochs
+
+
+def test_scenario_whose_probabilities_are_not_finite_fails_by_name_and_is_not_tried_again(tmp_path, unbroken, caplog):
+    broken = make_study(tmp_path / "features")
+    view = features.view_path(tmp_path / "features" / "VGG19", 0)
+    activations = np.load(view)
+    activations[3] = np.nan  # of a photo in fold 1; the augmented views are whole, so that training does not diverge
+    np.save(view, activations)
+    search(broken, tmp_path / "trials")
+    (failure,) = [record.message for record in caplog.records if record.levelname == "ERROR"]
+    assert failure.startswith("scenario 2 failed, given up: Probabilities of fold 1 must be finite, and 1 of 9 are not")
+    assert not (tmp_path / "trials" / "02" / "fold-1.csv").exists()
+    others = {name: content for name, content in predictions_in(unbroken).items() if name.startswith("01")}
+    assert {
+        name: content for name, content in predictions_in(tmp_path / "trials").items() if name[:2] == "01"
+    } == others
+    with pytest.raises(PilahError, match=r"no complete predictions: 2\."):
+        choose.leaderboard(tmp_path / "trials", TWO, broken, {"ResNet50": 2, "VGG19": 1})
+
+
+def test_predictions_of_an_earlier_version_that_are_not_finite_are_refused(finished, study):
+    path = finished / "01" / "predictions.csv"
+    head_line, row, *rest = path.read_text().splitlines()
+    path.write_text("\n".join([head_line, ",".join([*row.split(",")[:4], "nan", "nan", "nan"]), *rest]))
+    with pytest.raises(NotFiniteError, match=r"01/predictions\.csv must be finite, and 1 of 27 are not"):
+        choose.leaderboard(finished, TWO, study, {"ResNet50": 2, "VGG19": 1})

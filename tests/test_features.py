@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from components import artifacts, augment, backbones, class_folders, dataset, engines, features, photos
+from components.errors import NotFiniteError
 
 SIZE_PX = 32
 SEED = 7
@@ -229,3 +230,15 @@ def test_auto_precision_follows_what_the_machine_has(monkeypatch, flags, gpus, e
     monkeypatch.setattr(pathlib.Path, "read_text", lambda path: flags)
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind] * gpus)
     assert features.pick_precision("auto") == expected
+
+
+def test_activations_that_are_not_finite_stop_the_view(tmp_path, source):
+    def forward(batches):
+        for pixels in batches:
+            yield np.full((len(pixels), 4), 70_000.0, np.float32)  # float16 holds 65,504 at most
+
+    list(features.write_view(tmp_path / "32.npy", *source, forward, 0, AUGMENTATION, np.float32))
+    assert np.load(tmp_path / "32.npy").max() == 70_000
+    with pytest.raises(NotFiniteError, match=r"Activations of photos for .*16\.npy must be finite"):
+        list(features.write_view(tmp_path / "16.npy", *source, forward, 0, AUGMENTATION, np.float16))
+    assert not (tmp_path / "16.npy").exists()

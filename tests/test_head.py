@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from components import head
+from components.errors import NotFiniteError
 
 CHANNELS, CLASSES, PHOTOS, BATCH = 8, 3, 20, 6
 ALL = np.arange(PHOTOS)
@@ -173,3 +174,9 @@ def test_true_labels_are_learnt_and_permuted_ones_are_not():
     assert cross_validated_accuracy(activations, labels) > 0.9
     permuted = np.random.default_rng(2).permutation(labels)
     assert abs(cross_validated_accuracy(activations, permuted) - 1 / CLASSES) < 0.12
+
+
+@pytest.mark.parametrize("learning_rate", [1e30, 1e38])
+def test_training_that_diverges_is_an_error(learning_rate):
+    with pytest.raises(NotFiniteError, match="Training diverged: lower --learning-rate"):
+        fit(build(learning_rate=learning_rate), activations_of(1))

@@ -3,6 +3,7 @@ import pytest
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 from components import metrics
+from components.errors import NotFiniteError
 
 CLASSES = ("cardboard", "glass", "metal", "paper", "plastic", "trash")
 THESIS_COUNTS = {  # class -> true positives, false positives, false negatives of the thesis's worked example
@@ -108,3 +109,17 @@ def test_all_right_scores_1():
 def test_names_that_do_not_fit_the_matrix_raise():
     with pytest.raises(ValueError):
         metrics.score(np.eye(3, dtype=int), ["glass", "metal"])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_rows_that_are_not_finite_are_counted(bad):
+    scores = np.full((5, 3), 0.2, np.float32)
+    metrics.check_finite(scores, "Scores", "Do this.")
+    scores[1, 2] = scores[4, 0] = scores[4, 1] = bad
+    with pytest.raises(NotFiniteError, match=r"Scores must be finite, and 2 of 5 are not\. Do this\."):
+        metrics.check_finite(scores, "Scores", "Do this.")
+
+
+def test_matrix_of_no_photo_is_refused():
+    with pytest.raises(ValueError, match="at least one photo"):
+        metrics.score(np.zeros((3, 3), np.int64), ["a", "b", "c"])

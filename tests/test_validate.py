@@ -1,10 +1,13 @@
+import pathlib
+
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
-from components import artifacts, photos, validate
-from components.errors import PilahError
+from components import artifacts, export, photos, validate
+from components.errors import NotFiniteError, PilahError
 
 
 def described(f1, data="same", version=4, drawn=False):
@@ -12,7 +15,7 @@ def described(f1, data="same", version=4, drawn=False):
 
 
 def test_f1_below_the_floor_is_refused_with_both_figures():
-    with pytest.raises(PilahError, match=r"at least 0\.7\. Received: 0\.6512"):
+    with pytest.raises(PilahError, match=r"macro F1 is 0\.6512, and --min-f1 asks for at least 0\.7"):
         validate.check_floor(0.6512, 0.7)
 
 
@@ -26,7 +29,7 @@ def test_worse_than_served_is_refused_and_names_the_version():
 
 
 def test_model_of_drawn_photos_is_refused_where_one_of_real_ones_is_served():
-    with pytest.raises(PilahError, match="Received: the former, and version 4 of the latter"):
+    with pytest.raises(PilahError, match="must not replace version 4"):
         validate.check_not_worse(described(0.9, data="others", drawn=True), described(0.8), force=False)
 
 
@@ -99,3 +102,39 @@ def test_signature_is_usable_after_its_loader_is_gone(brightness_model, tmp_path
     photo = grey(tmp_path / "a.png", 250).read_bytes()
     scores, names = validate.load_signature(brightness_model)([photo])
     assert names[int(np.argmax(scores[0]))] == "light"
+
+
+def model_of_scores(scores):
+    """A Keras model that gives these scores of every photo, and its export."""
+    pixels = keras.Input((8, 8, 3), dtype="uint8")
+    zeros = keras.ops.mean(keras.ops.cast(pixels, "float32"), axis=(1, 2))[:, :2] * 0
+    return keras.Model(pixels, zeros + np.array(scores, np.float32))
+
+
+@pytest.mark.parametrize("scores", [[np.nan, np.nan], [np.inf, 0.0]], ids=["nan", "infinite"])
+def test_scores_that_are_not_finite_are_refused(tmp_path, scores):
+    photo = grey(tmp_path / "a.png", 100).read_bytes()
+    model = model_of_scores(scores)
+    export.export(model, ["dark", "light"], 8, [photo], tmp_path / "export")
+    with pytest.raises(NotFiniteError, match=r"Scores of the refitted model must be finite, and 1 of 1 are not"):
+        validate.check_same_answers(model, tmp_path / "export", [photo], 8)
+    with pytest.raises(NotFiniteError, match=r"Scores of the exported model must be finite, and 1 of 1 are not"):
+        validate.load_signature(tmp_path / "export")([photo])
+
+
+@pytest.mark.parametrize("f1", [float("nan"), 0.699])
+def test_f1_that_is_not_at_least_the_floor_is_refused(f1):
+    with pytest.raises(PilahError, match="--min-f1"):
+        validate.check_floor(f1, 0.7)
+
+
+@pytest.mark.parametrize(("new", "old"), [(float("nan"), 0.8), (0.8, float("nan"))])
+def test_f1_that_cannot_be_compared_is_refused(new, old):
+    with pytest.raises(PilahError, match="no worse than the one served"):
+        validate.check_not_worse(described(new), described(old), force=False)
+
+
+def test_photo_that_changed_since_it_was_listed_stops_the_comparison(brightness_model, listed):
+    grey(pathlib.Path(listed[7].path), 20)
+    with pytest.raises(PilahError, match=f"{listed[7].path} has changed since it was listed"):
+        validate.check_no_skew(brightness_model, listed, ["dark", "light"] * 50, 10**6, lambda done, total: None)

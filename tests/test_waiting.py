@@ -633,3 +633,10 @@ def test_export_goes_on_where_a_picture_is_gone(app, tmp_path):
     app.extensions["pilah_uploads"].store.picture(ids[0]).unlink()
     assert "1" in run(app, "export-corrections", tmp_path / "new")
     assert [path.name for path in (tmp_path / "new").rglob("*.jpg")] == [f"{ids[1]}.jpg"]
+
+
+def test_photo_whose_scores_are_not_numbers_waits_and_is_not_shown_as_a_result(app, model, monkeypatch):
+    monkeypatch.setattr(web_app, "by_colour", lambda picture: dict.fromkeys(web_app.CLASSES, float("nan")))
+    page = Browser(app).upload(photo())
+    assert states(app) == [State.WAITING]
+    assert "nan" not in page.text.lower()

@@ -51,8 +51,8 @@ def check_complete(trials_dir: pathlib.Path, scenario_list: Sequence[scenarios.S
     ]
     if missing:
         raise PilahError(
-            f"A winner is chosen among all {len(scenario_list)} scenarios. Received: no complete predictions of "
-            f"{', '.join(map(str, missing))}. See the log for why they failed, then run again: the others are kept."
+            f"A winner is chosen among all {len(scenario_list)} scenarios, and these have no complete predictions: "
+            f"{', '.join(map(str, missing))}. See the log for why they failed, then run again: finished folds are kept."
         )
 
 

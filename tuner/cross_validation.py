@@ -10,11 +10,12 @@ import keras_tuner
 from keras_tuner.engine import trial as trial_module
 
 from components import artifacts, metrics
-from components.errors import PilahError
+from components.errors import NotFiniteError, PilahError
 from tuner import folds, hypermodel, oracle, predictions, scenarios, workers
 from tuner.study import Study
 
 log = logging.getLogger("pilah")
+NO_RETRY = f"{keras_tuner.errors.FailedTrialError.__module__}.{keras_tuner.errors.FailedTrialError.__qualname__}: "
 PROGRESS_SECONDS = 0.5  # between looks at how far the processes are
 
 
@@ -86,6 +87,9 @@ class CrossValidationTuner(keras_tuner.Tuner):
             self.train(scenario, folder)
             fold_files = [folds.path(folder, fold) for fold in range(self.study.folds)]
             predictions.join(fold_files, self.study.photo_list, folder / "predictions.csv")
+            matrix = predictions.confusion(folder / "predictions.csv", self.study.classes)
+        except NotFiniteError as error:  # another try would end the same
+            raise keras_tuner.errors.FailedTrialError(str(error)) from None
         except OSError as error:  # a disk that is full for one scenario is full for all
             raise keras_tuner.errors.FatalError(str(error)) from error
         except concurrent.futures.BrokenExecutor as error:
@@ -93,7 +97,6 @@ class CrossValidationTuner(keras_tuner.Tuner):
                 "A process that trains must live until the search ends. Received: one that was ended from outside, "
                 "most likely for lack of memory. Free some, then run again: the folds that are done are kept."
             )
-        matrix = predictions.confusion(folder / "predictions.csv", self.study.classes)
         scores = metrics.score(matrix, self.study.classes)
         return {name: getattr(scores, name) for name in ("f1", "precision", "recall", "accuracy")}
 
@@ -130,7 +133,8 @@ class CrossValidationTuner(keras_tuner.Tuner):
         if trial.status in (trial_module.TrialStatus.INVALID, trial_module.TrialStatus.FAILED):
             again = "trying once more" if trial.status == trial_module.TrialStatus.INVALID else "given up"
             reason = (trial.message or "its F1 is not a number").strip().splitlines()[-1]
-            log.error("scenario %s failed, %s: %s", int(trial.trial_id) + 1, again, reason)
+            scenario = self.scenario_list[int(trial.trial_id)]
+            log.error("scenario %d failed, %s: %s", scenario.number, again, reason.removeprefix(NO_RETRY))
 
 
 def _build(study: Study, hyperparameters: keras_tuner.HyperParameters) -> object:

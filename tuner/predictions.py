@@ -77,24 +77,34 @@ def join(fold_files: Sequence[pathlib.Path], photo_list: Sequence[photos.Photo],
 
 
 def read(path: pathlib.Path) -> Predictions:
-    """What `write` and `join` wrote."""
+    """What `write` and `join` wrote.
+
+    Raises:
+        NotFiniteError: some probabilities are not finite, as an earlier version let them pass.
+    """
     rows = artifacts.read_csv(path)
     classes = [name.removeprefix(PROBABILITY) for name in rows[0] if name.startswith(PROBABILITY)]
     number = {name: index for index, name in enumerate(classes)}
+    probabilities = np.array([[float(row[PROBABILITY + name]) for name in classes] for row in rows])
+    metrics.check_finite(probabilities, f"Probabilities in {path}", "Delete the file's folder and run again.")
     return Predictions(
         ids=[row["id"] for row in rows],
         classes=classes,
         actual=np.array([number[row["label"]] for row in rows]),
         predicted=np.array([number[row["predicted"]] for row in rows]),
         fold=np.array([int(row["fold"]) for row in rows]),
-        probabilities=np.array([[float(row[PROBABILITY + name]) for name in classes] for row in rows]),
+        probabilities=probabilities,
     )
 
 
 def confusion(path: pathlib.Path, classes: Sequence[str]) -> np.ndarray:
-    """The confusion matrix of all rows, folds summed: int64 [classes, classes], rows = actual class."""
-    rows = artifacts.read_csv(path)
-    number = {name: index for index, name in enumerate(classes)}
-    return metrics.confusion(
-        [number[row["label"]] for row in rows], [number[row["predicted"]] for row in rows], len(classes)
-    )
+    """The confusion matrix of all rows, folds summed: int64 [classes, classes], rows = actual class.
+
+    Raises:
+        NotFiniteError: as `read`.
+        ValueError: the file has other classes.
+    """
+    found = read(path)
+    if found.classes != list(classes):
+        raise ValueError(f"{path} must have the classes {list(classes)}, and has {found.classes}.")
+    return metrics.confusion(found.actual, found.predicted, len(classes))
