@@ -12,7 +12,7 @@ import rich.table
 
 from components import artifacts
 from pipeline import config as config_module
-from pipeline import marks
+from pipeline import marks, trials
 from pipeline.config import STAGES, Config
 from pipeline.progress import duration
 
@@ -62,13 +62,13 @@ def _parts(config: Config, name: str) -> list[Part]:
     """The parts of a stage, one a backbone; none where the stage is done in one go."""
     parts = []
     per_backbone = len(config.optimizers) * len(config.dropouts)
+    usable = trials.usable_photos(config.run_dir)
     for position, backbone in enumerate(config.backbones):
         if name == "features":
-            folder = config.run_dir / "features" / backbone
-            views, total = (
-                sorted([*folder.glob("view-*.json"), *folder.glob("test-*.json")]),
-                config.views + config.test_views,
-            )
+            folder, total = config.run_dir / "features" / backbone, config.views + config.test_views
+            views = sorted([*folder.glob("view-*.json"), *folder.glob("test-*.json")])
+            if not trials.features_are_of_run(config, usable, backbone):
+                views = []  # the stage will compute them again
             seconds = [artifacts.read_json(file)["seconds"] for file in views[:total]]
             parts.append(Part(total, len(seconds), sum(seconds)))
         elif name == "search":
@@ -79,9 +79,11 @@ def _parts(config: Config, name: str) -> list[Part]:
 
 
 def _folds(config: Config, numbers: Sequence[int]) -> Part:
-    """The folds of the scenarios `numbers`, and those under way by their epochs; several may be so at a time."""
+    """The folds of the scenarios `numbers` made with the run's settings, and those under way by their epochs."""
     trials_dir = config.run_dir / "trials"
-    folders = [trials_dir / f"{number:02d}" for number in numbers]
+    of_run = trials.read_settings(config, trials.usable_photos(config.run_dir))
+    every = {number: trials_dir / f"{number:02d}" for number in numbers}
+    folders = [path for number, path in every.items() if number in of_run or not (path / "settings.json").exists()]
     seconds = [artifacts.read_json(file)["seconds"] for folder in folders for file in folder.glob("fold-*.json")]
     epochs, spent = [], []
     for file in (file for folder in folders for file in folder.glob("fold-*.npz")):
@@ -89,7 +91,7 @@ def _folds(config: Config, numbers: Sequence[int]) -> Part:
             epochs.append(state["history"].shape[1])
             spent.append(float(state["seconds"]))
     done = len(seconds) + sum(epochs) / (config.epochs * config.ensemble)
-    return Part(len(folders) * config.folds, done, sum([*seconds, *spent]) / _side_by_side(trials_dir))
+    return Part(len(every) * config.folds, done, sum([*seconds, *spent]) / _side_by_side(trials_dir))
 
 
 def _side_by_side(trials_dir: pathlib.Path) -> int:

@@ -32,7 +32,7 @@ def write_classes(root: pathlib.Path, counts: Mapping[str, int], suffix: str = "
     seed = 0
     for label, count in counts.items():
         for index in range(count):
-            write_photo(root / label / f"{label}{index}{suffix}", seed)
+            write_photo(root / label / f"{pathlib.Path(label).name}{index}{suffix}", seed)
             seed += 1
     return root
 

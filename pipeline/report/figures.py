@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from components import artifacts, metrics, photos
-from pipeline import resolved_settings
+from pipeline import resolved_settings, trials
 from pipeline.config import FINETUNING, Config
-from pipeline.report import comparisons, findings, statistics, trials, winner
+from pipeline.report import comparisons, findings, statistics, winner
 from tuner import predictions
 
 SETTINGS = ("scenario", "backbone", "optimizer", "dropout", "strategy")
@@ -43,7 +43,7 @@ def compute(config: Config) -> dict[str, Any]:
     None until the leaderboard is made of the very predictions that are there.
     """
     run_dir, total = config.run_dir, config.scenario_count + config.refine
-    usable = _usable_photos(run_dir)
+    usable = trials.usable_photos(run_dir)
     fingerprint = photos.fingerprint(usable)
     settings = trials.read_settings(config, usable)
     paths = {number: run_dir / "trials" / f"{number:02d}" / "predictions.csv" for number in settings}
@@ -188,13 +188,6 @@ def _weights_and_precision(
 
 def _finetuning(config: Config) -> dict[str, Any]:
     return {**{name: getattr(config, name) for name in FINETUNING}, "finetuning_rate": config.rate_of_finetuning}
-
-
-def _usable_photos(run_dir: pathlib.Path) -> list[photos.Photo]:
-    """The photos that have a record; none before there are any."""
-    path = run_dir / "photos.csv"
-    rejected = {row["id"] for row in _rows(run_dir / "dataset" / "rejects.csv")}
-    return [photo for photo in photos.read(path) if photo.id not in rejected] if path.exists() else []
 
 
 def _classes(usable: Sequence[photos.Photo], folds: int) -> list[dict[str, Any]]:

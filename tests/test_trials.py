@@ -1,14 +1,16 @@
 """Which trials of a run folder are this run's: those whose settings equal what the run would train them with now."""
 
 import dataclasses
+import io
 
 import finished_run
 import pytest
+import rich.console
 
 from components import artifacts, backbones, features, photos
 from pipeline import config as config_module
-from pipeline import resolved_settings, shared, stages
-from pipeline.report import figures, trials
+from pipeline import resolved_settings, shared, stages, status, trials
+from pipeline.report import figures
 from tuner import folds, scenarios
 
 pytest_plugins = ["report_fixtures"]
@@ -101,7 +103,7 @@ def test_report_expects_the_settings_that_a_study_trains_with(changes, config):
     start(changed)
     study, usable = shared.study(changed), shared.usable_photos(changed)
     for scenario in scenarios_of(changed):
-        expected = trials.expected_settings(changed, shared.resolve(changed), usable, scenario)
+        expected = trials.expected_settings(changed, usable, scenario, shared.resolve(changed))
         assert expected == study.settings(scenario)
     assert of_run(changed) == {scenario.number for scenario in scenarios_of(changed)}
 
@@ -208,3 +210,17 @@ def test_finished_run_of_a_version_without_resolved_settings_is_shown_as_before(
     before = figures.compute(config_module.read(copy))
     (copy / "resolved.json").unlink()
     assert before["winner"] and figures.compute(config_module.read(copy)) == before
+
+
+@pytest.mark.parametrize(("changes", "done"), [({}, "1 of 20"), ({"image_size_px": 128}, "0 of 20")])
+def test_status_counts_views_and_folds_of_the_runs_settings_alone(changes, done, config):
+    for view in ("view-00", "view-01"):
+        artifacts.write_json(config.run_dir / "features" / "VGG19" / f"{view}.json", {"seconds": 3.0})
+    artifacts.write_json(config.run_dir / "trials" / "03" / "fold-0.json", {"seconds": 2.0})
+    changed = dataclasses.replace(config, **changes)
+    artifacts.write_json(config.run_dir / "run.json", config_module.to_json(changed))
+    console = rich.console.Console(file=io.StringIO(), width=120)
+    status.show(config.run_dir, console)
+    rows = {line.split()[0]: line for line in console.file.getvalue().splitlines() if line.split()}
+    assert done in rows["search"]
+    assert ("2 of 22" if not changes else "0 of 22") in rows["features"]

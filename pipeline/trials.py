@@ -5,7 +5,9 @@ folder holds the trials of the settings before.
 """
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+import pathlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from components import artifacts, feature_settings, photos
@@ -15,6 +17,22 @@ from pipeline.resolved_settings import Resolved
 from tuner import scenarios as scenarios_module
 from tuner import trial_settings
 from tuner.scenarios import Scenario
+
+
+def usable_photos(run_dir: pathlib.Path) -> list[photos.Photo]:
+    """Return the photos that have a record, in the order of the records; none before there are any."""
+    path, rejects = run_dir / "photos.csv", run_dir / "dataset" / "rejects.csv"
+    rejected = {row["id"] for row in artifacts.read_csv(rejects)} if rejects.exists() else set()
+    return [photo for photo in photos.read(path) if photo.id not in rejected] if path.exists() else []
+
+
+def features_are_of_run(config: Config, usable: Sequence[photos.Photo], backbone: str) -> bool:
+    """Return whether the features of `backbone` were made with the photos and settings of the run, or are not begun."""
+    path = config.run_dir / "features" / backbone / "settings.json"
+    if not path.exists():
+        return True
+    resolved = resolved_settings.read(config.run_dir)
+    return _equal(config, resolved, artifacts.read_json(path), lambda known: _features(config, known, usable, backbone))
 
 
 def read_settings(config: Config, usable: Sequence[photos.Photo]) -> dict[int, dict[str, Any]]:
@@ -31,12 +49,12 @@ def read_settings(config: Config, usable: Sequence[photos.Photo]) -> dict[int, d
         number: settings
         for number, settings in made_with.items()
         if (scenario := _scenario(config, number, settings))
-        and _is_of_run(config, resolved, usable, scenario, settings)
+        and _equal(config, resolved, settings, functools.partial(expected_settings, config, usable, scenario))
     }
 
 
 def expected_settings(
-    config: Config, resolved: Resolved, usable: Sequence[photos.Photo], scenario: Scenario
+    config: Config, usable: Sequence[photos.Photo], scenario: Scenario, resolved: Resolved
 ) -> dict[str, Any]:
     """Return the settings that the trial of `scenario` has in this run, equal to those of Study.settings."""
     return trial_settings.of_trial(
@@ -68,7 +86,12 @@ def _of_finetuning(config: Config, resolved: Resolved, backbone: str) -> dict[st
 def _of_frozen_backbone(
     config: Config, resolved: Resolved, usable: Sequence[photos.Photo], backbone: str
 ) -> dict[str, Any]:
-    features = feature_settings.of_features(
+    features = _features(config, resolved, usable, backbone)
+    return trial_settings.of_frozen_backbone(config.learning_rate, config.views, features)
+
+
+def _features(config: Config, resolved: Resolved, usable: Sequence[photos.Photo], backbone: str) -> dict[str, Any]:
+    return feature_settings.of_features(
         backbone,
         resolved.weights.get(backbone, ""),
         resolved.engine,
@@ -77,7 +100,6 @@ def _of_frozen_backbone(
         [photo.id for photo in usable],
         feature_settings.of_augmentation(config.seed, config.flips),
     )
-    return trial_settings.of_frozen_backbone(config.learning_rate, config.views, features)
 
 
 def _scenario(config: Config, number: int, made_with: dict[str, Any]) -> Scenario | None:
@@ -95,22 +117,20 @@ def _scenario(config: Config, number: int, made_with: dict[str, Any]) -> Scenari
     return None
 
 
-def _is_of_run(
+def _equal(
     config: Config,
     resolved: Resolved | None,
-    usable: Sequence[photos.Photo],
-    scenario: Scenario,
     made_with: dict[str, Any],
+    expected: Callable[[Resolved], dict[str, Any]],
 ) -> bool:
-    """Return whether a trial was made with the photos and settings of the run.
+    """Return whether `made_with` are the settings that the run has now.
 
     A run folder of a version that wrote no resolved.json is judged by what its configuration alone tells.
     """
     if resolved:
-        return made_with == expected_settings(config, resolved, usable, scenario)
+        return made_with == expected(resolved)
     unresolved = Resolved({}, config.engine, config.precision, False)
-    expected = expected_settings(config, unresolved, usable, scenario)
-    return _without_resolved(config, made_with) == _without_resolved(config, expected)
+    return _without_resolved(config, made_with) == _without_resolved(config, expected(unresolved))
 
 
 def _without_resolved(config: Config, settings: dict[str, Any]) -> dict[str, Any]:
