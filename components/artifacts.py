@@ -14,7 +14,7 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import DTypeLike
 
-from components.errors import NotFiniteError
+from components.errors import NotFiniteError, PilahError
 
 
 @contextlib.contextmanager
@@ -58,14 +58,26 @@ def read_json(path: pathlib.Path) -> Any:
 
 def write_csv(path: pathlib.Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     with _replacing_text(path) as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        plain = csv.DictWriter(file, columns, lineterminator="\n")
+        quoting = csv.DictWriter(file, columns, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        for row in (dict(zip(columns, columns, strict=True)), *rows):
+            # a carriage return ends a row for csv's reader, and csv's writer does not quote it (Python 3.11 and 3.12)
+            writer = quoting if any("\r" in str(value) for value in row.values()) else plain
+            writer.writerow(row)
 
 
 def read_csv(path: pathlib.Path) -> list[dict[str, str]]:
+    """The rows of a file that `write_csv` wrote.
+
+    Raises:
+        PilahError: a row has more or fewer values than there are columns.
+    """
     with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+        rows = list(csv.DictReader(file))
+    for number, row in enumerate(rows, start=1):
+        if None in row or None in row.values():
+            raise PilahError(f"{path} is damaged in row {number}. Delete it and run again: it is made anew.")
+    return rows
 
 
 @contextlib.contextmanager
@@ -105,5 +117,11 @@ def claim(folder: pathlib.Path, settings: dict[str, Any]) -> None:
         for part in folder.glob(".*"):
             part.unlink()
         return
-    shutil.rmtree(folder, ignore_errors=True)
+    remove(folder)
     write_json(path, settings)
+
+
+def remove(folder: pathlib.Path) -> None:
+    """Remove `folder` and all in it, if it is there; raises OSError where something stays."""
+    if folder.exists():
+        shutil.rmtree(folder)

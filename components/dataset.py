@@ -5,7 +5,6 @@ import contextlib
 import dataclasses
 import json
 import pathlib
-import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -201,7 +200,7 @@ def build(
         PilahError: more rejects than that; a class left with fewer photos than `folds`, or with none in a fold; or a
             photo that has changed since it was listed.
     """
-    shutil.rmtree(folder, ignore_errors=True)
+    artifacts.remove(folder)
     builder = PhotoRecords(folder, photo_list, image_size_px, max_pixels, beam_args, progress)
     builder.download_and_prepare()
     rejects = [*({"id": "", **row} for row in unreadable), *builder.rejects]

@@ -143,16 +143,29 @@ def _fit_member(
         logs = learner.fit(batches(recipe, examples, rows, epoch, seed + apart), shuffle=False, verbose=0).history
         for name in HISTORY:
             history[name].append(float(logs[name][0]))
-        metrics.check_finite(np.array(history["loss"]), "Losses of epochs", DIVERGED)
+        _check_finite(learner, history["loss"])
         _save(learner, history, time.monotonic() - started, state)
         on_epoch()
     return _in_float32(model, recipe), history
 
 
+def _check_finite(learner: keras.Model, losses: Sequence[float]) -> None:
+    """Raise where training has diverged; the weights tell it too, as the loss of nan under XLA is a number."""
+    metrics.check_finite(np.array(losses), "Losses of epochs", DIVERGED)
+    weights = [keras.ops.convert_to_numpy(variable).ravel() for variable in learner.trainable_variables]
+    metrics.check_finite(np.concatenate(weights)[np.newaxis], "Weights", DIVERGED)
+
+
 def predict(model: keras.Model, photos: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Scores, float32 [m, classes], of the photos `rows`, int64 [m], not augmented."""
+    """Scores, float32 [m, classes], of the photos `rows`, int64 [m], not augmented.
+
+    Raises:
+        NotFiniteError: some are nan or infinite.
+    """
     model.jit_compile = _needs_xla()
-    return model.predict(pixels.clean(photos, rows), verbose=0)
+    scores = model.predict(pixels.clean(photos, rows), verbose=0)
+    metrics.check_finite(scores, "Probabilities", DIVERGED)
+    return scores
 
 
 def batches(recipe: Recipe, examples: pixels.Examples, rows: np.ndarray, epoch: int, seed: int) -> tf.data.Dataset:

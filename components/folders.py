@@ -2,6 +2,8 @@
 
 import dataclasses
 import errno
+import functools
+import mimetypes
 import os
 import pathlib
 import stat
@@ -47,7 +49,7 @@ class Folder:
     dead_links: list[pathlib.Path] = dataclasses.field(default_factory=list)
     ignored: list[Ignored] = dataclasses.field(default_factory=list)
 
-    @property
+    @functools.cached_property
     def has_photos(self) -> bool:
         return any(map(is_photo, self.files))
 
@@ -69,7 +71,7 @@ def read(path: pathlib.Path, above: Collection[Identity] = ()) -> Folder:
             folder.files.append(entry)
         elif not stat.S_ISDIR(state.st_mode):
             folder.ignored.append(Ignored(shown(entry), SPECIAL))
-        elif (state.st_dev, state.st_ino) in {*above, folder.identity}:
+        elif (identity := (state.st_dev, state.st_ino)) in above or identity == folder.identity:
             folder.ignored.append(Ignored(shown(entry), REPEATED))
         else:
             folder.folders.append(entry)
@@ -82,9 +84,11 @@ def identity_of(path: pathlib.Path) -> Identity:
 
 
 def is_photo(path: pathlib.Path) -> bool:
-    """Whether a file is a photo by its suffix or, failing that, by its first bytes. It may still be damaged."""
+    """Whether a file is a photo by its suffix or, where that tells nothing, by its first bytes. It may be damaged."""
     if path.suffix.lower() in PHOTO_SUFFIXES:
         return True
+    if mimetypes.guess_type(path.name)[0]:
+        return False
     try:
         Image.open(path).close()
     except OSError:
@@ -103,7 +107,7 @@ def is_utf_8(path: pathlib.Path) -> bool:
     return shown(path) == str(path)
 
 
-def _entries(folder: pathlib.Path) -> Iterator[tuple[str, os.stat_result | None]]:
+def _entries(folder: pathlib.Path) -> list[tuple[str, os.stat_result | None]]:
     """Name and state of everything in `folder`, by name; the state of a link is its target's, None where it has none.
 
     Raises:
@@ -117,7 +121,7 @@ def _entries(folder: pathlib.Path) -> Iterator[tuple[str, os.stat_result | None]
             f"{shown(pathlib.Path(error.filename or folder))} cannot be read ({error.strerror}), so that photos may be "
             "missing. Check its permissions and that its disk is mounted, then run again."
         ) from error
-    yield from sorted(states, key=lambda named: named[0])
+    return sorted(states, key=lambda named: named[0])
 
 
 def _state(entry: os.DirEntry[str]) -> os.stat_result | None:
@@ -130,9 +134,16 @@ def _state(entry: os.DirEntry[str]) -> os.stat_result | None:
 
 
 def _files_of_hidden(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """`path`, or where it is a folder all files in it, which are counted and not read."""
-    if path.is_symlink() or not path.is_dir():
-        yield path
-        return
-    for folder, _, files in os.walk(path):
-        yield from (pathlib.Path(folder, name) for name in sorted(files))
+    """`path`, or where it is a folder all in it that is no folder, which is counted and not read.
+
+    A folder that may not be read counts as one.
+    """
+    to_list = [path]
+    for entry in to_list:  # grows by what the folders in it hold
+        try:
+            if entry.is_dir() and not entry.is_symlink():
+                to_list += sorted(entry.iterdir())
+                continue
+        except OSError:
+            pass  # named all the same
+        yield entry

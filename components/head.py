@@ -11,6 +11,7 @@ import tensorflow as tf
 from components import metrics
 
 HIDDEN_UNITS = 256
+DIVERGED = "Training diverged: lower --learning-rate."
 OPTIMIZERS = {"Adam": keras.optimizers.Adam, "Nadam": keras.optimizers.Nadam, "AdamW": keras.optimizers.AdamW}
 
 
@@ -92,7 +93,7 @@ def fit(
         loss, hits = train(activations[1 + epoch % (len(activations) - 1)][picks], labels[picks], batch_size)
         history["loss"].append(float(loss) / len(rows))
         history["accuracy"].append(float(hits) / len(rows))
-    metrics.check_finite(np.array(history["loss"]), "Losses of epochs", "Training diverged: lower --learning-rate.")
+    metrics.check_finite(np.array(history["loss"]), "Losses of epochs", DIVERGED)
     _copy_state(twin, model)
     return history
 
@@ -135,8 +136,14 @@ def _copy_state(source: keras.Model, target: keras.Model) -> None:
 
 
 def predict_averaged(model: keras.Model, views: Sequence[np.ndarray]) -> np.ndarray:
-    """Probabilities, float32 [n, classes], averaged over the activations of test-time views, float32 [n, channels]."""
-    return np.mean([predict(model, view) for view in views], axis=0)
+    """Probabilities, float32 [n, classes], averaged over the activations of test-time views, float32 [n, channels].
+
+    Raises:
+        NotFiniteError: some are nan or infinite.
+    """
+    probabilities = np.mean([predict(model, view) for view in views], axis=0)
+    metrics.check_finite(probabilities, "Probabilities", DIVERGED)
+    return probabilities
 
 
 def predict(model: keras.Model, activations: np.ndarray) -> np.ndarray:

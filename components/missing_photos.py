@@ -4,7 +4,7 @@ import collections
 import pathlib
 from collections.abc import Collection, Sequence
 
-from components import photos
+from components import folders, photos
 from components.errors import PilahError
 
 FOLDERS_SHOWN = 3  # in a message
@@ -29,7 +29,7 @@ def check_folders(missing: Sequence[photos.Photo], present: Collection[pathlib.P
         present: the files that there are now.
     """
     counts = collections.Counter(pathlib.Path(photo.path).parent for photo in missing)
-    remaining = {path.parent for path in present}
+    remaining = {path.parent for path in present if folders.is_photo(path)}
     lost = [f"{folder} ({count})" for folder, count in sorted(counts.items()) if folder not in remaining]
     if lost:
         more = f" and {len(lost) - FOLDERS_SHOWN} more" if len(lost) > FOLDERS_SHOWN else ""

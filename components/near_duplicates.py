@@ -10,7 +10,7 @@ from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from components import images, photos
+from components import images, metrics, photos
 
 HASH_BITS = 64
 # Of the 26 pairs of the thesis's photos within 4 bits, all but three show one scene shot twice; of those at 6 bits, 8
@@ -49,6 +49,7 @@ def find(signs: np.ndarray, activations: np.ndarray, labels: np.ndarray) -> Near
         activations: float32 [n, channels], of the photos as they are.
         labels: int64 [n].
     """
+    metrics.check_finite(activations, "Activations of photos", "Compute them again: run --from features.")
     units = unit_rows(activations)
     min_cosine = cosine_threshold(units, labels)
     pairs = np.unique(np.concatenate([hash_pairs(signs), pairs_above(units, min_cosine)]), axis=0)

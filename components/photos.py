@@ -59,7 +59,7 @@ def list_photos(
     """
     kept, duplicates = unique_photos(scan.photos, progress)
     labels = [label for _, _, label in kept]
-    check_class_sizes(labels, scan.classes, folds)
+    check_class_sizes(labels, scan.classes, folds, [copy.path for copy in duplicates if copy.kind == "conflict"])
     fold_of = assign_folds(labels, folds, seed)
     return [Photo(*row, fold=int(fold)) for row, fold in zip(kept, fold_of, strict=True)], duplicates
 
@@ -111,14 +111,19 @@ def assign_folds(labels: Sequence[str], folds: int, seed: int) -> np.ndarray:
     return fold_of
 
 
-def check_class_sizes(labels: Sequence[str], classes: Sequence[str], folds: int) -> None:
-    """Raise where a class has fewer photos than folds, since some fold would then test none of it."""
+def check_class_sizes(labels: Sequence[str], classes: Sequence[str], folds: int, conflicts: Sequence[str] = ()) -> None:
+    """Raise where a class has fewer photos than folds, since some fold would then test none of it.
+
+    Args:
+        conflicts: paths of files that were left out since they are in several classes.
+    """
     counts = collections.Counter(labels)
     short = [f"{name} {counts[name]}" for name in classes if counts[name] < folds]
     if short:
+        why = f" {len(conflicts)} files in several classes were left out, such as {conflicts[0]}." if conflicts else ""
         raise PilahError(
             f"Each class needs at least as many usable photos as folds ({folds}), and these have fewer: "
-            f"{', '.join(short)}. Add photos, remove the class, or lower --folds."
+            f"{', '.join(short)}.{why} Add photos, remove the class, or lower --folds."
         )
 
 

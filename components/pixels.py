@@ -53,7 +53,12 @@ def load(records: pathlib.Path, photo_ids: Sequence[str]) -> np.ndarray:
                 found += [photo_id.decode() for photo_id in ids]
             if found != list(photo_ids):
                 raise RuntimeError(f"Each photo needs its record, in order. Received: {len(found)} records, others.")
-    return np.load(path, mmap_mode="r")
+    pixels = np.load(path, mmap_mode="r")
+    if len(pixels) != len(photo_ids):
+        raise RuntimeError(
+            f"{path} holds {len(pixels)} photos, and there are {len(photo_ids)}. Delete it and run again."
+        )
+    return pixels
 
 
 def augmented(

@@ -19,9 +19,18 @@ def versions(base: pathlib.Path) -> list[int]:
 
 
 def served(base: pathlib.Path) -> dict[str, Any] | None:
-    """model.json of the newest version in `base`, or None where there is no version."""
+    """model.json of the newest version in `base`, or None where there is no version.
+
+    Raises:
+        PilahError: the version has none, so that nobody knows how good it is.
+    """
     numbers = versions(base)
-    return artifacts.read_json(base / str(numbers[-1]) / DESCRIPTION) if numbers else None
+    if not numbers:
+        return None
+    path = base / str(numbers[-1]) / DESCRIPTION
+    if not path.exists():
+        raise PilahError(f"{path} is missing. Restore it, or delete the folder of that version.")
+    return artifacts.read_json(path)
 
 
 def push(

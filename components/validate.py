@@ -15,6 +15,7 @@ BATCH_SIZE = 32
 MAX_SCORE_DIFFERENCE = 1e-4  # between exported and Keras scores, both float32
 MIN_AGREEMENT = 0.99  # of classes scored from the record and from the original file
 COMPARED_PHOTOS = 50
+MAX_F1_LOSS = 0.1  # of a refit that went well, by chance; one that collapsed loses several times that
 DIVERGED = "The last training on all photos may have diverged: lower --learning-rate."
 
 
@@ -42,6 +43,30 @@ def check_floor(f1: float, minimum: float) -> None:
             f"The winner's cross-validated macro F1 is {f1:.4f}, and --min-f1 asks for at least {minimum}. Look at the "
             "photos and the leaderboard, or lower --min-f1."
         )
+
+
+def check_learnt(scores: np.ndarray, labels: np.ndarray, classes: Sequence[str], cross_validated_f1: float) -> float:
+    """Macro F1 of the refitted model on the photos that it was trained on.
+
+    It is no estimate of anything: it only tells whether the last training, which nothing else tests, went well.
+
+    Args:
+        scores: float32 [photos, classes], of the records.
+        labels: int64 [photos], in [0, classes).
+        cross_validated_f1: of the scenario that was refitted.
+
+    Raises:
+        PilahError: it is lower than the cross-validated one by more than 0.1.
+    """
+    matrix = metrics.confusion(labels, scores.argmax(axis=1), len(classes))
+    f1 = metrics.score(matrix, classes).f1
+    if not f1 >= cross_validated_f1 - MAX_F1_LOSS:
+        raise PilahError(
+            f"The refitted model has macro F1 {f1:.4f} on the photos that it was trained on, and the models of the "
+            f"folds had {cross_validated_f1:.4f} on photos that they were not. The last training failed: change --seed "
+            "or lower the learning rate."
+        )
+    return f1
 
 
 def check_same_answers(

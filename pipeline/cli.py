@@ -288,6 +288,8 @@ def _run(
     photos_at = [*([photo_sources.fetch_kaggle()] if fetch_kaggle else []), *(images or [])]
     for path in photos_at:
         photo_sources.check(path)
+        if path.resolve() in run_dir.resolve().parents:
+            raise PilahError(f"--run-dir must not be in --images, or its files are taken for photos: {run_dir}.")
     chosen = profile.value if profile else "thesis" if photos_at else "demo"
     folder = run_dir.resolve()  # paths in artifacts hold wherever the next command is typed
     if not profile and not photos_at:

@@ -38,7 +38,7 @@ def run(run_dir: pathlib.Path, images: pathlib.Path, console: rich.console.Conso
         raise PilahError(f"--run-dir must hold a pushed model. Received: {run_dir}. Push one with 'run'.")
     unpacked = artifacts.file_digest(images) if images.is_file() else "given"
     folder = photo_sources.folder_of(images, config.run_dir / "images" / unpacked)
-    scan = class_folders.scan(class_folders.find([folder], card["classes"]))
+    scan = class_folders.scan([folder], card["classes"])
     evaluation.check_classes(scan.classes, card["classes"])
     for warning in scan.warnings:
         log.warning(warning)
@@ -53,10 +53,16 @@ def run(run_dir: pathlib.Path, images: pathlib.Path, console: rich.console.Conso
         )
     name = images.stem if images.is_file() else images.resolve().name
     out = config.run_dir / "evaluations"
+    _warn_of_replacement(out / f"{name}.json", images)
     write_predictions(out / f"{name}-predictions.csv", scored, scores, card["classes"])
     artifacts.write_csv(out / f"{name}-left-out.csv", LEFT_OUT_COLUMNS, left_out)
     artifacts.write_json(out / f"{name}.json", summary(config, card, images, scored, scores, left_out))
     show(out / f"{name}.json", console)
+
+
+def _warn_of_replacement(path: pathlib.Path, images: pathlib.Path) -> None:
+    if path.exists() and (before := artifacts.read_json(path)["images"]) != str(images.resolve()):
+        log.warning("%s of %s is replaced: rename a folder to keep both", path.name, before)
 
 
 def new_photos(config: Config, scan: class_folders.Scan) -> tuple[list[tuple[str, str, str]], list[dict[str, str]]]:

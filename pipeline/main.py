@@ -47,12 +47,12 @@ PIPELINE = (
     Stage(
         "model",
         stages.model_inputs,
-        lambda config: ["model/model.keras", provenance.MADE_WITH],
+        lambda config: ["model/model.keras", "model/*.keras", provenance.MADE_WITH],
         stages.refit_winner,
         resumed=lambda config: ["model/unfinished"],
     ),
     # Keras model -> SavedModel that takes photos' bytes
-    Stage("export", stages.export_inputs, lambda config: ["export/saved_model.pb"], stages.export_model),
+    Stage("export", stages.export_inputs, lambda config: ["export/saved_model.pb", "export/**/*"], stages.export_model),
     # SavedModel -> proof that it answers as it should
     Stage(
         "validate",
@@ -61,9 +61,9 @@ PIPELINE = (
         stages.validate_export,
     ),
     # SavedModel -> next version folder
-    Stage("push", stages.push_inputs, lambda config: ["served/*/[0-9]*/saved_model.pb"], stages.push_model),
+    Stage("push", stages.push_inputs, stages.push_outputs, stages.push_model, fixed=False),
     # all of it -> a page to look at, and the card of the version pushed
-    Stage("report", reporting.inputs, lambda config: ["report/index.html"], reporting.write),
+    Stage("report", reporting.inputs, lambda config: ["report/index.html"], reporting.write, fixed=False),
 )
 assert tuple(stage.name for stage in PIPELINE) == STAGES
 

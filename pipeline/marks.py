@@ -5,7 +5,6 @@ import itertools
 import json
 import pathlib
 import resource
-import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +24,7 @@ class Stage:
     Attributes:
         inputs: configuration -> everything that the outputs depend on, as JSON: settings, and digests of files.
         outputs: configuration -> what the stage leaves in the run folder, as patterns of pathlib's glob.
+        fixed: whether nothing else may change the outputs: the stage is done again where they are not as it left them.
         work: does it; it may find its own unfinished work and go on from there.
         resumed: configuration -> the folders of that unfinished work.
     """
@@ -34,6 +34,7 @@ class Stage:
     outputs: Callable[[Config], Sequence[str]]
     work: Callable[[Config, progress.Report], None]
     resumed: Callable[[Config], Sequence[str]] = lambda config: ()
+    fixed: bool = True
 
 
 def path(run_dir: pathlib.Path, name: str) -> pathlib.Path:
@@ -56,7 +57,7 @@ def forget(stage: Stage, config: Config) -> None:
     """Have the stage done again from its beginning."""
     path(config.run_dir, stage.name).unlink(missing_ok=True)
     for folder in stage.resumed(config):
-        shutil.rmtree(config.run_dir / folder, ignore_errors=True)
+        artifacts.remove(config.run_dir / folder)
 
 
 def run(stage: Stage, config: Config, console: rich.console.Console) -> None:
@@ -70,8 +71,7 @@ def run(stage: Stage, config: Config, console: rich.console.Console) -> None:
         return
     inputs = json.loads(json.dumps(stage.inputs(config), default=str))
     mark = read(config.run_dir, stage.name)
-    there = all(any(config.run_dir.glob(output)) for output in stage.outputs(config))
-    if mark and mark["inputs"] == inputs and there:
+    if mark and mark["inputs"] == inputs and _outputs_are_there(stage, config, mark):
         console.print(f"{stage.name}: unchanged, skipped", highlight=False)
         return
     path(config.run_dir, stage.name).unlink(missing_ok=True)
@@ -82,6 +82,25 @@ def run(stage: Stage, config: Config, console: rich.console.Console) -> None:
     peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     artifacts.write_json(
         path(config.run_dir, stage.name),
-        {"inputs": inputs, "seconds": round(seconds, 3), "peak_memory_bytes_so_far": peak_bytes},
+        {
+            "inputs": inputs,
+            "outputs": _digest_of_outputs(stage, config),
+            "seconds": round(seconds, 3),
+            "peak_memory_bytes_so_far": peak_bytes,
+        },
     )
     console.print(f"{stage.name}: done in {progress.duration(seconds)}", highlight=False)
+
+
+def _outputs_are_there(stage: Stage, config: Config, mark: dict[str, Any]) -> bool:
+    """Whether all outputs are there, and, where the mark tells, as the stage left them."""
+    if not all(any(config.run_dir.glob(pattern)) for pattern in stage.outputs(config)):
+        return False
+    return not stage.fixed or mark.get("outputs") in (None, _digest_of_outputs(stage, config))
+
+
+def _digest_of_outputs(stage: Stage, config: Config) -> str:
+    paths = {path for pattern in stage.outputs(config) for path in config.run_dir.glob(pattern) if path.is_file()}
+    return artifacts.digest(
+        [[str(path.relative_to(config.run_dir)), artifacts.file_digest(path)] for path in sorted(paths)]
+    )

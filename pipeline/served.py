@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from components import artifacts, push
+from components import artifacts, metrics, push
 from components.errors import PilahError
 from pipeline import shared
 from pipeline.config import Config
@@ -81,6 +81,7 @@ def check_same_answers(
     Raises:
         PilahError: it is above 1e-3, or the classes are others.
     """
+    metrics.check_finite(np.array(answers["scores"]), "Validated scores", "Validate and push again: --from validate.")
     difference = 0.0
     for photo, expected in zip(photos, answers["scores"], strict=True):
         scores = server.classify(photo, model_version=version).scores

@@ -112,7 +112,7 @@ def refined(config: Config) -> list[scenarios_module.Scenario]:
     if not config.refine:
         return []
     found, settled = scenarios(config), study(config)
-    rows = [choose.row(config.run_dir / "trials", one, settled.classes, settled.folds) for one in found]
+    rows = [choose.row(config.run_dir / "trials", one, settled) for one in found]
     best = choose.rank(rows, {name: parameters(config, name) for name in config.backbones})[: config.refine]
     return scenarios_module.refined([found[row["scenario"] - 1] for row in best], len(found))
 

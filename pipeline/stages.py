@@ -17,6 +17,7 @@ from components import (
     augment,
     averaging,
     class_folders,
+    class_levels,
     dataset,
     drawn,
     engines,
@@ -25,7 +26,6 @@ from components import (
     finetune,
     grouped_folds,
     head,
-    metrics,
     missing_photos,
     photo_sources,
     photos,
@@ -42,6 +42,7 @@ from tuner.study import Study
 
 log = logging.getLogger("pilah")
 WARMUP_PHOTOS = 8
+PUSHED = "pushed.json"  # {"version": number}
 UNREADABLE, IGNORED = "unreadable.csv", "ignored.csv"  # in the run folder
 
 
@@ -56,14 +57,14 @@ def photos_inputs(config: Config) -> dict[str, Any]:
         "images": config.images,
         "group_folds": config.group_folds,
         "max_pixels": config.max_pixels if config.group_folds else None,  # larger photos have no hash
-        "files": class_folders.scan(class_folders.find(_photo_folders(config))).fingerprint(),
+        "files": class_folders.scan(_photo_folders(config)).fingerprint(),
     }
 
 
 def check_photos(config: Config) -> None:
     """Raise where folders hold no classes; what zips hold is known once they are unpacked."""
     if config.images and all(given.is_dir() for given in config.images):
-        class_folders.find(config.images)
+        class_levels.find(config.images)
 
 
 def photos_outputs(config: Config) -> list[str]:
@@ -74,7 +75,7 @@ def list_photos(config: Config, report: Report) -> None:
     if not config.images:
         log.warning("the photos are drawn, not real: this run shows that the pipeline works, not how well it sorts")
     roots = _photo_folders(config)
-    scan = class_folders.scan(class_folders.find(roots))
+    scan = class_folders.scan(roots)
     listed, duplicates = photos.list_photos(scan, config.folds, config.seed, report)
     _check_missing(config, roots, scan, {photo.id for photo in listed} | {copy.id for copy in duplicates})
     if config.group_folds:
@@ -108,6 +109,7 @@ def _log_files(
 ) -> None:
     """Account for every file, and name what is wrong with some."""
     copies = sum(duplicate.kind == "duplicate" for duplicate in duplicates)
+    log.info("%d classes: %s", len(scan.classes), ", ".join(scan.classes))
     log.info(
         "%d files: %d photos, %d exact copies, %d in several classes, %d unreadable, %d ignored (%s)",
         len(scan.photos) + len(scan.rejects) + len(scan.ignored),
@@ -147,6 +149,7 @@ def _draw(folder: pathlib.Path, photos_per_class: int, seed: int) -> pathlib.Pat
     """Draw photos into `folder`, unless it holds them."""
     settings, drawn_with = {"photos_per_class": photos_per_class, "seed": seed}, folder.with_name("drawn.json")
     if not (folder.exists() and drawn_with.exists() and artifacts.read_json(drawn_with) == settings):
+        drawn_with.unlink(missing_ok=True)
         drawn.write(folder, photos_per_class, seed, lambda done, total: None)
         artifacts.write_json(drawn_with, settings)
     return folder
@@ -164,7 +167,7 @@ def dataset_inputs(config: Config) -> dict[str, Any]:
 
 
 def dataset_outputs(config: Config) -> list[str]:
-    return ["dataset/rejects.csv", "dataset/*/*/dataset_info.json"]
+    return ["dataset/rejects.csv", "dataset/*/*/dataset_info.json", "dataset/*/*/*"]
 
 
 def write_records(config: Config, report: Report) -> None:
@@ -379,10 +382,14 @@ def validate_export(config: Config, report: Report) -> None:
     }
     artifacts.write_json(config.run_dir / served.ANSWERS, answers)
     record_scores = _record_scores(config, study)
-    metrics.check_finite(record_scores, "Scores of the records", validate.DIVERGED)
+    learnt_f1 = validate.check_learnt(record_scores, study.labels, study.classes, winner["f1"])
     record_classes = [study.classes[index] for index in record_scores.argmax(axis=1)]
     agreement = validate.check_no_skew(saved_model, study.photo_list, record_classes, config.max_pixels, report)
-    figures = {"max_score_difference": difference, "record_and_file_agreement": agreement}
+    figures = {
+        "max_score_difference": difference,
+        "record_and_file_agreement": agreement,
+        "f1_on_training_photos": learnt_f1,
+    }
     artifacts.write_json(config.run_dir / "validation.json", figures)
 
 
@@ -400,10 +407,18 @@ def push_inputs(config: Config) -> dict[str, Any]:
     return {**validate_inputs(config), "validation": artifacts.read_json(config.run_dir / "validation.json")}
 
 
+def push_outputs(config: Config) -> list[str]:
+    """The version that was pushed, or any where an earlier Pilah pushed it; a rollback adds another."""
+    pushed = config.run_dir / PUSHED
+    version = artifacts.read_json(pushed)["version"] if pushed.exists() else "[0-9]*"
+    return [f"served/{push.MODEL_NAME}/{version}/{name}" for name in ("saved_model.pb", push.DESCRIPTION)]
+
+
 def push_model(config: Config, report: Report) -> None:
     base = config.run_dir / "served" / push.MODEL_NAME
     description = provenance.describe(config)
     comparison = validate.check_not_worse(description, push.served(base), config.force)
     answers = config.run_dir / served.ANSWERS  # with the version, which may be rolled back to
     version = push.push(config.run_dir / "export", base, description, config.keep_versions, answers)
+    artifacts.write_json(config.run_dir / PUSHED, {"version": int(version.name)})
     log.info("pushed %s: %s", version, comparison)

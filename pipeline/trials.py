@@ -80,6 +80,7 @@ def _of_finetuning(config: Config, resolved: Resolved, backbone: str) -> dict[st
         config.image_size_px,
         config.finetuning_options,
         resolved.frozen_activations_on_disk,
+        resolved.engine,
     )
 
 

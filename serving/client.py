@@ -126,7 +126,7 @@ class Client:
         response = self._predict(request, None)
         names = [name.decode() for name in response.outputs["class_names"].string_val]
         values = _floats(response.outputs["scores"])
-        if not names or len(set(names)) != len(values) or not all(map(math.isfinite, values)):
+        if not len(names) == len(set(names)) == len(values) > 0 or not all(map(math.isfinite, values)):
             raise ServingRejected(
                 f"The model served at {self.target} is broken or no classifier: it answers {len(names)} class names "
                 f"and the scores {list(values)}. Push a valid version, or roll back.",

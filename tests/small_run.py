@@ -55,7 +55,7 @@ def make(run_dir: pathlib.Path, noise: float = 0.5, alike: Sequence[str] = ()) -
         learning_rate=1e-2,
     )
     write_photos(run_dir / "photos", alike)
-    scan = class_folders.scan(class_folders.find([run_dir / "photos"]))
+    scan = class_folders.scan([run_dir / "photos"])
     listed, duplicates = photos.list_photos(scan, config.folds, config.seed, lambda done, total: None)
     row, _ = named(listed, TWIN)
     _, first = named(listed, "glass/0.png")

@@ -1,10 +1,14 @@
 import hashlib
+import pathlib
 import shutil
+import tempfile
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from components import artifacts
-from components.errors import NotFiniteError
+from components.errors import NotFiniteError, PilahError
 
 
 def rows_that_stop_midway():
@@ -125,3 +129,24 @@ def test_json_never_holds_a_number_that_is_not_finite(tmp_path, number):
     with pytest.raises(NotFiniteError, match=r"leaderboard\.json cannot be written: a number in it is nan or infinite"):
         artifacts.write_json(path, {"scenarios": [{"f1": number}]})
     assert path.read_text() == "old"
+
+
+NASTY = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+
+
+@hypothesis.settings(max_examples=200, deadline=None, derandomize=True)
+@hypothesis.given(st.lists(st.tuples(NASTY, NASTY), max_size=5), NASTY)
+def test_any_text_in_a_csv_file_is_read_back(rows, column):
+    columns = ["id", f"p_{column}"]
+    written = [dict(zip(columns, row, strict=True)) for row in rows]
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "rows.csv")
+        artifacts.write_csv(path, columns, written)
+        assert artifacts.read_csv(path) == written
+
+
+@pytest.mark.parametrize("row", ["a,b", "a,b,c,d"])
+def test_damaged_row_of_a_csv_file_is_named(tmp_path, row):
+    (tmp_path / "rows.csv").write_text(f"x,y,z\n1,2,3\n{row}\n")
+    with pytest.raises(PilahError, match=r"rows\.csv is damaged in row 2\. Delete it and run again"):
+        artifacts.read_csv(tmp_path / "rows.csv")

@@ -135,7 +135,7 @@ def test_ranking_is_by_f1_then_parameters_then_number():
         assert [row["scenario"] for row in choose.rank(order, PARAMETERS)] == [3, 5, 4, 1, 2, 6]
 
 
-@pytest.mark.parametrize(("there", "named"), [([1, 3], "of 2\\."), ([2], "of 1, 3\\."), ([], "of 1, 2, 3\\.")])
+@pytest.mark.parametrize(("there", "named"), [([1, 3], ": 2\\."), ([2], ": 1, 3\\."), ([], ": 1, 2, 3\\.")])
 def test_board_is_refused_while_a_scenario_has_no_predictions(tmp_path, there, named):
     for number in there:
         write_trial(tmp_path, number, 0)

@@ -14,7 +14,7 @@ COUNTS = {"glass": 7, "metal": 5, "paper": 11}
 
 
 def scan(*roots):
-    return class_folders.scan(class_folders.find(roots))
+    return class_folders.scan(roots)
 
 
 def counts(*roots):
@@ -91,16 +91,17 @@ def test_photos_split_into_training_and_test_are_not_taken_for_two_classes(tmp_p
     for part in ("train", "test"):
         save_classes(tmp_path / part, {"glass": 2, "metal": 2})
         (tmp_path / part / "labels.csv").write_text("beside the class folders")
-    with pytest.raises(PilahError, match=f"test, train in .*--images {tmp_path / 'test'} --images") as refused:
+    with pytest.raises(PilahError, match=f"test, train are parts of a split.*--images {tmp_path / 'test'} --images"):
         scan(tmp_path)
-    assert "(glass, metal)" in str(refused.value)
     assert counts(tmp_path / "train", tmp_path / "test") == {"glass": 4, "metal": 4}
 
 
 def test_training_photos_beside_a_flat_test_folder_are_not_taken_for_two_classes(tmp_path, save_classes, save_photo):
     save_classes(tmp_path / "Train", {"glass": 2, "metal": 2})
     save_photo(tmp_path / "test" / "unknown.png", 1)
-    with pytest.raises(PilahError, match=rf"as Train has class folders itself.*--images {tmp_path / 'Train'};"):
+    with pytest.raises(
+        PilahError, match=rf"are parts of a split.*--images {tmp_path / 'Train'} --images {tmp_path / 'test'};"
+    ):
         scan(tmp_path)
     assert counts(tmp_path / "Train") == {"glass": 2, "metal": 2}
 
@@ -168,6 +169,55 @@ def test_second_folder_adds_to_the_classes_even_with_one_class_in_it(tmp_path, s
     assert counts(first, tmp_path / "second") == {"glass": 4, "metal": 3}
 
 
+@pytest.mark.parametrize(
+    "photos_in",
+    [
+        {"train/images/glass": 2, "train/images/metal": 2, "test/images/glass": 2, "test/images/metal": 2},
+        {"train/glass": 2, "test/glass": 2},
+        {"train": 2, "test": 2},
+        {"dev/glass": 2, "dev/metal": 2, "eval/glass": 2},
+        {"kitchen/glass": 2, "kitchen/metal": 2, "garage/glass": 2, "garage/metal": 2, "attic/paper": 2},
+    ],
+    ids=["one folder deeper", "one class", "flat", "other names", "some of several"],
+)
+def test_whatever_looks_like_a_split_is_refused(tmp_path, save_classes, photos_in):
+    with pytest.raises(PilahError, match="cross-validation splits them"):
+        scan(save_classes(tmp_path, photos_in))
+
+
+def test_classes_that_are_split_each_are_classes(tmp_path, save_classes):
+    photos_in = {f"{label}/{part}": 2 for label in ("glass", "metal") for part in ("train", "test")}
+    assert counts(save_classes(tmp_path, photos_in)) == {"glass": 4, "metal": 4}
+
+
+def test_same_folders_in_classes_with_photos_of_their_own_are_named(tmp_path, save_classes):
+    root = save_classes(tmp_path, {f"{one}{inner}": 2 for one in ("a", "b") for inner in ("", "/glass", "/metal")})
+    assert "Classes a and b have the same folders (glass, metal): photos there count as a and b." in scan(root).warnings
+
+
+@pytest.mark.parametrize(("first", "second"), [("glass", "Glass"), ("glass", "glass "), ("Straße", "STRASSE")])
+def test_class_names_that_hardly_differ_are_refused(tmp_path, save_classes, first, second):
+    with pytest.raises(PilahError, match="differ only in case or blanks"):
+        scan(
+            save_classes(tmp_path / "a", {first: 2, "metal": 2}), save_classes(tmp_path / "b", {second: 2, "metal": 2})
+        )
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"glass/clear": 2, "glass/brown": 2}, {"metal/tin": 2, "metal/alu": 2}),
+        ({"glass/clear": 2, "glass/brown": 2}, {"metal": 2}),
+        ({"images/glass": 2, "images/metal": 2}, {"glass/images": 2, "glass/more": 2}),
+    ],
+)
+def test_single_folders_of_several_roots_that_may_be_classes_are_refused(tmp_path, save_classes, first, second):
+    roots = save_classes(tmp_path / "a", first), save_classes(tmp_path / "b", second)
+    for order in (roots, roots[::-1]):
+        with pytest.raises(PilahError, match=r"not certain whether .* is a class or holds the classes"):
+            scan(*order)
+
+
 @pytest.mark.parametrize("flat", [0, 4], ids=["folders alone", "photos and folders"])
 def test_single_class_folder_of_a_second_folder_is_not_walked_into(tmp_path, save_classes, flat):
     first = save_classes(tmp_path / "first", {"glass": 3, "metal": 3})
@@ -189,8 +239,9 @@ def test_further_folder_without_class_folders_is_refused(tmp_path, save_classes,
         scan(first, tmp_path / "second")
 
 
-def test_class_folders_on_two_levels_are_refused_by_name(tmp_path, save_classes):
-    save_classes(tmp_path, {"garbage/glass": 2, "garbage/metal": 2, "garbage/paper": 2, "plastic": 2})
+@pytest.mark.parametrize("wrapper", ["garbage", "garbage/garbage"])
+def test_class_folders_on_two_levels_are_refused_by_name(tmp_path, save_classes, wrapper):
+    save_classes(tmp_path, {f"{wrapper}/{name}": 2 for name in ("glass", "metal", "paper")} | {"plastic": 2})
     with pytest.raises(PilahError, match=r"on one level\. .*plastic have photos, but garbage has only .*glass, metal"):
         scan(tmp_path)
 
@@ -226,11 +277,18 @@ def test_link_that_leads_nowhere_is_a_reject(tmp_path, save_classes):
     assert "its target ../.git/annex/objects/gone.jpg is missing" in scan(root).rejects[0].detail
 
 
-def test_class_folder_that_is_a_dead_link_stops_the_scan(tmp_path, save_classes):
+@pytest.mark.parametrize("name", ["plastic", "plastic v1.0", os.fsdecode(b"plasti\xff")])
+def test_class_folder_that_is_a_dead_link_stops_the_scan(tmp_path, save_classes, name):
     root = save_classes(tmp_path, COUNTS)
-    (root / "plastic").symlink_to("/mnt/not mounted/plastic")
-    with pytest.raises(PilahError, match="plastic is a link to /mnt/not mounted/plastic, which is missing"):
+    (root / name).symlink_to("/mnt/not mounted/plastic")
+    with pytest.raises(PilahError, match="is a link to /mnt/not mounted/plastic, which is missing"):
         scan(root)
+
+
+def test_photos_whose_link_beside_the_classes_is_dead_are_ignored_by_name(tmp_path, save_classes):
+    root = save_classes(tmp_path, COUNTS)
+    (root / "loose.jpg").symlink_to("nowhere.jpg")
+    assert scan(root).ignored == [folders.Ignored(str(root / "loose.jpg"), class_folders.BESIDE)]
 
 
 def test_photos_beside_the_class_folders_are_counted_in_one_warning(tmp_path, save_classes, save_photo):
@@ -324,3 +382,24 @@ def test_folder_that_is_given_twice_is_refused(tmp_path, save_classes):
     (tmp_path / "link").symlink_to(root)
     with pytest.raises(PilahError, match="--images names a folder twice"):
         scan(root, tmp_path / "link")
+
+
+def test_everything_in_hidden_folders_is_named(nobody, save_classes):
+    root, as_nobody = nobody
+    save_classes(root, COUNTS)
+    (root / ".trash" / "deep").mkdir(parents=True)
+    (root / ".trash" / "deep" / "file").write_bytes(b"hidden")
+    (root / ".trash" / "link").symlink_to(root)
+    (root / ".trash" / "locked").mkdir(mode=0)
+    with as_nobody():
+        paths = {file.path for file in scan(root).ignored}
+    assert paths == {str(root / ".trash" / name) for name in ("deep/file", "link", "locked")}
+
+
+def test_root_whose_path_is_not_utf_8_is_refused(tmp_path, save_classes):
+    try:
+        root = save_classes(tmp_path / os.fsdecode(b"\xff"), COUNTS)
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 only")
+    with pytest.raises(PilahError, match="The path of --images must be UTF-8"):
+        scan(root)

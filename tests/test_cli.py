@@ -180,3 +180,11 @@ def test_number_that_is_not_finite_is_refused_by_name(tmp_path, option, value):
     assert done.returncode in (1, 2), "2 where the option has an upper limit"
     assert option in done.stdout + done.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_run_folder_inside_the_photos_is_refused(tmp_path):
+    (tmp_path / "photos").mkdir()
+    done = pilah("run", "--run-dir", tmp_path / "photos" / "glass" / "run", "--images", tmp_path / "photos")
+    assert done.returncode == 1
+    assert "--run-dir must not be in --images" in done.stdout
+    assert not (tmp_path / "photos" / "glass").exists()

@@ -308,7 +308,7 @@ def test_scenario_whose_probabilities_are_not_finite_fails_by_name_and_is_not_tr
     np.save(view, activations)
     search(broken, tmp_path / "trials")
     (failure,) = [record.message for record in caplog.records if record.levelname == "ERROR"]
-    assert failure.startswith("scenario 2 failed, given up: Probabilities of fold 1 must be finite, and 1 of 9 are not")
+    assert failure.startswith("scenario 2 failed, given up: Probabilities must be finite, and 1 of 9 are not")
     assert not (tmp_path / "trials" / "02" / "fold-1.csv").exists()
     others = {name: content for name, content in predictions_in(unbroken).items() if name.startswith("01")}
     assert {

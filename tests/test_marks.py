@@ -4,6 +4,7 @@ import io
 import pytest
 import rich.console
 
+from components import artifacts
 from pipeline import marks
 from pipeline.config import Config
 
@@ -89,3 +90,31 @@ def test_mark_keeps_time_and_memory(config, console):
     marks.run(stage([], 1), config, console)
     mark = marks.read(config.run_dir, "photos")
     assert mark["seconds"] >= 0 and mark["peak_memory_bytes_so_far"] > 1_000_000
+
+
+def test_output_that_something_else_changed_is_made_again(config, console):
+    calls = []
+    marks.run(stage(calls, 1), config, console)
+    (config.run_dir / "photos.txt").write_text("edited")
+    marks.run(stage(calls, 1), config, console)
+    assert calls == ["photos", "photos"]
+    assert (config.run_dir / "photos.txt").read_text() == "1"
+
+
+def test_output_that_may_change_is_left_as_it_is(config, console):
+    calls = []
+    changing = dataclasses.replace(stage(calls, 1), fixed=False)
+    marks.run(changing, config, console)
+    (config.run_dir / "photos.txt").write_text("in another language")
+    marks.run(changing, config, console)
+    assert calls == ["photos"]
+
+
+def test_mark_of_an_earlier_version_that_tells_nothing_of_outputs_holds(config, console):
+    calls = []
+    marks.run(stage(calls, 1), config, console)
+    mark = marks.read(config.run_dir, "photos")
+    del mark["outputs"]
+    artifacts.write_json(marks.path(config.run_dir, "photos"), mark)
+    marks.run(stage(calls, 1), config, console)
+    assert calls == ["photos"]

@@ -1,4 +1,5 @@
-import os
+import concurrent.futures
+import shutil
 import stat
 import unicodedata
 import zipfile
@@ -121,7 +122,7 @@ def test_zip_with_foreign_names_keeps_them(tmp_path, save_classes):
 
 def labelled(folder):
     """(class, bytes) of every photo in `folder`."""
-    scan = class_folders.scan(class_folders.find([folder]))
+    scan = class_folders.scan([folder])
     return sorted((label, path.read_bytes()) for path, label in scan.photos)
 
 
@@ -132,7 +133,7 @@ def test_zip_of_macos_has_the_classes_of_its_folder(tmp_path, save_classes):
         tmp_path / "a.zip", names, lambda name: unicodedata.normalize("NFD", name).encode()
     )
     unpacked = photo_sources.folder_of(decomposed, tmp_path / "unpacked")
-    assert class_folders.labels_of(class_folders.find([unpacked])) == ["Métal", "Verre"]
+    assert class_folders.scan([unpacked]).classes == ["Métal", "Verre"]
 
 
 @pytest.mark.parametrize("encoding", ["gbk", "cp850"])
@@ -171,16 +172,47 @@ def test_zip_that_holds_a_link_is_refused(tmp_path):
         photo_sources.folder_of(tmp_path / "a.zip", tmp_path / "unpacked")
 
 
-@pytest.mark.parametrize("change", ["removed", "added", "moved to another class"])
+@pytest.mark.parametrize("change", ["removed", "added", "moved to another class", "exchanged", "linked folder"])
 def test_unpacked_photos_that_no_longer_are_those_of_the_zip_are_named(tmp_path, save_classes, change):
     archive = zip_of(save_classes(tmp_path / "photos", COUNTS), tmp_path / "a.zip")
     unpacked = photo_sources.folder_of(archive, tmp_path / "unpacked")
     first = unpacked / "glass" / "glass0.png"
     if change == "removed":
         first.unlink()
+    elif change == "added":
+        shutil.copy(first, unpacked / "glass" / "new.png")
+    elif change == "linked folder":
+        (unpacked / "glass" / "linked").symlink_to(tmp_path / "photos" / "metal")
     else:
-        first.rename(unpacked / "metal" / first.name) if change.startswith("moved") else os.link(
-            first, unpacked / "glass" / "new.png"
-        )
-    with pytest.raises(PilahError, match=r"no longer holds the files of .*Delete the folder"):
+        other = unpacked / "metal" / ("glass0.png" if change.startswith("moved") else "metal0.png")
+        content = first.read_bytes()
+        if change == "exchanged":
+            first.write_bytes(other.read_bytes())
+        else:
+            first.unlink()
+        other.write_bytes(content)
+    with pytest.raises(PilahError, match=r"does not hold the files of .*Delete the folder"):
         photo_sources.folder_of(archive, unpacked)
+
+
+def test_zip_that_two_processes_unpack_at_a_time_is_whole_for_both(tmp_path, save_classes):
+    archive = zip_of(save_classes(tmp_path / "photos", {"glass": 40, "metal": 40}), tmp_path / "a.zip")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        found = [pool.submit(photo_sources.folder_of, archive, tmp_path / "run" / "unpacked") for _ in range(4)]
+        assert {len(labelled(future.result())) for future in found} == {80}
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["unpacked"]
+
+
+@pytest.mark.parametrize("names", [["glass", "glass/1.jpg"], ["glass/1.jpg", "glass/1.jpg/"], ["glass/1.jpg", ".."]])
+def test_zip_whose_entries_cannot_stand_side_by_side_is_refused(tmp_path, names):
+    write_zip(tmp_path / "a.zip", dict.fromkeys(names, b""))
+    with pytest.raises(PilahError, match=r"a\.zip holds"):
+        photo_sources.folder_of(tmp_path / "a.zip", tmp_path / "run" / "unpacked")
+    assert not (tmp_path / "run").exists()
+
+
+def test_zip_with_a_name_that_is_too_long_leaves_nothing_behind(tmp_path):
+    write_zip(tmp_path / "a.zip", {f"glass/{'x' * 300}.jpg": b"photo"})
+    with pytest.raises(PilahError, match=r"a\.zip cannot be unpacked .*File name too long"):
+        photo_sources.folder_of(tmp_path / "a.zip", tmp_path / "run" / "unpacked")
+    assert list((tmp_path / "run").iterdir()) == []

@@ -11,7 +11,7 @@ COUNTS = {"glass": 7, "metal": 5, "paper": 11}
 
 
 def list_photos(*roots, folds=2, seed=1, progress=lambda done, total: None):
-    return photos.list_photos(class_folders.scan(class_folders.find(roots)), folds, seed, progress)
+    return photos.list_photos(class_folders.scan(roots), folds, seed, progress)
 
 
 def fold_of_id(kept):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from components import artifacts, photos
+from components.errors import PilahError
 from tuner import predictions
 
 CLASSES = ["glass", "metal", "papier, Übersee 紙"]
@@ -69,4 +70,30 @@ def test_photo_missing_or_twice_is_refused(tmp_path, tested):
 def test_matrix_counts_actual_classes_in_rows(tmp_path):
     predicted = np.eye(3, dtype=np.float32)[[0, 0, 0, 1, 1, 0]]  # PHOTOS are of the classes 0 1 2 0 1 2
     predictions.write(tmp_path / "predictions.csv", PHOTOS, predicted, CLASSES)
-    assert predictions.confusion(tmp_path / "predictions.csv", CLASSES).tolist() == [[1, 1, 0], [1, 1, 0], [2, 0, 0]]
+    assert predictions.confusion(tmp_path / "predictions.csv", PHOTOS, CLASSES).tolist() == [
+        [1, 1, 0],
+        [1, 1, 0],
+        [2, 0, 0],
+    ]
+
+
+@pytest.mark.parametrize("change", ["cut", "order", "label", "fold", "predicted", "class"])
+def test_matrix_of_other_predictions_than_the_runs_is_refused(tmp_path, change):
+    path = tmp_path / "predictions.csv"
+    predictions.write(path, PHOTOS, np.eye(3, dtype=np.float32)[[0, 0, 0, 1, 1, 0]], CLASSES)
+    rows, columns = artifacts.read_csv(path), predictions.columns(CLASSES)
+    if change == "cut":
+        rows = rows[:-1]
+    elif change == "order":
+        rows = rows[::-1]
+    elif change == "class":
+        columns = [name.replace("metal", "wood") for name in columns]
+        rows = [
+            {name.replace("metal", "wood"): value.replace("metal", "wood") for name, value in row.items()}
+            for row in rows
+        ]
+    else:
+        rows[2] = {**rows[2], change: {"label": "glass", "fold": "1", "predicted": "metal"}[change]}
+    artifacts.write_csv(path, columns, rows)
+    with pytest.raises(PilahError, match=r"does not hold the predictions of the run's 6 photos\. Delete the file"):
+        predictions.confusion(path, PHOTOS, CLASSES)

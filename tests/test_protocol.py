@@ -48,7 +48,9 @@ def test_folds_of_the_run_trained_again_repeat_its_search(run_dir):
     """Heads are trained and tested as in the search, test-time views and all: the folds alone differ."""
     config = audit.finished(run_dir)
     study, winner = shared.study(config), shared.winner(config)
-    searched = predictions.confusion(run_dir / "trials" / f"{winner.number:02d}" / "predictions.csv", study.classes)
+    searched = predictions.confusion(
+        run_dir / "trials" / f"{winner.number:02d}" / "predictions.csv", study.photo_list, study.classes
+    )
     np.testing.assert_array_equal(refolds.matrix(study, winner), searched)
 
 

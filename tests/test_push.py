@@ -93,3 +93,10 @@ def test_rollback_without_an_earlier_version_says_which_there_are(saved_model, t
     with pytest.raises(PilahError, match="Received: versions"):
         push.rollback(base)
     assert push.versions(base) == list(range(1, count + 1))
+
+
+def test_version_without_its_description_is_named(saved_model, tmp_path):
+    version = push.push(saved_model, tmp_path / "served", {}, keep_versions=3)
+    (version / "model.json").unlink()
+    with pytest.raises(PilahError, match=r"1/model\.json is missing\. Restore it, or delete the folder"):
+        push.served(tmp_path / "served")

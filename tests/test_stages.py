@@ -170,3 +170,14 @@ def test_lists_of_the_first_stage_add_up_to_the_files_found(config, folder, capl
     assert [len(listed), *map(len, rows)] == [4, 1, 1, 2]
     assert "8 files: 4 photos, 1 exact copies, 0 in several classes, 1 unreadable, 2 ignored" in caplog.text
     assert f"1 photos beside the class folders are ignored, such as {folder / 'beside.png'}." in caplog.text
+
+
+def test_version_that_was_pushed_and_is_gone_is_pushed_again(tmp_path):
+    config = Config(tmp_path)
+    for version in (1, 2):
+        for name in ("saved_model.pb", "model.json"):
+            artifacts.write_json(tmp_path / "served" / "pilah" / str(version) / name, {})
+    there = [any(tmp_path.glob(pattern)) for pattern in stages.push_outputs(config)]
+    artifacts.write_json(tmp_path / "pushed.json", {"version": 2})
+    shutil.rmtree(tmp_path / "served" / "pilah" / "2")
+    assert all(there) and not any(any(tmp_path.glob(pattern)) for pattern in stages.push_outputs(config))

@@ -138,3 +138,13 @@ def test_photo_that_changed_since_it_was_listed_stops_the_comparison(brightness_
     grey(pathlib.Path(listed[7].path), 20)
     with pytest.raises(PilahError, match=f"{listed[7].path} has changed since it was listed"):
         validate.check_no_skew(brightness_model, listed, ["dark", "light"] * 50, 10**6, lambda done, total: None)
+
+
+def test_refit_that_learnt_nothing_is_refused():
+    labels, classes = np.arange(60) % 3, ["a", "b", "c"]
+    scores = np.eye(3, dtype=np.float32)[labels]
+    assert validate.check_learnt(scores, labels, classes, 0.9) == 1.0
+    collapsed = np.tile(np.array([0.6, 0.2, 0.2], np.float32), (60, 1))  # every photo is of the first class: F1 0.17
+    assert validate.check_learnt(collapsed, labels, classes, 0.26) == pytest.approx(1 / 6)
+    with pytest.raises(PilahError, match=r"macro F1 0\.1667 on the photos that it was trained on.* had 0\.2700"):
+        validate.check_learnt(collapsed, labels, classes, 0.27)

@@ -27,10 +27,10 @@ def leaderboard(
         parameters: backbone -> parameters of its whole model, which settles ties.
 
     Raises:
-        PilahError: a scenario has no complete predictions.
+        PilahError: a scenario has no complete predictions, or they are not those of `study`.
     """
     check_complete(trials_dir, scenario_list)
-    rows = [row(trials_dir, scenario, study.classes, study.folds) for scenario in scenario_list]
+    rows = [row(trials_dir, scenario, study) for scenario in scenario_list]
     return {
         "classes": list(study.classes),
         "photos": len(study.photo_list),
@@ -56,12 +56,16 @@ def check_complete(trials_dir: pathlib.Path, scenario_list: Sequence[scenarios.S
         )
 
 
-def row(trials_dir: pathlib.Path, scenario: scenarios.Scenario, classes: Sequence[str], folds: int) -> dict[str, Any]:
-    """A scenario's line of the board, from its predictions."""
+def row(trials_dir: pathlib.Path, scenario: scenarios.Scenario, study: Study) -> dict[str, Any]:
+    """A scenario's line of the board, from its predictions.
+
+    Raises:
+        PilahError: the predictions are not of the photos of `study`, or not those of the highest probability.
+    """
     folder = folds_module.scenario_folder(trials_dir, scenario.number)
-    matrix = predictions.confusion(folder / "predictions.csv", classes)
-    seconds = sum(artifacts.read_json(folder / f"fold-{fold}.json")["seconds"] for fold in range(folds))
-    return line(scenario, matrix, classes, seconds)
+    matrix = predictions.confusion(folder / "predictions.csv", study.photo_list, study.classes)
+    seconds = sum(artifacts.read_json(folder / f"fold-{fold}.json")["seconds"] for fold in range(study.folds))
+    return line(scenario, matrix, study.classes, seconds)
 
 
 def line(scenario: scenarios.Scenario, matrix: np.ndarray, classes: Sequence[str], seconds: float) -> dict[str, Any]:

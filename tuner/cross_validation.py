@@ -87,7 +87,7 @@ class CrossValidationTuner(keras_tuner.Tuner):
             self.train(scenario, folder)
             fold_files = [folds.path(folder, fold) for fold in range(self.study.folds)]
             predictions.join(fold_files, self.study.photo_list, folder / "predictions.csv")
-            matrix = predictions.confusion(folder / "predictions.csv", self.study.classes)
+            matrix = predictions.confusion(folder / "predictions.csv", self.study.photo_list, self.study.classes)
         except NotFiniteError as error:  # another try would end the same
             raise keras_tuner.errors.FailedTrialError(str(error)) from None
         except OSError as error:  # a disk that is full for one scenario is full for all

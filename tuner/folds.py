@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 
-from components import artifacts, averaging, features, finetune, head, metrics
+from components import artifacts, averaging, features, finetune, head
 from tuner import hypermodel, predictions, scenarios
 from tuner.study import Study
 
@@ -71,7 +71,6 @@ def _train_fold(
         history, probabilities = _finetune(study, scenario, train_rows, test_rows, seed, _state(folder, fold), on_epoch)
     else:
         history, probabilities = _train_head(study, scenario, train_rows, test_rows, seed)
-    metrics.check_finite(probabilities, f"Probabilities of fold {fold}", "Lower the learning rate.")
     artifacts.write_json(
         folder / f"fold-{fold}.json", {"seconds": round(time.monotonic() - started, 3), "history": history}
     )

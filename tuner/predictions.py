@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from components import artifacts, metrics, photos
+from components.errors import PilahError
 
+ROUNDING = 1e-6  # of probabilities on disk
 PROBABILITY = "p_"  # a column of probabilities is this and the class name
 
 
@@ -97,14 +99,21 @@ def read(path: pathlib.Path) -> Predictions:
     )
 
 
-def confusion(path: pathlib.Path, classes: Sequence[str]) -> np.ndarray:
+def confusion(path: pathlib.Path, photo_list: Sequence[photos.Photo], classes: Sequence[str]) -> np.ndarray:
     """The confusion matrix of all rows, folds summed: int64 [classes, classes], rows = actual class.
 
     Raises:
         NotFiniteError: as `read`.
-        ValueError: the file has other classes.
+        PilahError: the rows are not those of `photo_list`, in its order, or a photo is not predicted as the class of
+            its highest probability.
     """
     found = read(path)
-    if found.classes != list(classes):
-        raise ValueError(f"{path} must have the classes {list(classes)}, and has {found.classes}.")
+    rows = zip(found.ids, found.actual.tolist(), found.fold.tolist(), strict=True)
+    listed = [(photo.id, classes.index(photo.label), photo.fold) for photo in photo_list]
+    best = found.probabilities.max(axis=1) - found.probabilities[np.arange(len(found.ids)), found.predicted]
+    if found.classes != list(classes) or list(rows) != listed or best.max() > ROUNDING:
+        raise PilahError(
+            f"{path} does not hold the predictions of the run's {len(photo_list)} photos. Delete the file and run "
+            "again: it is joined from its folds."
+        )
     return metrics.confusion(found.actual, found.predicted, len(classes))

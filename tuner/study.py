@@ -104,6 +104,7 @@ class Study:
             self.finetuning.image_size_px,
             dataclasses.asdict(self.finetuning.options),
             self.finetuning.trunk_dir is not None,
+            self.finetuning.engine,
         )
 
     def _settings_of_head(self, backbone: str) -> dict[str, Any]:

@@ -57,6 +57,7 @@ def of_finetuning(
     image_size_px: int,
     options: Mapping[str, Any],
     frozen_activations_on_disk: bool,
+    engine: str,
 ) -> dict[str, Any]:
     """Return the settings that strategy `finetune` adds.
 
@@ -66,7 +67,10 @@ def of_finetuning(
         precision: dtype in which the backbone computes, "float32" or "bfloat16".
         options: field of finetune.Options -> value.
         frozen_activations_on_disk: whether the layers that stay frozen run once, and are then read from disk.
+        engine: inference engine that runs them, see engines.load.
     """
+    # In float32 engines differ by less than float16 rounds. Trials older than this setting were made by OpenVINO.
+    engine_matters = frozen_activations_on_disk and precision != "float32" and engine != "openvino"
     return {
         **augmentation,
         "strategy": "finetune",
@@ -76,4 +80,5 @@ def of_finetuning(
         "image_size_px": image_size_px,
         **options,
         "trunk": "float16" if frozen_activations_on_disk else None,
+        **({"engine": engine} if engine_matters else {}),
     }
