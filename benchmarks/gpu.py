@@ -18,7 +18,8 @@ import keras
 import numpy as np
 
 from benchmarks.serving import show
-from components import backbones, engines, finetune, pixels
+from components.data import pixels
+from components.models import backbones, finetune, inference
 from pipeline.config import BACKBONES
 
 # multiply-adds of one 224x224 photo, forward: He et al. 2015, Simonyan and Zisserman 2014, Huang et al. 2016
@@ -38,10 +39,10 @@ def main() -> None:
     parser.add_argument("--anyway", action="store_true", help="measure whatever there is in place of a GPU")
     given = parser.parse_args()
     backend = keras.config.backend()
-    if not (engines.on_gpu() or given.anyway):
+    if not (inference.on_gpu() or given.anyway):
         print(f"bench-gpu: a GPU is needed. Received: none that {backend} can see. Nothing was measured.")
         return
-    peak = matrix_peak(MATRIX if engines.on_gpu() else MATRIX // 8)
+    peak = matrix_peak(MATRIX if inference.on_gpu() else MATRIX // 8)
     print(f"{backend}, bfloat16, {given.photos} photos of {given.image_size_px} px, batches of {given.batch_size}\n")
     show("matrix peak, bfloat16", f"{peak / 1e12:.1f} TFLOP/s")
     seconds = 0.0

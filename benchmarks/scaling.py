@@ -50,7 +50,8 @@ def child(run_dir: pathlib.Path, photos: int) -> dict[str, float]:
 
 def measure(run_dir: pathlib.Path, count: int) -> dict[str, float]:
     """Seconds of the three stages, and the most memory that the process has held."""
-    from components import augment, backbones, dataset, engines, features, photos
+    from components.data import augment, photos, records
+    from components.models import backbones, features, inference
     from tuner import cross_validation, scenarios, study
 
     listed = photos.read(run_dir / "photos.csv")
@@ -59,13 +60,13 @@ def measure(run_dir: pathlib.Path, count: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         started = time.perf_counter()
-        dataset.build(folder / "dataset", chosen, SIZE_PX, 50_000_000, 0.05, 2, (), ignore)
-        usable = dataset.accepted(folder / "dataset", chosen)
+        records.build(folder / "dataset", chosen, SIZE_PX, 50_000_000, 0.05, 2, (), ignore)
+        usable = records.accepted(folder / "dataset", chosen)
         ids = [photo.id for photo in usable]
         extract = (folder / "features" / "ResNet50", folder / "dataset", ids, "ResNet50", backbones.Weights(None, 1))
         augmentation = augment.Augmentation(1)
         features.extract(
-            *extract, 1, 1, augmentation, SIZE_PX, engines.pick("auto"), features.pick_precision("auto"), ignore
+            *extract, 1, 1, augmentation, SIZE_PX, inference.pick("auto"), features.pick_precision("auto"), ignore
         )
         ours = study.Study(usable, classes, 5, folder / "features", 1, 10, 32, 1e-4, 0.004, 1)
         one = scenarios.list_scenarios(("ResNet50",), ("Adam",), (0.0,))

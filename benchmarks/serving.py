@@ -25,7 +25,8 @@ from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
-from components import images, photos, push, validate
+from components.data import images, photos
+from components.publish import push, validate
 from serving import client
 from serving.embedded import flags, server
 

@@ -25,7 +25,9 @@ import tensorflow as tf
 from PIL import Image
 
 from benchmarks.serving import ROOT, show
-from components import artifacts, augment, backbones, dataset, engines, features, head, photos
+from components.base import artifacts
+from components.data import augment, photos, records
+from components.models import backbones, features, head, inference
 from pipeline import config as config_module
 from pipeline import shared
 from tuner import cross_validation, folds, scenarios, study, workers
@@ -48,7 +50,7 @@ def main() -> None:
     if not (given.run_dir / "dataset" / "rejects.csv").exists():
         sys.exit(f"bench: a run with records is needed. Received: {given.run_dir}. Make one with make run.")
     config = config_module.read(given.run_dir)
-    engine, precision = engines.pick("auto"), features.pick_precision("auto")
+    engine, precision = inference.pick("auto"), features.pick_precision("auto")
     print(f"{given.run_dir}, {config.image_size_px} px, engine {engine}, {precision}, {os.cpu_count()} cores\n")
     print(f"{'what':66} {'figure':>12}   bound")
     paths = [pathlib.Path(photo.path) for photo in shared.usable_photos(config)]
@@ -75,7 +77,7 @@ def preprocessing(config: config_module.Config, paths: Sequence[pathlib.Path]) -
         pool.map(square, paths[:PHOTOS_AT_ONCE])
         before = seconds_of(lambda: pool.map(square, paths[:PREPROCESSED], chunksize=32))
         with tempfile.TemporaryDirectory() as folder:
-            build = functools.partial(dataset.build, pathlib.Path(folder), image_size_px=config.image_size_px)
+            build = functools.partial(records.build, pathlib.Path(folder), image_size_px=config.image_size_px)
             settings = {"max_pixels": MAX_PIXELS, "max_rejects": 0.05, "folds": 2, "beam_args": (), "progress": ignore}
             build(listed[:: len(listed) // 64], **settings)  # what is imported and traced once
             ours = seconds_of(lambda: build(listed, **settings))
@@ -99,7 +101,8 @@ def extraction(
     size_px, count = config.image_size_px, MEASURED[name]
     model = backbones.build(name, weights, size_px, "float32")
     forwards = {
-        one: engines.load(one, model, "float32" if one == "tensorflow" else precision) for one in {engine, "tensorflow"}
+        one: inference.load(one, model, "float32" if one == "tensorflow" else precision)
+        for one in {engine, "tensorflow"}
     }
     pixels = np.random.default_rng(1).integers(0, 256, (PHOTOS_AT_ONCE, size_px, size_px, 3), np.uint8)
     ids = [photo.id for photo in shared.usable_photos(config)]
@@ -120,7 +123,7 @@ def extraction(
     return our_rate
 
 
-def rate_of(forward: engines.Forward, batches: Iterable[np.ndarray]) -> float:
+def rate_of(forward: inference.Forward, batches: Iterable[np.ndarray]) -> float:
     """Photos a second, from the first one asked for to the last answer."""
     started = time.perf_counter()
     done = sum(len(activations) for activations in forward(batches))

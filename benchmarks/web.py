@@ -22,7 +22,8 @@ import urllib.request
 from collections.abc import Iterator
 
 from benchmarks.serving import MAX_PIXELS, PHOTOS, ROOT, free_port, resident_mib, seconds_of, served, show, wait_for
-from components import images, photos, push
+from components.data import images, photos
+from components.publish import push
 from serving import client
 from web import pictures
 

@@ -1,1 +1,1 @@
-"""The stages, one a file: plain arguments and paths in, files or arrays out."""
+"""The parts that stages are made of: plain arguments and paths in, files or arrays out."""

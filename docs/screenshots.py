@@ -24,7 +24,7 @@ from PIL import Image, ImageFilter
 from playwright import sync_api
 
 import web
-from components import drawn
+from components.demo import synthetic_photos
 from web import pictures, uploads
 from web.database import State, Upload, db
 
@@ -127,16 +127,20 @@ def _add_rows(app: Flask) -> list[str]:
 
 def _scores(class_name: str, score: float) -> dict[str, float]:
     """What is left of 1 halves from class to class."""
-    others = [name for name in drawn.CLASSES if name != class_name]
+    others = [name for name in synthetic_photos.CLASSES if name != class_name]
     shares = [2.0**-place for place in range(len(others))]
     left = {name: (1 - score) * share / sum(shares) for name, share in zip(others, shares, strict=True)}
-    return {name: score if name == class_name else left[name] for name in drawn.CLASSES}
+    return {name: score if name == class_name else left[name] for name in synthetic_photos.CLASSES}
 
 
 def _photo(class_name: str, index: int) -> bytes:
     stream = io.BytesIO()
-    photo = drawn.draw(class_name, index, SEED).filter(ImageFilter.MedianFilter(3))  # less noise: smaller pictures
-    photo.resize([5 * side for side in drawn.SIZE_PX], Image.Resampling.BICUBIC).save(stream, "JPEG", quality=90)
+    photo = synthetic_photos.draw(class_name, index, SEED).filter(
+        ImageFilter.MedianFilter(3)
+    )  # less noise: smaller pictures
+    photo.resize([5 * side for side in synthetic_photos.SIZE_PX], Image.Resampling.BICUBIC).save(
+        stream, "JPEG", quality=90
+    )
     return stream.getvalue()
 
 

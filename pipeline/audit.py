@@ -14,8 +14,11 @@ import rich.box
 import rich.console
 import rich.table
 
-from components import artifacts, audit, features, grouped_folds, label_doubts, near_duplicates, odd_photos, photos
-from components.errors import PilahError
+from components.audit import image_quality, label_issues, tables
+from components.base import artifacts
+from components.base.errors import PilahError
+from components.data import grouped_folds, near_duplicates, photos
+from components.models import features
 from pipeline import config as config_module
 from pipeline import lock, marks, progress, shared
 from pipeline.config import STAGES, Config
@@ -39,17 +42,17 @@ def run(run_dir: pathlib.Path, console: rich.console.Console) -> None:
         doubts = audit_labels(config)
         odd = audit_pictures(config, report)
         photo_list = shared.usable_photos(config)
-        rows = audit.near_duplicate_rows(pairs, photo_list)
-        artifacts.write_csv(folder / "near_duplicates.csv", audit.NEAR_DUPLICATE_COLUMNS, rows)
-        artifacts.write_csv(folder / "label_doubts.csv", audit.LABEL_DOUBT_COLUMNS, doubts)
-        artifacts.write_csv(folder / "odd_photos.csv", audit.ODD_PHOTO_COLUMNS, odd)
+        rows = tables.near_duplicate_rows(pairs, photo_list)
+        artifacts.write_csv(folder / "near_duplicates.csv", tables.NEAR_DUPLICATE_COLUMNS, rows)
+        artifacts.write_csv(folder / "label_doubts.csv", tables.LABEL_DOUBT_COLUMNS, doubts)
+        artifacts.write_csv(folder / "odd_photos.csv", tables.ODD_PHOTO_COLUMNS, odd)
         found = {
             "photos": len(photo_list),
             "photos_and_folds": photos.fingerprint(photo_list),
             "exact_duplicates": exact_duplicate_counts(config),
-            "near_duplicates": audit.near_duplicate_counts(rows),
+            "near_duplicates": tables.near_duplicate_counts(rows),
             "label_doubts": label_doubt_counts(doubts),
-            "odd_photos": {kind: sum(row["kind"] == kind for row in odd) for kind in odd_photos.THRESHOLDS},
+            "odd_photos": {kind: sum(row["kind"] == kind for row in odd) for kind in image_quality.THRESHOLDS},
             "folds": compare_folds(config, pairs.group, report),
             "settings": settings(config, pairs.min_cosine),
             "scenarios": trial_settings(config),
@@ -95,15 +98,15 @@ def audit_labels(config: Config) -> list[dict[str, Any]]:
     if found.ids != [photo.id for photo in study.photo_list] or found.classes != study.classes:
         raise RuntimeError(f"{folder} has predictions of other photos or classes than the run.")
     probabilities = found.probabilities
-    doubted = label_doubts.likely_mislabelled(study.labels, probabilities)
-    return audit.label_doubt_rows(doubted, probabilities, study.photo_list, study.classes)
+    doubted = label_issues.likely_mislabelled(study.labels, probabilities)
+    return tables.label_doubt_rows(doubted, probabilities, study.photo_list, study.classes)
 
 
 def audit_pictures(config: Config, report: progress.Report) -> list[dict[str, Any]]:
     """Rows of odd_photos.csv."""
     photo_list = shared.usable_photos(config)
-    findings = odd_photos.find(photo_list, config.max_pixels, functools.partial(report, what="pictures"))
-    return audit.odd_photo_rows(findings, photo_list)
+    findings = image_quality.find(photo_list, config.max_pixels, functools.partial(report, what="pictures"))
+    return tables.odd_photo_rows(findings, photo_list)
 
 
 def compare_folds(config: Config, groups: np.ndarray, report: progress.Report) -> dict[str, Any] | None:
@@ -158,7 +161,7 @@ def settings(config: Config, min_cosine: float) -> dict[str, Any]:
         "max_hamming_bits": near_duplicates.MAX_HAMMING_BITS,
         "hash_bits": near_duplicates.HASH_BITS,
         "min_cosine": min_cosine,
-        "odd_photos": odd_photos.THRESHOLDS,
+        "odd_photos": image_quality.THRESHOLDS,
         "group_folds": config.group_folds,
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
     }

@@ -8,7 +8,7 @@ import rich.box
 import rich.console
 import rich.table
 
-from components import artifacts, metrics
+from components.base import artifacts, metrics
 from pipeline import resolved_settings
 
 SETTINGS = ("scenario", "backbone", "optimizer", "dropout", "strategy")

@@ -12,7 +12,7 @@ import rich.console
 import rich.logging
 import typer
 
-from components.errors import PilahError
+from components.base.errors import PilahError
 from pipeline import config as config_module
 from pipeline.config import BACKBONES, OPTIMIZERS, STAGES, Config
 
@@ -261,7 +261,7 @@ def rollback(run_dir: RunDir, debug: Debug = False) -> None:
     """Make the served version before the current one the newest again."""
 
     def work() -> None:
-        from components import push
+        from components.publish import push
         from pipeline import lock
 
         base = run_dir / "served" / push.MODEL_NAME
@@ -283,7 +283,7 @@ def _run(
     from_stage: str | None,
     check_serving: str | None,
 ) -> None:
-    from components import photo_sources
+    from components.data import photo_sources
 
     photos_at = [*([photo_sources.fetch_kaggle()] if fetch_kaggle else []), *(images or [])]
     for path in photos_at:

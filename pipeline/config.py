@@ -6,8 +6,8 @@ import math
 import pathlib
 from typing import Any
 
-from components import artifacts
-from components.errors import PilahError
+from components.base import artifacts
+from components.base.errors import PilahError
 
 STAGES = (
     "photos",
@@ -51,7 +51,7 @@ class Config:
         views: augmented views of each photo; where backbones are frozen, epoch e trains on view 1 + e mod views.
             Fine-tuning has a new one each epoch.
         flips: of augmented views, "horizontal" or "both", see augment.Augmentation.
-        test_views: views over which a photo's scores are averaged, 1 to 4, see averaging.look.
+        test_views: views over which a photo's scores are averaged, 1 to 4, see tta.look.
         unfreeze, batchnorm, warmup_epochs, schedule, label_smoothing, balance, clip_norm, ensemble, xla: of
             fine-tuning, see finetune.Options.
         finetuning_rate: learning rate of fine-tuning; None is that of the heads.

@@ -11,8 +11,11 @@ import rich.box
 import rich.console
 import rich.table
 
-from components import artifacts, class_folders, evaluation, photo_sources, photos, push, validate
-from components.errors import PilahError
+from components.audit import evaluation
+from components.base import artifacts
+from components.base.errors import PilahError
+from components.data import class_folders, photo_sources, photos
+from components.publish import push, validate
 from pipeline import config as config_module
 from pipeline import progress, shared
 from pipeline.config import Config

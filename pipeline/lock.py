@@ -6,7 +6,7 @@ import os
 import pathlib
 from collections.abc import Iterator
 
-from components.errors import PilahError
+from components.base.errors import PilahError
 
 
 @contextlib.contextmanager

@@ -6,8 +6,9 @@ import keras
 import rich.console
 import tensorflow as tf
 
-from components import artifacts, engines
-from components.errors import PilahError
+from components.base import artifacts
+from components.base.errors import PilahError
+from components.models import inference
 from pipeline import board, lock, marks, provenance, reporting, resolved_settings, served, shared, stages
 from pipeline.config import STAGES, Config, to_json
 from pipeline.marks import Stage
@@ -85,7 +86,7 @@ def run(config: Config, from_stage: str | None, console: rich.console.Console) -
     if tf.config.list_physical_devices("GPU"):  # on CPUs the same ops give the same bits anyway
         tf.config.experimental.enable_op_determinism()
     # what will be missing in an hour is better said now, while everything that is there still stands
-    engines.pick(config.engine)
+    inference.pick(config.engine)
     stages.check_photos(config)
     shared.look_up_weights(config)
     with lock.locked(config.run_dir):

@@ -12,7 +12,7 @@ from typing import Any
 
 import rich.console
 
-from components import artifacts
+from components.base import artifacts
 from pipeline import progress
 from pipeline.config import STAGES, Config
 

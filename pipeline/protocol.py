@@ -10,7 +10,7 @@ import rich.console
 import rich.table
 from scipy.stats import spearmanr
 
-from components import artifacts
+from components.base import artifacts
 from pipeline import audit, board, lock, progress, shared
 from tuner import protocol
 

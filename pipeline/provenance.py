@@ -4,7 +4,8 @@ import importlib.metadata
 import pathlib
 from typing import Any
 
-from components import artifacts, photos
+from components.base import artifacts
+from components.data import photos
 from pipeline import shared
 from pipeline.config import Config, to_json
 
@@ -18,7 +19,8 @@ PACKAGES = (
     "pillow",
     "scikit-learn",
 )
-CODE_FOLDERS = ("pipeline", "components", "tuner")
+ROOT = pathlib.Path(__file__).parents[1]
+CODE_FOLDERS = ("pipeline", "components", "tuner")  # with the folders in them
 
 
 MADE_WITH = "model/made_with.json"
@@ -57,8 +59,7 @@ def describe(config: Config) -> dict[str, Any]:
     }
 
 
-def code_fingerprint() -> str:
-    """16 hexadecimal digits that change with any line of the code that makes a model."""
-    root = pathlib.Path(__file__).parents[1]
-    files = sorted(file for folder in CODE_FOLDERS for file in (root / folder).glob("*.py"))
+def code_fingerprint(root: pathlib.Path = ROOT) -> str:
+    """16 hexadecimal digits that change with any line of the code in `root` that makes a model."""
+    files = sorted(file for folder in CODE_FOLDERS for file in (root / folder).rglob("*.py"))
     return artifacts.digest([[str(file.relative_to(root)), artifacts.file_digest(file)] for file in files])

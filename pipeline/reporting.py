@@ -3,7 +3,8 @@
 import pathlib
 from typing import Any
 
-from components import artifacts, push
+from components.base import artifacts
+from components.publish import push
 from pipeline import config as config_module
 from pipeline import marks
 from pipeline.config import Config

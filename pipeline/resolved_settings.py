@@ -7,7 +7,7 @@ import dataclasses
 import pathlib
 from collections.abc import Mapping
 
-from components import artifacts
+from components.base import artifacts
 
 FILE_NAME = "resolved.json"
 

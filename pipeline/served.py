@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from components import artifacts, metrics, push
-from components.errors import PilahError
+from components.base import artifacts, metrics
+from components.base.errors import PilahError
+from components.publish import push
 from pipeline import shared
 from pipeline.config import Config
 from serving import client

@@ -4,7 +4,9 @@ import functools
 import logging
 from collections.abc import Sequence
 
-from components import artifacts, backbones, dataset, engines, features, finetune, head, images, photos
+from components.base import artifacts
+from components.data import images, photos, records
+from components.models import backbones, features, finetune, head, inference
 from pipeline import resolved_settings
 from pipeline.config import Config
 from tuner import choose
@@ -38,7 +40,7 @@ def resolve(config: Config) -> resolved_settings.Resolved:
     """Return what the configuration leaves to this machine and to the weights at hand."""
     return resolved_settings.Resolved(
         weights={name: weights(config, name).fingerprint for name in config.backbones},
-        engine=engines.pick(config.engine),
+        engine=inference.pick(config.engine),
         precision=features.pick_precision(config.precision),
         frozen_activations_on_disk=keeps_trunk(config),
     )
@@ -46,7 +48,7 @@ def resolve(config: Config) -> resolved_settings.Resolved:
 
 def usable_photos(config: Config) -> list[photos.Photo]:
     """The photos that have a record, in the order of the records."""
-    return dataset.accepted(config.run_dir / "dataset", photos.read(config.run_dir / "photos.csv"))
+    return records.accepted(config.run_dir / "dataset", photos.read(config.run_dir / "photos.csv"))
 
 
 def some_photos(config: Config, count: int) -> list[photos.Photo]:
@@ -92,14 +94,14 @@ def _finetuning(config: Config) -> study_module.Finetuning:
         learning_rate=config.rate_of_finetuning,
         options=finetune.Options(**config.finetuning_options),
         trunk_dir=config.run_dir / TRUNK if keeps_trunk(config) else None,
-        engine=engines.pick(config.engine),
+        engine=inference.pick(config.engine),
         precision=features.pick_precision(config.precision),
     )
 
 
 def keeps_trunk(config: Config) -> bool:
     """Whether fine-tuning reads what stays frozen from disk: a GPU computes it faster than a disk gives it back."""
-    return config.unfreeze != "all" and not engines.on_gpu()
+    return config.unfreeze != "all" and not inference.on_gpu()
 
 
 def scenarios(config: Config) -> list[scenarios_module.Scenario]:

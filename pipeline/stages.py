@@ -12,27 +12,20 @@ from typing import Any
 import keras
 import numpy as np
 
-from components import (
-    artifacts,
+from components.base import artifacts
+from components.data import (
     augment,
-    averaging,
     class_folders,
     class_levels,
-    dataset,
-    drawn,
-    engines,
-    export,
-    features,
-    finetune,
     grouped_folds,
-    head,
     missing_photos,
     photo_sources,
     photos,
-    push,
-    trainer,
-    validate,
+    records,
 )
+from components.demo import synthetic_photos
+from components.models import assembly, features, finetune, head, inference, tta
+from components.publish import export, push, validate
 from pipeline import provenance, served, shared
 from pipeline.config import Config
 from pipeline.progress import Report
@@ -150,7 +143,7 @@ def _draw(folder: pathlib.Path, photos_per_class: int, seed: int) -> pathlib.Pat
     settings, drawn_with = {"photos_per_class": photos_per_class, "seed": seed}, folder.with_name("drawn.json")
     if not (folder.exists() and drawn_with.exists() and artifacts.read_json(drawn_with) == settings):
         drawn_with.unlink(missing_ok=True)
-        drawn.write(folder, photos_per_class, seed, lambda done, total: None)
+        synthetic_photos.write(folder, photos_per_class, seed, lambda done, total: None)
         artifacts.write_json(drawn_with, settings)
     return folder
 
@@ -171,7 +164,7 @@ def dataset_outputs(config: Config) -> list[str]:
 
 
 def write_records(config: Config, report: Report) -> None:
-    rejects = dataset.build(
+    rejects = records.build(
         config.run_dir / "dataset",
         photos.read(config.run_dir / "photos.csv"),
         config.image_size_px,
@@ -196,7 +189,7 @@ def features_inputs(config: Config) -> dict[str, Any]:
         "test_views": config.test_views,
         "flips": config.flips,
         "seed": config.seed,
-        "engine": engines.pick(config.engine),
+        "engine": inference.pick(config.engine),
         "precision": features.pick_precision(config.precision),
     }
 
@@ -223,7 +216,7 @@ def compute_features(config: Config, report: Report) -> None:
             config.test_views,
             augment.Augmentation(config.seed, config.flips),
             config.image_size_px,
-            engines.pick(config.engine),
+            inference.pick(config.engine),
             features.pick_precision(config.precision),
             functools.partial(report, what=name),
         )
@@ -273,7 +266,7 @@ def _cross_validate(config: Config, scenarios: Sequence[Scenario], report: Repor
     heads = scenarios[0].strategy == "features"
     tasks = len(scenarios) * (1 if heads else study.folds)
     # without a GPU, a whole backbone keeps all cores busy by itself, and needs 3 GB and more
-    alone = not (heads or shared.keeps_trunk(config) or engines.on_gpu())
+    alone = not (heads or shared.keeps_trunk(config) or inference.on_gpu())
     processes = 1 if alone else workers.count(tasks)
     cross_validation.search(study, scenarios, trials_dir, processes, report)
     choose.check_complete(trials_dir, scenarios)
@@ -306,14 +299,14 @@ def model_inputs(config: Config) -> dict[str, Any]:
 def refit_winner(config: Config, report: Report) -> None:
     winner = shared.winner(config)
     refit = _refit_all if winner.strategy == "finetune" else _refit_head
-    model = averaging.averaged(refit(config, shared.study(config), winner), config.test_views)
-    trainer.save(model, config.run_dir / "model" / "model.keras")
+    model = tta.averaged(refit(config, shared.study(config), winner), config.test_views)
+    assembly.save(model, config.run_dir / "model" / "model.keras")
     provenance.note(config)
     shutil.rmtree(_unfinished_model(config), ignore_errors=True)
 
 
 def _refit_head(config: Config, study: Study, winner: Scenario) -> keras.Model:
-    fitted = trainer.refit(
+    fitted = assembly.refit(
         features.Views(study.features_dir / winner.backbone, study.views),
         study.labels,
         len(study.classes),
@@ -325,8 +318,8 @@ def _refit_head(config: Config, study: Study, winner: Scenario) -> keras.Model:
         study.batch_size,
         study.seed,
     )
-    trainer.save(fitted, config.run_dir / "model" / "head.keras")
-    return trainer.assemble(winner.backbone, shared.weights(config, winner.backbone), config.image_size_px, fitted)
+    assembly.save(fitted, config.run_dir / "model" / "head.keras")
+    return assembly.assemble(winner.backbone, shared.weights(config, winner.backbone), config.image_size_px, fitted)
 
 
 def _refit_all(config: Config, study: Study, winner: Scenario) -> keras.Model:
@@ -334,7 +327,7 @@ def _refit_all(config: Config, study: Study, winner: Scenario) -> keras.Model:
     artifacts.claim(unfinished, study.settings(winner))
     examples, state = study.examples(winner.backbone), unfinished / "state"
     model, _ = finetune.fit(study.recipe(winner), examples, every_row, study.seed, state)
-    return trainer.without_optimizer(model)
+    return assembly.without_optimizer(model)
 
 
 def _unfinished_model(config: Config) -> pathlib.Path:
@@ -347,7 +340,7 @@ def export_inputs(config: Config) -> dict[str, Any]:
 
 def export_model(config: Config, report: Report) -> None:
     export.export(
-        trainer.load(config.run_dir / "model" / "model.keras"),
+        assembly.load(config.run_dir / "model" / "model.keras"),
         shared.study(config).classes,
         config.image_size_px,
         shared.plain_bytes(config, shared.some_photos(config, WARMUP_PHOTOS)),
@@ -370,7 +363,7 @@ def validate_export(config: Config, report: Report) -> None:
     validate.check_floor(winner["f1"], config.min_f1)
     compared = shared.some_photos(config, validate.COMPARED_PHOTOS)
     difference, scores = validate.check_same_answers(
-        trainer.load(config.run_dir / "model" / "model.keras"),
+        assembly.load(config.run_dir / "model" / "model.keras"),
         saved_model,
         shared.plain_bytes(config, compared),
         config.image_size_px,
@@ -397,10 +390,10 @@ def _record_scores(config: Config, study: Study) -> np.ndarray:
     """What the winner says of every record, float32 [photos, classes]."""
     winner = shared.winner(config)
     if winner.strategy == "finetune":
-        model = trainer.load(config.run_dir / "model" / "model.keras")
+        model = assembly.load(config.run_dir / "model" / "model.keras")
         return finetune.predict(model, study.all_pixels(), np.arange(len(study.labels)))
     views = features.test_views(study.features_dir / winner.backbone, study.test_views)
-    return head.predict_averaged(trainer.load(config.run_dir / "model" / "head.keras"), views)
+    return head.predict_averaged(assembly.load(config.run_dir / "model" / "head.keras"), views)
 
 
 def push_inputs(config: Config) -> dict[str, Any]:

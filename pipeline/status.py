@@ -10,7 +10,7 @@ import rich.box
 import rich.console
 import rich.table
 
-from components import artifacts
+from components.base import artifacts
 from pipeline import config as config_module
 from pipeline import marks, trials
 from pipeline.config import STAGES, Config

@@ -10,7 +10,8 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from components import artifacts, feature_settings, photos
+from components.base import artifacts
+from components.data import feature_settings, photos
 from pipeline import resolved_settings
 from pipeline.config import Config
 from pipeline.resolved_settings import Resolved

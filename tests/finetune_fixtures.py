@@ -8,7 +8,9 @@ import pytest
 import tiny_backbone
 from PIL import Image
 
-from components import artifacts, backbones, dataset, finetune, photos
+from components.base import artifacts
+from components.data import photos, records
+from components.models import backbones, finetune
 from tuner import scenarios
 from tuner import study as study_module
 
@@ -24,7 +26,7 @@ def tiny():
 
 
 @pytest.fixture(scope="module")
-def records(tiny, tmp_path_factory):
+def written(tiny, tmp_path_factory):
     """(folder, photo list) of pictures that are each of one colour, reddish, greenish or bluish by class."""
     root, draw, photo_list = tmp_path_factory.mktemp("tiny"), np.random.default_rng(1), []
     for number in range(PER_CLASS * len(CLASSES)):
@@ -34,15 +36,15 @@ def records(tiny, tmp_path_factory):
         Image.new("RGB", (SIZE_PX, SIZE_PX), tuple(colour.tolist())).save(path)
         fold = number // 3 % FOLDS
         photo_list.append(photos.Photo(artifacts.file_digest(path), str(path), CLASSES[number % 3], fold))
-    dataset.build(root / "dataset", photo_list, SIZE_PX, 10**6, 0.0, FOLDS, (), lambda done, total: None)
+    records.build(root / "dataset", photo_list, SIZE_PX, 10**6, 0.0, FOLDS, (), lambda done, total: None)
     return root / "dataset", photo_list
 
 
 @pytest.fixture
-def study(records):
-    tuning = study_module.Finetuning(records[0], {"Tiny": WEIGHTS}, SIZE_PX, 1e-2, finetune.Options())
+def study(written):
+    tuning = study_module.Finetuning(written[0], {"Tiny": WEIGHTS}, SIZE_PX, 1e-2, finetune.Options())
     settings = {"views": 0, "epochs": 3, "batch_size": 16, "learning_rate": 1e-2, "weight_decay": 0.0, "seed": 5}
-    return study_module.Study(records[1], CLASSES, FOLDS, pathlib.Path("none"), **settings, finetuning=tuning)
+    return study_module.Study(written[1], CLASSES, FOLDS, pathlib.Path("none"), **settings, finetuning=tuning)
 
 
 def with_options(study, **options):

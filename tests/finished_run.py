@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from conftest import write_photo
 
-from components import artifacts, audit, evaluation, feature_settings, near_duplicates, photos
+from components.audit import evaluation, tables
+from components.base import artifacts
+from components.data import feature_settings, near_duplicates, photos
 from pipeline import config as config_module
 from pipeline import resolved_settings, shared
 from tuner import choose, predictions, scenarios
@@ -97,9 +99,12 @@ def _write_audit(run_dir: pathlib.Path, listed: list[photos.Photo]) -> None:
     near = near_duplicates.NearDuplicates(pairs, np.array([2, 9, 3]), np.array([0.99, 0.95, 0.91]), 0.9, group)
     shares = np.roll(np.eye(3), 1, axis=1)[[CLASSES.index(photo.label) for photo in listed]] * 0.9 + 0.1 / 3
     lists = {
-        "near_duplicates": (audit.NEAR_DUPLICATE_COLUMNS, audit.near_duplicate_rows(near, listed)),
-        "label_doubts": (audit.LABEL_DOUBT_COLUMNS, audit.label_doubt_rows(np.array([7, 5]), shares, listed, CLASSES)),
-        "odd_photos": (audit.ODD_PHOTO_COLUMNS, audit.odd_photo_rows([(8, "blurred", 0.03)], listed)),
+        "near_duplicates": (tables.NEAR_DUPLICATE_COLUMNS, tables.near_duplicate_rows(near, listed)),
+        "label_doubts": (
+            tables.LABEL_DOUBT_COLUMNS,
+            tables.label_doubt_rows(np.array([7, 5]), shares, listed, CLASSES),
+        ),
+        "odd_photos": (tables.ODD_PHOTO_COLUMNS, tables.odd_photo_rows([(8, "blurred", 0.03)], listed)),
     }
     for name, (columns, rows) in lists.items():
         artifacts.write_csv(run_dir / "audit" / f"{name}.csv", columns, rows)
@@ -107,7 +112,7 @@ def _write_audit(run_dir: pathlib.Path, listed: list[photos.Photo]) -> None:
         "photos": len(listed),
         "photos_and_folds": _fingerprint(run_dir),
         "exact_duplicates": {"copies": 4, "conflicts": 6},
-        "near_duplicates": audit.near_duplicate_counts(lists["near_duplicates"][1]),
+        "near_duplicates": tables.near_duplicate_counts(lists["near_duplicates"][1]),
         "label_doubts": {"photos": 2, "pairs": []},
         "odd_photos": {"dark": 0, "blurred": 1},
         "folds": {

@@ -2,7 +2,7 @@
 
 import html.parser
 
-from components import artifacts
+from components.base import artifacts
 from pipeline import config
 from pipeline.report import page, words
 from pipeline.report.source import Source

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageFilter
 
-from components import artifacts, class_folders, drawn, features, photos
+from components.base import artifacts
+from components.data import class_folders, photos
+from components.demo import synthetic_photos
+from components.models import features
 from pipeline import config as config_module
 from pipeline import marks, shared
 from tuner import choose, cross_validation
@@ -26,13 +29,13 @@ def write_photos(root, alike=()):
     for label in CLASSES:
         (root / label).mkdir(parents=True)
         for index in range(PHOTOS_PER_CLASS):
-            photo = drawn.draw(label, 0 if label in alike else index, seed=1)
+            photo = synthetic_photos.draw(label, 0 if label in alike else index, seed=1)
             if label in alike:
                 photo.putpixel((0, 0), (index, index, index))
             photo.save(root / label / f"{index}.png")
     Image.open(root / "glass" / "0.png").save(root / TWIN, quality=60)
-    drawn.draw("glass", 99, seed=1).save(root / WRONG)
-    drawn.draw("paper", 99, seed=1).filter(ImageFilter.GaussianBlur(6)).save(root / BLURRED)
+    synthetic_photos.draw("glass", 99, seed=1).save(root / WRONG)
+    synthetic_photos.draw("paper", 99, seed=1).filter(ImageFilter.GaussianBlur(6)).save(root / BLURRED)
 
 
 def named(photo_list, name):

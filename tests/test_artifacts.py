@@ -7,8 +7,8 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from components import artifacts
-from components.errors import NotFiniteError, PilahError
+from components.base import artifacts
+from components.base.errors import NotFiniteError, PilahError
 
 
 def rows_that_stop_midway():

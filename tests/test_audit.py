@@ -7,8 +7,10 @@ import rich.console
 import small_run
 import typer.testing
 
-from components import artifacts, label_doubts, metrics, photos
-from components.errors import PilahError
+from components.audit import label_issues
+from components.base import artifacts, metrics
+from components.base.errors import PilahError
+from components.data import photos
 from pipeline import audit, cli, evaluate, marks, protocol, shared
 from pipeline import config as config_module
 from pipeline.report import finding_sections, findings, page
@@ -152,10 +154,10 @@ def test_labels_that_a_confident_model_contradicts_are_doubted_most_first():
     probabilities[7] = [0.97, 0.02, 0.01]  # label 1
     probabilities[20] = [0.9, 0.05, 0.05]  # label 2
     probabilities[30] = [0.4, 0.3, 0.3]  # label 0: unsure, and right
-    assert label_doubts.likely_mislabelled(labels, probabilities).tolist() == [7, 20]
+    assert label_issues.likely_mislabelled(labels, probabilities).tolist() == [7, 20]
 
 
 def test_no_label_is_doubted_where_all_are_confirmed():
     labels = np.arange(30) % 3
-    assert label_doubts.likely_mislabelled(labels, np.eye(3)[labels] * 0.7 + 0.1).tolist() == []
+    assert label_issues.likely_mislabelled(labels, np.eye(3)[labels] * 0.7 + 0.1).tolist() == []
     assert metrics.score(metrics.confusion(labels, labels, 3), "abc").f1 == 1

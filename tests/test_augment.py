@@ -3,7 +3,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from components import augment
+from components.data import augment
 
 SIZE_PX, SEEDED = 224, augment.Augmentation(7)
 IDS = [hashlib.sha256(str(number).encode()).hexdigest()[:16] for number in range(400)]

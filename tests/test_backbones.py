@@ -7,8 +7,9 @@ import keras
 import numpy as np
 import pytest
 
-from components import backbones, drawn
-from components.errors import PilahError
+from components.base.errors import PilahError
+from components.demo import synthetic_photos
+from components.models import backbones
 
 SIZE_PX = 32
 SEED = 3
@@ -181,7 +182,10 @@ def test_fingerprints_of_random_draws_differ_by_seed_and_from_imagenet():
 def test_real_weights_tell_drawn_materials_apart(name):
     weights = backbones.find_weights(name, pathlib.Path(os.environ["PILAH_WEIGHTS_DIR"]), False, SEED)
     labels = np.repeat(np.arange(6), 6)
-    drawings = [drawn.draw(drawn.CLASSES[label], index, SEED).resize((96, 96)) for index, label in enumerate(labels)]
+    drawings = [
+        synthetic_photos.draw(synthetic_photos.CLASSES[label], index, SEED).resize((96, 96))
+        for index, label in enumerate(labels)
+    ]
     pooled = activations(backbones.build(name, weights, 96, "float32"), np.stack([np.asarray(one) for one in drawings]))
     unit = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
     nearest = (unit @ unit.T - 2 * np.eye(36)).argmax(axis=1)

@@ -4,7 +4,7 @@ import io
 import pytest
 import rich.console
 
-from components import artifacts
+from components.base import artifacts
 from pipeline import board, resolved_settings
 from pipeline import config as config_module
 

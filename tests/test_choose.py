@@ -3,8 +3,9 @@ import pathlib
 import numpy as np
 import pytest
 
-from components import artifacts, photos
-from components.errors import PilahError
+from components.base import artifacts
+from components.base.errors import PilahError
+from components.data import photos
 from tuner import choose, folds, predictions, scenarios
 from tuner import study as study_module
 

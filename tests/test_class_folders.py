@@ -7,8 +7,8 @@ import zipfile
 
 import pytest
 
-from components import class_folders, folders, photo_sources, photos
-from components.errors import PilahError
+from components.base.errors import PilahError
+from components.data import class_folders, folders, photo_sources, photos
 
 COUNTS = {"glass": 7, "metal": 5, "paper": 11}
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import rich.table
 
-from components import artifacts
+from components.base import artifacts
 from pipeline import cli, config
 
 ROOT = pathlib.Path(__file__).parents[1]

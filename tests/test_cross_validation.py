@@ -8,8 +8,10 @@ import shutil
 import numpy as np
 import pytest
 
-from components import artifacts, features, head, photos
-from components.errors import NotFiniteError, PilahError
+from components.base import artifacts
+from components.base.errors import NotFiniteError, PilahError
+from components.data import photos
+from components.models import features, head
 from tuner import choose, cross_validation, folds, scenarios
 from tuner import study as study_module
 

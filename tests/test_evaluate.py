@@ -7,8 +7,10 @@ import pytest
 import rich.console
 from PIL import Image
 
-from components import artifacts, export, photos, push
-from components.errors import PilahError
+from components.base import artifacts
+from components.base.errors import PilahError
+from components.data import photos
+from components.publish import export, push
 from pipeline import config as config_module
 from pipeline import evaluate
 from pipeline.report import findings

@@ -7,8 +7,10 @@ import tensorflow as tf
 from PIL import Image
 from tensorflow_serving.apis import prediction_log_pb2
 
-from components import backbones, export, head, images, trainer, validate
-from components.errors import PilahError
+from components.base.errors import PilahError
+from components.data import images
+from components.models import assembly, backbones, head
+from components.publish import export, validate
 
 CLASSES = ["glass", "paper", "trash"]
 SIZE_PX = 32
@@ -50,10 +52,10 @@ def saved_model(model, tmp_path_factory):
 @pytest.mark.parametrize("backbone", ["ResNet50", "VGG19"])  # preprocessing by slices and sums, saved inside
 def test_saved_keras_model_reads_back_with_the_same_scores(backbone, tmp_path):
     trained = head.build({"ResNet50": 2048, "VGG19": 512}[backbone], len(CLASSES), "Adam", 0.5, 1e-3, 0.0, seed=1)
-    model = trainer.assemble(backbone, backbones.Weights(None, 1), SIZE_PX, trained)
-    trainer.save(model, tmp_path / "model.keras")
+    model = assembly.assemble(backbone, backbones.Weights(None, 1), SIZE_PX, trained)
+    assembly.save(model, tmp_path / "model.keras")
     pixels = np.random.default_rng(0).integers(0, 256, (4, SIZE_PX, SIZE_PX, 3), np.uint8)
-    np.testing.assert_array_equal(trainer.load(tmp_path / "model.keras")(pixels), model(pixels))
+    np.testing.assert_array_equal(assembly.load(tmp_path / "model.keras")(pixels), model(pixels))
 
 
 def test_signature_has_the_names_that_clients_rely_on(saved_model):

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components import artifacts, augment, backbones, class_folders, dataset, engines, features, photos
-from components.errors import NotFiniteError
+from components.base import artifacts
+from components.base.errors import NotFiniteError
+from components.data import augment, class_folders, photos, records
+from components.models import backbones, features, inference
 
 SIZE_PX = 32
 SEED = 7
@@ -20,7 +22,7 @@ def ignore(done, total):
 
 
 def extract(folder, source, views=VIEWS, progress=ignore, **changed):
-    records, photo_ids = source
+    records_dir, photo_ids = source
     arguments = {
         "photo_ids": photo_ids,
         "backbone": "VGG19",
@@ -32,7 +34,7 @@ def extract(folder, source, views=VIEWS, progress=ignore, **changed):
         "test_views": 1,
         **changed,
     }
-    features.extract(folder, records, views=views, progress=progress, **arguments)
+    features.extract(folder, records_dir, views=views, progress=progress, **arguments)
 
 
 def contents(folder):
@@ -49,7 +51,7 @@ def source(tmp_path_factory, save_classes):
     folder = tmp_path_factory.mktemp("source")
     root = save_classes(folder / "photos", {"glass": 3, "metal": 2})
     photo_list = photos.list_photos(class_folders.scan([root]), 2, SEED, ignore)[0]
-    dataset.build(folder / "dataset", photo_list, SIZE_PX, 10_000, 0.0, 2, (), ignore)
+    records.build(folder / "dataset", photo_list, SIZE_PX, 10_000, 0.0, 2, (), ignore)
     return folder / "dataset", [photo.id for photo in photo_list]
 
 
@@ -74,8 +76,8 @@ def test_one_file_a_view_holds_a_row_of_channels_a_photo(unbroken):
 
 
 def test_view_is_the_model_on_the_pixels_of_the_records_in_their_order(source, unbroken):
-    records, photo_ids = source
-    clean = np.stack([record["image"] for record in dataset.read(records).as_numpy_iterator()])
+    records_dir, photo_ids = source
+    clean = np.stack([record["image"] for record in records.read(records_dir).as_numpy_iterator()])
     views = [
         clean,
         *(augment.apply(clean, augment.transforms(photo_ids, view, AUGMENTATION, SIZE_PX)) for view in (1, 2)),
@@ -87,7 +89,7 @@ def test_view_is_the_model_on_the_pixels_of_the_records_in_their_order(source, u
 
 def test_time_view_is_the_model_on_what_the_served_one_averages_over(finished, source):
     extract(finished, source, test_views=2)
-    clean = np.stack([record["image"] for record in dataset.read(source[0]).as_numpy_iterator()])
+    clean = np.stack([record["image"] for record in records.read(source[0]).as_numpy_iterator()])
     model = backbones.build("VGG19", WEIGHTS, SIZE_PX, "float32")
     expected = [model(pixels, training=False) for pixels in (clean, clean[:, :, ::-1])]
     np.testing.assert_allclose(features.test_views(finished, 2), expected, rtol=1e-3, atol=1e-6)
@@ -95,11 +97,11 @@ def test_time_view_is_the_model_on_what_the_served_one_averages_over(finished, s
 
 @pytest.mark.parametrize("batch_size", [2, 5])
 def test_last_batch_may_be_short_and_is_kept(source, monkeypatch, batch_size):
-    records, photo_ids = source
+    records_dir, photo_ids = source
     monkeypatch.setattr(features, "BATCH_SIZE", batch_size)
     maps = augment.transforms(photo_ids, 1, AUGMENTATION, SIZE_PX)
     sizes, ids = [], []
-    for batch_ids, pixels in features.batches(records, maps, view=1):
+    for batch_ids, pixels in features.batches(records_dir, maps, view=1):
         assert pixels.shape == (len(batch_ids), SIZE_PX, SIZE_PX, 3) and pixels.dtype == tf.uint8
         sizes.append(len(batch_ids))
         ids += [photo_id.decode() for photo_id in batch_ids.numpy()]
@@ -189,7 +191,7 @@ def test_view_cut_short_by_a_full_disk_is_not_there(tmp_path, source, monkeypatc
 
         return forward
 
-    monkeypatch.setattr(engines, "_tensorflow", full)
+    monkeypatch.setattr(inference, "_tensorflow", full)
     with pytest.raises(OSError, match="disk full"):
         extract(tmp_path / "VGG19", source)
     assert [path.name for path in (tmp_path / "VGG19").iterdir()] == ["settings.json"]
@@ -201,9 +203,9 @@ def test_view_cut_short_by_a_full_disk_is_not_there(tmp_path, source, monkeypatc
     ids=["other order", "photo too few", "photo too many"],
 )
 def test_records_of_other_photos_raise_and_leave_no_view(tmp_path, source, pick):
-    records, photo_ids = source
+    records_dir, photo_ids = source
     with pytest.raises(RuntimeError, match="Received"):
-        extract(tmp_path / "VGG19", (records, pick(photo_ids)), views=0)
+        extract(tmp_path / "VGG19", (records_dir, pick(photo_ids)), views=0)
     assert contents(tmp_path / "VGG19") == {}
 
 

@@ -10,8 +10,9 @@ import pytest
 import rich.console
 from finetune_fixtures import SCENARIO, fit, with_options
 
-from components import artifacts, backbones, finetune, trainer
-from components.errors import PilahError
+from components.base import artifacts
+from components.base.errors import PilahError
+from components.models import assembly, backbones, finetune
 from pipeline import config as config_module
 from pipeline import marks
 from tuner import cross_validation, folds, predictions
@@ -246,8 +247,8 @@ def test_state_goes_with_its_fold_and_changed_options_clear_the_scenario(study, 
 @pytest.mark.parametrize("options", [{}, {"ensemble": 3}, {"ensemble": 2, "unfreeze": "top"}], ids=str)
 def test_saved_model_leaves_the_optimizer_out_and_answers_the_same(study, tmp_path, options):
     model, _ = train(with_options(study, **options), tmp_path, epochs=1)
-    trainer.save(trainer.without_optimizer(model), tmp_path / "model.keras")
-    loaded, read, rows = trainer.load(tmp_path / "model.keras"), study.examples("Tiny").pixels, np.arange(9)
+    assembly.save(assembly.without_optimizer(model), tmp_path / "model.keras")
+    loaded, read, rows = assembly.load(tmp_path / "model.keras"), study.examples("Tiny").pixels, np.arange(9)
     np.testing.assert_allclose(finetune.predict(loaded, read, rows), finetune.predict(model, read, rows), atol=1e-6)
     with zipfile.ZipFile(tmp_path / "model.keras") as archive, h5py.File(archive.open("model.weights.h5")) as held:
         names: list[str] = []

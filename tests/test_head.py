@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from components import head
-from components.errors import NotFiniteError
+from components.base.errors import NotFiniteError
+from components.models import head
 
 CHANNELS, CLASSES, PHOTOS, BATCH = 8, 3, 20, 6
 ALL = np.arange(PHOTOS)

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from components import images
+from components.data import images
 
 MAX_PIXELS = 10_000
 WIDTH_PX, HEIGHT_PX = 48, 32

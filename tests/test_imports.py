@@ -16,9 +16,17 @@ ARROWS = {  # folder -> folders of ours that it may import
     "components": {"components"},
     "serving": {"serving"},
 }
+PACKAGES = {  # package of components -> others that it may import
+    "base": set(),
+    "data": {"base"},
+    "models": {"data", "base"},
+    "publish": {"data", "base"},
+    "audit": {"data", "base"},
+    "demo": set(),
+}
 HOMES = {  # library -> where alone it may appear
-    "apache_beam": {"components/dataset.py"},
-    "tensorflow_datasets": {"components/dataset.py"},
+    "apache_beam": {"components/data/records.py"},
+    "tensorflow_datasets": {"components/data/records.py"},
     "keras_tuner": {"tuner"},
     "flask": {"web", "serving"},
 }
@@ -37,6 +45,12 @@ def imports_of(file):
     return names
 
 
+def packages_of(file):
+    """The packages of components that `file` imports from."""
+    modules = [node.module for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ImportFrom)]
+    return {module.split(".")[1] for module in modules if module and module.startswith("components.")}
+
+
 def files_of(folder):
     return sorted((ROOT / folder).rglob("*.py"))
 
@@ -45,6 +59,19 @@ def files_of(folder):
 def test_folder_imports_only_along_the_arrows(folder):
     for file in files_of(folder):
         assert imports_of(file) & OURS <= ARROWS[folder], file
+
+
+@pytest.mark.parametrize("package", sorted(PACKAGES))
+def test_package_of_components_imports_only_along_the_arrows(package):
+    for file in files_of(f"components/{package}"):
+        assert packages_of(file) <= PACKAGES[package] | {package}, file
+
+
+def test_every_component_is_in_a_package():
+    assert [file.name for file in (ROOT / "components").glob("*.py")] == ["__init__.py"]
+    assert {folder.name for folder in (ROOT / "components").iterdir() if (folder / "__init__.py").exists()} == set(
+        PACKAGES
+    )
 
 
 @pytest.mark.parametrize("library", sorted(HOMES))

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from components.errors import PilahError
+from components.base.errors import PilahError
 from pipeline import lock
 
 

@@ -4,7 +4,7 @@ import io
 import pytest
 import rich.console
 
-from components import artifacts
+from components.base import artifacts
 from pipeline import marks
 from pipeline.config import Config
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
-from components import metrics
-from components.errors import NotFiniteError
+from components.base import metrics
+from components.base.errors import NotFiniteError
 
 CLASSES = ("cardboard", "glass", "metal", "paper", "plastic", "trash")
 THESIS_COUNTS = {  # class -> true positives, false positives, false negatives of the thesis's worked example

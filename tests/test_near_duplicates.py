@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from components import artifacts, drawn, grouped_folds, near_duplicates, photos
-from components.errors import PilahError
+from components.base import artifacts
+from components.base.errors import PilahError
+from components.data import grouped_folds, near_duplicates, photos
+from components.demo import synthetic_photos
 from pipeline import stages
 from pipeline.config import Config
 
@@ -25,11 +27,11 @@ def hashes(paths):
 @pytest.fixture
 def three(tmp_path):
     """A photo, the same one smaller, brighter and saved badly, and another photo."""
-    first = drawn.draw("glass", 1, seed=1)
+    first = synthetic_photos.draw("glass", 1, seed=1)
     paths = [tmp_path / name for name in ("first.png", "again.jpg", "other.png")]
     first.save(paths[0])
     ImageEnhance.Brightness(first.resize((100, 75))).enhance(1.1).save(paths[1], quality=40)
-    drawn.draw("paper", 1, seed=1).save(paths[2])
+    synthetic_photos.draw("paper", 1, seed=1).save(paths[2])
     return paths
 
 
@@ -96,7 +98,7 @@ def test_grouped_folds_keep_copies_together_where_plain_ones_part_them(tmp_path)
     for label in ("glass", "paper"):
         (tmp_path / "photos" / label).mkdir(parents=True)
         for index in range(6):
-            photo = drawn.draw(label, index, seed=3)
+            photo = synthetic_photos.draw(label, index, seed=3)
             photo.save(tmp_path / "photos" / label / f"{index}.png")
             photo.save(tmp_path / "photos" / label / f"{index}-again.jpg", quality=70)
     config = Config(tmp_path, images=(tmp_path / "photos",), folds=3, seed=1)

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import strategies as st
 from test_class_folders import as_nobody
 
-from components import artifacts, class_folders, photo_sources, photos
-from components.errors import PilahError
+from components.base import artifacts
+from components.base.errors import PilahError
+from components.data import class_folders, photo_sources, photos
 
 NAMES = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="/\0"), min_size=1, max_size=6)
 CLASS_NAMES = NAMES.filter(lambda name: not name.startswith((".", "__MACOSX")))

@@ -6,8 +6,8 @@ import zipfile
 
 import pytest
 
-from components import class_folders, photo_sources
-from components.errors import PilahError
+from components.base.errors import PilahError
+from components.data import class_folders, photo_sources
 
 COUNTS = {"glass": 7, "metal": 5, "paper": 11}
 

@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from components import class_folders, photos
-from components.errors import PilahError
+from components.base.errors import PilahError
+from components.data import class_folders, photos
 
 COUNTS = {"glass": 7, "metal": 5, "paper": 11}
 

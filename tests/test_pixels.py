@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 from finetune_fixtures import SCENARIO
 
-from components import dataset, finetune, pixels
+from components.data import pixels, records
+from components.models import finetune
 
 pytest_plugins = ["finetune_fixtures"]
 
 
-def test_pixels_are_those_of_the_records_and_a_record_too_few_is_refused(records):
-    folder, photo_list = records
+def test_pixels_are_those_of_the_records_and_a_record_too_few_is_refused(written):
+    folder, photo_list = written
     ids = [photo.id for photo in photo_list]
-    expected = [record["image"] for record in dataset.read(folder).as_numpy_iterator()]
+    expected = [record["image"] for record in records.read(folder).as_numpy_iterator()]
     np.testing.assert_array_equal(pixels.load(folder, ids), expected)
     (folder / "pixels.npy").unlink()
     with pytest.raises(RuntimeError, match="in order"):

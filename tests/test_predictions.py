@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from components import artifacts, photos
-from components.errors import PilahError
+from components.base import artifacts
+from components.base.errors import PilahError
+from components.data import photos
 from tuner import predictions
 
 CLASSES = ["glass", "metal", "papier, Übersee 紙"]

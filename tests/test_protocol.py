@@ -5,8 +5,8 @@ import pytest
 import rich.console
 import small_run
 
-from components import artifacts
-from components.errors import PilahError
+from components.base import artifacts
+from components.base.errors import PilahError
 from pipeline import audit, board, lock, protocol, shared
 from pipeline.report import findings
 from tuner import predictions, refolds

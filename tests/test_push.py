@@ -2,8 +2,9 @@ import json
 
 import pytest
 
-from components import artifacts, push
-from components.errors import PilahError
+from components.base import artifacts
+from components.base.errors import PilahError
+from components.publish import push
 
 
 @pytest.fixture

@@ -7,8 +7,11 @@ import pytest
 import rich.console
 import tiny_backbone
 
-from components import artifacts, backbones, drawn, features, push, trunk
-from components.errors import PilahError
+from components.base import artifacts
+from components.base.errors import PilahError
+from components.demo import synthetic_photos
+from components.models import backbones, features, frozen_activations
+from components.publish import push
 from pipeline import config as config_module
 from pipeline import main, marks, provenance, reporting, resolved_settings, shared
 from pipeline.report import plots
@@ -21,7 +24,7 @@ FOLDS = 2
 def refined(tmp_path_factory):
     """(configuration, what was printed) of a finished run."""
     root = tmp_path_factory.mktemp("refined")
-    drawn.write(root / "photos", 8, seed=1, progress=lambda done, total: None)
+    synthetic_photos.write(root / "photos", 8, seed=1, progress=lambda done, total: None)
     config = config_module.Config(
         root / "run",
         images=(root / "photos",),
@@ -107,7 +110,7 @@ def test_second_run_does_nothing_and_from_refine_trains_the_refined_scenario_alo
 def test_folds_that_are_all_there_need_no_trunk(refined, monkeypatch):
     config, _ = refined
     marks.path(config.run_dir, "refine").unlink()
-    monkeypatch.setattr(trunk, "load", pytest.fail)
+    monkeypatch.setattr(frozen_activations, "load", pytest.fail)
     assert "refine: done" in run(config)
 
 

@@ -15,8 +15,8 @@ from tensorboard.backend.event_processing import event_accumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.util import tensor_util
 
-from components import artifacts
-from components.errors import PilahError
+from components.base import artifacts
+from components.base.errors import PilahError
 from pipeline import config, reporting
 from pipeline.report import card, figures, logs, page, sections, words
 

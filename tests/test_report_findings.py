@@ -3,7 +3,7 @@
 import pytest
 import report_reader
 
-from components import artifacts
+from components.base import artifacts
 from pipeline.report import finding_sections, findings, page
 
 pytest_plugins = ["report_fixtures"]

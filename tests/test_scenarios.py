@@ -2,7 +2,8 @@ import pathlib
 
 import pytest
 
-from components import artifacts, backbones, head
+from components.base import artifacts
+from components.models import backbones, head
 from tuner import oracle, scenarios
 
 THESIS_CSV = pathlib.Path(__file__).parents[1] / "pipeline" / "thesis_results.csv"

@@ -4,8 +4,9 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.config import model_server_config_pb2
 
-from components import artifacts, images, photos
-from components.errors import PilahError
+from components.base import artifacts
+from components.base.errors import PilahError
+from components.data import images, photos
 from pipeline import served
 from pipeline.config import Config
 from serving import client

@@ -9,8 +9,9 @@ import keras
 import pytest
 import rich.console
 
-from components import artifacts, photos
-from components.errors import PilahError
+from components.base import artifacts
+from components.base.errors import PilahError
+from components.data import photos
 from pipeline import cli, main, marks, stages
 from pipeline.config import Config, demo
 

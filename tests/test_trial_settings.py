@@ -5,7 +5,9 @@ import pathlib
 
 import pytest
 
-from components import artifacts, augment, backbones, features, finetune, photos
+from components.base import artifacts
+from components.data import augment, photos
+from components.models import backbones, features, finetune
 from tuner import scenarios
 from tuner import study as study_module
 
@@ -73,11 +75,11 @@ def study(tmp_path, monkeypatch):
     """A study with every setting other than its default, whose features claim their folder and are not computed."""
     monkeypatch.setattr(features, "missing_views", lambda *args: [])
     ids, augmentation = [photo.id for photo in PHOTOS], augment.Augmentation(42, "both")
-    folder, records = tmp_path / "features" / "VGG19", tmp_path / "dataset"
-    features.extract(folder, records, ids, "VGG19", WEIGHTS, 4, 2, augmentation, 96, "openvino", "bfloat16", print)
+    folder, records_dir = tmp_path / "features" / "VGG19", tmp_path / "dataset"
+    features.extract(folder, records_dir, ids, "VGG19", WEIGHTS, 4, 2, augmentation, 96, "openvino", "bfloat16", print)
     options = finetune.Options("top", "trained", 1, "cosine", 0.1, "weights", 1.0, 2, True)
     finetuning = study_module.Finetuning(
-        records, {"VGG19": WEIGHTS}, 96, 3e-4, options, pathlib.Path("trunk"), "openvino", "bfloat16"
+        records_dir, {"VGG19": WEIGHTS}, 96, 3e-4, options, pathlib.Path("trunk"), "openvino", "bfloat16"
     )
     return study_module.Study(
         PHOTOS, ["glass", "metal"], 5, folder.parent, 4, 10, 32, 1e-4, 0.004, 42, 2, "both", finetuning

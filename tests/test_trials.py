@@ -7,7 +7,9 @@ import finished_run
 import pytest
 import rich.console
 
-from components import artifacts, backbones, features, photos
+from components.base import artifacts
+from components.data import photos
+from components.models import backbones, features
 from pipeline import config as config_module
 from pipeline import resolved_settings, shared, stages, status, trials
 from pipeline.report import figures

@@ -6,8 +6,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from components import artifacts, export, photos, validate
-from components.errors import NotFiniteError, PilahError
+from components.base import artifacts
+from components.base.errors import NotFiniteError, PilahError
+from components.data import photos
+from components.publish import export, validate
 
 
 def described(f1, data="same", version=4, drawn=False):

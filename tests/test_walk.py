@@ -14,7 +14,8 @@ import time
 import pytest
 import tensorflow as tf
 
-from components import dataset, drawn
+from components.data import records
+from components.demo import synthetic_photos
 
 ROOT = pathlib.Path(__file__).parents[1]
 SETTINGS = "--profile demo --backbones ResNet50,VGG19 --optimizers Adam,Nadam --dropouts 0.0,0.5".split()
@@ -26,7 +27,7 @@ SCENARIOS, FOLDS = 8, 3
 def images(tmp_path_factory):
     """Photos with everything in them that a folder of photos may hold."""
     root = tmp_path_factory.mktemp("photos") / "Garbage classification" / "Garbage classification"
-    drawn.write(root, 6, seed=1, progress=lambda done, total: None)
+    synthetic_photos.write(root, 6, seed=1, progress=lambda done, total: None)
     shutil.rmtree(root / "trash")
     shutil.copy(root / "glass" / "glass-001.jpg", root / "glass" / "copy.jpg")
     shutil.copy(root / "metal" / "metal-001.jpg", root / "paper" / "stray.jpg")
@@ -111,7 +112,7 @@ def test_copies_conflicts_and_rejects_are_left_out_and_reported(whole):
 
 def test_photos_are_seen_at_the_size_asked_for(whole):
     run_dir, _ = whole
-    assert dataset.read(run_dir / "dataset").element_spec["image"].shape == (80, 80, 3)
+    assert records.read(run_dir / "dataset").element_spec["image"].shape == (80, 80, 3)
     assert json.loads((run_dir / "features" / "VGG19" / "settings.json").read_text())["image_size_px"] == 80
 
 

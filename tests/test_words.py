@@ -9,7 +9,7 @@ from babel.messages import catalog, mofile, pofile
 from flask import render_template_string
 
 import web
-from components import drawn
+from components.demo import synthetic_photos
 from web import advice
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -55,8 +55,8 @@ def test_compiled_words_are_those_that_are_written(language):
 def test_classes_and_their_advice_have_words_of_their_own(app, language):
     label = "{% from 'parts.html' import class_label %}{{ class_label(name) }}"
     with app.test_request_context(headers={"Accept-Language": language}):
-        labels = [render_template_string(label, name=name) for name in (*drawn.CLASSES, "another")]
-        sentences = {advice.of(name) for name in (*drawn.CLASSES, "another")}
-    assert not {*drawn.CLASSES} & {*labels}
+        labels = [render_template_string(label, name=name) for name in (*synthetic_photos.CLASSES, "another")]
+        sentences = {advice.of(name) for name in (*synthetic_photos.CLASSES, "another")}
+    assert not {*synthetic_photos.CLASSES} & {*labels}
     assert labels[-1] == "another"
-    assert len(sentences) == len(drawn.CLASSES) + 1
+    assert len(sentences) == len(synthetic_photos.CLASSES) + 1

@@ -6,18 +6,18 @@ import os
 import pytest
 import tensorflow as tf
 
-from components import engines
+from components.models import inference
 from tuner import workers
 
 
 @pytest.mark.parametrize(("gpus", "tasks", "expected"), [(1, 45, 1), (2, 45, 2), (4, 3, 3)])
 def test_there_is_a_process_a_gpu(monkeypatch, gpus, tasks, expected):
-    monkeypatch.setattr(engines, "gpus", lambda: gpus)
+    monkeypatch.setattr(inference, "gpus", lambda: gpus)
     assert workers.count(tasks) == expected
 
 
 def test_there_is_a_process_a_core_without_gpus(monkeypatch):
-    monkeypatch.setattr(engines, "gpus", lambda: 0)
+    monkeypatch.setattr(inference, "gpus", lambda: 0)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(6)), raising=False)
     assert [workers.count(tasks) for tasks in (1, 5, 45)] == [1, 5, 6]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import keras
 import pytest
 
-from components import backbones
+from components.models import backbones
 
 
 def build(weights, include_top, input_shape, name):

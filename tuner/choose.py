@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from components import artifacts, metrics
-from components.errors import PilahError
+from components.base import artifacts, metrics
+from components.base.errors import PilahError
 from tuner import folds as folds_module
 from tuner import predictions, scenarios
 from tuner.study import Study

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 import keras_tuner
 from keras_tuner.engine import trial as trial_module
 
-from components import artifacts, metrics
-from components.errors import NotFiniteError, PilahError
+from components.base import artifacts, metrics
+from components.base.errors import NotFiniteError, PilahError
 from tuner import folds, hypermodel, oracle, predictions, scenarios, workers
 from tuner.study import Study
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 
-from components import artifacts, averaging, features, finetune, head
+from components.base import artifacts
+from components.models import features, finetune, head, tta
 from tuner import hypermodel, predictions, scenarios
 from tuner.study import Study
 
@@ -104,5 +105,5 @@ def _finetune(
     keras.utils.clear_session()  # a fold's model and optimizer are too large to keep until Python collects them
     examples = study.examples(scenario.backbone)
     model, history = finetune.fit(study.recipe(scenario), examples, train_rows, seed, state, on_epoch)
-    model = averaging.averaged(model, study.test_views)
+    model = tta.averaged(model, study.test_views)
     return history, finetune.predict(model, examples.pixels, test_rows)

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from components import head
+from components.models import head
 from tuner.study import Study
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from components import artifacts, metrics, photos
-from components.errors import PilahError
+from components.base import artifacts, metrics
+from components.base.errors import PilahError
+from components.data import photos
 
 ROUNDING = 1e-6  # of probabilities on disk
 PROBABILITY = "p_"  # a column of probabilities is this and the class name

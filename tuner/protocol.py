@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from components import artifacts
+from components.base import artifacts
 from tuner import choose, refolds, scenarios
 from tuner.study import Study
 

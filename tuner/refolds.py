@@ -5,7 +5,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from components import features, grouped_folds, head, metrics, photos
+from components.base import metrics
+from components.data import grouped_folds, photos
+from components.models import features, head
 from tuner import hypermodel, scenarios
 from tuner.study import Study
 

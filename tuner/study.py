@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from components import artifacts, augment, backbones, features, finetune, photos, pixels, trunk
+from components.base import artifacts
+from components.data import augment, photos, pixels
+from components.models import backbones, features, finetune, frozen_activations
 from tuner import scenarios, trial_settings
 
 
@@ -21,7 +23,7 @@ class Finetuning:
         weights: backbone -> what it starts from.
         trunk_dir: the folder that holds a folder a backbone of what its trunk gives, where the last stages train alone
             and are to read that from disk; None trains on pixels.
-        engine: what runs the trunk, see engines.load.
+        engine: what runs the trunk, see inference.load.
         precision: in which backbones train, see finetune.Recipe.
     """
 
@@ -45,7 +47,7 @@ class Study:
         features_dir: the folder that holds a folder of features a backbone.
         views: number of augmented views to train heads on; fine-tuning has a new one each epoch.
         learning_rate: of heads; fine-tuning has its own.
-        test_views: number of views over which the scores of a photo are averaged, see averaging.look.
+        test_views: number of views over which the scores of a photo are averaged, see tta.look.
         seed: of first weights, dropout, views and the order of photos; a fold starts alike in every scenario.
         flips: of the augmented views, see augment.Augmentation.
         finetuning: what scenarios of strategy `finetune` need; those of strategy `features` do without.
@@ -147,7 +149,7 @@ class Study:
         assert self.finetuning
         activations = None
         if self.finetuning.trunk_dir:
-            activations = trunk.load(
+            activations = frozen_activations.load(
                 self.finetuning.trunk_dir / backbone,
                 self.finetuning.records,
                 self._ids,

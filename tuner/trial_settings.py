@@ -67,7 +67,7 @@ def of_finetuning(
         precision: dtype in which the backbone computes, "float32" or "bfloat16".
         options: field of finetune.Options -> value.
         frozen_activations_on_disk: whether the layers that stay frozen run once, and are then read from disk.
-        engine: inference engine that runs them, see engines.load.
+        engine: inference engine that runs them, see inference.load.
     """
     # In float32 engines differ by less than float16 rounds. Trials older than this setting were made by OpenVINO.
     engine_matters = frozen_activations_on_disk and precision != "float32" and engine != "openvino"

@@ -12,15 +12,15 @@ from multiprocessing.queues import SimpleQueue
 
 import tensorflow as tf
 
-from components import engines
+from components.models import inference
 
 MAX_WORKERS = 8  # each holds TensorFlow, about 0.6 GB
 
 
 def count(tasks: int) -> int:
     """How many processes `tasks` should be spread over; 1 means this one."""
-    if engines.on_gpu():
-        return min(engines.gpus(), tasks)
+    if inference.on_gpu():
+        return min(inference.gpus(), tasks)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(cores, tasks, MAX_WORKERS))
 

@@ -5,7 +5,8 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from components import artifacts, push
+from components.base import artifacts
+from components.publish import push
 from pipeline import config as config_module
 from pipeline.report import page, words
 from pipeline.report.words import Say

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from sklearn.metrics import ConfusionMatrixDisplay
 
-from components import artifacts
+from components.base import artifacts
 
 COLOURS = 64  # of the palette: a quarter of the bytes, and no difference to see
 STYLE: dict[Any, Any] = {"font.family": "sans-serif", "font.size": 9, "axes.titlesize": 10}

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from components import artifacts, metrics, photos
+from components.base import artifacts, metrics
+from components.data import photos
 from pipeline import resolved_settings, trials
 from pipeline.config import FINETUNING, Config
 from pipeline.report import comparisons, findings, statistics, winner

@@ -7,7 +7,8 @@ import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from components import artifacts, push
+from components.base import artifacts
+from components.publish import push
 from pipeline import board
 
 PAIRS_SHOWN = 24  # of near-duplicates; the audit's lists hold all

@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
-from components import artifacts
+from components.base import artifacts
 
 HYPERPARAMETERS = ("backbone", "optimizer", "dropout", "strategy")
 SCORES = ("f1", "precision", "recall", "accuracy", "ece")

@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from components import artifacts
+from components.base import artifacts
 from pipeline import config as config_module
 from pipeline.report import figures, sections, words
 from pipeline.report.source import Contents, Source

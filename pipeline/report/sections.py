@@ -6,7 +6,8 @@ A section that has nothing to show gives None and is left out. A further one is 
 import pathlib
 from collections.abc import Callable
 
-from components import artifacts, augment
+from components.base import artifacts
+from components.data import augment
 from pipeline.report import comparisons, confusion, finding_sections, plots, sentences, thumbnails
 from pipeline.report.source import Contents, Source
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from components import photos
+from components.data import photos
 from pipeline.config import Config
 from pipeline.report import thumbnails
 from pipeline.report.words import Say

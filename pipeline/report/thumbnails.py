@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from components import augment, images, photos
-from components.errors import PilahError
+from components.base.errors import PilahError
+from components.data import augment, images, photos
 
 SIDE_PX = 128
 QUALITY = 75

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from components import metrics
+from components.base import metrics
 from pipeline.report import statistics
 from tuner import predictions
 

@@ -1,0 +1,1 @@
+"""What everything else rests on: files, errors and metrics. Imports nothing heavy."""

@@ -1,0 +1,127 @@
+"""JSON, CSV and array files that are either whole or not there."""
+
+import contextlib
+import csv
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TextIO
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from components.base.errors import NotFiniteError, PilahError
+
+
+@contextlib.contextmanager
+def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A name beside `path` to write to; it becomes `path` when the block ends well, and goes away when it does not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    part = pathlib.Path(name)
+    try:
+        yield part
+        part.chmod(0o644)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _replacing_text(path: pathlib.Path) -> Iterator[TextIO]:
+    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        yield file
+
+
+def write_json(path: pathlib.Path, value: Any) -> None:
+    """Write `value` as JSON.
+
+    Raises:
+        NotFiniteError: it holds a number that is nan or infinite, which JSON has no way to write.
+    """
+    try:
+        text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        raise NotFiniteError(f"{path} cannot be written: a number in it is nan or infinite.") from error
+    with _replacing_text(path) as file:
+        file.write(f"{text}\n")
+
+
+def read_json(path: pathlib.Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_csv(path: pathlib.Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    with _replacing_text(path) as file:
+        plain = csv.DictWriter(file, columns, lineterminator="\n")
+        quoting = csv.DictWriter(file, columns, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        for row in (dict(zip(columns, columns, strict=True)), *rows):
+            # a carriage return ends a row for csv's reader, and csv's writer does not quote it (Python 3.11 and 3.12)
+            writer = quoting if any("\r" in str(value) for value in row.values()) else plain
+            writer.writerow(row)
+
+
+def read_csv(path: pathlib.Path) -> list[dict[str, str]]:
+    """The rows of a file that `write_csv` wrote.
+
+    Raises:
+        PilahError: a row has more or fewer values than there are columns.
+    """
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for number, row in enumerate(rows, start=1):
+        if None in row or None in row.values():
+            raise PilahError(f"{path} is damaged in row {number}. Delete it and run again: it is made anew.")
+    return rows
+
+
+@contextlib.contextmanager
+def writing_array(path: pathlib.Path, shape: tuple[int, ...], dtype: DTypeLike) -> Iterator[Callable[[Any], object]]:
+    """A function to call with the rows of an array of `shape`, which go to disk at once; np.load reads them."""
+    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+    with replacing(path) as part, part.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        yield lambda rows: file.write(rows.tobytes())
+
+
+def digest(value: Any) -> str:
+    """16 hexadecimal digits that stand for a JSON value: equal values, equal digits, in whatever order of keys."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def bytes_digest(content: bytes) -> str:
+    """As `file_digest`, of a file that has been read."""
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def file_digest(path: pathlib.Path) -> str:
+    """16 hexadecimal digits of the SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def claim(folder: pathlib.Path, settings: dict[str, Any]) -> None:
+    """Make `folder` hold only what was made under `settings` (JSON), which stay in it as settings.json.
+
+    Unfinished work under the same settings is kept, to be continued, but for files that a kill left half written;
+    under any others the folder is emptied.
+    """
+    path = folder / "settings.json"
+    if path.exists() and read_json(path) == json.loads(json.dumps(settings)):
+        for part in folder.glob(".*"):
+            part.unlink()
+        return
+    remove(folder)
+    write_json(path, settings)
+
+
+def remove(folder: pathlib.Path) -> None:
+    """Remove `folder` and all in it, if it is there; raises OSError where something stays."""
+    if folder.exists():
+        shutil.rmtree(folder)

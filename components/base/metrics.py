@@ -1,0 +1,76 @@
+"""Confusion matrices summed over folds, and precision, recall, F1 and accuracy from them."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.metrics import confusion_matrix
+
+from components.base.errors import NotFiniteError
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """What one confusion matrix says, every figure in [0, 1].
+
+    Attributes:
+        precision, recall, f1: macro averages, that is means over the classes, each class counting the same.
+        accuracy: share of the photos on the diagonal.
+        class_precision, class_recall, class_f1: one figure a class, in class order.
+        never_predicted: classes that no photo was taken for; their precision and F1 count as 0.
+    """
+
+    precision: float
+    recall: float
+    f1: float
+    accuracy: float
+    class_precision: tuple[float, ...]
+    class_recall: tuple[float, ...]
+    class_f1: tuple[float, ...]
+    never_predicted: tuple[str, ...]
+
+
+def check_finite(values: np.ndarray, name: str, remedy: str) -> None:
+    """Raise where some of `values`, [n, ...], are nan or infinite: argmax takes a row of nan for the first class.
+
+    Args:
+        name: what the values are, in the plural.
+        remedy: what to do, as a sentence.
+    """
+    rows = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    if not rows.all():
+        raise NotFiniteError(f"{name} must be finite, and {len(rows) - rows.sum()} of {len(rows)} are not. {remedy}")
+
+
+def confusion(actual: Sequence[int] | np.ndarray, predicted: Sequence[int] | np.ndarray, classes: int) -> np.ndarray:
+    """Counts, int64 [classes, classes]: a row an actual class, a column a predicted one."""
+    return confusion_matrix(actual, predicted, labels=np.arange(classes))
+
+
+def score(matrix: np.ndarray, class_names: Sequence[str]) -> Scores:
+    """Scores of a matrix of counts, rows = actual class. A quotient 0/0 counts as 0.
+
+    Raises:
+        ValueError: the matrix counts no photo.
+    """
+    if not matrix.sum():
+        raise ValueError("A confusion matrix must count at least one photo.")
+    true_positive = np.diag(matrix)
+    actual, predicted = matrix.sum(axis=1), matrix.sum(axis=0)
+    precision = _divide(true_positive, predicted)
+    recall = _divide(true_positive, actual)
+    f1 = _divide(2 * true_positive, actual + predicted)  # = 2 TP / (2 TP + FP + FN)
+    return Scores(
+        precision=float(precision.mean()),
+        recall=float(recall.mean()),
+        f1=float(f1.mean()),
+        accuracy=float(true_positive.sum() / matrix.sum()),
+        class_precision=tuple(precision.tolist()),
+        class_recall=tuple(recall.tolist()),
+        class_f1=tuple(f1.tolist()),
+        never_predicted=tuple(name for name, count in zip(class_names, predicted, strict=True) if count == 0),
+    )
+
+
+def _divide(counts: np.ndarray, totals: np.ndarray) -> np.ndarray:
+    return np.divide(counts, totals, out=np.zeros(len(counts)), where=totals > 0)

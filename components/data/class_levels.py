@@ -1,0 +1,222 @@
+"""Which folders below the roots are the classes: found where that is certain, and refused by name where it is not."""
+
+import collections
+import dataclasses
+import functools
+import itertools
+import pathlib
+import unicodedata
+from collections.abc import Collection, Sequence
+
+from components.base.errors import PilahError
+from components.data import folders
+
+# usual names of the parts of a split
+SPLITS = set("train training test testing val valid validation dev eval evaluation holdout".split())
+NAMES_SHOWN = 5  # in a message
+
+
+@dataclasses.dataclass(frozen=True)
+class Level:
+    """The folder whose folders are the classes.
+
+    Attributes:
+        passed: the root, the folders below it that lead to the classes, and last the folder itself.
+    """
+
+    passed: tuple[folders.Folder, ...]
+
+    @property
+    def path(self) -> pathlib.Path:
+        return self.passed[-1].path
+
+    @property
+    def above(self) -> set[folders.Identity]:
+        return {folder.identity for folder in self.passed}
+
+    @property
+    def beside(self) -> list[pathlib.Path]:
+        """Files and dead links that stand in no class folder."""
+        return [path for folder in self.passed for path in (*folder.files, *folder.dead_links)]
+
+    @functools.cached_property
+    def classes(self) -> list[folders.Folder]:
+        return [folders.read(path, self.above) for path in self.passed[-1].folders]
+
+    @functools.cached_property
+    def inner(self) -> dict[pathlib.Path, list[pathlib.Path]]:
+        """Class folder -> the folders in it, or in the only folder in it and so on, where these hold no photos."""
+        return {folder.path: _branches(folder, self.above) for folder in self.classes}
+
+
+def find(roots: Sequence[pathlib.Path], classes: Collection[str] = ()) -> list[Level]:
+    """The level of the class folders below each root.
+
+    Nested folders, as Kaggle packs them, are walked down while there is but one way, and never into a folder that has
+    photos of its own or the name of one of `classes` or of a class of another root.
+
+    Args:
+        classes: names of the classes where they are known. Otherwise there must be 2 or more.
+
+    Raises:
+        PilahError: a folder cannot be read, or it is not certain which folders are the classes.
+    """
+    for root in roots:
+        if not folders.is_utf_8(root):
+            raise PilahError(f"The path of --images must be UTF-8: {folders.shown(root)} is not. Rename the folder.")
+    if len({folders.identity_of(root) for root in roots}) < len(roots):
+        raise PilahError(f"--images names a folder twice: {', '.join(map(str, roots))}. Give each once.")
+    levels = [_walk_down(root, classes) for root in roots]
+    if len(roots) > 1:
+        levels = _agreeing(roots, levels, classes)
+    for level in levels:
+        if not level.classes and len(roots) > 1:
+            raise PilahError(f"{level.path} has no class folders. Give the folder that holds the class folders.")
+        _check_links(level)
+        _check_no_split(level)
+        _check_one_level(level)
+    _check_names(roots, levels, classes)
+    return levels
+
+
+def label_of(folder: pathlib.Path) -> str:
+    """The class of a class folder: its name in NFC, since macOS writes accents as letters of their own."""
+    return unicodedata.normalize("NFC", folder.name)
+
+
+def labels_of(levels: Sequence[Level]) -> list[str]:
+    """The classes of `levels`, by name."""
+    return sorted({label_of(path) for level in levels for path in level.passed[-1].folders})
+
+
+def warnings(levels: Sequence[Level]) -> list[str]:
+    """What a user should know of where photos stand, a sentence each."""
+    strays = [path for level in levels for path in level.beside if folders.is_photo(path)]
+    found = []
+    if strays:
+        found.append(f"{len(strays)} photos beside the class folders are ignored, such as {folders.shown(strays[0])}.")
+    for folder in (folder for level in levels for folder in level.classes):
+        if folder.folders and not folder.has_photos:
+            label = label_of(folder.path)
+            found.append(f"Class {label} has photos in folders alone ({_names(folder.folders)}): all count as {label}.")
+    for one, other in itertools.combinations([folder for level in levels for folder in level.classes], 2):
+        common = {label_of(path) for path in one.folders} & {label_of(path) for path in other.folders}
+        if len(common) > 1 and label_of(one.path) != label_of(other.path):
+            pair = f"{label_of(one.path)} and {label_of(other.path)}"
+            found.append(f"Classes {pair} have the same folders ({_join(common)}): photos there count as {pair}.")
+    return found
+
+
+def _walk_down(root: pathlib.Path, known: Collection[str]) -> Level:
+    passed = [folders.read(root)]
+    while len(passed[-1].folders) == 1:
+        inner = folders.read(passed[-1].folders[0], {folder.identity for folder in passed})
+        if label_of(inner.path) in known or inner.has_photos or not inner.folders:
+            break
+        passed.append(inner)
+    return Level(tuple(passed))
+
+
+def _agreeing(roots: Sequence[pathlib.Path], levels: Sequence[Level], known: Collection[str]) -> list[Level]:
+    """`levels`, but with a folder that was walked into as the class that other roots have under its name.
+
+    Raises:
+        PilahError: a folder was walked into, and no other root tells whether it is a class.
+    """
+    agreeing = []
+    for root, level in zip(roots, levels, strict=True):
+        elsewhere = {*known, *labels_of([other for other in levels if other is not level])}
+        agrees = len(level.passed) == 1 or not elsewhere.isdisjoint(labels_of([level]))
+        agreeing.append(level if agrees else _walk_down(root, elsewhere))
+    for level in agreeing:
+        others = {*known, *labels_of([other for other in agreeing if other is not level])}
+        walked_or_stopped = len(level.passed) > 1 or level not in levels
+        if walked_or_stopped and others.isdisjoint(labels_of([level])):
+            raise PilahError(
+                f"It is not certain whether {level.path} is a class or holds the classes "
+                f"{_names(level.passed[-1].folders)}, as no other --images has classes of these names. Give the folder "
+                "that holds the class folders."
+            )
+    return agreeing
+
+
+def _branches(folder: folders.Folder, above: Collection[folders.Identity]) -> list[pathlib.Path]:
+    seen = {*above, folder.identity}
+    while len(folder.folders) == 1 and not folder.has_photos:
+        folder = folders.read(folder.folders[0], seen)
+        seen.add(folder.identity)
+    return [] if folder.has_photos else folder.folders
+
+
+def _check_names(roots: Sequence[pathlib.Path], levels: Sequence[Level], classes: Collection[str]) -> None:
+    """Raise where class folders are fewer than 2, or their names are not UTF-8 or hardly differ."""
+    for path in (path for level in levels for path in level.passed[-1].folders):
+        if not folders.is_utf_8(path):
+            raise PilahError(f"The name of class folder {folders.shown(path)} is not UTF-8. Rename the folder.")
+    names = labels_of(levels)
+    alike = collections.defaultdict(list)  # name without case and outer blanks -> names
+    for name in names:
+        alike[name.strip().casefold()].append(name)
+    if pairs := [pair for pair in alike.values() if len(pair) > 1]:
+        raise PilahError(
+            f"Class folders {' and '.join(map(repr, pairs[0]))} differ only in case or blanks. Give them one name, or "
+            "names that differ."
+        )
+    if not classes and len(names) < 2:
+        raise PilahError(
+            f"--images must have 2 or more class folders, one per class. {', '.join(map(str, roots))} has "
+            f"{f'only {names[0]}' if names else 'none'}. Give the folder that holds the class folders."
+        )
+
+
+def _check_links(level: Level) -> None:
+    """Raise where a link beside the class folders leads nowhere, since it may have been a class folder."""
+    for link in (link for folder in level.passed for link in folder.dead_links):
+        if link.suffix.lower() not in folders.PHOTO_SUFFIXES:
+            raise PilahError(
+                f"{folders.shown(link)} is a link to {folders.shown(link.readlink())}, which is missing and may have "
+                "been a class folder. Restore it, or remove the link."
+            )
+
+
+def _check_no_split(level: Level) -> None:
+    """Raise where the class folders look like a split into training and test photos."""
+    names = {path: {label_of(inner) for inner in branches} for path, branches in level.inner.items()}
+    parts = [path for path in names if path.name.lower() in SPLITS]
+    if parts and (len(parts) == len(names) or any(names[part] for part in parts)):
+        _refuse_split(level, parts, f"{_names(parts)} are parts of a split")
+    without_photos = [folder.path for folder in level.classes if not folder.has_photos]
+    for one, other in itertools.combinations(without_photos, 2):
+        common = names[one] & names[other]
+        if len(common) > 1 and not {name.lower() for name in common} <= SPLITS:
+            _refuse_split(level, without_photos, f"{_names([one, other])} have the same folders ({_join(common)})")
+
+
+def _refuse_split(level: Level, parts: Sequence[pathlib.Path], why: str) -> None:
+    raise PilahError(
+        f"In {level.path}, {why}. Photos must be in one folder per class, without train and test folders: "
+        f"cross-validation splits them. Give {' '.join(f'--images {part}' for part in parts)}; or, if these are the "
+        "classes, rename them or move their photos directly into them."
+    )
+
+
+def _check_one_level(level: Level) -> None:
+    """Raise where some class folders have photos and others only folders, which may be classes one level below."""
+    flat = [one.path for one in level.classes if not level.inner[one.path] and (one.files or one.folders)]
+    deep = [path for path, branches in level.inner.items() if len(branches) > 1]
+    with_photos = [folder.path for folder in level.classes if folder.has_photos]
+    if deep and (with_photos or flat):
+        raise PilahError(
+            f"Class folders must be on one level. In {level.path}, {_names(with_photos or flat)} have photos, but "
+            f"{deep[0].name} has only folders ({_names(level.inner[deep[0]])}). Move all class folders to one level; "
+            f"or, if {deep[0].name} is a class, move its photos directly into it."
+        )
+
+
+def _names(paths: Sequence[pathlib.Path]) -> str:
+    more = f" and {len(paths) - NAMES_SHOWN} more" if len(paths) > NAMES_SHOWN else ""
+    return ", ".join(folders.shown(pathlib.Path(path.name)) for path in paths[:NAMES_SHOWN]) + more
+
+
+def _join(names: Collection[str]) -> str:
+    return ", ".join(sorted(names)[:NAMES_SHOWN])

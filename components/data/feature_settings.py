@@ -1,0 +1,58 @@
+"""Settings of augmented views and of features, as settings.json beside them holds them. Needs no TensorFlow."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from components.base import artifacts
+
+# The thesis's settings for Keras's ImageDataGenerator, whose shear_range is in degrees: 0.2 shears by next to nothing.
+ROTATION_DEGREES = 20.0
+SHEAR_DEGREES = 0.2
+ZOOM = 0.2
+SHIFT = 0.1  # of the picture's side
+
+
+def of_augmentation(seed: int, flips: str) -> dict[str, Any]:
+    """Return everything that an augmented view depends on beside the id of its photo.
+
+    Args:
+        flips: "horizontal" or "both", see augment.Augmentation.
+    """
+    recipe = {
+        "flip": {"horizontal": "horizontal", "both": "horizontal and vertical"}[flips],
+        "rotation_degrees": ROTATION_DEGREES,
+        "shear_degrees": SHEAR_DEGREES,
+        "zoom": ZOOM,
+        "shift": SHIFT,
+        "fill": "nearest",
+    }
+    return {"seed": seed, "augmentation": recipe}
+
+
+def of_features(
+    backbone: str,
+    weights: str,
+    engine: str,
+    precision: str,
+    image_size_px: int,
+    photo_ids: Sequence[str],
+    augmentation: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return everything that the features of a frozen backbone depend on.
+
+    Args:
+        weights: fingerprint of the backbone's weights, see backbones.Weights.
+        engine: inference engine, "openvino" or "tensorflow".
+        precision: dtype in which the backbone computes, "float32" or "bfloat16".
+        photo_ids: ids in the order of the records.
+        augmentation: settings from `of_augmentation`.
+    """
+    return {
+        "backbone": backbone,
+        "weights": weights,
+        "engine": engine,
+        "precision": precision,
+        "image_size_px": image_size_px,
+        "photos": artifacts.digest(list(photo_ids)),
+        **augmentation,
+    }

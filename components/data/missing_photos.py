@@ -1,0 +1,39 @@
+"""Photos that an earlier list has and a new one lacks: were they removed, or did a disk go away?"""
+
+import collections
+import pathlib
+from collections.abc import Collection, Sequence
+
+from components.base.errors import PilahError
+from components.data import folders, photos
+
+FOLDERS_SHOWN = 3  # in a message
+
+
+def find(before: Sequence[photos.Photo], present: Collection[str], roots: Sequence[pathlib.Path]) -> list[photos.Photo]:
+    """The photos of `before` that stood below one of `roots` and whose ids are not `present`.
+
+    A photo that was moved or renamed is present.
+    """
+    return [
+        photo
+        for photo in before
+        if photo.id not in present and any(root in pathlib.Path(photo.path).parents for root in roots)
+    ]
+
+
+def check_folders(missing: Sequence[photos.Photo], present: Collection[pathlib.Path]) -> None:
+    """Raise where a folder has lost all photos that it had, as one does whose disk is not mounted.
+
+    Args:
+        present: the files that there are now.
+    """
+    counts = collections.Counter(pathlib.Path(photo.path).parent for photo in missing)
+    remaining = {path.parent for path in present if folders.is_photo(path)}
+    lost = [f"{folder} ({count})" for folder, count in sorted(counts.items()) if folder not in remaining]
+    if lost:
+        more = f" and {len(lost) - FOLDERS_SHOWN} more" if len(lost) > FOLDERS_SHOWN else ""
+        raise PilahError(
+            f"All photos of {', '.join(lost[:FOLDERS_SHOWN])}{more} are missing since the last run. Check that the "
+            "disk is mounted, or confirm with --accept-missing that they were removed."
+        )

@@ -1,0 +1,271 @@
+"""Photo list -> TFRecord shards: a TensorFlow Datasets builder that writes them with Beam, and the reader of them."""
+
+import collections
+import contextlib
+import dataclasses
+import json
+import pathlib
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from apache_beam.options.pipeline_options import PipelineOptions
+from tensorflow_datasets.core import dataset_builder, splits
+
+from components.base import artifacts
+from components.base.errors import PilahError
+from components.data import images, photos, resize
+
+PHOTOS_PER_SHARD = 128  # about 12 MB a shard at 224x224, and enough shards for every worker from 1,000 photos on
+REJECT_COLUMNS = ("id", "path", "label", "reason", "detail")
+SPLIT = "photos"
+# By name: DirectRunner may look for a binary on the network. A thread a core: the work is done outside of Python.
+LOCAL_RUNNER = ("--runner=FnApiRunner", "--direct_running_mode=multi_threading", "--direct_num_workers=0")
+
+
+def schema(classes: Sequence[str], image_size_px: int) -> tfds.features.FeaturesDict:
+    """What a record holds. The image is a PNG: lossless, so that what is trained on is what is served."""
+    return tfds.features.FeaturesDict(
+        {
+            "id": tfds.features.Text(),
+            "image": tfds.features.Image(shape=(image_size_px, image_size_px, 3), encoding_format="png"),
+            "label": tfds.features.ClassLabel(names=classes),
+            "fold": tfds.features.Scalar(np.int64),
+            "original_width_px": tfds.features.Scalar(np.int64),
+            "original_height_px": tfds.features.Scalar(np.int64),
+        }
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """One shard to write: the file's path and the photos that go there, in order."""
+
+    path: str
+    photos: tuple[photos.Photo, ...]
+
+
+def write_shard(
+    shard: Shard, features: tfds.features.FeaturesDict, image_size_px: int, max_pixels: int
+) -> dict[str, Any]:
+    """Write one shard; returns its path, the number of photos and bytes written, and the photos rejected, or an error.
+
+    The Beam element is a whole shard, so that pixels never pass between steps: memory stays flat as the set grows,
+    shards come out the same on every runner, and a bundle that is tried again writes the same file again.
+    """
+    try:
+        rejects = _write_photos(shard, features, image_size_px, max_pixels)
+    except PilahError as error:  # handed on as data, since Beam would bury it in a traceback
+        return {"path": shard.path, "error": str(error)}
+    written = len(shard.photos) - len(rejects)
+    return {"path": shard.path, "photos": written, "bytes": pathlib.Path(shard.path).stat().st_size, "rejects": rejects}
+
+
+def _write_photos(
+    shard: Shard, features: tfds.features.FeaturesDict, image_size_px: int, max_pixels: int
+) -> list[dict[str, str]]:
+    """Write the usable photos of one shard; returns the rows of the others.
+
+    Raises:
+        PilahError: a photo cannot be read, or has changed since it was listed.
+    """
+    rejects = []
+    with artifacts.replacing(pathlib.Path(shard.path)) as part, tf.io.TFRecordWriter(str(part)) as writer:
+        for start in range(0, len(shard.photos), resize.PHOTOS_AT_ONCE):
+            batch = shard.photos[start : start + resize.PHOTOS_AT_ONCE]
+            files = [photos.read_bytes(photo.path, photo.id) for photo in batch]
+            for photo, square in zip(batch, resize.make(files, image_size_px, max_pixels), strict=True):
+                if isinstance(square, images.UnusablePhotoError):
+                    beam.metrics.Metrics.counter("rejects", square.reason).inc()
+                    rejects.append(make_reject(photo, square))
+                else:
+                    writer.write(features.serialize_example(features.encode_example(make_example(photo, square))))
+    return rejects
+
+
+def make_example(photo: photos.Photo, square: resize.Square) -> dict[str, Any]:
+    """One record's values."""
+    width_px, height_px = square.original_size_px
+    return {
+        "id": photo.id,
+        "image": square.png,
+        "label": photo.label,
+        "fold": photo.fold,
+        "original_width_px": width_px,
+        "original_height_px": height_px,
+    }
+
+
+def make_reject(photo: photos.Photo, error: images.UnusablePhotoError) -> dict[str, str]:
+    """The row of rejects.csv."""
+    detail = " ".join(error.detail.split())
+    return {"id": photo.id, "path": photo.path, "label": photo.label, "reason": error.reason, "detail": detail}
+
+
+class PhotoRecords(dataset_builder.FileReaderBuilder):
+    """TensorFlow Datasets builder of one split, `photos`, in the order of the photo list.
+
+    TensorFlow Datasets' own Beam writers group whole records by key, which a local runner keeps in memory; here Beam
+    hands out lists of photos and each worker writes its shards. After `download_and_prepare`, `rejects` holds the
+    rows of the photos that could not be used.
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def __init__(
+        self,
+        data_dir: pathlib.Path,
+        photo_list: Sequence[photos.Photo],
+        image_size_px: int,
+        max_pixels: int,
+        beam_args: Sequence[str],
+        progress: Callable[[int, int], None],
+    ):
+        self.photo_list = photo_list
+        self.image_size_px = image_size_px
+        self.max_pixels = max_pixels
+        self.beam_args = beam_args
+        self.progress = progress
+        self.rejects: list[dict[str, str]] = []
+        super().__init__(data_dir=data_dir)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        classes = photos.class_names(self.photo_list)
+        return tfds.core.DatasetInfo(builder=self, features=schema(classes, self.image_size_px))
+
+    def _log_download_bytes(self) -> None:
+        """Nothing is downloaded, so nothing is said about it."""
+
+    _log_download_done = _log_download_bytes
+
+    def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
+        template = self._get_filename_template(split_name=SPLIT)
+        starts = range(0, len(self.photo_list), PHOTOS_PER_SHARD)
+        shards = [
+            Shard(
+                str(template.sharded_filepath(shard_index=index, num_shards=len(starts))),
+                tuple(self.photo_list[start : start + PHOTOS_PER_SHARD]),
+            )
+            for index, start in enumerate(starts)
+        ]
+        report = f"{template.filepath_prefix()}.report.jsonl"
+        options = PipelineOptions([*LOCAL_RUNNER, *self.beam_args])  # what the user adds wins
+        with _shards_counted(shards, self.progress), beam.Pipeline(options=options) as pipeline:
+            _ = (
+                pipeline
+                | "ListShards" >> beam.Create(shards)
+                | "SpreadShards" >> beam.Reshuffle()
+                | "WriteShard" >> beam.Map(write_shard, self.info.features, self.image_size_px, self.max_pixels)
+                | "DescribeShard" >> beam.Map(json.dumps)
+                | "SaveReport" >> beam.io.WriteToText(report, shard_name_template="")
+            )
+        written = sorted(
+            map(json.loads, pathlib.Path(report).read_text().splitlines()), key=lambda shard: shard["path"]
+        )
+        if errors := [shard["error"] for shard in written if "error" in shard]:
+            raise PilahError(errors[0])
+        self.rejects = [reject for shard in written for reject in shard["rejects"]]
+        info = splits.SplitInfo(
+            name=SPLIT,
+            shard_lengths=[shard["photos"] for shard in written],
+            num_bytes=sum(shard["bytes"] for shard in written),
+            filename_template=template,
+        )
+        self.info.set_splits(splits.SplitDict([info]))
+
+
+def build(
+    folder: pathlib.Path,
+    photo_list: Sequence[photos.Photo],
+    image_size_px: int,
+    max_pixels: int,
+    max_rejects: float,
+    folds: int,
+    beam_args: Sequence[str],
+    progress: Callable[[int, int], None],
+    unreadable: Sequence[Mapping[str, str]] = (),
+) -> list[dict[str, str]]:
+    """Write the shards of `photo_list` into `folder`, which is emptied first; returns the rejects, also on disk.
+
+    Args:
+        max_pixels: width x height above which a photo is rejected.
+        max_rejects: share of all files in [0, 1] that may be rejected before the run stops.
+        beam_args: Beam pipeline options, as on its command line.
+        unreadable: rows of unreadable.csv, files that could not be listed as photos, which are rejects too.
+
+    Raises:
+        PilahError: more rejects than that; a class left with fewer photos than `folds`, or with none in a fold; or a
+            photo that has changed since it was listed.
+    """
+    artifacts.remove(folder)
+    builder = PhotoRecords(folder, photo_list, image_size_px, max_pixels, beam_args, progress)
+    builder.download_and_prepare()
+    rejects = [*({"id": "", **row} for row in unreadable), *builder.rejects]
+    rejects_csv = folder / "rejects.csv"
+    artifacts.write_csv(rejects_csv, REJECT_COLUMNS, rejects)
+    usable = accepted(folder, photo_list)
+    if builder.info.splits[SPLIT].num_examples != len(usable):
+        raise RuntimeError(f"{len(usable)} photos are usable, but {folder} has another number of records.")
+    _check_rejects(rejects, len(photo_list) + len(unreadable), max_rejects, rejects_csv)
+    labels = [photo.label for photo in usable]
+    photos.check_class_sizes(labels, photos.class_names(photo_list), folds)
+    if missing := photos.untested(labels, np.array([photo.fold for photo in usable]), folds):
+        raise PilahError(
+            f"Without the photos listed in {rejects_csv} there is nothing to test of {missing}. Remove these files, so "
+            "that the others are dealt to the folds anew, or lower --folds."
+        )
+    return rejects
+
+
+def _check_rejects(
+    rejects: Sequence[Mapping[str, str]], files: int, max_rejects: float, rejects_csv: pathlib.Path
+) -> None:
+    if len(rejects) <= max_rejects * files:
+        return
+    reasons = collections.Counter(reject["reason"] for reject in rejects)
+    larger = "raise --max-pixels for those too large, " if "too large" in reasons else ""
+    raise PilahError(
+        f"At most {max_rejects:.1%} of the photos may be unusable, and {len(rejects)} of {files} are "
+        f"({', '.join(f'{reason} {count}' for reason, count in reasons.most_common())}). Repair or remove those listed "
+        f"in {rejects_csv}, {larger}or raise --max-rejects."
+    )
+
+
+def accepted(folder: pathlib.Path, photo_list: Sequence[photos.Photo]) -> list[photos.Photo]:
+    """The photos that have a record in `folder`, in the order of the records."""
+    rejected = {row["id"] for row in artifacts.read_csv(folder / "rejects.csv")}
+    return [photo for photo in photo_list if photo.id not in rejected]
+
+
+def read(folder: pathlib.Path) -> tf.data.Dataset:
+    """The records in `folder`, one by one in the order of `accepted`.
+
+    Each is a dict: id string [], image uint8 [size, size, 3], label int64 [], fold int64 [] and the original size.
+    """
+    (metadata,) = folder.glob("*/*/dataset_info.json")
+    config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
+    return tfds.builder_from_directory(metadata.parent).as_dataset(split=SPLIT, shuffle_files=False, read_config=config)
+
+
+@contextlib.contextmanager
+def _shards_counted(shards: Sequence[Shard], progress: Callable[[int, int], None]) -> Iterator[None]:
+    """While the block runs, report every second how many photos stand in shards that are whole."""
+    stop = threading.Event()
+    total = sum(len(shard.photos) for shard in shards)
+
+    def count() -> None:
+        while not stop.wait(1.0):
+            progress(sum(len(shard.photos) for shard in shards if pathlib.Path(shard.path).exists()), total)
+
+    counter = threading.Thread(target=count, daemon=True)
+    counter.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        counter.join()
+    progress(total, total)

@@ -1,0 +1,1 @@
+"""Synthetic photos for trying things out."""

@@ -1,0 +1,1 @@
+"""Backbones and heads: built, run frozen, trained, and assembled."""

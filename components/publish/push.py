@@ -1,0 +1,83 @@
+"""A validated SavedModel -> the next version folder, there all at once, and old versions gone."""
+
+import pathlib
+import shutil
+from typing import Any
+
+from components.base import artifacts
+from components.base.errors import PilahError
+
+MODEL_NAME = "pilah"  # that clients ask for
+DESCRIPTION = "model.json"  # beside a version's files; TensorFlow Serving passes over what it does not know
+
+
+def versions(base: pathlib.Path) -> list[int]:
+    """The versions in `base`, ascending: folders named by a whole number, which is all that TensorFlow Serving sees."""
+    if not base.is_dir():
+        return []
+    return sorted(int(path.name) for path in base.iterdir() if path.is_dir() and path.name.isdecimal())
+
+
+def served(base: pathlib.Path) -> dict[str, Any] | None:
+    """model.json of the newest version in `base`, or None where there is no version.
+
+    Raises:
+        PilahError: the version has none, so that nobody knows how good it is.
+    """
+    numbers = versions(base)
+    if not numbers:
+        return None
+    path = base / str(numbers[-1]) / DESCRIPTION
+    if not path.exists():
+        raise PilahError(f"{path} is missing. Restore it, or delete the folder of that version.")
+    return artifacts.read_json(path)
+
+
+def push(
+    saved_model: pathlib.Path,
+    base: pathlib.Path,
+    description: dict[str, Any],
+    keep_versions: int,
+    *beside: pathlib.Path,
+) -> pathlib.Path:
+    """Copy `saved_model` to the next version folder in `base` and return it; the newest `keep_versions` stay.
+
+    The files `beside` go with it, and `description` as model.json, with its version number. The copy is made under a
+    name that TensorFlow Serving passes over, and becomes visible by one rename.
+    """
+    version = (versions(base) or [0])[-1] + 1
+    part = base / "incoming"
+    shutil.rmtree(part, ignore_errors=True)
+    base.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(saved_model, part)
+    for file in beside:
+        shutil.copy(file, part)
+    artifacts.write_json(part / DESCRIPTION, {**description, "version": version})
+    part.rename(base / str(version))
+    for old in versions(base)[:-keep_versions]:
+        retired = base / f"retired-{old}"
+        (base / str(old)).rename(retired)  # so that no server ever sees half a version
+        shutil.rmtree(retired)
+    return base / str(version)
+
+
+def rollback(base: pathlib.Path) -> pathlib.Path:
+    """Push the version before the newest once more, under the next number, and return it; nothing is deleted.
+
+    A copy counts as the version that it was copied from, so that rolling back twice goes two versions back.
+
+    Raises:
+        PilahError: there is no version before it.
+    """
+    numbers = versions(base)
+    newest = served(base) or {"version": 0}
+    origin = newest.get("copy_of", newest["version"])
+    earlier = [number for number in numbers if number < origin]
+    if not earlier:
+        raise PilahError(
+            f"Rolling back needs a version before the one served. Received: versions {numbers} in {base}, of which "
+            f"{newest['version']} is served. Push another with 'run'."
+        )
+    source = base / str(earlier[-1])
+    description = artifacts.read_json(source / DESCRIPTION)
+    return push(source, base, {"copy_of": earlier[-1], **description}, keep_versions=len(numbers) + 1)

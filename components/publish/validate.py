@@ -1,0 +1,172 @@
+"""The exported SavedModel against the model it came from, the records it was trained on, and the version served."""
+
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from components.base import metrics
+from components.base.errors import PilahError
+from components.data import images, photos
+from components.publish import export
+
+BATCH_SIZE = 32
+MAX_SCORE_DIFFERENCE = 1e-4  # between exported and Keras scores, both float32
+MIN_AGREEMENT = 0.99  # of classes scored from the record and from the original file
+COMPARED_PHOTOS = 50
+MAX_F1_LOSS = 0.1  # of a refit that went well, by chance; one that collapsed loses several times that
+DIVERGED = "The last training on all photos may have diverged: lower --learning-rate."
+
+
+def load_signature(saved_model: pathlib.Path) -> Callable[[Sequence[bytes]], tuple[np.ndarray, list[str]]]:
+    """The served signature as a function: photos' bytes -> (scores float32 [n, classes], class names).
+
+    The function raises NotFiniteError where scores are nan or infinite.
+    """
+    loaded = tf.saved_model.load(str(saved_model))
+    signature = loaded.signatures[export.SIGNATURE]
+
+    def classify(batch: Sequence[bytes], _keep_alive: Any = loaded) -> tuple[np.ndarray, list[str]]:
+        answer = signature(image_bytes=tf.constant(list(batch)))
+        scores = answer["scores"].numpy()
+        metrics.check_finite(scores, "Scores of the exported model", DIVERGED)
+        return scores, [name.decode() for name in answer["class_names"][0].numpy()]
+
+    return classify
+
+
+def check_floor(f1: float, minimum: float) -> None:
+    """Raise where the cross-validated macro F1 is below `minimum`, or is not a number."""
+    if not f1 >= minimum:
+        raise PilahError(
+            f"The winner's cross-validated macro F1 is {f1:.4f}, and --min-f1 asks for at least {minimum}. Look at the "
+            "photos and the leaderboard, or lower --min-f1."
+        )
+
+
+def check_learnt(scores: np.ndarray, labels: np.ndarray, classes: Sequence[str], cross_validated_f1: float) -> float:
+    """Macro F1 of the refitted model on the photos that it was trained on.
+
+    It is no estimate of anything: it only tells whether the last training, which nothing else tests, went well.
+
+    Args:
+        scores: float32 [photos, classes], of the records.
+        labels: int64 [photos], in [0, classes).
+        cross_validated_f1: of the scenario that was refitted.
+
+    Raises:
+        PilahError: it is lower than the cross-validated one by more than 0.1.
+    """
+    matrix = metrics.confusion(labels, scores.argmax(axis=1), len(classes))
+    f1 = metrics.score(matrix, classes).f1
+    if not f1 >= cross_validated_f1 - MAX_F1_LOSS:
+        raise PilahError(
+            f"The refitted model has macro F1 {f1:.4f} on the photos that it was trained on, and the models of the "
+            f"folds had {cross_validated_f1:.4f} on photos that they were not. The last training failed: change --seed "
+            "or lower the learning rate."
+        )
+    return f1
+
+
+def check_same_answers(
+    model: keras.Model, saved_model: pathlib.Path, photo_bytes: Sequence[bytes], image_size_px: int
+) -> tuple[float, np.ndarray]:
+    """Exported against Keras scores, over batches of 1 and of 32 of the same photos.
+
+    Returns:
+        The largest difference, and the Keras model's scores, float32 [photos, classes].
+
+    Raises:
+        NotFiniteError: some scores are nan or infinite.
+        PilahError: the difference is above 1e-4.
+    """
+    classify = load_signature(saved_model)
+    pixels = tf.stack([images.decode_and_resize(tf.constant(photo), image_size_px) for photo in photo_bytes])
+    # As a graph: called eagerly, Keras keeps every layer's activations until the end, 5 GB for ResNet50 and 32 photos.
+    forward = tf.function(lambda pixels: model(pixels, training=False))
+    expected = np.concatenate(
+        [forward(pixels[start : start + BATCH_SIZE]).numpy() for start in range(0, len(pixels), BATCH_SIZE)]
+    )
+    metrics.check_finite(expected, "Scores of the refitted model", DIVERGED)
+    batches = [
+        range(start, min(start + BATCH_SIZE, len(photo_bytes))) for start in range(0, len(photo_bytes), BATCH_SIZE)
+    ]
+    singles = [range(index, index + 1) for index in range(len(photo_bytes))]
+    difference = max(
+        float(np.abs(classify([photo_bytes[i] for i in rows])[0] - expected[list(rows)]).max())
+        for rows in (*singles, *batches)
+    )
+    if not difference <= MAX_SCORE_DIFFERENCE:
+        raise PilahError(
+            f"Exported scores must equal the Keras model's within {MAX_SCORE_DIFFERENCE}, and differ by "
+            f"{difference:.2e} over {len(photo_bytes)} photos. Export again with --from export; if that does not help, "
+            "report it."
+        )
+    return difference, expected
+
+
+def check_no_skew(
+    saved_model: pathlib.Path,
+    photo_list: Sequence[photos.Photo],
+    record_classes: Sequence[str],
+    max_pixels: int,
+    progress: Callable[[int, int], None],
+) -> float:
+    """Share of the photos, in [0, 1], whose class is the same from the TFRecord and from the original file.
+
+    The file goes through `images.plain_bytes` first, as clients send it.
+
+    Args:
+        record_classes: class of each photo as scored from its record.
+
+    Raises:
+        NotFiniteError: some scores are nan or infinite.
+        PilahError: the share is below 0.99, or a photo has changed since it was listed.
+    """
+    classify = load_signature(saved_model)
+    same = 0
+    for start in range(0, len(photo_list), BATCH_SIZE):
+        batch = photo_list[start : start + BATCH_SIZE]
+        files = [images.plain_bytes(photos.read_bytes(photo.path, photo.id), max_pixels)[0] for photo in batch]
+        scores, names = classify(files)
+        served = [names[index] for index in scores.argmax(axis=1)]
+        same += sum(a == b for a, b in zip(served, record_classes[start : start + BATCH_SIZE], strict=True))
+        progress(start + len(batch), len(photo_list))
+    agreement = same / len(photo_list)
+    if not agreement >= MIN_AGREEMENT:
+        raise PilahError(
+            f"Records and original files must give the same class for {MIN_AGREEMENT:.0%} of the photos, and do for "
+            f"{agreement:.2%} of {len(photo_list)}. Rebuild the records with --from dataset."
+        )
+    return agreement
+
+
+def check_not_worse(candidate: dict[str, Any], served: dict[str, Any] | None, force: bool) -> str:
+    """In words, how the candidate's model.json compares with that of the version served (None where there is none).
+
+    Figures compare only where photos and folds are the same.
+
+    Raises:
+        PilahError: the candidate's F1 is lower, or it is of drawn photos and the version served is not, and not
+            `force`.
+    """
+    if served is None:
+        return "first version"
+    if candidate["data"]["drawn"] and not served["data"]["drawn"] and not force:
+        raise PilahError(
+            f"A model of synthetic photos must not replace version {served['version']}, which is of real ones. Choose "
+            "another --run-dir, or push with --force."
+        )
+    if served["data"]["photos_and_folds"] != candidate["data"]["photos_and_folds"]:
+        return f"other photos or folds than version {served['version']}: not compared"
+    new, old = candidate["figures"]["f1"], served["figures"]["f1"]
+    comparison = f"macro F1 {new:.4f} against {old:.4f} of version {served['version']}"
+    if not new >= old and not force:
+        raise PilahError(
+            f"A model is pushed only if it is no worse than the one served: {comparison}. Keep the one served, or push "
+            "this one with --force."
+        )
+    return comparison

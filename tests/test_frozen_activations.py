@@ -1,0 +1,72 @@
+"""Training on what a trunk left on disk: as good as training on pixels, and computed once."""
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+from finetune_fixtures import SCENARIO, fit, with_options
+
+from components.base import artifacts
+from components.base.errors import PilahError
+from components.models import backbones, features, finetune
+
+pytest_plugins = ["finetune_fixtures"]
+
+
+@pytest.fixture(params=[("top", "frozen"), ("top", "trained"), ("top2", "frozen")], ids="-".join)
+def on_trunk(request, study, tmp_path):
+    """The study with the last stages training alone, on what their trunk left on disk."""
+    study = with_options(study, unfreeze=request.param[0], batchnorm=request.param[1])
+    tuning = dataclasses.replace(study.finetuning, trunk_dir=tmp_path / "trunk")
+    return dataclasses.replace(study, finetuning=tuning)
+
+
+def test_training_on_the_trunk_ends_where_training_on_pixels_does(study, on_trunk, tmp_path):
+    rows, tested = np.arange(40), np.arange(40, 90)
+    from_pixels = dataclasses.replace(on_trunk, finetuning=dataclasses.replace(on_trunk.finetuning, trunk_dir=None))
+    whole, expected = fit(from_pixels, rows, tmp_path / "whole")
+    model, found = fit(on_trunk, rows, tmp_path / "top")
+    np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1e-2)  # float16 rounds what the trunk gives
+    scores = [finetune.predict(one, study.all_pixels(), tested) for one in (model, whole)]
+    np.testing.assert_allclose(scores[0], scores[1], atol=0.05)
+
+
+def test_scores_of_an_ensemble_are_the_means_of_models_that_differ_in_their_seeds(on_trunk, tmp_path):
+    recipe, examples, rows, tested = on_trunk.recipe(SCENARIO), on_trunk.examples("Tiny"), np.arange(40), np.arange(90)
+    pair = dataclasses.replace(recipe, options=dataclasses.replace(recipe.options, ensemble=2))
+    both, history = finetune.fit(pair, examples, rows, 7, tmp_path / "both")
+    fitted = [
+        finetune.fit(dataclasses.replace(recipe, seed=recipe.seed + apart), examples, rows, 7 + apart, tmp_path / name)
+        for name, apart in (("first", 0), ("second", finetune.MEMBER_SEEDS_APART))
+    ]
+    np.testing.assert_allclose(history["loss"], np.mean([each["loss"] for _, each in fitted], axis=0), rtol=1e-5)
+    first, second = (finetune.predict(model, examples.pixels, tested) for model, _ in fitted)
+    assert np.abs(first - second).max() > 0.02
+    mean = (first + second) / 2
+    np.testing.assert_allclose(finetune.predict(both, examples.pixels, tested), mean, atol=2e-3)  # float16 below them
+
+
+def test_trunk_is_computed_once_for_a_view_an_epoch(on_trunk, monkeypatch):
+    first = on_trunk.examples("Tiny").trunk
+    assert [view.dtype for view in first] == [np.float16] * 3
+    monkeypatch.setattr(backbones, "build", pytest.fail)
+    again = on_trunk.examples("Tiny").trunk
+    np.testing.assert_array_equal(again, first)
+
+
+def test_trunk_in_bfloat16_is_computed_for_itself_and_gives_nearly_the_same(on_trunk):
+    exact = np.array(on_trunk.examples("Tiny").trunk, np.float32)
+    rough_tuning = dataclasses.replace(on_trunk.finetuning, precision="bfloat16")
+    rough = np.array(dataclasses.replace(on_trunk, finetuning=rough_tuning).examples("Tiny").trunk, np.float32)
+    error = np.sqrt(np.mean((rough - exact) ** 2) / np.mean(exact**2))
+    folder = on_trunk.finetuning.trunk_dir / "Tiny"
+    assert artifacts.read_json(folder / "settings.json")["engine"] == on_trunk.finetuning.engine  # it matters there
+    assert 1e-3 < error < 3e-2  # a rounding to bfloat16 is off by 1 / 256 at most, one to float16 by 1 / 2048
+
+
+def test_trunk_that_the_disk_cannot_hold_is_refused_before_it_is_computed(on_trunk, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(100, 99, 1))
+    monkeypatch.setattr(features, "write_view", pytest.fail)
+    with pytest.raises(PilahError, match=r"Received: 0.0 GB free in .*Tiny. Free some"):
+        on_trunk.examples("Tiny")

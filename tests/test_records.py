@@ -1,0 +1,271 @@
+import collections
+import dataclasses
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from components.base import artifacts
+from components.base.errors import PilahError
+from components.data import class_folders, images, photos, records
+
+REPOSITORY = pathlib.Path(__file__).parents[1]
+SIZE_PX = 16
+MAX_PIXELS = 10_000
+
+
+def ignore(done, total):
+    pass
+
+
+def listed(root, folds=2):
+    return photos.list_photos(class_folders.scan([root]), folds, 1, ignore)[0]
+
+
+def build(folder, photo_list, max_rejects=1.0, folds=2, beam_args=(), progress=ignore, unreadable=()):
+    return records.build(folder, photo_list, SIZE_PX, MAX_PIXELS, max_rejects, folds, beam_args, progress, unreadable)
+
+
+def read(folder):
+    return list(records.read(folder).as_numpy_iterator())
+
+
+def ids(rows):
+    return [record["id"].decode() for record in rows]
+
+
+def save_text(path, number):
+    path.write_text(f"text {number}")
+    return path
+
+
+def spoil(path, content):
+    path.write_bytes(content)
+    return path
+
+
+def cut_png_that_pillow_forgives(path):
+    """A PNG without its last 18 bytes: Pillow reads it whole, TensorFlow does not."""
+    content = path.read_bytes()[:-18]
+    images.plain_bytes(content, MAX_PIXELS)
+    return spoil(path, content)
+
+
+def test_records_hold_what_the_photo_list_says_in_its_order(tmp_path, save_classes, save_photo):
+    root = save_classes(tmp_path / "photos", {"glass": 4, "metal": 5, "paper": 3})
+    save_photo(root / "metal" / "large.jpg", 100, size=(60, 45))
+    photo_list = listed(root)
+    assert build(tmp_path / "dataset", photo_list) == []
+    rows = read(tmp_path / "dataset")
+    assert ids(rows) == [photo.id for photo in photo_list]
+    assert [record["fold"] for record in rows] == [photo.fold for photo in photo_list]
+    names = photos.class_names(photo_list)
+    assert [names[record["label"]] for record in rows] == [photo.label for photo in photo_list]
+    for record, photo in zip(rows, photo_list, strict=True):
+        original = (60, 45) if photo.path.endswith("large.jpg") else (20, 15)
+        assert (record["original_width_px"], record["original_height_px"]) == original
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_image_of_a_record_equals_the_resized_file_exactly(tmp_path, save_classes, suffix):
+    photo_list = listed(save_classes(tmp_path / "photos", {"glass": 2, "metal": 2}, suffix))
+    build(tmp_path / "dataset", photo_list)
+    for record, photo in zip(read(tmp_path / "dataset"), photo_list, strict=True):
+        expected = images.decode_and_resize(tf.io.read_file(photo.path), SIZE_PX)
+        assert record["image"].dtype == np.uint8
+        np.testing.assert_array_equal(record["image"], expected)
+
+
+def test_grey_photos_become_rgb_of_three_equal_channels(tmp_path, save_photo):
+    root = tmp_path / "photos"
+    for seed, name in enumerate(["glass/a.jpg", "glass/b.png", "metal/a.jpg", "metal/b.png"]):
+        save_photo(root / name, seed, mode="L")
+    build(tmp_path / "dataset", listed(root))
+    for record in read(tmp_path / "dataset"):
+        assert record["image"].shape == (SIZE_PX, SIZE_PX, 3)
+        assert (record["image"] == record["image"][..., :1]).all()
+
+
+def test_turned_photo_is_recorded_upright_with_its_upright_size(tmp_path, save_classes):
+    root = save_classes(tmp_path / "photos", {"glass": 2, "metal": 1})
+    exif = Image.Exif()
+    exif[images.EXIF_ORIENTATION] = 6  # the camera stood on its side: what it stored first is the right edge
+    stored = Image.new("RGB", (40, 20), "black")
+    stored.paste("white", (0, 0, 20, 20))
+    stored.save(root / "metal" / "turned.png", exif=exif)
+    photo_list = listed(root)
+    build(tmp_path / "dataset", photo_list)
+    position = [pathlib.Path(photo.path).name for photo in photo_list].index("turned.png")
+    record = read(tmp_path / "dataset")[position]
+    assert (record["original_width_px"], record["original_height_px"]) == (20, 40)
+    assert record["image"][2].min() == 255 and record["image"][-2].max() == 0
+
+
+def test_rejects_are_counted_and_listed_while_the_rest_goes_on(tmp_path, save_classes, save_photo):
+    root = save_classes(tmp_path / "photos", {"glass": 8, "metal": 6})
+    jpeg = save_photo(root / "metal" / "whole.jpg", 201, size=(60, 45)).read_bytes()
+    reasons = {
+        spoil(root / "metal" / "half.jpg", jpeg[: len(jpeg) // 2]): "truncated",
+        spoil(root / "glass" / "glass1.png", b"text, two\nlines"): "not an image",
+        spoil(root / "glass" / "glass2.png", (root / "glass" / "glass2.png").read_bytes()[:300]): "truncated",
+        cut_png_that_pillow_forgives(root / "metal" / "metal0.png"): "truncated",
+        save_photo(root / "metal" / "large.png", 200, size=(101, 100)): "too large",
+    }
+    photo_list = listed(root)
+    rejects = build(tmp_path / "dataset", photo_list)
+    assert {pathlib.Path(reject["path"]): reject["reason"] for reject in rejects} == reasons
+    assert artifacts.read_csv(tmp_path / "dataset" / "rejects.csv") == rejects
+    of_path = {photo.path: photo for photo in photo_list}
+    for reject in rejects:
+        photo = of_path[reject["path"]]
+        assert (reject["id"], reject["label"]) == (photo.id, photo.label)
+        assert reject["detail"] and "\n" not in reject["detail"]
+    kept = [photo for photo in photo_list if pathlib.Path(photo.path) not in reasons]
+    assert records.accepted(tmp_path / "dataset", photo_list) == kept
+    assert ids(read(tmp_path / "dataset")) == [photo.id for photo in kept]
+
+
+def test_good_photos_leave_an_empty_list_of_rejects(tmp_path, save_classes):
+    photo_list = listed(save_classes(tmp_path / "photos", {"glass": 2, "metal": 2}))
+    build(tmp_path / "dataset", photo_list, max_rejects=0.0)
+    assert artifacts.read_csv(tmp_path / "dataset" / "rejects.csv") == []
+    assert records.accepted(tmp_path / "dataset", photo_list) == photo_list
+
+
+def test_more_rejects_than_allowed_raise_with_their_reasons(tmp_path, save_classes):
+    root = save_classes(tmp_path / "photos", {"glass": 5, "metal": 5})
+    for number, content in enumerate([b"text", b"more text", b"GIF89a"]):
+        spoil(root / "glass" / f"glass{number}.png", content)
+    photo_list = listed(root)
+    with pytest.raises(PilahError, match=r"At most 29.0%.*3 of 10 are \(not an image 3\)") as caught:
+        build(tmp_path / "dataset", photo_list, max_rejects=0.29)
+    assert str(tmp_path / "dataset" / "rejects.csv") in str(caught.value)
+    reasons = collections.Counter(row["reason"] for row in artifacts.read_csv(tmp_path / "dataset" / "rejects.csv"))
+    assert reasons == {"not an image": 3}
+    assert len(build(tmp_path / "dataset", photo_list, max_rejects=0.3)) == 3
+
+
+def test_rejects_that_are_too_large_say_which_option_lets_them_in(tmp_path, save_classes, save_photo):
+    root = save_classes(tmp_path / "photos", {"glass": 5, "metal": 5})
+    save_photo(root / "metal" / "large.png", 200, size=(101, 100))
+    with pytest.raises(PilahError, match=r"\(too large 1\).*raise --max-pixels for those too large"):
+        build(tmp_path / "dataset", listed(root), max_rejects=0.0)
+
+
+def test_class_left_with_fewer_photos_than_folds_raises(tmp_path, save_classes):
+    root = save_classes(tmp_path / "photos", {"glass": 5, "metal": 3})
+    spoil(root / "metal" / "metal1.png", b"text")
+    with pytest.raises(PilahError, match=r"as folds \(3\).*: metal 2\."):
+        build(tmp_path / "dataset", listed(root, folds=3), folds=3)
+
+
+def test_class_of_rejects_alone_raises(tmp_path, save_classes):
+    root = save_classes(tmp_path / "photos", {"glass": 5, "metal": 2})
+    for number in range(2):
+        spoil(root / "metal" / f"metal{number}.png", f"text {number}".encode())
+    with pytest.raises(PilahError, match="metal 0"):
+        build(tmp_path / "dataset", listed(root))
+
+
+# 20: TensorFlow Datasets takes 16 records of a shard, then turns to the next, unless told otherwise
+@pytest.mark.parametrize("photos_per_shard", [3, 20, 1000])
+def test_order_is_kept_across_shards(tmp_path, save_classes, monkeypatch, photos_per_shard):
+    monkeypatch.setattr(records, "PHOTOS_PER_SHARD", photos_per_shard)
+    photo_list = listed(save_classes(tmp_path / "photos", {"glass": 26, "metal": 25}))
+    build(tmp_path / "dataset", photo_list)
+    assert len(list((tmp_path / "dataset").rglob("*.tfrecord-*"))) == -(-51 // photos_per_shard)
+    assert ids(read(tmp_path / "dataset")) == [photo.id for photo in photo_list]
+    assert ids(read(tmp_path / "dataset")) == [photo.id for photo in photo_list], "another read, another order"
+
+
+@pytest.mark.parametrize("empty_shard", [0, 1, 3], ids=["first", "middle", "last"])
+def test_shard_of_rejects_alone_reads_back_as_nothing(tmp_path, save_classes, monkeypatch, empty_shard):
+    monkeypatch.setattr(records, "PHOTOS_PER_SHARD", 2)
+    root = save_classes(tmp_path / "photos", {"glass": 4, "metal": 4})
+    texts = [save_text(root / "glass" / f"{number}.jpg", number) for number in range(2)]
+    good = [photo for photo in listed(root) if photo.path not in map(str, texts)]
+    bad = [photo for photo in listed(root) if photo.path in map(str, texts)]
+    photo_list = [*good[: 2 * empty_shard], *bad, *good[2 * empty_shard :]]
+    assert [row["id"] for row in build(tmp_path / "dataset", photo_list, folds=1)] == [photo.id for photo in bad]
+    assert ids(read(tmp_path / "dataset")) == [photo.id for photo in good]
+
+
+def test_building_again_replaces_what_was_there(tmp_path, save_classes):
+    folder = tmp_path / "dataset"
+    build(folder, listed(save_classes(tmp_path / "first", {"glass": 5, "metal": 5})))
+    second = listed(save_classes(tmp_path / "second", {"blue": 2, "green": 2, "red": 3}))
+    build(folder, second)
+    assert ids(read(folder)) == [photo.id for photo in second]
+
+
+def test_records_read_back_after_the_folder_has_moved(tmp_path, save_classes):
+    photo_list = listed(save_classes(tmp_path / "photos", {"glass": 2, "metal": 2}))
+    build(tmp_path / "dataset", photo_list)
+    moved = (tmp_path / "dataset").rename(tmp_path / "moved run")
+    assert ids(read(moved)) == [photo.id for photo in photo_list]
+
+
+def test_worker_processes_write_the_same_records(tmp_path, save_classes, monkeypatch):
+    monkeypatch.setattr(records, "PHOTOS_PER_SHARD", 2)
+    monkeypatch.chdir(REPOSITORY)  # the workers import `components` from where they start
+    root = save_classes(tmp_path / "photos", {"glass": 5, "metal": 5})
+    spoil(root / "glass" / "glass0.png", b"text")
+    photo_list = listed(root)
+    here = build(tmp_path / "here", photo_list)
+    workers = ["--direct_num_workers=2", "--direct_running_mode=multi_processing"]
+    assert build(tmp_path / "workers", photo_list, beam_args=workers) == here
+    assert len(here) == 1
+    for one, other in zip(read(tmp_path / "here"), read(tmp_path / "workers"), strict=True):
+        np.testing.assert_equal(one, other)
+
+
+def test_unknown_beam_option_does_not_stop_the_build(tmp_path, save_classes):
+    photo_list = listed(save_classes(tmp_path / "photos", {"glass": 2, "metal": 2}))
+    build(tmp_path / "dataset", photo_list, beam_args=["--no_such_option=3", "--no_such_flag"])
+    assert len(read(tmp_path / "dataset")) == 4
+
+
+def test_progress_ends_at_the_number_of_photos(tmp_path, save_classes):
+    calls = []
+    photo_list = listed(save_classes(tmp_path / "photos", {"glass": 3, "metal": 2}))
+    build(tmp_path / "dataset", photo_list, progress=lambda done, total: calls.append((done, total)))
+    assert calls[-1] == (5, 5)
+    assert all(done <= total == 5 for done, total in calls)
+
+
+@pytest.mark.parametrize("change", ["overwritten", "removed"])
+def test_photo_that_changes_while_records_are_written_stops_the_stage_and_is_named(tmp_path, save_classes, change):
+    photo_list = listed(save_classes(tmp_path / "photos", {"glass": 3, "metal": 3}))
+    path = pathlib.Path(photo_list[3].path)
+    if change == "overwritten":
+        shutil.copy(photo_list[0].path, path)
+    else:
+        path.unlink()
+    reason = {"overwritten": "has changed since it was listed", "removed": "cannot be read .No such file"}[change]
+    with pytest.raises(PilahError, match=f"^{path} {reason}"):
+        build(tmp_path / "dataset", photo_list)
+
+
+def test_files_that_could_not_be_listed_count_as_rejects(tmp_path, save_classes):
+    photo_list = listed(save_classes(tmp_path / "photos", {"glass": 2, "metal": 2}))
+    dead = {"path": "glass/gone.jpg", "label": "glass", "reason": "dead link", "detail": "its target x is missing"}
+    with pytest.raises(PilahError, match=r"1 of 5 are \(dead link 1\)"):
+        build(tmp_path / "dataset", photo_list, max_rejects=0.19, unreadable=[dead])
+    assert build(tmp_path / "dataset", photo_list, max_rejects=0.2, unreadable=[dead]) == [{"id": "", **dead}]
+    assert artifacts.read_csv(tmp_path / "dataset" / "rejects.csv") == [{"id": "", **dead}]
+    assert records.accepted(tmp_path / "dataset", photo_list) == photo_list
+
+
+def test_fold_that_rejects_leave_without_a_photo_of_a_class_is_named(tmp_path, save_classes):
+    root = save_classes(tmp_path / "photos", {"glass": 6, "metal": 2})
+    save_text(root / "metal" / "text.jpg", 1)
+    folds = [dataclasses.replace(photo, fold=row % 2) for row, photo in enumerate(listed(root))]
+    uneven = [
+        dataclasses.replace(photo, fold=int(photo.path.endswith(".jpg"))) if photo.label == "metal" else photo
+        for photo in folds
+    ]
+    with pytest.raises(PilahError, match=r"nothing to test of metal in fold 1\."):
+        build(tmp_path / "dataset", uneven)

@@ -1,0 +1,36 @@
+import keras
+import numpy as np
+import pytest
+
+from components.models import assembly, tta
+
+SIZE_PX = 16
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    return np.random.default_rng(1).integers(0, 256, (3, SIZE_PX, SIZE_PX, 3), np.uint8)
+
+
+def seen(pixels, view):
+    return keras.ops.convert_to_numpy(tta.look(pixels, view))
+
+
+def test_second_view_is_the_mirror_image_and_the_third_the_middle(pixels):
+    np.testing.assert_array_equal(seen(pixels, 0), pixels)
+    np.testing.assert_array_equal(seen(pixels, 1), pixels[:, :, ::-1])
+    framed = np.zeros_like(pixels)
+    framed[:, 1:-1, 1:-1] = 200
+    assert (seen(framed, 2) == 200).all(), "the edge is still there"
+    np.testing.assert_array_equal(seen(pixels, 3), seen(pixels, 2)[:, :, ::-1])
+    assert seen(pixels, 3).dtype == np.uint8 and seen(pixels, 3).shape == pixels.shape
+
+
+@pytest.mark.parametrize("views", [1, 2, 4])
+def test_saved_model_gives_the_mean_of_its_scores_of_the_views(pixels, tmp_path, views):
+    inputs = keras.Input((SIZE_PX, SIZE_PX, 3), dtype="uint8")
+    x = keras.layers.Flatten()(keras.ops.cast(inputs, "float32") / 255)
+    model = keras.Model(inputs, keras.layers.Dense(4, "softmax")(x))
+    expected = np.mean([model(seen(pixels, view)) for view in range(views)], axis=0)
+    assembly.save(tta.averaged(model, views), tmp_path / "model.keras")
+    np.testing.assert_allclose(assembly.load(tmp_path / "model.keras")(pixels), expected, atol=1e-6)
