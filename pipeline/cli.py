@@ -249,9 +249,9 @@ def report(
     """Make RUN_DIR/report/index.html again, of whatever there is of the run."""
 
     def work() -> None:
-        from pipeline import reporting
+        from pipeline.stages import report as report_stage
 
-        console.print(f"report: {reporting.make(run_dir, lang.value)}", soft_wrap=True, highlight=False)
+        console.print(f"report: {report_stage.make(run_dir, lang.value)}", soft_wrap=True, highlight=False)
 
     _guard(work, debug)
 

@@ -117,6 +117,11 @@ class Config:
         return len(self.backbones) * len(self.optimizers) * len(self.dropouts)
 
     @property
+    def searched_numbers(self) -> range:
+        """Of the scenarios of the search."""
+        return range(1, self.scenario_count + 1)
+
+    @property
     def refined_numbers(self) -> range:
         """Of the scenarios that are refined, numbered on from those searched."""
         return range(self.scenario_count + 1, self.scenario_count + self.refine + 1)

@@ -9,62 +9,46 @@ import tensorflow as tf
 from components.base import artifacts
 from components.base.errors import PilahError
 from components.models import inference
-from pipeline import board, lock, marks, provenance, reporting, resolved_settings, served, shared, stages
+from pipeline import board, lock, marks, resolved_settings, shared
 from pipeline.config import STAGES, Config, to_json
 from pipeline.marks import Stage
+from pipeline.stages import (
+    choice,
+    dataset,
+    export,
+    features,
+    model,
+    photos,
+    push,
+    refine,
+    report,
+    search,
+    validate,
+)
 
 PIPELINE = (
     # folder or zip of photos -> list with classes and folds
-    Stage("photos", stages.photos_inputs, stages.photos_outputs, stages.list_photos),
+    Stage("photos", photos.inputs, photos.outputs, photos.run),
     # list -> TFRecords of squares of pixels
-    Stage("dataset", stages.dataset_inputs, stages.dataset_outputs, stages.write_records),
+    Stage("dataset", dataset.inputs, dataset.outputs, dataset.run),
     # TFRecords -> activations of the frozen backbones, a file a view
-    Stage(
-        "features",
-        stages.features_inputs,
-        stages.features_outputs,
-        stages.compute_features,
-        resumed=lambda config: ["features"],
-    ),
+    Stage("features", features.inputs, features.outputs, features.run, features.resumed),
     # activations, or TFRecords to fine-tune on -> out-of-fold probabilities of every scenario
-    Stage(
-        "search",
-        stages.search_inputs,
-        stages.search_outputs,
-        stages.search,
-        resumed=lambda config: ["trials", shared.TRUNK],
-    ),
+    Stage("search", search.inputs, search.outputs, search.run, search.resumed),
     # the best scenarios, with their backbones trained too -> out-of-fold probabilities of these
-    Stage(
-        "refine",
-        stages.refine_inputs,
-        stages.refine_outputs,
-        stages.refine,
-        resumed=lambda config: [*stages.refined_folders(config), shared.TRUNK],
-    ),
+    Stage("refine", refine.inputs, refine.outputs, refine.run, refine.resumed),
     # probabilities -> leaderboard and winner
-    Stage("choice", stages.choice_inputs, lambda config: ["leaderboard.json"], stages.choose_winner),
+    Stage("choice", choice.inputs, choice.outputs, choice.run),
     # winner -> Keras model, refitted on all photos
-    Stage(
-        "model",
-        stages.model_inputs,
-        lambda config: ["model/model.keras", "model/*.keras", provenance.MADE_WITH],
-        stages.refit_winner,
-        resumed=lambda config: ["model/unfinished"],
-    ),
-    # Keras model -> SavedModel that takes photos' bytes
-    Stage("export", stages.export_inputs, lambda config: ["export/saved_model.pb", "export/**/*"], stages.export_model),
+    Stage("model", model.inputs, model.outputs, model.run, model.resumed),
+    # Keras model -> SavedModel that takes the bytes of photos
+    Stage("export", export.inputs, export.outputs, export.run),
     # SavedModel -> proof that it answers as it should
-    Stage(
-        "validate",
-        stages.validate_inputs,
-        lambda config: ["validation.json", served.ANSWERS],
-        stages.validate_export,
-    ),
+    Stage("validate", validate.inputs, validate.outputs, validate.run),
     # SavedModel -> next version folder
-    Stage("push", stages.push_inputs, stages.push_outputs, stages.push_model, fixed=False),
+    Stage("push", push.inputs, push.outputs, push.run, fixed=False),
     # all of it -> a page to look at, and the card of the version pushed
-    Stage("report", reporting.inputs, lambda config: ["report/index.html"], reporting.write, fixed=False),
+    Stage("report", report.inputs, report.outputs, report.run, fixed=False),
 )
 assert tuple(stage.name for stage in PIPELINE) == STAGES
 
@@ -87,7 +71,7 @@ def run(config: Config, from_stage: str | None, console: rich.console.Console) -
         tf.config.experimental.enable_op_determinism()
     # what will be missing in an hour is better said now, while everything that is there still stands
     inference.pick(config.engine)
-    stages.check_photos(config)
+    photos.check(config)
     shared.look_up_weights(config)
     with lock.locked(config.run_dir):
         if from_stage:

@@ -2,17 +2,20 @@
 
 import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from components.base import artifacts
 from components.data import images, photos, records
 from components.models import backbones, features, finetune, head, inference
 from pipeline import resolved_settings
 from pipeline.config import Config
-from tuner import choose
+from pipeline.progress import Report
+from tuner import choose, cross_validation, workers
 from tuner import scenarios as scenarios_module
 from tuner import study as study_module
 
+UNREADABLE, IGNORED = "unreadable.csv", "ignored.csv"  # files below --images that are no photos
 TRUNK = "trunk"  # the folder of what stays frozen, while what stands on it trains
 log = logging.getLogger("pilah")
 
@@ -137,3 +140,38 @@ def parameters(config: Config, backbone: str) -> int:
     """How many parameters the backbone and its head have together."""
     network, classes = backbones.BACKBONES[backbone], photos.class_names(usable_photos(config))
     return network.parameters + head.parameters(network.channels, len(classes))
+
+
+def trial_settings(config: Config, scenario_list: Sequence[scenarios_module.Scenario]) -> list[dict[str, Any]]:
+    """Everything that the predictions of each scenario depend on."""
+    if not scenario_list:
+        return []
+    settled = study(config)
+    return [settled.settings(scenario) for scenario in scenario_list]
+
+
+def predictions_files(numbers: Iterable[int]) -> list[str]:
+    """The predictions of the scenarios `numbers`, as paths in the run folder."""
+    return [f"trials/{number:02d}/predictions.csv" for number in numbers]
+
+
+def cross_validate(config: Config, scenario_list: Sequence[scenarios_module.Scenario], report: Report) -> None:
+    """Leave the predictions of every scenario in the run folder, each trained in its folds."""
+    settled, trials_dir = study(config), config.run_dir / "trials"
+    heads = scenario_list[0].strategy == "features"
+    tasks = len(scenario_list) * (1 if heads else settled.folds)
+    # without a GPU, a whole backbone keeps all cores busy by itself, and needs 3 GB and more
+    alone = not (heads or keeps_trunk(config) or inference.on_gpu())
+    processes = 1 if alone else workers.count(tasks)
+    cross_validation.search(settled, scenario_list, trials_dir, processes, report)
+    choose.check_complete(trials_dir, scenario_list)
+
+
+def published(config: Config) -> dict[str, Any]:
+    """What is to be published, and the floor that it must reach."""
+    files = sorted(file for file in (config.run_dir / "export").rglob("*") if file.is_file())
+    return {
+        "export": artifacts.digest([[file.name, artifacts.file_digest(file)] for file in files]),
+        "winner": artifacts.read_json(config.run_dir / "leaderboard.json")["winner"],
+        "min_f1": config.min_f1,
+    }

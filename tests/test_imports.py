@@ -67,6 +67,11 @@ def test_package_of_components_imports_only_along_the_arrows(package):
         assert packages_of(file) <= PACKAGES[package] | {package}, file
 
 
+def test_no_stage_imports_another():
+    for file in files_of("pipeline/stages"):
+        assert "pipeline.stages" not in file.read_text(), file
+
+
 def test_every_component_is_in_a_package():
     assert [file.name for file in (ROOT / "components").glob("*.py")] == ["__init__.py"]
     assert {folder.name for folder in (ROOT / "components").iterdir() if (folder / "__init__.py").exists()} == set(

@@ -9,8 +9,8 @@ from components.base import artifacts
 from components.base.errors import PilahError
 from components.data import grouped_folds, near_duplicates, photos
 from components.demo import synthetic_photos
-from pipeline import stages
 from pipeline.config import Config
+from pipeline.stages import photos as photos_stage
 
 MAX_PIXELS = 1_000_000
 
@@ -112,7 +112,7 @@ def test_grouped_folds_keep_copies_together_where_plain_ones_part_them(tmp_path)
 
 def listed_by(config):
     """photos.csv as the stage leaves it."""
-    stages.list_photos(config, lambda done, total, what="": None)
+    photos_stage.run(config, lambda done, total, what="": None)
     return photos.read(config.run_dir / "photos.csv")
 
 

@@ -13,8 +13,9 @@ from components.demo import synthetic_photos
 from components.models import backbones, features, frozen_activations
 from components.publish import push
 from pipeline import config as config_module
-from pipeline import main, marks, provenance, reporting, resolved_settings, shared
+from pipeline import main, marks, provenance, resolved_settings, shared
 from pipeline.report import plots
+from pipeline.stages import report as report_stage
 from tuner import predictions, workers
 
 FOLDS = 2
@@ -118,7 +119,7 @@ def test_plots_compare_the_scenarios_of_the_search_alone(refined, monkeypatch):
     config, _ = refined
     shown = []
     monkeypatch.setattr(plots, "groups", lambda values, rows, *words: shown.extend(row["scenario"] for row in rows))
-    reporting.make(config.run_dir, "en")
+    report_stage.make(config.run_dir, "en")
     assert set(shown) == {1, 2}
 
 
@@ -134,7 +135,7 @@ def test_run_killed_in_features_under_other_settings_reports_none_of_its_old_tri
             patch.setattr(shared, "_find_weights", lambda *settings: backbones.Weights(None, 2))
         with pytest.raises(KeyboardInterrupt):
             run(dataclasses.replace(config, **changes))
-    reporting.make(config.run_dir, "en")
+    report_stage.make(config.run_dir, "en")
     found = artifacts.read_json(config.run_dir / "report" / "figures.json")
     assert found["scenarios"] == [] and found["winner"] is None
     assert "sorts best" not in (config.run_dir / "report" / "index.html").read_text()

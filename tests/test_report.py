@@ -17,8 +17,9 @@ from tensorboard.util import tensor_util
 
 from components.base import artifacts
 from components.base.errors import PilahError
-from pipeline import config, reporting
+from pipeline import config
 from pipeline.report import card, figures, logs, page, sections, words
+from pipeline.stages import report as report_stage
 
 pytest_plugins = ["website_fixtures", "report_fixtures"]
 ROOT = pathlib.Path(__file__).parents[1]
@@ -135,12 +136,12 @@ def test_scenarios_of_other_photos_are_not_shown_as_this_runs(copy):
 @pytest.mark.parametrize("changed", ["duplicates.csv", "a setting"])
 def test_report_is_made_again_where_what_it_tells_has_changed(changed, copy):
     settings = config.read(copy)
-    before = reporting.inputs(settings)
+    before = report_stage.inputs(settings)
     if changed == "duplicates.csv":
         (copy / changed).write_text("path,label,kind,id\n")
     else:
         settings = dataclasses.replace(settings, weight_decay=0.5)
-    assert reporting.inputs(settings) != before
+    assert report_stage.inputs(settings) != before
 
 
 def test_run_that_has_just_begun_has_a_page(tmp_path, run_dir):

@@ -12,8 +12,11 @@ import rich.console
 from components.base import artifacts
 from components.base.errors import PilahError
 from components.data import photos
-from pipeline import cli, main, marks, stages
+from pipeline import cli, main, marks
 from pipeline.config import Config, demo
+from pipeline.stages import features as features_stage
+from pipeline.stages import photos as photos_stage
+from pipeline.stages import push as push_stage
 
 
 @pytest.fixture
@@ -33,12 +36,12 @@ def test_photos_that_moved_with_their_run_are_listed_again(kept, folder, tmp_pat
     config = dataclasses.replace(demo(tmp_path / "run"), photos_per_class=2)
     if kept == "unpacked":
         config = dataclasses.replace(config, images=(tmp_path / "photos.zip",))
-    assert stages.photos_inputs(moved(config)) != stages.photos_inputs(config)
+    assert photos_stage.inputs(moved(config)) != photos_stage.inputs(config)
 
 
 def test_photos_that_stayed_where_they_were_are_not_listed_again(folder, tmp_path):
     config = Config(tmp_path / "run", images=(folder,))
-    assert stages.photos_inputs(moved(config)) == stages.photos_inputs(config)
+    assert photos_stage.inputs(moved(config)) == photos_stage.inputs(config)
 
 
 def test_photos_that_changed_behind_a_link_are_listed_again(folder, tmp_path, save_photo):
@@ -47,22 +50,22 @@ def test_photos_that_changed_behind_a_link_are_listed_again(folder, tmp_path, sa
     for name in ("glass", "metal"):
         (linked / name).symlink_to(folder / name)
     config = Config(tmp_path / "run", images=(linked,))
-    before = stages.photos_inputs(config)
+    before = photos_stage.inputs(config)
     save_photo(folder / "glass" / "new.png", 7)
-    assert stages.photos_inputs(config) != before
+    assert photos_stage.inputs(config) != before
 
 
 def test_every_view_of_every_backbone_is_an_output_of_features(tmp_path):
     config = Config(tmp_path, backbones=("VGG19", "ResNet50"), views=1, test_views=2)
     names = ("view-00.npy", "view-01.npy", "test-01.npy")
-    assert stages.features_outputs(config) == [f"features/{one}/{name}" for one in config.backbones for name in names]
+    assert features_stage.outputs(config) == [f"features/{one}/{name}" for one in config.backbones for name in names]
 
 
 @pytest.mark.parametrize("grouped", [True, False])
 def test_folds_are_grouped_again_where_larger_photos_come_in(grouped, folder, tmp_path):
     config = Config(tmp_path / "run", images=(folder,), group_folds=grouped)
     larger = dataclasses.replace(config, max_pixels=2 * config.max_pixels)
-    assert (stages.photos_inputs(larger) != stages.photos_inputs(config)) is grouped
+    assert (photos_stage.inputs(larger) != photos_stage.inputs(config)) is grouped
 
 
 def test_photos_that_the_run_folder_lost_are_drawn_again(tmp_path):
@@ -178,7 +181,7 @@ def test_version_that_was_pushed_and_is_gone_is_pushed_again(tmp_path):
     for version in (1, 2):
         for name in ("saved_model.pb", "model.json"):
             artifacts.write_json(tmp_path / "served" / "pilah" / str(version) / name, {})
-    there = [any(tmp_path.glob(pattern)) for pattern in stages.push_outputs(config)]
+    there = [any(tmp_path.glob(pattern)) for pattern in push_stage.outputs(config)]
     artifacts.write_json(tmp_path / "pushed.json", {"version": 2})
     shutil.rmtree(tmp_path / "served" / "pilah" / "2")
-    assert all(there) and not any(any(tmp_path.glob(pattern)) for pattern in stages.push_outputs(config))
+    assert all(there) and not any(any(tmp_path.glob(pattern)) for pattern in push_stage.outputs(config))

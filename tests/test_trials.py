@@ -11,8 +11,9 @@ from components.base import artifacts
 from components.data import photos
 from components.models import backbones, features
 from pipeline import config as config_module
-from pipeline import resolved_settings, shared, stages, status, trials
+from pipeline import resolved_settings, shared, status, trials
 from pipeline.report import figures
+from pipeline.stages import features as features_stage
 from tuner import folds, scenarios
 
 pytest_plugins = ["report_fixtures"]
@@ -74,7 +75,7 @@ def config(tmp_path, monkeypatch):
 def start(config):
     """Have the run write what it writes before it trains anything."""
     resolved_settings.write(config.run_dir, shared.resolve(config))
-    stages.compute_features(config, lambda done, total, what="": None)
+    features_stage.run(config, lambda done, total, what="": None)
     study = shared.study(config)
     for scenario in scenarios_of(config):
         folds.claim(study, scenario, folds.scenario_folder(config.run_dir / "trials", scenario.number))

@@ -1,4 +1,4 @@
-"""What a run has to show: its report, the card of the model it pushed, and TensorBoard's logs of its scenarios."""
+"""All artifacts -> a page to look at, the card of the pushed model, and TensorBoard's logs of the scenarios."""
 
 import pathlib
 from typing import Any
@@ -29,7 +29,11 @@ def inputs(config: Config) -> dict[str, Any]:
     return {"files": read, "versions": versions, "settings": config_module.to_json(config)}
 
 
-def write(config: Config, report: Report) -> None:
+def outputs(config: Config) -> list[str]:
+    return ["report/index.html"]
+
+
+def run(config: Config, report: Report) -> None:
     make(config.run_dir, "en")
 
 
