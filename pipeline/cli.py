@@ -198,7 +198,7 @@ def run(
 @app.command()
 def status(run_dir: RunDir, debug: Debug = False) -> None:
     """What is done, what is left, and how long it should take."""
-    from pipeline import status as status_module
+    from pipeline.commands import status as status_module
 
     _guard(lambda: status_module.show(run_dir, console), debug)
 
@@ -216,9 +216,9 @@ def audit(
 
     def work() -> None:
         if protocol:
-            from pipeline import protocol as check
+            from pipeline.commands import leakage_check as check
         else:
-            from pipeline import audit as check  # type: ignore[no-redef]
+            from pipeline.commands import audit as check  # type: ignore[no-redef]
         check.run(run_dir, console)
 
     _guard(work, debug)
@@ -233,7 +233,7 @@ def evaluate(
     """Score the pushed model on other photos of the same classes, into RUN_DIR/evaluations."""
 
     def work() -> None:
-        from pipeline import evaluate
+        from pipeline.commands import evaluate
 
         evaluate.run(run_dir, images, console)
 
@@ -281,7 +281,7 @@ def _run(
     profile: Profile | None,
     given: dict[str, Any],
     from_stage: str | None,
-    check_serving: str | None,
+    serving_target: str | None,
 ) -> None:
     from components.data import photo_sources
 
@@ -302,11 +302,13 @@ def _run(
     config_module.check(config)
     folder.mkdir(parents=True, exist_ok=True)
 
-    from pipeline import main, served  # TensorFlow is loaded only when there is work for it
+    # TensorFlow is loaded only when there is work for it
+    from pipeline import main
+    from pipeline.commands import check_serving
 
     main.run(config, from_stage, console)
-    if check_serving:
-        served.check(config, check_serving)
+    if serving_target:
+        check_serving.check(config, serving_target)
 
 
 def _names(text: str | None, known: tuple[str, ...], flag: str) -> tuple[str, ...] | None:

@@ -9,9 +9,9 @@ import tensorflow as tf
 from components.base import artifacts
 from components.base.errors import PilahError
 from components.models import inference
-from pipeline import board, lock, marks, resolved_settings, shared
+from pipeline import leaderboard_table, lock, resolved_settings, runner, shared
 from pipeline.config import STAGES, Config, to_json
-from pipeline.marks import Stage
+from pipeline.runner import Stage
 from pipeline.stages import (
     choice,
     dataset,
@@ -76,14 +76,14 @@ def run(config: Config, from_stage: str | None, console: rich.console.Console) -
     with lock.locked(config.run_dir):
         if from_stage:
             for stage in PIPELINE[STAGES.index(from_stage) :]:
-                marks.forget(stage, config)
+                runner.forget(stage, config)
         list_photos, *long_stages = PIPELINE
-        marks.run(list_photos, config, console)
+        runner.run(list_photos, config, console)
         # before run.json: a run killed between the two then shows no trials rather than some of other settings
         resolved_settings.write(config.run_dir, shared.resolve(config))
         artifacts.write_json(config.run_dir / "run.json", to_json(config))
         for stage in long_stages:
-            marks.run(stage, config, console)
+            runner.run(stage, config, console)
             if stage.name == "model":  # nothing is left to train on these gigabytes
                 shutil.rmtree(config.run_dir / shared.TRUNK, ignore_errors=True)
-        board.show(config.run_dir, console)
+        leaderboard_table.show(config.run_dir, console)

@@ -16,6 +16,8 @@ from tuner import scenarios as scenarios_module
 from tuner import study as study_module
 
 UNREADABLE, IGNORED = "unreadable.csv", "ignored.csv"  # files below --images that are no photos
+# answers.json: {"photos": [id, ...], "classes": [...], "scores": [[...], ...]}, as validation compared them
+ANSWERS = "answers.json"
 TRUNK = "trunk"  # the folder of what stays frozen, while what stands on it trains
 log = logging.getLogger("pilah")
 

@@ -12,7 +12,7 @@ from components.data import class_folders, photos
 from components.demo import synthetic_photos
 from components.models import features
 from pipeline import config as config_module
-from pipeline import marks, shared
+from pipeline import runner, shared
 from tuner import choose, cross_validation
 
 CLASSES = ("glass", "metal", "paper")
@@ -73,7 +73,7 @@ def make(run_dir: pathlib.Path, noise: float = 0.5, alike: Sequence[str] = ()) -
     board = choose.leaderboard(run_dir / "trials", scenario_list, study, {"VGG19": 1})
     artifacts.write_json(run_dir / "leaderboard.json", board)
     for name in config_module.STAGES[: config_module.STAGES.index("model")]:
-        artifacts.write_json(marks.path(run_dir, name), {"inputs": {}, "seconds": 1.0})
+        artifacts.write_json(runner.path(run_dir, name), {"inputs": {}, "seconds": 1.0})
     return config
 
 

@@ -11,8 +11,9 @@ from components.audit import label_issues
 from components.base import artifacts, metrics
 from components.base.errors import PilahError
 from components.data import photos
-from pipeline import audit, cli, evaluate, marks, protocol, shared
+from pipeline import cli, runner, shared
 from pipeline import config as config_module
+from pipeline.commands import audit, evaluate, leakage_check
 from pipeline.report import finding_sections, findings, page
 
 NO_LISTS = {"pairs_across": 0, "pairs": [], "doubts": [], "odd": []}
@@ -123,7 +124,7 @@ def test_run_without_a_board_is_refused(tmp_path):
 def test_run_whose_features_are_to_be_made_again_is_refused_though_its_board_is_there(tmp_path):
     small_run.make(tmp_path)
     audit.finished(tmp_path)
-    marks.path(tmp_path, "features").unlink()
+    runner.path(tmp_path, "features").unlink()
     with pytest.raises(PilahError, match=r"yet to do features, search, choice\."):
         audit.finished(tmp_path)
 
@@ -139,7 +140,7 @@ def test_run_whose_features_are_to_be_made_again_is_refused_though_its_board_is_
 )
 def test_command_does_what_it_is_called(arguments, called, monkeypatch):
     calls = []
-    for module in (audit, protocol, evaluate):
+    for module in (audit, leakage_check, evaluate):
         name = module.__name__.removeprefix("pipeline.")
         monkeypatch.setattr(module, "run", lambda run_dir, *more, name=name: calls.append((name, str(run_dir))))
     monkeypatch.setattr(cli, "_guard", lambda work, debug: work())  # it changes the log for good

@@ -12,7 +12,7 @@ from components.base.errors import PilahError
 from components.data import photos
 from components.publish import export, push
 from pipeline import config as config_module
-from pipeline import evaluate
+from pipeline.commands import evaluate
 from pipeline.report import findings
 
 CLASSES = ["glass", "metal", "paper"]

@@ -14,7 +14,7 @@ from components.base import artifacts
 from components.base.errors import PilahError
 from components.models import assembly, backbones, finetune
 from pipeline import config as config_module
-from pipeline import marks
+from pipeline import runner
 from tuner import cross_validation, folds, predictions
 
 pytest_plugins = ["finetune_fixtures"]
@@ -263,6 +263,6 @@ def test_warmup_as_long_as_training_is_refused(tmp_path):
 
 
 def test_stage_that_is_not_needed_leaves_no_mark(tmp_path):
-    stage = marks.Stage("features", lambda config: {}, (), pytest.fail)
-    marks.run(stage, config_module.Config(tmp_path, strategy="finetune"), rich.console.Console(file=io.StringIO()))
-    assert marks.read(tmp_path, "features") is None
+    stage = runner.Stage("features", lambda config: {}, (), pytest.fail)
+    runner.run(stage, config_module.Config(tmp_path, strategy="finetune"), rich.console.Console(file=io.StringIO()))
+    assert runner.read(tmp_path, "features") is None

@@ -98,7 +98,7 @@ def test_environment_is_read_only_where_a_program_starts():
                 assert "os.environ" not in file.read_text() and "getenv" not in file.read_text(), file
 
 
-@pytest.mark.parametrize("modules", ["pipeline.cli, pipeline.status", "pipeline.trials, tuner.trial_settings"])
+@pytest.mark.parametrize("modules", ["pipeline.cli, pipeline.commands.status", "pipeline.trials, tuner.trial_settings"])
 def test_command_line_and_settings_of_trials_load_without_tensorflow(modules):
     code = f"import sys, {modules}; print(sorted({{'tensorflow', 'keras'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -13,7 +13,7 @@ from components.demo import synthetic_photos
 from components.models import backbones, features, frozen_activations
 from components.publish import push
 from pipeline import config as config_module
-from pipeline import main, marks, provenance, resolved_settings, shared
+from pipeline import main, provenance, resolved_settings, runner, shared
 from pipeline.report import plots
 from pipeline.stages import report as report_stage
 from tuner import predictions, workers
@@ -92,7 +92,7 @@ def test_page_and_served_model_come_of_it_and_what_stayed_frozen_is_removed(refi
 
 def test_what_stayed_frozen_is_removed_where_the_model_is_refused_too(refined, monkeypatch):
     config, _ = refined
-    marks.path(config.run_dir, "validate").unlink()
+    runner.path(config.run_dir, "validate").unlink()
     artifacts.write_json(config.run_dir / shared.TRUNK / "Tiny" / "settings.json", {})
     with pytest.raises(PilahError, match=r"at least 1\.1"):
         run(dataclasses.replace(config, min_f1=1.1))
@@ -110,7 +110,7 @@ def test_second_run_does_nothing_and_from_refine_trains_the_refined_scenario_alo
 
 def test_folds_that_are_all_there_need_no_trunk(refined, monkeypatch):
     config, _ = refined
-    marks.path(config.run_dir, "refine").unlink()
+    runner.path(config.run_dir, "refine").unlink()
     monkeypatch.setattr(frozen_activations, "load", pytest.fail)
     assert "refine: done" in run(config)
 

@@ -12,7 +12,7 @@ import rich.console
 from components.base import artifacts
 from components.base.errors import PilahError
 from components.data import photos
-from pipeline import cli, main, marks
+from pipeline import cli, main, runner
 from pipeline.config import Config, demo
 from pipeline.stages import features as features_stage
 from pipeline.stages import photos as photos_stage
@@ -71,10 +71,10 @@ def test_folds_are_grouped_again_where_larger_photos_come_in(grouped, folder, tm
 def test_photos_that_the_run_folder_lost_are_drawn_again(tmp_path):
     config, console = dataclasses.replace(demo(tmp_path), photos_per_class=4, folds=2), rich.console.Console()
     list_photos = main.PIPELINE[0]
-    marks.run(list_photos, config, console)
+    runner.run(list_photos, config, console)
     drawn = sorted((tmp_path / "images").rglob("*.*"))
     shutil.rmtree(tmp_path / "images")
-    marks.run(list_photos, config, console)
+    runner.run(list_photos, config, console)
     assert drawn and sorted((tmp_path / "images").rglob("*.*")) == drawn
 
 
@@ -107,7 +107,7 @@ def test_file_that_is_gone_is_not_blamed_on_space_or_permission(tmp_path):
 def list_again(config):
     """Run the first stage; returns the rows of photos.csv and what was printed."""
     console = rich.console.Console(file=io.StringIO(), width=200)
-    marks.run(main.PIPELINE[0], config, console)
+    runner.run(main.PIPELINE[0], config, console)
     return photos.read(config.run_dir / "photos.csv"), console.file.getvalue()
 
 

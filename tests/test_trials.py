@@ -11,7 +11,8 @@ from components.base import artifacts
 from components.data import photos
 from components.models import backbones, features
 from pipeline import config as config_module
-from pipeline import resolved_settings, shared, status, trials
+from pipeline import resolved_settings, shared, trials
+from pipeline.commands import status
 from pipeline.report import figures
 from pipeline.stages import features as features_stage
 from tuner import folds, scenarios

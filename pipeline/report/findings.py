@@ -9,7 +9,7 @@ from typing import Any
 
 from components.base import artifacts
 from components.publish import push
-from pipeline import board
+from pipeline import leaderboard_table
 
 PAIRS_SHOWN = 24  # of near-duplicates; the audit's lists hold all
 DOUBTS_SHOWN = 120
@@ -66,7 +66,7 @@ def protocol(run_dir: pathlib.Path, leaderboard: dict[str, Any]) -> dict[str, An
     if not found or not _has_the_recipe_of(run_dir, leaderboard):
         return None
     honest = {row["scenario"]: row["f1"] for row in leaderboard["scenarios"]}
-    thesis = board.thesis_f1(run_dir, leaderboard)
+    thesis = leaderboard_table.thesis_f1(run_dir, leaderboard)
     rows = [
         {
             **{name: row[name] for name in ("scenario", "backbone", "optimizer", "dropout", "leaking")},

@@ -5,7 +5,7 @@ from typing import Any
 
 from components.base import artifacts
 from components.publish import push, validate
-from pipeline import provenance, served, shared
+from pipeline import provenance, shared
 from pipeline.config import Config
 from pipeline.progress import Report
 
@@ -29,7 +29,7 @@ def run(config: Config, report: Report) -> None:
     base = config.run_dir / "served" / push.MODEL_NAME
     description = provenance.describe(config)
     comparison = validate.check_not_worse(description, push.served(base), config.force)
-    answers = config.run_dir / served.ANSWERS  # with the version, which may be rolled back to
+    answers = config.run_dir / shared.ANSWERS  # with the version, which may be rolled back to
     version = push.push(config.run_dir / "export", base, description, config.keep_versions, answers)
     artifacts.write_json(config.run_dir / PUSHED, {"version": int(version.name)})
     log.info("pushed %s: %s", version, comparison)

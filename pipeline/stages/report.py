@@ -6,7 +6,7 @@ from typing import Any
 from components.base import artifacts
 from components.publish import push
 from pipeline import config as config_module
-from pipeline import marks
+from pipeline import runner
 from pipeline.config import Config
 from pipeline.progress import Report
 
@@ -41,9 +41,9 @@ def make(run_dir: pathlib.Path, language: str) -> pathlib.Path:
     """Write all of it for what there is of the run so far; returns the path of the page."""
     from pipeline.report import card, logs, page  # they load what draws, which nothing else needs
 
-    left = [name for name in marks.left(config_module.read(run_dir)) if name != "report"]
+    left = [name for name in runner.left(config_module.read(run_dir)) if name != "report"]
     if left:  # the page of an unfinished run replaces that of a finished one, which the run must then make again
-        marks.path(run_dir, "report").unlink(missing_ok=True)
+        runner.path(run_dir, "report").unlink(missing_ok=True)
     path = page.write(run_dir, language, left)
     logs.write(run_dir)
     card.write(run_dir)

@@ -7,7 +7,7 @@ import numpy as np
 from components.base import artifacts
 from components.models import assembly, features, finetune, head
 from components.publish import validate
-from pipeline import served, shared
+from pipeline import shared
 from pipeline.config import Config
 from pipeline.progress import Report
 from tuner.study import Study
@@ -18,7 +18,7 @@ def inputs(config: Config) -> dict[str, Any]:
 
 
 def outputs(config: Config) -> list[str]:
-    return ["validation.json", served.ANSWERS]
+    return ["validation.json", shared.ANSWERS]
 
 
 def run(config: Config, report: Report) -> None:
@@ -37,7 +37,7 @@ def run(config: Config, report: Report) -> None:
         "classes": study.classes,
         "scores": scores.tolist(),
     }
-    artifacts.write_json(config.run_dir / served.ANSWERS, answers)
+    artifacts.write_json(config.run_dir / shared.ANSWERS, answers)
     record_scores = _record_scores(config, study)
     learnt_f1 = validate.check_learnt(record_scores, study.labels, study.classes, winner["f1"])
     record_classes = [study.classes[index] for index in record_scores.argmax(axis=1)]

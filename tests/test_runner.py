@@ -5,7 +5,7 @@ import pytest
 import rich.console
 
 from components.base import artifacts
-from pipeline import marks
+from pipeline import runner
 from pipeline.config import Config
 
 
@@ -28,13 +28,13 @@ def stage(calls, setting, name="photos", fail=False, resumed=None):
             raise ValueError("stopped midway")
         (config.run_dir / f"{name}.txt").write_text(str(setting))
 
-    return marks.Stage(name, lambda config: {"setting": setting}, lambda config: [f"{name}.txt"], work, resumed)
+    return runner.Stage(name, lambda config: {"setting": setting}, lambda config: [f"{name}.txt"], work, resumed)
 
 
 def test_same_inputs_are_skipped_and_said_so(config, console):
     calls = []
     for _ in range(2):
-        marks.run(stage(calls, 1), config, console)
+        runner.run(stage(calls, 1), config, console)
     assert calls == ["photos"]
     assert "photos: unchanged, skipped" in console.file.getvalue()
 
@@ -42,16 +42,16 @@ def test_same_inputs_are_skipped_and_said_so(config, console):
 def test_changed_inputs_run_again(config, console):
     calls = []
     for setting in (1, 2):
-        marks.run(stage(calls, setting), config, console)
+        runner.run(stage(calls, setting), config, console)
     assert calls == ["photos", "photos"]
     assert (config.run_dir / "photos.txt").read_text() == "2"
 
 
 def test_lost_output_runs_again(config, console):
     calls = []
-    marks.run(stage(calls, 1), config, console)
+    runner.run(stage(calls, 1), config, console)
     (config.run_dir / "photos.txt").unlink()
-    marks.run(stage(calls, 1), config, console)
+    runner.run(stage(calls, 1), config, console)
     assert calls == ["photos", "photos"]
 
 
@@ -59,44 +59,44 @@ def test_stage_that_was_not_needed_in_between_looks_at_its_work_again(config, co
     calls = []
     refined, plain = dataclasses.replace(config, refine=1), config
     for one in (refined, plain, refined):  # what refines nothing may search into the same folders
-        marks.run(stage(calls, 1, name="refine"), one, console)
+        runner.run(stage(calls, 1, name="refine"), one, console)
     assert calls == ["refine", "refine"]
     assert "refine: not needed, skipped" in console.file.getvalue()
 
 
 def test_failed_stage_is_not_done_even_if_it_was_before(config, console):
     calls = []
-    marks.run(stage(calls, 1), config, console)
+    runner.run(stage(calls, 1), config, console)
     with pytest.raises(ValueError, match="midway"):
-        marks.run(stage(calls, 2, fail=True), config, console)
-    assert marks.read(config.run_dir, "photos") is None
-    marks.run(stage(calls, 1), config, console)
+        runner.run(stage(calls, 2, fail=True), config, console)
+    assert runner.read(config.run_dir, "photos") is None
+    runner.run(stage(calls, 1), config, console)
     assert len(calls) == 3
 
 
 def test_forgotten_stage_runs_again_and_finds_no_unfinished_work(config, console):
     calls = []
     resumable = stage(calls, 1, resumed=lambda config: ["parts"])
-    marks.run(resumable, config, console)
+    runner.run(resumable, config, console)
     (config.run_dir / "parts").mkdir()
     (config.run_dir / "parts" / "half").write_text("")
-    marks.forget(resumable, config)
+    runner.forget(resumable, config)
     assert not (config.run_dir / "parts").exists()
-    marks.run(resumable, config, console)
+    runner.run(resumable, config, console)
     assert calls == ["photos", "photos"]
 
 
 def test_mark_keeps_time_and_memory(config, console):
-    marks.run(stage([], 1), config, console)
-    mark = marks.read(config.run_dir, "photos")
+    runner.run(stage([], 1), config, console)
+    mark = runner.read(config.run_dir, "photos")
     assert mark["seconds"] >= 0 and mark["peak_memory_bytes_so_far"] > 1_000_000
 
 
 def test_output_that_something_else_changed_is_made_again(config, console):
     calls = []
-    marks.run(stage(calls, 1), config, console)
+    runner.run(stage(calls, 1), config, console)
     (config.run_dir / "photos.txt").write_text("edited")
-    marks.run(stage(calls, 1), config, console)
+    runner.run(stage(calls, 1), config, console)
     assert calls == ["photos", "photos"]
     assert (config.run_dir / "photos.txt").read_text() == "1"
 
@@ -104,17 +104,17 @@ def test_output_that_something_else_changed_is_made_again(config, console):
 def test_output_that_may_change_is_left_as_it_is(config, console):
     calls = []
     changing = dataclasses.replace(stage(calls, 1), fixed=False)
-    marks.run(changing, config, console)
+    runner.run(changing, config, console)
     (config.run_dir / "photos.txt").write_text("in another language")
-    marks.run(changing, config, console)
+    runner.run(changing, config, console)
     assert calls == ["photos"]
 
 
 def test_mark_of_an_earlier_version_that_tells_nothing_of_outputs_holds(config, console):
     calls = []
-    marks.run(stage(calls, 1), config, console)
-    mark = marks.read(config.run_dir, "photos")
+    runner.run(stage(calls, 1), config, console)
+    mark = runner.read(config.run_dir, "photos")
     del mark["outputs"]
-    artifacts.write_json(marks.path(config.run_dir, "photos"), mark)
-    marks.run(stage(calls, 1), config, console)
+    artifacts.write_json(runner.path(config.run_dir, "photos"), mark)
+    runner.run(stage(calls, 1), config, console)
     assert calls == ["photos"]

@@ -12,7 +12,7 @@ import rich.table
 
 from components.base import artifacts
 from pipeline import config as config_module
-from pipeline import marks, trials
+from pipeline import runner, trials
 from pipeline.config import STAGES, Config
 from pipeline.progress import duration
 
@@ -24,7 +24,7 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
         PilahError: there is no run in `run_dir`.
     """
     config = config_module.read(run_dir)
-    to_do = marks.left(config)
+    to_do = runner.left(config)
     shown = rich.table.Table(title=str(run_dir), box=rich.box.SIMPLE_HEAD)
     for name in ("stage", "state", "took", "should still take"):
         shown.add_column(name)
@@ -32,7 +32,7 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
         if not config.needs(name):
             shown.add_row(name, "not needed", "", "")
             continue
-        mark = marks.read(run_dir, name)
+        mark = runner.read(run_dir, name)
         if mark:
             state = "done before, to be looked at again" if name in to_do else "done"
             shown.add_row(name, state, duration(mark["seconds"]), "")

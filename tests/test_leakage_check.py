@@ -7,7 +7,8 @@ import small_run
 
 from components.base import artifacts
 from components.base.errors import PilahError
-from pipeline import audit, board, lock, protocol, shared
+from pipeline import leaderboard_table, lock, shared
+from pipeline.commands import audit, leakage_check
 from pipeline.report import findings
 from tuner import predictions, refolds
 
@@ -15,7 +16,7 @@ from tuner import predictions, refolds
 def check(run_dir):
     """Run the protocol check; returns protocol.json and what was printed."""
     console = rich.console.Console(file=io.StringIO(), width=160)
-    protocol.run(run_dir, console)
+    leakage_check.run(run_dir, console)
     return artifacts.read_json(run_dir / "audit" / "protocol.json"), console.file.getvalue()
 
 
@@ -106,22 +107,22 @@ def test_check_that_was_cut_short_goes_on_by_scenario(run_dir, checked, monkeypa
 def test_tables_are_compared_scenario_by_scenario():
     honest = {"scenarios": [{"scenario": 1, "f1": 0.5}, {"scenario": 2, "f1": 0.6}, {"scenario": 3, "f1": 0.7}]}
     carried = [{"scenario": 1, "f1": 0.8}, {"scenario": 2, "f1": 0.7}, {"scenario": 3, "f1": 0.9}]
-    compared = protocol.compare(honest, carried, {1: 0.7, 2: 0.8, 3: 0.9})
+    compared = leakage_check.compare(honest, carried, {1: 0.7, 2: 0.8, 3: 0.9})
     assert compared["honest_and_thesis"] == pytest.approx(
         {"mean_difference": 0.2, "mean_absolute_difference": 0.2, "rank_correlation": 1.0}
     )
     assert compared["carried_and_thesis"] == pytest.approx(
         {"mean_difference": 0.0, "mean_absolute_difference": 0.2 / 3, "rank_correlation": 0.5}
     )
-    assert list(protocol.compare(honest, carried, {})) == ["honest_and_carried"]
+    assert list(leakage_check.compare(honest, carried, {})) == ["honest_and_carried"]
 
 
 def test_single_scenario_has_no_rank_correlation():
-    assert protocol.distance([0.5], [0.8])["rank_correlation"] is None
+    assert leakage_check.distance([0.5], [0.8])["rank_correlation"] is None
 
 
 def test_thesis_stands_beside_its_own_photos(run_dir, checked, monkeypatch):
-    monkeypatch.setattr(board, "thesis_f1", lambda run_dir, board: {1: 0.9511, 2: 0.9456})
+    monkeypatch.setattr(leaderboard_table, "thesis_f1", lambda run_dir, board: {1: 0.9511, 2: 0.9456})
     found, text = check(run_dir)
     assert "thesis F1" in text and "0.9511" in text
     assert "carried_and_thesis" in found["compared"]
@@ -134,6 +135,6 @@ def test_scenarios_that_were_refined_stay_out_of_it(run_dir, checked, monkeypatc
     both = {"leaderboard.json": {**honest, "scenarios": [*honest["scenarios"], refined]}, "protocol.json": found}
     monkeypatch.setattr(artifacts, "read_json", lambda path: both[path.name])
     console = rich.console.Console(file=io.StringIO(), width=160)
-    protocol.show(run_dir, console)
+    leakage_check.show(run_dir, console)
     rows = [line.split()[0] for line in console.file.getvalue().splitlines() if line.split()[1:2] == ["VGG19"]]
     assert rows == ["1", "2"]

@@ -15,7 +15,6 @@ from pipeline.config import Config
 from serving import client
 
 log = logging.getLogger("pilah")
-ANSWERS = "answers.json"  # {"photos": [id, ...], "classes": [...], "scores": [[...], ...]}, as validation compared them
 WAIT_SECONDS = 120.0  # for a server to find, load and warm up the version
 MAX_SCORE_DIFFERENCE = 1e-3  # between scores served and validated: the server may have other kernels, or a GPU
 
@@ -29,7 +28,7 @@ def check(config: Config, target: str) -> None:
     """
     base = config.run_dir / "served" / push.MODEL_NAME
     version = push.versions(base)[-1]
-    kept = base / str(version) / ANSWERS
+    kept = base / str(version) / shared.ANSWERS
     answers = artifacts.read_json(kept) if kept.exists() else {}
     if not answers.get("photos"):
         raise PilahError(

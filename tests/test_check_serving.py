@@ -7,7 +7,8 @@ from tensorflow_serving.config import model_server_config_pb2
 from components.base import artifacts
 from components.base.errors import PilahError
 from components.data import images, photos
-from pipeline import served
+from pipeline import shared
+from pipeline.commands import check_serving
 from pipeline.config import Config
 from serving import client
 from serving.embedded import flags, server
@@ -63,8 +64,8 @@ def run_of(run_dir, contents, monkeypatch):
 
 
 def test_version_that_is_served_is_found_and_answers_as_validated(caller):
-    served.wait_until_available(caller, 3, seconds=30)
-    assert served.check_same_answers(caller, 3, PHOTOS, ANSWERS) == 0
+    check_serving.wait_until_available(caller, 3, seconds=30)
+    assert check_serving.check_same_answers(caller, 3, PHOTOS, ANSWERS) == 0
 
 
 def test_version_is_compared_with_the_answers_that_lie_beside_it_whatever_was_validated_since(
@@ -73,39 +74,39 @@ def test_version_is_compared_with_the_answers_that_lie_beside_it_whatever_was_va
     config = run_of(tmp_path, dict(zip(["0", *IDS], [b"another", *PHOTOS], strict=True)), monkeypatch)
     base = tmp_path / "served" / "pilah"
     for version, answers in ((2, {}), (3, ANSWERS)):
-        artifacts.write_json(base / str(version) / served.ANSWERS, answers)
-    artifacts.write_json(tmp_path / served.ANSWERS, {**ANSWERS, "classes": ["of", "another"]})
-    served.check(config, caller.target)
-    (base / "3" / served.ANSWERS).unlink()
+        artifacts.write_json(base / str(version) / shared.ANSWERS, answers)
+    artifacts.write_json(tmp_path / shared.ANSWERS, {**ANSWERS, "classes": ["of", "another"]})
+    check_serving.check(config, caller.target)
+    (base / "3" / shared.ANSWERS).unlink()
     with pytest.raises(PilahError, match="Push it anew: --from push"):
-        served.check(config, caller.target)
+        check_serving.check(config, caller.target)
 
 
 def test_version_whose_photos_are_gone_is_not_compared_with_others(caller, tmp_path, monkeypatch):
     config = run_of(tmp_path, {IDS[0]: PHOTOS[0], "4": b"another"}, monkeypatch)
-    artifacts.write_json(tmp_path / "served" / "pilah" / "3" / served.ANSWERS, ANSWERS)
+    artifacts.write_json(tmp_path / "served" / "pilah" / "3" / shared.ANSWERS, ANSWERS)
     with pytest.raises(PilahError, match=f"version 3, of whose 3 the run has 2 no more, such as {IDS[1]}"):
-        served.check(config, caller.target)
+        check_serving.check(config, caller.target)
 
 
 def test_version_that_is_not_served_is_an_error_with_those_that_are(caller):
     with pytest.raises(
         PilahError, match=r"Version 4 must become available at localhost:\d+ .*Received: versions \[3\]"
     ):
-        served.wait_until_available(caller, 4, seconds=0.1)
+        check_serving.wait_until_available(caller, 4, seconds=0.1)
 
 
 def test_no_server_is_an_error_with_what_to_start():
     with client.Client("localhost:1", timeout_seconds=0.2) as nobody, pytest.raises(PilahError, match="make serve"):
-        served.wait_until_available(nobody, 1, seconds=0.1)
+        check_serving.wait_until_available(nobody, 1, seconds=0.1)
 
 
 def test_other_scores_are_an_error_with_the_difference(caller):
     others = {**ANSWERS, "scores": [[1.0, 0.0], [0.25, 0.75], [0.0, 1.0]]}
     with pytest.raises(PilahError, match=r"within 0\.001, and differ by 2\.50e-01"):
-        served.check_same_answers(caller, 3, PHOTOS, others)
+        check_serving.check_same_answers(caller, 3, PHOTOS, others)
 
 
 def test_other_classes_are_an_error_with_both_lists(caller):
     with pytest.raises(PilahError, match=r"must be \['odd', 'even'\]\. Received from .*\['even', 'odd'\]"):
-        served.check_same_answers(caller, 3, PHOTOS, {**ANSWERS, "classes": ["odd", "even"]})
+        check_serving.check_same_answers(caller, 3, PHOTOS, {**ANSWERS, "classes": ["odd", "even"]})

@@ -5,8 +5,8 @@ import pytest
 import rich.console
 
 from components.base import artifacts
-from pipeline import board, resolved_settings
 from pipeline import config as config_module
+from pipeline import leaderboard_table, resolved_settings
 
 RESOLVED = resolved_settings.Resolved({"ResNet50": "random, seed 1", "VGG19": "1" * 16}, "openvino", "float32", False)
 
@@ -44,7 +44,7 @@ def run_dir(tmp_path):
 
 def printed(run_dir):
     console = rich.console.Console(file=io.StringIO(), width=140)
-    board.show(run_dir, console)
+    leaderboard_table.show(run_dir, console)
     return console.file.getvalue()
 
 
@@ -84,9 +84,9 @@ def test_other_photos_are_not_set_beside_the_thesis(run_dir):
 
 
 def test_thesis_photos_and_scenarios_are_set_beside_the_thesis(run_dir, monkeypatch):
-    monkeypatch.setattr(board, "THESIS_PHOTOS", artifacts.digest(["a"]))
+    monkeypatch.setattr(leaderboard_table, "THESIS_PHOTOS", artifacts.digest(["a"]))
     whole = artifacts.read_json(run_dir / "leaderboard.json")
-    published = artifacts.read_csv(board.THESIS_RESULTS)
+    published = artifacts.read_csv(leaderboard_table.THESIS_RESULTS)
     names = ("backbone", "optimizer")
     whole["scenarios"] = [
         {**row(int(line["scenario"]), 0.5), **{n: line[n] for n in names}, "dropout": float(line["dropout"])}

@@ -20,7 +20,7 @@ from components.base.errors import PilahError
 from components.data import grouped_folds, near_duplicates, photos
 from components.models import features
 from pipeline import config as config_module
-from pipeline import lock, marks, progress, shared
+from pipeline import lock, progress, runner, shared
 from pipeline.config import STAGES, Config
 from tuner import folds, predictions, refolds
 
@@ -68,7 +68,7 @@ def finished(run_dir: pathlib.Path) -> Config:
         PilahError: the run has no leaderboard of its settings yet, or none of frozen backbones.
     """
     config = config_module.read(run_dir)
-    if left := [name for name in marks.left(config) if STAGES.index(name) < STAGES.index("model")]:
+    if left := [name for name in runner.left(config) if STAGES.index(name) < STAGES.index("model")]:
         raise PilahError(
             f"An audit needs a finished search. Received: {run_dir}, which has yet to do {', '.join(left)}. Let 'run' "
             "finish."

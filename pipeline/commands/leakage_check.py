@@ -11,7 +11,8 @@ import rich.table
 from scipy.stats import spearmanr
 
 from components.base import artifacts
-from pipeline import audit, board, lock, progress, shared
+from pipeline import leaderboard_table, lock, progress, shared
+from pipeline.commands import audit
 from tuner import protocol
 
 WARNING = (
@@ -32,7 +33,7 @@ def run(run_dir: pathlib.Path, console: rich.console.Console) -> None:
         (folder / "protocol.json").unlink(missing_ok=True)  # if it is there, it is of the settings in protocol/
         rows = protocol.check(shared.study(config), shared.scenarios(config), folder / "protocol", report)
         honest = artifacts.read_json(config.run_dir / "leaderboard.json")
-        thesis = board.thesis_f1(config.run_dir, honest)
+        thesis = leaderboard_table.thesis_f1(config.run_dir, honest)
         found = {"leaking": True, "warning": WARNING, "scenarios": rows, "compared": compare(honest, rows, thesis)}
         artifacts.write_json(folder / "protocol.json", found)
     show(config.run_dir, console)
@@ -68,7 +69,7 @@ def distance(first: Sequence[float], second: Sequence[float]) -> dict[str, float
 def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
     """Print the F1 of every scenario three times, and how near the tables are."""
     found, honest = (artifacts.read_json(run_dir / name) for name in ("audit/protocol.json", "leaderboard.json"))
-    thesis = board.thesis_f1(run_dir, honest)
+    thesis = leaderboard_table.thesis_f1(run_dir, honest)
     shown = rich.table.Table(title="Protocol check", box=rich.box.SIMPLE_HEAD)
     for name in ("scenario", "backbone", "optimizer", "dropout"):
         shown.add_column(name, justify="left" if name in ("backbone", "optimizer") else "right")
