@@ -48,6 +48,8 @@ def _setting(name: str, help_text: str, **limits: float) -> Any:
 def _shown(value: Any) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return "none" if value is None else f"{value:_}" if isinstance(value, int) else str(value)
 
 
@@ -123,7 +125,7 @@ def run(
         int | None,
         _setting("ensemble", "Fine-tuning: models that differ in seeds alone, whose scores are averaged.", min=1),
     ] = None,
-    xla: Annotated[bool, typer.Option(help="Fine-tuning: let XLA compile its steps; for GPUs.")] = False,
+    xla: Annotated[bool | None, _setting("xla", "Fine-tuning: let XLA compile its steps; for GPUs.")] = None,
     finetuning_rate: Annotated[
         float | None, _setting("finetuning_rate", "Fine-tuning: its rate, if not --learning-rate.", min=1e-9)
     ] = None,
@@ -138,8 +140,8 @@ def run(
     keep_versions: Annotated[int | None, _setting("keep_versions", "Served versions to keep.", min=1)] = None,
     from_stage: Annotated[StageName | None, typer.Option("--from", help="Do this stage and later ones again.")] = None,
     group_folds: Annotated[
-        bool, typer.Option(help="Keep photos of almost the same perceptual hash in one fold.")
-    ] = False,
+        bool | None, _setting("group_folds", "Keep photos of almost the same perceptual hash in one fold.")
+    ] = None,
     force: Annotated[bool, typer.Option(help="Push even a model that is worse than the one served.")] = False,
     accept_missing: Annotated[
         bool, typer.Option(help="Confirm that photos of the last run were removed where a whole folder lacks them.")

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import pathlib
 import subprocess
@@ -6,9 +7,10 @@ import sys
 import numpy as np
 import pytest
 import rich.table
+import typer.testing
 
 from components.base import artifacts
-from pipeline import cli, config
+from pipeline import cli, config, main
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -188,3 +190,16 @@ def test_run_folder_inside_the_photos_is_refused(tmp_path):
     assert done.returncode == 1
     assert "--run-dir must not be in --images" in done.stdout
     assert not (tmp_path / "photos" / "glass").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"), [([], True), (["--no-group-folds"], False), (["--group-folds"], True)], ids=str
+)
+def test_profile_sets_a_boolean_option_and_the_command_line_overrides_it(tmp_path, monkeypatch, flags, expected):
+    started = []
+    monkeypatch.setattr(main, "run", lambda settings, from_stage, console: started.append(settings))
+    grouped = dataclasses.replace(config.demo(tmp_path), group_folds=True)
+    monkeypatch.setitem(config.PROFILES, "demo", lambda run_dir: dataclasses.replace(grouped, run_dir=run_dir))
+    done = typer.testing.CliRunner().invoke(cli.app, ["run", "--run-dir", str(tmp_path / "run"), *flags])
+    assert done.exit_code == 0, done.output
+    assert [settings.group_folds for settings in started] == [expected]
