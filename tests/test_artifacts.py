@@ -25,7 +25,7 @@ def write_csv_that_stops_midway(path):
 
 
 def write_by_hand_that_stops_midway(path):
-    with artifacts.replacing(path) as part:
+    with artifacts.atomic_write(path) as part:
         part.write_text("half of it")
         raise OSError("disk full")
 
@@ -52,7 +52,7 @@ def test_exception_midway_leaves_no_new_file(tmp_path, write):
 
 def test_file_shows_up_under_its_name_only_when_whole(tmp_path):
     path = tmp_path / "model.bin"
-    with artifacts.replacing(path) as part:
+    with artifacts.atomic_write(path) as part:
         part.write_bytes(b"half")
         assert not path.exists()
         assert part.parent == path.parent, "a rename across file systems is a copy, which a kill can cut short"
@@ -109,16 +109,16 @@ def test_file_digest_is_start_of_sha256_of_its_bytes(tmp_path):
     assert artifacts.file_digest(tmp_path / "a") == hashlib.sha256(b"photo").hexdigest()[:16]
 
 
-def test_folder_claimed_again_keeps_what_is_whole_and_not_what_a_kill_left(tmp_path):
+def test_folder_of_the_same_settings_keeps_what_is_whole_and_not_what_a_kill_left(tmp_path):
     folder = tmp_path / "28"
-    artifacts.claim(folder, {"epochs": 10})
+    artifacts.reset_if_settings_changed(folder, {"epochs": 10})
     (folder / "fold-0.csv").write_text("whole")
-    with artifacts.replacing(folder / "fold-1.csv") as part:
+    with artifacts.atomic_write(folder / "fold-1.csv") as part:
         shutil.copy(part, folder / f"{part.name}.killed")  # as it would stay after SIGKILL
         part.write_text("whole too")
-    artifacts.claim(folder, {"epochs": 10})
+    artifacts.reset_if_settings_changed(folder, {"epochs": 10})
     assert {path.name for path in folder.iterdir()} == {"fold-0.csv", "fold-1.csv", "settings.json"}
-    artifacts.claim(folder, {"epochs": 20})
+    artifacts.reset_if_settings_changed(folder, {"epochs": 20})
     assert {path.name for path in folder.iterdir()} == {"settings.json"}
 
 

@@ -234,12 +234,12 @@ def accuracy(path):
 
 def test_state_goes_with_its_fold_and_changed_options_clear_the_scenario(study, tmp_path):
     study, first_fold = dataclasses.replace(study, epochs=1), {"settings.json", "fold-0.csv", "fold-0.json"}
-    folds.claim(study, SCENARIO, tmp_path)
+    folds.reset_if_settings_changed(study, SCENARIO, tmp_path)
     folds.train(study, SCENARIO, [0], tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == first_fold
     (tmp_path / "fold-1.csv").touch()
     smoothed = with_options(study, label_smoothing=0.1)
-    folds.claim(smoothed, SCENARIO, tmp_path)
+    folds.reset_if_settings_changed(smoothed, SCENARIO, tmp_path)
     folds.train(smoothed, SCENARIO, [0], tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == first_fold
 

@@ -72,7 +72,7 @@ OF_FINETUNED = {
 
 @pytest.fixture
 def study(tmp_path, monkeypatch):
-    """A study with every setting other than its default, whose features claim their folder and are not computed."""
+    """A study with every setting other than its default, whose features prepare their folder and are not computed."""
     monkeypatch.setattr(features, "missing_views", lambda *args: [])
     ids, augmentation = [photo.id for photo in PHOTOS], augment.Augmentation(42, "both")
     folder, records_dir = tmp_path / "features" / "VGG19", tmp_path / "dataset"

@@ -49,7 +49,7 @@ CHANGES = [  # setting -> scenarios that it leaves as they are
 
 @pytest.fixture
 def config(tmp_path, monkeypatch):
-    """The configuration of a run that has claimed the folders of its features and trials, and trained none of them.
+    """The configuration of a run that has prepared the folders of its features and trials, and trained none of them.
 
     Scenarios: 1 and 2 are ResNet50 with Adam and AdamW, 3 and 4 are VGG19's; 5 is refined from 2, and 6 from 3.
     """
@@ -79,7 +79,9 @@ def start(config):
     features_stage.run(config, lambda done, total, what="": None)
     study = shared.study(config)
     for scenario in scenarios_of(config):
-        folds.claim(study, scenario, folds.scenario_folder(config.run_dir / "trials", scenario.number))
+        folds.reset_if_settings_changed(
+            study, scenario, folds.scenario_folder(config.run_dir / "trials", scenario.number)
+        )
 
 
 def scenarios_of(config):

@@ -33,7 +33,7 @@ def search(
         progress: called with the folds done and to do; where backbones train, with their epochs.
     """
     for scenario in scenario_list:
-        folds.claim(study, scenario, folds.scenario_folder(trials_dir, scenario.number))
+        folds.reset_if_settings_changed(study, scenario, folds.scenario_folder(trials_dir, scenario.number))
     unfinished = [one for one in scenario_list if not folds.all_done(study, one, trials_dir)]
     for backbone in {scenario.backbone for scenario in unfinished if scenario.strategy == "finetune"}:
         study.examples(backbone)  # what all folds read is made once, by all cores

@@ -20,7 +20,7 @@ def train(
     folder: pathlib.Path,
     on_epoch: Callable[[], object] = lambda: None,
 ) -> None:
-    """Leave what a new model says of each of `folds` in `folder`, which is claimed for the scenario's settings.
+    """Leave what a new model says of each of `folds` in `folder`, which holds only what these settings made.
 
     A fold whose file is there is not trained again, and one that is being fine-tuned goes on from its last epoch.
 
@@ -33,9 +33,9 @@ def train(
         finetune.clear(_state(folder, fold))
 
 
-def claim(study: Study, scenario: scenarios.Scenario, folder: pathlib.Path) -> None:
+def reset_if_settings_changed(study: Study, scenario: scenarios.Scenario, folder: pathlib.Path) -> None:
     """Make `folder` hold only folds of `scenario` as it is: all go if anything that they depend on has changed."""
-    artifacts.claim(folder, study.settings(scenario))
+    artifacts.reset_if_settings_changed(folder, study.settings(scenario))
 
 
 def scenario_folder(trials_dir: pathlib.Path, number: int) -> pathlib.Path:

@@ -22,7 +22,7 @@ def check(
 ) -> list[dict[str, Any]]:
     """A row a scenario, in order of number, each also in a file of `folder`: those that are there are kept."""
     settings = {str(scenario.number): study.settings(scenario) for scenario in scenario_list}
-    artifacts.claim(folder, {"leaking": True, "scenarios": settings})
+    artifacts.reset_if_settings_changed(folder, {"leaking": True, "scenarios": settings})
     rows = []
     for done, scenario in enumerate(scenario_list, start=1):
         path = folder / f"{scenario.number:02d}.json"

@@ -18,7 +18,7 @@ from components.base.errors import NotFiniteError, PilahError
 
 
 @contextlib.contextmanager
-def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+def atomic_write(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """A name beside `path` to write to; it becomes `path` when the block ends well, and goes away when it does not."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
@@ -33,8 +33,8 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 @contextlib.contextmanager
-def _replacing_text(path: pathlib.Path) -> Iterator[TextIO]:
-    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+def _atomic_write_text(path: pathlib.Path) -> Iterator[TextIO]:
+    with atomic_write(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         yield file
 
 
@@ -48,7 +48,7 @@ def write_json(path: pathlib.Path, value: Any) -> None:
         text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
     except ValueError as error:
         raise NotFiniteError(f"{path} cannot be written: a number in it is nan or infinite.") from error
-    with _replacing_text(path) as file:
+    with _atomic_write_text(path) as file:
         file.write(f"{text}\n")
 
 
@@ -57,7 +57,7 @@ def read_json(path: pathlib.Path) -> Any:
 
 
 def write_csv(path: pathlib.Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    with _replacing_text(path) as file:
+    with _atomic_write_text(path) as file:
         plain = csv.DictWriter(file, columns, lineterminator="\n")
         quoting = csv.DictWriter(file, columns, lineterminator="\n", quoting=csv.QUOTE_ALL)
         for row in (dict(zip(columns, columns, strict=True)), *rows):
@@ -84,7 +84,7 @@ def read_csv(path: pathlib.Path) -> list[dict[str, str]]:
 def writing_array(path: pathlib.Path, shape: tuple[int, ...], dtype: DTypeLike) -> Iterator[Callable[[Any], object]]:
     """A function to call with the rows of an array of `shape`, which go to disk at once; np.load reads them."""
     header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
-    with replacing(path) as part, part.open("wb") as file:
+    with atomic_write(path) as part, part.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         yield lambda rows: file.write(rows.tobytes())
 
@@ -106,7 +106,7 @@ def file_digest(path: pathlib.Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-def claim(folder: pathlib.Path, settings: dict[str, Any]) -> None:
+def reset_if_settings_changed(folder: pathlib.Path, settings: dict[str, Any]) -> None:
     """Make `folder` hold only what was made under `settings` (JSON), which stay in it as settings.json.
 
     Unfinished work under the same settings is kept, to be continued, but for files that a kill left half written;

@@ -74,7 +74,7 @@ def _write_photos(
         PilahError: a photo cannot be read, or has changed since it was listed.
     """
     rejects = []
-    with artifacts.replacing(pathlib.Path(shard.path)) as part, tf.io.TFRecordWriter(str(part)) as writer:
+    with artifacts.atomic_write(pathlib.Path(shard.path)) as part, tf.io.TFRecordWriter(str(part)) as writer:
         for start in range(0, len(shard.photos), resize.PHOTOS_AT_ONCE):
             batch = shard.photos[start : start + resize.PHOTOS_AT_ONCE]
             files = [photos.read_bytes(photo.path, photo.id) for photo in batch]

@@ -48,7 +48,7 @@ def without_optimizer(model: keras.Model) -> keras.Model:
 
 def save(model: keras.Model, path: pathlib.Path) -> None:
     """Write a .keras file, whole or not there."""
-    with artifacts.replacing(path) as part:
+    with artifacts.atomic_write(path) as part:
         model.save(part)
 
 

@@ -56,7 +56,7 @@ def extract(
     settings = feature_settings.of_features(
         backbone, weights.fingerprint, engine, precision, image_size_px, photo_ids, augmentation.settings
     )
-    artifacts.claim(folder, settings)
+    artifacts.reset_if_settings_changed(folder, settings)
     missing = missing_views(folder, views, test_views)
     if not missing:
         return

@@ -269,7 +269,7 @@ def _state_files(state: pathlib.Path) -> list[pathlib.Path]:
 
 def _save(learner: keras.Model, history: dict[str, list[float]], seconds: float, path: pathlib.Path) -> None:
     values = [keras.ops.convert_to_numpy(variable) for variable in _variables(learner)]
-    with artifacts.replacing(path) as part:
+    with artifacts.atomic_write(path) as part:
         np.savez(part, *values, seconds=seconds, history=[history[name] for name in HISTORY])
 
 

@@ -46,7 +46,7 @@ def load(
             both may lie side by side.
         precision: "float32" or "bfloat16", in which it computes.
     """
-    artifacts.claim(
+    artifacts.reset_if_settings_changed(
         folder,
         {
             "unfrozen": unfrozen,

@@ -45,7 +45,7 @@ def write(run_dir: pathlib.Path) -> pathlib.Path | None:
         title = say("Model card: {classes}", classes=", ".join(description["classes"]))
         contents = {"title": title, "parts": parts(figures, description, audit, language), "language": language}
         for name, template in ((HTML_NAMES[language], "card.html"), (MARKDOWN_NAMES[language], "card.md")):
-            with artifacts.replacing(folder / name) as part:
+            with artifacts.atomic_write(folder / name) as part:
                 part.write_text(jinja.get_template(template).render(**contents), encoding="utf-8")
     return folder
 

@@ -47,7 +47,7 @@ def write(
             label.set(ha="right", rotation_mode="anchor")
         stream = io.BytesIO()
         figure.savefig(stream, format="png")
-    with artifacts.replacing(path) as part, Image.open(stream) as image:
+    with artifacts.atomic_write(path) as part, Image.open(stream) as image:
         image.convert("RGB").quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
             part, "PNG", optimize=True
         )

@@ -36,7 +36,7 @@ def write(run_dir: pathlib.Path, language: str, stages_left: Sequence[str]) -> p
     jinja = environment(figures=found, language=language, **shared)
     shown = [body for section in sections.SECTIONS if (body := show(section, source, jinja))]
     html = jinja.get_template("page.html").render(sections=shown, stages_left=stages_left)
-    with artifacts.replacing(folder / "index.html") as part:
+    with artifacts.atomic_write(folder / "index.html") as part:
         part.write_text(html, encoding="utf-8")
     return folder / "index.html"
 

@@ -57,7 +57,7 @@ def _refit_head(config: Config, study: Study, winner: Scenario) -> keras.Model:
 
 def _refit_all(config: Config, study: Study, winner: Scenario) -> keras.Model:
     unfinished, every_row = config.run_dir / UNFINISHED, np.arange(len(study.labels))
-    artifacts.claim(unfinished, study.settings(winner))
+    artifacts.reset_if_settings_changed(unfinished, study.settings(winner))
     examples, state = study.examples(winner.backbone), unfinished / "state"
     model, _ = finetune.fit(study.recipe(winner), examples, every_row, study.seed, state)
     return assembly.without_optimizer(model)
