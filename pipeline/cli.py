@@ -268,7 +268,7 @@ def rollback(run_dir: RunDir, debug: Debug = False) -> None:
 
         base = run_dir / "served" / push.MODEL_NAME
         if not base.is_dir():
-            raise PilahError(f"--run-dir must hold a pushed model. Received: {run_dir}. Push one with 'run'.")
+            raise PilahError(f"--run-dir must hold a pushed model, and {run_dir} has none. Push one with 'run'.")
         with lock.locked(run_dir):
             version = push.rollback(base)
         console.print(f"rolled back: {version} is the newest", soft_wrap=True, highlight=False)
@@ -298,7 +298,7 @@ def _run(
         config_module.check_not_of_photos(folder)
     base: Config = config_module.PROFILES[chosen](folder)
     if not base.photos_per_class and not photos_at:
-        raise PilahError(f"Profile {base.profile} needs photos. Received: none. Give --images, or --fetch-kaggle.")
+        raise PilahError(f"Profile {base.profile} needs photos. Give --images or --fetch-kaggle.")
     changes = {name: value for name, value in given.items() if value is not None}
     config = dataclasses.replace(base, images=tuple(path.resolve() for path in photos_at), **changes)
     config_module.check(config)
@@ -318,7 +318,7 @@ def _names(text: str | None, known: tuple[str, ...], flag: str) -> tuple[str, ..
         return None
     names = tuple(name.strip() for name in text.split(","))
     if unknown := [name for name in names if name not in known]:
-        raise typer.BadParameter(f"{flag} takes some of {','.join(known)}. Received: {','.join(unknown)}.")
+        raise typer.BadParameter(f"{flag} must be some of {','.join(known)} (got {','.join(unknown)}).")
     return names
 
 
@@ -328,9 +328,9 @@ def _rates(text: str | None) -> tuple[float, ...] | None:
     try:
         rates = tuple(float(rate) for rate in text.split(","))
     except ValueError as error:
-        raise typer.BadParameter(f"--dropouts takes numbers with commas between. Received: {text}.") from error
+        raise typer.BadParameter(f"--dropouts must be numbers separated by commas (got {text}).") from error
     if not all(0 <= rate < 1 for rate in rates):
-        raise typer.BadParameter(f"--dropouts takes rates in [0, 1). Received: {text}.")
+        raise typer.BadParameter(f"--dropouts must be rates in [0, 1) (got {text}).")
     return rates
 
 

@@ -192,26 +192,24 @@ def check(config: Config) -> None:
             raise PilahError(f"--{name.replace('_', '-')} must be a finite number (got {value}).")
     if config.refine and config.strategy == "finetune":
         raise PilahError(
-            f"--refine trains the backbones that a search has left frozen. Received: {config.refine}, with --strategy "
-            "finetune. Choose one of them."
+            f"--refine {config.refine} and --strategy finetune exclude each other: --refine trains backbones that the "
+            "search left frozen. Choose one of them."
         )
     if config.refine > config.scenario_count:
         raise PilahError(
-            f"--refine takes at most as many as there are scenarios, {config.scenario_count}. Received: "
-            f"{config.refine}. Lower it."
+            f"--refine must be at most {config.scenario_count}, the number of scenarios (got {config.refine})."
         )
     plain = Config(config.run_dir)
     idle = [name for name in FINETUNING if getattr(config, name) != getattr(plain, name)]
     if idle and not config.finetunes:
         given = ", ".join(f"--{name.replace('_', '-')} {getattr(config, name)}" for name in idle)
         raise PilahError(
-            f"Settings of fine-tuning need something to fine-tune. Received: {given}, and backbones that all stay "
-            "frozen. Add --refine 1 or --strategy finetune, or leave them out."
+            f"{given}: options of fine-tuning have no effect while all backbones stay frozen. Add --refine 1 or "
+            "--strategy finetune, or leave them out."
         )
     if config.finetunes and config.warmup_epochs >= config.epochs:
         raise PilahError(
-            f"--warmup-epochs must leave the backbone some of the {config.epochs} epochs. Received: "
-            f"{config.warmup_epochs}. Lower it, or raise --epochs."
+            f"--warmup-epochs must be lower than --epochs, which is {config.epochs} (got {config.warmup_epochs})."
         )
 
 
@@ -220,9 +218,8 @@ def check_not_of_photos(run_dir: pathlib.Path) -> None:
     if not (run_dir / "run.json").exists() or not (given := read(run_dir).images):
         return
     raise PilahError(
-        f"A run goes on with the photos that it began with. Received: no photos, for {run_dir}, which is of "
-        f"{', '.join(map(str, given))}. Give them again with the options that it had, or draw photos over it with "
-        "--profile demo."
+        f"{run_dir} is a run of {', '.join(map(str, given))}, and no --images is given. Give them again with the "
+        "options that the run had, or replace it by a run on synthetic photos with --profile demo."
     )
 
 
@@ -239,9 +236,7 @@ def read(run_dir: pathlib.Path) -> Config:
     """
     path = run_dir / "run.json"
     if not path.exists():
-        raise PilahError(
-            f"--run-dir must hold a run. Received: {run_dir}, which has no run.json. Start one with 'run'."
-        )
+        raise PilahError(f"--run-dir must hold a run, and {run_dir} has no run.json. Start one with 'run'.")
     return dataclasses.replace(from_json(artifacts.read_json(path)), run_dir=run_dir.resolve())
 
 

@@ -23,8 +23,8 @@ def locked(run_dir: pathlib.Path) -> Iterator[None]:
         except BlockingIOError as error:
             file.seek(0)
             raise PilahError(
-                f"A run folder takes one run at a time. Received: {run_dir}, held by process {file.read().strip()}. "
-                "Wait for it, stop it, or choose another --run-dir."
+                f"{run_dir} is in use, held by process {file.read().strip()}. Wait for it, stop it, or choose another "
+                "--run-dir."
             ) from error
         file.truncate(0)
         file.write(f"{os.getpid()}\n")

@@ -60,16 +60,16 @@ def run(config: Config, from_stage: str | None, console: rich.console.Console) -
         from_stage: a stage from which on everything is done again; None does only what is needed.
 
     Raises:
-        PilahError: what went wrong is the user's to mend; the message says how.
+        PilahError: the run cannot go on; the message says what to do.
     """
     if keras.config.backend() != "tensorflow":
         raise PilahError(
-            f"A run needs Keras on TensorFlow, which heads and exports are made with. Received: "
-            f"KERAS_BACKEND={keras.config.backend()}. Leave it out: only 'make bench-gpu' takes it."
+            f"KERAS_BACKEND must be tensorflow, or unset (got {keras.config.backend()}): heads and exports need it. "
+            "Only 'make bench-gpu' runs with jax."
         )
     if tf.config.list_physical_devices("GPU"):  # on CPUs the same ops give the same bits anyway
         tf.config.experimental.enable_op_determinism()
-    # what will be missing in an hour is better said now, while everything that is there still stands
+    # what would be missing in an hour is checked now, before anything is changed
     inference.pick(config.engine)
     photos.check(config)
     shared.look_up_weights(config)

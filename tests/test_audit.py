@@ -117,7 +117,7 @@ def test_run_without_a_board_is_refused(tmp_path):
     with pytest.raises(PilahError, match=r"no run\.json"):
         audit.finished(tmp_path)
     artifacts.write_json(tmp_path / "run.json", config_module.to_json(config_module.demo(tmp_path)))
-    with pytest.raises(PilahError, match="yet to do photos, dataset"):
+    with pytest.raises(PilahError, match="still to do photos, dataset"):
         audit.finished(tmp_path)
 
 
@@ -125,7 +125,7 @@ def test_run_whose_features_are_to_be_made_again_is_refused_though_its_board_is_
     small_run.make(tmp_path)
     audit.finished(tmp_path)
     runner.path(tmp_path, "features").unlink()
-    with pytest.raises(PilahError, match=r"yet to do features, search, choice\."):
+    with pytest.raises(PilahError, match=r"still to do features, search, choice\."):
         audit.finished(tmp_path)
 
 
@@ -133,7 +133,7 @@ def test_run_whose_features_are_to_be_made_again_is_refused_though_its_board_is_
     ("arguments", "called"),
     [
         (["audit", "--run-dir", "r"], "audit"),
-        (["audit", "--run-dir", "r", "--protocol", "carried"], "protocol"),
+        (["audit", "--run-dir", "r", "--protocol", "carried"], "leakage_check"),
         (["evaluate", "--run-dir", "r", "--images", "other"], "evaluate"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else value,
@@ -141,7 +141,7 @@ def test_run_whose_features_are_to_be_made_again_is_refused_though_its_board_is_
 def test_command_does_what_it_is_called(arguments, called, monkeypatch):
     calls = []
     for module in (audit, leakage_check, evaluate):
-        name = module.__name__.removeprefix("pipeline.")
+        name = module.__name__.removeprefix("pipeline.commands.")
         monkeypatch.setattr(module, "run", lambda run_dir, *more, name=name: calls.append((name, str(run_dir))))
     monkeypatch.setattr(cli, "_guard", lambda work, debug: work())  # it changes the log for good
     assert typer.testing.CliRunner().invoke(cli.app, arguments).exit_code == 0

@@ -53,7 +53,7 @@ def test_wrong_usage_ends_with_code_2(args):
 
 
 def test_wrong_name_is_answered_with_the_names_there_are():
-    assert "ResNet50,VGG19,DenseNet121. Received: ResNet51" in pilah(
+    assert "ResNet50,VGG19,DenseNet121 (got ResNet51)" in pilah(
         "run", "--run-dir", "r", "--backbones", "ResNet51"
     ).stderr.replace("\n", " ")
 
@@ -62,7 +62,7 @@ def test_status_of_no_run_is_one_line_and_code_1(tmp_path):
     done = pilah("status", "--run-dir", tmp_path)
     assert done.returncode == 1
     (line,) = done.stdout.strip().splitlines()
-    assert "Received" in line and str(tmp_path) in line
+    assert "must hold a run" in line and str(tmp_path) in line
 
 
 def test_status_tells_what_is_done_and_what_is_left(tmp_path):
@@ -130,7 +130,7 @@ def test_run_of_photos_is_not_drawn_over_where_none_are_given(tmp_path):
     artifacts.write_json(tmp_path / "run.json", settings)
     done = pilah("run", "--run-dir", tmp_path)
     assert done.returncode == 1
-    assert f"{tmp_path / 'photos.zip'}. Give them again" in done.stdout.strip().splitlines()[-1]
+    assert f"is a run of {tmp_path / 'photos.zip'}, and no --images is given" in done.stdout.strip().splitlines()[-1]
     assert artifacts.read_json(tmp_path / "run.json") == settings
 
 

@@ -123,12 +123,12 @@ def test_class_that_is_missing_is_said_and_stays_out_of_the_means(pushed, tmp_pa
 def test_unknown_class_is_refused_by_name(pushed, tmp_path):
     save(tmp_path / "glass" / "a.png", "glass", 1)
     save(tmp_path / "wood" / "b.png", "metal", 2)
-    with pytest.raises(PilahError, match=r"Received: wood\. Rename or remove"):
+    with pytest.raises(PilahError, match=r"got wood\)\. Rename or remove"):
         evaluated(pushed, tmp_path)
 
 
 def test_photos_of_the_study_alone_are_refused(pushed):
-    with pytest.raises(PilahError, match="none of 1 in"):
+    with pytest.raises(PilahError, match="None of the 1 files in"):
         evaluated(pushed, pushed / "photos")
 
 

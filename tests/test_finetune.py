@@ -258,7 +258,7 @@ def test_saved_model_leaves_the_optimizer_out_and_answers_the_same(study, tmp_pa
 
 def test_warmup_as_long_as_training_is_refused(tmp_path):
     settings = config_module.Config(tmp_path, strategy="finetune", warmup_epochs=10)
-    with pytest.raises(PilahError, match=r"10 epochs. Received: 10\."):
+    with pytest.raises(PilahError, match=r"--epochs, which is 10 \(got 10\)\."):
         config_module.check(settings)
 
 

@@ -68,5 +68,5 @@ def test_trunk_in_bfloat16_is_computed_for_itself_and_gives_nearly_the_same(on_t
 def test_trunk_that_the_disk_cannot_hold_is_refused_before_it_is_computed(on_trunk, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(100, 99, 1))
     monkeypatch.setattr(features, "write_view", pytest.fail)
-    with pytest.raises(PilahError, match=r"Received: 0.0 GB free in .*Tiny. Free some"):
+    with pytest.raises(PilahError, match=r"0\.0 GB are free in .*Tiny\. Free some"):
         on_trunk.examples("Tiny")

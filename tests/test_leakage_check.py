@@ -56,7 +56,7 @@ def test_folds_of_the_run_trained_again_repeat_its_search(run_dir):
 
 
 def test_check_beside_a_run_is_refused_and_leaves_what_there_was(run_dir, checked):
-    with lock.locked(run_dir), pytest.raises(PilahError, match="one run at a time"):
+    with lock.locked(run_dir), pytest.raises(PilahError, match="is in use, held by process"):
         check(run_dir)
     assert artifacts.read_json(run_dir / "audit" / "protocol.json") == checked[1]
 

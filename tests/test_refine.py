@@ -184,9 +184,12 @@ def times(config, number):
 @pytest.mark.parametrize(
     ("changed", "match"),
     [
-        ({"refine": 28}, r"27. Received: 28\."),
+        ({"refine": 28}, r"27, the number of scenarios \(got 28\)\."),
         ({"refine": 1, "strategy": "finetune"}, "one of them"),
-        ({"unfreeze": "top", "label_smoothing": 0.1}, r"--unfreeze top, --label-smoothing 0\.1, and .* Add --refine 1"),
+        (
+            {"unfreeze": "top", "label_smoothing": 0.1},
+            r"--unfreeze top, --label-smoothing 0\.1: options .* Add --refine 1",
+        ),
     ],
     ids=["more than there are", "nothing frozen", "nothing to fine-tune"],
 )

@@ -94,8 +94,8 @@ class CrossValidationTuner(keras_tuner.Tuner):
             raise keras_tuner.errors.FatalError(str(error)) from error
         except concurrent.futures.BrokenExecutor as error:
             raise keras_tuner.errors.FatalError(str(error)) from PilahError(
-                "A process that trains must live until the search ends. Received: one that was ended from outside, "
-                "most likely for lack of memory. Free some, then run again: the folds that are done are kept."
+                "A training worker was killed, most likely for lack of memory. Free some and run the same command "
+                "again: finished folds are kept."
             )
         scores = metrics.score(matrix, self.study.classes)
         return {name: getattr(scores, name) for name in ("f1", "precision", "recall", "accuracy")}

@@ -73,8 +73,8 @@ def join(fold_files: Sequence[pathlib.Path], photo_list: Sequence[photos.Photo],
     row_of = {row["id"]: row for row in rows}
     if len(rows) != len(photo_list) or row_of.keys() != {photo.id for photo in photo_list}:
         raise ValueError(
-            f"Each photo must be predicted in exactly one fold. Received: {len(rows)} rows of {len(row_of)} photos "
-            f"for {len(photo_list)}."
+            f"Each photo must be predicted in exactly one fold: there are {len(rows)} rows of {len(row_of)} photos for "
+            f"{len(photo_list)}."
         )
     artifacts.write_csv(path, list(rows[0]), (row_of[photo.id] for photo in photo_list))
 

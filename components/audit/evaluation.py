@@ -19,8 +19,8 @@ def check_classes(found: Sequence[str], classes: Sequence[str]) -> None:
     unknown = sorted(set(found) - set(classes))
     if unknown or not found:
         raise PilahError(
-            f"--images must hold class folders of the model's names, {', '.join(classes)}. Received: "
-            f"{', '.join(unknown) or 'no class folder'}. Rename or remove what is not among them."
+            f"The class folders in --images must be among the model's classes, {', '.join(classes)} (got "
+            f"{', '.join(unknown) or 'none'}). Rename or remove the others."
         )
 
 

@@ -53,7 +53,7 @@ def load(records_dir: pathlib.Path, photo_ids: Sequence[str]) -> np.ndarray:
                 write(pixels)
                 found += [photo_id.decode() for photo_id in ids]
             if found != list(photo_ids):
-                raise RuntimeError(f"Each photo needs its record, in order. Received: {len(found)} records, others.")
+                raise RuntimeError(f"Records must be those of the photos, in order: {len(found)} records are not.")
     pixels = np.load(path, mmap_mode="r")
     if len(pixels) != len(photo_ids):
         raise RuntimeError(

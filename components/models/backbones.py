@@ -101,8 +101,8 @@ def find_weights(name: str, weights_dir: pathlib.Path | None, allow_random: bool
     if weights_dir:
         if not (weights_dir / file).is_file():
             raise PilahError(
-                f"--weights-dir must hold {file}. Received: {weights_dir}, which does not. Put it there, or leave "
-                "--weights-dir out and Keras downloads it."
+                f"--weights-dir must hold {file}, and {weights_dir} does not. Put it there, or leave out --weights-dir "
+                "and Keras downloads it."
             )
         return Weights(str(weights_dir / file), seed)
     try:
@@ -113,9 +113,8 @@ def find_weights(name: str, weights_dir: pathlib.Path | None, allow_random: bool
             log.warning("Keras could not download %s: %s", file, " ".join(str(error).split()))
             return Weights(None, seed)
         raise PilahError(
-            f"{name} needs its ImageNet weights. Received: no --weights-dir, and Keras could not download them "
-            f"({' '.join(str(error).split())}). Put {file}, as Keras Applications publishes it, into a folder and "
-            "give that as --weights-dir."
+            f"The ImageNet weights of {name} could not be downloaded ({' '.join(str(error).split())}). Put {file}, as "
+            "Keras Applications publishes it, into a folder and give that as --weights-dir."
         ) from error
     return Weights("imagenet", seed)
 

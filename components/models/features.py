@@ -62,7 +62,9 @@ def extract(
         return
     there = len(records.read(records_dir))
     if there != len(photo_ids):
-        raise RuntimeError(f"Each photo needs a record. Received: {there} records, {len(photo_ids)} photos.")
+        raise RuntimeError(
+            f"There must be a record for each photo: there are {there} records and {len(photo_ids)} photos."
+        )
     model = backbones.build(backbone, weights, image_size_px, inference.dtype_of_model(engine, precision))
     forward = inference.load(engine, model, precision)
     for position, view in enumerate(missing):
@@ -111,7 +113,7 @@ def _checked(pairs: tf.data.Dataset, photo_ids: Sequence[str]) -> Iterator[np.nd
     done = 0
     for ids, pixels in pairs.as_numpy_iterator():
         if [photo_id.decode() for photo_id in ids] != list(photo_ids[done : done + len(ids)]):
-            raise RuntimeError(f"Records must be in the order of the photo list. Received: another at {done}.")
+            raise RuntimeError(f"Records must be in the order of the photo list, and are not from number {done} on.")
         yield pixels
         done += len(ids)
 

@@ -77,6 +77,6 @@ def _check_space(folder: pathlib.Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise PilahError(
-            f"Training the last stages alone needs {needed / 1e9:.1f} GB of disk for what stays frozen. Received: "
-            f"{free / 1e9:.1f} GB free in {folder}. Free some, or choose --unfreeze all, which needs none."
+            f"Activations of the frozen layers need {needed / 1e9:.1f} GB of disk, and {free / 1e9:.1f} GB are free in "
+            f"{folder}. Free some, or choose --unfreeze all, which needs none."
         )

@@ -26,8 +26,8 @@ def pick(wanted: str) -> str:
     installed = importlib.util.find_spec("openvino") is not None
     if wanted == "openvino" and not installed:
         raise PilahError(
-            "--engine openvino needs the package openvino. Received: an environment without it. "
-            "Install it, or choose --engine tensorflow."
+            "--engine openvino needs the package openvino, which is not installed. Install it, or choose --engine "
+            "tensorflow."
         )
     if wanted != "auto":
         return wanted

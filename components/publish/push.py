@@ -75,8 +75,8 @@ def rollback(base: pathlib.Path) -> pathlib.Path:
     earlier = [number for number in numbers if number < origin]
     if not earlier:
         raise PilahError(
-            f"Rolling back needs a version before the one served. Received: versions {numbers} in {base}, of which "
-            f"{newest['version']} is served. Push another with 'run'."
+            f"There is no version to roll back to: {base} has {numbers}, of which {newest['version']} is served. Push "
+            "another with 'run'."
         )
     source = base / str(earlier[-1])
     description = artifacts.read_json(source / DESCRIPTION)

@@ -70,13 +70,12 @@ def finished(run_dir: pathlib.Path) -> Config:
     config = config_module.read(run_dir)
     if left := [name for name in runner.left(config) if STAGES.index(name) < STAGES.index("model")]:
         raise PilahError(
-            f"An audit needs a finished search. Received: {run_dir}, which has yet to do {', '.join(left)}. Let 'run' "
-            "finish."
+            f"An audit needs a finished search, and {run_dir} has still to do {', '.join(left)}. Let 'run' finish."
         )
     if config.strategy == "finetune":
         raise PilahError(
-            f"An audit reads the features of frozen backbones. Received: {run_dir}, whose strategy is finetune. "
-            "Audit a run of the same photos with --strategy features."
+            f"An audit needs features of frozen backbones, and {run_dir} has --strategy finetune. Audit a run of the "
+            "same photos with --strategy features."
         )
     return dataclasses.replace(config, refine=0)
 

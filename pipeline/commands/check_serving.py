@@ -32,15 +32,13 @@ def check(config: Config, target: str) -> None:
     answers = artifacts.read_json(kept) if kept.exists() else {}
     if not answers.get("photos"):
         raise PilahError(
-            f"The version served must have the answers beside it that it was validated by. Received: none in "
-            f"{kept.parent}, which an earlier Pilah pushed. Push it anew: --from push."
+            f"{kept.parent} has no answers to compare with: an earlier Pilah pushed it. Push again with --from push."
         )
     usable = {photo.id: photo for photo in shared.usable_photos(config)}
     if gone := [photo_id for photo_id in answers["photos"] if photo_id not in usable]:
         raise PilahError(
-            f"A version is compared by the photos that it was validated on. Received: version {version}, of whose "
-            f"{len(answers['photos'])} the run has {len(gone)} no more, such as {gone[0]}. Put them back, or push a "
-            "version of the photos that are there."
+            f"Version {version} was validated on {len(answers['photos'])} photos, of which {len(gone)} are missing "
+            f"from the run, such as {gone[0]}. Restore them, or push a version of the photos that are there."
         )
     photos = shared.plain_bytes(config, [usable[photo_id] for photo_id in answers["photos"]])
     with client.Client(target, push.MODEL_NAME) as server:
@@ -68,8 +66,8 @@ def wait_until_available(server: client.Client, version: int, seconds: float) ->
             last = f"versions {available}"
         time.sleep(0.5)
     raise PilahError(
-        f"Version {version} must become available at {server.target} within {seconds:g} s. Received: {last}. "
-        "Start a server on this run's served folder (make serve)."
+        f"Version {version} is not available at {server.target} after {seconds:g} s ({last}). Start a server on this "
+        "run's served folder (make serve)."
     )
 
 
@@ -87,8 +85,8 @@ def check_same_answers(
         scores = server.classify(photo, model_version=version).scores
         if list(scores) != answers["classes"]:
             raise PilahError(
-                f"The served classes must be {answers['classes']}. Received from {server.target}: {list(scores)}. "
-                "Point the server at this run's served folder."
+                f"The classes served at {server.target} are {list(scores)}, and must be {answers['classes']}. Point "
+                "the server at this run's served folder."
             )
         difference = max(difference, float(np.abs(np.subtract(list(scores.values()), expected)).max()))
     if not difference <= MAX_SCORE_DIFFERENCE:

@@ -38,7 +38,7 @@ def run(run_dir: pathlib.Path, images: pathlib.Path, console: rich.console.Conso
     config = config_module.read(run_dir)
     card = push.served(config.run_dir / "served" / push.MODEL_NAME)
     if card is None:
-        raise PilahError(f"--run-dir must hold a pushed model. Received: {run_dir}. Push one with 'run'.")
+        raise PilahError(f"--run-dir must hold a pushed model, and {run_dir} has none. Push one with 'run'.")
     unpacked = artifacts.file_digest(images) if images.is_file() else "given"
     folder = photo_sources.folder_of(images, config.run_dir / "images" / unpacked)
     scan = class_folders.scan([folder], card["classes"])
@@ -51,8 +51,7 @@ def run(run_dir: pathlib.Path, images: pathlib.Path, console: rich.console.Conso
     left_out += unusable
     if not scored:
         raise PilahError(
-            f"An evaluation needs photos that are usable and not of the study. Received: none of {len(left_out)} in "
-            f"{images}. Give other photos."
+            f"None of the {len(left_out)} files in {images} is usable and not of the study. Give other photos."
         )
     name = images.stem if images.is_file() else images.resolve().name
     out = config.run_dir / "evaluations"
