@@ -76,7 +76,7 @@ def read_csv(path: pathlib.Path) -> list[dict[str, str]]:
         rows = list(csv.DictReader(file))
     for number, row in enumerate(rows, start=1):
         if None in row or None in row.values():
-            raise PilahError(f"{path} is damaged in row {number}. Delete it and run again: it is made anew.")
+            raise PilahError(f"{path} is damaged in row {number}. Delete it and run again to write a new one.")
     return rows
 
 

@@ -62,39 +62,39 @@ def scan(roots: Sequence[pathlib.Path], classes: Collection[str] = ()) -> Scan:
         PilahError: a folder cannot be read, or it is not certain which folders are the classes.
     """
     levels = class_levels.find(roots, classes)
-    found = Scan(class_levels.labels_of(levels), warnings=class_levels.warnings(levels))
+    result = Scan(class_levels.labels_of(levels), warnings=class_levels.warnings(levels))
     for level in levels:
-        found.ignored.extend(folders.Ignored(folders.shown(path), BESIDE) for path in level.beside)
-        found.ignored.extend(file for folder in level.passed for file in folder.ignored)
+        result.ignored.extend(folders.Ignored(folders.shown(path), BESIDE) for path in level.beside)
+        result.ignored.extend(file for folder in level.passed for file in folder.ignored)
         for folder in level.classes:
-            _scan_class(folder, level.above, found)
-    return found
+            _scan_class(folder, level.above, result)
+    return result
 
 
-def _scan_class(top: folders.Folder, above: Collection[folders.Identity], found: Scan) -> None:
-    """Add the files of one class folder to `found`; each folder in it is read once, however links lead to it."""
+def _scan_class(top: folders.Folder, above: Collection[folders.Identity], result: Scan) -> None:
+    """Add the files of one class folder to `result`; each folder in it is read once, however links lead to it."""
     label, seen = label_of(top.path), {*above, top.identity}
     files: list[pathlib.Path] = []
     to_add = [top]
     for folder in to_add:  # grows by the folders in it
         files += folder.files
-        found.ignored.extend(folder.ignored)
-        found.rejects.extend(_dead(link, label) for link in folder.dead_links)
+        result.ignored.extend(folder.ignored)
+        result.rejects.extend(_dead(link, label) for link in folder.dead_links)
         for path in folder.folders:
             if (identity := folders.identity_of(path)) in seen:
-                found.ignored.append(folders.Ignored(folders.shown(path), folders.REPEATED))
+                result.ignored.append(folders.Ignored(folders.shown(path), folders.REPEATED))
             else:
                 seen.add(identity)
                 to_add.append(folders.read(path, seen))
     for path in sorted(files):
         if not folders.is_utf_8(path):
-            found.rejects.append(Reject(folders.shown(path), label, "name not UTF-8", "rename the file"))
+            result.rejects.append(Reject(folders.shown(path), label, "name not UTF-8", "rename the file"))
         elif not path.stat().st_size:  # else all empty files would be copies of one photo
-            found.rejects.append(Reject(str(path), label, "empty", "0 bytes"))
+            result.rejects.append(Reject(str(path), label, "empty", "0 bytes"))
         else:
-            found.photos.append((path, label))
+            result.photos.append((path, label))
     if not files:
-        found.warnings.append(f"Class folder {folders.shown(top.path)} has no photos.")
+        result.warnings.append(f"Class folder {folders.shown(top.path)} has no photos.")
 
 
 def _dead(link: pathlib.Path, label: str) -> Reject:

@@ -92,19 +92,23 @@ def labels_of(levels: Sequence[Level]) -> list[str]:
 def warnings(levels: Sequence[Level]) -> list[str]:
     """What a user should know of where photos stand, a sentence each."""
     strays = [path for level in levels for path in level.beside if folders.is_photo(path)]
-    found = []
+    sentences = []
     if strays:
-        found.append(f"{len(strays)} photos beside the class folders are ignored, such as {folders.shown(strays[0])}.")
+        sentences.append(
+            f"{len(strays)} photos beside the class folders are ignored, such as {folders.shown(strays[0])}."
+        )
     for folder in (folder for level in levels for folder in level.classes):
         if folder.folders and not folder.has_photos:
             label = label_of(folder.path)
-            found.append(f"Class {label} has photos in folders alone ({_names(folder.folders)}): all count as {label}.")
+            sentences.append(
+                f"Class {label} has photos in folders alone ({_names(folder.folders)}): all count as {label}."
+            )
     for one, other in itertools.combinations([folder for level in levels for folder in level.classes], 2):
         common = {label_of(path) for path in one.folders} & {label_of(path) for path in other.folders}
         if len(common) > 1 and label_of(one.path) != label_of(other.path):
             pair = f"{label_of(one.path)} and {label_of(other.path)}"
-            found.append(f"Classes {pair} have the same folders ({_join(common)}): photos there count as {pair}.")
-    return found
+            sentences.append(f"Classes {pair} have the same folders ({_join(common)}): photos there count as {pair}.")
+    return sentences
 
 
 def _walk_down(root: pathlib.Path, known: Collection[str]) -> Level:

@@ -1,4 +1,4 @@
-"""Where photos come from: a folder as it is, a zip that is unpacked once, or Kaggle."""
+"""Where photos come from: a folder, a zip that is unpacked once, or Kaggle."""
 
 import contextlib
 import errno

@@ -216,7 +216,7 @@ def build(
     if missing := photos.untested(labels, np.array([photo.fold for photo in usable]), folds):
         raise PilahError(
             f"Without the photos listed in {rejects_csv} there is nothing to test of {missing}. Remove these files, so "
-            "that the others are dealt to the folds anew, or lower --folds."
+            "that the others are assigned to new folds, or lower --folds."
         )
     return rejects
 

@@ -93,10 +93,10 @@ def audit_labels(config: Config) -> list[dict[str, Any]]:
     """Rows of label_doubts.csv, by the winner's out-of-fold probabilities."""
     study = shared.study(config)
     folder = folds.scenario_folder(config.run_dir / "trials", shared.winner(config).number)
-    found = predictions.read(folder / "predictions.csv")
-    if found.ids != [photo.id for photo in study.photo_list] or found.classes != study.classes:
+    predicted = predictions.read(folder / "predictions.csv")
+    if predicted.ids != [photo.id for photo in study.photo_list] or predicted.classes != study.classes:
         raise RuntimeError(f"{folder} has predictions of other photos or classes than the run.")
-    probabilities = found.probabilities
+    probabilities = predicted.probabilities
     doubted = label_issues.likely_mislabelled(study.labels, probabilities)
     return tables.label_doubt_rows(doubted, probabilities, study.photo_list, study.classes)
 
