@@ -1,6 +1,5 @@
 """Where photos come from: a folder, a zip that is unpacked once, or Kaggle."""
 
-import contextlib
 import errno
 import lzma
 import pathlib
@@ -74,8 +73,11 @@ def _unpack(archive: zipfile.ZipFile, files: dict[pathlib.Path, zipfile.ZipInfo]
         for entry in (*(entry for entry in archive.infolist() if entry.is_dir()), *files.values()):
             archive.extract(entry, part)
         part.chmod(0o755)
-        with contextlib.suppress(OSError):  # another process was first
+        try:
             part.rename(unpacked)
+        except OSError:
+            if not unpacked.exists():  # else another process was first
+                raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
