@@ -61,7 +61,7 @@ def measure(run_dir: pathlib.Path, count: int) -> dict[str, float]:
         folder = pathlib.Path(name)
         started = time.perf_counter()
         records.build(folder / "dataset", chosen, SIZE_PX, 50_000_000, 0.05, 2, (), ignore)
-        usable = records.accepted(folder / "dataset", chosen)
+        usable = photos.accepted(chosen, folder / "dataset")
         ids = [photo.id for photo in usable]
         extract = (folder / "features" / "ResNet50", folder / "dataset", ids, "ResNet50", backbones.Weights(None, 1))
         augmentation = augment.Augmentation(1)

@@ -29,8 +29,8 @@ from components.base import artifacts
 from components.data import augment, photos, records
 from components.models import backbones, features, head, inference
 from pipeline import config as config_module
-from pipeline import shared
-from tuner import cross_validation, folds, scenarios, study, workers
+from pipeline import run_folder
+from tuner import cross_validation, scenarios, study, trial_folder, workers
 
 PHOTOS_AT_ONCE = 16
 # backbone -> photos a measurement: a few batches for each core
@@ -53,7 +53,7 @@ def main() -> None:
     engine, precision = inference.pick("auto"), features.pick_precision("auto")
     print(f"{given.run_dir}, {config.image_size_px} px, engine {engine}, {precision}, {os.cpu_count()} cores\n")
     print(f"{'what':66} {'figure':>12}   bound")
-    paths = [pathlib.Path(photo.path) for photo in shared.usable_photos(config)]
+    paths = [pathlib.Path(photo.path) for photo in run_folder.usable_photos(config.run_dir)]
     ours = {"preprocessing": preprocessing(config, paths)}
     naive = 0.0
     for name in backbones.BACKBONES:
@@ -71,7 +71,7 @@ def main() -> None:
 
 def preprocessing(config: config_module.Config, paths: Sequence[pathlib.Path]) -> float:
     """Records against the same pixels by a bare loop of Pillow on all cores; seconds for the thesis's photos."""
-    listed = shared.usable_photos(config)[:PREPROCESSED]
+    listed = run_folder.usable_photos(config.run_dir)[:PREPROCESSED]
     square = functools.partial(pillow_square, side_px=config.image_size_px)
     with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
         pool.map(square, paths[:PHOTOS_AT_ONCE])
@@ -105,7 +105,7 @@ def extraction(
         for one in {engine, "tensorflow"}
     }
     pixels = np.random.default_rng(1).integers(0, 256, (PHOTOS_AT_ONCE, size_px, size_px, 3), np.uint8)
-    ids = [photo.id for photo in shared.usable_photos(config)]
+    ids = [photo.id for photo in run_folder.usable_photos(config.run_dir)]
     maps = augment.transforms(ids, 1, augment.Augmentation(1), size_px)
 
     def ours() -> float:
@@ -208,7 +208,7 @@ def search(long: bool) -> float:
 def start_workers(processes: int) -> None:
     """Have the processes of a search started, with all that they import."""
     with workers.pool(processes) as executor:
-        list(executor.map(folds.scenario_folder, [pathlib.Path()] * processes, range(processes)))
+        list(executor.map(trial_folder.path, [pathlib.Path()] * processes, range(processes)))
 
 
 def seconds_of(work: Callable[[], object]) -> float:

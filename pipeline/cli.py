@@ -264,9 +264,9 @@ def rollback(run_dir: RunDir, debug: Debug = False) -> None:
 
     def work() -> None:
         from components.publish import push
-        from pipeline import lock
+        from pipeline import lock, run_folder
 
-        base = run_dir / "served" / push.MODEL_NAME
+        base = run_dir / run_folder.SERVED
         if not base.is_dir():
             raise PilahError(f"--run-dir must hold a pushed model, and {run_dir} has none. Push one with 'run'.")
         with lock.locked(run_dir):

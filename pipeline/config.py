@@ -8,6 +8,7 @@ from typing import Any
 
 from components.base import artifacts
 from components.base.errors import PilahError
+from pipeline import run_folder
 
 STAGES = (
     "photos",
@@ -215,7 +216,7 @@ def check(config: Config) -> None:
 
 def check_not_of_photos(run_dir: pathlib.Path) -> None:
     """Raise where `run_dir` holds a run of photos that were given, lest it is drawn over by one that names none."""
-    if not (run_dir / "run.json").exists() or not (given := read(run_dir).images):
+    if not (run_dir / run_folder.CONFIG).exists() or not (given := read(run_dir).images):
         return
     raise PilahError(
         f"{run_dir} is a run of {', '.join(map(str, given))}, and no --images is given. Give them again with the "
@@ -234,7 +235,7 @@ def read(run_dir: pathlib.Path) -> Config:
     Raises:
         PilahError: there is no run.
     """
-    path = run_dir / "run.json"
+    path = run_dir / run_folder.CONFIG
     if not path.exists():
         raise PilahError(f"--run-dir must hold a run, and {run_dir} has no run.json. Start one with 'run'.")
     return dataclasses.replace(from_json(artifacts.read_json(path)), run_dir=run_dir.resolve())

@@ -9,7 +9,7 @@ import rich.console
 import rich.table
 
 from components.base import artifacts, metrics
-from pipeline import resolved_settings
+from pipeline import resolved_settings, run_folder
 
 SETTINGS = ("scenario", "backbone", "optimizer", "dropout", "strategy")
 THESIS_RESULTS = pathlib.Path(__file__).with_name("thesis_results.csv")
@@ -18,7 +18,7 @@ THESIS_PHOTOS = "f510d6ebf216d606"  # digest of the ids, sorted, of the 2,521 ph
 
 def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
     """Print the scenarios, best first, and where the pushed model is."""
-    board = artifacts.read_json(run_dir / "leaderboard.json")
+    board = run_folder.read_leaderboard(run_dir)
     thesis = thesis_f1(run_dir, board)
     console.print(table(board, thesis))
     winner = board["winner"]
@@ -37,9 +37,9 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
 
 def caveats(run_dir: pathlib.Path) -> list[str]:
     """What a reader of the board has to know: files left out, drawn photos, random weights."""
-    duplicates = artifacts.read_csv(run_dir / "duplicates.csv")
+    duplicates = run_folder.read_rows(run_dir, run_folder.DUPLICATES)
     conflicts = sum(row["kind"] == "conflict" for row in duplicates)
-    rejects = len(artifacts.read_csv(run_dir / "dataset" / "rejects.csv"))
+    rejects = len(run_folder.read_rows(run_dir, run_folder.REJECTS))
     resolved = resolved_settings.read(run_dir)
     assert resolved  # the run wrote it when it started
     random = resolved_settings.random_backbones(resolved.weights)
@@ -50,7 +50,7 @@ def caveats(run_dir: pathlib.Path) -> list[str]:
         f"{rejects} unusable photos left out (dataset/rejects.csv).": rejects,
         f"RANDOM weights in {', '.join(random)}, as ImageNet's were not at hand: their rows show that the pipeline "
         "works, not how well they sort.": random,
-        "The photos are drawn, not real.": not artifacts.read_json(run_dir / "run.json")["images"],
+        "The photos are drawn, not real.": not artifacts.read_json(run_dir / run_folder.CONFIG)["images"],
     }
     return [line for line, true in lines.items() if true]
 
@@ -78,7 +78,7 @@ def thesis_f1(run_dir: pathlib.Path, board: dict[str, Any]) -> dict[int, float]:
 
     Scenarios that were refined are not among the thesis's.
     """
-    ids = sorted(row["id"] for row in artifacts.read_csv(run_dir / "photos.csv"))
+    ids = sorted(row["id"] for row in run_folder.read_rows(run_dir, run_folder.PHOTOS))
     if artifacts.digest(ids) != THESIS_PHOTOS:
         return {}
     published = artifacts.read_csv(THESIS_RESULTS)

@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Iterator
 
 from components.base.errors import PilahError
+from pipeline import run_folder
 
 
 @contextlib.contextmanager
@@ -17,7 +18,7 @@ def locked(run_dir: pathlib.Path) -> Iterator[None]:
         PilahError: another process holds it.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
-    with (run_dir / "run.lock").open("a+") as file:
+    with (run_dir / run_folder.LOCK).open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

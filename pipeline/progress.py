@@ -1,4 +1,4 @@
-"""How far a stage is and how long it will take: a bar on a terminal, a plain line now and then elsewhere."""
+"""Progress of a stage and its remaining time: a bar on a terminal, a plain line now and then elsewhere."""
 
 import contextlib
 import time
@@ -11,15 +11,15 @@ import rich.progress
 PLAIN_LINE_SECONDS = 15.0
 
 
-class Report(Protocol):
-    """What a stage calls, as often as it likes; a new `what` starts a new count of the time left."""
+class Progress(Protocol):
+    """A function that a stage calls with its progress; a new `what` starts a new estimate of the time left."""
 
     def __call__(self, done: int, total: int, what: str = "") -> None: ...
 
 
 @contextlib.contextmanager
-def reporting(console: rich.console.Console, name: str) -> Iterator[Report]:
-    """A function to call with what the stage `name` has done and the total."""
+def reporting(console: rich.console.Console, name: str) -> Iterator[Progress]:
+    """Yield a function to call with how much the stage `name` has done, and the total."""
     if console.is_terminal:
         columns = (
             rich.progress.TextColumn("{task.description:<10}"),

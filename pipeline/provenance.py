@@ -6,7 +6,7 @@ from typing import Any
 
 from components.base import artifacts
 from components.data import photos
-from pipeline import shared
+from pipeline import recipe, run_folder
 from pipeline.config import Config, to_json
 
 PACKAGES = (
@@ -23,28 +23,25 @@ ROOT = pathlib.Path(__file__).parents[1]
 CODE_FOLDERS = ("pipeline", "components", "tuner")  # with the folders in them
 
 
-MADE_WITH = "model/made_with.json"
-
-
 def note(config: Config) -> None:
     """Keep beside the model which code and packages make it: by the time it is pushed they may be others."""
     packages = {name: importlib.metadata.version(name) for name in PACKAGES}
-    artifacts.write_json(config.run_dir / MADE_WITH, {"code": code_fingerprint(), "packages": packages})
+    artifacts.write_json(config.run_dir / run_folder.MADE_WITH, {"code": code_fingerprint(), "packages": packages})
 
 
 def describe(config: Config) -> dict[str, Any]:
     """Scenario, figures, fingerprints of data and code, and versions of the packages that matter."""
-    board = artifacts.read_json(config.run_dir / "leaderboard.json")
+    board = run_folder.read_leaderboard(config.run_dir)
     winner = board["winner"]
-    backbone_weights = shared.weights(config, winner["backbone"])
-    study = shared.study(config)
+    backbone_weights = recipe.weights(config, winner["backbone"])
+    study = recipe.study(config)
     names = ("scenario", "backbone", "optimizer", "dropout", "strategy", "parameters")
     return {
         "scenario": {name: winner[name] for name in names},
         "chosen_because": winner["reason"],
         "figures": {
             **{name: winner[name] for name in ("f1", "precision", "recall", "accuracy")},
-            **artifacts.read_json(config.run_dir / "validation.json"),
+            **artifacts.read_json(config.run_dir / run_folder.VALIDATION),
         },
         "classes": board["classes"],
         "image_size_px": config.image_size_px,
@@ -54,7 +51,7 @@ def describe(config: Config) -> dict[str, Any]:
             "photos_and_folds": photos.fingerprint(study.photo_list),
             "drawn": not config.images,
         },
-        **artifacts.read_json(config.run_dir / MADE_WITH),
+        **artifacts.read_json(config.run_dir / run_folder.MADE_WITH),
         "settings": to_json(config),
     }
 

@@ -8,8 +8,7 @@ import pathlib
 from collections.abc import Mapping
 
 from components.base import artifacts
-
-FILE_NAME = "resolved.json"
+from pipeline import run_folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,12 +30,12 @@ class Resolved:
 
 
 def write(run_dir: pathlib.Path, resolved: Resolved) -> None:
-    artifacts.write_json(run_dir / FILE_NAME, dataclasses.asdict(resolved))
+    artifacts.write_json(run_dir / run_folder.RESOLVED, dataclasses.asdict(resolved))
 
 
 def read(run_dir: pathlib.Path) -> Resolved | None:
     """Return the resolved settings of the run in `run_dir`; None for a run of a version that wrote none."""
-    path = run_dir / FILE_NAME
+    path = run_dir / run_folder.RESOLVED
     return Resolved(**artifacts.read_json(path)) if path.exists() else None
 
 

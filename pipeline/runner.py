@@ -1,4 +1,4 @@
-"""Which stages are done, with what inputs: a mark on disk a stage, and the rule that skips a stage."""
+"""Run a stage, or skip it where nothing that it depends on has changed: a finished stage leaves a mark on disk."""
 
 import dataclasses
 import itertools
@@ -7,77 +7,84 @@ import pathlib
 import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import rich.console
 
 from components.base import artifacts
-from pipeline import progress
+from pipeline import progress, run_folder
 from pipeline.config import STAGES, Config
+from pipeline.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """One step of the pipeline.
+    """One step of the pipeline. Paths and patterns (of pathlib's glob) are relative to the run folder.
 
     Attributes:
-        inputs: configuration -> everything that the outputs depend on, as JSON: settings, and digests of files.
-        outputs: configuration -> what the stage leaves in the run folder, as patterns of pathlib's glob.
-        fixed: whether nothing else may change the outputs: the stage is done again where they are not as it left them.
-        work: does it; it may find its own unfinished work and go on from there.
-        resumed: configuration -> the folders of that unfinished work.
+        inputs: configuration -> settings and digests that the outputs depend on, as JSON.
+        outputs: configuration -> patterns of what the stage leaves.
+        run: does the work; it may find unfinished work of its own and resume it.
+        reads: name of an input -> pattern of the files whose content it is.
+        covered: patterns of the other files that it opens: `inputs` and `reads` determine their content.
+        added: names of inputs that marks of earlier versions lack; these marks are compared without them.
+        resumed: configuration -> the folders of unfinished work.
+        fixed: whether the outputs must stay as the stage left them; it runs again where something changed them.
     """
 
     name: str
     inputs: Callable[[Config], dict[str, Any]]
     outputs: Callable[[Config], Sequence[str]]
-    work: Callable[[Config, progress.Report], None]
+    run: Callable[[Config, Progress], None]
+    reads: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    covered: Sequence[str] = ()
+    added: Sequence[str] = ()
     resumed: Callable[[Config], Sequence[str]] = lambda config: ()
     fixed: bool = True
 
 
 def path(run_dir: pathlib.Path, name: str) -> pathlib.Path:
-    return run_dir / "stages" / f"{name}.json"
+    return run_dir / run_folder.STAGES / f"{name}.json"
 
 
 def read(run_dir: pathlib.Path, name: str) -> dict[str, Any] | None:
-    """The mark of a finished stage: inputs, seconds and peak memory; None where the stage is not done."""
+    """Return the mark of a finished stage: inputs, seconds and peak memory; None where the stage is not finished."""
     mark = path(run_dir, name)
     return artifacts.read_json(mark) if mark.exists() else None
 
 
 def left(config: Config) -> list[str]:
-    """The stages to do: the first one without a mark, and all behind it, as they may be of other settings."""
+    """Return the stages to do: the first one without a mark, and all after it, as their marks may be outdated."""
     needed = [name for name in STAGES if config.needs(name)]
     return list(itertools.dropwhile(lambda name: path(config.run_dir, name).exists(), needed))
 
 
 def forget(stage: Stage, config: Config) -> None:
-    """Have the stage done again from its beginning."""
+    """Have the stage run again from its beginning."""
     path(config.run_dir, stage.name).unlink(missing_ok=True)
     for folder in stage.resumed(config):
         artifacts.remove(config.run_dir / folder)
 
 
 def run(stage: Stage, config: Config, console: rich.console.Console) -> None:
-    """Run a stage, or skip it when it is not needed, or its outputs are there and were made from the same inputs.
+    """Run a stage, or skip it where it is not needed, or where its inputs and outputs are unchanged.
 
-    One that is not needed loses its mark: the stages that are may write where it left its outputs.
+    A stage that is not needed loses its mark: other stages may write where it left its outputs.
     """
     if not config.needs(stage.name):
         path(config.run_dir, stage.name).unlink(missing_ok=True)
         console.print(f"{stage.name}: not needed, skipped", highlight=False)
         return
-    inputs = json.loads(json.dumps(stage.inputs(config), default=str))
+    inputs = _inputs(stage, config)
     mark = read(config.run_dir, stage.name)
-    if mark and mark["inputs"] == inputs and _outputs_are_there(stage, config, mark):
+    if mark and _same_inputs(stage, mark["inputs"], inputs) and _outputs_unchanged(stage, config, mark):
         console.print(f"{stage.name}: unchanged, skipped", highlight=False)
         return
     path(config.run_dir, stage.name).unlink(missing_ok=True)
     started = time.monotonic()
-    with progress.reporting(console, stage.name) as report:
-        stage.work(config, report)
+    with progress.reporting(console, stage.name) as report_progress:
+        stage.run(config, report_progress)
     seconds = time.monotonic() - started
     peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     artifacts.write_json(
@@ -92,15 +99,32 @@ def run(stage: Stage, config: Config, console: rich.console.Console) -> None:
     console.print(f"{stage.name}: done in {progress.duration(seconds)}", highlight=False)
 
 
-def _outputs_are_there(stage: Stage, config: Config, mark: dict[str, Any]) -> bool:
-    """Whether all outputs are there, and, where the mark tells, as the stage left them."""
+def _inputs(stage: Stage, config: Config) -> dict[str, Any]:
+    files = {name: _digest_of_files(config.run_dir, pattern) for name, pattern in stage.reads.items()}
+    return json.loads(json.dumps({**stage.inputs(config), **files}, default=str))
+
+
+def _same_inputs(stage: Stage, before: Mapping[str, Any], inputs: Mapping[str, Any]) -> bool:
+    return before == {name: value for name, value in inputs.items() if name in before or name not in stage.added}
+
+
+def _digest_of_files(run_dir: pathlib.Path, pattern: str) -> str:
+    if "*" not in pattern:
+        return artifacts.file_digest(run_dir / pattern)
+    return _digest_of_all(run_dir, [pattern])
+
+
+def _digest_of_all(run_dir: pathlib.Path, patterns: Sequence[str]) -> str:
+    paths = {path for pattern in patterns for path in run_dir.glob(pattern) if path.is_file()}
+    return artifacts.digest([[str(path.relative_to(run_dir)), artifacts.file_digest(path)] for path in sorted(paths)])
+
+
+def _outputs_unchanged(stage: Stage, config: Config, mark: dict[str, Any]) -> bool:
+    """Return whether all outputs exist, and, where the mark tells, are as the stage left them."""
     if not all(any(config.run_dir.glob(pattern)) for pattern in stage.outputs(config)):
         return False
     return not stage.fixed or mark.get("outputs") in (None, _digest_of_outputs(stage, config))
 
 
 def _digest_of_outputs(stage: Stage, config: Config) -> str:
-    paths = {path for pattern in stage.outputs(config) for path in config.run_dir.glob(pattern) if path.is_file()}
-    return artifacts.digest(
-        [[str(path.relative_to(config.run_dir)), artifacts.file_digest(path)] for path in sorted(paths)]
-    )
+    return _digest_of_all(config.run_dir, stage.outputs(config))

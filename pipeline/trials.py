@@ -6,13 +6,12 @@ folder holds the trials of the settings before.
 
 import dataclasses
 import functools
-import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from components.base import artifacts
 from components.data import feature_settings, photos
-from pipeline import resolved_settings
+from pipeline import resolved_settings, run_folder
 from pipeline.config import Config
 from pipeline.resolved_settings import Resolved
 from tuner import scenarios as scenarios_module
@@ -20,16 +19,9 @@ from tuner import trial_settings
 from tuner.scenarios import Scenario
 
 
-def usable_photos(run_dir: pathlib.Path) -> list[photos.Photo]:
-    """Return the photos that have a record, in the order of the records; none before there are any."""
-    path, rejects = run_dir / "photos.csv", run_dir / "dataset" / "rejects.csv"
-    rejected = {row["id"] for row in artifacts.read_csv(rejects)} if rejects.exists() else set()
-    return [photo for photo in photos.read(path) if photo.id not in rejected] if path.exists() else []
-
-
 def features_are_of_run(config: Config, usable: Sequence[photos.Photo], backbone: str) -> bool:
     """Return whether the features of `backbone` were made with the photos and settings of the run, or are not begun."""
-    path = config.run_dir / "features" / backbone / "settings.json"
+    path = config.run_dir / run_folder.features(backbone) / artifacts.SETTINGS
     if not path.exists():
         return True
     resolved = resolved_settings.read(config.run_dir)
@@ -43,7 +35,7 @@ def read_settings(config: Config, usable: Sequence[photos.Photo]) -> dict[int, d
         usable: the photos that have a record, in the order of the records.
     """
     numbers = range(1, config.scenario_count + config.refine + 1)
-    paths = {number: config.run_dir / "trials" / f"{number:02d}" / "settings.json" for number in numbers}
+    paths = {number: config.run_dir / run_folder.trial_settings(number) for number in numbers}
     made_with = {number: artifacts.read_json(path) for number, path in paths.items() if path.exists()}
     resolved = resolved_settings.read(config.run_dir)
     return {

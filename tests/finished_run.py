@@ -9,9 +9,9 @@ from conftest import write_photo
 
 from components.audit import evaluation, tables
 from components.base import artifacts
-from components.data import feature_settings, near_duplicates, photos
+from components.data import feature_settings, listing, near_duplicates, photos
 from pipeline import config as config_module
-from pipeline import resolved_settings, shared
+from pipeline import recipe, resolved_settings
 from tuner import choose, predictions, scenarios
 
 CLASSES = ["glass", "metal", "paper & foil"]
@@ -31,7 +31,7 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
         for path in [_photo(run_dir, number)]
     ]
     photos.write(run_dir / "photos.csv", listed)
-    photos.write_duplicates(run_dir / "duplicates.csv", [])
+    listing.write_duplicates(run_dir / "duplicates.csv", [])
     artifacts.write_csv(run_dir / "dataset" / "rejects.csv", ["id"], [])
     config = dataclasses.replace(
         config_module.demo(run_dir),
@@ -44,7 +44,7 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
     )
     artifacts.write_json(run_dir / "run.json", config_module.to_json(config))
     resolved_settings.write(run_dir, RESOLVED)
-    study = shared.study(config)
+    study = recipe.study(config)
     for backbone in config.backbones:
         artifacts.write_json(study.features_dir / backbone / "settings.json", _features(config, backbone, listed))
     for scenario, skill in zip(SCENARIOS, SKILLS, strict=True):

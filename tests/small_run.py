@@ -8,11 +8,11 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from components.base import artifacts
-from components.data import class_folders, photos
+from components.data import class_folders, listing, photos
 from components.demo import synthetic_photos
 from components.models import features
 from pipeline import config as config_module
-from pipeline import runner, shared
+from pipeline import recipe, runner
 from tuner import choose, cross_validation
 
 CLASSES = ("glass", "metal", "paper")
@@ -59,16 +59,16 @@ def make(run_dir: pathlib.Path, noise: float = 0.5, alike: Sequence[str] = ()) -
     )
     write_photos(run_dir / "photos", alike)
     scan = class_folders.scan([run_dir / "photos"])
-    listed, duplicates = photos.list_photos(scan, config.folds, config.seed, lambda done, total: None)
+    listed, duplicates = listing.list_photos(scan, config.folds, config.seed, lambda done, total: None)
     row, _ = named(listed, TWIN)
     _, first = named(listed, "glass/0.png")
     listed[row] = dataclasses.replace(listed[row], fold=(first.fold + 1) % config.folds)
     photos.write(run_dir / "photos.csv", listed)
-    photos.write_duplicates(run_dir / "duplicates.csv", duplicates)
+    listing.write_duplicates(run_dir / "duplicates.csv", duplicates)
     artifacts.write_csv(run_dir / "dataset" / "rejects.csv", ["id"], [])
     artifacts.write_json(run_dir / "run.json", config_module.to_json(config))
     write_features(run_dir / "features" / "VGG19", listed, noise)
-    study, scenario_list = shared.study(config), shared.scenarios(config)
+    study, scenario_list = recipe.study(config), recipe.scenarios(config)
     cross_validation.search(study, scenario_list, run_dir / "trials", 1, lambda done, total: None)
     board = choose.leaderboard(run_dir / "trials", scenario_list, study, {"VGG19": 1})
     artifacts.write_json(run_dir / "leaderboard.json", board)

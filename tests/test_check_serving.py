@@ -7,7 +7,7 @@ from tensorflow_serving.config import model_server_config_pb2
 from components.base import artifacts
 from components.base.errors import PilahError
 from components.data import images, photos
-from pipeline import shared
+from pipeline import run_folder
 from pipeline.commands import check_serving
 from pipeline.config import Config
 from serving import client
@@ -74,17 +74,17 @@ def test_version_is_compared_with_the_answers_that_lie_beside_it_whatever_was_va
     config = run_of(tmp_path, dict(zip(["0", *IDS], [b"another", *PHOTOS], strict=True)), monkeypatch)
     base = tmp_path / "served" / "pilah"
     for version, answers in ((2, {}), (3, ANSWERS)):
-        artifacts.write_json(base / str(version) / shared.ANSWERS, answers)
-    artifacts.write_json(tmp_path / shared.ANSWERS, {**ANSWERS, "classes": ["of", "another"]})
+        artifacts.write_json(base / str(version) / run_folder.ANSWERS, answers)
+    artifacts.write_json(tmp_path / run_folder.ANSWERS, {**ANSWERS, "classes": ["of", "another"]})
     check_serving.check(config, caller.target)
-    (base / "3" / shared.ANSWERS).unlink()
+    (base / "3" / run_folder.ANSWERS).unlink()
     with pytest.raises(PilahError, match="Push again with --from push"):
         check_serving.check(config, caller.target)
 
 
 def test_version_whose_photos_are_gone_is_not_compared_with_others(caller, tmp_path, monkeypatch):
     config = run_of(tmp_path, {IDS[0]: PHOTOS[0], "4": b"another"}, monkeypatch)
-    artifacts.write_json(tmp_path / "served" / "pilah" / "3" / shared.ANSWERS, ANSWERS)
+    artifacts.write_json(tmp_path / "served" / "pilah" / "3" / run_folder.ANSWERS, ANSWERS)
     with pytest.raises(
         PilahError, match=f"Version 3 was validated on 3 photos, of which 2 are missing from the run, such as {IDS[1]}"
     ):

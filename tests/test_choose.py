@@ -6,7 +6,7 @@ import pytest
 from components.base import artifacts
 from components.base.errors import PilahError
 from components.data import photos
-from tuner import choose, folds, predictions, scenarios
+from tuner import choose, predictions, scenarios, trial_folder
 from tuner import study as study_module
 
 CLASSES = ["glass", "metal", "paper"]
@@ -34,7 +34,7 @@ def write_trial(trials_dir, number, wrong):
     """A trial in which the first `wrong` photos were taken for the class after their own."""
     labels = [CLASSES.index(photo.label) for photo in PHOTOS]
     predicted = [(label + (row < wrong)) % 3 for row, label in enumerate(labels)]
-    folder = folds.scenario_folder(trials_dir, number)
+    folder = trial_folder.path(trials_dir, number)
     probabilities = np.eye(3, dtype=np.float32)[predicted]
     predictions.write(folder / "predictions.csv", PHOTOS, probabilities, CLASSES)
     for fold in range(2):
@@ -152,7 +152,7 @@ def test_board_of_one_scenario_names_it(tmp_path):
 
 def test_class_that_is_never_predicted_lowers_the_board(tmp_path):
     write_trial(tmp_path, 1, 0)
-    folder = folds.scenario_folder(tmp_path, 1)
+    folder = trial_folder.path(tmp_path, 1)
     two_classes = np.eye(3, dtype=np.float32)[[min(CLASSES.index(photo.label), 1) for photo in PHOTOS]]
     predictions.write(folder / "predictions.csv", PHOTOS, two_classes, CLASSES)
     (row,) = choose.leaderboard(tmp_path, THREE[:1], STUDY, PARAMETERS)["scenarios"]

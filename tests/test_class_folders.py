@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from components.base.errors import PilahError
-from components.data import class_folders, folders, photo_sources, photos
+from components.data import class_folders, folders, listing, photo_sources
 
 COUNTS = {"glass": 7, "metal": 5, "paper": 11}
 
@@ -364,7 +364,7 @@ def test_same_bytes_under_two_classes_of_two_folders_are_a_conflict(tmp_path, sa
     target = tmp_path / "second" / "metal" / "copy.png"
     target.parent.mkdir(parents=True)
     target.write_bytes((first / "glass" / "glass0.png").read_bytes())
-    kept, duplicates = photos.unique_photos(scan(first, tmp_path / "second").photos, lambda done, total: None)
+    kept, duplicates = listing.unique_photos(scan(first, tmp_path / "second").photos, lambda done, total: None)
     assert len(kept) == 5 and sorted(copy.label for copy in duplicates) == ["glass", "metal"]
 
 
@@ -374,7 +374,7 @@ def test_empty_files_are_rejects_and_no_copies_of_one_photo(tmp_path, save_class
         (root / name).write_bytes(b"")
     found = scan(root)
     assert [(file.label, file.reason) for file in found.rejects] == [("glass", "empty")] * 2 + [("metal", "empty")]
-    assert photos.unique_photos(found.photos, lambda done, total: None)[1] == []
+    assert listing.unique_photos(found.photos, lambda done, total: None)[1] == []
 
 
 def test_folder_that_is_given_twice_is_refused(tmp_path, save_classes):

@@ -12,7 +12,7 @@ from components.base import artifacts
 from components.base.errors import NotFiniteError, PilahError
 from components.data import photos
 from components.models import features, head
-from tuner import choose, cross_validation, folds, scenarios
+from tuner import choose, cross_validation, scenarios, trial_folder
 from tuner import study as study_module
 
 CLASSES = ["glass", "metal", "paper"]
@@ -105,13 +105,13 @@ def finished(tmp_path, unbroken):
 
 @pytest.mark.parametrize("scenario", TWO, ids=["first", "second"])
 def test_predictions_hold_each_photo_once_in_order_with_its_own_fold(study, unbroken, scenario):
-    folder = folds.scenario_folder(unbroken, scenario.number)
+    folder = trial_folder.path(unbroken, scenario.number)
     rows = artifacts.read_csv(folder / "predictions.csv")
     assert [(row["id"], row["label"], int(row["fold"])) for row in rows] == [
         (photo.id, photo.label, photo.fold) for photo in study.photo_list
     ]
     for fold in range(FOLDS):
-        of_fold = artifacts.read_csv(folds.path(folder, fold))
+        of_fold = artifacts.read_csv(trial_folder.fold_predictions(folder, fold))
         assert of_fold == [row for row in rows if row["fold"] == str(fold)]
     for row in rows:
         assert sum(probabilities_of(row)) == pytest.approx(1, abs=1e-5)
@@ -128,7 +128,7 @@ def test_fold_is_predicted_by_a_new_head_trained_on_the_other_folds_alone(study,
         CHANNELS[scenario.backbone], 3, scenario.optimizer, scenario.dropout, 1e-2, weight_decay=0.01, seed=5
     )
     head.fit(model, activations, labels, np.flatnonzero(~tested), study.epochs, study.batch_size, seed=5 + fold)
-    rows = artifacts.read_csv(folds.path(folds.scenario_folder(unbroken, scenario.number), fold))
+    rows = artifacts.read_csv(trial_folder.fold_predictions(trial_folder.path(unbroken, scenario.number), fold))
     expected = head.predict(model, activations[0][tested])
     np.testing.assert_allclose([probabilities_of(row) for row in rows], expected, rtol=0, atol=1e-6)
 
@@ -174,7 +174,7 @@ def test_processes_side_by_side_train_what_one_does(tmp_path, study, unbroken):
 
 
 def test_process_that_dies_ends_the_search_and_keeps_what_is_done(tmp_path, study, finished):
-    (folds.scenario_folder(finished, 1) / "settings.json").unlink()  # both folders are cleared and trained again
+    (trial_folder.path(finished, 1) / "settings.json").unlink()  # both folders are cleared and trained again
     killed = []
 
     def kill_one(done, total):
@@ -203,7 +203,7 @@ def test_finished_search_trains_nothing_and_still_reports_all_folds(finished, st
 
 
 def test_lost_fold_alone_is_trained_again(finished, study, unbroken, fail_fits):
-    folds.path(finished / "02", 1).unlink()
+    trial_folder.fold_predictions(finished / "02", 1).unlink()
     begun = fail_fits([], None)
     search(study, finished)
     assert len(begun) == 1
@@ -297,7 +297,7 @@ def test_trial_folder_that_cannot_be_made_stops_the_search(tmp_path, study, fail
 
 def test_seconds_and_history_of_each_fold_are_kept(study, unbroken):
     for scenario, fold in itertools.product(TWO, range(FOLDS)):
-        kept = artifacts.read_json(folds.scenario_folder(unbroken, scenario.number) / f"fold-{fold}.json")
+        kept = artifacts.read_json(trial_folder.path(unbroken, scenario.number) / f"fold-{fold}.json")
         assert kept["seconds"] > 0
         assert len(kept["history"]["loss"]) == len(kept["history"]["accuracy"]) == study.epochs
 

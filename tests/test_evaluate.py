@@ -9,7 +9,7 @@ from PIL import Image
 
 from components.base import artifacts
 from components.base.errors import PilahError
-from components.data import photos
+from components.data import listing, photos
 from components.publish import export, push
 from pipeline import config as config_module
 from pipeline.commands import evaluate
@@ -38,7 +38,7 @@ def pushed(tmp_path_factory):
     export.export(keras.Model(pixels, scores), CLASSES, SIZE_PX, [photo.read_bytes()], run_dir / "export")
     trained_on = [photos.Photo(artifacts.file_digest(photo), str(photo), "glass", 0)]
     photos.write(run_dir / "photos.csv", trained_on)
-    photos.write_duplicates(run_dir / "duplicates.csv", [])
+    listing.write_duplicates(run_dir / "duplicates.csv", [])
     artifacts.write_csv(run_dir / "dataset" / "rejects.csv", ["id"], [])
     artifacts.write_json(run_dir / "run.json", config_module.to_json(config_module.demo(run_dir)))
     card = {

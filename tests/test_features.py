@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from components.base import artifacts
 from components.base.errors import NotFiniteError
-from components.data import augment, class_folders, photos, records
+from components.data import augment, class_folders, listing, records
 from components.models import backbones, features, inference
 
 SIZE_PX = 32
@@ -50,7 +50,7 @@ def source(tmp_path_factory, save_classes):
     """Records of five photos and their ids in that order."""
     folder = tmp_path_factory.mktemp("source")
     root = save_classes(folder / "photos", {"glass": 3, "metal": 2})
-    photo_list = photos.list_photos(class_folders.scan([root]), 2, SEED, ignore)[0]
+    photo_list = listing.list_photos(class_folders.scan([root]), 2, SEED, ignore)[0]
     records.build(folder / "dataset", photo_list, SIZE_PX, 10_000, 0.0, 2, (), ignore)
     return folder / "dataset", [photo.id for photo in photo_list]
 

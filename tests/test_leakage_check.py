@@ -7,7 +7,7 @@ import small_run
 
 from components.base import artifacts
 from components.base.errors import PilahError
-from pipeline import leaderboard_table, lock, shared
+from pipeline import leaderboard_table, lock, recipe
 from pipeline.commands import audit, leakage_check
 from pipeline.report import findings
 from tuner import predictions, refolds
@@ -48,7 +48,7 @@ def checked(run_dir):
 def test_folds_of_the_run_trained_again_repeat_its_search(run_dir):
     """Heads are trained and tested as in the search, test-time views and all: the folds alone differ."""
     config = audit.finished(run_dir)
-    study, winner = shared.study(config), shared.winner(config)
+    study, winner = recipe.study(config), recipe.winner(config)
     searched = predictions.confusion(
         run_dir / "trials" / f"{winner.number:02d}" / "predictions.csv", study.photo_list, study.classes
     )

@@ -7,7 +7,7 @@ from PIL import Image, ImageEnhance
 
 from components.base import artifacts
 from components.base.errors import PilahError
-from components.data import grouped_folds, near_duplicates, photos
+from components.data import grouped_folds, near_duplicates, photos, stratified_folds
 from components.demo import synthetic_photos
 from pipeline.config import Config
 from pipeline.stages import photos as photos_stage
@@ -138,7 +138,7 @@ def test_groups_that_span_classes_and_leave_a_fold_without_one_are_refused():
         grouped_folds.assign(labels, together, 3, seed=1)
     labels, together = ["glass"] * 8 + ["paper"] * 2, np.array([0, 0, 0, 0, 1, 1, 1, 1, 2, 3])
     fold_of = grouped_folds.assign(labels, together, 2, seed=1)
-    assert photos.untested(labels, fold_of, 2) == ""
+    assert stratified_folds.untested(labels, fold_of, 2) == ""
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -16,7 +16,7 @@ from test_class_folders import as_nobody
 
 from components.base import artifacts
 from components.base.errors import PilahError
-from components.data import class_folders, photo_sources, photos
+from components.data import class_folders, listing, photo_sources
 
 NAMES = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="/\0"), min_size=1, max_size=6)
 CLASS_NAMES = NAMES.filter(lambda name: not name.startswith((".", "__MACOSX")))
@@ -116,7 +116,7 @@ def write_entry(
 def check_every_file_is_accounted_for(root: pathlib.Path, expected: dict[str, str | None]) -> None:
     """Assert that each of `expected`, path -> class or None, is in exactly one list, and nothing else is."""
     scan = class_folders.scan([root])
-    kept, duplicates = photos.unique_photos(scan.photos, lambda done, total: None)
+    kept, duplicates = listing.unique_photos(scan.photos, lambda done, total: None)
     used = [(path, label) for _, path, label in kept]
     rejected = [(row.path, row.label) for row in (*duplicates, *scan.rejects)]
     ignored = [(file.path, None) for file in scan.ignored]
@@ -125,7 +125,7 @@ def check_every_file_is_accounted_for(root: pathlib.Path, expected: dict[str, st
     assert {label for label in expected.values() if label} == set(scan.classes)
     assert len({photo_id for photo_id, _, _ in kept}) == len(kept)
     with tempfile.NamedTemporaryFile() as file:
-        photos.write_duplicates(pathlib.Path(file.name), duplicates)
+        listing.write_duplicates(pathlib.Path(file.name), duplicates)
         assert len(artifacts.read_csv(pathlib.Path(file.name))) == len(duplicates)
 
 

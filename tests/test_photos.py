@@ -5,13 +5,13 @@ import shutil
 import pytest
 
 from components.base.errors import PilahError
-from components.data import class_folders, photos
+from components.data import class_folders, listing, photos, stratified_folds
 
 COUNTS = {"glass": 7, "metal": 5, "paper": 11}
 
 
 def list_photos(*roots, folds=2, seed=1, progress=lambda done, total: None):
-    return photos.list_photos(class_folders.scan(roots), folds, seed, progress)
+    return listing.list_photos(class_folders.scan(roots), folds, seed, progress)
 
 
 def fold_of_id(kept):
@@ -67,15 +67,15 @@ def test_same_bytes_under_two_classes_keeps_neither(tmp_path, save_classes):
 
 
 def test_duplicates_are_written_with_a_row_each(tmp_path):
-    rows = [photos.Duplicate("1f", "duplicate", "b.jpg", "glass", "a.jpg")]
-    photos.write_duplicates(tmp_path / "duplicates.csv", rows)
+    rows = [listing.Duplicate("1f", "duplicate", "b.jpg", "glass", "a.jpg")]
+    listing.write_duplicates(tmp_path / "duplicates.csv", rows)
     assert (tmp_path / "duplicates.csv").read_text() == "id,kind,path,label,kept_path\n1f,duplicate,b.jpg,glass,a.jpg\n"
 
 
 @pytest.mark.parametrize("folds", [2, 3, 5])
 def test_folds_hold_each_class_evenly_and_each_photo_once(folds):
     labels = [label for label, count in {"glass": 31, "metal": 8, "paper": 17}.items() for _ in range(count)]
-    fold_of = photos.assign_folds(labels, folds, seed=1)
+    fold_of = stratified_folds.assign(labels, folds, seed=1)
     assert len(fold_of) == len(labels) and set(fold_of) == set(range(folds))
     for label in set(labels):
         counts = collections.Counter(fold for name, fold in zip(labels, fold_of, strict=True) if name == label)

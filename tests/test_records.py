@@ -10,7 +10,7 @@ from PIL import Image
 
 from components.base import artifacts
 from components.base.errors import PilahError
-from components.data import class_folders, images, photos, records
+from components.data import class_folders, images, listing, photos, records
 
 REPOSITORY = pathlib.Path(__file__).parents[1]
 SIZE_PX = 16
@@ -22,7 +22,7 @@ def ignore(done, total):
 
 
 def listed(root, folds=2):
-    return photos.list_photos(class_folders.scan([root]), folds, 1, ignore)[0]
+    return listing.list_photos(class_folders.scan([root]), folds, 1, ignore)[0]
 
 
 def build(folder, photo_list, max_rejects=1.0, folds=2, beam_args=(), progress=ignore, unreadable=()):
@@ -124,7 +124,7 @@ def test_rejects_are_counted_and_listed_while_the_rest_goes_on(tmp_path, save_cl
         assert (reject["id"], reject["label"]) == (photo.id, photo.label)
         assert reject["detail"] and "\n" not in reject["detail"]
     kept = [photo for photo in photo_list if pathlib.Path(photo.path) not in reasons]
-    assert records.accepted(tmp_path / "dataset", photo_list) == kept
+    assert photos.accepted(photo_list, tmp_path / "dataset") == kept
     assert ids(read(tmp_path / "dataset")) == [photo.id for photo in kept]
 
 
@@ -132,7 +132,7 @@ def test_good_photos_leave_an_empty_list_of_rejects(tmp_path, save_classes):
     photo_list = listed(save_classes(tmp_path / "photos", {"glass": 2, "metal": 2}))
     build(tmp_path / "dataset", photo_list, max_rejects=0.0)
     assert artifacts.read_csv(tmp_path / "dataset" / "rejects.csv") == []
-    assert records.accepted(tmp_path / "dataset", photo_list) == photo_list
+    assert photos.accepted(photo_list, tmp_path / "dataset") == photo_list
 
 
 def test_more_rejects_than_allowed_raise_with_their_reasons(tmp_path, save_classes):
@@ -256,7 +256,7 @@ def test_files_that_could_not_be_listed_count_as_rejects(tmp_path, save_classes)
         build(tmp_path / "dataset", photo_list, max_rejects=0.19, unreadable=[dead])
     assert build(tmp_path / "dataset", photo_list, max_rejects=0.2, unreadable=[dead]) == [{"id": "", **dead}]
     assert artifacts.read_csv(tmp_path / "dataset" / "rejects.csv") == [{"id": "", **dead}]
-    assert records.accepted(tmp_path / "dataset", photo_list) == photo_list
+    assert photos.accepted(photo_list, tmp_path / "dataset") == photo_list
 
 
 def test_fold_that_rejects_leave_without_a_photo_of_a_class_is_named(tmp_path, save_classes):

@@ -13,7 +13,7 @@ from components.demo import synthetic_photos
 from components.models import backbones, features, frozen_activations
 from components.publish import push
 from pipeline import config as config_module
-from pipeline import main, provenance, resolved_settings, runner, shared
+from pipeline import main, provenance, recipe, resolved_settings, run_folder, runner, shared
 from pipeline.report import plots
 from pipeline.stages import report as report_stage
 from tuner import predictions, workers
@@ -67,7 +67,7 @@ def test_best_scenario_stands_on_the_board_once_more_and_the_choice_is_made_over
     assert (third["scenario"], third["dropout"]) == (3, best["dropout"])
     assert board_of(config)["winner"]["f1"] == max(row["f1"] for row in (first, second, third))
     assert "highest macro F1 of 3" in printed and "finetune" in printed
-    assert shared.frozen_winner(config).strategy == "features"
+    assert recipe.frozen_winner(config).strategy == "features"
     settings = [artifacts.read_json(config.run_dir / "trials" / number / "settings.json") for number in ("01", "03")]
     assert [one["learning_rate"] for one in settings] == [1e-2, 2e-2]
     assert settings[0]["features"]["precision"] == settings[1]["precision"] == features.pick_precision("auto")
@@ -76,7 +76,7 @@ def test_best_scenario_stands_on_the_board_once_more_and_the_choice_is_made_over
 def test_every_photo_is_predicted_by_a_fold_that_it_did_not_train(refined):
     config, _ = refined
     found = predictions.read(config.run_dir / "trials" / "03" / "predictions.csv")
-    listed = shared.usable_photos(config)
+    listed = run_folder.usable_photos(config.run_dir)
     assert (found.ids, found.fold.tolist()) == ([photo.id for photo in listed], [photo.fold for photo in listed])
     assert sum(map(sum, board_of(config)["scenarios"][2]["confusion_matrix"])) == len(listed)
 
@@ -84,7 +84,7 @@ def test_every_photo_is_predicted_by_a_fold_that_it_did_not_train(refined):
 def test_page_and_served_model_come_of_it_and_what_stayed_frozen_is_removed(refined):
     config, _ = refined
     assert len(push.versions(config.run_dir / "served" / push.MODEL_NAME)) == 1
-    assert not (config.run_dir / shared.TRUNK).exists()
+    assert not (config.run_dir / run_folder.FROZEN_ACTIVATIONS).exists()
     scenarios = artifacts.read_json(config.run_dir / "report" / "figures.json")["scenarios"]
     assert {row["scenario"] for row in scenarios} == {1, 2, 3}
     assert "Tiny fine-tuned" in (config.run_dir / "report" / "index.html").read_text()
@@ -93,10 +93,10 @@ def test_page_and_served_model_come_of_it_and_what_stayed_frozen_is_removed(refi
 def test_what_stayed_frozen_is_removed_where_the_model_is_refused_too(refined, monkeypatch):
     config, _ = refined
     runner.path(config.run_dir, "validate").unlink()
-    artifacts.write_json(config.run_dir / shared.TRUNK / "Tiny" / "settings.json", {})
+    artifacts.write_json(config.run_dir / run_folder.FROZEN_ACTIVATIONS / "Tiny" / "settings.json", {})
     with pytest.raises(PilahError, match=r"at least 1\.1"):
         run(dataclasses.replace(config, min_f1=1.1))
-    assert not (config.run_dir / shared.TRUNK).exists()
+    assert not (config.run_dir / run_folder.FROZEN_ACTIVATIONS).exists()
     run(config)
 
 
@@ -152,8 +152,8 @@ def killed(*args):
 def test_resolved_settings_stand_beside_the_configuration(refined):
     config, _ = refined
     assert config_module.to_json(config) == artifacts.read_json(config.run_dir / "run.json")
-    assert resolved_settings.read(config.run_dir) == shared.resolve(config)
-    assert shared.resolve(config).weights == {"Tiny": "random, seed 1"}
+    assert resolved_settings.read(config.run_dir) == recipe.resolve(config)
+    assert recipe.resolve(config).weights == {"Tiny": "random, seed 1"}
 
 
 def test_refined_scenario_is_trained_where_its_folder_holds_another(refined):

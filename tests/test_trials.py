@@ -11,11 +11,11 @@ from components.base import artifacts
 from components.data import photos
 from components.models import backbones, features
 from pipeline import config as config_module
-from pipeline import resolved_settings, shared, trials
+from pipeline import recipe, resolved_settings, run_folder, trials
 from pipeline.commands import status
 from pipeline.report import figures
 from pipeline.stages import features as features_stage
-from tuner import folds, scenarios
+from tuner import folds, scenarios, trial_folder
 
 pytest_plugins = ["report_fixtures"]
 ALL = {1, 2, 3, 4, 5, 6}
@@ -75,22 +75,20 @@ def config(tmp_path, monkeypatch):
 
 def start(config):
     """Have the run write what it writes before it trains anything."""
-    resolved_settings.write(config.run_dir, shared.resolve(config))
+    resolved_settings.write(config.run_dir, recipe.resolve(config))
     features_stage.run(config, lambda done, total, what="": None)
-    study = shared.study(config)
+    study = recipe.study(config)
     for scenario in scenarios_of(config):
-        folds.reset_if_settings_changed(
-            study, scenario, folds.scenario_folder(config.run_dir / "trials", scenario.number)
-        )
+        folds.reset_if_settings_changed(study, scenario, trial_folder.path(config.run_dir / "trials", scenario.number))
 
 
 def scenarios_of(config):
-    searched = shared.scenarios(config)
+    searched = recipe.scenarios(config)
     return [*searched, *scenarios.refined([searched[1], searched[2]][: config.refine], len(searched))]
 
 
 def of_run(config):
-    return set(trials.read_settings(config, shared.usable_photos(config)))
+    return set(trials.read_settings(config, run_folder.usable_photos(config.run_dir)))
 
 
 @pytest.mark.parametrize(
@@ -107,9 +105,9 @@ def of_run(config):
 def test_report_expects_the_settings_that_a_study_trains_with(changes, config):
     changed = dataclasses.replace(config, **changes)
     start(changed)
-    study, usable = shared.study(changed), shared.usable_photos(changed)
+    study, usable = recipe.study(changed), run_folder.usable_photos(changed.run_dir)
     for scenario in scenarios_of(changed):
-        expected = trials.expected_settings(changed, usable, scenario, shared.resolve(changed))
+        expected = trials.expected_settings(changed, usable, scenario, recipe.resolve(changed))
         assert expected == study.settings(scenario)
     assert of_run(changed) == {scenario.number for scenario in scenarios_of(changed)}
 
@@ -141,7 +139,7 @@ def test_trials_of_other_weights_or_another_machine_are_not_this_runs(name, same
 @pytest.mark.parametrize(("name", "same"), [("engine", REFINED), ("precision", set())])
 def test_engine_and_precision_asked_for_are_compared_without_resolved_settings_too(name, same, config):
     (config.run_dir / "resolved.json").unlink()
-    made_with = trials.read_settings(config, shared.usable_photos(config))[1]["features"][name]
+    made_with = trials.read_settings(config, run_folder.usable_photos(config.run_dir))[1]["features"][name]
     (other,) = {"engine": {"openvino", "tensorflow"}, "precision": {"float32", "bfloat16"}}[name] - {made_with}
     assert of_run(dataclasses.replace(config, **{name: made_with})) == ALL
     assert of_run(dataclasses.replace(config, **{name: other})) == same

@@ -8,8 +8,7 @@ import numpy as np
 
 from components.base import artifacts, metrics
 from components.base.errors import PilahError
-from tuner import folds as folds_module
-from tuner import predictions, scenarios
+from tuner import predictions, scenarios, trial_folder
 from tuner.study import Study
 
 
@@ -47,7 +46,7 @@ def check_complete(trials_dir: pathlib.Path, scenario_list: Sequence[scenarios.S
     missing = [
         scenario.number
         for scenario in scenario_list
-        if not (folds_module.scenario_folder(trials_dir, scenario.number) / "predictions.csv").exists()
+        if not (trial_folder.path(trials_dir, scenario.number) / trial_folder.PREDICTIONS).exists()
     ]
     if missing:
         raise PilahError(
@@ -62,9 +61,11 @@ def row(trials_dir: pathlib.Path, scenario: scenarios.Scenario, study: Study) ->
     Raises:
         PilahError: the predictions are not of the photos of `study`, or not those of the highest probability.
     """
-    folder = folds_module.scenario_folder(trials_dir, scenario.number)
-    matrix = predictions.confusion(folder / "predictions.csv", study.photo_list, study.classes)
-    seconds = sum(artifacts.read_json(folder / f"fold-{fold}.json")["seconds"] for fold in range(study.folds))
+    folder = trial_folder.path(trials_dir, scenario.number)
+    matrix = predictions.confusion(folder / trial_folder.PREDICTIONS, study.photo_list, study.classes)
+    seconds = sum(
+        artifacts.read_json(trial_folder.fold_history(folder, fold))["seconds"] for fold in range(study.folds)
+    )
     return line(scenario, matrix, study.classes, seconds)
 
 

@@ -11,7 +11,7 @@ from keras_tuner.engine import trial as trial_module
 
 from components.base import artifacts, metrics
 from components.base.errors import NotFiniteError, PilahError
-from tuner import folds, hypermodel, oracle, predictions, scenarios, workers
+from tuner import folds, hypermodel, oracle, predictions, scenarios, trial_folder, workers
 from tuner.study import Study
 
 log = logging.getLogger("pilah")
@@ -33,11 +33,13 @@ def search(
         progress: called with the folds done and to do; where backbones train, with their epochs.
     """
     for scenario in scenario_list:
-        folds.reset_if_settings_changed(study, scenario, folds.scenario_folder(trials_dir, scenario.number))
+        folds.reset_if_settings_changed(study, scenario, trial_folder.path(trials_dir, scenario.number))
     unfinished = [one for one in scenario_list if not folds.all_done(study, one, trials_dir)]
     for backbone in {scenario.backbone for scenario in unfinished if scenario.strategy == "finetune"}:
         study.examples(backbone)  # what all folds read is made once, by all cores
-    artifacts.write_json(trials_dir / "processes.json", {"processes": processes})  # for who asks how long it takes
+    artifacts.write_json(
+        trials_dir / trial_folder.PROCESSES, {"processes": processes}
+    )  # for who asks how long it takes
     try:
         if processes == 1:
             CrossValidationTuner(study, scenario_list, trials_dir, progress).search()
@@ -82,12 +84,12 @@ class CrossValidationTuner(keras_tuner.Tuner):
     def run_trial(self, trial: keras_tuner.engine.trial.Trial) -> dict[str, float]:
         """Macro F1, precision, recall and accuracy of the trial's scenario over all folds."""
         scenario = self.scenario_list[int(trial.trial_id)]
-        folder = folds.scenario_folder(self.trials_dir, scenario.number)
+        folder = trial_folder.path(self.trials_dir, scenario.number)
         try:
             self.train(scenario, folder)
-            fold_files = [folds.path(folder, fold) for fold in range(self.study.folds)]
-            predictions.join(fold_files, self.study.photo_list, folder / "predictions.csv")
-            matrix = predictions.confusion(folder / "predictions.csv", self.study.photo_list, self.study.classes)
+            fold_files = [trial_folder.fold_predictions(folder, fold) for fold in range(self.study.folds)]
+            predictions.join(fold_files, self.study.photo_list, folder / trial_folder.PREDICTIONS)
+            matrix = predictions.confusion(folder / trial_folder.PREDICTIONS, self.study.photo_list, self.study.classes)
         except NotFiniteError as error:  # another try would end the same
             raise keras_tuner.errors.FailedTrialError(str(error)) from None
         except OSError as error:  # a disk that is full for one scenario is full for all
@@ -116,7 +118,7 @@ class CrossValidationTuner(keras_tuner.Tuner):
 
     def submit(self, scenario: scenarios.Scenario) -> list[concurrent.futures.Future[None]]:
         assert self.executor
-        folder = folds.scenario_folder(self.trials_dir, scenario.number)
+        folder = trial_folder.path(self.trials_dir, scenario.number)
         every = range(self.study.folds)
         parts = [[fold] for fold in every] if self.finetunes else [every]
         return [self.executor.submit(folds.train, self.study, scenario, part, folder) for part in parts]
@@ -124,7 +126,7 @@ class CrossValidationTuner(keras_tuner.Tuner):
     def report(self) -> None:
         """Tell how far all scenarios are, from what is on disk: a process that trains says nothing."""
         parts = self.study.epochs_of_finetuning if self.finetunes else 1
-        folders = [folds.scenario_folder(self.trials_dir, scenario.number) for scenario in self.scenario_list]
+        folders = [trial_folder.path(self.trials_dir, scenario.number) for scenario in self.scenario_list]
         every = [(folder, fold) for folder in folders for fold in range(self.study.folds)]
         self.progress(sum(folds.epochs_done(folder, fold, parts) for folder, fold in every), len(every) * parts)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from components.base import artifacts
-from tuner import choose, refolds, scenarios
+from tuner import choose, refolds, scenarios, trial_folder
 from tuner.study import Study
 
 
@@ -25,7 +25,7 @@ def check(
     artifacts.reset_if_settings_changed(folder, {"leaking": True, "scenarios": settings})
     rows = []
     for done, scenario in enumerate(scenario_list, start=1):
-        path = folder / f"{scenario.number:02d}.json"
+        path = folder / f"{trial_folder.name(scenario.number)}.json"
         if not path.exists():
             artifacts.write_json(path, carried_row(study, scenario))
         rows.append(artifacts.read_json(path))

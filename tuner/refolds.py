@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from components.base import metrics
-from components.data import grouped_folds, photos
+from components.data import grouped_folds, stratified_folds
 from components.models import features, head
 from tuner import hypermodel, scenarios
 from tuner.study import Study
@@ -48,7 +48,7 @@ def plain_and_grouped(
     for seed in seeds:
         row: dict[str, float] = {"seed": seed}
         for name, fold_of in (
-            ("plain", photos.assign_folds(labels, study.folds, seed)),
+            ("plain", stratified_folds.assign(labels, study.folds, seed)),
             ("grouped", grouped_folds.assign(labels, groups, study.folds, seed)),
         ):
             counts = matrix(with_folds(study, fold_of), scenario)

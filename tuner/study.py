@@ -110,7 +110,7 @@ class Study:
         )
 
     def _settings_of_head(self, backbone: str) -> dict[str, Any]:
-        features_made = artifacts.read_json(self.features_dir / backbone / "settings.json")
+        features_made = artifacts.read_json(self.features_dir / backbone / artifacts.SETTINGS)
         return trial_settings.of_frozen_backbone(self.learning_rate, self.views, features_made)
 
     @property

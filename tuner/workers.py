@@ -7,18 +7,29 @@ import multiprocessing.connection
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from multiprocessing.queues import SimpleQueue
 
 import tensorflow as tf
 
 from components.models import inference
+from tuner.scenarios import Scenario
+from tuner.study import Study
 
 MAX_WORKERS = 8  # each holds TensorFlow, about 0.6 GB
 
 
+def processes(study: Study, scenario_list: Sequence[Scenario]) -> int:
+    """Return how many processes should train the folds of the scenarios; 1 means this one."""
+    heads = scenario_list[0].strategy == "features"
+    small = heads or (study.finetuning is not None and study.finetuning.trunk_dir is not None)
+    if not small and not inference.on_gpu():  # a whole backbone keeps all cores busy, and needs 3 GB and more
+        return 1
+    return count(len(scenario_list) * (1 if heads else study.folds))
+
+
 def count(tasks: int) -> int:
-    """How many processes `tasks` should be spread over; 1 means this one."""
+    """Return how many processes `tasks` should be spread over; 1 means this one."""
     if inference.on_gpu():
         return min(inference.gpus(), tasks)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

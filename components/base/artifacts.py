@@ -16,6 +16,8 @@ from numpy.typing import DTypeLike
 
 from components.base.errors import NotFiniteError, PilahError
 
+SETTINGS = "settings.json"  # beside what was made with them, see reset_if_settings_changed
+
 
 @contextlib.contextmanager
 def atomic_write(path: pathlib.Path) -> Iterator[pathlib.Path]:
@@ -112,7 +114,7 @@ def reset_if_settings_changed(folder: pathlib.Path, settings: dict[str, Any]) ->
     Unfinished work under the same settings is kept, to be continued, but for files that a kill left half written;
     under any others the folder is emptied.
     """
-    path = folder / "settings.json"
+    path = folder / SETTINGS
     if path.exists() and read_json(path) == json.loads(json.dumps(settings)):
         for part in folder.glob(".*"):
             part.unlink()

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
 from components.base.errors import PilahError
-from components.data import near_duplicates, photos
+from components.data import near_duplicates, photos, stratified_folds
 
 
 class UngroupableError(PilahError):
@@ -53,7 +53,7 @@ def assign(labels: Sequence[str], groups: np.ndarray, folds: int, seed: int) -> 
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     for fold, (_, test) in enumerate(splitter.split(labels, labels, groups)):
         fold_of[test] = fold
-    if missing := photos.untested(labels, fold_of, folds):
+    if missing := stratified_folds.untested(labels, fold_of, folds):
         raise UngroupableError(
             "Near-duplicates of different classes are kept in one fold, so that there is nothing to test of "
             f"{missing}. Leave out --group-folds, lower --folds, or change --seed."

@@ -18,7 +18,7 @@ from tensorflow_datasets.core import dataset_builder, splits
 
 from components.base import artifacts
 from components.base.errors import PilahError
-from components.data import images, photos, resize
+from components.data import images, photos, resize, stratified_folds
 
 PHOTOS_PER_SHARD = 128  # about 12 MB a shard at 224x224, and enough shards for every worker from 1,000 photos on
 REJECT_COLUMNS = ("id", "path", "label", "reason", "detail")
@@ -205,15 +205,15 @@ def build(
     builder = PhotoRecords(folder, photo_list, image_size_px, max_pixels, beam_args, progress)
     builder.download_and_prepare()
     rejects = [*({"id": "", **row} for row in unreadable), *builder.rejects]
-    rejects_csv = folder / "rejects.csv"
+    rejects_csv = folder / photos.REJECTS
     artifacts.write_csv(rejects_csv, REJECT_COLUMNS, rejects)
-    usable = accepted(folder, photo_list)
+    usable = photos.accepted(photo_list, folder)
     if builder.info.splits[SPLIT].num_examples != len(usable):
         raise RuntimeError(f"{len(usable)} photos are usable, but {folder} has another number of records.")
     _check_rejects(rejects, len(photo_list) + len(unreadable), max_rejects, rejects_csv)
     labels = [photo.label for photo in usable]
-    photos.check_class_sizes(labels, photos.class_names(photo_list), folds)
-    if missing := photos.untested(labels, np.array([photo.fold for photo in usable]), folds):
+    stratified_folds.check_class_sizes(labels, photos.class_names(photo_list), folds)
+    if missing := stratified_folds.untested(labels, np.array([photo.fold for photo in usable]), folds):
         raise PilahError(
             f"Without the photos listed in {rejects_csv} there is nothing to test of {missing}. Remove these files, so "
             "that the others are assigned to new folds, or lower --folds."
@@ -235,14 +235,8 @@ def _check_rejects(
     )
 
 
-def accepted(folder: pathlib.Path, photo_list: Sequence[photos.Photo]) -> list[photos.Photo]:
-    """The photos that have a record in `folder`, in the order of the records."""
-    rejected = {row["id"] for row in artifacts.read_csv(folder / "rejects.csv")}
-    return [photo for photo in photo_list if photo.id not in rejected]
-
-
 def read(folder: pathlib.Path) -> tf.data.Dataset:
-    """The records in `folder`, one by one in the order of `accepted`.
+    """The records in `folder`, one by one in the order of photos.accepted.
 
     Each is a dict: id string [], image uint8 [size, size, 3], label int64 [], fold int64 [] and the original size.
     """

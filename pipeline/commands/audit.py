@@ -20,9 +20,9 @@ from components.base.errors import PilahError
 from components.data import grouped_folds, near_duplicates, photos
 from components.models import features
 from pipeline import config as config_module
-from pipeline import lock, progress, runner, shared
+from pipeline import lock, progress, recipe, run_folder, runner
 from pipeline.config import STAGES, Config
-from tuner import folds, predictions, refolds
+from tuner import predictions, refolds
 
 log = logging.getLogger("pilah")
 PACKAGES = ("imagehash", "cleanlab")
@@ -36,16 +36,15 @@ def run(run_dir: pathlib.Path, console: rich.console.Console) -> None:
         PilahError: the study is not finished.
     """
     config = finished(run_dir)
-    folder = config.run_dir / "audit"
     with lock.locked(config.run_dir), progress.reporting(console, "audit") as report:
         pairs = audit_near_duplicates(config, report)
         doubts = audit_labels(config)
         odd = audit_pictures(config, report)
-        photo_list = shared.usable_photos(config)
+        photo_list = run_folder.usable_photos(config.run_dir)
         rows = tables.near_duplicate_rows(pairs, photo_list)
-        artifacts.write_csv(folder / "near_duplicates.csv", tables.NEAR_DUPLICATE_COLUMNS, rows)
-        artifacts.write_csv(folder / "label_doubts.csv", tables.LABEL_DOUBT_COLUMNS, doubts)
-        artifacts.write_csv(folder / "odd_photos.csv", tables.ODD_PHOTO_COLUMNS, odd)
+        artifacts.write_csv(config.run_dir / run_folder.NEAR_DUPLICATES, tables.NEAR_DUPLICATE_COLUMNS, rows)
+        artifacts.write_csv(config.run_dir / run_folder.LABEL_ISSUES, tables.LABEL_DOUBT_COLUMNS, doubts)
+        artifacts.write_csv(config.run_dir / run_folder.IMAGE_QUALITY, tables.ODD_PHOTO_COLUMNS, odd)
         found = {
             "photos": len(photo_list),
             "photos_and_folds": photos.fingerprint(photo_list),
@@ -57,7 +56,7 @@ def run(run_dir: pathlib.Path, console: rich.console.Console) -> None:
             "settings": settings(config, pairs.min_cosine),
             "scenarios": trial_settings(config),
         }
-        artifacts.write_json(folder / "audit.json", found)
+        artifacts.write_json(config.run_dir / run_folder.AUDIT_SUMMARY, found)
     show(config.run_dir, console)
 
 
@@ -80,41 +79,41 @@ def finished(run_dir: pathlib.Path) -> Config:
     return dataclasses.replace(config, refine=0)
 
 
-def audit_near_duplicates(config: Config, report: progress.Report) -> near_duplicates.NearDuplicates:
+def audit_near_duplicates(config: Config, report: progress.Progress) -> near_duplicates.NearDuplicates:
     """By the hash of every photo's file, and by the winner's backbone's features of it as it is."""
-    study = shared.study(config)
+    study = recipe.study(config)
     hashed = functools.partial(report, what="hashes")
     signs = near_duplicates.perceptual_hashes(study.photo_list, config.max_pixels, hashed)
-    clean = np.load(features.view_path(study.features_dir / shared.winner(config).backbone, 0))
+    clean = np.load(features.view_path(study.features_dir / recipe.winner(config).backbone, 0))
     return near_duplicates.find(signs, clean, study.labels)
 
 
 def audit_labels(config: Config) -> list[dict[str, Any]]:
     """Rows of label_doubts.csv, by the winner's out-of-fold probabilities."""
-    study = shared.study(config)
-    folder = folds.scenario_folder(config.run_dir / "trials", shared.winner(config).number)
-    predicted = predictions.read(folder / "predictions.csv")
+    study = recipe.study(config)
+    path = config.run_dir / run_folder.predictions(recipe.winner(config).number)
+    predicted = predictions.read(path)
     if predicted.ids != [photo.id for photo in study.photo_list] or predicted.classes != study.classes:
-        raise RuntimeError(f"{folder} has predictions of other photos or classes than the run.")
+        raise RuntimeError(f"{path} has predictions of other photos or classes than the run.")
     probabilities = predicted.probabilities
     doubted = label_issues.likely_mislabelled(study.labels, probabilities)
     return tables.label_doubt_rows(doubted, probabilities, study.photo_list, study.classes)
 
 
-def audit_pictures(config: Config, report: progress.Report) -> list[dict[str, Any]]:
+def audit_pictures(config: Config, report: progress.Progress) -> list[dict[str, Any]]:
     """Rows of odd_photos.csv."""
-    photo_list = shared.usable_photos(config)
+    photo_list = run_folder.usable_photos(config.run_dir)
     findings = image_quality.find(photo_list, config.max_pixels, functools.partial(report, what="pictures"))
     return tables.odd_photo_rows(findings, photo_list)
 
 
-def compare_folds(config: Config, groups: np.ndarray, report: progress.Report) -> dict[str, Any] | None:
+def compare_folds(config: Config, groups: np.ndarray, report: progress.Progress) -> dict[str, Any] | None:
     """Macro F1 with folds redrawn plainly, and redrawn with near-duplicates kept together.
 
     Of the winner, or where that was refined of the scenario that it was refined from, which takes minutes, not hours.
     None where the groups cannot be dealt so that every fold tests every class.
     """
-    study, winner = shared.study(config), shared.frozen_winner(config)
+    study, winner = recipe.study(config), recipe.frozen_winner(config)
     try:
         draws = refolds.plain_and_grouped(
             study,
@@ -140,7 +139,7 @@ def compare_folds(config: Config, groups: np.ndarray, report: progress.Report) -
 
 def exact_duplicate_counts(config: Config) -> dict[str, int]:
     """What the photos stage left out already: exact copies, and files whose bytes stand under several classes."""
-    kinds = collections.Counter(row["kind"] for row in artifacts.read_csv(config.run_dir / "duplicates.csv"))
+    kinds = collections.Counter(row["kind"] for row in run_folder.read_rows(config.run_dir, run_folder.DUPLICATES))
     return {"copies": kinds["duplicate"], "conflicts": kinds["conflict"]}
 
 
@@ -153,7 +152,7 @@ def label_doubt_counts(doubts: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def settings(config: Config, min_cosine: float) -> dict[str, Any]:
     """What the counts depend on, beside the photos."""
-    winner = shared.winner(config)
+    winner = recipe.winner(config)
     return {
         "scenario": winner.number,
         "backbone": winner.backbone,
@@ -168,14 +167,13 @@ def settings(config: Config, min_cosine: float) -> dict[str, Any]:
 
 def trial_settings(config: Config) -> dict[str, Any]:
     """Of the scenarios whose answers and heads the audit took, by number: it is of no others."""
-    numbers = {shared.winner(config).number, shared.frozen_winner(config).number}
-    folders = {str(n): folds.scenario_folder(config.run_dir / "trials", n) for n in sorted(numbers)}
-    return {number: artifacts.read_json(folder / "settings.json") for number, folder in folders.items()}
+    numbers = {recipe.winner(config).number, recipe.frozen_winner(config).number}
+    return {str(n): artifacts.read_json(config.run_dir / run_folder.trial_settings(n)) for n in sorted(numbers)}
 
 
 def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
     """Print the counts of audit.json, and where the lists are."""
-    found = artifacts.read_json(run_dir / "audit" / "audit.json")
+    found = artifacts.read_json(run_dir / run_folder.AUDIT_SUMMARY)
     near, compared, made_with = found["near_duplicates"], found["folds"], found["settings"]
     shown = rich.table.Table(title=f"Audit of {found['photos']} photos", box=rich.box.SIMPLE_HEAD)
     for name in ("found", "photos", "of which"):
@@ -205,7 +203,7 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
     console.print(
         f"Near-duplicates differ in at most {made_with['max_hamming_bits']} of {made_with['hash_bits']} bits of the "
         f"hash, or have features of a cosine of at least {made_with['min_cosine']:.3f} ({made_with['backbone']}). "
-        f"The lists are in {run_dir / 'audit'}.",
+        f"The lists are in {run_dir / run_folder.AUDIT}.",
         highlight=False,
         soft_wrap=True,
     )

@@ -10,7 +10,7 @@ import numpy as np
 from components.base import artifacts, metrics
 from components.base.errors import PilahError
 from components.publish import push
-from pipeline import shared
+from pipeline import recipe, run_folder
 from pipeline.config import Config
 from serving import client
 
@@ -26,21 +26,21 @@ def check(config: Config, target: str) -> None:
         PilahError: the version does not become available in 2 minutes, or answers otherwise; or nobody knows what it
             should answer, and to which photos.
     """
-    base = config.run_dir / "served" / push.MODEL_NAME
+    base = config.run_dir / run_folder.SERVED
     version = push.versions(base)[-1]
-    kept = base / str(version) / shared.ANSWERS
+    kept = base / str(version) / run_folder.ANSWERS
     answers = artifacts.read_json(kept) if kept.exists() else {}
     if not answers.get("photos"):
         raise PilahError(
             f"{kept.parent} has no answers to compare with: an earlier Pilah pushed it. Push again with --from push."
         )
-    usable = {photo.id: photo for photo in shared.usable_photos(config)}
+    usable = {photo.id: photo for photo in run_folder.usable_photos(config.run_dir)}
     if gone := [photo_id for photo_id in answers["photos"] if photo_id not in usable]:
         raise PilahError(
             f"Version {version} was validated on {len(answers['photos'])} photos, of which {len(gone)} are missing "
             f"from the run, such as {gone[0]}. Restore them, or push a version of the photos that are there."
         )
-    photos = shared.plain_bytes(config, [usable[photo_id] for photo_id in answers["photos"]])
+    photos = recipe.plain_bytes(config, [usable[photo_id] for photo_id in answers["photos"]])
     with client.Client(target, push.MODEL_NAME) as server:
         wait_until_available(server, version, WAIT_SECONDS)
         difference = check_same_answers(server, version, photos, answers)

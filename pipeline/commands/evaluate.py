@@ -14,10 +14,10 @@ import rich.table
 from components.audit import evaluation
 from components.base import artifacts
 from components.base.errors import PilahError
-from components.data import class_folders, photo_sources, photos
+from components.data import class_folders, listing, photo_sources, photos
 from components.publish import push, validate
 from pipeline import config as config_module
-from pipeline import progress, shared
+from pipeline import progress, run_folder
 from pipeline.config import Config
 from tuner import predictions
 
@@ -36,11 +36,11 @@ def run(run_dir: pathlib.Path, images: pathlib.Path, console: rich.console.Conso
         PilahError: there is no pushed version, a class is not the model's, or no photo is left to score.
     """
     config = config_module.read(run_dir)
-    card = push.served(config.run_dir / "served" / push.MODEL_NAME)
+    card = push.served(config.run_dir / run_folder.SERVED)
     if card is None:
         raise PilahError(f"--run-dir must hold a pushed model, and {run_dir} has none. Push one with 'run'.")
     unpacked = artifacts.file_digest(images) if images.is_file() else "given"
-    folder = photo_sources.folder_of(images, config.run_dir / "images" / unpacked)
+    folder = photo_sources.folder_of(images, config.run_dir / run_folder.IMAGES / unpacked)
     scan = class_folders.scan([folder], card["classes"])
     evaluation.check_classes(scan.classes, card["classes"])
     for warning in scan.warnings:
@@ -54,7 +54,7 @@ def run(run_dir: pathlib.Path, images: pathlib.Path, console: rich.console.Conso
             f"None of the {len(left_out)} files in {images} is usable and not of the study. Give other photos."
         )
     name = images.stem if images.is_file() else images.resolve().name
-    out = config.run_dir / "evaluations"
+    out = config.run_dir / run_folder.EVALUATIONS
     _warn_of_replacement(out / f"{name}.json", images)
     write_predictions(out / f"{name}-predictions.csv", scored, scores, card["classes"])
     artifacts.write_csv(out / f"{name}-left-out.csv", LEFT_OUT_COLUMNS, left_out)
@@ -69,22 +69,22 @@ def _warn_of_replacement(path: pathlib.Path, images: pathlib.Path) -> None:
 
 def new_photos(config: Config, scan: class_folders.Scan) -> tuple[list[tuple[str, str, str]], list[dict[str, str]]]:
     """(id, path, label) of the photos that the study has not seen, each once, and a row a file left out."""
-    unique, copies = photos.unique_photos(scan.photos, lambda done, total: None)
+    unique, copies = listing.unique_photos(scan.photos, lambda done, total: None)
     reasons = {"duplicate": "copy of another photo here", "conflict": "under several classes"}
     left_out = [{"path": copy.path, "label": copy.label, "reason": reasons[copy.kind]} for copy in copies]
     left_out += [{"path": file.path, "label": file.label, "reason": file.reason} for file in scan.rejects]
     left_out += [{"path": file.path, "label": "", "reason": file.reason} for file in scan.ignored]
-    tables = [artifacts.read_csv(config.run_dir / name) for name in ("photos.csv", "duplicates.csv")]
+    tables = [run_folder.read_rows(config.run_dir, name) for name in (run_folder.PHOTOS, run_folder.DUPLICATES)]
     known = {row["id"] for table in tables for row in table}
     left_out += [{"path": path, "label": label, "reason": TRAINED_ON} for id_, path, label in unique if id_ in known]
     return [photo for photo in unique if photo[0] not in known], left_out
 
 
 def score(
-    config: Config, card: dict[str, Any], others: Sequence[tuple[str, str, str]], report: progress.Report
+    config: Config, card: dict[str, Any], others: Sequence[tuple[str, str, str]], report: progress.Progress
 ) -> tuple[list[tuple[str, str, str]], np.ndarray, list[dict[str, str]]]:
     """Those of `others` that are usable, the served version's scores of them, and a row an unusable one."""
-    saved_model = config.run_dir / "served" / push.MODEL_NAME / str(card["version"])
+    saved_model = config.run_dir / run_folder.SERVED / str(card["version"])
     scores, usable, unusable = evaluation.answer(
         [(path, photo_id) for photo_id, path, _ in others],
         validate.load_signature(saved_model),
@@ -123,6 +123,7 @@ def summary(
 ) -> dict[str, Any]:
     """NAME.json: which model, on what, its figures there and in the study, and files left out by reason."""
     classes: list[str] = card["classes"]
+    usable = run_folder.usable_photos(config.run_dir)
     actual = [classes.index(label) for _, _, label in scored]
     return {
         "images": str(images.resolve()),
@@ -132,7 +133,7 @@ def summary(
         "cross_validated_f1": card["figures"]["f1"],
         "left_out": dict(collections.Counter(row["reason"] for row in left_out).most_common()),
         # Was the version trained on the photos that the run holds now? Else its own photos cannot be told apart.
-        "training_photos_known": card["data"]["photos_and_folds"] == photos.fingerprint(shared.usable_photos(config)),
+        "training_photos_known": card["data"]["photos_and_folds"] == photos.fingerprint(usable),
     }
 
 

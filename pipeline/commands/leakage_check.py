@@ -11,7 +11,7 @@ import rich.table
 from scipy.stats import spearmanr
 
 from components.base import artifacts
-from pipeline import leaderboard_table, lock, progress, shared
+from pipeline import leaderboard_table, lock, progress, recipe, run_folder
 from pipeline.commands import audit
 from tuner import protocol
 
@@ -28,14 +28,14 @@ def run(run_dir: pathlib.Path, console: rich.console.Console) -> None:
         PilahError: the study is not finished.
     """
     config = audit.finished(run_dir)
-    folder = config.run_dir / "audit"
     with lock.locked(config.run_dir), progress.reporting(console, "protocol (leaking)") as report:
-        (folder / "protocol.json").unlink(missing_ok=True)  # if it is there, it is of the settings in protocol/
-        rows = protocol.check(shared.study(config), shared.scenarios(config), folder / "protocol", report)
-        honest = artifacts.read_json(config.run_dir / "leaderboard.json")
+        path, trials_dir = config.run_dir / run_folder.LEAKAGE_CHECK, config.run_dir / run_folder.LEAKAGE_TRIALS
+        path.unlink(missing_ok=True)  # where it exists, it is of the settings in the folder beside it
+        rows = protocol.check(recipe.study(config), recipe.scenarios(config), trials_dir, report)
+        honest = run_folder.read_leaderboard(config.run_dir)
         thesis = leaderboard_table.thesis_f1(config.run_dir, honest)
         found = {"leaking": True, "warning": WARNING, "scenarios": rows, "compared": compare(honest, rows, thesis)}
-        artifacts.write_json(folder / "protocol.json", found)
+        artifacts.write_json(path, found)
     show(config.run_dir, console)
 
 
@@ -68,7 +68,8 @@ def distance(first: Sequence[float], second: Sequence[float]) -> dict[str, float
 
 def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
     """Print the F1 of every scenario three times, and how near the tables are."""
-    found, honest = (artifacts.read_json(run_dir / name) for name in ("audit/protocol.json", "leaderboard.json"))
+    found = artifacts.read_json(run_dir / run_folder.LEAKAGE_CHECK)
+    honest = run_folder.read_leaderboard(run_dir)
     thesis = leaderboard_table.thesis_f1(run_dir, honest)
     shown = rich.table.Table(title="Protocol check", box=rich.box.SIMPLE_HEAD)
     for name in ("scenario", "backbone", "optimizer", "dropout"):

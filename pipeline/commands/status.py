@@ -12,9 +12,10 @@ import rich.table
 
 from components.base import artifacts
 from pipeline import config as config_module
-from pipeline import runner, trials
+from pipeline import run_folder, runner, trials
 from pipeline.config import STAGES, Config
 from pipeline.progress import duration
+from tuner import trial_folder
 
 
 def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
@@ -62,10 +63,10 @@ def _parts(config: Config, name: str) -> list[Part]:
     """The parts of a stage, one a backbone; none where the stage is done in one go."""
     parts = []
     per_backbone = len(config.optimizers) * len(config.dropouts)
-    usable = trials.usable_photos(config.run_dir)
+    usable = run_folder.usable_photos(config.run_dir)
     for position, backbone in enumerate(config.backbones):
         if name == "features":
-            folder, total = config.run_dir / "features" / backbone, config.views + config.test_views
+            folder, total = config.run_dir / run_folder.features(backbone), config.views + config.test_views
             views = sorted([*folder.glob("view-*.json"), *folder.glob("test-*.json")])
             if not trials.features_are_of_run(config, usable, backbone):
                 views = []  # the stage will compute them again
@@ -80,10 +81,10 @@ def _parts(config: Config, name: str) -> list[Part]:
 
 def _folds(config: Config, numbers: Sequence[int]) -> Part:
     """The folds of the scenarios `numbers` made with the run's settings, and those under way by their epochs."""
-    trials_dir = config.run_dir / "trials"
-    of_run = trials.read_settings(config, trials.usable_photos(config.run_dir))
-    every = {number: trials_dir / f"{number:02d}" for number in numbers}
-    folders = [path for number, path in every.items() if number in of_run or not (path / "settings.json").exists()]
+    trials_dir = config.run_dir / run_folder.TRIALS
+    of_run = trials.read_settings(config, run_folder.usable_photos(config.run_dir))
+    every = {number: trial_folder.path(trials_dir, number) for number in numbers}
+    folders = [path for number, path in every.items() if number in of_run or not (path / artifacts.SETTINGS).exists()]
     seconds = [artifacts.read_json(file)["seconds"] for folder in folders for file in folder.glob("fold-*.json")]
     epochs, spent = [], []
     for file in (file for folder in folders for file in folder.glob("fold-*.npz")):
@@ -96,5 +97,5 @@ def _folds(config: Config, numbers: Sequence[int]) -> Part:
 
 def _side_by_side(trials_dir: pathlib.Path) -> int:
     """How many processes train folds, as the search notes it."""
-    path = trials_dir / "processes.json"
+    path = trials_dir / trial_folder.PROCESSES
     return int(artifacts.read_json(path)["processes"]) if path.exists() else 1

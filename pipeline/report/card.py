@@ -8,6 +8,7 @@ from typing import Any
 from components.base import artifacts
 from components.publish import push
 from pipeline import config as config_module
+from pipeline import run_folder
 from pipeline.report import page, words
 from pipeline.report.words import Say
 
@@ -30,9 +31,9 @@ def write(run_dir: pathlib.Path) -> pathlib.Path | None:
     None where nothing is served, or where what is served was not made from the leaderboard of report/figures.json:
     these figures would then say nothing of it.
     """
-    base = run_dir / "served" / push.MODEL_NAME
+    base = run_dir / run_folder.SERVED
     description = push.served(base)
-    figures = artifacts.read_json(run_dir / "report" / "figures.json")
+    figures = artifacts.read_json(run_dir / run_folder.FIGURES)
     if not description or not figures["winner"] or not _describes(figures, description):
         return None
     audit = figures["audit"] or {}

@@ -9,7 +9,7 @@ import numpy as np
 
 from components.base import artifacts, metrics
 from components.data import photos
-from pipeline import resolved_settings, trials
+from pipeline import resolved_settings, run_folder, trials
 from pipeline.config import FINETUNING, Config
 from pipeline.report import comparisons, findings, statistics, winner
 from tuner import predictions
@@ -44,10 +44,10 @@ def compute(config: Config) -> dict[str, Any]:
     None until the leaderboard is made of the very predictions that are there.
     """
     run_dir, total = config.run_dir, config.scenario_count + config.refine
-    usable = trials.usable_photos(run_dir)
+    usable = run_folder.usable_photos(run_dir)
     fingerprint = photos.fingerprint(usable)
     settings = trials.read_settings(config, usable)
-    paths = {number: run_dir / "trials" / f"{number:02d}" / "predictions.csv" for number in settings}
+    paths = {number: run_dir / run_folder.predictions(number) for number in settings}
     found = {number: predictions.read(path) for number, path in paths.items() if path.exists()}
     board = _board_of(run_dir, found, total)
     rows = board["scenarios"] if board else [_row(settings[number], number, one) for number, one in found.items()]
@@ -78,7 +78,7 @@ def _matrix(found: predictions.Predictions) -> np.ndarray:
 
 def _board_of(run_dir: pathlib.Path, found: dict[int, predictions.Predictions], total: int) -> dict[str, Any] | None:
     """leaderboard.json, or None where it is not there or was made from other predictions than those found."""
-    path = run_dir / "leaderboard.json"
+    path = run_dir / run_folder.LEADERBOARD
     if len(found) < total or not path.exists():
         return None
     board = artifacts.read_json(path)
@@ -162,7 +162,7 @@ def _about(config: Config, settings: Mapping[int, dict[str, Any]]) -> dict[str, 
     """
     run_dir = config.run_dir
     weights, precision = _weights_and_precision(run_dir, settings)
-    kinds = collections.Counter(row["kind"] for row in _rows(run_dir / "duplicates.csv"))
+    kinds = collections.Counter(row["kind"] for row in run_folder.read_rows(run_dir, run_folder.DUPLICATES))
     return {
         "name": run_dir.name,
         **{name: getattr(config, name) for name in SHOWN},
@@ -172,7 +172,7 @@ def _about(config: Config, settings: Mapping[int, dict[str, Any]]) -> dict[str, 
         "precision": precision,
         "copies": kinds["duplicate"],
         "conflicts": kinds["conflict"],
-        "rejects": len(_rows(run_dir / "dataset" / "rejects.csv")),
+        "rejects": len(run_folder.read_rows(run_dir, run_folder.REJECTS)),
     }
 
 
@@ -199,7 +199,3 @@ def _classes(usable: Sequence[photos.Photo], folds: int) -> list[dict[str, Any]]
         for name in photos.class_names(usable)
         for per_fold in [[counts[name, fold] for fold in range(folds)]]
     ]
-
-
-def _rows(path: pathlib.Path) -> list[dict[str, str]]:
-    return artifacts.read_csv(path) if path.exists() else []

@@ -9,7 +9,7 @@ from typing import Any
 
 from components.base import artifacts
 from components.publish import push
-from pipeline import leaderboard_table
+from pipeline import leaderboard_table, run_folder
 
 PAIRS_SHOWN = 24  # of near-duplicates; the audit's lists hold all
 DOUBTS_SHOWN = 120
@@ -23,7 +23,7 @@ def compute(run_dir: pathlib.Path, photos_and_folds: str, leaderboard: dict[str,
         photos_and_folds: the fingerprint of the photos that the run holds now.
         leaderboard: None before the search is finished.
     """
-    there = run_dir / "evaluations"
+    there = run_dir / run_folder.EVALUATIONS
     known = [path for path in sorted(there.glob("*.json")) if _is_of(run_dir, path, photos_and_folds)]
     return {
         "audit": audit(run_dir, photos_and_folds, leaderboard) if leaderboard else None,
@@ -38,21 +38,20 @@ def audit(run_dir: pathlib.Path, photos_and_folds: str, leaderboard: dict[str, A
 
     None where it is of other photos or folds, or of another winner, whose answers it doubts labels by.
     """
-    folder = run_dir / "audit"
-    found = _read(folder / "audit.json")
+    found = _read(run_dir / run_folder.AUDIT_SUMMARY)
     if not found or found["photos_and_folds"] != photos_and_folds:
         return None
     same_winner = found["settings"]["scenario"] == leaderboard["winner"]["scenario"]
     if not same_winner or found.get("scenarios") != _settings_of(run_dir, found.get("scenarios", ())):
         return None
-    pairs = _pairs_across(artifacts.read_csv(folder / "near_duplicates.csv"))
-    doubts = _rows(folder / "label_doubts.csv", ("id", "label", "suggested"), ("p_label", "p_suggested"))
+    pairs = _pairs_across(artifacts.read_csv(run_dir / run_folder.NEAR_DUPLICATES))
+    doubts = _rows(run_dir / run_folder.LABEL_ISSUES, ("id", "label", "suggested"), ("p_label", "p_suggested"))
     return {
         **found,
         "pairs_across": len(pairs),
         "pairs": pairs[:PAIRS_SHOWN],
         "doubts": doubts[:DOUBTS_SHOWN],
-        "odd": _rows(folder / "odd_photos.csv", ("id", "kind", "label"), ("measure",))[:ODD_SHOWN],
+        "odd": _rows(run_dir / run_folder.IMAGE_QUALITY, ("id", "kind", "label"), ("measure",))[:ODD_SHOWN],
     }
 
 
@@ -62,7 +61,7 @@ def protocol(run_dir: pathlib.Path, leaderboard: dict[str, Any]) -> dict[str, An
     The thesis's is None where the study is not the thesis's. None for all where the settings of any scenario are not
     those that the check had.
     """
-    found = _read(run_dir / "audit" / "protocol.json")
+    found = _read(run_dir / run_folder.LEAKAGE_CHECK)
     if not found or not _has_the_recipe_of(run_dir, leaderboard):
         return None
     honest = {row["scenario"]: row["f1"] for row in leaderboard["scenarios"]}
@@ -93,7 +92,7 @@ def evaluation(path: pathlib.Path) -> dict[str, Any]:
 def _is_of(run_dir: pathlib.Path, path: pathlib.Path, photos_and_folds: str) -> bool:
     """Whether the evaluation in `path` is of a version that is there, made from the photos that the run holds."""
     found = artifacts.read_json(path)
-    model = _read(run_dir / "served" / push.MODEL_NAME / str(found["version"]) / push.DESCRIPTION)
+    model = _read(run_dir / run_folder.SERVED / str(found["version"]) / push.DESCRIPTION)
     of_these = model is not None and model["data"]["photos_and_folds"] == photos_and_folds
     return of_these and bool(found["training_photos_known"])
 
@@ -101,13 +100,13 @@ def _is_of(run_dir: pathlib.Path, path: pathlib.Path, photos_and_folds: str) -> 
 def _has_the_recipe_of(run_dir: pathlib.Path, leaderboard: dict[str, Any]) -> bool:
     """Whether the protocol check had the settings (photos and folds among them) that frozen scenarios have now."""
     numbers = [str(row["scenario"]) for row in leaderboard["scenarios"] if row["strategy"] == "features"]
-    carried = artifacts.read_json(run_dir / "audit" / "protocol" / "settings.json")["scenarios"]
+    carried = artifacts.read_json(run_dir / run_folder.LEAKAGE_TRIALS / artifacts.SETTINGS)["scenarios"]
     return bool(carried == _settings_of(run_dir, numbers))
 
 
 def _settings_of(run_dir: pathlib.Path, numbers: Iterable[str]) -> dict[str, Any]:
     """What the trials of these scenarios were made with."""
-    return {number: _read(run_dir / "trials" / f"{int(number):02d}" / "settings.json") for number in numbers}
+    return {number: _read(run_dir / run_folder.trial_settings(int(number))) for number in numbers}
 
 
 def _pairs_across(rows: Sequence[dict[str, str]]) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
 from components.base import artifacts
+from pipeline import run_folder
 
 HYPERPARAMETERS = ("backbone", "optimizer", "dropout", "strategy")
 SCORES = ("f1", "precision", "recall", "accuracy", "ece")
@@ -18,10 +19,10 @@ def write(run_dir: pathlib.Path) -> None:
     `tensorboard --logdir RUN/trials` shows them: scores and hyperparameters under HParams, loss and accuracy of each
     fold by epoch under Time Series.
     """
-    trials = run_dir / "trials"
+    trials = run_dir / run_folder.TRIALS
     for old in trials.glob("**/events.out.tfevents.*"):
         old.unlink()
-    scenarios = artifacts.read_json(run_dir / "report" / "figures.json")["scenarios"]
+    scenarios = artifacts.read_json(run_dir / run_folder.FIGURES)["scenarios"]
     if not scenarios:
         return
     with _writer(trials):

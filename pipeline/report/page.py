@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from components.base import artifacts
 from pipeline import config as config_module
+from pipeline import run_folder
 from pipeline.report import figures, sections, words
 from pipeline.report.source import Contents, Source
 
@@ -27,10 +28,10 @@ def write(run_dir: pathlib.Path, language: str, stages_left: Sequence[str]) -> p
         PilahError: there is no run in `run_dir`.
     """
     config = config_module.read(run_dir)
-    folder = run_dir / "report"
+    folder = run_dir / run_folder.REPORT
     found = figures.compute(config)
     shutil.rmtree(folder / "confusion", ignore_errors=True)  # of scenarios that are no longer there
-    artifacts.write_json(folder / "figures.json", found)
+    artifacts.write_json(run_dir / run_folder.FIGURES, found)
     source = Source(config, folder, found, words.say_in(language), words.figure_of(found, language))
     shared = {"say": source.say, "figure": source.figure, "backbone": source.backbone}
     jinja = environment(figures=found, language=language, **shared)

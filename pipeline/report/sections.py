@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from components.base import artifacts
 from components.data import augment
+from pipeline import run_folder
 from pipeline.report import comparisons, confusion, finding_sections, plots, sentences, thumbnails
 from pipeline.report.source import Contents, Source
 
@@ -157,5 +158,5 @@ def _matrix(source: Source, place: int, side_inches: float) -> str:
 
 def _histories(run_dir: pathlib.Path, number: int) -> list[dict[str, list[float]]]:
     """Of each fold that has one: measure -> value of each epoch."""
-    files = sorted((run_dir / "trials" / f"{number:02d}").glob("fold-*.json"))
+    files = sorted((run_dir / run_folder.trial(number)).glob("fold-*.json"))
     return [artifacts.read_json(file)["history"] for file in files]

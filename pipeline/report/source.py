@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from components.data import photos
+from pipeline import run_folder
 from pipeline.config import Config
 from pipeline.report import thumbnails
 from pipeline.report.words import Say
@@ -40,7 +41,7 @@ class Source:
     @functools.cached_property
     def photos(self) -> dict[str, photos.Photo]:
         """By id."""
-        return {photo.id: photo for photo in photos.read(self.config.run_dir / "photos.csv")}
+        return {photo.id: photo for photo in photos.read(self.config.run_dir / run_folder.PHOTOS)}
 
     def shown(self, photo_id: str) -> dict[str, str | None]:
         """Name and small picture of a photo; without a picture where its file is gone or has changed."""

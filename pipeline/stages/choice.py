@@ -3,33 +3,47 @@
 from typing import Any
 
 from components.base import artifacts
-from pipeline import shared
+from pipeline import recipe, run_folder
 from pipeline.config import Config
-from pipeline.progress import Report
+from pipeline.progress import Progress
+from pipeline.runner import Stage
 from tuner import choose
 
 
 def inputs(config: Config) -> dict[str, Any]:
-    """The predictions themselves too: on a GPU the same settings may give others."""
-    numbers = [*config.searched_numbers, *config.refined_numbers]
-    made = [config.run_dir / name for name in shared.predictions_files(numbers)]
+    """Return settings, and digests of the predictions: on a GPU the same settings may give others."""
+    files = [run_folder.predictions(number) for number in (*config.searched_numbers, *config.refined_numbers)]
     return {
         "folds": config.folds,
-        "scenarios": shared.trial_settings(config, shared.scenarios(config)),
-        "refined": shared.trial_settings(config, shared.refined(config)),
-        "predictions": artifacts.digest([artifacts.file_digest(path) for path in made]),
+        "scenarios": recipe.trial_settings(config, recipe.scenarios(config)),
+        "refined": recipe.trial_settings(config, recipe.refined(config)),
+        "predictions": artifacts.digest([artifacts.file_digest(config.run_dir / name) for name in files]),
     }
 
 
 def outputs(config: Config) -> list[str]:
-    return ["leaderboard.json"]
+    return [run_folder.LEADERBOARD]
 
 
-def run(config: Config, report: Report) -> None:
-    board = choose.leaderboard(
-        config.run_dir / "trials",
-        [*shared.scenarios(config), *shared.refined(config)],
-        shared.study(config),
-        {name: shared.parameters(config, name) for name in config.backbones},
+def run(config: Config, progress: Progress) -> None:
+    leaderboard = choose.leaderboard(
+        config.run_dir / run_folder.TRIALS,
+        [*recipe.scenarios(config), *recipe.refined(config)],
+        recipe.study(config),
+        {name: recipe.parameters(config, name) for name in config.backbones},
     )
-    artifacts.write_json(config.run_dir / "leaderboard.json", board)
+    artifacts.write_json(config.run_dir / run_folder.LEADERBOARD, leaderboard)
+
+
+STAGE = Stage(
+    "choice",
+    inputs,
+    outputs,
+    run,
+    covered=[
+        run_folder.PHOTOS,
+        run_folder.REJECTS,
+        f"{run_folder.FEATURES}/*/{artifacts.SETTINGS}",
+        f"{run_folder.TRIALS}/**/*",
+    ],
+)

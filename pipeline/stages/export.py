@@ -2,29 +2,42 @@
 
 from typing import Any
 
-from components.base import artifacts
+from components.data import photos
 from components.models import assembly
 from components.publish import export
-from pipeline import shared
+from pipeline import recipe, run_folder
 from pipeline.config import Config
-from pipeline.progress import Report
+from pipeline.progress import Progress
+from pipeline.runner import Stage
 
 WARMUP_PHOTOS = 8
 
 
 def inputs(config: Config) -> dict[str, Any]:
-    return {"model": artifacts.file_digest(config.run_dir / "model" / "model.keras")}
+    """Return a fingerprint of the photos: their classes are exported, some photos go with the warm-up requests."""
+    return {"photos": photos.fingerprint(run_folder.usable_photos(config.run_dir))}
 
 
 def outputs(config: Config) -> list[str]:
-    return ["export/saved_model.pb", "export/**/*"]
+    return [f"{run_folder.EXPORT}/saved_model.pb", f"{run_folder.EXPORT}/**/*"]
 
 
-def run(config: Config, report: Report) -> None:
+def run(config: Config, progress: Progress) -> None:
     export.export(
-        assembly.load(config.run_dir / "model" / "model.keras"),
-        shared.study(config).classes,
-        config.image_size_px,
-        shared.plain_bytes(config, shared.some_photos(config, WARMUP_PHOTOS)),
-        config.run_dir / "export",
+        assembly.load(config.run_dir / run_folder.KERAS_MODEL),
+        recipe.study(config).classes,
+        image_size_px=config.image_size_px,
+        warmup_photos=recipe.plain_bytes(config, recipe.sample_photos(config, WARMUP_PHOTOS)),
+        to=config.run_dir / run_folder.EXPORT,
     )
+
+
+STAGE = Stage(
+    "export",
+    inputs,
+    outputs,
+    run,
+    reads={"model": run_folder.KERAS_MODEL},
+    covered=[run_folder.PHOTOS, run_folder.REJECTS, f"{run_folder.IMAGES}/**/*"],
+    added=["photos"],
+)

@@ -4,19 +4,17 @@ import functools
 import pathlib
 from typing import Any
 
-from components.base import artifacts
 from components.data import augment
 from components.models import features, inference
-from pipeline import shared
+from pipeline import recipe, run_folder
 from pipeline.config import Config
-from pipeline.progress import Report
+from pipeline.progress import Progress
+from pipeline.runner import Stage
 
 
 def inputs(config: Config) -> dict[str, Any]:
     return {
-        "photos": artifacts.file_digest(config.run_dir / "photos.csv"),
-        "rejects": artifacts.file_digest(config.run_dir / "dataset" / "rejects.csv"),
-        "weights": {name: shared.weights(config, name).fingerprint for name in config.backbones},
+        "weights": {name: recipe.weights(config, name).fingerprint for name in config.backbones},
         "image_size_px": config.image_size_px,
         "views": config.views,
         "test_views": config.test_views,
@@ -28,32 +26,41 @@ def inputs(config: Config) -> dict[str, Any]:
 
 
 def outputs(config: Config) -> list[str]:
-    """Every view of every backbone, any of which may be deleted to free the disk."""
+    """Return the file of every view of every backbone; a file deleted to free the disk is computed again."""
     views = features.view_numbers(config.views, config.test_views)
-    return [
-        str(features.view_path(pathlib.Path("features", name), view)) for name in config.backbones for view in views
-    ]
+    folders = [pathlib.Path(run_folder.features(name)) for name in config.backbones]
+    return [str(features.view_path(folder, view)) for folder in folders for view in views]
 
 
 def resumed(config: Config) -> list[str]:
-    return ["features"]
+    return [run_folder.FEATURES]
 
 
-def run(config: Config, report: Report) -> None:
-    photo_ids = [photo.id for photo in shared.usable_photos(config)]
+def run(config: Config, progress: Progress) -> None:
+    photo_ids = [photo.id for photo in run_folder.usable_photos(config.run_dir)]
     for name in config.backbones:
-        weights = shared.weights(config, name)
         features.extract(
-            config.run_dir / "features" / name,
-            config.run_dir / "dataset",
+            config.run_dir / run_folder.features(name),
+            config.run_dir / run_folder.DATASET,
             photo_ids,
-            name,
-            weights,
-            config.views,
-            config.test_views,
-            augment.Augmentation(config.seed, config.flips),
-            config.image_size_px,
-            inference.pick(config.engine),
-            features.pick_precision(config.precision),
-            functools.partial(report, what=name),
+            backbone=name,
+            weights=recipe.weights(config, name),
+            views=config.views,
+            test_views=config.test_views,
+            augmentation=augment.Augmentation(config.seed, config.flips),
+            image_size_px=config.image_size_px,
+            engine=inference.pick(config.engine),
+            precision=features.pick_precision(config.precision),
+            progress=functools.partial(progress, what=name),
         )
+
+
+STAGE = Stage(
+    "features",
+    inputs,
+    outputs,
+    run,
+    reads={"photos": run_folder.PHOTOS, "rejects": run_folder.REJECTS},
+    covered=[f"{run_folder.DATASET}/**/*", f"{run_folder.FEATURES}/**/*"],
+    resumed=resumed,
+)

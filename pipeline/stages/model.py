@@ -8,56 +8,72 @@ import numpy as np
 
 from components.base import artifacts
 from components.models import assembly, features, finetune, tta
-from pipeline import provenance, shared
+from pipeline import provenance, recipe, run_folder
 from pipeline.config import Config
-from pipeline.progress import Report
+from pipeline.progress import Progress
+from pipeline.runner import Stage
 from tuner.scenarios import Scenario
 from tuner.study import Study
 
-UNFINISHED = "model/unfinished"  # what a fine-tuned refit resumes from
-
 
 def inputs(config: Config) -> dict[str, Any]:
-    return shared.study(config).settings(shared.winner(config))
+    return recipe.study(config).settings(recipe.winner(config))
 
 
 def outputs(config: Config) -> list[str]:
-    return ["model/model.keras", "model/*.keras", provenance.MADE_WITH]
+    return [run_folder.KERAS_MODEL, f"{run_folder.MODEL}/*.keras", run_folder.MADE_WITH]
 
 
 def resumed(config: Config) -> list[str]:
-    return [UNFINISHED]
+    return [run_folder.UNFINISHED_MODEL]
 
 
-def run(config: Config, report: Report) -> None:
-    winner = shared.winner(config)
+def run(config: Config, progress: Progress) -> None:
+    winner = recipe.winner(config)
     refit = _refit_all if winner.strategy == "finetune" else _refit_head
-    model = tta.averaged(refit(config, shared.study(config), winner), config.test_views)
-    assembly.save(model, config.run_dir / "model" / "model.keras")
+    model = tta.averaged(refit(config, recipe.study(config), winner), config.test_views)
+    assembly.save(model, config.run_dir / run_folder.KERAS_MODEL)
     provenance.note(config)
-    shutil.rmtree(config.run_dir / UNFINISHED, ignore_errors=True)
+    shutil.rmtree(config.run_dir / run_folder.UNFINISHED_MODEL, ignore_errors=True)
 
 
 def _refit_head(config: Config, study: Study, winner: Scenario) -> keras.Model:
-    fitted = assembly.refit(
+    head = assembly.refit(
         features.Views(study.features_dir / winner.backbone, study.views),
         study.labels,
-        len(study.classes),
-        winner.optimizer,
-        winner.dropout,
-        study.learning_rate,
-        study.weight_decay,
-        study.epochs,
-        study.batch_size,
-        study.seed,
+        classes=len(study.classes),
+        optimizer=winner.optimizer,
+        dropout=winner.dropout,
+        learning_rate=study.learning_rate,
+        weight_decay=study.weight_decay,
+        epochs=study.epochs,
+        batch_size=study.batch_size,
+        seed=study.seed,
     )
-    assembly.save(fitted, config.run_dir / "model" / "head.keras")
-    return assembly.assemble(winner.backbone, shared.weights(config, winner.backbone), config.image_size_px, fitted)
+    assembly.save(head, config.run_dir / run_folder.HEAD)
+    return assembly.assemble(winner.backbone, recipe.weights(config, winner.backbone), config.image_size_px, head)
 
 
 def _refit_all(config: Config, study: Study, winner: Scenario) -> keras.Model:
-    unfinished, every_row = config.run_dir / UNFINISHED, np.arange(len(study.labels))
+    unfinished, every_row = config.run_dir / run_folder.UNFINISHED_MODEL, np.arange(len(study.labels))
     artifacts.reset_if_settings_changed(unfinished, study.settings(winner))
-    examples, state = study.examples(winner.backbone), unfinished / "state"
-    model, _ = finetune.fit(study.recipe(winner), examples, every_row, study.seed, state)
+    examples, checkpoint = study.examples(winner.backbone), unfinished / "state"
+    model, _ = finetune.fit(study.recipe(winner), examples, every_row, study.seed, checkpoint)
     return assembly.without_optimizer(model)
+
+
+STAGE = Stage(
+    "model",
+    inputs,
+    outputs,
+    run,
+    covered=[
+        run_folder.LEADERBOARD,
+        run_folder.PHOTOS,
+        run_folder.REJECTS,
+        f"{run_folder.DATASET}/**/*",
+        f"{run_folder.FEATURES}/**/*",
+        f"{run_folder.FROZEN_ACTIVATIONS}/**/*",
+    ],
+    resumed=resumed,
+)

@@ -9,13 +9,15 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from components.base import artifacts
-from components.data import class_folders, class_levels, grouped_folds, missing_photos, photo_sources, photos
+from components.data import class_folders, class_levels, grouped_folds, listing, missing_photos, photo_sources, photos
 from components.demo import synthetic_photos
-from pipeline import shared
+from pipeline import run_folder
 from pipeline.config import Config
-from pipeline.progress import Report
+from pipeline.progress import Progress
+from pipeline.runner import Stage
 
 log = logging.getLogger("pilah")
+LISTS = (run_folder.PHOTOS, run_folder.DUPLICATES, run_folder.UNREADABLE, run_folder.IGNORED)
 
 
 def inputs(config: Config) -> dict[str, Any]:
@@ -34,23 +36,23 @@ def inputs(config: Config) -> dict[str, Any]:
 
 
 def outputs(config: Config) -> list[str]:
-    return ["photos.csv", "duplicates.csv", shared.UNREADABLE, shared.IGNORED]
+    return list(LISTS)
 
 
-def run(config: Config, report: Report) -> None:
+def run(config: Config, progress: Progress) -> None:
     if not config.images:
         log.warning("the photos are drawn, not real: this run shows that the pipeline works, not how well it sorts")
     roots = _photo_folders(config)
     scan = class_folders.scan(roots)
-    listed, duplicates = photos.list_photos(scan, config.folds, config.seed, report)
+    listed, duplicates = listing.list_photos(scan, config.folds, config.seed, progress)
     _check_missing(config, roots, scan, {photo.id for photo in listed} | {copy.id for copy in duplicates})
     if config.group_folds:
-        hashed = functools.partial(report, what="hashes")
+        hashed = functools.partial(progress, what="hashes")
         listed = grouped_folds.regroup(listed, config.folds, config.seed, config.max_pixels, hashed)
-    photos.write_unreadable(config.run_dir / shared.UNREADABLE, scan.rejects)
-    photos.write_ignored(config.run_dir / shared.IGNORED, scan.ignored)
-    photos.write_duplicates(config.run_dir / "duplicates.csv", duplicates)
-    photos.write(config.run_dir / "photos.csv", listed)
+    listing.write_unreadable(config.run_dir / run_folder.UNREADABLE, scan.rejects)
+    listing.write_ignored(config.run_dir / run_folder.IGNORED, scan.ignored)
+    listing.write_duplicates(config.run_dir / run_folder.DUPLICATES, duplicates)
+    photos.write(config.run_dir / run_folder.PHOTOS, listed)
     _log_files(scan, listed, duplicates)
 
 
@@ -68,7 +70,7 @@ def _check_missing(
     Raises:
         PilahError: a folder has lost all of its photos, and --accept-missing is not given.
     """
-    before = config.run_dir / "photos.csv"
+    before = config.run_dir / run_folder.PHOTOS
     missing = missing_photos.find(photos.read(before), present, roots) if before.exists() else []
     if missing and not config.accept_missing:
         missing_photos.check_folders(missing, [path for path, _ in scan.photos])
@@ -77,7 +79,7 @@ def _check_missing(
 
 
 def _log_files(
-    scan: class_folders.Scan, listed: Sequence[photos.Photo], duplicates: Sequence[photos.Duplicate]
+    scan: class_folders.Scan, listed: Sequence[photos.Photo], duplicates: Sequence[listing.Duplicate]
 ) -> None:
     """Account for every file, and name what is wrong with some."""
     copies = sum(duplicate.kind == "duplicate" for duplicate in duplicates)
@@ -90,7 +92,7 @@ def _log_files(
         len(duplicates) - copies,
         len(scan.rejects),
         len(scan.ignored),
-        f"photos.csv, duplicates.csv, {shared.UNREADABLE}, {shared.IGNORED}",
+        ", ".join(LISTS),
     )
     for warning in scan.warnings:
         log.warning(warning)
@@ -104,7 +106,7 @@ def _log_files(
 
 def _photo_folders(config: Config) -> list[pathlib.Path]:
     """The folders that hold the class folders: those given, or in the run folder, drawn or unpacked where needed."""
-    images = config.run_dir / "images"
+    images = config.run_dir / run_folder.IMAGES
     if not config.images:
         return [_draw(images / "drawn", config.photos_per_class, config.seed)]
     names = [_zip_digest(given, given.stat()) if given.is_file() else "given" for given in config.images]
@@ -125,3 +127,6 @@ def _draw(folder: pathlib.Path, photos_per_class: int, seed: int) -> pathlib.Pat
         synthetic_photos.write(folder, photos_per_class, seed, lambda done, total: None)
         artifacts.write_json(drawn_with, settings)
     return folder
+
+
+STAGE = Stage("photos", inputs, outputs, run, covered=[f"{run_folder.IMAGES}/**/*"])

@@ -2,28 +2,50 @@
 
 from typing import Any
 
-from pipeline import shared
+from pipeline import recipe, run_folder
 from pipeline.config import Config
-from pipeline.progress import Report
+from pipeline.progress import Progress
+from pipeline.runner import Stage
+from tuner import choose, cross_validation, workers
 
 
 def inputs(config: Config) -> dict[str, Any]:
-    """Their numbers are among them: after another search they stand in other folders."""
-    scenarios = shared.refined(config)
+    """Return the settings of the refined scenarios, and their numbers, which say where their outputs are."""
+    scenarios = recipe.refined(config)
     return {
         "folds": config.folds,
         "numbers": [scenario.number for scenario in scenarios],
-        "scenarios": shared.trial_settings(config, scenarios),
+        "scenarios": recipe.trial_settings(config, scenarios),
     }
 
 
 def outputs(config: Config) -> list[str]:
-    return shared.predictions_files(config.refined_numbers)
+    return [run_folder.predictions(number) for number in config.refined_numbers]
 
 
 def resumed(config: Config) -> list[str]:
-    return [*(f"trials/{number:02d}" for number in config.refined_numbers), shared.TRUNK]
+    return [*map(run_folder.trial, config.refined_numbers), run_folder.FROZEN_ACTIVATIONS]
 
 
-def run(config: Config, report: Report) -> None:
-    shared.cross_validate(config, shared.refined(config), report)
+def run(config: Config, progress: Progress) -> None:
+    study, scenarios = recipe.study(config), recipe.refined(config)
+    trials_dir = config.run_dir / run_folder.TRIALS
+    cross_validation.search(study, scenarios, trials_dir, workers.processes(study, scenarios), progress)
+    choose.check_complete(trials_dir, scenarios)
+
+
+STAGE = Stage(
+    "refine",
+    inputs,
+    outputs,
+    run,
+    covered=[
+        run_folder.PHOTOS,
+        run_folder.REJECTS,
+        f"{run_folder.DATASET}/**/*",
+        f"{run_folder.FEATURES}/**/*",
+        f"{run_folder.FROZEN_ACTIVATIONS}/**/*",
+        f"{run_folder.TRIALS}/**/*",
+    ],
+    resumed=resumed,
+)

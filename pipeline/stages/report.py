@@ -3,42 +3,29 @@
 import pathlib
 from typing import Any
 
-from components.base import artifacts
 from components.publish import push
 from pipeline import config as config_module
-from pipeline import runner
+from pipeline import run_folder, runner
 from pipeline.config import Config
-from pipeline.progress import Report
-
-READ = (
-    "resolved.json",
-    "photos.csv",
-    "duplicates.csv",
-    "dataset/rejects.csv",
-    "leaderboard.json",
-    "validation.json",
-    "audit/*.json",
-    "evaluations/*.json",
-)
+from pipeline.progress import Progress
+from pipeline.runner import Stage
 
 
 def inputs(config: Config) -> dict[str, Any]:
-    files = sorted(path for pattern in READ for path in config.run_dir.glob(pattern))
-    versions = push.versions(config.run_dir / "served" / push.MODEL_NAME)
-    read = {str(path.relative_to(config.run_dir)): artifacts.file_digest(path) for path in files}
-    return {"files": read, "versions": versions, "settings": config_module.to_json(config)}
+    versions = push.versions(config.run_dir / run_folder.SERVED)
+    return {"versions": versions, "settings": config_module.to_json(config)}
 
 
 def outputs(config: Config) -> list[str]:
-    return ["report/index.html"]
+    return [run_folder.PAGE]
 
 
-def run(config: Config, report: Report) -> None:
+def run(config: Config, progress: Progress) -> None:
     make(config.run_dir, "en")
 
 
 def make(run_dir: pathlib.Path, language: str) -> pathlib.Path:
-    """Write all of it for what there is of the run so far; returns the path of the page."""
+    """Write the page, the card and the logs of the run, finished or not; return the path of the page."""
     from pipeline.report import card, logs, page  # they load what draws, which nothing else needs
 
     left = [name for name in runner.left(config_module.read(run_dir)) if name != "report"]
@@ -48,3 +35,30 @@ def make(run_dir: pathlib.Path, language: str) -> pathlib.Path:
     logs.write(run_dir)
     card.write(run_dir)
     return path
+
+
+STAGE = Stage(
+    "report",
+    inputs,
+    outputs,
+    run,
+    reads={
+        "resolved": run_folder.RESOLVED,
+        "photos": run_folder.PHOTOS,
+        "duplicates": run_folder.DUPLICATES,
+        "rejects": run_folder.REJECTS,
+        "leaderboard": run_folder.LEADERBOARD,
+        "validation": run_folder.VALIDATION,
+        "descriptions": f"{run_folder.SERVED}/*/{push.DESCRIPTION}",
+        "audit": f"{run_folder.AUDIT}/**/*",
+        "evaluations": f"{run_folder.EVALUATIONS}/*",
+    },
+    covered=[
+        run_folder.CONFIG,
+        f"{run_folder.STAGES}/*",
+        f"{run_folder.TRIALS}/**/*",
+        f"{run_folder.IMAGES}/**/*",
+        f"{run_folder.REPORT}/**/*",
+    ],
+    fixed=False,
+)

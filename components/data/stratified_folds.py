@@ -1,0 +1,45 @@
+"""Cross-validation folds: stratified by class, and checked to test every class."""
+
+import collections
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.model_selection import StratifiedKFold
+
+from components.base.errors import PilahError
+
+
+def assign(labels: Sequence[str], folds: int, seed: int) -> np.ndarray:
+    """Return the test fold of each photo, int64 [n] in [0, folds): stratified by class, shuffled by `seed`."""
+    fold_of = np.empty(len(labels), np.int64)
+    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    for fold, (_, test) in enumerate(splitter.split(labels, labels)):
+        fold_of[test] = fold
+    return fold_of
+
+
+def check_class_sizes(labels: Sequence[str], classes: Sequence[str], folds: int, conflicts: Sequence[str] = ()) -> None:
+    """Raise where a class has fewer photos than folds, since some fold would then test none of it.
+
+    Args:
+        conflicts: paths of files that were left out since they are in several classes.
+    """
+    counts = collections.Counter(labels)
+    short = [f"{name} {counts[name]}" for name in classes if counts[name] < folds]
+    if short:
+        why = f" {len(conflicts)} files in several classes were left out, such as {conflicts[0]}." if conflicts else ""
+        raise PilahError(
+            f"Each class needs at least as many usable photos as folds ({folds}), and these have fewer: "
+            f"{', '.join(short)}.{why} Add photos, remove the class, or lower --folds."
+        )
+
+
+def untested(labels: Sequence[str], fold_of: np.ndarray, folds: int) -> str:
+    """Return which fold tests no photo of which class, as text; empty where every fold tests every class.
+
+    Args:
+        fold_of: int64 [n], the fold of each label.
+    """
+    tested = set(zip(labels, fold_of.tolist(), strict=True))
+    missing = [(name, fold) for name in sorted(set(labels)) for fold in range(folds) if (name, fold) not in tested]
+    return ", ".join(f"{name} in fold {fold}" for name, fold in missing)

@@ -1,0 +1,80 @@
+"""Every path in a run folder, relative to it, and the readers of what several modules read. Needs no TensorFlow."""
+
+import pathlib
+from typing import Any
+
+from components.base import artifacts
+from components.data import photos
+from components.publish import push
+from tuner import trial_folder
+
+CONFIG = "run.json"
+RESOLVED = "resolved.json"  # what the configuration leaves to the machine, see resolved_settings
+LOCK = "run.lock"
+STAGES = "stages"  # a mark for each finished stage, see runner
+IMAGES = "images"  # photos that were unpacked from a zip or drawn
+PHOTOS = "photos.csv"
+DUPLICATES = "duplicates.csv"
+UNREADABLE, IGNORED = "unreadable.csv", "ignored.csv"  # files in the folders of --images that are no photos
+DATASET = "dataset"
+REJECTS = f"{DATASET}/{photos.REJECTS}"
+FEATURES = "features"  # a folder for each backbone
+TRIALS = "trials"  # a folder for each scenario, see tuner.trial_folder
+FROZEN_ACTIVATIONS = "trunk"  # temporary: gigabytes for fine-tuning, a folder for each backbone
+LEADERBOARD = "leaderboard.json"
+MODEL = "model"
+KERAS_MODEL, HEAD = f"{MODEL}/model.keras", f"{MODEL}/head.keras"
+MADE_WITH = f"{MODEL}/made_with.json"  # code and packages that made the model
+UNFINISHED_MODEL = f"{MODEL}/unfinished"  # checkpoints of a refit by fine-tuning
+EXPORT = "export"  # the SavedModel
+VALIDATION = "validation.json"
+ANSWERS = "answers.json"  # {"photos": [id, ...], "classes": [...], "scores": [[...], ...]}, as validation compared them
+SERVED = f"served/{push.MODEL_NAME}"  # a folder for each pushed version
+PUSHED = "pushed.json"  # {"version": number}
+REPORT = "report"
+PAGE, FIGURES = f"{REPORT}/index.html", f"{REPORT}/figures.json"
+AUDIT = "audit"
+AUDIT_SUMMARY = f"{AUDIT}/audit.json"
+NEAR_DUPLICATES, LABEL_ISSUES = f"{AUDIT}/near_duplicates.csv", f"{AUDIT}/label_doubts.csv"
+IMAGE_QUALITY = f"{AUDIT}/odd_photos.csv"
+LEAKAGE_CHECK = f"{AUDIT}/protocol.json"
+LEAKAGE_TRIALS = f"{AUDIT}/protocol"  # a file for each scenario
+EVALUATIONS = "evaluations"
+
+
+def features(backbone: str) -> str:
+    return f"{FEATURES}/{backbone}"
+
+
+def trial(number: int) -> str:
+    return f"{TRIALS}/{trial_folder.name(number)}"
+
+
+def predictions(number: int) -> str:
+    return f"{trial(number)}/{trial_folder.PREDICTIONS}"
+
+
+def trial_settings(number: int) -> str:
+    return f"{trial(number)}/{artifacts.SETTINGS}"
+
+
+def usable_photos(run_dir: pathlib.Path) -> list[photos.Photo]:
+    """Return the photos that have a record, in the order of the records; none before the photos are listed."""
+    path = run_dir / PHOTOS
+    return photos.accepted(photos.read(path), run_dir / DATASET) if path.exists() else []
+
+
+def read_rows(run_dir: pathlib.Path, name: str) -> list[dict[str, str]]:
+    """Return the rows of the CSV file `name`; none where it is missing."""
+    path = run_dir / name
+    return artifacts.read_csv(path) if path.exists() else []
+
+
+def read_leaderboard(run_dir: pathlib.Path) -> dict[str, Any]:
+    return artifacts.read_json(run_dir / LEADERBOARD)
+
+
+def export_digest(run_dir: pathlib.Path) -> str:
+    """Return 16 hexadecimal digits that change with any file of the SavedModel."""
+    files = sorted(file for file in (run_dir / EXPORT).rglob("*") if file.is_file())
+    return artifacts.digest([[file.name, artifacts.file_digest(file)] for file in files])
