@@ -10,9 +10,9 @@ import zipfile
 from collections.abc import Iterator
 
 import hypothesis
+import photo_files
 import pytest
 from hypothesis import strategies as st
-from test_class_folders import as_nobody
 
 from components.base import artifacts
 from components.base.errors import PilahError
@@ -140,7 +140,7 @@ def test_every_file_of_a_folder_is_used_rejected_or_ignored(tree):
         base = pathlib.Path(name)
         base.chmod(0o755)
         expected = {shown(path): label for path, label in write(tree, base)}
-        with as_nobody():
+        with photo_files.as_nobody():
             if not tree.locked:
                 check_every_file_is_accounted_for(base / "photos", expected)
                 return

@@ -11,8 +11,9 @@ import typer.testing
 
 from components.base import artifacts
 from pipeline import cli, config, main
+from pipeline.commands import audit, evaluate, leakage_check
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 def pilah(*args):
@@ -203,3 +204,30 @@ def test_profile_sets_a_boolean_option_and_the_command_line_overrides_it(tmp_pat
     done = typer.testing.CliRunner().invoke(cli.app, ["run", "--run-dir", str(tmp_path / "run"), *flags])
     assert done.exit_code == 0, done.output
     assert [settings.group_folds for settings in started] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "called"),
+    [
+        (["audit", "--run-dir", "r"], "audit"),
+        (["audit", "--run-dir", "r", "--protocol", "carried"], "leakage_check"),
+        (["evaluate", "--run-dir", "r", "--images", "other"], "evaluate"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else value,
+)
+def test_command_does_what_it_is_called(arguments, called, monkeypatch):
+    calls = []
+    for module in (audit, leakage_check, evaluate):
+        name = module.__name__.removeprefix("pipeline.commands.")
+        monkeypatch.setattr(module, "run", lambda run_dir, *more, name=name: calls.append((name, str(run_dir))))
+    monkeypatch.setattr(cli, "_guard", lambda work, debug: work())  # it changes the log for good
+    assert typer.testing.CliRunner().invoke(cli.app, arguments).exit_code == 0
+    assert calls == [(called, "r")]
+
+
+def test_file_that_is_gone_is_not_blamed_on_space_or_permission(tmp_path):
+    with pytest.raises(FileNotFoundError) as gone:
+        (tmp_path / "photo.jpg").read_bytes()
+    line = cli._one_line(gone.value)
+    assert str(tmp_path / "photo.jpg") in line and "run again" in line and "permission" not in line
+    assert "--from" not in line  # which would throw away features and folds

@@ -162,7 +162,7 @@ def test_bomb_is_refused_before_it_takes_memory():
                 print(error.status, end=" ")
         print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024 < 50)
     """
-    environment = {"PYTHONPATH": f"{web_app.ROOT}:{web_app.ROOT / 'tests'}"}
+    environment = {"PYTHONPATH": f"{web_app.ROOT}:{web_app.ROOT / 'tests' / 'helpers'}"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "413 413 413 413 413 True"
 

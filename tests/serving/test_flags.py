@@ -6,7 +6,7 @@ import pytest
 
 from serving.embedded import flags
 
-CONFIG = pathlib.Path(__file__).parents[1] / "serving" / "config"
+CONFIG = pathlib.Path(__file__).parents[2] / "serving" / "config"
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 START_SECONDS = 120  # TensorFlow alone takes 20 to be imported where nothing is compiled yet
 CALL_SECONDS = 20
 

@@ -12,7 +12,7 @@ import web
 from components.demo import synthetic_photos
 from web import advice
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 WORDS = ROOT / "web" / "translations"
 OTHERS = [language for language in web.LANGUAGES if language != "en"]
 NEXT_STEP = "make words, then translate what is empty in web/translations, then make words again"

@@ -11,7 +11,6 @@ import prometheus_client
 import pytest
 import sqlalchemy as sa
 import web_app
-from conftest import HAS_POSTGRESQL
 from web_app import Browser, photo
 
 from web import observing, settings
@@ -40,7 +39,7 @@ def sample(name, **labels):
     return prometheus_client.REGISTRY.get_sample_value(name, labels) or 0
 
 
-@pytest.mark.skipif(not HAS_POSTGRESQL, reason=web_app.NO_POSTGRESQL)
+@pytest.mark.skipif(not web_app.HAS_POSTGRESQL, reason=web_app.NO_POSTGRESQL)
 def test_web_tests_run_on_postgresql_too():
     assert sa.create_engine(os.environ["DATABASE_URL"]).connect().dialect.name == "postgresql"
 

@@ -30,7 +30,7 @@ from serving.protos import predict_pb2
 from web import limits
 from web.database import Upload, db
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 CLASSES = ("glass", "metal", "paper")
 COLOURS = {"glass": (230, 20, 20), "metal": (20, 230, 20), "paper": (20, 20, 230)}  # class -> of photos of it
 VERSION = 3
@@ -44,6 +44,7 @@ SETTINGS = {  # of web/settings.py
 }
 # in the PostgreSQL of DATABASE_URL, of each process of tests its own: what else is there stays as it is
 SCHEMA = f"pilah_tests_{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
+HAS_POSTGRESQL = os.environ.get("DATABASE_URL", "").startswith("postgresql")
 NO_POSTGRESQL = "DATABASE_URL names no PostgreSQL: export DATABASE_URL=$(tests/postgres.sh start)"
 
 

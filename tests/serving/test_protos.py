@@ -21,7 +21,7 @@ from tensorflow_serving.apis import (
 from serving import client
 from serving.protos import predict_pb2 as ours
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 PHOTO = b"\x89PNG\r\n\x1a\n\x00\x00\xff\x00 \xc3"  # NUL bytes, and not UTF-8
 NAMES = ["kaca", "métal", "纸板", "🥫 tin"]
 SCORES = [0.125, 0.5, 0.25, 0.125]

@@ -1,10 +1,10 @@
 import collections
-import contextlib
 import os
 import pathlib
 import tempfile
 import zipfile
 
+import photo_files
 import pytest
 
 from components.base.errors import PilahError
@@ -34,19 +34,7 @@ def nobody():
     """A folder that everybody may enter, and a context in which its owner is not root, whom no permission stops."""
     with tempfile.TemporaryDirectory() as name:
         pathlib.Path(name).chmod(0o755)
-        yield pathlib.Path(name), as_nobody
-
-
-@contextlib.contextmanager
-def as_nobody():
-    if os.geteuid():
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
+        yield pathlib.Path(name), photo_files.as_nobody
 
 
 @pytest.mark.parametrize("nesting", ["", "photos/", "Garbage classification/Garbage classification/"])
@@ -87,35 +75,6 @@ def test_hidden_files_are_no_photos_and_named(tmp_path, save_classes, hidden):
         assert scan(folder).ignored == [folders.Ignored(str(folder / hidden), folders.HIDDEN)]
 
 
-def test_photos_split_into_training_and_test_are_not_taken_for_two_classes(tmp_path, save_classes):
-    for part in ("train", "test"):
-        save_classes(tmp_path / part, {"glass": 2, "metal": 2})
-        (tmp_path / part / "labels.csv").write_text("beside the class folders")
-    with pytest.raises(PilahError, match=f"test, train are parts of a split.*--images {tmp_path / 'test'} --images"):
-        scan(tmp_path)
-    assert counts(tmp_path / "train", tmp_path / "test") == {"glass": 4, "metal": 4}
-
-
-def test_training_photos_beside_a_flat_test_folder_are_not_taken_for_two_classes(tmp_path, save_classes, save_photo):
-    save_classes(tmp_path / "Train", {"glass": 2, "metal": 2})
-    save_photo(tmp_path / "test" / "unknown.png", 1)
-    with pytest.raises(
-        PilahError, match=rf"are parts of a split.*--images {tmp_path / 'Train'} --images {tmp_path / 'test'};"
-    ):
-        scan(tmp_path)
-    assert counts(tmp_path / "Train") == {"glass": 2, "metal": 2}
-
-
-def test_class_that_is_called_as_a_split_and_holds_photos_is_a_class(tmp_path, save_classes):
-    assert counts(save_classes(tmp_path, {"train": 2, "tram": 2})) == {"train": 2, "tram": 2}
-
-
-def test_accent_written_in_two_ways_is_one_class(tmp_path, save_classes):
-    for root, accent in (("linux", "caf\u00e9"), ("macos", "cafe\u0301")):
-        save_classes(tmp_path / root, {accent: 2, "tea": 2})
-    assert counts(tmp_path / "linux", tmp_path / "macos") == {"caf\u00e9": 4, "tea": 4}
-
-
 def test_file_whose_name_is_not_utf_8_is_a_reject_and_a_class_folder_stops_the_scan(tmp_path, save_classes):
     root, strange = save_classes(tmp_path, COUNTS), os.fsdecode(b"caf\xe9")
     try:
@@ -129,121 +88,10 @@ def test_file_whose_name_is_not_utf_8_is_a_reject_and_a_class_folder_stops_the_s
         scan(root)
 
 
-def test_class_folders_with_one_folder_each_are_classes(tmp_path, save_classes):
-    found = scan(save_classes(tmp_path, {"glass/photos": 2, "metal/photos": 2}))
-    assert found.classes == ["glass", "metal"] and len(found.photos) == 4
-    assert "Class glass has photos in folders alone (photos): all count as glass." in found.warnings
-
-
-def test_hidden_folder_above_the_photos_does_not_hide_them(tmp_path, save_classes):
-    assert counts(save_classes(tmp_path / ".cache" / "photos", COUNTS)) == COUNTS
-
-
 def test_photos_in_folders_below_a_class_belong_to_it(tmp_path, save_classes, save_photo):
     root = save_classes(tmp_path, COUNTS)
     save_photo(root / "glass" / "brown" / "2020" / "a.png", 1000)
     assert counts(root) == COUNTS | {"glass": 8}
-
-
-@pytest.mark.parametrize(
-    ("files", "named"),
-    [
-        ([], "none"),
-        (["a.jpg"], "none"),
-        (["glass/a.jpg"], "only glass"),
-        (["x/glass/a.jpg"], "only glass"),
-        ([".hidden/a.jpg"], "none"),
-    ],
-)
-def test_fewer_than_two_classes_are_refused_by_name(tmp_path, files, named):
-    for name in files:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(b"photo")
-    with pytest.raises(PilahError, match=f"must have 2 or more class folders.*{tmp_path} has {named}"):
-        scan(tmp_path)
-
-
-def test_second_folder_adds_to_the_classes_even_with_one_class_in_it(tmp_path, save_classes, save_photo):
-    first = save_classes(tmp_path / "first", {"glass": 3, "metal": 3})
-    save_photo(tmp_path / "second" / "glass" / "corrected.png", seed=99)
-    assert counts(first, tmp_path / "second") == {"glass": 4, "metal": 3}
-
-
-@pytest.mark.parametrize(
-    "photos_in",
-    [
-        {"train/images/glass": 2, "train/images/metal": 2, "test/images/glass": 2, "test/images/metal": 2},
-        {"train/glass": 2, "test/glass": 2},
-        {"train": 2, "test": 2},
-        {"dev/glass": 2, "dev/metal": 2, "eval/glass": 2},
-        {"kitchen/glass": 2, "kitchen/metal": 2, "garage/glass": 2, "garage/metal": 2, "attic/paper": 2},
-    ],
-    ids=["one folder deeper", "one class", "flat", "other names", "some of several"],
-)
-def test_whatever_looks_like_a_split_is_refused(tmp_path, save_classes, photos_in):
-    with pytest.raises(PilahError, match="cross-validation splits them"):
-        scan(save_classes(tmp_path, photos_in))
-
-
-def test_classes_that_are_split_each_are_classes(tmp_path, save_classes):
-    photos_in = {f"{label}/{part}": 2 for label in ("glass", "metal") for part in ("train", "test")}
-    assert counts(save_classes(tmp_path, photos_in)) == {"glass": 4, "metal": 4}
-
-
-def test_same_folders_in_classes_with_photos_of_their_own_are_named(tmp_path, save_classes):
-    root = save_classes(tmp_path, {f"{one}{inner}": 2 for one in ("a", "b") for inner in ("", "/glass", "/metal")})
-    assert "Classes a and b have the same folders (glass, metal): photos there count as a and b." in scan(root).warnings
-
-
-@pytest.mark.parametrize(("first", "second"), [("glass", "Glass"), ("glass", "glass "), ("Straße", "STRASSE")])
-def test_class_names_that_hardly_differ_are_refused(tmp_path, save_classes, first, second):
-    with pytest.raises(PilahError, match="differ only in case or blanks"):
-        scan(
-            save_classes(tmp_path / "a", {first: 2, "metal": 2}), save_classes(tmp_path / "b", {second: 2, "metal": 2})
-        )
-
-
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        ({"glass/clear": 2, "glass/brown": 2}, {"metal/tin": 2, "metal/alu": 2}),
-        ({"glass/clear": 2, "glass/brown": 2}, {"metal": 2}),
-        ({"images/glass": 2, "images/metal": 2}, {"glass/images": 2, "glass/more": 2}),
-    ],
-)
-def test_single_folders_of_several_roots_that_may_be_classes_are_refused(tmp_path, save_classes, first, second):
-    roots = save_classes(tmp_path / "a", first), save_classes(tmp_path / "b", second)
-    for order in (roots, roots[::-1]):
-        with pytest.raises(PilahError, match=r"not certain whether .* is a class or holds the classes"):
-            scan(*order)
-
-
-@pytest.mark.parametrize("flat", [0, 4], ids=["folders alone", "photos and folders"])
-def test_single_class_folder_of_a_second_folder_is_not_walked_into(tmp_path, save_classes, flat):
-    first = save_classes(tmp_path / "first", {"glass": 3, "metal": 3})
-    save_classes(tmp_path / "extra", {"glass/old": 3, "glass/new": 3, "glass": flat})
-    assert counts(first, tmp_path / "extra") == {"glass": 9 + flat, "metal": 3}
-    assert counts(tmp_path / "extra", first) == {"glass": 9 + flat, "metal": 3}
-
-
-def test_folder_with_photos_of_its_own_is_not_walked_into(tmp_path, save_classes):
-    save_classes(tmp_path, {"glass": 4, "glass/old": 3, "glass/new": 3})
-    with pytest.raises(PilahError, match=f"{tmp_path} has only glass"):
-        scan(tmp_path)
-
-
-def test_further_folder_without_class_folders_is_refused(tmp_path, save_classes, save_photo):
-    first = save_classes(tmp_path / "first", {"glass": 3, "metal": 3})
-    save_photo(tmp_path / "second" / "loose.png", seed=99)
-    with pytest.raises(PilahError, match="second has no class folders"):
-        scan(first, tmp_path / "second")
-
-
-@pytest.mark.parametrize("wrapper", ["garbage", "garbage/garbage"])
-def test_class_folders_on_two_levels_are_refused_by_name(tmp_path, save_classes, wrapper):
-    save_classes(tmp_path, {f"{wrapper}/{name}": 2 for name in ("glass", "metal", "paper")} | {"plastic": 2})
-    with pytest.raises(PilahError, match=r"on one level\. .*plastic have photos, but garbage has only .*glass, metal"):
-        scan(tmp_path)
 
 
 def test_photos_behind_links_are_found_and_links_back_are_not_followed(tmp_path, save_classes):
@@ -258,16 +106,6 @@ def test_photos_behind_links_are_found_and_links_back_are_not_followed(tmp_path,
     assert {file.reason for file in found.ignored} == {folders.REPEATED} and len(found.ignored) == 3
 
 
-def test_link_to_itself_above_the_classes_ends(tmp_path, save_classes):
-    root = save_classes(tmp_path / "photos", COUNTS)
-    (root / "here").symlink_to(root)
-    assert counts(root) == COUNTS
-    (tmp_path / "loop" / "inner").mkdir(parents=True)
-    (tmp_path / "loop" / "inner" / "back").symlink_to(tmp_path / "loop")
-    with pytest.raises(PilahError, match="must have 2 or more class folders"):
-        scan(tmp_path / "loop")
-
-
 def test_link_that_leads_nowhere_is_a_reject(tmp_path, save_classes):
     root = save_classes(tmp_path, COUNTS)
     (root / "glass" / "annexed.jpg").symlink_to("../.git/annex/objects/gone.jpg")
@@ -275,14 +113,6 @@ def test_link_that_leads_nowhere_is_a_reject(tmp_path, save_classes):
     rejects = [(pathlib.Path(file.path).name, file.label, file.reason) for file in scan(root).rejects]
     assert rejects == [("annexed.jpg", "glass", "dead link"), ("turns", "metal", "dead link")]
     assert "its target ../.git/annex/objects/gone.jpg is missing" in scan(root).rejects[0].detail
-
-
-@pytest.mark.parametrize("name", ["plastic", "plastic v1.0", os.fsdecode(b"plasti\xff")])
-def test_class_folder_that_is_a_dead_link_stops_the_scan(tmp_path, save_classes, name):
-    root = save_classes(tmp_path, COUNTS)
-    (root / name).symlink_to("/mnt/not mounted/plastic")
-    with pytest.raises(PilahError, match="is a link to /mnt/not mounted/plastic, which is missing"):
-        scan(root)
 
 
 def test_photos_whose_link_beside_the_classes_is_dead_are_ignored_by_name(tmp_path, save_classes):
@@ -377,13 +207,6 @@ def test_empty_files_are_rejects_and_no_copies_of_one_photo(tmp_path, save_class
     assert listing.unique_photos(found.photos, lambda done, total: None)[1] == []
 
 
-def test_folder_that_is_given_twice_is_refused(tmp_path, save_classes):
-    root = save_classes(tmp_path / "photos", COUNTS)
-    (tmp_path / "link").symlink_to(root)
-    with pytest.raises(PilahError, match="--images names a folder twice"):
-        scan(root, tmp_path / "link")
-
-
 def test_everything_in_hidden_folders_is_named(nobody, save_classes):
     root, as_nobody = nobody
     save_classes(root, COUNTS)
@@ -394,12 +217,3 @@ def test_everything_in_hidden_folders_is_named(nobody, save_classes):
     with as_nobody():
         paths = {file.path for file in scan(root).ignored}
     assert paths == {str(root / ".trash" / name) for name in ("deep/file", "link", "locked")}
-
-
-def test_root_whose_path_is_not_utf_8_is_refused(tmp_path, save_classes):
-    try:
-        root = save_classes(tmp_path / os.fsdecode(b"\xff"), COUNTS)
-    except OSError:
-        pytest.skip("this file system takes names in UTF-8 only")
-    with pytest.raises(PilahError, match="The path of --images must be UTF-8"):
-        scan(root)

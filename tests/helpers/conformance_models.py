@@ -2,11 +2,11 @@
 
 As a program it prepares a folder for TensorFlow Serving's container, which answers the same table:
 
-    python tests/conformance_models.py conformance
+    python tests/helpers/conformance_models.py conformance
     docker run --rm -p 8500:8500 -p 8501:8501 -v "$PWD/conformance":/models:ro tensorflow/serving:2.20.0 \
         --model_config_file=/models/models.config --allow_version_labels_for_unavailable_models=true \
         --enable_grpc_healthcheck_service=true
-    PILAH_TARGET=localhost:8500,localhost:8501 python -m pytest tests/test_conformance.py
+    PILAH_TARGET=localhost:8500,localhost:8501 python -m pytest tests/serving/test_conformance.py
 
 Add --enable_batching=true to the container's flags for the rows with batching; the table finds out by itself.
 """

@@ -12,7 +12,7 @@ from components.base import artifacts
 from components.base.errors import PilahError
 from components.data import class_folders, images, listing, photos, records
 
-REPOSITORY = pathlib.Path(__file__).parents[1]
+REPOSITORY = pathlib.Path(__file__).parents[3]
 SIZE_PX = 16
 MAX_PIXELS = 10_000
 

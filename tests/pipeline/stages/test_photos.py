@@ -1,22 +1,19 @@
-"""What makes a stage of the pipeline start again, and what keeps a run from starting."""
+"""What makes the stage photos run again, and what stops it."""
 
 import dataclasses
 import io
 import shutil
 import zipfile
 
-import keras
 import pytest
 import rich.console
 
 from components.base import artifacts
 from components.base.errors import PilahError
 from components.data import photos
-from pipeline import cli, main, runner
+from pipeline import main, runner
 from pipeline.config import Config, demo
-from pipeline.stages import features as features_stage
 from pipeline.stages import photos as photos_stage
-from pipeline.stages import push as push_stage
 
 
 @pytest.fixture
@@ -55,12 +52,6 @@ def test_photos_that_changed_behind_a_link_are_listed_again(folder, tmp_path, sa
     assert photos_stage.inputs(config) != before
 
 
-def test_every_view_of_every_backbone_is_an_output_of_features(tmp_path):
-    config = Config(tmp_path, backbones=("VGG19", "ResNet50"), views=1, test_views=2)
-    names = ("view-00.npy", "view-01.npy", "test-01.npy")
-    assert features_stage.outputs(config) == [f"features/{one}/{name}" for one in config.backbones for name in names]
-
-
 @pytest.mark.parametrize("grouped", [True, False])
 def test_folds_are_grouped_again_where_larger_photos_come_in(grouped, folder, tmp_path):
     config = Config(tmp_path / "run", images=(folder,), group_folds=grouped)
@@ -76,32 +67,6 @@ def test_photos_that_the_run_folder_lost_are_drawn_again(tmp_path):
     shutil.rmtree(tmp_path / "images")
     runner.run(list_photos, config, console)
     assert drawn and sorted((tmp_path / "images").rglob("*.*")) == drawn
-
-
-@pytest.mark.parametrize("from_stage", [None, "search"])
-def test_run_that_cannot_begin_leaves_everything_as_it_is(from_stage, folder, tmp_path):
-    config = Config(tmp_path / "run", images=(folder,), weights_dir=tmp_path / "no such folder", folds=2)
-    for name in ("run.json", "trials/01/fold-0.json", "stages/search.json"):
-        artifacts.write_json(config.run_dir / name, {"of": "what is there"})
-    with pytest.raises(PilahError, match="no such folder"):
-        main.run(config, from_stage, rich.console.Console(file=io.StringIO()))
-    left = [file.relative_to(config.run_dir) for file in config.run_dir.rglob("*.*")]
-    assert sorted(map(str, left)) == ["run.json", "stages/search.json", "trials/01/fold-0.json"]
-
-
-def test_run_on_another_backend_than_tensorflow_is_refused_before_anything_is_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(keras.config, "backend", lambda: "jax")
-    with pytest.raises(PilahError, match=r"KERAS_BACKEND must be tensorflow.*got jax"):
-        main.run(demo(tmp_path / "run"), None, rich.console.Console(file=io.StringIO()))
-    assert not (tmp_path / "run").exists()
-
-
-def test_file_that_is_gone_is_not_blamed_on_space_or_permission(tmp_path):
-    with pytest.raises(FileNotFoundError) as gone:
-        (tmp_path / "photo.jpg").read_bytes()
-    line = cli._one_line(gone.value)
-    assert str(tmp_path / "photo.jpg") in line and "run again" in line and "permission" not in line
-    assert "--from" not in line  # which would throw away features and folds
 
 
 def list_again(config):
@@ -174,14 +139,3 @@ def test_lists_of_the_first_stage_add_up_to_the_files_found(config, folder, capl
     assert [len(listed), *map(len, rows)] == [4, 1, 1, 2]
     assert "8 files: 4 photos, 1 exact copies, 0 in several classes, 1 unreadable, 2 ignored" in caplog.text
     assert f"1 photos beside the class folders are ignored, such as {folder / 'beside.png'}." in caplog.text
-
-
-def test_version_that_was_pushed_and_is_gone_is_pushed_again(tmp_path):
-    config = Config(tmp_path)
-    for version in (1, 2):
-        for name in ("saved_model.pb", "model.json"):
-            artifacts.write_json(tmp_path / "served" / "pilah" / str(version) / name, {})
-    there = [any(tmp_path.glob(pattern)) for pattern in push_stage.outputs(config)]
-    artifacts.write_json(tmp_path / "pushed.json", {"version": 2})
-    shutil.rmtree(tmp_path / "served" / "pilah" / "2")
-    assert all(there) and not any(any(tmp_path.glob(pattern)) for pattern in push_stage.outputs(config))

@@ -6,7 +6,7 @@ from components.base import artifacts
 from components.models import backbones, head
 from tuner import oracle, scenarios
 
-THESIS_CSV = pathlib.Path(__file__).parents[1] / "pipeline" / "thesis_results.csv"
+THESIS_CSV = pathlib.Path(__file__).parents[2] / "pipeline" / "thesis_results.csv"
 
 
 def all_scenarios():

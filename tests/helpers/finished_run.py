@@ -5,7 +5,7 @@ import pathlib
 from typing import Any
 
 import numpy as np
-from conftest import write_photo
+import photo_files
 
 from components.audit import evaluation, tables
 from components.base import artifacts
@@ -149,7 +149,7 @@ def _fingerprint(run_dir: pathlib.Path) -> str:
 
 
 def _photo(run_dir: pathlib.Path, number: int) -> pathlib.Path:
-    return write_photo(run_dir / "images" / CLASSES[number % 3] / f"{number}.png", number)
+    return photo_files.write_photo(run_dir / "images" / CLASSES[number % 3] / f"{number}.png", number)
 
 
 def _features(config: config_module.Config, backbone: str, listed: list[photos.Photo]) -> dict[str, Any]:

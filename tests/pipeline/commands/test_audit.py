@@ -1,19 +1,16 @@
 import io
 
-import numpy as np
 import pytest
 import report_reader
 import rich.console
 import small_run
-import typer.testing
 
-from components.audit import label_issues
-from components.base import artifacts, metrics
+from components.base import artifacts
 from components.base.errors import PilahError
 from components.data import photos
-from pipeline import cli, runner, shared
 from pipeline import config as config_module
-from pipeline.commands import audit, evaluate, leakage_check
+from pipeline import runner, shared
+from pipeline.commands import audit
 from pipeline.report import finding_sections, findings, page
 
 NO_LISTS = {"pairs_across": 0, "pairs": [], "doubts": [], "odd": []}
@@ -127,38 +124,3 @@ def test_run_whose_features_are_to_be_made_again_is_refused_though_its_board_is_
     runner.path(tmp_path, "features").unlink()
     with pytest.raises(PilahError, match=r"still to do features, search, choice\."):
         audit.finished(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "called"),
-    [
-        (["audit", "--run-dir", "r"], "audit"),
-        (["audit", "--run-dir", "r", "--protocol", "carried"], "leakage_check"),
-        (["evaluate", "--run-dir", "r", "--images", "other"], "evaluate"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else value,
-)
-def test_command_does_what_it_is_called(arguments, called, monkeypatch):
-    calls = []
-    for module in (audit, leakage_check, evaluate):
-        name = module.__name__.removeprefix("pipeline.commands.")
-        monkeypatch.setattr(module, "run", lambda run_dir, *more, name=name: calls.append((name, str(run_dir))))
-    monkeypatch.setattr(cli, "_guard", lambda work, debug: work())  # it changes the log for good
-    assert typer.testing.CliRunner().invoke(cli.app, arguments).exit_code == 0
-    assert calls == [(called, "r")]
-
-
-def test_labels_that_a_confident_model_contradicts_are_doubted_most_first():
-    labels = np.arange(60) % 3
-    probabilities = np.full((60, 3), 0.05)
-    probabilities[np.arange(60), labels] = 0.9
-    probabilities[7] = [0.97, 0.02, 0.01]  # label 1
-    probabilities[20] = [0.9, 0.05, 0.05]  # label 2
-    probabilities[30] = [0.4, 0.3, 0.3]  # label 0: unsure, and right
-    assert label_issues.likely_mislabelled(labels, probabilities).tolist() == [7, 20]
-
-
-def test_no_label_is_doubted_where_all_are_confirmed():
-    labels = np.arange(30) % 3
-    assert label_issues.likely_mislabelled(labels, np.eye(3)[labels] * 0.7 + 0.1).tolist() == []
-    assert metrics.score(metrics.confusion(labels, labels, 3), "abc").f1 == 1

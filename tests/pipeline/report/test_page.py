@@ -22,7 +22,7 @@ from pipeline.report import card, figures, logs, page, sections, words
 from pipeline.stages import report as report_stage
 
 pytest_plugins = ["website_fixtures", "report_fixtures"]
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[3]
 STAGES_LEFT = ["push"]
 
 

@@ -209,7 +209,7 @@ def stop_from_inside(model):
 def test_serving_that_is_killed_between_upload_and_answer_leaves_the_row_waiting(make_app, model):
     command = [sys.executable, "-m", "web_app"]
     with subprocess.Popen(
-        command, cwd=web_app.ROOT / "tests", env=web_app.environment(), stdout=-1, text=True
+        command, cwd=web_app.ROOT / "tests" / "helpers", env=web_app.environment(), stdout=-1, text=True
     ) as other:
         app = make_app(serving_target=other.stdout.readline().strip(), serving_timeout_seconds=2.0)
         with concurrent.futures.ThreadPoolExecutor(1) as visitor:

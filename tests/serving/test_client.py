@@ -30,7 +30,7 @@ from PIL import Image
 from serving import client
 from serving.protos import predict_pb2
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 SCORES = {"kaca": 0.125, "métal": 0.625, "纸板": 0.25}  # exact in float32
 AVAILABLE = {3: "AVAILABLE"}
 STANDALONE = """

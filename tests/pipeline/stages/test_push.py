@@ -1,0 +1,16 @@
+import shutil
+
+from components.base import artifacts
+from pipeline.config import Config
+from pipeline.stages import push
+
+
+def test_version_that_was_pushed_and_is_gone_is_pushed_again(tmp_path):
+    config = Config(tmp_path)
+    for version in (1, 2):
+        for name in ("saved_model.pb", "model.json"):
+            artifacts.write_json(tmp_path / "served" / "pilah" / str(version) / name, {})
+    there = [any(tmp_path.glob(pattern)) for pattern in push.outputs(config)]
+    artifacts.write_json(tmp_path / "pushed.json", {"version": 2})
+    shutil.rmtree(tmp_path / "served" / "pilah" / "2")
+    assert all(there) and not any(any(tmp_path.glob(pattern)) for pattern in push.outputs(config))

@@ -1,0 +1,29 @@
+import io
+
+import keras
+import pytest
+import rich.console
+
+from components.base import artifacts
+from components.base.errors import PilahError
+from pipeline import main
+from pipeline.config import Config, demo
+
+
+@pytest.mark.parametrize("from_stage", [None, "search"])
+def test_run_that_cannot_begin_leaves_everything_as_it_is(from_stage, tmp_path, save_classes):
+    folder = save_classes(tmp_path / "photos", {"glass": 2, "metal": 2})
+    config = Config(tmp_path / "run", images=(folder,), weights_dir=tmp_path / "no such folder", folds=2)
+    for name in ("run.json", "trials/01/fold-0.json", "stages/search.json"):
+        artifacts.write_json(config.run_dir / name, {"of": "what is there"})
+    with pytest.raises(PilahError, match="no such folder"):
+        main.run(config, from_stage, rich.console.Console(file=io.StringIO()))
+    left = [file.relative_to(config.run_dir) for file in config.run_dir.rglob("*.*")]
+    assert sorted(map(str, left)) == ["run.json", "stages/search.json", "trials/01/fold-0.json"]
+
+
+def test_run_on_another_backend_than_tensorflow_is_refused_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(keras.config, "backend", lambda: "jax")
+    with pytest.raises(PilahError, match=r"KERAS_BACKEND must be tensorflow.*got jax"):
+        main.run(demo(tmp_path / "run"), None, rich.console.Console(file=io.StringIO()))
+    assert not (tmp_path / "run").exists()
