@@ -1,5 +1,5 @@
 # run: rebuild the models.   serve: model server and web page.   test: every check.   bench, bench-gpu: the benchmarks.
-# lock: pin the dependencies anew.   words: the translations' files anew.   stubs: the wire messages' code anew.
+# lock: pin the dependencies anew.   words: the translations' files anew.   protos: compile the .proto files.
 SHELL := /bin/bash
 IMAGES ?=
 RUN ?= $(if $(IMAGES),runs/thesis,runs/demo)
@@ -13,7 +13,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 # else every process compiles TensorFlow and Beam anew, ten seconds at a time
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run serve test bench bench-gpu lock words stubs
+.PHONY: run serve test bench bench-gpu lock words protos
 .DELETE_ON_ERROR:
 
 run: .venv/ready
@@ -53,5 +53,5 @@ words: .venv/ready
 	.venv/bin/pybabel -q update -N -w 120 --ignore-obsolete --ignore-pot-creation-date -i .venv/messages.pot -d web/translations
 	.venv/bin/pybabel -q compile -d web/translations
 
-stubs: .venv/ready
+protos: .venv/ready
 	$(VENV_PYTHON) -m grpc_tools.protoc -I. --python_out=. --pyi_out=. serving/protos/*.proto

@@ -1,1 +1,1 @@
-"""Wire messages of our own and the code that protoc makes of them (`make stubs`)."""
+"""Wire messages of our own and the code that protoc makes of them (`make protos`)."""

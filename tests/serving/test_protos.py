@@ -184,4 +184,4 @@ def test_generated_code_is_what_the_compiler_makes_of_the_protos(tmp_path):
     assert set(made) == {path.name for path in (ROOT / "serving" / "protos").glob("*_pb2.py*")}
     for name, path in made.items():
         kept = (ROOT / "serving" / "protos" / name).read_text()
-        assert without_compiler_version(kept) == without_compiler_version(path.read_text()), f"{name}: make stubs"
+        assert without_compiler_version(kept) == without_compiler_version(path.read_text()), f"{name}: make protos"
