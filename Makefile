@@ -1,5 +1,5 @@
 # run: rebuild the models.   serve: model server and web page.   test: every check.   bench, bench-gpu: the benchmarks.
-# lock: pin the dependencies anew.   words: the translations' files anew.   protos: compile the .proto files.
+# lock: pin the dependencies again.   translations: update the message catalogs.   protos: compile the .proto files.
 SHELL := /bin/bash
 IMAGES ?=
 RUN ?= $(if $(IMAGES),runs/thesis,runs/demo)
@@ -13,7 +13,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 # else every process compiles TensorFlow and Beam anew, ten seconds at a time
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run serve test bench bench-gpu lock words protos
+.PHONY: run serve test bench bench-gpu lock translations protos
 .DELETE_ON_ERROR:
 
 run: .venv/ready
@@ -48,10 +48,13 @@ lock:
 		--no-emit-index-url --no-emit-find-links --no-header --group pyproject.toml:$$group \
 		$$(test $$group = dev || echo -c requirements/dev.txt) -o requirements/$$group.txt || exit 1; done
 
-words: .venv/ready
-	.venv/bin/pybabel -q extract -F web/babel.cfg --sort-by-file --add-location=file --project Pilah -o .venv/messages.pot web
-	.venv/bin/pybabel -q update -N -w 120 --ignore-obsolete --ignore-pot-creation-date -i .venv/messages.pot -d web/translations
-	.venv/bin/pybabel -q compile -d web/translations
+translations: .venv/ready
+	for folder in web pipeline/report; do \
+		.venv/bin/pybabel -q extract -F pyproject.toml --sort-by-file --add-location=file --project Pilah \
+			-o .venv/messages.pot $$folder && \
+		.venv/bin/pybabel -q update -N -w 120 --ignore-obsolete --ignore-pot-creation-date -i .venv/messages.pot \
+			-d $$folder/translations && \
+		.venv/bin/pybabel -q compile -d $$folder/translations || exit 1; done
 
 protos: .venv/ready
 	$(VENV_PYTHON) -m grpc_tools.protoc -I. --python_out=. --pyi_out=. serving/protos/*.proto

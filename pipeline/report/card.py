@@ -9,8 +9,7 @@ from components.base import artifacts
 from components.publish import push
 from pipeline import config as config_module
 from pipeline import run_folder
-from pipeline.report import page, words
-from pipeline.report.words import Say
+from pipeline.report import localization, page
 
 HTML_NAMES = {"en": "model_card.html", "id": "model_card.id.html"}
 MARKDOWN_NAMES = {"en": "MODEL_CARD.md", "id": "MODEL_CARD.id.md"}
@@ -41,9 +40,9 @@ def write(run_dir: pathlib.Path) -> pathlib.Path | None:
         audit = {}  # of the run's photos as they are now, which are not the model's
     folder = base / str(push.versions(base)[-1])
     jinja = page.environment()
-    for language in words.LANGUAGES:
-        say = words.say_in(language)
-        title = say("Model card: {classes}", classes=", ".join(description["classes"]))
+    for language in localization.LANGUAGES:
+        _ = localization.translator(language)
+        title = _("Model card: %(classes)s", classes=", ".join(description["classes"]))
         contents = {"title": title, "parts": parts(figures, description, audit, language), "language": language}
         for name, template in ((HTML_NAMES[language], "card.html"), (MARKDOWN_NAMES[language], "card.md")):
             with artifacts.atomic_write(folder / name) as part:
@@ -53,19 +52,19 @@ def write(run_dir: pathlib.Path) -> pathlib.Path | None:
 
 def parts(figures: dict[str, Any], description: dict[str, Any], audit: dict[str, Any], language: str) -> list[Part]:
     """The card's parts; `audit` is audit.json, or empty where the photos were not audited."""
-    say = words.say_in(language)
+    _ = localization.translator(language)
 
-    def number(value: float | None, form: str = "3") -> str:
-        return words.number(value, form, language)
+    def number(value: float | None, style: str = "3") -> str:
+        return localization.format_number(value, style, language)
 
     first = figures["scenarios"][0]
     return [
-        Part(say("Use"), _use(description, say)),
-        Part(say("Figures"), _scores(figures, first, say, number), _class_table(figures, say, number)),
-        Part(say("Where it is weak"), _weaknesses(figures, say, number)),
-        Part(say("Photos"), _photos(figures, description, audit, say, number)),
-        Part(say("Recipe"), _recipe(description, say, number)),
-        Part(say("Not tested"), _untested(say)),
+        Part(_("Use"), _use(description, _)),
+        Part(_("Figures"), _scores(figures, first, _, number), _class_table(figures, _, number)),
+        Part(_("Where it is weak"), _weaknesses(figures, _, number)),
+        Part(_("Photos"), _photos(figures, description, audit, _, number)),
+        Part(_("Recipe"), _recipe(description, _, number)),
+        Part(_("Not tested"), _untested(_)),
     ]
 
 
@@ -75,56 +74,58 @@ def _describes(figures: dict[str, Any], description: dict[str, Any]) -> bool:
     return served == (first["scenario"], first["f1"], first["photos"])
 
 
-def _use(description: dict[str, Any], say: Say) -> list[str]:
+def _use(description: dict[str, Any], _: localization.Gettext) -> list[str]:
     lines: list[str] = [
-        say("It is meant to suggest one of the classes for a photo of one object, to somebody who looks again."),
-        say("It is not meant to sort by itself, nor for what is in none of the classes: it always answers with one."),
+        _("It is meant to suggest one of the classes for a photo of one object, to somebody who looks again."),
+        _("It is not meant to sort by itself, nor for what is in none of the classes: it always answers with one."),
     ]
     if description["data"]["drawn"]:
         lines.insert(
-            0, say("It learned from drawn photos, to show that the pipeline works. It is of no use on real ones.")
+            0, _("It learned from drawn photos, to show that the pipeline works. It is of no use on real ones.")
         )
     if description["weights"].startswith("random"):
-        lines.insert(0, say("Its backbone had random weights: it is of no use."))
+        lines.insert(0, _("Its backbone had random weights: it is of no use."))
     return lines
 
 
-def _scores(figures: dict[str, Any], first: dict[str, Any], say: Say, number: Any) -> list[str]:
+def _scores(figures: dict[str, Any], first: dict[str, Any], _: localization.Gettext, number: Any) -> list[str]:
     best = figures["winner"]
     return [
-        say(
-            "Macro F1 {f1} (95 % interval {low} to {high}), macro precision {precision}, macro recall {recall}.",
+        _(
+            "Macro F1 %(f1)s (95 %% interval %(low)s to %(high)s), macro precision %(precision)s, macro recall "
+            "%(recall)s.",
             **{name: number(first[name]) for name in ("f1", "precision", "recall")},
             low=number(first["f1_low"]),
             high=number(first["f1_high"]),
         ),
-        say(
-            "{right} of {photos} photos right, each judged by a model trained on the other folds ({folds} in all).",
+        _(
+            "%(right)s of %(photos)s photos right, each judged by a model trained on the other folds (%(folds)s in "
+            "all).",
             right=number(first["right"], ""),
             photos=number(first["photos"], ""),
             folds=figures["run"]["folds"],
         ),
-        say(
-            "The folds lie between {low} and {high}.",
+        _(
+            "The folds lie between %(low)s and %(high)s.",
             low=number(first["fold_f1_lowest"]),
             high=number(first["fold_f1_highest"]),
         ),
-        say("The model that is served was then trained once more, on all photos; it has no figure of its own."),
-        say(
-            "Of the {m} other scenarios of the study, {n} cannot be told apart from this one.",
+        _("The model that is served was then trained once more, on all photos; it has no figure of its own."),
+        _(
+            "Of the %(m)s other scenarios of the study, %(n)s cannot be told apart from this one.",
             m=best["compared"],
             n=best["alike"],
         ),
-        say(
-            "It is {confidence} sure on average; the expected calibration error is {ece}.",
+        _(
+            "It is %(confidence)s sure on average; the expected calibration error is %(ece)s.",
             confidence=number(best["mean_confidence"], "%"),
             ece=number(first["ece"]),
         ),
     ]
 
 
-def _class_table(figures: dict[str, Any], say: Say, number: Any) -> list[list[str]]:
-    header = [say("Class"), say("Photos"), say("Precision"), say("Recall"), "F1"]
+def _class_table(figures: dict[str, Any], _: localization.Gettext, number: Any) -> list[list[str]]:
+    header = [_("Class"), _("Photos"), _("Precision"), _("Recall"), "F1"]
     rows = [
         [one["name"], number(one["tp"] + one["fn"], ""), *(number(one[name]) for name in ("precision", "recall", "f1"))]
         for one in figures["winner"]["classes"]
@@ -132,12 +133,12 @@ def _class_table(figures: dict[str, Any], say: Say, number: Any) -> list[list[st
     return [header, *rows]
 
 
-def _weaknesses(figures: dict[str, Any], say: Say, number: Any) -> list[str]:
+def _weaknesses(figures: dict[str, Any], _: localization.Gettext, number: Any) -> list[str]:
     best = figures["winner"]
     weakest = min(best["classes"], key=lambda one: one["f1"])
     lines: list[str] = [
-        say(
-            "{name} is the weakest class: {tp} of {photos} found, and {fp} others taken for it.",
+        _(
+            "%(name)s is the weakest class: %(tp)s of %(photos)s found, and %(fp)s others taken for it.",
             name=weakest["name"],
             tp=number(weakest["tp"], ""),
             photos=number(weakest["tp"] + weakest["fn"], ""),
@@ -145,8 +146,8 @@ def _weaknesses(figures: dict[str, Any], say: Say, number: Any) -> list[str]:
         )
     ]
     return lines + [
-        say(
-            "{actual} is taken for {predicted} in {photos} photos.",
+        _(
+            "%(actual)s is taken for %(predicted)s in %(photos)s photos.",
             actual=pair["actual"],
             predicted=pair["predicted"],
             photos=pair["photos"],
@@ -156,38 +157,38 @@ def _weaknesses(figures: dict[str, Any], say: Say, number: Any) -> list[str]:
 
 
 def _photos(
-    figures: dict[str, Any], description: dict[str, Any], audit: dict[str, Any], say: Say, number: Any
+    figures: dict[str, Any], description: dict[str, Any], audit: dict[str, Any], _: localization.Gettext, number: Any
 ) -> list[str]:
     run, data = figures["run"], description["data"]
     lines: list[str] = [
-        say(
-            "{photos} photos; photos and folds have the fingerprint {digest}.",
+        _(
+            "%(photos)s photos; photos and folds have the fingerprint %(digest)s.",
             photos=number(data["photos"], ""),
             digest=data["photos_and_folds"],
         ),
-        say(
-            "Left out: {copies} exact copies, {conflicts} files whose bytes stand under several classes, "
-            "{rejects} that could not be used.",
+        _(
+            "Left out: %(copies)s exact copies, %(conflicts)s files whose bytes stand under several classes, "
+            "%(rejects)s that could not be used.",
             copies=run["copies"],
             conflicts=run["conflicts"],
             rejects=run["rejects"],
         ),
     ]
     if not audit:
-        return [*lines, say("The photos have not been audited for near-duplicates and doubtful labels.")]
+        return [*lines, _("The photos have not been audited for near-duplicates and doubtful labels.")]
     near, folds = audit["near_duplicates"], audit["folds"]
     lines.append(
-        say(
-            "Pairs of near-duplicates that the audit found: {pairs}; of these, across folds: {across}.",
+        _(
+            "Pairs of near-duplicates that the audit found: %(pairs)s; of these, across folds: %(across)s.",
             pairs=near["pairs"],
             across=near["pairs_across_folds"],
         )
     )
     if folds:
         lines.append(
-            say(
-                "With near-duplicates kept in one fold, macro F1 of scenario {scenario}, its backbone frozen, is "
-                "{grouped}, against {plain} with folds drawn plainly.",
+            _(
+                "With near-duplicates kept in one fold, macro F1 of scenario %(scenario)s, its backbone frozen, is "
+                "%(grouped)s, against %(plain)s with folds drawn plainly.",
                 scenario=folds["scenario"],
                 grouped=number(folds["grouped_mean"]),
                 plain=number(folds["plain_mean"]),
@@ -195,11 +196,11 @@ def _photos(
         )
     return [
         *lines,
-        say("The audit doubts {photos} labels.", photos=audit["label_doubts"]["photos"]),
+        _("The audit doubts %(photos)s labels.", photos=audit["label_doubts"]["photos"]),
     ]
 
 
-def _recipe(description: dict[str, Any], say: Say, number: Any) -> list[str]:
+def _recipe(description: dict[str, Any], _: localization.Gettext, number: Any) -> list[str]:
     """As the version was made, whatever the run's settings have become since."""
     settings, chosen = config_module.from_json(description["settings"]), description["scenario"]
     packages = ", ".join(f"{name} {version}" for name, version in description["packages"].items())
@@ -210,20 +211,20 @@ def _recipe(description: dict[str, Any], say: Say, number: Any) -> list[str]:
         "size": settings.image_size_px,
     }
     finetuned = chosen.get("strategy") == "finetune"  # models pushed before there was a choice do not say
-    lines: list[str] = _finetuned(model, settings, say) if finetuned else [_frozen(model, say)]
+    lines: list[str] = _finetuned(model, settings, _) if finetuned else [_frozen(model, _)]
     if settings.flips == "both":
-        lines.append(say("Half of the augmented views were upside down."))
+        lines.append(_("Half of the augmented views were upside down."))
     if settings.test_views > 1:
         lines.append(
-            say("Scores are averaged over {views} views of each photo, when served too.", views=settings.test_views)
+            _("Scores are averaged over %(views)s views of each photo, when served too.", views=settings.test_views)
         )
     if settings.group_folds:
-        lines.append(say("Photos with like hashes were kept in one fold."))
+        lines.append(_("Photos with like hashes were kept in one fold."))
     return [
         *lines,
-        say(
-            "{epochs} epochs, batches of {batch}, learning rate {rate}, weight decay {decay} with AdamW, "
-            "{views} augmented views",
+        _(
+            "%(epochs)s epochs, batches of %(batch)s, learning rate %(rate)s, weight decay %(decay)s with AdamW, "
+            "%(views)s augmented views",
             epochs=settings.epochs,
             batch=settings.batch_size,
             rate=number(settings.rate_of_finetuning if finetuned else settings.learning_rate, ""),
@@ -231,49 +232,47 @@ def _recipe(description: dict[str, Any], say: Say, number: Any) -> list[str]:
             views=settings.epochs if finetuned else settings.views,  # a new one each epoch
         )
         + ".",
-        say("Code {code}; {packages}.", code=description["code"], packages=packages),
+        _("Code %(code)s; %(packages)s.", code=description["code"], packages=packages),
     ]
 
 
-def _frozen(model: dict[str, Any], say: Say) -> str:
-    return say(
-        "{backbone}, frozen, weights {weights}, at {size} x {size} pixels; {optimizer}, dropout {dropout}; "
-        "{parameters} parameters.",
+def _frozen(model: dict[str, Any], _: localization.Gettext) -> str:
+    return _(
+        "%(backbone)s, frozen, weights %(weights)s, at %(size)s x %(size)s pixels; %(optimizer)s, dropout %(dropout)s; "
+        "%(parameters)s parameters.",
         **model,
     )
 
 
-def _finetuned(model: dict[str, Any], settings: config_module.Config, say: Say) -> list[str]:
+def _finetuned(model: dict[str, Any], settings: config_module.Config, _: localization.Gettext) -> list[str]:
     lines: list[str] = [
-        say(
-            "{backbone}, fine-tuned from weights {weights}, at {size} x {size} pixels; {optimizer}, dropout "
-            "{dropout}; {parameters} parameters.",
+        _(
+            "%(backbone)s, fine-tuned from weights %(weights)s, at %(size)s x %(size)s pixels; %(optimizer)s, dropout "
+            "%(dropout)s; %(parameters)s parameters.",
             **model,
         ),
-        say(
-            "unfrozen: {unfreeze}; BatchNorm: {batchnorm}; epochs of the head alone: {warmup_epochs}; schedule: "
-            "{schedule}; label smoothing: {label_smoothing}; classes balanced by: {balance}; gradients clipped at "
-            "norm: {clip_norm}; models averaged: {ensemble}",
+        _(
+            "unfrozen: %(unfreeze)s; BatchNorm: %(batchnorm)s; epochs of the head alone: %(warmup_epochs)s; schedule: "
+            "%(schedule)s; label smoothing: %(label_smoothing)s; classes balanced by: %(balance)s; gradients clipped "
+            "at norm: %(clip_norm)s; models averaged: %(ensemble)s",
             **{name: getattr(settings, name) for name in config_module.FINETUNING},
         )
         + ".",
     ]
     if settings.ensemble > 1:
         lines.append(
-            say(
-                "Each of the {count} models has so many parameters; what stays frozen they share.",
+            _(
+                "Each of the %(count)s models has so many parameters; what stays frozen they share.",
                 count=settings.ensemble,
             )
         )
     return lines
 
 
-def _untested(say: Say) -> list[str]:
+def _untested(_: localization.Gettext) -> list[str]:
     return [
-        say(
-            "Photos from elsewhere: other backgrounds, light, cameras, countries and brands than those it learned from."
-        ),
-        say("Several objects in one photo, parts of objects, and things that belong to none of the classes."),
-        say("Photos made to deceive it."),
-        say("Whether people sort better with it than without."),
+        _("Photos from elsewhere: other backgrounds, light, cameras, countries and brands than those it learned from."),
+        _("Several objects in one photo, parts of objects, and things that belong to none of the classes."),
+        _("Photos made to deceive it."),
+        _("Whether people sort better with it than without."),
     ]

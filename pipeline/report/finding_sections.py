@@ -12,7 +12,7 @@ def audit(source: Source) -> Contents:
     """Counts, folds with near-duplicates kept together, and photos to look at again."""
     if not source.figures["winner"]:  # it takes a finished search, as the other two do
         return None
-    title, found = source.say("Audit of the photos"), source.figures["audit"]
+    title, found = source.gettext("Audit of the photos"), source.figures["audit"]
     if not found:
         return {"title": title, "command": _command("audit")}
     gallery = {
@@ -26,17 +26,17 @@ def audit(source: Source) -> Contents:
 def protocol(source: Source) -> Contents:
     if not source.figures["winner"]:
         return None
-    title, found = source.say("Protocol check: LEAKING"), source.figures["protocol"]
+    title, found = source.gettext("Protocol check: LEAKING"), source.figures["protocol"]
     if not found:
         return {"title": title, "command": _command("audit --protocol carried")}
-    say = source.say
+    _ = source.gettext
     return {
         "title": title,
         "sentence": sentences.leak(found["compared"], source),
         "names": {
-            "honest_and_carried": say("honest and carried"),
-            "honest_and_thesis": say("honest and the thesis's"),
-            "carried_and_thesis": say("carried and the thesis's"),
+            "honest_and_carried": _("honest and carried"),
+            "honest_and_thesis": _("honest and the thesis's"),
+            "carried_and_thesis": _("carried and the thesis's"),
         },
     }
 
@@ -45,7 +45,7 @@ def evaluations(source: Source) -> Contents:
     """What the pushed model makes of photos from elsewhere."""
     if not source.figures["winner"]:
         return None
-    return {"title": source.say("On other photos"), "command": _command("evaluate --images OTHER")}
+    return {"title": source.gettext("On other photos"), "command": _command("evaluate --images OTHER")}
 
 
 def _command(words: str) -> Markup:
@@ -54,12 +54,12 @@ def _command(words: str) -> Markup:
 
 def _kinds(source: Source) -> dict[str, Any]:
     """Kind of odd photo -> its words."""
-    say = source.say
+    _ = source.gettext
     return {
-        "dark": say("dark"),
-        "light": say("glaring"),
-        "blank": say("blank"),
-        "blurred": say("blurred"),
-        "odd_shape": say("odd in shape"),
-        "odd_size": say("odd in size"),
+        "dark": _("dark"),
+        "light": _("glaring"),
+        "blank": _("blank"),
+        "blurred": _("blurred"),
+        "odd_shape": _("odd in shape"),
+        "odd_size": _("odd in size"),
     }

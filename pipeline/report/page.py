@@ -11,7 +11,7 @@ from markupsafe import Markup
 from components.base import artifacts
 from pipeline import config as config_module
 from pipeline import run_folder
-from pipeline.report import figures, sections, words
+from pipeline.report import figures, localization, sections
 from pipeline.report.source import Contents, Source
 
 TEMPLATES = pathlib.Path(__file__).with_name("templates")
@@ -32,8 +32,8 @@ def write(run_dir: pathlib.Path, language: str, stages_left: Sequence[str]) -> p
     found = figures.compute(config)
     shutil.rmtree(folder / "confusion", ignore_errors=True)  # of scenarios that are no longer there
     artifacts.write_json(run_dir / run_folder.FIGURES, found)
-    source = Source(config, folder, found, words.say_in(language), words.figure_of(found, language))
-    shared = {"say": source.say, "figure": source.figure, "backbone": source.backbone}
+    source = Source(config, folder, found, localization.translator(language), localization.figure_tags(found, language))
+    shared = {"_": source.gettext, "figure": source.figure, "backbone": source.backbone}
     jinja = environment(figures=found, language=language, **shared)
     shown = [body for section in sections.SECTIONS if (body := show(section, source, jinja))]
     html = jinja.get_template("page.html").render(sections=shown, stages_left=stages_left)

@@ -18,30 +18,30 @@ VIEWS_SHOWN = 5
 
 
 def scenarios(source: Source) -> Contents:
-    return {"title": source.say("The scenarios")} if source.figures["scenarios"] else None
+    return {"title": source.gettext("The scenarios")} if source.figures["scenarios"] else None
 
 
 def winner(source: Source) -> Contents:
     if not source.figures["winner"]:
         return None
-    return {"title": source.say("The winner, class by class"), "picture": _matrix(source, 0, WINNER_INCHES)}
+    return {"title": source.gettext("The winner, class by class"), "picture": _matrix(source, 0, WINNER_INCHES)}
 
 
 def settings(source: Source) -> Contents:
     """Backbones, optimizers and dropouts compared, those of the search alone."""
-    say, searched = source.say, source.config.scenario_count
+    _, searched = source.gettext, source.config.scenario_count
     compared = [row for row in source.figures["scenarios"] if row["scenario"] <= searched]
     if not compared:
         return None
-    words = dict(zip(comparisons.SETTINGS, (say("By backbone"), say("By optimizer"), say("By dropout")), strict=True))
+    words = dict(zip(comparisons.SETTINGS, (_("By backbone"), _("By optimizer"), _("By dropout")), strict=True))
     return {
-        "title": say("Backbones, optimizers, dropouts"),
+        "title": _("Backbones, optimizers, dropouts"),
         "parts": [
             {
                 "setting": setting,
                 "title": words[setting],
-                "sentences": sentences.comparison(setting, found, say, source.figure),
-                "plot": plots.groups([one["value"] for one in found["values"]], compared, setting, say("macro F1")),
+                "sentences": sentences.comparison(setting, found, _, source.figure),
+                "plot": plots.groups([one["value"] for one in found["values"]], compared, setting, _("macro F1")),
             }
             for setting, found in source.figures["comparisons"].items()
         ],
@@ -52,19 +52,19 @@ def doubt(source: Source) -> Contents:
     if not source.figures["winner"]:
         return None
     rows = source.figures["scenarios"]
-    plot = plots.intervals(rows, [source.backbone(row) for row in rows], source.say("macro F1"))
-    return {"title": source.say("How sure is the order?"), "plot": plot}
+    plot = plots.intervals(rows, [source.backbone(row) for row in rows], source.gettext("macro F1"))
+    return {"title": source.gettext("How sure is the order?"), "plot": plot}
 
 
 def calibration(source: Source) -> Contents:
-    say, best = source.say, source.figures["winner"]
+    _, best = source.gettext, source.figures["winner"]
     if not best:
         return None
     return {
-        "title": say("How far its confidence can be trusted"),
-        "reliability": plots.reliability(best["reliability"], say("confidence"), say("accuracy")),
+        "title": _("How far its confidence can be trusted"),
+        "reliability": plots.reliability(best["reliability"], _("confidence"), _("accuracy")),
         "coverage": plots.coverage(
-            best["coverage"], say("confidence asked for"), say("accuracy of the answers"), say("share answered")
+            best["coverage"], _("confidence asked for"), _("accuracy of the answers"), _("share answered")
         ),
     }
 
@@ -78,12 +78,12 @@ def mistakes(source: Source) -> Contents:
         {**pair, "shown": [{**one, **source.shown(one["id"])} for one in pair["worst"]]} for pair in best["mistakes"]
     ]
     gone = sum(one["picture"] is None for pair in pairs for one in pair["shown"])
-    return {"title": source.say("What it gets wrong"), "pairs": pairs, "gone": gone}
+    return {"title": source.gettext("What it gets wrong"), "pairs": pairs, "gone": gone}
 
 
 def training(source: Source) -> Contents:
     """Loss and accuracy over the epochs, a line a fold."""
-    say = source.say
+    _ = source.gettext
     histories = {
         row["scenario"]: _histories(source.config.run_dir, row["scenario"]) for row in source.figures["scenarios"]
     }
@@ -91,11 +91,11 @@ def training(source: Source) -> Contents:
     if not histories:
         return None
     number = next(iter(histories))  # the winner, or the best so far
-    names = {"loss": say("training loss"), "accuracy": say("training accuracy")}
+    names = {"loss": _("training loss"), "accuracy": _("training accuracy")}
     return {
-        "title": say("Training, fold by fold"),
+        "title": _("Training, fold by fold"),
         "number": number,
-        "plot": plots.training(histories[number], say("epoch"), names, say("fold")),
+        "plot": plots.training(histories[number], _("epoch"), names, _("fold")),
         "small": plots.small_training(dict(sorted(histories.items()))),
     }
 
@@ -105,7 +105,7 @@ def matrices(source: Source) -> Contents:
     if not rows:
         return None
     pictures = {row["scenario"]: _matrix(source, place, OTHER_INCHES) for place, row in enumerate(rows)}
-    return {"title": source.say("Every confusion matrix"), "pictures": pictures}
+    return {"title": source.gettext("Every confusion matrix"), "pictures": pictures}
 
 
 def data(source: Source) -> Contents:
@@ -121,11 +121,11 @@ def data(source: Source) -> Contents:
         for name, photo in sorted(by_class.items())[:VIEWED_PHOTOS]
     ]
     most = max(one["photos"] for one in source.figures["classes"])
-    return {"title": source.say("The photos"), "viewed": [row for row in rows if row["views"]], "most": most}
+    return {"title": source.gettext("The photos"), "viewed": [row for row in rows if row["views"]], "most": most}
 
 
 def method(source: Source) -> Contents:
-    return {"title": source.say("How it was made, and how to read it")}
+    return {"title": source.gettext("How it was made, and how to read it")}
 
 
 SECTIONS: tuple[Callable[[Source], Contents], ...] = (
@@ -147,12 +147,12 @@ SECTIONS: tuple[Callable[[Source], Contents], ...] = (
 
 def _matrix(source: Source, place: int, side_inches: float) -> str:
     """The confusion matrix of a scenario as a picture, which also stands beside the page."""
-    say, row = source.say, source.figures["scenarios"][place]
+    _, row = source.gettext, source.figures["scenarios"][place]
     title = f"{row['scenario']}: {source.backbone(row)}, {row['optimizer']}, {row['dropout']}"
     names = [one["name"] for one in source.figures["classes"]]
     large = "-large" if side_inches == WINNER_INCHES else ""
     path = source.folder / "confusion" / f"{row['scenario']:02d}{large}.png"
-    words = (title, str(say("predicted class")), str(say("actual class")))
+    words = (title, str(_("predicted class")), str(_("actual class")))
     return thumbnails.inline(confusion.write(path, row["confusion_matrix"], names, words, side_inches), "png")
 
 

@@ -11,8 +11,7 @@ from markupsafe import Markup
 from components.data import photos
 from pipeline import run_folder
 from pipeline.config import Config
-from pipeline.report import thumbnails
-from pipeline.report.words import Say
+from pipeline.report import localization, thumbnails
 
 Contents = Mapping[str, Any] | None  # what a section gives its template; None where it has nothing to show
 
@@ -24,19 +23,19 @@ class Source:
     Attributes:
         figures: as `report.figures.compute` gives them.
         folder: where the page will stand, for pictures beside it.
-        say, figure: words and numbers in the reader's language (`report.words`).
+        gettext, figure: translate and format for the reader (`report.localization`).
     """
 
     config: Config
     folder: pathlib.Path
     figures: dict[str, Any]
-    say: Say
+    gettext: localization.Gettext
     figure: Callable[..., Markup]
 
     def backbone(self, row: Mapping[str, Any]) -> str:
         """The backbone of a scenario, with the word for it where it was trained too."""
         name = row["backbone"]
-        return str(self.say("{backbone} fine-tuned", backbone=name)) if row["strategy"] == "finetune" else name
+        return str(self.gettext("%(backbone)s fine-tuned", backbone=name)) if row["strategy"] == "finetune" else name
 
     @functools.cached_property
     def photos(self) -> dict[str, photos.Photo]:

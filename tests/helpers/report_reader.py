@@ -4,7 +4,7 @@ import html.parser
 
 from components.base import artifacts
 from pipeline import config
-from pipeline.report import page, words
+from pipeline.report import localization, page
 from pipeline.report.source import Source
 
 
@@ -71,7 +71,6 @@ def of(run_dir):
 
 def with_figures(run_dir, figures):
     """As `of`, by other figures."""
-    source = Source(
-        config.read(run_dir), run_dir / "report", figures, words.say_in("en"), words.figure_of(figures, "en")
-    )
-    return source, page.environment(figures=figures, say=source.say, figure=source.figure, language="en")
+    gettext, figure = localization.translator("en"), localization.figure_tags(figures, "en")
+    source = Source(config.read(run_dir), run_dir / "report", figures, gettext, figure)
+    return source, page.environment(figures=figures, _=gettext, figure=figure, language="en")

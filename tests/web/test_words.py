@@ -1,6 +1,7 @@
-"""The words of the pages in every language: all there, and compiled as they are written."""
+"""Message catalogs of the web pages and of the report: complete, up to date, and compiled."""
 
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -10,49 +11,62 @@ from flask import render_template_string
 
 import web
 from components.demo import synthetic_photos
+from pipeline.report import localization
 from web import advice
 
 ROOT = pathlib.Path(__file__).parents[2]
-WORDS = ROOT / "web" / "translations"
-OTHERS = [language for language in web.LANGUAGES if language != "en"]
-NEXT_STEP = "make words, then translate what is empty in web/translations, then make words again"
+CATALOGS = [
+    pytest.param(folder, language, id=f"{folder} {language}")
+    for folder, languages in (("web", web.LANGUAGES), ("pipeline/report", localization.LANGUAGES))
+    for language in languages
+    if language != "en"
+]
+PLACEHOLDER = re.compile(r"%(?:\(\w+\))?.")  # and a lone %, which cannot be filled in
+NEXT_STEP = "run make translations, translate what is empty in {}/translations, then run make translations again"
 
 
-def read(language: str) -> catalog.Catalog:
-    with (WORDS / language / "LC_MESSAGES" / "messages.po").open("rb") as file:
+def read(folder: str, language: str) -> catalog.Catalog:
+    with (ROOT / folder / "translations" / language / "LC_MESSAGES" / "messages.po").open("rb") as file:
         return pofile.read_po(file, locale=language)
 
 
 @pytest.fixture(scope="module")
-def on_the_pages(tmp_path_factory) -> set[str]:
-    """Every sentence of the templates and of the code."""
-    path = tmp_path_factory.mktemp("words") / "messages.pot"
-    extract = [sys.executable, "-m", "babel.messages.frontend", "-q", "extract", "-F", "web/babel.cfg", "-o", str(path)]
-    subprocess.run([*extract, "web"], cwd=ROOT, check=True)
-    with path.open("rb") as file:
-        return {message.id for message in pofile.read_po(file) if message.id}
+def extracted(tmp_path_factory) -> dict[str, set[str]]:
+    """Folder -> every message of its templates and code."""
+    messages = {}
+    for folder in ("web", "pipeline/report"):
+        path = tmp_path_factory.mktemp("catalogs") / "messages.pot"
+        command = [sys.executable, "-m", "babel.messages.frontend", "-q", "extract", "-F", "pyproject.toml"]
+        subprocess.run([*command, "-o", str(path), folder], cwd=ROOT, check=True)
+        with path.open("rb") as file:
+            messages[folder] = {message.id for message in pofile.read_po(file) if message.id}
+    return messages
 
 
-@pytest.mark.parametrize("language", OTHERS)
-def test_every_sentence_is_translated_and_none_is_left_over(language, on_the_pages):
-    translated = {message.id for message in read(language) if message.id and message.string and not message.fuzzy}
-    assert translated == on_the_pages, NEXT_STEP
+@pytest.mark.parametrize(("folder", "language"), CATALOGS)
+def test_every_message_is_translated_and_none_is_left_over(folder, language, extracted):
+    translated = {message.id for message in read(folder, language) if message.string and not message.fuzzy}
+    assert translated - {""} == extracted[folder], NEXT_STEP.format(folder)
 
 
-@pytest.mark.parametrize("language", OTHERS)
-def test_translation_keeps_the_places_for_values(language):
-    assert [(message.id, faults) for message, faults in read(language).check()] == []
+@pytest.mark.parametrize(("folder", "language"), CATALOGS)
+def test_translation_keeps_the_placeholders(folder, language):
+    messages = read(folder, language)
+    assert [(message.id, faults) for message, faults in messages.check()] == []
+    for message in messages:
+        assert sorted(PLACEHOLDER.findall(message.id)) == sorted(PLACEHOLDER.findall(message.string)), message.id
 
 
-@pytest.mark.parametrize("language", OTHERS)
-def test_compiled_words_are_those_that_are_written(language):
-    with (WORDS / language / "LC_MESSAGES" / "messages.mo").open("rb") as file:
+@pytest.mark.parametrize(("folder", "language"), CATALOGS)
+def test_compiled_catalog_is_up_to_date(folder, language):
+    po = read(folder, language)
+    with (ROOT / folder / "translations" / language / "LC_MESSAGES" / "messages.mo").open("rb") as file:
         compiled = {message.id: message.string for message in mofile.read_mo(file) if message.id}
-    assert compiled == {message.id: message.string for message in read(language) if message.id}, NEXT_STEP
+    assert compiled == {message.id: message.string for message in po if message.id}, NEXT_STEP.format(folder)
 
 
-@pytest.mark.parametrize("language", OTHERS)
-def test_classes_and_their_advice_have_words_of_their_own(app, language):
+@pytest.mark.parametrize("language", [language for language in web.LANGUAGES if language != "en"])
+def test_classes_and_their_advice_are_translated(app, language):
     label = "{% from 'parts.html' import class_label %}{{ class_label(name) }}"
     with app.test_request_context(headers={"Accept-Language": language}):
         labels = [render_template_string(label, name=name) for name in (*synthetic_photos.CLASSES, "another")]

@@ -1,0 +1,55 @@
+"""Text and numbers in the reader's language."""
+
+import functools
+import gettext
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+from markupsafe import Markup
+
+LANGUAGES = ("en", "id")
+TRANSLATIONS = pathlib.Path(__file__).with_name("translations")
+Gettext = Callable[..., Markup]
+
+
+def translator(language: str) -> Gettext:
+    """Return `_(message, name=value, ...)`: `message` in `language`, its %(name)s filled in and escaped for HTML."""
+    catalog = gettext.translation("messages", TRANSLATIONS, [language], fallback=language == "en")
+
+    def translate(message: str, /, **values: Any) -> Markup:
+        return Markup(catalog.gettext(message)) % values
+
+    return translate
+
+
+def format_number(value: float | None, style: str, language: str) -> str:
+    """Format `value` for a reader; None becomes a dash.
+
+    Args:
+        style: "" for counts and settings, a digit for that many decimals, "%" for shares, "p" for a p value.
+    """
+    if value is None:
+        return "\N{EN DASH}"
+    if style == "p" and value < 0.001:
+        return "< " + format_number(0.001, "3", language)
+    formats = {"": ",", "%": ".1%", "p": ".3f"}
+    text = format(value, formats.get(style, f",.{style}f")).replace("%", " %").replace("-", "\N{MINUS SIGN}")
+    return text.translate(str.maketrans(",.", ".,")) if language == "id" else text
+
+
+def figure_tags(figures: dict[str, Any], language: str) -> Callable[..., Markup]:
+    """Return `figure(path, style)`: the number at `path` of figures.json, in an HTML tag that names the path."""
+
+    def figure(path: str, style: str = "3") -> Markup:
+        value = value_at(figures, path)
+        text = format_number(value, style, language)
+        return Markup('<data data-figure="{}" value="{}">{}</data>').format(path, "" if value is None else value, text)
+
+    return figure
+
+
+def value_at(figures: dict[str, Any], path: str) -> Any:
+    """Return the value at a path such as "scenarios/0/f1" of a JSON structure."""
+    steps = [int(step) if step.isdecimal() else step for step in path.split("/")]
+    return functools.reduce(lambda value, step: value[step], steps, figures)  # type: ignore[index]
