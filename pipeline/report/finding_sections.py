@@ -1,4 +1,4 @@
-"""The sections of audit, protocol check and evaluations; each says how it is made where it was not."""
+"""The sections of audit, leakage check and evaluations; each says how it is made where it was not."""
 
 from typing import Any
 
@@ -23,10 +23,10 @@ def audit(source: Source) -> Contents:
     return {"title": title, **gallery, "kinds": _kinds(source), "folds": sentences.folds(found, source)}
 
 
-def protocol(source: Source) -> Contents:
+def leakage_check(source: Source) -> Contents:
     if not source.figures["winner"]:
         return None
-    title, found = source.gettext("Protocol check: LEAKING"), source.figures["protocol"]
+    title, found = source.gettext("Leakage check"), source.figures["protocol"]
     if not found:
         return {"title": title, "command": _command("audit --protocol carried")}
     _ = source.gettext

@@ -1,6 +1,6 @@
-"""What audit, protocol check and evaluations left in a run folder, where they are of the photos and folds it holds.
+"""What audit, leakage check and evaluations left in a run folder, where they are of the photos and folds it holds.
 
-Of audit and protocol check the recipe must be the run's too.
+Of audit and leakage check the recipe must be the run's too.
 """
 
 import pathlib
@@ -27,7 +27,7 @@ def compute(run_dir: pathlib.Path, photos_and_folds: str, leaderboard: dict[str,
     known = [path for path in sorted(there.glob("*.json")) if _is_of(run_dir, path, photos_and_folds)]
     return {
         "audit": audit(run_dir, photos_and_folds, leaderboard) if leaderboard else None,
-        "protocol": protocol(run_dir, leaderboard) if leaderboard else None,
+        "protocol": leakage_check(run_dir, leaderboard) if leaderboard else None,
         "evaluations": [evaluation(path) for path in known],
         "evaluations_of_others": len(list(there.glob("*.json"))) - len(known),
     }
@@ -55,7 +55,7 @@ def audit(run_dir: pathlib.Path, photos_and_folds: str, leaderboard: dict[str, A
     }
 
 
-def protocol(run_dir: pathlib.Path, leaderboard: dict[str, Any]) -> dict[str, Any] | None:
+def leakage_check(run_dir: pathlib.Path, leaderboard: dict[str, Any]) -> dict[str, Any] | None:
     """F1 of each scenario, honest, with the model carried (it leaks) and in the thesis, and how near these tables are.
 
     The thesis's is None where the study is not the thesis's. None for all where the settings of any scenario are not
@@ -98,7 +98,7 @@ def _is_of(run_dir: pathlib.Path, path: pathlib.Path, photos_and_folds: str) -> 
 
 
 def _has_the_recipe_of(run_dir: pathlib.Path, leaderboard: dict[str, Any]) -> bool:
-    """Whether the protocol check had the settings (photos and folds among them) that frozen scenarios have now."""
+    """Whether the leakage check had the settings (photos and folds among them) that frozen scenarios have now."""
     numbers = [str(row["scenario"]) for row in leaderboard["scenarios"] if row["strategy"] == "features"]
     carried = artifacts.read_json(run_dir / run_folder.LEAKAGE_TRIALS / artifacts.SETTINGS)["scenarios"]
     return bool(carried == _settings_of(run_dir, numbers))

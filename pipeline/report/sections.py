@@ -136,7 +136,7 @@ SECTIONS: tuple[Callable[[Source], Contents], ...] = (
     calibration,
     mistakes,
     finding_sections.audit,
-    finding_sections.protocol,
+    finding_sections.leakage_check,
     finding_sections.evaluations,
     training,
     matrices,

@@ -87,7 +87,7 @@ def folds(found: dict[str, Any], source: Source) -> list[Markup]:
 
 
 def leak(compared: dict[str, Any], source: Source) -> Markup:
-    """What the protocol check shows; `compared` is its comparison of the tables."""
+    """What the leakage check shows; `compared` is its comparison of the tables."""
     _, path = source.gettext, "protocol/compared"
     values = {"gain": source.figure(f"{path}/honest_and_carried/mean_difference")}
     if compared["honest_and_carried"]["mean_difference"] <= 0:

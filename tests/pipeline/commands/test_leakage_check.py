@@ -80,7 +80,7 @@ def test_leak_is_marked_everywhere(run_dir, checked):
 
 def test_report_takes_it_up_beside_the_board(run_dir, checked):
     board = artifacts.read_json(run_dir / "leaderboard.json")
-    shown = findings.protocol(run_dir, board)["scenarios"]
+    shown = findings.leakage_check(run_dir, board)["scenarios"]
     assert [row["honest_f1"] for row in shown] == [row["f1"] for row in board["scenarios"]]
     assert [row["carried_f1"] for row in shown] == [row["f1"] for row in checked[1]["scenarios"]]
     assert all(row["leaking"] and row["thesis_f1"] is None for row in shown)

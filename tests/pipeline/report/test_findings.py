@@ -1,4 +1,4 @@
-"""Audit, protocol check and evaluations on the page, set beside the files that they are from."""
+"""Audit, leakage check and evaluations on the page, set beside the files that they are from."""
 
 import pytest
 import report_reader
@@ -7,7 +7,7 @@ from components.base import artifacts
 from pipeline.report import finding_sections, findings, page
 
 pytest_plugins = ["report_fixtures"]
-SECTIONS = (finding_sections.audit, finding_sections.protocol, finding_sections.evaluations)
+SECTIONS = (finding_sections.audit, finding_sections.leakage_check, finding_sections.evaluations)
 
 
 def findings_of(run_dir):
@@ -55,7 +55,7 @@ def test_photos_to_look_at_are_those_of_the_lists(run_dir):
 def test_leaking_table_is_marked_and_stands_beside_the_board(run_dir):
     reader = report_reader.read(run_dir)
     board = artifacts.read_json(run_dir / "leaderboard.json")["scenarios"]
-    rows = report_reader.rows_of(reader.tables["protocol-table"])
+    rows = report_reader.rows_of(reader.tables["leakage-table"])
     assert [float(row["Honest F1"]) for row in rows] == pytest.approx([row["f1"] for row in board], abs=1e-4)
     for row, honest in zip(rows, board, strict=True):
         cell = row["LEAKING: F1 of the carried model"]
@@ -63,7 +63,7 @@ def test_leaking_table_is_marked_and_stands_beside_the_board(run_dir):
         assert float(cell.removeprefix("LEAKING")) == pytest.approx(honest["f1"] + 0.05, abs=1e-4)
     assert reader.tables["compared-table"][1:] == [["honest and carried", "0.0500", "0.0500", "1.000"]]
     assert "adds 0.050 to F1 on average" in reader.text and "thesis" not in reader.text
-    assert [found["id"] for tag, found in reader.tags if tag == "section" and found["id"] == "protocol"]
+    assert [found["id"] for tag, found in reader.tags if tag == "section" and found["id"] == "leakage_check"]
 
 
 def test_leaking_table_is_of_the_frozen_scenarios_where_others_were_refined(copy):
@@ -86,8 +86,8 @@ def test_thesis_stands_beside_its_own_scenarios_alone(run_dir, carried, said):
         "carried_and_thesis": {**near, "mean_absolute_difference": carried},
     }
     source, jinja = report_reader.with_figures(run_dir, figures)
-    reader = report_reader.Reader(page.show(finding_sections.protocol, source, jinja)["body"])
-    assert {row["The thesis's F1"] for row in report_reader.rows_of(reader.tables["protocol-table"])} == {"0.9511"}
+    reader = report_reader.Reader(page.show(finding_sections.leakage_check, source, jinja)["body"])
+    assert {row["The thesis's F1"] for row in report_reader.rows_of(reader.tables["leakage-table"])} == {"0.9511"}
     assert f"from 0.080 to {carried:.3f}" in reader.text and said in reader.text
 
 

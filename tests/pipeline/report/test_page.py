@@ -117,7 +117,7 @@ def test_half_done_run_says_so_and_shows_what_is_there(copy):
     reader = report_reader.read(copy)
     assert "belum selesai: 3 dari 4" in reader.text and "push" in reader.text
     assert len(reader.tables["scenario-table"]) == 1 + 3
-    assert not {"class-table", "doubt-table", "audit-table", "protocol-table"} & set(reader.tables)
+    assert not {"class-table", "doubt-table", "audit-table", "leakage-table"} & set(reader.tables)
     assert not (copy / "report" / "confusion" / "04.png").exists()
 
 
