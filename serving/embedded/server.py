@@ -7,7 +7,7 @@ import pathlib
 import signal
 import time
 
-from serving.embedded import batching, grpc_face, predict, rest_face, versions
+from serving.embedded import batching, grpc_server, predict, rest_server, versions
 from serving.embedded.flags import Flags
 
 LOOK_SECONDS = 0.2  # between looks for a signal
@@ -31,8 +31,8 @@ class Server:
             return predict.Servable(name, version, path, parameters)
 
         self.models = versions.Models(load)
-        self._grpc = grpc_face.Face(self.models, flags.host, flags.grpc_max_threads)
-        self._rest: rest_face.Face | None = None
+        self._grpc = grpc_server.GrpcServer(self.models, flags.host, flags.grpc_max_threads)
+        self._rest: rest_server.RestServer | None = None
         self.port = self.rest_api_port = 0
 
     def start(self) -> None:
@@ -41,7 +41,7 @@ class Server:
         self.port = self._grpc.start(self._flags.port)
         log.info("gRPC at %s:%d", self._flags.host, self.port)
         if self._flags.rest_api_port:
-            self._rest = rest_face.Face(
+            self._rest = rest_server.RestServer(
                 self.models,
                 self._flags.host,
                 self._flags.rest_api_port,

@@ -1,4 +1,4 @@
-"""The REST face, with TensorFlow Serving's paths, status codes and JSON."""
+"""The REST server, with TensorFlow Serving's paths, status codes and JSON."""
 
 import json
 import re
@@ -12,7 +12,7 @@ import werkzeug
 from google.protobuf import json_format, message
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
 
-from serving.embedded import answers, json_tensors, metrics, status, versions
+from serving.embedded import handlers, json_tensors, metrics, status, versions
 
 _NAME = r"/(?P<name>[^/:]+)"
 _VERSION = r"(?:(?i:/versions/)(?P<version>\d+)|(?i:/labels/)(?P<label>[^/:]+))?"
@@ -24,7 +24,7 @@ MAX_UNZIPPED_BYTES = 100 * 1024 * 1024  # as in TensorFlow Serving; neither boun
 GZIP_WBITS = 16 + zlib.MAX_WBITS  # how zlib is told of gzip's header and trailer
 
 
-class Face:
+class RestServer:
     """An HTTP server over `models`, not yet listening.
 
     Args:
@@ -99,18 +99,18 @@ class Face:
 
     def _status(self, spec: model_pb2.ModelSpec) -> Any:
         request = get_model_status_pb2.GetModelStatusRequest(model_spec=spec)
-        return _to_dict(answers.model_status(self._models, request))
+        return _to_dict(handlers.model_status(self._models, request))
 
     def _metadata(self, spec: model_pb2.ModelSpec) -> Any:
         request = get_model_metadata_pb2.GetModelMetadataRequest(
-            model_spec=spec, metadata_field=[answers.SIGNATURES_FIELD]
+            model_spec=spec, metadata_field=[handlers.SIGNATURES_FIELD]
         )
-        response = answers.metadata(self._models, request)
+        response = handlers.metadata(self._models, request)
         signatures = get_model_metadata_pb2.SignatureDefMap()
-        response.metadata[answers.SIGNATURES_FIELD].Unpack(signatures)
+        response.metadata[handlers.SIGNATURES_FIELD].Unpack(signatures)
         return {
             "model_spec": _to_dict(response.model_spec),
-            "metadata": {answers.SIGNATURES_FIELD: _to_dict(signatures)},
+            "metadata": {handlers.SIGNATURES_FIELD: _to_dict(signatures)},
         }
 
 

@@ -1,4 +1,4 @@
-"""The gRPC face: PredictionService, ModelService and the standard health service."""
+"""The gRPC server: PredictionService, ModelService and the standard health service."""
 
 import concurrent.futures
 import functools
@@ -13,7 +13,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from serving.embedded import answers, metrics, status, versions
+from serving.embedded import handlers, metrics, status, versions
 
 OPTIONS = [
     ("grpc.max_receive_message_length", -1),
@@ -25,7 +25,7 @@ OPTIONS = [
 MAX_MESSAGE_CHARACTERS = 1024  # of an error, which travels in a header (grpc_status_util.cc)
 
 
-class Face:
+class GrpcServer:
     """A gRPC server over `models`, not yet listening.
 
     Args:
@@ -64,11 +64,11 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
         self._models = models
 
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        answer = functools.partial(answers.predict, timeout_seconds=_seconds_left(context))
+        answer = functools.partial(handlers.predict, timeout_seconds=_seconds_left(context))
         return _answer("Predict", self._models, request, context, answer)
 
     def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        return _answer("GetModelMetadata", self._models, request, context, answers.metadata)
+        return _answer("GetModelMetadata", self._models, request, context, handlers.metadata)
 
     def Classify(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         return _unimplemented("Classify", context)
@@ -85,10 +85,10 @@ class _Model(model_service_pb2_grpc.ModelServiceServicer):
         self._models = models
 
     def GetModelStatus(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        return _answer("GetModelStatus", self._models, request, context, answers.model_status)
+        return _answer("GetModelStatus", self._models, request, context, handlers.model_status)
 
     def HandleReloadConfigRequest(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        return _answer("ReloadConfig", self._models, request, context, answers.reload)
+        return _answer("ReloadConfig", self._models, request, context, handlers.reload)
 
 
 def _seconds_left(context: grpc.ServicerContext) -> float | None:
