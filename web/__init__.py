@@ -16,8 +16,8 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from serving import client
-from web import commands, database, limits, messages, observing, pictures, security, settings, store, uploads
-from web.pages import about, api, classify, history, home, operations, results
+from web import commands, database, limits, messages, pictures, security, settings, store, telemetry, uploads
+from web.pages import about, admin, api, classify, history, home, results
 
 LANGUAGES = {"en": "English", "id": "Bahasa Indonesia"}
 
@@ -58,14 +58,14 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.wsgi_app = ProxyFix(app.wsgi_app, given.trusted_proxies, given.trusted_proxies)  # type: ignore[method-assign]
     app.json.sort_keys = False  # type: ignore[attr-defined]  # scores keep the model's order of classes
     _extend(app, given, data)
-    for page in (home, classify, results, history, about, api, operations):
+    for page in (home, classify, results, history, about, api, admin):
         app.register_blueprint(page.blueprint)
     app.register_error_handler(HTTPException, _error_page)
     return app
 
 
 def _extend(app: Flask, given: settings.Settings, data: pathlib.Path) -> None:
-    observing.init_app(app)  # the first to see a request: what follows may end it
+    telemetry.init_app(app)  # the first to see a request: what follows may end it
     database.init_app(app)
     csrf = flask_wtf.csrf.CSRFProtect(app)
     csrf.exempt(api.blueprint)  # it takes no cookie, so nobody can lend a browser's

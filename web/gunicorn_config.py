@@ -18,7 +18,7 @@ timeout = 60
 graceful_timeout = 30
 keepalive = 5
 control_socket_disable = True  # nobody asks it, and its place is a home folder, which the container's user lacks
-accesslog = None  # web.observing writes a line of JSON a request
+accesslog = None  # web.telemetry writes a line of JSON a request
 
 # glibc gives threads up to eight heaps a core, and what pictures leave free in one helps no other: two are enough.
 libc = ctypes.CDLL(None)

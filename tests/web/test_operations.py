@@ -13,7 +13,7 @@ import sqlalchemy as sa
 import web_app
 from web_app import Browser, photo
 
-from web import observing, settings
+from web import settings, telemetry
 from web.database import db
 
 KEY = "k" * 32
@@ -25,7 +25,7 @@ def log(app):
     """What the site writes to its log."""
     stream = io.StringIO()
     handlers = logging.getLogger("web").handlers
-    [handler] = [one for one in handlers if isinstance(one.formatter, observing.JsonFormatter)]
+    [handler] = [one for one in handlers if isinstance(one.formatter, telemetry.JsonFormatter)]
     before = handler.setStream(stream)
     yield stream
     handler.setStream(before)

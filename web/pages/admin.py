@@ -10,7 +10,7 @@ from flask_babel import gettext as _
 from web import forms, limits, uploads, visitors
 from web.database import db
 
-blueprint = Blueprint("operations", __name__)
+blueprint = Blueprint("operations", __name__)  # part of the label `endpoint` in /metrics, which dashboards rely on
 
 
 @blueprint.get("/healthz")
