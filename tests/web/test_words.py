@@ -12,7 +12,7 @@ from flask import render_template_string
 import web
 from components.demo import synthetic_photos
 from pipeline.report import localization
-from web import advice
+from web.pages import results
 
 ROOT = pathlib.Path(__file__).parents[2]
 CATALOGS = [
@@ -70,7 +70,7 @@ def test_classes_and_their_advice_are_translated(app, language):
     label = "{% from 'parts.html' import class_label %}{{ class_label(name) }}"
     with app.test_request_context(headers={"Accept-Language": language}):
         labels = [render_template_string(label, name=name) for name in (*synthetic_photos.CLASSES, "another")]
-        sentences = {advice.of(name) for name in (*synthetic_photos.CLASSES, "another")}
+        sentences = {results.advice_for(name) for name in (*synthetic_photos.CLASSES, "another")}
     assert not {*synthetic_photos.CLASSES} & {*labels}
     assert labels[-1] == "another"
     assert len(sentences) == len(synthetic_photos.CLASSES) + 1

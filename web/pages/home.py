@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from flask import Blueprint, abort, current_app, redirect, render_template, request, session
 
 import web
-from web import advice
+from web import disposal_advice
 from web.pages import about
 
 blueprint = Blueprint("home", __name__)
@@ -17,7 +17,7 @@ blueprint = Blueprint("home", __name__)
 def show() -> str:
     folder = current_app.config["PILAH"].model_folder
     classes = about.classes(pathlib.Path(folder)) if folder else []
-    return render_template("home.html", classes=classes, with_icon=advice.ADVICE)
+    return render_template("home.html", classes=classes, with_icon=disposal_advice.ADVICE)
 
 
 @blueprint.post("/language")

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from flask import Blueprint, Response, abort, redirect, render_template, request, send_file, url_for
 
-from web import advice, database, forms, uploads, visitors
+from web import database, disposal_advice, forms, uploads, visitors
 from web.database import Upload, db
 
 blueprint = Blueprint("results", __name__)
@@ -21,9 +21,13 @@ def show(row_id: str) -> str:
         "result.html",
         row=row,
         bars=sorted((row.scores or {}).items(), key=lambda item: -item[1]),
-        advice=advice.of(row.corrected_class or row.class_name) if row.class_name else "",
+        advice=advice_for(row.corrected_class or row.class_name or ""),
         correction=_correction_form(row),
     )
+
+
+def advice_for(class_name: str) -> str:
+    return str(disposal_advice.ADVICE.get(class_name, disposal_advice.FOR_OTHER_CLASSES))
 
 
 @blueprint.get("/result/<row_id>/state")

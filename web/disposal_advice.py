@@ -1,4 +1,4 @@
-"""What a class means for sorting at home."""
+"""The disposal advice for each class. A Python table, because Babel extracts its sentences for translation."""
 
 from flask_babel import lazy_gettext as _
 
@@ -14,8 +14,4 @@ ADVICE = {  # class -> what to do with it
         "What cannot be recycled or composted goes to the residual bin. Take batteries and lamps to a collector."
     ),
 }
-UNKNOWN = _("Ask your waste collector where this kind belongs.")
-
-
-def of(class_name: str) -> str:
-    return str(ADVICE.get(class_name, UNKNOWN))
+FOR_OTHER_CLASSES = _("Ask your waste collector where this kind belongs.")
