@@ -1,100 +1,97 @@
-"""Which versions of which models are served: found by polling, the newest loaded before an older one goes."""
+"""The loaded versions of each model: found by polling; a new version is loaded before an old one is unloaded."""
 
 import contextlib
 import dataclasses
 import logging
 import pathlib
 import threading
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Iterator
 
 from tensorflow_serving.apis import get_model_status_pb2, model_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.embedded import predict, status
+from serving.embedded import model_config, predict, status
 
 log = logging.getLogger("serving")
 State = get_model_status_pb2.ModelVersionStatus.State
 Load = Callable[[str, int, pathlib.Path], predict.Servable]
-PLATFORM = "tensorflow"
-_Files = frozenset[tuple[str, int, int]]  # paths, sizes in bytes, times of change
-MAX_VERSION = 2**63 - 1
-GRAPH_FILES = ("saved_model.pb", "saved_model.pbtxt")
+_FileStats = frozenset[tuple[str, int, int]]  # path, size in bytes, modification time in nanoseconds
 
 
 @dataclasses.dataclass
 class _Version:
     path: pathlib.Path
-    state: int = State.START  # one of State
+    state: int = State.START  # a value of State
     error: status.StatusError | None = None
     servable: predict.Servable | None = None
-    requests: int = 0  # under way
+    requests: int = 0  # in progress
 
 
 class Models:
-    """The models of a configuration, each with the versions that its policy asks for.
+    """The configured models, each with the versions that its policy selects.
 
-    Requests hold a version through `handle`, and end on the version they began with.
+    A request holds a version through `handle`, and finishes on the version it started with.
 
     Args:
-        load: gives the servable of (model name, version, folder), or raises StatusError.
+        load: loads (model name, version, folder) into a servable, or raises StatusError.
     """
 
     def __init__(self, load: Load):
         self._load = load
-        self._updating = threading.Lock()  # one change at a time
-        self._changed = threading.Condition()  # guards all below
+        self._update_lock = threading.Lock()  # one update at a time
+        self._changed = threading.Condition()  # guards all attributes below
         self._configs: dict[str, model_server_config_pb2.ModelConfig] = {}
         self._versions: dict[str, dict[int, _Version]] = {}
-        self._failed: dict[tuple[str, int], _Files] = {}  # what was in a version's folder when it could not be loaded
+        self._failed: dict[tuple[str, int], _FileStats] = {}  # (name, version) -> its files when it failed to load
         self._stopping = threading.Event()
-        self._grace_seconds: float | None = None  # for requests to end before their version goes
+        self._grace_seconds: float | None = None  # that requests have to finish before their version is unloaded
 
     def configure(self, config: model_server_config_pb2.ModelServerConfig) -> None:
-        """Serve exactly the models of `config`; return when each of them has a version to answer with.
+        """Serve exactly the models of `config`; return when each of them has an available version.
 
         Raises:
-            StatusError: INVALID_ARGUMENT, not a valid list of models; FAILED_PRECONDITION, a label on a version that is
-                not available; UNKNOWN, a model of which no version could be loaded. The configuration before it stays
-                in the first two cases.
+            StatusError: INVALID_ARGUMENT, `config` is not a valid list of models; FAILED_PRECONDITION, a label names a
+                version that is not available; UNKNOWN, a model has no version that could be loaded. In the first two
+                cases the previous configuration stays in effect.
         """
-        _check(config, self._configs)
-        wanted = {model.name: model for model in config.model_config_list.config}
-        with self._updating:
-            self._check_labels(wanted)
+        model_config.check(config, self._configs)
+        configs = {model.name: model for model in config.model_config_list.config}
+        with self._update_lock:
+            self._check_labels(configs)
             with self._changed:
-                self._configs = wanted
+                self._configs = configs
             self._update()
         with self._changed:
-            failed = {name: self._why(name) for name in wanted if not self._available(name)}
+            failed = {name: self._failure_reasons(name) for name in configs if not self._available(name)}
         if failed:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
             raise status.StatusError(status.Code.UNKNOWN, f"Some models did not become available: {reasons}")
 
     def poll(self, seconds: float) -> None:
-        """Look for new versions every so many seconds, in a thread, until `close`."""
+        """Check for new versions every `seconds`, in a thread, until `close`."""
 
-        def look() -> None:
+        def run() -> None:
             while not self._stopping.wait(seconds):
                 try:
-                    with self._updating:
+                    with self._update_lock:
                         self._update()
                 except Exception:
-                    log.exception("Looking for new versions failed; trying again in %s s", seconds)
+                    log.exception("Checking for new versions failed; trying again in %s s", seconds)
 
-        threading.Thread(target=look, name="poll", daemon=True).start()
+        threading.Thread(target=run, name="poll", daemon=True).start()
 
     def close(self, grace_seconds: float | None = None) -> None:
-        """Unload every version once its requests have ended, or after `grace_seconds` each all the same."""
+        """Unload every version as soon as its requests have finished, or after `grace_seconds` each."""
         self._stopping.set()
         self._grace_seconds = grace_seconds
-        with self._updating:
+        with self._update_lock:
             with self._changed:
                 self._configs = {}
             self._update()
 
     @contextlib.contextmanager
     def handle(self, spec: model_pb2.ModelSpec) -> Iterator[predict.Servable]:
-        """The servable that `spec` names by version, by label, or as the newest; kept loaded inside the block.
+        """Yield the servable of the version or label in `spec`, else of the latest version, and keep it loaded.
 
         Raises:
             StatusError: INVALID_ARGUMENT, no name or an unknown label; NOT_FOUND, no such version.
@@ -103,26 +100,26 @@ class Models:
             raise status.invalid_argument("ModelSpec has no name specified.")
         with self._changed:
             available = self._available(spec.name)
-            number = self._number(spec)
-            found = available.get(max(available, default=0) if number is None else number)
-            if found is None or found.servable is None:
-                wanted = f"Latest({spec.name})" if number is None else f"Specific({spec.name}, {number})"
-                raise status.StatusError(status.Code.NOT_FOUND, f"Servable not found for request: {wanted}")
-            found.requests += 1
+            number = self._version_number(spec)
+            version = available.get(max(available, default=0) if number is None else number)
+            if version is None or version.servable is None:
+                request = f"Latest({spec.name})" if number is None else f"Specific({spec.name}, {number})"
+                raise status.StatusError(status.Code.NOT_FOUND, f"Servable not found for request: {request}")
+            version.requests += 1
         try:
-            yield found.servable
+            yield version.servable
         finally:
             with self._changed:
-                found.requests -= 1
+                version.requests -= 1
                 self._changed.notify_all()
 
     def statuses(self, spec: model_pb2.ModelSpec) -> dict[int, tuple[int, status.StatusError | None]]:
-        """State and error of each version ever seen of a model, the newest first, or of the one of `spec`'s number.
+        """Return state and error of each version of a model since the start, the latest first, or of `spec`'s version.
 
-        Labels are passed over, as TensorFlow Serving does (model_servers/get_model_status_impl.cc).
+        Labels are ignored, as in TensorFlow Serving (model_servers/get_model_status_impl.cc).
 
         Raises:
-            StatusError: NOT_FOUND, there is none.
+            StatusError: NOT_FOUND, there is no such model or version.
         """
         with self._changed:
             number = spec.version.value if spec.HasField("version") else None
@@ -131,13 +128,13 @@ class Models:
                 raise status.StatusError(status.Code.NOT_FOUND, f"Could not find version {number} of model {spec.name}")
             if not versions:
                 raise status.StatusError(status.Code.NOT_FOUND, f"Could not find any versions of model {spec.name}")
-            wanted = sorted(versions, reverse=True) if number is None else [number]
-            return {one: (versions[one].state, versions[one].error) for one in wanted}
+            numbers = sorted(versions, reverse=True) if number is None else [number]
+            return {number: (versions[number].state, versions[number].error) for number in numbers}
 
     def is_configured(self, name: str) -> bool:
         return name in self._configs
 
-    def _number(self, spec: model_pb2.ModelSpec) -> int | None:
+    def _version_number(self, spec: model_pb2.ModelSpec) -> int | None:
         choice = spec.WhichOneof("version_choice")
         if choice == "version_label":
             labels = self._configs[spec.name].version_labels if spec.name in self._configs else {}
@@ -148,27 +145,28 @@ class Models:
 
     def _available(self, name: str) -> dict[int, _Version]:
         versions = self._versions.get(name, {})
-        return {number: one for number, one in versions.items() if one.state == State.AVAILABLE}
+        return {number: version for number, version in versions.items() if version.state == State.AVAILABLE}
 
-    def _why(self, name: str) -> str:
+    def _failure_reasons(self, name: str) -> str:
         errors = [
-            f"version {number}: {one.error.message}"
-            for number, one in self._versions.get(name, {}).items()
-            if one.error
+            f"version {number}: {version.error.message}"
+            for number, version in self._versions.get(name, {}).items()
+            if version.error
         ]
         return ", ".join(errors) or f"no numbered folder with a SavedModel in {self._configs[name].base_path}"
 
-    def _check_labels(self, wanted: dict[str, model_server_config_pb2.ModelConfig]) -> None:
-        """A label may move to an available version alone; a new one may go before its version.
+    def _check_labels(self, configs: dict[str, model_server_config_pb2.ModelConfig]) -> None:
+        """Check that existing labels move to available versions only; a new label may precede its version.
 
-        So does TensorFlow Serving with --allow_version_labels_for_unavailable_models, as docker-compose.yml starts it.
+        These are the rules of TensorFlow Serving with --allow_version_labels_for_unavailable_models, which
+        docker-compose.yml sets.
         """
         with self._changed:
-            for name in wanted.keys() & self._configs.keys():
-                before = self._configs[name].version_labels
-                for label, version in wanted[name].version_labels.items():
-                    moves = label in before and before[label] != version
-                    if moves and version not in self._available(name):
+            for name in configs.keys() & self._configs.keys():
+                previous = self._configs[name].version_labels
+                for label, version in configs[name].version_labels.items():
+                    is_moved = label in previous and previous[label] != version
+                    if is_moved and version not in self._available(name):
                         raise status.StatusError(
                             status.Code.FAILED_PRECONDITION,
                             f"Request to assign label to version {version} of model {name}, which is not currently "
@@ -176,29 +174,30 @@ class Models:
                         )
 
     def _update(self) -> None:
+        """Load the versions that the configuration selects, then unload all others."""
         for name in [*self._configs, *(self._versions.keys() - self._configs.keys())]:
             config = self._configs.get(name)
             try:
-                aspired = _aspired(config) if config else {}
-            except OSError as error:  # a disk that is away for a moment must not end what is served
-                log.error("Looking for versions of %s failed: %s", name, error)
+                folders = model_config.version_folders(config) if config else {}
+            except OSError as error:  # a disk that is unavailable for a moment must not end serving
+                log.error("Checking for versions of %s failed: %s", name, error)
                 continue
-            for number in sorted(aspired, reverse=True):
-                self._ensure_loaded(name, number, aspired[number])
+            for number in sorted(folders, reverse=True):
+                self._ensure_loaded(name, number, folders[number])
             available = self._available(name)
-            if not aspired or available.keys() & aspired.keys():  # never the last one that answers
-                for number in available.keys() - aspired.keys():
+            if not folders or available.keys() & folders.keys():  # keep the last version that can answer
+                for number in available.keys() - folders.keys():
                     self._unload(name, number, available[number])
 
     def _ensure_loaded(self, name: str, number: int, path: pathlib.Path) -> None:
-        before = self._versions.get(name, {}).get(number)
-        if before and before.path == path and before.state == State.AVAILABLE:
+        previous = self._versions.get(name, {}).get(number)
+        if previous and previous.path == path and previous.state == State.AVAILABLE:
             return
-        files = _files(path)
+        files = _file_stats(path)
         if self._failed.get((name, number)) == files:
             return
         version = _Version(path, State.LOADING)
-        if not (before and before.servable):
+        if not (previous and previous.servable):
             self._put(name, number, version)
         try:
             version.servable = self._load(name, number, path)
@@ -211,8 +210,8 @@ class Models:
         version.state = State.AVAILABLE
         self._put(name, number, version)
         log.info("%s version %d is available", name, number)
-        if before and before.servable:
-            self._drain(before)
+        if previous and previous.servable:
+            self._drain(previous)
 
     def _put(self, name: str, number: int, version: _Version) -> None:
         with self._changed:
@@ -232,67 +231,10 @@ class Models:
             if servable:
                 servable.close()
         except Exception:
-            log.exception("closing a version failed; what it held may stay in memory")
+            log.exception("Closing a version failed; its memory may not be freed")
         version.state = State.END
 
 
-def _check(config: model_server_config_pb2.ModelServerConfig, served: Container[str]) -> None:
-    if config.WhichOneof("config") != "model_config_list":
-        raise status.invalid_argument(
-            "ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is currently "
-            "supported"
-        )
-    names: set[str] = set()
-    for model in config.model_config_list.config:
-        if not model.name or not model.base_path:
-            raise status.invalid_argument(f"A model needs a name and a base_path. Received: {model!s}".strip())
-        if not pathlib.PurePath(model.base_path).is_absolute():
-            raise status.invalid_argument(
-                f"Expected model {model.name} to have an absolute path or URI; got base_path()={model.base_path}"
-            )
-        platform = model.model_platform
-        if not platform and model.model_type == model_server_config_pb2.TENSORFLOW:  # the old way to say it
-            platform = PLATFORM
-        if not platform:
-            raise status.invalid_argument(
-                "Illegal setting neither ModelServerConfig::model_type (deprecated) nor "
-                "ModelServerConfig::model_platform."
-            )
-        if platform != PLATFORM and model.name in served:
-            raise status.invalid_argument(
-                f"Illegal to change a model's platform. For model {model.name} platform was {PLATFORM} and new "
-                f"platform requested is {platform}"
-            )
-        if platform != PLATFORM:
-            raise status.invalid_argument(f"Model {model.name} requests unsupported platform {platform}")
-        if model.name in names:
-            raise status.invalid_argument(f"Illegal to list model {model.name} multiple times in config list")
-        names.add(model.name)
-
-
-def _aspired(config: model_server_config_pb2.ModelConfig) -> dict[int, pathlib.Path]:
-    """The versions on disk that the policy asks for; folders without a graph are still being copied.
-
-    Raises:
-        OSError: the base path cannot be read.
-    """
-    found = {
-        int(path.name): path
-        for path in pathlib.Path(config.base_path).iterdir()
-        if path.name.isascii() and path.name.isdecimal() and int(path.name) <= MAX_VERSION
-        if any((path / file).is_file() for file in GRAPH_FILES)
-    }
-    policy = config.model_version_policy
-    match policy.WhichOneof("policy_choice"):
-        case "all":
-            wanted = set(found)
-        case "specific":
-            wanted = set(policy.specific.versions)
-        case _:
-            wanted = set(sorted(found)[-max(1, policy.latest.num_versions) :])
-    return {number: path for number, path in found.items() if number in wanted}
-
-
-def _files(path: pathlib.Path) -> _Files:
+def _file_stats(path: pathlib.Path) -> _FileStats:
     stats = ((file, file.stat()) for file in path.rglob("*") if file.is_file())
     return frozenset((str(file), stat.st_size, stat.st_mtime_ns) for file, stat in stats)
