@@ -1,1 +1,1 @@
-"""What talks to TensorFlow Serving, configures it, or stands in for it."""
+"""The client, the configuration and an embedded replacement of TensorFlow Serving."""

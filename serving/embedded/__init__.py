@@ -1,1 +1,1 @@
-"""A stand-in for TensorFlow Serving where there is no Docker: the same calls, answered in Python."""
+"""A Python server with the API of TensorFlow Serving, for machines without Docker."""

@@ -1,4 +1,4 @@
-"""Requests that arrive together run together, as TensorFlow Serving's batching session lets them."""
+"""Run requests that arrive together as one batch, like TensorFlow Serving's batching session."""
 
 import collections
 import concurrent.futures
@@ -13,28 +13,28 @@ from serving.embedded import status
 from serving.protos import server_config_pb2
 
 Arrays = Mapping[str, np.ndarray]
-Program = tuple[str, tuple[str, ...]]  # a signature and the outputs wanted of it
+Program = tuple[str, tuple[str, ...]]  # signature name, names of the requested outputs
 Run = Callable[[Program, Arrays], Arrays]
-Key = tuple[Program, tuple[tuple[str, str, tuple[int, ...]], ...]]  # and each input's name, dtype and shape of a row
+Key = tuple[Program, tuple[tuple[str, str, tuple[int, ...]], ...]]  # with name, dtype and row shape of each input
 
 
 @dataclasses.dataclass(frozen=True)
 class Parameters:
-    """As TensorFlow Serving's BatchingParameters; its defaults for what is not given."""
+    """TensorFlow Serving's BatchingParameters, with its defaults."""
 
     max_batch_size: int = 1000  # rows
-    batch_timeout_seconds: float = 0.0  # that the oldest request of a batch waits for others
+    batch_timeout_seconds: float = 0.0  # that the oldest request of a batch waits for more
     max_enqueued_batches: int = 10
     num_batch_threads: int = 2
 
     @classmethod
     def of(cls, proto: server_config_pb2.BatchingParameters, default_threads: int) -> "Parameters":
-        """`proto` with defaults filled in; `default_threads` as many as the machine has cores."""
+        """Convert `proto`; `default_threads` is the default of num_batch_threads, the number of cores."""
         values: dict[str, float] = {"num_batch_threads": default_threads}
         values |= {field.name: value.value for field, value in proto.ListFields()}
         if "batch_timeout_micros" in values:
             values["batch_timeout_seconds"] = values.pop("batch_timeout_micros") / 1e6
-        return cls(**values)  # type: ignore[arg-type]  # the proto's numbers are integers
+        return cls(**values)  # type: ignore[arg-type]  # the numbers in the proto are integers
 
 
 @dataclasses.dataclass
@@ -53,17 +53,17 @@ class _Batch:
 
 
 class Batcher:
-    """Runs tasks of the same program, dtypes and shapes (but for the first axis) as one.
+    """Runs tasks with the same program, dtypes and row shapes as one batch.
 
     Args:
-        run: what computes a batch, from several threads at once: program, inputs [rows, ...] -> outputs [rows, ...].
+        run: computes a batch, called from several threads: program, inputs [rows, ...] -> outputs [rows, ...].
     """
 
     def __init__(self, run: Run, parameters: Parameters):
         self._run, self._parameters = run, parameters
         self._changed = threading.Condition()
         self._queue: collections.deque[_Batch] = collections.deque()  # oldest first
-        self._open: dict[Key, _Batch] = {}  # key -> the batch in the queue that takes further tasks
+        self._open: dict[Key, _Batch] = {}  # key -> the queued batch that still takes tasks
         self._closing = False
         self._threads = [
             threading.Thread(target=self._work, name=f"batch-{number}", daemon=True)
@@ -73,11 +73,11 @@ class Batcher:
             thread.start()
 
     def run(self, program: Program, inputs: Arrays, timeout_seconds: float | None = None) -> Arrays:
-        """The outputs for `inputs`, arrays that share their first axis, computed with whatever else is waiting.
+        """Compute the outputs for `inputs`, arrays [rows, ...], in one batch with other waiting requests.
 
         Raises:
-            StatusError: INVALID_ARGUMENT, the inputs share no first axis or are more rows than a batch may have;
-                UNAVAILABLE, the queue is full; DEADLINE_EXCEEDED; or what the model answered to these inputs.
+            StatusError: INVALID_ARGUMENT, the inputs differ in rows or have more rows than a batch may have;
+                UNAVAILABLE, the queue is full; DEADLINE_EXCEEDED; or the model's error for these inputs.
         """
         task = _Task(inputs, _rows(inputs), concurrent.futures.Future())
         shapes = tuple((name, array.dtype.str, array.shape[1:]) for name, array in sorted(inputs.items()))
@@ -89,7 +89,7 @@ class Batcher:
             raise status.StatusError(status.Code.DEADLINE_EXCEEDED, "Deadline passed in the batching queue.") from error
 
     def close(self) -> None:
-        """Finish what is queued and end the threads."""
+        """Finish the queued batches and end the threads."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -119,16 +119,16 @@ class Batcher:
         while (batch := self._next()) is not None:
             tasks = [task for task in batch.tasks if task.result.set_running_or_notify_cancel()]
             if tasks:
-                self._answer(batch.key[0], tasks)
+                self._finish(batch.key[0], tasks)
 
     def _next(self) -> _Batch | None:
-        """The oldest batch that is due, waiting for one; None once closing and empty."""
+        """Wait for a batch that is due and return it, the oldest first; None when closed and empty."""
         with self._changed:
             while True:
                 now, timeout = time.monotonic(), self._parameters.batch_timeout_seconds
                 for batch in self._queue:
-                    full = batch.rows >= self._parameters.max_batch_size or self._open.get(batch.key) is not batch
-                    if full or self._closing or now - batch.opened >= timeout:
+                    is_full = batch.rows >= self._parameters.max_batch_size or self._open.get(batch.key) is not batch
+                    if is_full or self._closing or now - batch.opened >= timeout:
                         self._queue.remove(batch)
                         if self._open.get(batch.key) is batch:
                             del self._open[batch.key]
@@ -137,23 +137,24 @@ class Batcher:
                     return None
                 self._changed.wait(self._queue[0].opened + timeout - now if self._queue else None)
 
-    def _answer(self, program: Program, tasks: list[_Task]) -> None:
+    def _finish(self, program: Program, tasks: list[_Task]) -> None:
+        """Run the tasks as one batch and set their results."""
         try:
             parts = self._run_together(program, tasks)
         except Exception as error:
             if len(tasks) == 1:
                 tasks[0].result.set_exception(error)
                 return
-            for task in tasks:  # one of them is at fault: each by itself, so that the others are answered
-                self._answer(program, [task])
+            for task in tasks:  # run each alone, so that only the faulty one fails
+                self._finish(program, [task])
             return
         for task, part in zip(tasks, parts, strict=True):
             task.result.set_result(part)
 
     def _run_together(self, program: Program, tasks: list[_Task]) -> list[Arrays]:
-        together = {name: np.concatenate([task.inputs[name] for task in tasks]) for name in tasks[0].inputs}
+        inputs = {name: np.concatenate([task.inputs[name] for task in tasks]) for name in tasks[0].inputs}
         rows = sum(task.rows for task in tasks)
-        outputs = self._run(program, together)
+        outputs = self._run(program, inputs)
         for array in outputs.values():
             if array.ndim == 0:
                 raise status.StatusError(
@@ -171,6 +172,11 @@ class Batcher:
 
 
 def _rows(inputs: Arrays) -> int:
+    """Return the number of rows that all inputs share.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT, there is no such number.
+    """
     if not inputs:
         raise status.invalid_argument("Batching Run() must have at least one input tensor.")
     if any(array.ndim == 0 for array in inputs.values()):

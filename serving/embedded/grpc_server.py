@@ -8,29 +8,26 @@ from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from tensorflow_serving.apis import (
-    model_service_pb2_grpc,
-    prediction_service_pb2_grpc,
-)
+from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
 from serving.embedded import handlers, metrics, status, versions
 
 OPTIONS = [
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
-    ("grpc.so_reuseport", 0),  # a second server on the same port must fail, not share it
+    ("grpc.so_reuseport", 0),  # a second server on the same port fails instead of sharing it
     ("grpc.keepalive_permit_without_calls", 1),  # our client pings an idle connection once a minute
     ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
 ]
-MAX_MESSAGE_CHARACTERS = 1024  # of an error, which travels in a header (grpc_status_util.cc)
+MAX_MESSAGE_CHARACTERS = 1024  # an error message is sent in a header (grpc_status_util.cc)
 
 
 class GrpcServer:
-    """A gRPC server over `models`, not yet listening.
+    """A gRPC server for `models`, not listening until `start`.
 
     Args:
-        host: address of the interface to listen at, 0.0.0.0 for every one.
-        max_threads: calls answered at once; further ones wait.
+        host: address of the network interface to listen on, 0.0.0.0 for all.
+        max_threads: number of calls handled at a time; further ones wait.
     """
 
     def __init__(self, models: versions.Models, host: str, max_threads: int):
@@ -43,18 +40,18 @@ class GrpcServer:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
 
     def start(self, port: int) -> int:
-        """Listen on `port`, 0 for any free one; the port.
+        """Start to listen on `port`, 0 for any free port, and return the port.
 
         Raises:
-            RuntimeError: the port is taken.
+            RuntimeError: the port is in use.
         """
         bound = self._server.add_insecure_port(f"{self._host}:{port}")
-        self._health.set("", health_pb2.HealthCheckResponse.SERVING)  # the server as a whole, as gRPC's own in C++
+        self._health.set("", health_pb2.HealthCheckResponse.SERVING)  # "" is the whole server, as in gRPC for C++
         self._server.start()
         return bound
 
     def drain(self, grace_seconds: float) -> None:
-        """Take no more calls; return when those under way have ended, or been cut off after `grace_seconds`."""
+        """Refuse new calls; return when the current ones have finished, or were aborted after `grace_seconds`."""
         self._health.enter_graceful_shutdown()
         self._server.stop(grace_seconds).wait()
 
@@ -64,11 +61,11 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
         self._models = models
 
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        answer = functools.partial(handlers.predict, timeout_seconds=_seconds_left(context))
-        return _answer("Predict", self._models, request, context, answer)
+        handler = functools.partial(handlers.predict, timeout_seconds=_seconds_left(context))
+        return _handle("Predict", self._models, request, context, handler)
 
     def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        return _answer("GetModelMetadata", self._models, request, context, handlers.metadata)
+        return _handle("GetModelMetadata", self._models, request, context, handlers.metadata)
 
     def Classify(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         return _unimplemented("Classify", context)
@@ -85,36 +82,36 @@ class _Model(model_service_pb2_grpc.ModelServiceServicer):
         self._models = models
 
     def GetModelStatus(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        return _answer("GetModelStatus", self._models, request, context, handlers.model_status)
+        return _handle("GetModelStatus", self._models, request, context, handlers.model_status)
 
     def HandleReloadConfigRequest(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        return _answer("ReloadConfig", self._models, request, context, handlers.reload)
+        return _handle("ReloadConfig", self._models, request, context, handlers.reload)
 
 
 def _seconds_left(context: grpc.ServicerContext) -> float | None:
-    """What is left of the caller's deadline; None where it set none, for which gRPC says 9.2e18 s."""
+    """Return the time until the caller's deadline; None without a deadline, which gRPC reports as 9.2e18 s."""
     seconds = context.time_remaining()
     return seconds if seconds is not None and seconds <= threading.TIMEOUT_MAX else None
 
 
-def _answer(
+def _handle(
     call: str,
     models: versions.Models,
     request: Any,
     context: grpc.ServicerContext,
-    answer: Callable[[versions.Models, Any], Any],
+    handler: Callable[[versions.Models, Any], Any],
 ) -> Any:
-    spec = getattr(request, "model_spec", None)  # a reload has none
+    spec = getattr(request, "model_spec", None)  # a ReloadConfigRequest has none
     try:
         with metrics.observed(call, "GRPC", models, spec.name if spec else ""):
-            return answer(models, request)
+            return handler(models, request)
     except status.StatusError as error:
-        cut = error.message[MAX_MESSAGE_CHARACTERS:]
-        context.abort(error.code, error.message[:MAX_MESSAGE_CHARACTERS] + ("...TRUNCATED" if cut else ""))
+        is_too_long = len(error.message) > MAX_MESSAGE_CHARACTERS
+        context.abort(error.code, error.message[:MAX_MESSAGE_CHARACTERS] + ("...TRUNCATED" if is_too_long else ""))
 
 
 def _unimplemented(call: str, context: grpc.ServicerContext) -> Any:
     context.abort(
         status.Code.UNIMPLEMENTED,
-        f"{call} is not answered by the embedded server. Use Predict, or run TensorFlow Serving.",
+        f"The embedded server does not support {call}. Use Predict, or run TensorFlow Serving.",
     )

@@ -1,15 +1,10 @@
-"""Each call from its request message to its response message, whichever door it came through."""
+"""The handler of each call, from request message to response message, for gRPC and REST alike."""
 
-from tensorflow_serving.apis import (
-    get_model_metadata_pb2,
-    get_model_status_pb2,
-    model_management_pb2,
-    predict_pb2,
-)
+from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_management_pb2, predict_pb2
 
 from serving.embedded import status, versions
 
-SIGNATURES_FIELD = "signature_def"  # the one field of metadata that there is
+SIGNATURES_FIELD = "signature_def"  # the only supported field of the metadata
 
 
 def predict(
@@ -45,12 +40,10 @@ def model_status(
     _check_spec(request)
     response = get_model_status_pb2.GetModelStatusResponse()
     for number, (state, error) in models.statuses(request.model_spec).items():
-        one = response.model_version_status.add(version=number, state=state)
+        version_status = response.model_version_status.add(version=number, state=state)
+        version_status.status.error_code = error.code.value[0] if error else 0  # set even to 0, so that it is present
         if error:
-            one.status.error_code = error.code.value[0]
-            one.status.error_message = error.message
-        else:
-            one.status.error_code = 0  # so that the field is there
+            version_status.status.error_message = error.message
     return response
 
 
@@ -64,5 +57,5 @@ def reload(
 
 
 def _check_spec(request: object) -> None:
-    if not request.HasField("model_spec"):  # type: ignore[attr-defined]  # every request here has one
+    if not request.HasField("model_spec"):  # type: ignore[attr-defined]  # every request message here has HasField
         raise status.invalid_argument("Missing ModelSpec")

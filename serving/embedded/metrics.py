@@ -1,4 +1,4 @@
-"""What is known of each request afterwards: its count, its time, and a line in the log."""
+"""Prometheus metrics and a log line for each request."""
 
 import contextlib
 import logging
@@ -14,7 +14,7 @@ registry = prometheus_client.CollectorRegistry()
 prometheus_client.disable_created_metrics()
 LATENCY_BUCKETS_MICROSECONDS = [10 * 1.8**power for power in range(33)]  # as TensorFlow Serving's
 
-# A gauge that only grows: prometheus_client would add _total to a counter's name, and TensorFlow Serving does not.
+# A gauge used as a counter: prometheus_client adds _total to a counter's name, which TensorFlow Serving does not.
 _requests = prometheus_client.Gauge(
     ":tensorflow:serving:request_count", "The total number of requests.", ["model_name", "status"], registry=registry
 )
@@ -29,12 +29,12 @@ _latency = prometheus_client.Histogram(
 
 @contextlib.contextmanager
 def observed(api: str, entrypoint: str, models: versions.Models, model_name: str) -> Iterator[None]:
-    """Count, time and log the request that the block answers; what it raises becomes a StatusError.
+    """Count, time and log the request handled in the block; convert its exceptions to StatusError.
 
     Args:
-        api: the call, as "Predict".
+        api: name of the call, such as "Predict".
         entrypoint: "GRPC" or "REST".
-        model_name: as the caller wrote it; "" where the call names none.
+        model_name: as in the request; "" if it names no model.
     """
     start = time.perf_counter()
     code, message = status.Code.OK, ""
@@ -44,16 +44,17 @@ def observed(api: str, entrypoint: str, models: versions.Models, model_name: str
         failure = status.from_exception(error)
         code, message = failure.code, f": {' '.join(failure.message.split())}"
         if failure is not error and code is status.Code.INTERNAL:
-            log.exception("%s failed in a way that it should not", api)
+            log.exception("%s failed unexpectedly", api)
         raise failure from error
     finally:
         seconds = time.perf_counter() - start
-        known = model_name if not model_name or models.is_configured(model_name) else "(unknown)"  # else they pile up
-        _requests.labels(known, code.name).inc()
-        _latency.labels(known, api, entrypoint).observe(seconds * 1e6)
+        # one label for all unknown names, so that clients cannot create any number of series
+        label = model_name if not model_name or models.is_configured(model_name) else "(unknown)"
+        _requests.labels(label, code.name).inc()
+        _latency.labels(label, api, entrypoint).observe(seconds * 1e6)
         log.info("%s %s %r %s %.1f ms%s", entrypoint, api, model_name, code.name, seconds * 1e3, message[:300])
 
 
 def page() -> bytes:
-    """The metrics in Prometheus's text format."""
+    """Return the metrics in Prometheus's text format."""
     return prometheus_client.generate_latest(registry)

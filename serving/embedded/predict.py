@@ -1,4 +1,4 @@
-"""A predict request answered by one version of a model: what gRPC and REST have in common."""
+"""A loaded version of a model, and its answers to predict requests."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from serving.embedded import batching, saved_model, status, tensors
 
 
 class Servable:
-    """One loaded, warmed-up version of one model, with a queue of its own where batching is on.
+    """One loaded and warmed-up version of a model, with its own queue when `parameters` enable batching.
 
     Raises:
         StatusError: the SavedModel at `path` cannot be loaded, or a warm-up request fails.
@@ -42,11 +42,11 @@ class Servable:
         output_filter: Sequence[str] = (),
         timeout_seconds: float | None = None,
     ) -> dict[str, np.ndarray]:
-        """The outputs of a signature, all of them unless `output_filter` names some.
+        """Compute the outputs of a signature: those in `output_filter`, or all if it is empty.
 
         Raises:
-            StatusError: FAILED_PRECONDITION, no such signature; INVALID_ARGUMENT, inputs or outputs that are not the
-                signature's; or what the batching queue or the model answers.
+            StatusError: FAILED_PRECONDITION, no such signature; INVALID_ARGUMENT, inputs or outputs that do not match
+                the signature; or an error of the batching queue or the model.
         """
         if signature_name not in self.signatures:
             raise status.StatusError(
@@ -59,20 +59,18 @@ class Servable:
             name: tensors.to_array(proto, name) for name, proto in signature.defaults.items() if name not in inputs
         }
         program = (signature_name, tuple(output_filter) or tuple(signature.outputs))
-        whole = len(program[1]) == len(signature.outputs)
-        if (
-            self._batcher is None or not whole
-        ):  # TensorFlow Serving batches a signature's outputs together or not at all
+        # TensorFlow Serving batches only requests for all outputs of a signature.
+        if self._batcher is None or len(program[1]) != len(signature.outputs):
             return self._run(program, {**defaults, **inputs})
         return dict(self._batcher.run(program, {**defaults, **inputs}, timeout_seconds))
 
     def answer(
         self, request: predict_pb2.PredictRequest, timeout_seconds: float | None = None
     ) -> predict_pb2.PredictResponse:
-        """The response to a request for this version.
+        """Return the response to a request for this version.
 
         Raises:
-            StatusError: as `predict`; INVALID_ARGUMENT, a tensor that cannot be read.
+            StatusError: as in `predict`; INVALID_ARGUMENT, a tensor that cannot be parsed.
         """
         signature_name = request.model_spec.signature_name or saved_model.DEFAULT_SIGNATURE
         inputs = {name: tensors.to_array(proto, name) for name, proto in request.inputs.items()}
@@ -110,21 +108,21 @@ def _check_inputs(signature: meta_graph_pb2.SignatureDef, inputs: Mapping[str, n
     if extra:
         raise status.invalid_argument(f"Inputs contains invalid name. Received: {_names(extra)}")
     for position, (name, info) in enumerate(signature.inputs.items()):
-        wanted = tf.as_dtype(info.dtype)
-        if name in inputs and (given := tensors.dtype_of(inputs[name])) != wanted:
+        expected = tf.as_dtype(info.dtype)
+        if name in inputs and (actual := tensors.dtype_of(inputs[name])) != expected:
             raise status.invalid_argument(
-                f"Expects arg[{position}] to be {tensors.name_of(wanted)} but {tensors.name_of(given)} is provided"
+                f"Expects arg[{position}] to be {tensors.name_of(expected)} but {tensors.name_of(actual)} is provided"
             )
 
 
-def _check_outputs(signature: meta_graph_pb2.SignatureDef, wanted: Sequence[str]) -> None:
-    for position, name in enumerate(wanted):
+def _check_outputs(signature: meta_graph_pb2.SignatureDef, output_filter: Sequence[str]) -> None:
+    for position, name in enumerate(output_filter):
         if name not in signature.outputs:
             raise status.invalid_argument(
                 f"output tensor alias not found in signature: {name} Outputs expected to be in the set "
                 f"{{{_names(signature.outputs)}}}."
             )
-        if name in wanted[:position]:
+        if name in output_filter[:position]:
             raise status.invalid_argument(f"duplicate output tensor alias: {name}")
 
 

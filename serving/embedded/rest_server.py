@@ -1,4 +1,4 @@
-"""The REST server, with TensorFlow Serving's paths, status codes and JSON."""
+"""The REST server, with the paths, status codes and JSON of TensorFlow Serving."""
 
 import json
 import re
@@ -12,56 +12,55 @@ import werkzeug
 from google.protobuf import json_format, message
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
 
-from serving.embedded import handlers, json_tensors, metrics, status, versions
+from serving.embedded import handlers, json_tensors, metrics, model_config, status, versions
 
 _NAME = r"/(?P<name>[^/:]+)"
 _VERSION = r"(?:(?i:/versions/)(?P<version>\d+)|(?i:/labels/)(?P<label>[^/:]+))?"
 PREDICT_PATH = re.compile(rf"(?i:/v1/models){_NAME}{_VERSION}:(?P<method>classify|regress|predict)")
 STATUS_PATH = re.compile(rf"(?i:/v1/models)(?:{_NAME})?{_VERSION}(?P<metadata>(?i:/metadata))?")
 CALLS = {"predict": "Predict", "classify": "Classify", "regress": "Regress"}
-MAX_VERSION = 2**63 - 1
-MAX_UNZIPPED_BYTES = 100 * 1024 * 1024  # as in TensorFlow Serving; neither bounds a body that comes plain
-GZIP_WBITS = 16 + zlib.MAX_WBITS  # how zlib is told of gzip's header and trailer
+MAX_UNZIPPED_BYTES = 100 * 1024 * 1024  # TensorFlow Serving's limit; neither server limits an uncompressed body
+GZIP_WBITS = 16 + zlib.MAX_WBITS  # has zlib expect gzip's header and trailer
 
 
 class RestServer:
-    """An HTTP server over `models`, not yet listening.
+    """An HTTP server for `models`, not listening until `start`.
 
     Args:
-        host: address of the interface to listen at, 0.0.0.0 for every one.
-        metrics_path: where Prometheus finds the metrics, or None for nowhere.
-        threads: calls answered at once; further ones wait.
+        host: address of the network interface to listen on, 0.0.0.0 for all.
+        metrics_path: path of the Prometheus metrics, None to publish none.
+        threads: number of requests handled at a time; further ones wait.
     """
 
     def __init__(self, models: versions.Models, host: str, port: int, metrics_path: str | None, threads: int):
         self._models, self._metrics_path = models, metrics_path
-        self._server = cheroot.wsgi.Server((host, port), self._respond_to, numthreads=threads, server_name="pilah")
+        self._server = cheroot.wsgi.Server((host, port), self._application, numthreads=threads, server_name="pilah")
         self._server.shutdown_timeout = None
 
     def start(self) -> int:
-        """Listen; the port.
+        """Start to listen and return the port.
 
         Raises:
-            OSError: the port is taken.
+            OSError: the port is in use.
         """
         self._server.prepare()
         threading.Thread(target=self._server.serve, name="rest", daemon=True).start()
         return self._server.bind_addr[1]
 
     def drain(self, grace_seconds: float) -> None:
-        """Take no more calls; return when those under way have ended, or after `grace_seconds`."""
+        """Refuse new requests; return when the current ones have finished, or after `grace_seconds`."""
         self._server.shutdown_timeout = grace_seconds
         self._server.stop()
 
     @property
-    def _respond_to(self) -> Any:
+    def _application(self) -> Any:
         return werkzeug.Request.application(self.respond)
 
     def respond(self, request: werkzeug.Request) -> werkzeug.Response:
         if self._metrics_path and request.path == self._metrics_path:
             return werkzeug.Response(metrics.page(), content_type="text/plain")
         if not request.path.lower().startswith("/v1/"):
-            return _json({"error": f"No such path: {request.path}. Calls begin with /v1/models/."}, 404)
+            return _json({"error": f"No such path: {request.path}. Paths start with /v1/models/."}, 404)
         try:
             return _json(self._answer(request), 200)
         except status.StatusError as error:
@@ -70,30 +69,30 @@ class RestServer:
     def _answer(self, request: werkzeug.Request) -> Any:
         path = request.environ.get("REQUEST_URI", request.path).partition("?")[0]
         pattern = {"POST": PREDICT_PATH, "GET": STATUS_PATH}.get(request.method)
-        found = pattern and pattern.fullmatch(path)
-        if not found:
+        match = pattern and pattern.fullmatch(path)
+        if not match:
             raise status.invalid_argument(f"Malformed request: {request.method} {path}")
-        spec = _spec(found)
+        spec = _spec(match)
         if request.method == "POST":
-            call = CALLS[found["method"]]
+            call = CALLS[match["method"]]
             with metrics.observed(call, "REST", self._models, spec.name):
                 return self._predict(call, spec, _body(request))
-        call = "GetModelMetadata" if found["metadata"] else "GetModelStatus"
+        call = "GetModelMetadata" if match["metadata"] else "GetModelStatus"
         with metrics.observed(call, "REST", self._models, spec.name):
-            return self._metadata(spec) if found["metadata"] else self._status(spec)
+            return self._metadata(spec) if match["metadata"] else self._status(spec)
 
     def _predict(self, call: str, spec: model_pb2.ModelSpec, body: bytes) -> Any:
         if call != "Predict":
             raise status.StatusError(
                 status.Code.UNIMPLEMENTED,
-                f"{call} is not answered by the embedded server. Use :predict, or run TensorFlow Serving.",
+                f"The embedded server does not support {call}. Use :predict, or run TensorFlow Serving.",
             )
         document = json_tensors.parse(body)
         name = json_tensors.signature_name(document)
         with self._models.handle(spec) as servable:
             if name not in servable.signatures:
                 raise status.invalid_argument(f'Serving signature name: "{name}" not found in signature def')
-            infos = dict(servable.signatures[name].inputs)  # protobuf's own map takes no key that is not UTF-8
+            infos = dict(servable.signatures[name].inputs)  # a protobuf map refuses keys that are not UTF-8
             inputs, row_by_row = json_tensors.inputs(document, infos)
             return json_tensors.outputs(servable.predict(name, inputs), row_by_row)
 
@@ -115,10 +114,10 @@ class RestServer:
 
 
 def _body(request: werkzeug.Request) -> bytes:
-    """What was sent, unzipped.
+    """Return the body, decompressed where it is gzip.
 
     Raises:
-        StatusError: INVALID_ARGUMENT, it should be gzip, and is not whole or too large.
+        StatusError: INVALID_ARGUMENT, the gzip stream is damaged, incomplete or too large.
     """
     body = request.get_data()
     if "gzip" not in request.headers.get("Content-Encoding", ""):
@@ -126,29 +125,30 @@ def _body(request: werkzeug.Request) -> bytes:
     unzip = zlib.decompressobj(GZIP_WBITS)
     try:
         content = unzip.decompress(body, MAX_UNZIPPED_BYTES)
-        whole = unzip.eof and not unzip.unused_data
+        is_complete = unzip.eof and not unzip.unused_data
     except zlib.error:
-        whole = False
-    if not whole:
+        is_complete = False
+    if not is_complete:
         raise status.invalid_argument(
-            "JSON Parse error: The document is empty. "  # all that TensorFlow Serving says
-            f"With Content-Encoding: gzip, it must be one gzip, whole, of {MAX_UNZIPPED_BYTES} bytes at most unzipped. "
-            f"Received: {len(body)} bytes that are not. Zip it anew, or send it plain."
+            "JSON Parse error: The document is empty. "  # TensorFlow Serving's message ends here
+            f"With Content-Encoding: gzip, the body must be one complete gzip stream of at most {MAX_UNZIPPED_BYTES} "
+            f"bytes after decompression (got {len(body)} bytes). Compress it again, or send it uncompressed."
         )
     return content
 
 
-def _spec(found: re.Match[str]) -> model_pb2.ModelSpec:
-    if not found["name"]:
+def _spec(match: re.Match[str]) -> model_pb2.ModelSpec:
+    if not match["name"]:
         raise status.invalid_argument("Missing model name in request.")
-    spec = model_pb2.ModelSpec(name=unquote(found["name"]))
-    if found["version"]:
-        digits = found["version"].lstrip("0") or "0"
-        if len(digits) > len(str(MAX_VERSION)) or int(digits) > MAX_VERSION:  # int() takes 4,300 digits at most
-            raise status.invalid_argument(f"Failed to convert version: {found['version']} to numeric.")
+    spec = model_pb2.ModelSpec(name=unquote(match["name"]))
+    if match["version"]:
+        digits = match["version"].lstrip("0") or "0"
+        # the length first: int() refuses more than 4,300 digits
+        if len(digits) > len(str(model_config.MAX_VERSION)) or int(digits) > model_config.MAX_VERSION:
+            raise status.invalid_argument(f"Failed to convert version: {match['version']} to numeric.")
         spec.version.value = int(digits)
-    if found["label"]:
-        spec.version_label = unquote(found["label"])
+    if match["label"]:
+        spec.version_label = unquote(match["label"])
     return spec
 
 
@@ -157,6 +157,6 @@ def _to_dict(proto: message.Message) -> Any:
 
 
 def _json(value: Any, http_status: int) -> werkzeug.Response:
-    # Strings that are not UTF-8 go out as the bytes that they are, as from TensorFlow Serving.
+    # Strings that are not UTF-8 are sent as their bytes, as TensorFlow Serving does.
     text = json.dumps(value, indent=4, ensure_ascii=False).encode("utf-8", "surrogateescape")
     return werkzeug.Response(text, http_status, content_type="application/json")

@@ -1,4 +1,4 @@
-"""A SavedModel in a session of its own: any signature, any dtype, and TensorFlow Serving's own errors."""
+"""A SavedModel in its own session, as in TensorFlow Serving: any signature, any dtype, and the same errors."""
 
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,20 +12,19 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 from serving.embedded import status
 
 DEFAULT_SIGNATURE = "serving_default"
-MAX_PROGRAMS = 64  # kept ready: one a signature and output filter that clients send
+MAX_PROGRAMS = 64  # in the cache, one for each signature and output filter in use
 WARMUP_FILE = pathlib.Path("assets.extra", "tf_serving_warmup_requests")
 MAX_WARMUP_REQUESTS = 1000  # as TensorFlow Serving (servables/tensorflow/saved_model_warmup_util.h)
 
 
 class SavedModel:
-    """A SavedModel that is ready to run.
+    """A loaded SavedModel.
 
-    It is loaded into a session, as TensorFlow Serving does: wrong dtypes and shapes are then answered in its words, a
-    load costs no Python object a layer, and closing it gives all of its memory back. `tf.saved_model.load` leaves
-    every function it has loaded in the process.
+    A session gives the same errors for wrong dtypes and shapes as TensorFlow Serving, loads without a Python object for
+    each layer, and frees all of its memory when closed. `tf.saved_model.load` never frees the functions it loads.
 
     Raises:
-        StatusError: the folder holds no SavedModel that can be loaded.
+        StatusError: `path` has no SavedModel that can be loaded.
     """
 
     def __init__(self, path: pathlib.Path):
@@ -36,16 +35,16 @@ class SavedModel:
         except Exception as error:
             self._session.close()
             raise status.from_exception(error) from error
-        # name -> inputs and outputs with their tensors' names, dtypes and shapes
+        # name -> names, dtypes and shapes of its input and output tensors
         self.signatures: Mapping[str, meta_graph_pb2.SignatureDef] = dict(meta_graph.signature_def)
 
     def run(
         self, signature_name: str, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]
     ) -> dict[str, np.ndarray]:
-        """The named outputs of a signature; strings are object arrays of bytes. Threads may call it at once.
+        """Compute the named outputs of a signature; strings are object arrays of bytes. Thread-safe.
 
         Raises:
-            StatusError: with the code and message of the operation that failed.
+            StatusError: with code and message of the operation that failed.
         """
         signature = self.signatures[signature_name]
         try:
@@ -73,16 +72,16 @@ class SavedModel:
                 feed=[info.name for info in signature.inputs.values()],
                 fetch=[signature.outputs[name].name for name in outputs],
             )
-            # The public make_callable() converts what it is fed to the dtype it wants; a server must refuse it.
+            # The public make_callable() converts inputs to the expected dtype; a server must refuse them.
             program = self._programs[key] = self._session._make_callable_from_options(options)
         return program
 
 
 def warmup_requests(path: pathlib.Path) -> Iterator[predict_pb2.PredictRequest]:
-    """The predict requests that stand in `assets.extra` of the SavedModel at `path`, none where there is no such file.
+    """Yield the predict requests in the warm-up file of the SavedModel at `path`, if it has one.
 
     Raises:
-        StatusError: there are more than 1,000.
+        StatusError: the file has more than 1,000 requests.
         DecodeError, tf.errors.DataLossError: the file is damaged.
     """
     file = path / WARMUP_FILE
@@ -90,7 +89,7 @@ def warmup_requests(path: pathlib.Path) -> Iterator[predict_pb2.PredictRequest]:
         return
     for count, record in enumerate(tf.data.TFRecordDataset(str(file)).as_numpy_iterator()):
         if count == MAX_WARMUP_REQUESTS:
-            raise status.invalid_argument(f"Warm-up takes at most {MAX_WARMUP_REQUESTS} requests. Received: more.")
+            raise status.invalid_argument(f"{file} has more than {MAX_WARMUP_REQUESTS} warm-up requests, the maximum.")
         log = prediction_log_pb2.PredictionLog.FromString(record)
-        if log.HasField("predict_log"):  # Classify and Regress are not answered by this server
+        if log.HasField("predict_log"):  # this server does not support Classify and Regress
             yield log.predict_log.request

@@ -1,11 +1,11 @@
-"""What went wrong, in the codes that gRPC and HTTP share with TensorFlow Serving."""
+"""The error of a request, with TensorFlow Serving's gRPC and HTTP status codes."""
 
 import grpc
 import tensorflow as tf
 
 Code = grpc.StatusCode
 
-# status -> HTTP, as TensorFlow Serving's model_servers/http_server.cc has it
+# gRPC code -> HTTP status, as in TensorFlow Serving's model_servers/http_server.cc
 HTTP_STATUS = {
     Code.OK: 200,
     Code.INVALID_ARGUMENT: 400,
@@ -29,7 +29,7 @@ _CODE_BY_NUMBER = {code.value[0]: code for code in Code}
 
 
 class StatusError(Exception):
-    """A request, or a model's load, that ends with `code` and `message`."""
+    """A request or the loading of a model failed with `code` and `message`."""
 
     def __init__(self, code: grpc.StatusCode, message: str):
         super().__init__(message)
@@ -42,7 +42,7 @@ def invalid_argument(message: str) -> StatusError:
 
 
 def from_exception(error: BaseException) -> StatusError:
-    """The status that stands for `error`: TensorFlow's own errors keep their code, all others are INTERNAL."""
+    """Convert `error`: TensorFlow's errors keep their code, all others are INTERNAL."""
     if isinstance(error, StatusError):
         return error
     if isinstance(error, tf.errors.OpError):

@@ -1,4 +1,4 @@
-"""TensorProto <-> numpy, field for field as TensorFlow Serving answers."""
+"""Convert TensorProto to NumPy arrays and back, with the fields that TensorFlow Serving uses."""
 
 import math
 
@@ -8,7 +8,7 @@ from tensorflow.core.framework import tensor_pb2
 
 from serving.embedded import status
 
-# dtype -> field of TensorProto that holds its values one by one (tensorflow/core/framework/tensor.proto)
+# dtype -> repeated field of TensorProto with its values (tensorflow/core/framework/tensor.proto)
 _FIELDS = {
     tf.float32: "float_val",
     tf.float64: "double_val",
@@ -26,10 +26,10 @@ _FIELDS = {
 
 
 def to_array(proto: tensor_pb2.TensorProto, name: str) -> np.ndarray:
-    """The tensor of input `name`; strings become an object array of bytes.
+    """Convert the tensor of input `name`; strings become an object array of bytes.
 
     Raises:
-        StatusError: INVALID_ARGUMENT, the values do not make a tensor of that shape and dtype.
+        StatusError: INVALID_ARGUMENT, the values do not match shape and dtype.
     """
     try:
         return tf.make_ndarray(_trimmed(proto))
@@ -38,11 +38,11 @@ def to_array(proto: tensor_pb2.TensorProto, name: str) -> np.ndarray:
 
 
 def to_proto(array: np.ndarray, dtype: tf.DType) -> tensor_pb2.TensorProto:
-    """`array` with its values in the field of `dtype`; as bytes in tensor_content for the few dtypes beyond those."""
+    """Convert `array`, with its values in the field of `dtype`; in tensor_content if it has none."""
     if dtype not in _FIELDS:
         return tf.make_tensor_proto(array, dtype)
     proto = tensor_pb2.TensorProto(dtype=dtype.as_datatype_enum)
-    proto.tensor_shape.SetInParent()  # of a scalar, too
+    proto.tensor_shape.SetInParent()  # present even for a scalar
     for size in array.shape:
         proto.tensor_shape.dim.add(size=size)
     getattr(proto, _FIELDS[dtype]).extend(array.ravel().tolist())
@@ -54,12 +54,12 @@ def dtype_of(array: np.ndarray) -> tf.DType:
 
 
 def name_of(dtype: tf.DType) -> str:
-    """The name that TensorFlow's messages use."""
+    """Return the name of `dtype` in TensorFlow's error messages."""
     return {tf.float16: "half", tf.float32: "float", tf.float64: "double"}.get(dtype, dtype.name)
 
 
 def _trimmed(proto: tensor_pb2.TensorProto) -> tensor_pb2.TensorProto:
-    """`proto` without values beyond its shape, which TensorFlow passes over and make_ndarray refuses."""
+    """Drop the values beyond the shape of `proto`, which TensorFlow ignores and make_ndarray refuses."""
     field = _FIELDS.get(tf.as_dtype(proto.dtype))
     if any(dim.size < 0 for dim in proto.tensor_shape.dim):
         raise ValueError("a size is negative")
