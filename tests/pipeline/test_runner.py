@@ -28,7 +28,9 @@ def stage(calls, setting, name="photos", fail=False, resumed=None):
             raise ValueError("stopped midway")
         (config.run_dir / f"{name}.txt").write_text(str(setting))
 
-    return runner.Stage(name, lambda config: {"setting": setting}, lambda config: [f"{name}.txt"], work, resumed=resumed)
+    return runner.Stage(
+        name, lambda config: {"setting": setting}, lambda config: [f"{name}.txt"], work, resumed=resumed
+    )
 
 
 def test_same_inputs_are_skipped_and_said_so(config, console):
