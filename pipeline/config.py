@@ -1,116 +1,104 @@
-"""One flat configuration of a run, and what each profile changes in it."""
+"""One flat configuration of a run: every option with its default, and what each profile changes."""
 
 import dataclasses
 import json
 import math
 import pathlib
-from typing import Any
+from typing import Any, Literal, get_args
 
-from components.base import artifacts
+from components.base import artifacts, settings
 from components.base.errors import PilahError
+from components.base.settings import option
 from pipeline import run_folder
 
-STAGES = (
-    "photos",
-    "dataset",
-    "features",
-    "search",
-    "refine",
-    "choice",
-    "model",
-    "export",
-    "validate",
-    "push",
-    "report",
-)
-BACKBONES = ("ResNet50", "VGG19", "DenseNet121")
-OPTIMIZERS = ("Adam", "Nadam", "AdamW")
-DROPOUTS = (0.0, 0.2, 0.5)
-FINETUNING = (
-    "unfreeze",
-    "batchnorm",
-    "warmup_epochs",
-    "schedule",
-    "label_smoothing",
-    "balance",
-    "clip_norm",
-    "ensemble",
-    "xla",
-    "finetuning_rate",
-)
+StageName = Literal[
+    "photos", "dataset", "features", "search", "refine", "choice", "model", "export", "validate", "push", "report"
+]
+STAGES: tuple[StageName, ...] = get_args(StageName)
+Profile = Literal["thesis", "finetuned", "demo"]
+PROFILES: dict[Profile, dict[str, Any]] = {
+    "thesis": {},
+    # the recipe of the best single model of the thesis's photos (docs/RESULTS.md): one scenario, then fine-tuned
+    "finetuned": {
+        "image_size_px": 320,
+        "views": 1,  # of the frozen scenario, which is there to be compared with
+        "flips": "both",
+        "backbones": ("DenseNet121",),
+        "optimizers": ("Adam",),
+        "dropouts": (0.0,),
+        "refine": 1,
+        "unfreeze": "top",
+        "batchnorm": "trained",
+        "finetuning_rate": 3e-4,
+        "schedule": "cosine",
+        "label_smoothing": 0.1,
+        "clip_norm": 1.0,
+    },
+    # the whole study in minutes: few small drawn photos, and steps large enough to learn from so few
+    "demo": {
+        "image_size_px": 96,
+        "photos_per_class": 40,
+        "views": 2,
+        "learning_rate": 1e-3,
+        "min_f1": 0.15,  # about chance for six classes: where there are no ImageNet weights, no more can be asked
+    },
+}
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(settings.Finetuning):
     """Everything that a run depends on; the defaults are the thesis's study.
 
     Attributes:
-        profile: which of PROFILES the settings began as.
+        profile: one of PROFILES, which the settings began as.
         images: folders or zips of the photos, taken together; none draws the demo's own.
-        strategy: "features", in which the backbones are frozen, or "finetune", in which they train too.
-        refine: how many of the best scenarios, backbones frozen, are trained once more with theirs unfrozen.
-        views: augmented views of each photo; where backbones are frozen, epoch e trains on view 1 + e mod views.
-            Fine-tuning has a new one each epoch.
-        flips: of augmented views, "horizontal" or "both", see augment.Augmentation.
-        test_views: views over which a photo's scores are averaged, 1 to 4, see tta.look.
-        unfreeze, batchnorm, warmup_epochs, schedule, label_smoothing, balance, clip_norm, ensemble, xla: of
-            fine-tuning, see finetune.Options.
-        finetuning_rate: learning rate of fine-tuning; None is that of the heads.
-        weight_decay: of AdamW, at Keras's default.
-        image_size_px: side of the squares that photos become.
-        engine: what runs the frozen backbones: auto, openvino or tensorflow.
-        precision: in which backbones compute: auto, float32 or bfloat16.
-        max_pixels: width x height above which a photo is rejected.
-        max_rejects: share of unusable photos in [0, 1] above which the run stops.
-        min_f1: cross-validated macro F1 below which the winner is not pushed.
-        keep_versions: served versions that stay on disk.
-        photos_per_class: photos of each class to draw, where they are drawn.
-        group_folds: keep photos whose perceptual hashes are close in one fold.
-        beam_args: Beam pipeline options, handed on untouched.
-        force: push even a model that is worse than the one served.
-        accept_missing: go on where all photos of a folder are missing that an earlier run listed.
+        photos_per_class: number of photos of each class to draw, where they are drawn.
+        beam_args: Beam pipeline options, passed through.
+        flips: "both" has half of the views upside down.
+        test_views: see tta.look.
     """
 
     run_dir: pathlib.Path
-    profile: str = "thesis"
+    profile: Profile = "thesis"
     images: tuple[pathlib.Path, ...] = ()
-    weights_dir: pathlib.Path | None = None
-    strategy: str = "features"
-    refine: int = 0
-    backbones: tuple[str, ...] = BACKBONES
-    optimizers: tuple[str, ...] = OPTIMIZERS
-    dropouts: tuple[float, ...] = DROPOUTS
-    folds: int = 5
-    epochs: int = 10
-    batch_size: int = 32
-    learning_rate: float = 1e-4
-    weight_decay: float = 0.004
-    views: int = 10
-    flips: str = "horizontal"
-    test_views: int = 1
-    unfreeze: str = "all"
-    batchnorm: str = "frozen"
-    warmup_epochs: int = 0
-    schedule: str = "constant"
-    label_smoothing: float = 0.0
-    balance: str = "none"
-    clip_norm: float | None = None
-    ensemble: int = 1
-    xla: bool = False
-    finetuning_rate: float | None = None
-    seed: int = 42
-    image_size_px: int = 224
-    engine: str = "auto"
-    precision: str = "auto"
-    max_pixels: int = 50_000_000
-    max_rejects: float = 0.05
-    min_f1: float = 0.7
-    keep_versions: int = 3
+    weights_dir: pathlib.Path | None = option(None, "Folder of the backbones' ImageNet weights.")
+    strategy: settings.Strategy = option(
+        "features", "Training of the backbones: frozen (features), or trained too (finetune), on a GPU or slowly."
+    )
+    refine: int = option(0, "Number of the best scenarios to fine-tune after the search.", min=0)
+    backbones: tuple[settings.Backbone, ...] = option(get_args(settings.Backbone), "Backbones to compare.")
+    optimizers: tuple[settings.Optimizer, ...] = option(get_args(settings.Optimizer), "Optimizers to compare.")
+    dropouts: tuple[float, ...] = option(settings.DROPOUTS, "Dropout rates to compare, in [0, 1).", min=0, max=1)
+    folds: int = option(5, "Number of cross-validation folds.", min=2)
+    epochs: int = option(10, "Number of epochs in each fold.", min=1)
+    batch_size: int = option(32, "Number of photos in a training step.", min=1)
+    learning_rate: float = option(1e-4, "Learning rate of the classifier head.", min=1e-9)
+    finetuning_rate: float | None = option(
+        None, "Learning rate of fine-tuning, where it differs from --learning-rate.", min=1e-9
+    )
+    weight_decay: float = option(0.004, "Weight decay of AdamW.", min=0)  # Keras's default
+    views: int = option(
+        10, "Number of augmented views of each photo for training; fine-tuning has a new one each epoch.", min=1
+    )
+    flips: settings.Flips = option("horizontal", "Random flips of augmented views.")
+    test_views: int = option(
+        1, "Number of views over which scores are averaged, in the study and when served.", min=1, max=4
+    )
+    seed: int = option(42, "Seed of folds, augmented views, first weights and order of photos.", min=1)
+    image_size_px: int = option(224, "Image size in pixels.", min=32, max=1024, flag="image-size")
+    engine: settings.Engine = option("auto", "Inference engine of the frozen backbones.")
+    precision: settings.Precision = option("auto", "Data type in which the backbones compute.")
+    max_pixels: int = option(50_000_000, "Largest number of pixels of a photo; larger ones are rejected.", min=1)
+    max_rejects: float = option(0.05, "Largest share of unusable photos.", min=0, max=1)
+    min_f1: float = option(0.7, "Lowest macro F1 at which a model is pushed.", min=0, max=1)
+    keep_versions: int = option(3, "Number of served versions to keep.", min=1)
     photos_per_class: int = 0
-    group_folds: bool = False
+    group_folds: bool = option(False, "Keep photos of almost the same perceptual hash in one fold.")
     beam_args: tuple[str, ...] = ()
-    force: bool = False
-    accept_missing: bool = False
+    force: bool = option(False, "Push even a model that is worse than the one served.", resumed=False)
+    accept_missing: bool = option(
+        False, "Confirm that photos of the last run were removed where a whole folder lacks them.", resumed=False
+    )
 
     @property
     def scenario_count(self) -> int:
@@ -136,12 +124,11 @@ class Config:
         return self.finetuning_rate or self.learning_rate
 
     @property
-    def finetuning_options(self) -> dict[str, Any]:
-        """Field of finetune.Options -> value."""
-        return {name: getattr(self, name) for name in FINETUNING if name != "finetuning_rate"}
+    def finetuning(self) -> settings.Finetuning:
+        return settings.Finetuning(**{name: getattr(self, name) for name in settings.options(settings.Finetuning)})
 
     def needs(self, stage: str) -> bool:
-        """Whether there is anything for `stage`, one of STAGES, to do."""
+        """Return whether there is anything for `stage`, one of STAGES, to do."""
         return {"features": self.strategy == "features", "refine": self.refine > 0}.get(stage, True)
 
     @property
@@ -149,48 +136,22 @@ class Config:
         return self.profile == "demo"
 
 
-def demo(run_dir: pathlib.Path) -> Config:
-    """The whole study in minutes: few small drawn photos, and steps large enough to learn from so few."""
-    return Config(
-        run_dir=run_dir,
-        profile="demo",
-        image_size_px=96,
-        photos_per_class=40,
-        views=2,
-        learning_rate=1e-3,
-        min_f1=0.15,  # about chance for six classes: where there are no ImageNet weights, no more can be asked
-    )
+def of_profile(profile: Profile, run_dir: pathlib.Path) -> Config:
+    """Return the configuration that `profile`, one of PROFILES, begins with."""
+    return Config(run_dir=run_dir, profile=profile, **PROFILES[profile])
 
 
-def finetuned(run_dir: pathlib.Path) -> Config:
-    """The recipe of the best single model of the thesis's photos (docs/RESULTS.md): one scenario, then fine-tuned."""
-    return Config(
-        run_dir=run_dir,
-        profile="finetuned",
-        image_size_px=320,
-        views=1,  # of the frozen scenario, which is there to be compared with
-        flips="both",
-        backbones=("DenseNet121",),
-        optimizers=("Adam",),
-        dropouts=(0.0,),
-        refine=1,
-        unfreeze="top",
-        batchnorm="trained",
-        finetuning_rate=3e-4,
-        schedule="cosine",
-        label_smoothing=0.1,
-        clip_norm=1.0,
-    )
-
-
-PROFILES = {"thesis": Config, "finetuned": finetuned, "demo": demo}
+def flag(name: str) -> str:
+    """Return the command-line option of the field `name`."""
+    return f"--{settings.options(Config)[name].flag or name.replace('_', '-')}"
 
 
 def check(config: Config) -> None:
-    """Raise where settings are not finite, or do not go together."""
+    """Raise PilahError where settings are not finite, or do not go together."""
     for name, value in vars(config).items():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise PilahError(f"--{name.replace('_', '-')} must be a finite number (got {value}).")
+        values = value if isinstance(value, tuple) else [value]
+        if any(isinstance(number, float) and not math.isfinite(number) for number in values):
+            raise PilahError(f"{flag(name)} must be a finite number (got {value}).")
     if config.refine and config.strategy == "finetune":
         raise PilahError(
             f"--refine {config.refine} and --strategy finetune exclude each other: --refine trains backbones that the "
@@ -200,10 +161,9 @@ def check(config: Config) -> None:
         raise PilahError(
             f"--refine must be at most {config.scenario_count}, the number of scenarios (got {config.refine})."
         )
-    plain = Config(config.run_dir)
-    idle = [name for name in FINETUNING if getattr(config, name) != getattr(plain, name)]
-    if idle and not config.finetunes:
-        given = ", ".join(f"--{name.replace('_', '-')} {getattr(config, name)}" for name in idle)
+    changed = [name for name in ("finetuning_rate", *settings.options(settings.Finetuning)) if _changed(config, name)]
+    if changed and not config.finetunes:
+        given = ", ".join(f"{flag(name)} {getattr(config, name)}" for name in changed)
         raise PilahError(
             f"{given}: options of fine-tuning have no effect while all backbones stay frozen. Add --refine 1 or "
             "--strategy finetune, or leave them out."
@@ -214,35 +174,29 @@ def check(config: Config) -> None:
         )
 
 
-def check_not_of_photos(run_dir: pathlib.Path) -> None:
-    """Raise where `run_dir` holds a run of photos that were given, lest it is drawn over by one that names none."""
-    if not (run_dir / run_folder.CONFIG).exists() or not (given := read(run_dir).images):
-        return
-    raise PilahError(
-        f"{run_dir} is a run of {', '.join(map(str, given))}, and no --images is given. Give them again with the "
-        "options that the run had, or replace it by a run on synthetic photos with --profile demo."
-    )
+def _changed(config: Config, name: str) -> bool:
+    return getattr(config, name) != getattr(Config(config.run_dir), name)
 
 
 def to_json(config: Config) -> dict[str, Any]:
-    """The configuration as JSON can hold it, paths as text."""
+    """Return the configuration as JSON can hold it, paths as text."""
     return json.loads(json.dumps(dataclasses.asdict(config), default=str))
 
 
 def read(run_dir: pathlib.Path) -> Config:
-    """The configuration of the run in `run_dir`, as its run.json holds it; a run that was moved is taken where it is.
+    """Return the configuration of the run in `run_dir`, from its run.json; its run_dir is where it is now.
 
     Raises:
         PilahError: there is no run.
     """
     path = run_dir / run_folder.CONFIG
     if not path.exists():
-        raise PilahError(f"--run-dir must hold a run, and {run_dir} has no run.json. Start one with 'run'.")
+        raise PilahError(f"--run-dir must hold a run, and {run_dir} has no {path.name}. Start one with 'run'.")
     return dataclasses.replace(from_json(artifacts.read_json(path)), run_dir=run_dir.resolve())
 
 
 def from_json(values: dict[str, Any]) -> Config:
-    """The configuration that `to_json` made `values` of; settings that are newer than they have their defaults."""
+    """Return the configuration that `to_json` wrote; settings that are newer than it have their defaults."""
     paths = {
         "run_dir": pathlib.Path(values["run_dir"]),
         "images": tuple(map(pathlib.Path, values["images"])),

@@ -7,7 +7,7 @@ import tensorflow as tf
 from components.base import artifacts
 from components.base.errors import PilahError
 from components.models import inference
-from pipeline import leaderboard_table, lock, recipe, resolved_settings, run_folder, runner
+from pipeline import leaderboard_table, lock, recipe, resolved_settings, resume, run_folder, runner
 from pipeline.config import STAGES, Config, to_json
 from pipeline.stages import (
     choice,
@@ -39,11 +39,12 @@ PIPELINE = (
 assert tuple(stage.name for stage in PIPELINE) == STAGES
 
 
-def run(config: Config, from_stage: str | None, console: rich.console.Console) -> None:
+def run(config: Config, from_stage: str | None, overwrite: bool, console: rich.console.Console) -> None:
     """Run every stage that is not finished, and print the leaderboard.
 
     Args:
         from_stage: a stage from which on everything runs again; None runs only what is needed.
+        overwrite: discard finished work that was made with other settings.
 
     Raises:
         PilahError: the run cannot go on; the message says what to do.
@@ -60,15 +61,17 @@ def run(config: Config, from_stage: str | None, console: rich.console.Console) -
     photos.check(config)
     recipe.look_up_weights(config)
     with lock.locked(config.run_dir):
+        resolved = recipe.resolve(config)
+        if not overwrite and (config.run_dir / run_folder.CONFIG).exists():
+            resume.check_nothing_lost(config, resolved, photos.listed_with(config))
         if from_stage:
             for stage in PIPELINE[STAGES.index(from_stage) :]:
                 runner.forget(stage, config)
         list_photos, *other_stages = PIPELINE
         runner.run(list_photos, config, console)
         # before run.json: a run killed between the two then shows no trials rather than some of other settings
-        resolved_settings.write(config.run_dir, recipe.resolve(config))
+        resolved_settings.write(config.run_dir, resolved)
         artifacts.write_json(config.run_dir / run_folder.CONFIG, to_json(config))
         for stage in other_stages:
             runner.run(stage, config, console)
-        artifacts.remove(config.run_dir / run_folder.FROZEN_ACTIVATIONS)
         leaderboard_table.show(config.run_dir, console)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from components.data import images, photos
-from components.models import backbones, features, finetune, head, inference
+from components.models import backbones, features, head, inference
 from pipeline import resolved_settings, run_folder
 from pipeline.config import Config
 from tuner import choose
@@ -72,7 +72,7 @@ def _finetuning(config: Config) -> study_module.Finetuning:
         weights={name: weights(config, name) for name in config.backbones},
         image_size_px=config.image_size_px,
         learning_rate=config.rate_of_finetuning,
-        options=finetune.Options(**config.finetuning_options),
+        options=config.finetuning,
         trunk_dir=config.run_dir / run_folder.FROZEN_ACTIVATIONS if on_disk else None,
         engine=inference.pick(config.engine),
         precision=features.pick_precision(config.precision),

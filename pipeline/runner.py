@@ -30,6 +30,7 @@ class Stage:
         covered: patterns of the other files that it opens: `inputs` and `reads` determine their content.
         added: names of inputs that marks of earlier versions lack; these marks are compared without them.
         resumed: configuration -> the folders of unfinished work.
+        temporary: folders of earlier stages that are removed once this stage is finished.
         fixed: whether the outputs must stay as the stage left them; it runs again where something changed them.
     """
 
@@ -41,6 +42,7 @@ class Stage:
     covered: Sequence[str] = ()
     added: Sequence[str] = ()
     resumed: Callable[[Config], Sequence[str]] = lambda config: ()
+    temporary: Sequence[str] = ()
     fixed: bool = True
 
 
@@ -80,7 +82,13 @@ def run(stage: Stage, config: Config, console: rich.console.Console) -> None:
     mark = read(config.run_dir, stage.name)
     if mark and _same_inputs(stage, mark["inputs"], inputs) and _outputs_unchanged(stage, config, mark):
         console.print(f"{stage.name}: unchanged, skipped", highlight=False)
-        return
+    else:
+        _run(stage, config, inputs, console)
+    for folder in stage.temporary:
+        artifacts.remove(config.run_dir / folder)
+
+
+def _run(stage: Stage, config: Config, inputs: dict[str, Any], console: rich.console.Console) -> None:
     path(config.run_dir, stage.name).unlink(missing_ok=True)
     started = time.monotonic()
     with progress.reporting(console, stage.name) as report_progress:

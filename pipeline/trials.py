@@ -11,7 +11,7 @@ from typing import Any
 
 from components.base import artifacts
 from components.data import feature_settings, photos
-from pipeline import resolved_settings, run_folder
+from pipeline import run_folder
 from pipeline.config import Config
 from pipeline.resolved_settings import Resolved
 from tuner import scenarios as scenarios_module
@@ -19,25 +19,28 @@ from tuner import trial_settings
 from tuner.scenarios import Scenario
 
 
-def features_are_of_run(config: Config, usable: Sequence[photos.Photo], backbone: str) -> bool:
+def features_are_of_run(
+    config: Config, usable: Sequence[photos.Photo], resolved: Resolved | None, backbone: str
+) -> bool:
     """Return whether the features of `backbone` were made with the photos and settings of the run, or are not begun."""
     path = config.run_dir / run_folder.features(backbone) / artifacts.SETTINGS
     if not path.exists():
         return True
-    resolved = resolved_settings.read(config.run_dir)
     return _equal(config, resolved, artifacts.read_json(path), lambda known: _features(config, known, usable, backbone))
 
 
-def read_settings(config: Config, usable: Sequence[photos.Photo]) -> dict[int, dict[str, Any]]:
+def read_settings(
+    config: Config, usable: Sequence[photos.Photo], resolved: Resolved | None
+) -> dict[int, dict[str, Any]]:
     """Return scenario -> settings of its trial, of the trials that are of this run, finished or not.
 
     Args:
         usable: the photos that have a record, in the order of the records.
+        resolved: None for a run folder of a version that wrote none: its configuration alone is compared.
     """
     numbers = range(1, config.scenario_count + config.refine + 1)
     paths = {number: config.run_dir / run_folder.trial_settings(number) for number in numbers}
     made_with = {number: artifacts.read_json(path) for number, path in paths.items() if path.exists()}
-    resolved = resolved_settings.read(config.run_dir)
     return {
         number: settings
         for number, settings in made_with.items()
@@ -71,7 +74,7 @@ def _of_finetuning(config: Config, resolved: Resolved, backbone: str) -> dict[st
         resolved.weights.get(backbone, ""),
         resolved.precision,
         config.image_size_px,
-        config.finetuning_options,
+        dataclasses.asdict(config.finetuning),
         resolved.frozen_activations_on_disk,
         resolved.engine,
     )

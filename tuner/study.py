@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from components.base import artifacts
+from components.base import artifacts, settings
 from components.data import augment, photos, pixels
 from components.models import backbones, features, finetune, frozen_activations
 from tuner import scenarios, trial_settings
@@ -31,7 +31,7 @@ class Finetuning:
     weights: Mapping[str, backbones.Weights]
     image_size_px: int
     learning_rate: float
-    options: finetune.Options
+    options: settings.Finetuning
     trunk_dir: pathlib.Path | None = None
     engine: str = "tensorflow"
     precision: str = "float32"

@@ -25,6 +25,11 @@ def fold_history(folder: pathlib.Path, fold: int) -> pathlib.Path:
     return folder / f"fold-{fold}.json"
 
 
+def finished_folds(folder: pathlib.Path) -> list[int]:
+    """Return the folds of a trial whose predictions are complete."""
+    return sorted(int(path.stem.removeprefix("fold-")) for path in folder.glob("fold-*.csv"))
+
+
 def fold_checkpoint(folder: pathlib.Path, fold: int) -> pathlib.Path:
     """Return the path that the names of a fold's checkpoints begin with, see finetune.fit."""
     return folder / f"fold-{fold}"

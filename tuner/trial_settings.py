@@ -65,7 +65,7 @@ def of_finetuning(
         augmentation: settings from feature_settings.of_augmentation.
         weights: fingerprint of the weights that the backbone starts from, see backbones.Weights.
         precision: dtype in which the backbone computes, "float32" or "bfloat16".
-        options: field of finetune.Options -> value.
+        options: field of settings.Finetuning -> value.
         frozen_activations_on_disk: whether the layers that stay frozen run once, and are then read from disk.
         engine: inference engine that runs them, see inference.load.
     """

@@ -9,12 +9,12 @@ import pathlib
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TextIO
-
-import numpy as np
-from numpy.typing import DTypeLike
+from typing import TYPE_CHECKING, Any, TextIO
 
 from components.base.errors import NotFiniteError, PilahError
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 SETTINGS = "settings.json"  # beside what was made with them, see reset_if_settings_changed
 
@@ -83,8 +83,10 @@ def read_csv(path: pathlib.Path) -> list[dict[str, str]]:
 
 
 @contextlib.contextmanager
-def writing_array(path: pathlib.Path, shape: tuple[int, ...], dtype: DTypeLike) -> Iterator[Callable[[Any], object]]:
-    """A function to call with the rows of an array of `shape`, which go to disk at once; np.load reads them."""
+def writing_array(path: pathlib.Path, shape: tuple[int, ...], dtype: "DTypeLike") -> Iterator[Callable[[Any], object]]:
+    """Yield a function to call with the rows of an array of `shape`, which go to disk at once; np.load reads them."""
+    import numpy as np  # 0.1 s that the command line need not wait
+
     header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
     with atomic_write(path) as part, part.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from sklearn.utils.class_weight import compute_sample_weight
 
-from components.base import artifacts, metrics
+from components.base import artifacts, metrics, settings
 from components.data import augment, pixels
 from components.models import assembly, backbones, head
 
@@ -19,39 +19,6 @@ RAMP = 0.1  # share of the steps in which the learning rate of schedule "cosine"
 HISTORY = ("loss", "accuracy")
 DIVERGED = "Training diverged: lower --finetuning-rate (or --learning-rate) or set --clip-norm."
 MEMBER_SEEDS_APART = 1000  # further than the seeds of folds
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """How a backbone trains; as they stand, the thesis's recipe with all of the backbone training.
-
-    Attributes:
-        unfreeze: "all" of the backbone, its last stage, "top", or its last two, "top2".
-        batchnorm: "frozen" or "trained", of the part that is unfrozen, see backbones.unfreeze.
-        warmup_epochs: at the start, in which the head alone learns, lest its first steps undo the backbone. It has an
-            optimizer of its own for them, with a constant learning rate.
-        schedule: of the learning rate in the other epochs: "constant", or "cosine", which rises in a line over the
-            first tenth of the steps and falls to 0 by the last.
-        label_smoothing: share of each label in [0, 1) that is spread over all classes.
-        balance: of classes of unequal size: "none"; "weights", a photo counts the more, the fewer of its class are
-            trained on; or "oversampling", as many photos as ever are drawn each epoch, of each class alike.
-        clip_norm: above which the L2 norm of a step's gradients, all taken together, is scaled down to it (Pascanu et
-            al. 2013), so that no batch undoes what the others taught; None leaves them as they are.
-        ensemble: how many models are trained that differ in their seeds alone, their scores averaged (Lakshminarayanan
-            et al. 2017). They see the same views, and share what stays frozen: with "top" and "top2" only what stands
-            on it is there as many times.
-        xla: whether XLA compiles the training step, which pays on GPUs: a fold begins with a compilation of its own.
-    """
-
-    unfreeze: str = "all"
-    batchnorm: str = "frozen"
-    warmup_epochs: int = 0
-    schedule: str = "constant"
-    label_smoothing: float = 0.0
-    balance: str = "none"
-    clip_norm: float | None = None
-    ensemble: int = 1
-    xla: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +45,7 @@ class Recipe:
     batch_size: int
     seed: int
     precision: str = "float32"
-    options: Options = Options()
+    options: settings.Finetuning = settings.Finetuning()
     flips: str = "horizontal"
 
 

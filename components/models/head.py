@@ -49,12 +49,12 @@ def new_optimizer(
     name: str,
     learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
     weight_decay: float,
-    clip_norm: float | None = None,
+    global_clipnorm: float | None = None,
 ) -> keras.optimizers.Optimizer:
-    """One of OPTIMIZERS; `weight_decay` is that of AdamW, the others have none; `clip_norm` as in finetune.Options."""
+    """One of OPTIMIZERS; `weight_decay` is that of AdamW, the others have none; `global_clipnorm` is Keras's."""
     settings = {"weight_decay": weight_decay} if name == "AdamW" else {}
     # The name is given: Keras would count adam, adam_1, ... and no two heads would be built alike for `_program`.
-    return OPTIMIZERS[name](learning_rate, global_clipnorm=clip_norm, name=name.lower(), **settings)
+    return OPTIMIZERS[name](learning_rate, global_clipnorm=global_clipnorm, name=name.lower(), **settings)
 
 
 def parameters(channels: int, classes: int) -> int:

@@ -12,7 +12,7 @@ import rich.table
 
 from components.base import artifacts
 from pipeline import config as config_module
-from pipeline import run_folder, runner, trials
+from pipeline import resolved_settings, run_folder, runner, trials
 from pipeline.config import STAGES, Config
 from pipeline.progress import duration
 from tuner import trial_folder
@@ -68,7 +68,7 @@ def _parts(config: Config, name: str) -> list[Part]:
         if name == "features":
             folder, total = config.run_dir / run_folder.features(backbone), config.views + config.test_views
             views = sorted([*folder.glob("view-*.json"), *folder.glob("test-*.json")])
-            if not trials.features_are_of_run(config, usable, backbone):
+            if not trials.features_are_of_run(config, usable, resolved_settings.read(config.run_dir), backbone):
                 views = []  # the stage will compute them again
             seconds = [artifacts.read_json(file)["seconds"] for file in views[:total]]
             parts.append(Part(total, len(seconds), sum(seconds)))
@@ -82,7 +82,9 @@ def _parts(config: Config, name: str) -> list[Part]:
 def _folds(config: Config, numbers: Sequence[int]) -> Part:
     """The folds of the scenarios `numbers` made with the run's settings, and those under way by their epochs."""
     trials_dir = config.run_dir / run_folder.TRIALS
-    of_run = trials.read_settings(config, run_folder.usable_photos(config.run_dir))
+    of_run = trials.read_settings(
+        config, run_folder.usable_photos(config.run_dir), resolved_settings.read(config.run_dir)
+    )
     every = {number: trial_folder.path(trials_dir, number) for number in numbers}
     folders = [path for number, path in every.items() if number in of_run or not (path / artifacts.SETTINGS).exists()]
     seconds = [artifacts.read_json(file)["seconds"] for folder in folders for file in folder.glob("fold-*.json")]

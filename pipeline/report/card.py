@@ -255,7 +255,7 @@ def _finetuned(model: dict[str, Any], settings: config_module.Config, _: localiz
             "unfrozen: %(unfreeze)s; BatchNorm: %(batchnorm)s; epochs of the head alone: %(warmup_epochs)s; schedule: "
             "%(schedule)s; label smoothing: %(label_smoothing)s; classes balanced by: %(balance)s; gradients clipped "
             "at norm: %(clip_norm)s; models averaged: %(ensemble)s",
-            **{name: getattr(settings, name) for name in config_module.FINETUNING},
+            **dataclasses.asdict(settings.finetuning),
         )
         + ".",
     ]

@@ -1,6 +1,7 @@
 """A run folder -> every number of the report, in one structure that is also report/figures.json."""
 
 import collections
+import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from components.base import artifacts, metrics
 from components.data import photos
 from pipeline import resolved_settings, run_folder, trials
-from pipeline.config import FINETUNING, Config
+from pipeline.config import Config
 from pipeline.report import comparisons, findings, statistics, winner
 from tuner import predictions
 
@@ -46,7 +47,7 @@ def compute(config: Config) -> dict[str, Any]:
     run_dir, total = config.run_dir, config.scenario_count + config.refine
     usable = run_folder.usable_photos(run_dir)
     fingerprint = photos.fingerprint(usable)
-    settings = trials.read_settings(config, usable)
+    settings = trials.read_settings(config, usable, resolved_settings.read(run_dir))
     paths = {number: run_dir / run_folder.predictions(number) for number in settings}
     found = {number: predictions.read(path) for number, path in paths.items() if path.exists()}
     board = _board_of(run_dir, found, total)
@@ -188,7 +189,7 @@ def _weights_and_precision(
 
 
 def _finetuning(config: Config) -> dict[str, Any]:
-    return {**{name: getattr(config, name) for name in FINETUNING}, "finetuning_rate": config.rate_of_finetuning}
+    return {**dataclasses.asdict(config.finetuning), "finetuning_rate": config.rate_of_finetuning}
 
 
 def _classes(usable: Sequence[photos.Photo], folds: int) -> list[dict[str, Any]]:

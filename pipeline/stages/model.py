@@ -76,4 +76,5 @@ STAGE = Stage(
         f"{run_folder.FROZEN_ACTIVATIONS}/**/*",
     ],
     resumed=resumed,
+    temporary=[run_folder.FROZEN_ACTIVATIONS],
 )

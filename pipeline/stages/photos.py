@@ -11,6 +11,7 @@ from typing import Any
 from components.base import artifacts
 from components.data import class_folders, class_levels, grouped_folds, listing, missing_photos, photo_sources, photos
 from components.demo import synthetic_photos
+from pipeline import config as config_module
 from pipeline import run_folder
 from pipeline.config import Config
 from pipeline.progress import Progress
@@ -44,11 +45,8 @@ def run(config: Config, progress: Progress) -> None:
         log.warning("the photos are drawn, not real: this run shows that the pipeline works, not how well it sorts")
     roots = _photo_folders(config)
     scan = class_folders.scan(roots)
-    listed, duplicates = listing.list_photos(scan, config.folds, config.seed, progress)
+    listed, duplicates = _list(config, scan, progress)
     _check_missing(config, roots, scan, {photo.id for photo in listed} | {copy.id for copy in duplicates})
-    if config.group_folds:
-        hashed = functools.partial(progress, what="hashes")
-        listed = grouped_folds.regroup(listed, config.folds, config.seed, config.max_pixels, hashed)
     listing.write_unreadable(config.run_dir / run_folder.UNREADABLE, scan.rejects)
     listing.write_ignored(config.run_dir / run_folder.IGNORED, scan.ignored)
     listing.write_duplicates(config.run_dir / run_folder.DUPLICATES, duplicates)
@@ -60,6 +58,32 @@ def check(config: Config) -> None:
     """Raise where folders hold no classes; what zips hold is known once they are unpacked."""
     if config.images and all(given.is_dir() for given in config.images):
         class_levels.find(config.images)
+
+
+def listed_with(config: Config) -> list[photos.Photo]:
+    """Return the photos that a run which is started again will list, if no file of theirs has changed.
+
+    None where that is not known: synthetic ones are drawn again, and which are too large is known once they are read.
+    """
+    before = config_module.read(config.run_dir)
+    names = ("images", "photos_per_class", "folds", "seed", "group_folds", "max_pixels")
+    changed = [name for name in names if getattr(before, name) != getattr(config, name)]
+    path = config.run_dir / run_folder.PHOTOS
+    if not changed and path.exists():
+        return photos.read(path)
+    if changed and (not config.images or "max_pixels" in changed):
+        return []
+    return _list(config, class_folders.scan(_photo_folders(config)), lambda done, total, what="": None)[0]
+
+
+def _list(
+    config: Config, scan: class_folders.Scan, progress: Progress
+) -> tuple[list[photos.Photo], list[listing.Duplicate]]:
+    listed, duplicates = listing.list_photos(scan, config.folds, config.seed, progress)
+    if config.group_folds:
+        hashed = functools.partial(progress, what="hashes")
+        listed = grouped_folds.regroup(listed, config.folds, config.seed, config.max_pixels, hashed)
+    return listed, duplicates
 
 
 def _check_missing(

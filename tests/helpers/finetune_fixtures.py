@@ -8,7 +8,7 @@ import pytest
 import tiny_backbone
 from PIL import Image
 
-from components.base import artifacts
+from components.base import artifacts, settings
 from components.data import photos, records
 from components.models import backbones, finetune
 from tuner import scenarios
@@ -42,13 +42,13 @@ def written(tiny, tmp_path_factory):
 
 @pytest.fixture
 def study(written):
-    tuning = study_module.Finetuning(written[0], {"Tiny": WEIGHTS}, SIZE_PX, 1e-2, finetune.Options())
-    settings = {"views": 0, "epochs": 3, "batch_size": 16, "learning_rate": 1e-2, "weight_decay": 0.0, "seed": 5}
-    return study_module.Study(written[1], CLASSES, FOLDS, pathlib.Path("none"), **settings, finetuning=tuning)
+    tuning = study_module.Finetuning(written[0], {"Tiny": WEIGHTS}, SIZE_PX, 1e-2, settings.Finetuning())
+    rest = {"views": 0, "epochs": 3, "batch_size": 16, "learning_rate": 1e-2, "weight_decay": 0.0, "seed": 5}
+    return study_module.Study(written[1], CLASSES, FOLDS, pathlib.Path("none"), **rest, finetuning=tuning)
 
 
 def with_options(study, **options):
-    tuning = dataclasses.replace(study.finetuning, options=finetune.Options(**options))
+    tuning = dataclasses.replace(study.finetuning, options=settings.Finetuning(**options))
     return dataclasses.replace(study, finetuning=tuning)
 
 

@@ -34,7 +34,7 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
     listing.write_duplicates(run_dir / "duplicates.csv", [])
     artifacts.write_csv(run_dir / "dataset" / "rejects.csv", ["id"], [])
     config = dataclasses.replace(
-        config_module.demo(run_dir),
+        config_module.of_profile("demo", run_dir),
         backbones=("ResNet50", "VGG19"),
         optimizers=("AdamW",),
         dropouts=(0.0, 0.5),

@@ -46,7 +46,7 @@ def named(photo_list, name):
 def make(run_dir: pathlib.Path, noise: float = 0.5, alike: Sequence[str] = ()) -> config_module.Config:
     """The run's configuration; `noise` is the spread of a class's features, whose centres are some 8 apart."""
     config = dataclasses.replace(
-        config_module.demo(run_dir),
+        config_module.of_profile("demo", run_dir),
         images=(run_dir / "photos",),
         backbones=("VGG19",),
         optimizers=("Adam",),

@@ -1,4 +1,3 @@
-import dataclasses
 import os
 import pathlib
 import subprocess
@@ -170,7 +169,7 @@ def test_help_shows_what_settings_are_in_each_profile():
 
 @pytest.mark.parametrize("profile", config.PROFILES)
 def test_settings_of_each_profile_go_together_and_are_read_back(profile, tmp_path):
-    made = config.PROFILES[profile](tmp_path)
+    made = config.of_profile(profile, tmp_path)
     config.check(made)
     assert made.profile == profile
     assert config.from_json(config.to_json(made)) == made
@@ -198,9 +197,8 @@ def test_run_folder_inside_the_photos_is_refused(tmp_path):
 )
 def test_profile_sets_a_boolean_option_and_the_command_line_overrides_it(tmp_path, monkeypatch, flags, expected):
     started = []
-    monkeypatch.setattr(main, "run", lambda settings, from_stage, console: started.append(settings))
-    grouped = dataclasses.replace(config.demo(tmp_path), group_folds=True)
-    monkeypatch.setitem(config.PROFILES, "demo", lambda run_dir: dataclasses.replace(grouped, run_dir=run_dir))
+    monkeypatch.setattr(main, "run", lambda settings, from_stage, overwrite, console: started.append(settings))
+    monkeypatch.setitem(config.PROFILES, "demo", {**config.PROFILES["demo"], "group_folds": True})
     done = typer.testing.CliRunner().invoke(cli.app, ["run", "--run-dir", str(tmp_path / "run"), *flags])
     assert done.exit_code == 0, done.output
     assert [settings.group_folds for settings in started] == [expected]

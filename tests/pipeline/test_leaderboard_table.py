@@ -37,7 +37,7 @@ def run_dir(tmp_path):
     for backbone in ("ResNet50", "VGG19"):  # of a run before
         settings = {"backbone": backbone, "weights": "random, seed 1"}
         artifacts.write_json(tmp_path / "features" / backbone / "settings.json", settings)
-    config = dataclasses.replace(config_module.demo(tmp_path), backbones=("ResNet50", "VGG19"))
+    config = dataclasses.replace(config_module.of_profile("demo", tmp_path), backbones=("ResNet50", "VGG19"))
     artifacts.write_json(tmp_path / "run.json", config_module.to_json(config))
     return tmp_path
 

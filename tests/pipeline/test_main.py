@@ -7,7 +7,7 @@ import rich.console
 from components.base import artifacts
 from components.base.errors import PilahError
 from pipeline import main
-from pipeline.config import Config, demo
+from pipeline.config import Config, of_profile
 
 
 @pytest.mark.parametrize("from_stage", [None, "search"])
@@ -17,7 +17,7 @@ def test_run_that_cannot_begin_leaves_everything_as_it_is(from_stage, tmp_path, 
     for name in ("run.json", "trials/01/fold-0.json", "stages/search.json"):
         artifacts.write_json(config.run_dir / name, {"of": "what is there"})
     with pytest.raises(PilahError, match="no such folder"):
-        main.run(config, from_stage, rich.console.Console(file=io.StringIO()))
+        main.run(config, from_stage, False, rich.console.Console(file=io.StringIO()))
     left = [file.relative_to(config.run_dir) for file in config.run_dir.rglob("*.*")]
     assert sorted(map(str, left)) == ["run.json", "stages/search.json", "trials/01/fold-0.json"]
 
@@ -25,5 +25,5 @@ def test_run_that_cannot_begin_leaves_everything_as_it_is(from_stage, tmp_path, 
 def test_run_on_another_backend_than_tensorflow_is_refused_before_anything_is_written(tmp_path, monkeypatch):
     monkeypatch.setattr(keras.config, "backend", lambda: "jax")
     with pytest.raises(PilahError, match=r"KERAS_BACKEND must be tensorflow.*got jax"):
-        main.run(demo(tmp_path / "run"), None, rich.console.Console(file=io.StringIO()))
+        main.run(of_profile("demo", tmp_path / "run"), None, False, rich.console.Console(file=io.StringIO()))
     assert not (tmp_path / "run").exists()

@@ -4,18 +4,15 @@ import dataclasses
 import io
 
 import finished_run
+import prepared_run
 import pytest
 import rich.console
 
 from components.base import artifacts
-from components.data import photos
-from components.models import backbones, features
 from pipeline import config as config_module
 from pipeline import recipe, resolved_settings, run_folder, trials
 from pipeline.commands import status
 from pipeline.report import figures
-from pipeline.stages import features as features_stage
-from tuner import folds, scenarios, trial_folder
 
 pytest_plugins = ["report_fixtures"]
 ALL = {1, 2, 3, 4, 5, 6}
@@ -49,46 +46,12 @@ CHANGES = [  # setting -> scenarios that it leaves as they are
 
 @pytest.fixture
 def config(tmp_path, monkeypatch):
-    """The configuration of a run that has prepared the folders of its features and trials, and trained none of them.
-
-    Scenarios: 1 and 2 are ResNet50 with Adam and AdamW, 3 and 4 are VGG19's; 5 is refined from 2, and 6 from 3.
-    """
-    config = config_module.Config(
-        tmp_path / "run",
-        weights_dir=tmp_path,
-        backbones=("ResNet50", "VGG19"),
-        optimizers=("Adam", "AdamW"),
-        dropouts=(0.2,),
-        refine=2,
-        unfreeze="top",
-        finetuning_rate=1e-3,
-    )
-    listed = [photos.Photo(f"{n:016x}", f"/photos/{n}.jpg", ("glass", "metal")[n % 2], n % 5) for n in range(20)]
-    photos.write(config.run_dir / "photos.csv", listed)
-    artifacts.write_csv(config.run_dir / "dataset" / "rejects.csv", ["id"], [{"id": listed[3].id}])
-    for name in config.backbones:
-        (tmp_path / backbones.BACKBONES[name].weights_file).write_text(f"weights of {name}")
-    monkeypatch.setattr(features, "missing_views", lambda *args: [])
-    start(config)
-    return config
-
-
-def start(config):
-    """Have the run write what it writes before it trains anything."""
-    resolved_settings.write(config.run_dir, recipe.resolve(config))
-    features_stage.run(config, lambda done, total, what="": None)
-    study = recipe.study(config)
-    for scenario in scenarios_of(config):
-        folds.reset_if_settings_changed(study, scenario, trial_folder.path(config.run_dir / "trials", scenario.number))
-
-
-def scenarios_of(config):
-    searched = recipe.scenarios(config)
-    return [*searched, *scenarios.refined([searched[1], searched[2]][: config.refine], len(searched))]
+    return prepared_run.make(tmp_path, monkeypatch)
 
 
 def of_run(config):
-    return set(trials.read_settings(config, run_folder.usable_photos(config.run_dir)))
+    usable, resolved = run_folder.usable_photos(config.run_dir), resolved_settings.read(config.run_dir)
+    return set(trials.read_settings(config, usable, resolved))
 
 
 @pytest.mark.parametrize(
@@ -104,12 +67,12 @@ def of_run(config):
 )
 def test_report_expects_the_settings_that_a_study_trains_with(changes, config):
     changed = dataclasses.replace(config, **changes)
-    start(changed)
+    prepared_run.start(changed)
     study, usable = recipe.study(changed), run_folder.usable_photos(changed.run_dir)
-    for scenario in scenarios_of(changed):
+    for scenario in prepared_run.scenarios_of(changed):
         expected = trials.expected_settings(changed, usable, scenario, recipe.resolve(changed))
         assert expected == study.settings(scenario)
-    assert of_run(changed) == {scenario.number for scenario in scenarios_of(changed)}
+    assert of_run(changed) == {scenario.number for scenario in prepared_run.scenarios_of(changed)}
 
 
 @pytest.mark.parametrize(("changes", "same"), CHANGES, ids=str)
@@ -147,7 +110,7 @@ def test_engine_and_precision_asked_for_are_compared_without_resolved_settings_t
 
 def test_trial_of_frozen_features_in_the_folder_of_a_refined_one_is_not_this_runs(config):
     wider = dataclasses.replace(config, dropouts=(0.2, 0.5), refine=0)
-    start(wider)
+    prepared_run.start(wider)
     assert of_run(wider) == set(range(1, 9))
     assert of_run(config) == {1}  # 2 to 4 are numbered differently, and 5 and 6 are frozen
 

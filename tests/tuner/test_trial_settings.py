@@ -5,9 +5,9 @@ import pathlib
 
 import pytest
 
-from components.base import artifacts
+from components.base import artifacts, settings
 from components.data import augment, photos
-from components.models import backbones, features, finetune
+from components.models import backbones, features
 from tuner import scenarios
 from tuner import study as study_module
 
@@ -77,7 +77,17 @@ def study(tmp_path, monkeypatch):
     ids, augmentation = [photo.id for photo in PHOTOS], augment.Augmentation(42, "both")
     folder, records_dir = tmp_path / "features" / "VGG19", tmp_path / "dataset"
     features.extract(folder, records_dir, ids, "VGG19", WEIGHTS, 4, 2, augmentation, 96, "openvino", "bfloat16", print)
-    options = finetune.Options("top", "trained", 1, "cosine", 0.1, "weights", 1.0, 2, True)
+    options = settings.Finetuning(
+        unfreeze="top",
+        batchnorm="trained",
+        warmup_epochs=1,
+        schedule="cosine",
+        label_smoothing=0.1,
+        balance="weights",
+        clip_norm=1.0,
+        ensemble=2,
+        xla=True,
+    )
     finetuning = study_module.Finetuning(
         records_dir, {"VGG19": WEIGHTS}, 96, 3e-4, options, pathlib.Path("trunk"), "openvino", "bfloat16"
     )

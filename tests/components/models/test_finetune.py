@@ -10,7 +10,7 @@ import pytest
 import rich.console
 from finetune_fixtures import SCENARIO, fit, with_options
 
-from components.base import artifacts
+from components.base import artifacts, settings
 from components.base.errors import PilahError
 from components.models import assembly, backbones, finetune
 from pipeline import config as config_module
@@ -150,7 +150,7 @@ def test_steps_are_compiled_by_xla_where_asked_and_teach_the_same(study, tmp_pat
 
 
 def test_cosine_rises_to_the_learning_rate_and_falls_to_0(study):
-    recipe = dataclasses.replace(study.recipe(SCENARIO), epochs=5, options=finetune.Options(schedule="cosine"))
+    recipe = dataclasses.replace(study.recipe(SCENARIO), epochs=5, options=settings.Finetuning(schedule="cosine"))
     rates = [float(finetune._learning_rate(recipe, steps=10)(step)) for step in range(51)]
     assert rates[0] == 0 and np.argmax(rates) == 5 and rates[5] == pytest.approx(1e-2)
     assert rates[50] == pytest.approx(0, abs=1e-9)

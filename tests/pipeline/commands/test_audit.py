@@ -113,7 +113,7 @@ def test_class_of_fewer_groups_than_folds_leaves_the_folds_out_and_the_lists_sta
 def test_run_without_a_board_is_refused(tmp_path):
     with pytest.raises(PilahError, match=r"no run\.json"):
         audit.finished(tmp_path)
-    artifacts.write_json(tmp_path / "run.json", config_module.to_json(config_module.demo(tmp_path)))
+    artifacts.write_json(tmp_path / "run.json", config_module.to_json(config_module.of_profile("demo", tmp_path)))
     with pytest.raises(PilahError, match="still to do photos, dataset"):
         audit.finished(tmp_path)
 

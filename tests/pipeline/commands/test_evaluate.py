@@ -40,7 +40,7 @@ def pushed(tmp_path_factory):
     photos.write(run_dir / "photos.csv", trained_on)
     listing.write_duplicates(run_dir / "duplicates.csv", [])
     artifacts.write_csv(run_dir / "dataset" / "rejects.csv", ["id"], [])
-    artifacts.write_json(run_dir / "run.json", config_module.to_json(config_module.demo(run_dir)))
+    artifacts.write_json(run_dir / "run.json", config_module.to_json(config_module.of_profile("demo", run_dir)))
     card = {
         "classes": CLASSES,
         "figures": {"f1": 0.75},
@@ -133,7 +133,7 @@ def test_photos_of_the_study_alone_are_refused(pushed):
 
 
 def test_run_that_has_pushed_nothing_is_refused(tmp_path):
-    artifacts.write_json(tmp_path / "run.json", config_module.to_json(config_module.demo(tmp_path)))
+    artifacts.write_json(tmp_path / "run.json", config_module.to_json(config_module.of_profile("demo", tmp_path)))
     with pytest.raises(PilahError, match="must hold a pushed model"):
         evaluated(tmp_path, tmp_path)
 

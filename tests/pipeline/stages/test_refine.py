@@ -13,7 +13,7 @@ from components.demo import synthetic_photos
 from components.models import backbones, features, frozen_activations
 from components.publish import push
 from pipeline import config as config_module
-from pipeline import main, provenance, recipe, resolved_settings, run_folder, runner, shared
+from pipeline import main, provenance, recipe, resolved_settings, run_folder, runner
 from pipeline.report import plots
 from pipeline.stages import report as report_stage
 from tuner import predictions, workers
@@ -44,14 +44,14 @@ def refined(tmp_path_factory):
         image_size_px=32,
     )
     with tiny_backbone.known() as patch:
-        patch.setattr(shared, "_find_weights", lambda *settings: backbones.Weights(None, 1))
+        patch.setattr(recipe, "_find_weights", lambda *settings: backbones.Weights(None, 1))
         patch.setattr(workers, "count", lambda tasks: 1)  # another process would not know the backbone
         yield config, run(config)
 
 
-def run(config, from_stage=None):
+def run(config, from_stage=None, overwrite=True):
     console = rich.console.Console(file=io.StringIO(), width=200)
-    main.run(config, from_stage, console)
+    main.run(config, from_stage, overwrite, console)
     return console.file.getvalue()
 
 
@@ -100,6 +100,19 @@ def test_what_stayed_frozen_is_removed_where_the_model_is_refused_too(refined, m
     run(config)
 
 
+def test_setting_that_would_discard_folds_stops_the_run_before_anything_changes(refined):
+    config, _ = refined
+    before = {path: path.stat().st_mtime_ns for path in config.run_dir.rglob("*") if path.is_file()}
+    with pytest.raises(
+        PilahError, match=r"^--epochs 3 instead of 2: .*scenario 1 \(2\), 2 \(2\), 3 \(2\).*--overwrite"
+    ):
+        run(dataclasses.replace(config, epochs=3), overwrite=False)
+    after = {path: path.stat().st_mtime_ns for path in config.run_dir.rglob("*") if path.is_file()}
+    del before[config.run_dir / run_folder.LOCK], after[config.run_dir / run_folder.LOCK]
+    assert after == before
+    assert "refine: unchanged, skipped" in run(config, overwrite=False)
+
+
 def test_second_run_does_nothing_and_from_refine_trains_the_refined_scenario_alone(refined):
     config, _ = refined
     assert "refine: unchanged, skipped" in run(config)
@@ -132,7 +145,7 @@ def test_run_killed_in_features_under_other_settings_reports_none_of_its_old_tri
     with monkeypatch.context() as patch:
         patch.setattr(features, "extract", killed)
         if changed == "weights":
-            patch.setattr(shared, "_find_weights", lambda *settings: backbones.Weights(None, 2))
+            patch.setattr(recipe, "_find_weights", lambda *settings: backbones.Weights(None, 2))
         with pytest.raises(KeyboardInterrupt):
             run(dataclasses.replace(config, **changes))
     report_stage.make(config.run_dir, "en")
@@ -145,7 +158,7 @@ def test_run_killed_in_features_under_other_settings_reports_none_of_its_old_tri
     assert len(found["scenarios"]) == 3 and found["winner"]
 
 
-def killed(*args):
+def killed(*args, **settings):
     raise KeyboardInterrupt
 
 

@@ -1,0 +1,80 @@
+"""Names, choices and options: what a setting is called, which values it takes, and its help. Imports nothing heavy."""
+
+import dataclasses
+from typing import Any, Literal
+
+Backbone = Literal["ResNet50", "VGG19", "DenseNet121"]  # in the order of the thesis, as are optimizers and dropouts
+Optimizer = Literal["Adam", "Nadam", "AdamW"]
+DROPOUTS = (0.0, 0.2, 0.5)
+Strategy = Literal["features", "finetune"]
+Flips = Literal["horizontal", "both"]
+Engine = Literal["auto", "openvino", "tensorflow"]
+Precision = Literal["auto", "float32", "bfloat16"]
+Unfreeze = Literal["all", "top", "top2"]
+BatchNorm = Literal["frozen", "trained"]
+Schedule = Literal["constant", "cosine"]
+Balance = Literal["none", "weights", "oversampling"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """The command-line option of a field.
+
+    Attributes:
+        help: a noun phrase that stands alone.
+        min, max: bounds of the value, or of each value of a list; None is no bound.
+        flag: name of the option where it is not that of the field.
+        resumed: whether a run that is started again keeps the value, unless another one is given.
+    """
+
+    help: str
+    min: float | None = None
+    max: float | None = None
+    flag: str = ""
+    resumed: bool = True
+
+
+def option(default: Any, help_text: str, **rest: Any) -> Any:
+    """Return a dataclass field with a default and its Option; `rest` as Option's attributes."""
+    return dataclasses.field(default=default, metadata={"option": Option(help_text, **rest)})
+
+
+def options(settings: type) -> dict[str, Option]:
+    """Return name of the field -> its option, of a dataclass."""
+    return {field.name: field.metadata["option"] for field in dataclasses.fields(settings) if field.metadata}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Finetuning:
+    """How a backbone trains; the defaults are the thesis's recipe with all of the backbone training.
+
+    Attributes:
+        batchnorm: whether BatchNorm of the unfrozen part trains, see backbones.unfreeze.
+        warmup_epochs: they keep the first steps of the head from undoing the backbone. The head has an optimizer of
+            its own for them, with a constant learning rate.
+        schedule: "cosine" rises in a line over the first tenth of the steps and falls to 0 by the last.
+        balance: "weights" lets a photo count the more, the fewer photos of its class are trained on; "oversampling"
+            draws as many photos as ever each epoch, of each class alike.
+        clip_norm: the L2 norm of a step's gradients, all taken together, is scaled down to it (Pascanu et al. 2013),
+            so that no batch undoes what the others taught.
+        ensemble: Lakshminarayanan et al. 2017. The models see the same views and share what stays frozen.
+        xla: pays on GPUs; each fold then begins with a compilation.
+    """
+
+    unfreeze: Unfreeze = option(
+        "all", "Part of the backbone that is fine-tuned: all, its last stage (top) or its last two (top2)."
+    )
+    batchnorm: BatchNorm = option("frozen", "BatchNorm layers of the part that is fine-tuned: frozen or trained.")
+    warmup_epochs: int = option(0, "First epochs of fine-tuning in which only the head trains.", min=0)
+    schedule: Schedule = option(
+        "constant", "Learning rate schedule of fine-tuning: constant, or cosine with a linear warm-up."
+    )
+    label_smoothing: float = option(
+        0.0, "Share of each label that fine-tuning spreads over all classes.", min=0, max=0.9
+    )
+    balance: Balance = option("none", "Class balancing of fine-tuning: none, weights or oversampling.")
+    clip_norm: float | None = option(None, "Norm to which fine-tuning clips the gradients of a step.", min=1e-9)
+    ensemble: int = option(
+        1, "Number of fine-tuned models that differ only in their seeds, their scores averaged.", min=1
+    )
+    xla: bool = option(False, "Compile the training steps of fine-tuning with XLA, for GPUs.")

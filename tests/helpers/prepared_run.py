@@ -1,0 +1,48 @@
+"""A run of 20 photos that is about to train: photos.csv, settings of features and of trials, and no work of theirs."""
+
+from components.base import artifacts
+from components.data import photos
+from components.models import backbones, features
+from pipeline import config as config_module
+from pipeline import recipe, resolved_settings
+from pipeline.stages import features as features_stage
+from tuner import folds, scenarios, trial_folder
+
+
+def make(folder, monkeypatch):
+    """Return the configuration of a run that has prepared the folders of its features and trials, and trained none.
+
+    Scenarios: 1 and 2 are ResNet50 with Adam and AdamW, 3 and 4 are VGG19's; 5 is refined from 2, and 6 from 3.
+    """
+    config = config_module.Config(
+        folder / "run",
+        weights_dir=folder,
+        backbones=("ResNet50", "VGG19"),
+        optimizers=("Adam", "AdamW"),
+        dropouts=(0.2,),
+        refine=2,
+        unfreeze="top",
+        finetuning_rate=1e-3,
+    )
+    listed = [photos.Photo(f"{n:016x}", f"/photos/{n}.jpg", ("glass", "metal")[n % 2], n % 5) for n in range(20)]
+    photos.write(config.run_dir / "photos.csv", listed)
+    artifacts.write_csv(config.run_dir / "dataset" / "rejects.csv", ["id"], [{"id": listed[3].id}])
+    for name in config.backbones:
+        (folder / backbones.BACKBONES[name].weights_file).write_text(f"weights of {name}")
+    monkeypatch.setattr(features, "missing_views", lambda *args: [])
+    start(config)
+    return config
+
+
+def start(config):
+    """Write what the run writes before it trains anything."""
+    resolved_settings.write(config.run_dir, recipe.resolve(config))
+    features_stage.run(config, lambda done, total, what="": None)
+    study = recipe.study(config)
+    for scenario in scenarios_of(config):
+        folds.reset_if_settings_changed(study, scenario, trial_folder.path(config.run_dir / "trials", scenario.number))
+
+
+def scenarios_of(config):
+    searched = recipe.scenarios(config)
+    return [*searched, *scenarios.refined([searched[1], searched[2]][: config.refine], len(searched))]

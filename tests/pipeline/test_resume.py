@@ -1,0 +1,130 @@
+"""A run that is started again resumes with its own settings, and loses no finished work without being told to."""
+
+import dataclasses
+
+import prepared_run
+import pytest
+
+from components.base import artifacts
+from components.base.errors import PilahError
+from pipeline import config as config_module
+from pipeline import recipe, resume, run_folder
+from pipeline.stages import photos
+from tuner import trial_folder
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    """A run with two finished folds of scenario 1, one of scenario 3, one of a refined one, and features of VGG19."""
+    config = dataclasses.replace(prepared_run.make(tmp_path, monkeypatch), images=(tmp_path / "photos",))
+    artifacts.write_json(config.run_dir / run_folder.CONFIG, config_module.to_json(config))
+    for number, fold in ((1, 0), (1, 3), (3, 0), (5, 1)):
+        folder = config.run_dir / run_folder.trial(number)
+        trial_folder.fold_predictions(folder, fold).write_text("")
+        artifacts.write_json(trial_folder.fold_history(folder, fold), {"seconds": 60.0, "history": {}})
+    artifacts.write_json(config.run_dir / run_folder.features("VGG19") / "view-00.json", {"seconds": 30.0})
+    return config
+
+
+def check(config):
+    resume.check_nothing_lost(config, recipe.resolve(config), photos.listed_with(config))
+
+
+def test_settings_of_the_run_are_kept_where_none_are_given(config):
+    assert resume.configure(config.run_dir, None, {}) == config
+    assert resume.configure(config.run_dir, "thesis", {}) == config
+    assert resume.configure(config.run_dir, None, {"images": config.images}) == config
+
+
+def test_given_settings_change_those_of_the_run(config):
+    resumed = resume.configure(config.run_dir, None, {"epochs": 3})
+    assert resumed == dataclasses.replace(config, epochs=3)
+    assert resume.changed_settings(config, resumed) == "--epochs 3 instead of 10"
+
+
+def test_confirmations_are_of_one_start_alone(config):
+    confirmed = dataclasses.replace(config, force=True, accept_missing=True)
+    artifacts.write_json(config.run_dir / run_folder.CONFIG, config_module.to_json(confirmed))
+    assert resume.configure(config.run_dir, None, {}) == config
+
+
+def test_another_profile_replaces_the_settings_and_keeps_the_paths(config):
+    resumed = resume.configure(config.run_dir, "finetuned", {})
+    fresh = config_module.of_profile("finetuned", config.run_dir)
+    assert resumed == dataclasses.replace(fresh, images=config.images, weights_dir=config.weights_dir)
+
+
+@pytest.mark.parametrize(("changes", "profile"), [({}, "demo"), ({"images": ("photos",)}, "thesis")])
+def test_new_run_has_the_profile_of_its_photos(tmp_path, changes, profile):
+    config = resume.configure(tmp_path / "new", None, changes)
+    assert config == dataclasses.replace(config_module.of_profile(profile, tmp_path / "new"), **changes)
+
+
+def test_photos_for_a_run_on_synthetic_ones_bring_their_profile(tmp_path):
+    synthetic = config_module.of_profile("demo", tmp_path)
+    artifacts.write_json(tmp_path / run_folder.CONFIG, config_module.to_json(synthetic))
+    assert resume.configure(tmp_path, None, {}) == synthetic
+    assert resume.configure(tmp_path, None, {"images": ("photos",)}).profile == "thesis"
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"epochs": 3},
+            "--epochs 3 instead of 10: this would discard finished folds of scenario 1 (2), 3 (1), 5 (1), 4 min",
+        ),
+        (
+            {"refine": 1, "backbones": ("VGG19",)},
+            "finished folds of scenario 1 (2), 3 (1), 3 min",
+        ),  # numbers name others, 5 is none
+        ({"image_size_px": 96}, "--image-size 96 instead of 224"),
+        ({"image_size_px": 96}, "and the features of VGG19 (30 s)"),
+        ({"seed": 7}, "--seed 7 instead of 42: this would discard"),
+        ({"finetuning_rate": 0.5}, "finished folds of scenario 5 (1), 1 min 0 s"),
+        ({"weight_decay": 0.5}, "finished folds of scenario 5 (1), 1 min 0 s"),
+        ({"max_pixels": 1000}, "--max-pixels 1000 instead of"),
+        ({"engine": "tensorflow"}, "--engine tensorflow instead of auto"),
+    ],
+    ids=str,
+)
+def test_setting_that_would_discard_finished_work_is_refused_by_name(changes, expected, config, monkeypatch):
+    monkeypatch.setattr(photos, "_list", lambda config, scan, progress: ([], []))
+    monkeypatch.setattr(photos, "_photo_folders", lambda config: [])
+    monkeypatch.setattr(photos.class_folders, "scan", lambda roots: None)
+    with pytest.raises(PilahError, match=r"Confirm with --overwrite") as refused:
+        check(dataclasses.replace(config, **changes))
+    assert expected in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"min_f1": 0.9}, {"keep_versions": 9}, {"refine": 1}, {"force": True}],
+    ids=str,
+)
+def test_setting_that_discards_nothing_is_accepted(changes, config):
+    check(dataclasses.replace(config, **changes))
+
+
+def test_other_weights_are_named(config):
+    (config.weights_dir / "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5").write_text("others")
+    recipe._find_weights.cache_clear()
+    with pytest.raises(PilahError, match=r"^weights of VGG19 \w+ instead of \w+: this would discard .*VGG19 \(30 s\)"):
+        check(config)
+
+
+def test_photos_that_moved_are_the_same_photos(config, tmp_path, save_classes):
+    save_classes(tmp_path / "photos", {"glass": 6, "metal": 6})
+    listed = photos.listed_with(dataclasses.replace(config, seed=7))
+    photos.photos.write(config.run_dir / run_folder.PHOTOS, listed)
+    config = dataclasses.replace(config, seed=7)
+    artifacts.write_json(config.run_dir / run_folder.CONFIG, config_module.to_json(config))
+    prepared_run.start(config)
+    folder = config.run_dir / run_folder.trial(1)
+    trial_folder.fold_predictions(folder, 0).write_text("")
+    artifacts.write_json(trial_folder.fold_history(folder, 0), {"seconds": 60.0, "history": {}})
+    (tmp_path / "photos").rename(tmp_path / "moved")
+    check(dataclasses.replace(config, images=(tmp_path / "moved",)))
+    (tmp_path / "moved" / "glass" / "0.png").write_bytes(b"another")
+    with pytest.raises(PilahError, match=r"--images .*moved instead of .*photos: this would discard finished"):
+        check(dataclasses.replace(config, images=(tmp_path / "moved",)))
