@@ -1,4 +1,4 @@
-"""The web tier: upload, result, history. Needs no TensorFlow."""
+"""The web page: upload, result and history of photos. Runs without TensorFlow."""
 
 import logging
 import os
@@ -23,66 +23,66 @@ LANGUAGES = {"en": "English", "id": "Bahasa Indonesia"}
 
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
-    """The application, set up from the environment.
+    """Create the application from the settings in the environment.
 
     Args:
-        config: settings by field name of `web.settings.Settings`, over those of the environment; names in capitals go
-            to Flask and its extensions as they are.
+        config: overrides of the environment, by field name of `web.settings.Settings`; names in capitals are settings
+            of Flask and its extensions.
     """
     config = dict(config or {})
     try:
-        given = settings.read(os.environ, {name: value for name, value in config.items() if name.islower()})
+        options = settings.read(os.environ, {name: value for name, value in config.items() if name.islower()})
     except settings.SettingsError as error:
         sys.exit(f"web: {error}")
-    data = pathlib.Path(given.pilah_data).resolve()
+    data = pathlib.Path(options.pilah_data).resolve()
     data.mkdir(parents=True, exist_ok=True)
     app = Flask(__name__, instance_path=str(data))
     app.config.from_mapping(
-        SECRET_KEY=given.secret_key,
-        SQLALCHEMY_DATABASE_URI=given.database_url or f"sqlite:///{data / 'pilah.db'}",
-        SQLALCHEMY_ENGINE_OPTIONS={"pool_pre_ping": True},  # a connection that the database closed is replaced
-        MAX_CONTENT_LENGTH=given.max_upload_bytes + 64 * 1024,  # the form around the photo
+        SECRET_KEY=options.secret_key,
+        SQLALCHEMY_DATABASE_URI=options.database_url or f"sqlite:///{data / 'pilah.db'}",
+        SQLALCHEMY_ENGINE_OPTIONS={"pool_pre_ping": True},  # replaces connections that the database closed
+        MAX_CONTENT_LENGTH=options.max_upload_bytes + 64 * 1024,  # the photo, and the rest of the form
         PERMANENT_SESSION_LIFETIME=timedelta(days=400),
-        SESSION_REFRESH_EACH_REQUEST=False,  # a late answer would put back what another tab has changed meanwhile
-        SESSION_COOKIE_SECURE=not given.is_development,
+        SESSION_REFRESH_EACH_REQUEST=False,  # else a late response undoes a change made in another tab
+        SESSION_COOKIE_SECURE=not options.is_development,
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_HTTPONLY=True,
-        WTF_CSRF_TIME_LIMIT=None,  # as long as the session: a page may stay open for a day
+        WTF_CSRF_TIME_LIMIT=None,  # a token is valid as long as the session: a page may stay open for a day
         BABEL_DEFAULT_LOCALE="en",
         BOOTSTRAP_SERVE_LOCAL=True,
         RATELIMIT_HEADERS_ENABLED=True,
-        SEND_FILE_MAX_AGE_DEFAULT=300,  # seconds that a browser need not ask again for a style sheet
-        PILAH=given,
+        SEND_FILE_MAX_AGE_DEFAULT=300,  # seconds that browsers cache style sheets
+        PILAH=options,
     )
     app.config.from_mapping({name: value for name, value in config.items() if name.isupper()})
-    app.wsgi_app = ProxyFix(app.wsgi_app, given.trusted_proxies, given.trusted_proxies)  # type: ignore[method-assign]
+    proxies = options.trusted_proxies
+    app.wsgi_app = ProxyFix(app.wsgi_app, proxies, proxies)  # type: ignore[method-assign]
     app.json.sort_keys = False  # type: ignore[attr-defined]  # scores keep the model's order of classes
-    _extend(app, given, data)
+    _init_extensions(app, options, data)
     for page in (home, classify, results, history, about, api, admin):
         app.register_blueprint(page.blueprint)
     app.register_error_handler(HTTPException, _error_page)
     return app
 
 
-def _extend(app: Flask, given: settings.Settings, data: pathlib.Path) -> None:
-    telemetry.init_app(app)  # the first to see a request: what follows may end it
+def _init_extensions(app: Flask, options: settings.Settings, data: pathlib.Path) -> None:
+    telemetry.init_app(app)  # first, because the next ones may end a request
     database.init_app(app)
     csrf = flask_wtf.csrf.CSRFProtect(app)
-    csrf.exempt(api.blueprint)  # it takes no cookie, so nobody can lend a browser's
+    csrf.exempt(api.blueprint)  # it uses no cookies, so that a forged request has no rights
     flask_babel.Babel(app, locale_selector=_language)
     flask_bootstrap.Bootstrap5(app)
     limits.init_app(app)
     security.init_app(app)
     commands.init_app(app)
-    caller = client.Client(given.serving_target, timeout_seconds=given.serving_timeout_seconds)
-    kept = store.PictureStore(data / "uploads")
-    uploads.init_app(app, uploads.Service(kept, caller, given))
+    caller = client.Client(options.serving_target, timeout_seconds=options.serving_timeout_seconds)
+    uploads.init_app(app, uploads.Service(store.PictureStore(data / "uploads"), caller, options))
     app.jinja_env.globals["languages"] = LANGUAGES
     app.jinja_env.globals["current_language"] = lambda: str(flask_babel.get_locale())
 
 
 def _language() -> str:
-    chosen = None if request.path.startswith("/api/") else session.get("language")  # programs have no cookie
+    chosen = None if request.path.startswith("/api/") else session.get("language")  # the API uses no cookies
     return chosen if chosen in LANGUAGES else request.accept_languages.best_match(LANGUAGES) or "en"
 
 
@@ -92,20 +92,24 @@ def _error_page(error: HTTPException) -> Any:
     logging.getLogger("web").info("%s %s: %s", error.code, request.path, error.description)
     if request.path.startswith("/api/"):
         name, detail = error.name, error.description
-        if error.code == 413:  # far beyond the limit, so that it was not even read
+        if error.code == 413:  # a request beyond MAX_CONTENT_LENGTH is not read
             name = "bytes"
             limit = current_app.config["PILAH"].max_upload_bytes // settings.MIB
             detail = messages.refusal(pictures.BadPictureError(413, "bytes", limit=limit))
         return {"error": name, "detail": detail}, error.code
     reason = (error.description or "") if isinstance(error, flask_wtf.csrf.CSRFError) else ""
-    from_elsewhere = "referrer" in reason  # Flask-WTF looks at it under https, once the token is found to be right
-    if from_elsewhere:
+    is_from_elsewhere = "referrer" in reason  # with https, Flask-WTF checks it after the token
+    if is_from_elsewhere:
         logging.getLogger("web").warning(
-            "A form must come from https://%s/, by the Host of its request. Received: %s. Where that is a page of this "
-            "site, have the proxy pass Host (docs/SERVING.md).",
+            "Refused a form: its referrer must be a page of https://%s/, the Host of the request (got %s). If this "
+            "is a page of this site, have the proxy pass Host (docs/SERVING.md).",
             request.host,
             request.referrer or "no referrer",
         )
-    lost = bool(reason) and not from_elsewhere
-    page = render_template("error.html", error=error, is_without_cookie=lost, is_from_elsewhere=from_elsewhere)
+    page = render_template(
+        "error.html",
+        error=error,
+        is_without_cookie=bool(reason) and not is_from_elsewhere,
+        is_from_elsewhere=is_from_elsewhere,
+    )
     return page, error.code

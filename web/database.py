@@ -1,4 +1,4 @@
-"""The one table: a row an upload, from the moment it is accepted."""
+"""The database table, with a row for each accepted upload."""
 
 import datetime
 import enum
@@ -20,7 +20,7 @@ db = flask_sqlalchemy.SQLAlchemy(model_class=Base)
 
 
 class State(enum.StrEnum):
-    """waiting: kept, not answered yet. done: answered. refused: it gets no answer."""
+    """State of an upload: waiting for a prediction, done, or refused by the model."""
 
     WAITING = "waiting"
     DONE = "done"
@@ -28,22 +28,22 @@ class State(enum.StrEnum):
 
 
 def new_id() -> str:
-    """128 random bits: an address that nobody finds by counting."""
+    """Return 128 random bits in hex, so that nobody can guess the address of an upload."""
     return secrets.token_hex(16)
 
 
 def is_id(text: str) -> bool:
-    """Whether `text` can be the id of a row; PostgreSQL takes not every text."""
+    """Return whether `text` has the form of an id; PostgreSQL refuses some strings."""
     return re.fullmatch(r"[0-9a-f]{32}", text) is not None
 
 
 def now() -> datetime.datetime:
-    """The time in UTC, without a zone, which is how both databases keep it."""
+    """Return the time in UTC without a time zone, as both databases store it."""
     return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
 
 
-class Upload(db.Model):  # type: ignore[name-defined]  # made at run time
-    """A photo that was accepted, what the model said of it, and what a person said of that."""
+class Upload(db.Model):  # type: ignore[name-defined]  # created at run time
+    """An accepted photo, its prediction, and the visitor's correction."""
 
     __tablename__ = "upload"
     __table_args__ = (
@@ -73,7 +73,7 @@ def init_app(app: Flask) -> None:
 
 
 def _set_up_sqlite(connection: Any, _: Any) -> None:
-    """Readers beside a writer, and a writer that waits its turn instead of failing."""
+    """Let readers work while another connection writes, and let writers wait for their turn."""
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA busy_timeout=10000")

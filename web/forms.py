@@ -1,4 +1,4 @@
-"""The forms, each with the check that belongs to it."""
+"""The forms and their validation."""
 
 import flask_wtf
 from flask_babel import lazy_gettext as _
@@ -7,7 +7,7 @@ from wtforms.validators import InputRequired
 
 
 class CorrectionForm(flask_wtf.FlaskForm):
-    """The right class, out of those that the model knows."""
+    """The correct class, one of the model's classes."""
 
     class_name = SelectField(_("It is really"), validators=[InputRequired()])
     submit = SubmitField(_("Save"))

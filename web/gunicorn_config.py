@@ -1,35 +1,35 @@
-"""For gunicorn --config web/gunicorn_config.py "web:create_app()"."""
+"""Configuration of gunicorn (gunicorn --config web/gunicorn_config.py "web:create_app()")."""
 
 import ctypes
 import socket
 import struct
 from typing import Any
 
-M_ARENA_MAX = -8  # of glibc's malloc.h
-STALLED_SECONDS = 30  # that a client may neither send nor take anything in the middle of a request
+M_ARENA_MAX = -8  # from glibc's malloc.h
+STALLED_SECONDS = 30  # without data sent or received, after which a connection is closed
 
 bind = "0.0.0.0:8000"
-# One process with threads: an upload waits for the model server, not for Python, and rate limits and metrics are kept
-# in memory. More processes would each count for themselves.
+# One process with threads: uploads wait for the model server, not for Python. Rate limits and metrics are in memory, so
+# several processes would each count separately.
 workers = 1
 worker_class = "gthread"
 threads = 32
 timeout = 60
 graceful_timeout = 30
 keepalive = 5
-control_socket_disable = True  # nobody asks it, and its place is a home folder, which the container's user lacks
-accesslog = None  # web.telemetry writes a line of JSON a request
+control_socket_disable = True  # unused, and it needs a home folder, which the container's user lacks
+accesslog = None  # web.telemetry logs each request
 
-# glibc gives threads up to eight heaps a core, and what pictures leave free in one helps no other: two are enough.
+# glibc uses up to eight heaps per core, and cannot reuse memory freed in one for another: two are enough.
 libc = ctypes.CDLL(None)
 if hasattr(libc, "mallopt"):
     libc.mallopt(M_ARENA_MAX, 2)
 
 
 def post_worker_init(worker: Any) -> None:
-    """Hang up on clients that stall, and ask at once, not at the first request, about uploads that already wait.
+    """Set timeouts for stalled clients, and start to retry waiting uploads before the first request.
 
-    gunicorn waits for a request's bytes for ever, in one of its threads. A connection has the times of its listener.
+    gunicorn has no timeout for reading a request in a thread. Connections inherit the timeouts of their listener.
     """
     for listener in worker.sockets:
         for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):

@@ -1,4 +1,4 @@
-"""A page of the history: newest first, by keyset, so that the last page costs what the first one does."""
+"""Query a page of the history, newest first, with keyset pagination: the last page is as fast as the first."""
 
 import dataclasses
 import datetime
@@ -13,7 +13,7 @@ PAGE_SIZE = 20
 
 @dataclasses.dataclass(frozen=True)
 class Page:
-    """Rows, the number of the first one, and where the next page begins (None on the last page)."""
+    """Rows, the number of the first row, and the cursor of the next page (None on the last page)."""
 
     rows: list[Upload]
     first_number: int
@@ -21,19 +21,21 @@ class Page:
 
 
 def page(visible: sa.Select[Upload], class_name: str | None, corrected: bool, cursor: str | None) -> Page:
-    """The rows after `cursor`, filtered.
+    """Return the filtered rows after `cursor`.
 
     Args:
-        visible: the rows that may be seen.
-        cursor: what the page before gave; a wrong one begins at the newest row.
+        visible: the rows that the visitor may see.
+        cursor: `next_cursor` of the previous page; None or an invalid one starts at the newest row.
     """
     rows = filtered(visible, class_name, corrected)
     number, after = _read_cursor(cursor)
     if after:
         rows = rows.where(sa.tuple_(Upload.created_at, Upload.id) < sa.tuple_(*map(sa.literal, after)))
-    found = list(db.session.scalars(rows.order_by(Upload.created_at.desc(), Upload.id.desc()).limit(PAGE_SIZE + 1)))
-    more, found = len(found) > PAGE_SIZE, found[:PAGE_SIZE]
-    return Page(found, number, _cursor(number + PAGE_SIZE, found[-1]) if more else None)
+    ordered = rows.order_by(Upload.created_at.desc(), Upload.id.desc())
+    fetched = list(db.session.scalars(ordered.limit(PAGE_SIZE + 1)))  # one more row tells whether there is a next page
+    page_rows = fetched[:PAGE_SIZE]
+    has_next = len(fetched) > PAGE_SIZE
+    return Page(page_rows, number, _cursor(number + PAGE_SIZE, page_rows[-1]) if has_next else None)
 
 
 def filtered(visible: sa.Select[Upload], class_name: str | None, corrected: bool) -> sa.Select[Upload]:
@@ -43,7 +45,7 @@ def filtered(visible: sa.Select[Upload], class_name: str | None, corrected: bool
 
 
 def class_names(visible: sa.Select[Upload]) -> list[str]:
-    """The classes that occur in the rows, for the filter."""
+    """Return the predicted classes of the rows, for the filter."""
     classes = visible.with_only_columns(Upload.class_name).where(Upload.class_name.is_not(None)).distinct()
     return sorted(name for name in db.session.scalars(classes) if name)
 

@@ -1,4 +1,4 @@
-"""How often one address may upload, and how often it may try an operator's token."""
+"""Rate limits per address for uploads and for sign-ins of the operator."""
 
 import ipaddress
 
@@ -6,16 +6,16 @@ import flask_limiter
 from flask import Flask, current_app
 from flask_limiter.util import get_remote_address
 
-IPV6_PREFIX = 64  # bits that one connection is given: it may make up all others
+IPV6_PREFIX = 64  # bits assigned to a connection, which can choose the others freely
 
 
 def counted_address() -> str:
-    """The address that this request is counted by; the /64 of an IPv6 one."""
-    given = get_remote_address()
+    """Return the address under which this request is counted; for IPv6, its /64 network."""
+    remote = get_remote_address()
     try:
-        address = ipaddress.IPv6Address(given)
-    except ValueError:  # IPv4, or what a proxy wrote instead
-        return given
+        address = ipaddress.IPv6Address(remote)
+    except ValueError:  # IPv4, or another identifier from a proxy
+        return remote
     return str(address.ipv4_mapped or ipaddress.IPv6Network((address.packed, IPV6_PREFIX), strict=False))
 
 

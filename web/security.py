@@ -1,9 +1,9 @@
-"""The headers that keep a page from doing more than it should."""
+"""Security headers of every response."""
 
 from flask import Flask, Response
 
 HEADERS = {
-    # blob: is the preview of a photo that is still in the browser; data: are Bootstrap's small icons.
+    # blob: for the preview of a photo before its upload, data: for Bootstrap's icons.
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",

@@ -1,4 +1,4 @@
-"""The pictures on disk, under names of our own, outside of what the web server hands out by itself."""
+"""The pictures on disk, named by row id, outside of the folder of static files."""
 
 import contextlib
 import os
@@ -12,23 +12,23 @@ from web import pictures
 
 
 class PictureStore:
-    """A folder of pictures, by row id, and of thumbnails, each made when it is first looked at."""
+    """A folder of pictures and of thumbnails, which are created when first requested."""
 
     def __init__(self, folder: pathlib.Path):
         self.folder = folder
 
     def add(self, row_id: str, picture: bytes) -> None:
-        """Keep a picture: whole, or not at all."""
+        """Write a picture atomically."""
         self._write(self.picture(row_id), picture)
 
     def picture(self, row_id: str) -> pathlib.Path:
         return self.folder / row_id[:2] / f"{row_id}.jpg"
 
     def thumbnail(self, row_id: str) -> pathlib.Path:
-        """The picture in small.
+        """Return the path of the thumbnail, and create it if necessary.
 
         Raises:
-            FileNotFoundError: there is no picture.
+            FileNotFoundError: there is no such picture.
         """
         path = self._thumbnail(row_id)
         if not path.exists():
@@ -36,7 +36,7 @@ class PictureStore:
         return path
 
     def free_bytes(self) -> int:
-        """Free space on the disk of the pictures."""
+        """Return the free space on the disk of the pictures."""
         self.folder.mkdir(parents=True, exist_ok=True)
         return shutil.disk_usage(self.folder).free
 
@@ -45,12 +45,12 @@ class PictureStore:
             path.unlink(missing_ok=True)
 
     def ids(self, older_than_seconds: float = 0.0) -> Iterator[str]:
-        """Row ids of the pictures and thumbnails there are, but for those kept in the last so many seconds."""
+        """Yield the row ids of all pictures and thumbnails that are old enough."""
         for path in self._older("*.jpg", older_than_seconds):
             yield path.name.partition(".")[0]
 
     def remove_parts(self, older_than_seconds: float) -> None:
-        """Remove what was being written when a process was killed."""
+        """Delete the partial files of processes that were killed."""
         for path in self._older("*.part", older_than_seconds):
             path.unlink(missing_ok=True)
 
@@ -60,7 +60,7 @@ class PictureStore:
     def _older(self, pattern: str, seconds: float) -> list[pathlib.Path]:
         before, older = time.time() - seconds, []
         for path in self.folder.glob(f"*/{pattern}"):
-            with contextlib.suppress(FileNotFoundError):  # its visitor deleted it meanwhile
+            with contextlib.suppress(FileNotFoundError):  # a visitor deleted it in the meantime
                 if path.stat().st_mtime <= before:
                     older.append(path)
         return older
@@ -75,10 +75,10 @@ class PictureStore:
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(path)
-        except OSError:  # the disk is full
+        except OSError:  # such as a full disk
             part.unlink(missing_ok=True)
             raise
-        for folder in (path.parent, self.folder):  # names are kept in folders: a power cut must not lose them
+        for folder in (path.parent, self.folder):  # else a power failure may lose the file's name
             _sync(folder)
 
 

@@ -1,4 +1,4 @@
-"""A line of JSON in the log and a measurement for each request, both under the request's id."""
+"""A log line in JSON and metrics for each request."""
 
 import json
 import logging
@@ -15,7 +15,7 @@ requests_answered = prometheus_client.Counter("pilah_web_requests", "Requests.",
 
 
 class JsonFormatter(logging.Formatter):
-    """Each record as one line of JSON."""
+    """Formats each record as a line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {"time": self.formatTime(record), "level": record.levelname, "message": record.getMessage()}
@@ -33,21 +33,22 @@ def init_app(app: Flask) -> None:
         root.addHandler(handler)
         root.setLevel(logging.INFO)
         root.propagate = False
-    app.logger.handlers = root.handlers  # what goes wrong inside Flask, too
+    app.logger.handlers = root.handlers  # for Flask's own errors
 
     @app.before_request
-    def begin() -> None:
+    def start_timer() -> None:
         g.started, g.request_id = time.perf_counter(), secrets.token_hex(8)
 
     @app.after_request
-    def end(response: Response) -> Response:
-        taken = time.perf_counter() - g.started
+    def record(response: Response) -> Response:
+        seconds = time.perf_counter() - g.started
         endpoint = request.endpoint or "(none)"
-        method = request.method if request.method in METHODS else "(other)"  # strangers' words must not pile up
-        seconds_taken.labels(endpoint, method).observe(taken)
+        # one label for unknown methods, so that clients cannot create any number of series
+        method = request.method if request.method in METHODS else "(other)"
+        seconds_taken.labels(endpoint, method).observe(seconds)
         requests_answered.labels(endpoint, method, response.status_code).inc()
         response.headers["X-Request-Id"] = g.request_id
         fields = {"id": g.request_id, "method": request.method, "path": request.path}
-        fields |= {"status": response.status_code, "milliseconds": round(taken * 1e3, 1)}
+        fields |= {"status": response.status_code, "milliseconds": round(seconds * 1e3, 1)}
         log.info("request", extra={"fields": fields})
         return response

@@ -519,10 +519,10 @@ def test_prune_keeps_what_carries_a_correction_unless_told_otherwise(app):
         age(app, row_id, 31)
     assert run(app, "prune", "--days", 30).splitlines() == [
         "deleted 1 rows older than 30 days, with their pictures",
-        "kept 1 with a correction: export-corrections, then prune --with-corrections",
+        "kept 1 with a correction: run export-corrections, then prune --with-corrections",
     ]
     assert [row.id for row in web_app.rows(app)] == [corrected] and web_app.files(app) == [f"{corrected}.jpg"]
-    assert "1 of them carried a correction" in run(app, "prune", "--days", 30, "--with-corrections")
+    assert "1 of them had a correction" in run(app, "prune", "--days", 30, "--with-corrections")
     assert web_app.rows(app) == web_app.files(app) == []
 
 

@@ -1,4 +1,4 @@
-"""The model that is served, by what the pipeline wrote beside its files: its card, and the classes that it knows."""
+"""The served model: its model card and its classes, from the files that the pipeline wrote."""
 
 import json
 import pathlib
@@ -17,41 +17,42 @@ blueprint = Blueprint("about", __name__)
 @blueprint.get("/about")
 def show() -> str:
     folder = current_app.config["PILAH"].model_folder
-    found = card(pathlib.Path(folder), str(flask_babel.get_locale()), _answering()) if folder else None
-    return render_template("about.html", card=found)
+    language = str(flask_babel.get_locale())
+    model_card = card(pathlib.Path(folder), language, _available_versions()) if folder else None
+    return render_template("about.html", card=model_card)
 
 
-def card(folder: pathlib.Path, language: str, answering: Collection[int] = ()) -> Markup | None:
-    """The card of the newest version that answers, in `language`, else in English; None without one.
+def card(folder: pathlib.Path, language: str, available: Collection[int] = ()) -> Markup | None:
+    """Return the body of the latest version's model card in `language`, else in English; None without a card.
 
-    It comes without the frame of its own page. Where none of `answering` has a folder, the highest number counts.
+    The latest version is that of `available`, else, if none of them has a folder, that of `folder`.
     """
-    version = _newest(folder, answering)
+    version = _latest(folder, available)
     for name in (f"model_card.{language}.html", "model_card.html"):
         try:
             text = (version / name).read_text(encoding="utf-8")
-        except OSError:  # there is none, or the version was deleted meanwhile
+        except OSError:  # no card in this language, or the version was just deleted
             continue
         return Markup(text.partition("<main>")[2].partition("</main>")[0])
     return None
 
 
 def classes(folder: pathlib.Path) -> list[str]:
-    """The classes that the newest version knows, by its model.json; none where there is none to read."""
+    """Return the classes of the latest version, from its model.json; none if that cannot be read."""
     try:
-        return json.loads((_newest(folder) / "model.json").read_text(encoding="utf-8"))["classes"]
+        return json.loads((_latest(folder) / "model.json").read_text(encoding="utf-8"))["classes"]
     except (OSError, ValueError, KeyError):
         return []
 
 
-def _answering() -> list[int]:
+def _available_versions() -> list[int]:
     try:
         return uploads.service().caller.available_versions(client.PROBE_SECONDS)
     except (client.ServingUnavailable, client.ServingRejected):
         return []
 
 
-def _newest(folder: pathlib.Path, answering: Collection[int] = ()) -> pathlib.Path:
+def _latest(folder: pathlib.Path, available: Collection[int] = ()) -> pathlib.Path:
     versions = [path for path in folder.glob("*") if path.name.isdecimal()]
-    versions = [path for path in versions if int(path.name) in answering] or versions
+    versions = [path for path in versions if int(path.name) in available] or versions
     return max(versions, key=lambda path: int(path.name), default=folder)

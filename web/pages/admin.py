@@ -1,4 +1,4 @@
-"""For whoever runs the site: health, metrics, and the operator's sign-in."""
+"""Health checks, metrics, and the sign-in of the operator."""
 
 from typing import Any
 
@@ -10,18 +10,18 @@ from flask_babel import gettext as _
 from web import forms, limits, uploads, visitors
 from web.database import db
 
-blueprint = Blueprint("operations", __name__)  # part of the label `endpoint` in /metrics, which dashboards rely on
+blueprint = Blueprint("operations", __name__)  # the name is part of the label `endpoint` in /metrics
 
 
 @blueprint.get("/healthz")
 def healthz() -> Any:
-    """The process answers."""
+    """Report that the process is running."""
     return {"status": "ok"}
 
 
 @blueprint.get("/readyz")
 def readyz() -> Any:
-    """200 where the database and the model server answer, else 503 with which of them does not."""
+    """Answer 200 if the database and the model server are available, else 503 and which one is not."""
     try:
         db.session.execute(sa.text("SELECT 1"))
         database = "ok"

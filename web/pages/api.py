@@ -1,4 +1,4 @@
-"""The same for programs: a photo in, JSON out, described at /api/openapi.json. It takes and sets no cookie."""
+"""The JSON API, without cookies; described at /api/openapi.json."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ blueprint = Blueprint("api", __name__, url_prefix="/api")
 @blueprint.post("/classify")
 @limits.uploads
 def classify() -> Any:
-    """200 with the answer; 202 where the model server is away and the photo waits."""
+    """Answer 200 with the prediction, or 202 if the model server is unavailable and the photo waits."""
     try:
         row = uploads.service().accept(one_file(), uploads.API_VISITOR)
     except BadPictureError as error:
@@ -25,7 +25,7 @@ def classify() -> Any:
 
 @blueprint.get("/results/<row_id>")
 def result(row_id: str) -> Any:
-    """What became of a photo that waited; whoever holds the id is who sent it."""
+    """Return the state and prediction of a photo; only its sender knows the id."""
     row = db.session.get(Upload, row_id) if database.is_id(row_id) else None
     if row is None or row.visitor != uploads.API_VISITOR:
         abort(404)

@@ -1,4 +1,4 @@
-"""The form that takes a photo."""
+"""The upload form."""
 
 from typing import Any
 
@@ -13,15 +13,15 @@ blueprint = Blueprint("classify", __name__)
 
 @blueprint.get("/classify")
 def form() -> str:
-    visitors.current()  # an id given with the answer to an upload would be lost with that answer, and the row with it
-    session.modified = True  # this page alone sends the cookie anew, so that it lives on: it is answered at once
+    visitors.current()  # sets the cookie now: a lost response to the upload must not lose its id
+    session.modified = True  # renews the cookie, only on this page, because its response is never late
     return render_template("classify.html", refusal=None)
 
 
 @blueprint.post("/classify")
 @limits.uploads
 def send() -> Any:
-    """Take a photo, and go on to its result."""
+    """Accept a photo and redirect to its result."""
     try:
         row = uploads.service().accept(one_file(), visitors.current())
     except BadPictureError as error:
@@ -30,10 +30,10 @@ def send() -> Any:
 
 
 def one_file() -> bytes:
-    """The content of the one file in the field `image`.
+    """Return the content of the file in the field `image`.
 
     Raises:
-        BadPictureError: there is none, there are several, or it is too large.
+        BadPictureError: there is no file or more than one, or it is too large.
     """
     files = [file for file in request.files.getlist("image") if file.filename or file.read(1)]
     if not files:

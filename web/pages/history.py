@@ -1,4 +1,4 @@
-"""The uploads of this browser, or of everybody for an operator."""
+"""The history: uploads of this browser, or of all visitors for the operator."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ def show() -> Any:
     rows = visitors.visible()
     class_name, corrected = _filters()
     page = history_query.page(rows, class_name, corrected, request.args.get("after"))
-    if not page.rows and "after" in request.args:  # the last one of an older page was deleted
+    if not page.rows and "after" in request.args:  # the last row of this page was deleted
         filters: dict[str, Any] = {"class": class_name, "corrected": 1 if corrected else None}
         return redirect(url_for("history.show", **filters), 303)
     return render_template(
@@ -37,7 +37,7 @@ def show() -> Any:
 def download() -> Response:
     rows = history_query.filtered(visitors.visible(), *_filters())
     return Response(
-        stream_with_context(_lines(rows)),
+        stream_with_context(_csv_lines(rows)),
         mimetype="text/csv",
         headers={"Content-Disposition": "attachment; filename=pilah-history.csv"},
     )
@@ -47,7 +47,7 @@ def _filters() -> tuple[str | None, bool]:
     return request.args.get("class", "").replace("\0", "") or None, request.args.get("corrected") == "1"
 
 
-def _lines(rows: sa.Select[Upload]) -> Iterator[str]:
+def _csv_lines(rows: sa.Select[Upload]) -> Iterator[str]:
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(COLUMNS)

@@ -1,4 +1,4 @@
-"""What this is, and the switch of language."""
+"""The home page, and the choice of language."""
 
 import pathlib
 from typing import Any
@@ -22,17 +22,17 @@ def show() -> str:
 
 @blueprint.post("/language")
 def switch() -> Any:
-    """Keep the language that was chosen, and go back to the page it was chosen on."""
+    """Store the chosen language and redirect to the page it was chosen on."""
     language = request.form.get("language", "")
     if language not in web.LANGUAGES:
         abort(400, f"The language must be one of {', '.join(web.LANGUAGES)}.")
     session["language"] = language
     session.permanent = True
     try:
-        came_from = urlsplit(request.referrer or "/")
-    except ValueError:  # a header may hold anything
+        referrer = urlsplit(request.referrer or "/")
+    except ValueError:  # the header may not be a URL
         return redirect("/", 303)
-    if came_from.netloc not in ("", request.host):
+    if referrer.netloc not in ("", request.host):
         return redirect("/", 303)
-    path = "/" + came_from.path.lstrip("/\\")  # of this site: //example.org would be another
-    return redirect(f"{path}?{came_from.query}" if came_from.query else path, 303)
+    path = "/" + referrer.path.lstrip("/\\")  # //example.org would lead to another site
+    return redirect(f"{path}?{referrer.query}" if referrer.query else path, 303)

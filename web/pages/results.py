@@ -1,4 +1,4 @@
-"""One upload: its picture, what the model says, and the visitor's correction."""
+"""The result page of an upload: picture, prediction and correction."""
 
 import pathlib
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from web import database, disposal_advice, forms, uploads, visitors
 from web.database import Upload, db
 
 blueprint = Blueprint("results", __name__)
-PICTURE_CACHE_SECONDS = 86_400  # a row's picture never changes
+PICTURE_CACHE_SECONDS = 86_400  # pictures never change
 
 
 @blueprint.get("/result/<row_id>")
@@ -32,19 +32,19 @@ def advice_for(class_name: str) -> str:
 
 @blueprint.get("/result/<row_id>/state")
 def state(row_id: str) -> Any:
-    """What the page of a photo that waits asks for again and again."""
+    """Return the state, which the page of a waiting photo polls."""
     return {"state": visitors.row_or_404(row_id).state}
 
 
 @blueprint.post("/result/<row_id>/correction")
 def correct(row_id: str) -> Any:
-    """Keep the class that the visitor names, beside the prediction."""
+    """Store the class that the visitor chose, beside the prediction."""
     row = visitors.row_or_404(row_id)
     form = _correction_form(row)
     if not form.validate_on_submit():
-        abort(400, "The class must be one that the model knows.")
+        abort(400, "The correction must be a class of the model.")
     corrected = form.class_name.data if form.class_name.data != row.class_name else None
-    # not through the row, which may have been deleted meanwhile: its page then says so
+    # an UPDATE, because the row may have been deleted in the meantime: its page then answers 404
     db.session.execute(
         sa.update(Upload)
         .where(Upload.id == row_id)
@@ -58,8 +58,8 @@ def correct(row_id: str) -> Any:
 def delete(row_id: str) -> Any:
     row = visitors.row_or_404(row_id)
     uploads.service().remove(row.id)
-    back, history = request.form.get("next", ""), url_for("history.show")
-    return redirect(back if back.startswith(history) else history, 303)
+    next_page, history = request.form.get("next", ""), url_for("history.show")
+    return redirect(next_page if next_page.startswith(history) else history, 303)
 
 
 @blueprint.get("/picture/<row_id>")
@@ -73,7 +73,7 @@ def thumbnail(row_id: str) -> Response:
 
 
 def _send(path_of: Callable[[str], pathlib.Path], row_id: str) -> Response:
-    """A picture, through the same check as its row."""
+    """Send a picture, if the visitor may see its row."""
     row = visitors.row_or_404(row_id)
     try:
         response = send_file(path_of(row.id), "image/jpeg", conditional=True)

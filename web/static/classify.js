@@ -1,5 +1,5 @@
-// A photo by drag and drop, by paste or by the camera goes into the form's own file field, and is shown before it is
-// sent. Without this file the form works as it stands.
+// Puts a photo from drag and drop, paste or the camera into the file field of the form, and previews it. Without this
+// script, the form still works.
 "use strict";
 
 const form = document.getElementById("upload");
@@ -27,7 +27,7 @@ document.addEventListener("paste", (event) => {
   }
 });
 
-// Anywhere on the page: a photo that misses the box must not replace the page.
+// On the whole page, else the browser opens a photo that is dropped beside the box.
 document.addEventListener("dragover", (event) => {
   event.preventDefault();
   drop.classList.add("over");
@@ -47,9 +47,9 @@ form.addEventListener("submit", () => {
   state.textContent = words.sending;
 });
 
-// Back from the result: the page may be kept as it was left, or come with the file still chosen.
+// After going back from the result, the browser may restore the page with the file still chosen.
 window.addEventListener("pageshow", show);
-// The visitor stopped it; not every browser tells.
+// The visitor stopped the upload; not all browsers support this event.
 window.navigation?.addEventListener("navigateerror", show);
 
 function choose(files) {
@@ -58,9 +58,9 @@ function choose(files) {
     return;
   }
   if (!files.length) return; // the camera was closed without a photo
-  const one = new DataTransfer();
-  one.items.add(files[0]);
-  field.files = one.files;
+  const transfer = new DataTransfer();
+  transfer.items.add(files[0]);
+  field.files = transfer.files;
   show();
 }
 

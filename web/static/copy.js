@@ -1,4 +1,4 @@
-// Copies the address of a result. Browsers allow it on https and on localhost alone; elsewhere the button stays away.
+// Copies the address of a result. Browsers allow this only on https and localhost; elsewhere the button stays hidden.
 "use strict";
 
 const button = document.getElementById("copy");

@@ -1,10 +1,10 @@
-// Puts every time on the page, written in UTC, into the visitor's own zone.
+// Converts the times on the page from UTC to the visitor's time zone.
 "use strict";
 
 const language = document.documentElement.lang;
-const region = navigator.languages.find((one) => one.startsWith(language)) ?? language; // en-GB writes 2 Jan, en-US Jan 2
-const words = new Intl.DateTimeFormat(region, { dateStyle: "medium", timeStyle: "short" });
+const region = navigator.languages.find((tag) => tag.startsWith(language)) ?? language; // en-GB: 2 Jan, en-US: Jan 2
+const format = new Intl.DateTimeFormat(region, { dateStyle: "medium", timeStyle: "short" });
 for (const time of document.querySelectorAll("time[datetime]")) {
   time.title = time.textContent.trim();
-  time.textContent = words.format(new Date(time.dateTime));
+  time.textContent = format.format(new Date(time.dateTime));
 }

@@ -1,23 +1,23 @@
-// Looks again and again whether a photo that waits has its answer, and only then loads the page anew: a page that reloads
-// by itself closes what is open on it. Without this file there is the link.
+// Polls the state of a waiting photo and reloads the page only when it has a result, as a reload closes open dialogs.
+// Without this script, the page has a link.
 "use strict";
 
 const waiting = document.getElementById("waiting");
-const EVERY_MS = 3000;
+const POLL_MS = 3000;
 
 document.getElementById("looking").hidden = false;
-setTimeout(look, EVERY_MS);
+setTimeout(poll, POLL_MS);
 
-async function look() {
+async function poll() {
   try {
     const answer = await fetch(waiting.dataset.state);
-    const waits = answer.ok ? (await answer.json()).state === "waiting" : answer.status !== 404; // 404: it was deleted
-    if (!waits) {
+    const isWaiting = answer.ok ? (await answer.json()).state === "waiting" : answer.status !== 404; // 404: deleted
+    if (!isWaiting) {
       location.reload();
       return;
     }
   } catch {
-    // the network is away
+    // no network
   }
-  setTimeout(look, EVERY_MS);
+  setTimeout(poll, POLL_MS);
 }
