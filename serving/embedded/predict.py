@@ -106,7 +106,7 @@ def _check_inputs(signature: meta_graph_pb2.SignatureDef, inputs: Mapping[str, n
             f"default value provided. Inputs expected to be in the request {{{_names(inputs)}}}"
         )
     if extra:
-        raise status.invalid_argument(f"Inputs contains invalid name. Received: {_names(extra)}")
+        raise status.invalid_argument(f"Inputs contains invalid name. Unknown inputs: {_names(extra)}")
     for position, (name, info) in enumerate(signature.inputs.items()):
         expected = tf.as_dtype(info.dtype)
         if name in inputs and (actual := tensors.dtype_of(inputs[name])) != expected:

@@ -1,1 +1,1 @@
-"""Wire messages of our own and the code that protoc makes of them (`make protos`)."""
+"""Protocol buffers of this project and the code that protoc generates from them (`make protos`)."""
