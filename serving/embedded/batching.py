@@ -6,6 +6,7 @@ import dataclasses
 import threading
 import time
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,9 +14,23 @@ from serving.embedded import status
 from serving.protos import server_config_pb2
 
 Arrays = Mapping[str, np.ndarray]
-Program = tuple[str, tuple[str, ...]]  # signature name, names of the requested outputs
+
+
+class Program(NamedTuple):
+    """What to run: a signature, and the names of the outputs to compute."""
+
+    signature_name: str
+    outputs: tuple[str, ...]
+
+
+class Key(NamedTuple):
+    """What the tasks of a batch have in common."""
+
+    program: Program
+    inputs: tuple[tuple[str, str, tuple[int, ...]], ...]  # name, dtype and row shape of each input
+
+
 Run = Callable[[Program, Arrays], Arrays]
-Key = tuple[Program, tuple[tuple[str, str, tuple[int, ...]], ...]]  # with name, dtype and row shape of each input
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +96,7 @@ class Batcher:
         """
         task = _Task(inputs, _rows(inputs), concurrent.futures.Future())
         shapes = tuple((name, array.dtype.str, array.shape[1:]) for name, array in sorted(inputs.items()))
-        self._enqueue((program, shapes), task)
+        self._enqueue(Key(program, shapes), task)
         try:
             return task.result.result(timeout_seconds)
         except concurrent.futures.TimeoutError as error:
@@ -119,7 +134,7 @@ class Batcher:
         while (batch := self._next()) is not None:
             tasks = [task for task in batch.tasks if task.result.set_running_or_notify_cancel()]
             if tasks:
-                self._finish(batch.key[0], tasks)
+                self._finish(batch.key.program, tasks)
 
     def _next(self) -> _Batch | None:
         """Wait for a batch that is due and return it, the oldest first; None when closed and empty."""

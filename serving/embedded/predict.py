@@ -58,9 +58,9 @@ class Servable:
         defaults = {
             name: tensors.to_array(proto, name) for name, proto in signature.defaults.items() if name not in inputs
         }
-        program = (signature_name, tuple(output_filter) or tuple(signature.outputs))
+        program = batching.Program(signature_name, tuple(output_filter) or tuple(signature.outputs))
         # TensorFlow Serving batches only requests for all outputs of a signature.
-        if self._batcher is None or len(program[1]) != len(signature.outputs):
+        if self._batcher is None or len(program.outputs) != len(signature.outputs):
             return self._run(program, {**defaults, **inputs})
         return dict(self._batcher.run(program, {**defaults, **inputs}, timeout_seconds))
 
@@ -89,7 +89,7 @@ class Servable:
         self._model.close()
 
     def _run(self, program: batching.Program, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return self._model.run(program[0], inputs, program[1])
+        return self._model.run(program.signature_name, inputs, program.outputs)
 
 
 def _check_inputs(signature: meta_graph_pb2.SignatureDef, inputs: Mapping[str, np.ndarray]) -> None:

@@ -6,6 +6,7 @@ import logging
 import pathlib
 import threading
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from tensorflow_serving.apis import get_model_status_pb2, model_pb2
 from tensorflow_serving.config import model_server_config_pb2
@@ -16,6 +17,13 @@ log = logging.getLogger("serving")
 State = get_model_status_pb2.ModelVersionStatus.State
 Load = Callable[[str, int, pathlib.Path], predict.Servable]
 _FileStats = frozenset[tuple[str, int, int]]  # path, size in bytes, modification time in nanoseconds
+
+
+class VersionStatus(NamedTuple):
+    """State of a version, and the error if it could not be loaded."""
+
+    state: int  # a value of State
+    error: status.StatusError | None
 
 
 @dataclasses.dataclass
@@ -113,8 +121,8 @@ class Models:
                 version.requests -= 1
                 self._changed.notify_all()
 
-    def statuses(self, spec: model_pb2.ModelSpec) -> dict[int, tuple[int, status.StatusError | None]]:
-        """Return state and error of each version of a model since the start, the latest first, or of `spec`'s version.
+    def statuses(self, spec: model_pb2.ModelSpec) -> dict[int, VersionStatus]:
+        """Return the status of each version of a model since the start, the latest first, or of `spec`'s version.
 
         Labels are ignored, as in TensorFlow Serving (model_servers/get_model_status_impl.cc).
 
@@ -129,7 +137,7 @@ class Models:
             if not versions:
                 raise status.StatusError(status.Code.NOT_FOUND, f"Could not find any versions of model {spec.name}")
             numbers = sorted(versions, reverse=True) if number is None else [number]
-            return {number: (versions[number].state, versions[number].error) for number in numbers}
+            return {number: VersionStatus(versions[number].state, versions[number].error) for number in numbers}
 
     def is_configured(self, name: str) -> bool:
         return name in self._configs

@@ -3,6 +3,7 @@
 import json
 import pathlib
 from collections.abc import Collection
+from typing import TypedDict
 
 import flask_babel
 from flask import Blueprint, current_app, render_template
@@ -12,6 +13,12 @@ from serving import client
 from web import uploads
 
 blueprint = Blueprint("about", __name__)
+
+
+class ModelDescription(TypedDict):
+    """The part of model.json that the page uses."""
+
+    classes: list[str]
 
 
 @blueprint.get("/about")
@@ -40,7 +47,8 @@ def card(folder: pathlib.Path, language: str, available: Collection[int] = ()) -
 def classes(folder: pathlib.Path) -> list[str]:
     """Return the classes of the latest version, from its model.json; none if that cannot be read."""
     try:
-        return json.loads((_latest(folder) / "model.json").read_text(encoding="utf-8"))["classes"]
+        description: ModelDescription = json.loads((_latest(folder) / "model.json").read_text(encoding="utf-8"))
+        return description["classes"]
     except (OSError, ValueError, KeyError):
         return []
 

@@ -1,6 +1,6 @@
 """The JSON API, without cookies; described at /api/openapi.json."""
 
-from typing import Any
+from typing import Any, TypedDict
 
 from flask import Blueprint, abort, current_app
 
@@ -10,6 +10,18 @@ from web.pages.classify import one_file
 from web.pictures import BadPictureError
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
+
+
+class Result(TypedDict):
+    """An upload as the API returns it; all but the first two and the last are None without a prediction."""
+
+    id: str
+    state: str
+    class_name: str | None
+    score: float | None
+    scores: dict[str, Any] | None
+    model_version: int | None
+    created_at: str
 
 
 @blueprint.post("/classify")
@@ -37,7 +49,7 @@ def description() -> Any:
     return current_app.send_static_file("openapi.json")
 
 
-def as_json(row: Upload) -> dict[str, Any]:
+def as_json(row: Upload) -> Result:
     return {
         "id": row.id,
         "state": row.state,
