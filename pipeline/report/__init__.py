@@ -1,1 +1,1 @@
-"""The study's report: figures with their doubt, pictures, one page, and the card of a pushed model."""
+"""The report: figures with their uncertainty, plots, one page in two languages, and the card of the pushed model."""

@@ -1,4 +1,4 @@
-"""The card of a pushed model: what it was made from, how good it is and for what, in words beside its files."""
+"""The model card of a pushed model: its use, figures, weaknesses, photos and recipe, in text beside its files."""
 
 import dataclasses
 import pathlib
@@ -17,7 +17,7 @@ MARKDOWN_NAMES = {"en": "MODEL_CARD.md", "id": "MODEL_CARD.id.md"}
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """A heading with lines below it, and a table (header first) where there is one."""
+    """A heading with lines below it and, optionally, a table whose first row is its header."""
 
     title: str
     lines: Sequence[str]
@@ -25,19 +25,19 @@ class Part:
 
 
 def write(run_dir: pathlib.Path) -> pathlib.Path | None:
-    """Write the card into the newest served version, in each language as Markdown and HTML; returns its folder.
+    """Write the card of the newest served version, in each language as Markdown and HTML, and return its folder.
 
-    None where nothing is served, or where what is served was not made from the leaderboard of report/figures.json:
-    these figures would then say nothing of it.
+    Return None where nothing is served, or where the served model is not the winner of report/figures.json, whose
+    figures are then another model's.
     """
     base = run_dir / run_folder.SERVED
     description = push.served(base)
     figures = artifacts.read_json(run_dir / run_folder.FIGURES)
-    if not description or not figures["winner"] or not _describes(figures, description):
+    if not description or not figures["winner"] or not _is_winner(description, figures):
         return None
     audit = figures["audit"] or {}
     if audit.get("photos_and_folds") != description["data"]["photos_and_folds"]:
-        audit = {}  # of the run's photos as they are now, which are not the model's
+        audit = {}  # the photos have changed since the model was trained
     folder = base / str(push.versions(base)[-1])
     jinja = page.environment()
     for language in localization.LANGUAGES:
@@ -45,13 +45,13 @@ def write(run_dir: pathlib.Path) -> pathlib.Path | None:
         title = _("Model card: %(classes)s", classes=", ".join(description["classes"]))
         contents = {"title": title, "parts": parts(figures, description, audit, language), "language": language}
         for name, template in ((HTML_NAMES[language], "card.html"), (MARKDOWN_NAMES[language], "card.md")):
-            with artifacts.atomic_write(folder / name) as part:
-                part.write_text(jinja.get_template(template).render(**contents), encoding="utf-8")
+            with artifacts.atomic_write(folder / name) as temporary:
+                temporary.write_text(jinja.get_template(template).render(**contents), encoding="utf-8")
     return folder
 
 
 def parts(figures: dict[str, Any], description: dict[str, Any], audit: dict[str, Any], language: str) -> list[Part]:
-    """The card's parts; `audit` is audit.json, or empty where the photos were not audited."""
+    """Return the card's parts; `audit` is the figures' audit, or empty where the photos were not audited."""
     _ = localization.translator(language)
 
     def number(value: float | None, style: str = "3") -> str:
@@ -68,7 +68,8 @@ def parts(figures: dict[str, Any], description: dict[str, Any], audit: dict[str,
     ]
 
 
-def _describes(figures: dict[str, Any], description: dict[str, Any]) -> bool:
+def _is_winner(description: dict[str, Any], figures: dict[str, Any]) -> bool:
+    """Return whether the served model is the winner of `figures`."""
     first = figures["scenarios"][0]
     served = (description["scenario"]["scenario"], description["figures"]["f1"], description["data"]["photos"])
     return served == (first["scenario"], first["f1"], first["photos"])
@@ -127,15 +128,15 @@ def _scores(figures: dict[str, Any], first: dict[str, Any], _: localization.Gett
 def _class_table(figures: dict[str, Any], _: localization.Gettext, number: Any) -> list[list[str]]:
     header = [_("Class"), _("Photos"), _("Precision"), _("Recall"), "F1"]
     rows = [
-        [one["name"], number(one["tp"] + one["fn"], ""), *(number(one[name]) for name in ("precision", "recall", "f1"))]
-        for one in figures["winner"]["classes"]
+        [row["name"], number(row["tp"] + row["fn"], ""), *(number(row[name]) for name in ("precision", "recall", "f1"))]
+        for row in figures["winner"]["classes"]
     ]
     return [header, *rows]
 
 
 def _weaknesses(figures: dict[str, Any], _: localization.Gettext, number: Any) -> list[str]:
     best = figures["winner"]
-    weakest = min(best["classes"], key=lambda one: one["f1"])
+    weakest = min(best["classes"], key=lambda row: row["f1"])
     lines: list[str] = [
         _(
             "%(name)s is the weakest class: %(tp)s of %(photos)s found, and %(fp)s others taken for it.",
@@ -201,7 +202,7 @@ def _photos(
 
 
 def _recipe(description: dict[str, Any], _: localization.Gettext, number: Any) -> list[str]:
-    """As the version was made, whatever the run's settings have become since."""
+    """Describe how the version was trained, by its own settings, not the run's, which may have changed since."""
     settings, chosen = config_module.from_json(description["settings"]), description["scenario"]
     packages = ", ".join(f"{name} {version}" for name, version in description["packages"].items())
     model = {
@@ -210,7 +211,7 @@ def _recipe(description: dict[str, Any], _: localization.Gettext, number: Any) -
         "parameters": number(chosen["parameters"], ""),
         "size": settings.image_size_px,
     }
-    finetuned = chosen.get("strategy") == "finetune"  # models pushed before there was a choice do not say
+    finetuned = chosen.get("strategy") == "finetune"  # missing in older descriptions
     lines: list[str] = _finetuned(model, settings, _) if finetuned else [_frozen(model, _)]
     if settings.flips == "both":
         lines.append(_("Half of the augmented views were upside down."))
@@ -229,7 +230,7 @@ def _recipe(description: dict[str, Any], _: localization.Gettext, number: Any) -
             batch=settings.batch_size,
             rate=number(settings.rate_of_finetuning if finetuned else settings.learning_rate, ""),
             decay=number(settings.weight_decay, ""),
-            views=settings.epochs if finetuned else settings.views,  # a new one each epoch
+            views=settings.epochs if finetuned else settings.views,  # one per epoch
         )
         + ".",
         _("Code %(code)s; %(packages)s.", code=description["code"], packages=packages),

@@ -1,4 +1,4 @@
-"""Scenarios grouped by backbone, optimizer and dropout: best, mean and spread of each value, and what they say."""
+"""Compare the values of backbone, optimizer and dropout over the scenarios: best, mean and spread of macro F1."""
 
 import itertools
 from typing import Any
@@ -9,7 +9,7 @@ SETTINGS = ("backbone", "optimizer", "dropout")
 
 
 def compute(scenarios: list[dict[str, Any]]) -> dict[str, Any]:
-    """Setting -> its values, best mean first, and what tells them apart; nothing without scenarios."""
+    """Return setting -> its values, best mean first, and the gaps between them; empty without scenarios."""
     return {setting: _compare(setting, scenarios) for setting in SETTINGS} if scenarios else {}
 
 
@@ -22,7 +22,7 @@ def _compare(setting: str, scenarios: list[dict[str, Any]]) -> dict[str, Any]:
         "values": groups,
         "gap": first["mean"] - last["mean"],
         "matched": _widest_matched_gap(setting, scenarios),
-        # half the width of a figure's own interval, on average: what a gap has to be seen against
+        # mean half-width of the scenarios' intervals, to compare gaps with
         "doubt": float(np.mean([(row["f1_high"] - row["f1_low"]) / 2 for row in scenarios])),
         "next_best": max((group["best"] for group in groups[1:]), default=None),
     }
@@ -41,7 +41,7 @@ def _group(value: Any, rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _widest_matched_gap(setting: str, scenarios: list[dict[str, Any]]) -> float | None:
-    """The widest gap between two scenarios that differ in `setting` alone; None where no two do."""
+    """Return the widest gap between two scenarios that differ in `setting` alone, or None where no two do."""
     others = [name for name in SETTINGS if name != setting]
     ordered = sorted(scenarios, key=lambda row: [row[name] for name in others])
     matched = [list(rows) for _, rows in itertools.groupby(ordered, lambda row: [row[name] for name in others])]

@@ -1,4 +1,4 @@
-"""A run folder -> every number of the report, in one structure that is also report/figures.json."""
+"""Compute every number of the report from the run folder, in one structure, which is also report/figures.json."""
 
 import collections
 import dataclasses
@@ -16,7 +16,7 @@ from pipeline.report import comparisons, findings, statistics, winner
 from tuner import predictions
 
 SETTINGS = ("scenario", "backbone", "optimizer", "dropout", "strategy")
-SHOWN = (
+RUN_SETTINGS = (
     "profile",
     "strategy",
     "refine",
@@ -39,28 +39,32 @@ SCORES = ("precision", "recall", "f1", "accuracy")
 
 
 def compute(config: Config) -> dict[str, Any]:
-    """The figures of a run, however far it has come.
+    """Compute the figures of a run, finished or not.
 
-    Scenarios stand best first, those whose folds are not all there left out. "winner" and what compares with it is
-    None until the leaderboard is made of the very predictions that are there.
+    Scenarios are sorted best first, without those that lack folds. "winner" and the comparisons with it are None until
+    the leaderboard is made from the predictions in the run folder.
     """
     run_dir, total = config.run_dir, config.scenario_count + config.refine
     usable = run_folder.usable_photos(run_dir)
     fingerprint = photos.fingerprint(usable)
     settings = trials.read_settings(config, usable, resolved_settings.read(run_dir))
     paths = {number: run_dir / run_folder.predictions(number) for number in settings}
-    found = {number: predictions.read(path) for number, path in paths.items() if path.exists()}
-    board = _board_of(run_dir, found, total)
-    rows = board["scenarios"] if board else [_row(settings[number], number, one) for number, one in found.items()]
-    first = board["winner"]["scenario"] if board else None  # of several with the same F1, the one that was chosen
+    answers = {number: predictions.read(path) for number, path in paths.items() if path.exists()}
+    leaderboard = _read_leaderboard(run_dir, answers, total)
+    rows = (
+        leaderboard["scenarios"]
+        if leaderboard
+        else [_row(settings[number], number, answers[number]) for number in answers]
+    )
+    first = leaderboard["winner"]["scenario"] if leaderboard else None  # breaks ties of F1
     best_first = sorted(rows, key=lambda row: (-row["f1"], row["scenario"] != first, row["scenario"]))
-    scenarios = [_scenario(row, found[row["scenario"]], config.seed) for row in best_first]
-    if board:
-        _compare_with_first(scenarios, found, config.seed)
+    scenarios = [_scenario(row, answers[row["scenario"]], config.seed) for row in best_first]
+    if leaderboard:
+        _compare_with_first(scenarios, answers, config.seed)
     return {
-        "run": _about(config, settings),
+        "run": _run(config, settings),
         "progress": {
-            "scenarios_done": len(found),
+            "scenarios_done": len(answers),
             "scenarios_total": total,
             "folds_done": sum(len(list(path.parent.glob("fold-*.csv"))) for path in paths.values()),
             "folds_total": total * config.folds,
@@ -68,50 +72,51 @@ def compute(config: Config) -> dict[str, Any]:
         "classes": _classes(usable, config.folds),
         "scenarios": scenarios,
         "comparisons": comparisons.compute([row for row in scenarios if row["scenario"] <= config.scenario_count]),
-        "winner": winner.compute(board["winner"], scenarios, found[first]) if board and first else None,
-        **findings.compute(run_dir, fingerprint, board),
+        "winner": winner.compute(leaderboard["winner"], scenarios, answers[first]) if leaderboard and first else None,
+        **findings.compute(run_dir, fingerprint, leaderboard),
     }
 
 
-def _matrix(found: predictions.Predictions) -> np.ndarray:
-    return metrics.confusion(found.actual, found.predicted, len(found.classes))
+def _matrix(answers: predictions.Predictions) -> np.ndarray:
+    return metrics.confusion(answers.actual, answers.predicted, len(answers.classes))
 
 
-def _board_of(run_dir: pathlib.Path, found: dict[int, predictions.Predictions], total: int) -> dict[str, Any] | None:
-    """leaderboard.json, or None where it is not there or was made from other predictions than those found."""
+def _read_leaderboard(
+    run_dir: pathlib.Path, answers: Mapping[int, predictions.Predictions], total: int
+) -> dict[str, Any] | None:
+    """Return leaderboard.json, or None where it is missing or was made from other predictions than `answers`."""
     path = run_dir / run_folder.LEADERBOARD
-    if len(found) < total or not path.exists():
+    if len(answers) < total or not path.exists():
         return None
-    board = artifacts.read_json(path)
-    matrices = {row["scenario"]: row["confusion_matrix"] for row in board["scenarios"]}
-    return board if matrices == {number: _matrix(one).tolist() for number, one in found.items()} else None
+    leaderboard = artifacts.read_json(path)
+    matrices = {row["scenario"]: row["confusion_matrix"] for row in leaderboard["scenarios"]}
+    return leaderboard if matrices == {number: _matrix(answers[number]).tolist() for number in answers} else None
 
 
-def _row(settings: dict[str, Any], number: int, found: predictions.Predictions) -> dict[str, Any]:
-    """A scenario's row as the leaderboard will have it, without its time."""
-    matrix = _matrix(found)
-    scores = metrics.score(matrix, found.classes)
+def _row(settings: dict[str, Any], number: int, answers: predictions.Predictions) -> dict[str, Any]:
+    """Return a scenario's row as in the leaderboard, without its time."""
+    matrix = _matrix(answers)
+    scores = metrics.score(matrix, answers.classes)
     return {
         "scenario": number,
-        **{
-            name: settings.get(name, "features") for name in SETTINGS[1:]
-        },  # frozen backbones do not name their strategy
+        # only refined scenarios name their strategy
+        **{name: settings.get(name, "features") for name in SETTINGS[1:]},
         **{name: getattr(scores, name) for name in SCORES},
         "confusion_matrix": matrix.tolist(),
         "seconds": None,
     }
 
 
-def _scenario(row: dict[str, Any], found: predictions.Predictions, seed: int) -> dict[str, Any]:
-    """The row with its interval, its folds and its calibration."""
+def _scenario(row: dict[str, Any], answers: predictions.Predictions, seed: int) -> dict[str, Any]:
+    """Return the row with its interval, F1 of its folds, and calibration."""
     low, high = statistics.interval(np.array(row["confusion_matrix"]), seed)
     folds = [
-        statistics.macro_f1_of_those_there(
-            metrics.confusion(found.actual[here], found.predicted[here], len(found.classes))
+        statistics.macro_f1_of_present_classes(
+            metrics.confusion(answers.actual[in_fold], answers.predicted[in_fold], len(answers.classes))
         )
-        for here in (found.fold == fold for fold in np.unique(found.fold))
+        for in_fold in (answers.fold == fold for fold in np.unique(answers.fold))
     ]
-    confidence, right = found.probabilities.max(axis=1), found.predicted == found.actual
+    confidence, right = answers.probabilities.max(axis=1), answers.predicted == answers.actual
     return {
         **row,
         "photos": len(right),
@@ -122,16 +127,18 @@ def _scenario(row: dict[str, Any], found: predictions.Predictions, seed: int) ->
         "fold_f1_lowest": min(folds),
         "fold_f1_highest": max(folds),
         "ece": statistics.expected_calibration_error(statistics.reliability(confidence, right)),
-        "against": None,  # how the winner compares with it
+        "against": None,  # comparison with the winner
     }
 
 
-def _compare_with_first(scenarios: list[dict[str, Any]], found: dict[int, predictions.Predictions], seed: int) -> None:
-    """Add to all but the first how the first compares with it, p values corrected for their number."""
+def _compare_with_first(
+    scenarios: list[dict[str, Any]], answers: Mapping[int, predictions.Predictions], seed: int
+) -> None:
+    """Add to every other scenario its comparison with the first, with corrected p values."""
     first, *others = scenarios
-    best, draws = found[first["scenario"]], statistics.draws_for(len(others))
+    best, draws = answers[first["scenario"]], statistics.draws_for(len(others))
     for row in others:
-        other = found[row["scenario"]]
+        other = answers[row["scenario"]]
         low, high, p = statistics.difference(
             best.actual, best.predicted, other.predicted, len(best.classes), seed, draws
         )
@@ -155,8 +162,8 @@ def _compare_with_first(scenarios: list[dict[str, Any]], found: dict[int, predic
         row["against"]["mcnemar_told_apart"] = bool(row["against"]["mcnemar_p_holm"] < statistics.SIGNIFICANCE)
 
 
-def _about(config: Config, settings: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
-    """Return what a reader has to know of the run; no path, so that the report can be handed on.
+def _run(config: Config, settings: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
+    """Return the facts about the run for its reader, without paths, as reports are passed on.
 
     Args:
         settings: scenario -> settings of its trial.
@@ -166,7 +173,7 @@ def _about(config: Config, settings: Mapping[int, dict[str, Any]]) -> dict[str, 
     kinds = collections.Counter(row["kind"] for row in run_folder.read_rows(run_dir, run_folder.DUPLICATES))
     return {
         "name": run_dir.name,
-        **{name: getattr(config, name) for name in SHOWN},
+        **{name: getattr(config, name) for name in RUN_SETTINGS},
         "finetuning": _finetuning(config) if config.finetunes else None,
         "drawn": not config.images,
         "random_weights": resolved_settings.random_backbones(weights),
@@ -183,9 +190,10 @@ def _weights_and_precision(
     """Return backbone -> fingerprint of its weights, and the dtypes that backbones compute in."""
     if resolved := resolved_settings.read(run_dir):
         return resolved.weights, [resolved.precision]
-    # a run folder of a version that wrote no resolved.json: its trials tell
-    used = [trial.get("features", trial) for trial in settings.values()]
-    return {one["backbone"]: one["weights"] for one in used}, sorted({one["precision"] for one in used})
+    # run folders of older versions have no resolved.json, but the settings of their trials name both
+    features = [trial.get("features", trial) for trial in settings.values()]
+    weights = {feature["backbone"]: feature["weights"] for feature in features}
+    return weights, sorted({feature["precision"] for feature in features})
 
 
 def _finetuning(config: Config) -> dict[str, Any]:
@@ -193,7 +201,7 @@ def _finetuning(config: Config) -> dict[str, Any]:
 
 
 def _classes(usable: Sequence[photos.Photo], folds: int) -> list[dict[str, Any]]:
-    """Photos of each class, and of each fold of it."""
+    """Return the photos of each class, in all and by fold."""
     counts = collections.Counter((photo.label, photo.fold) for photo in usable)
     return [
         {"name": name, "photos": sum(per_fold), "folds": per_fold}

@@ -1,4 +1,4 @@
-"""The sections of audit, leakage check and evaluations; each says how it is made where it was not."""
+"""The sections of audit, leakage check and evaluations; where one has not run, its section shows the command."""
 
 from typing import Any
 
@@ -9,31 +9,31 @@ from pipeline.report.source import Contents, Source
 
 
 def audit(source: Source) -> Contents:
-    """Counts, folds with near-duplicates kept together, and photos to look at again."""
-    if not source.figures["winner"]:  # it takes a finished search, as the other two do
+    """Show counts, the effect of near-duplicates on F1, and the photos to check."""
+    if not source.figures["winner"]:  # audit, leakage check and evaluation all need a finished search
         return None
-    title, found = source.gettext("Audit of the photos"), source.figures["audit"]
-    if not found:
+    title, results = source.gettext("Audit of the photos"), source.figures["audit"]
+    if not results:
         return {"title": title, "command": _command("audit")}
     gallery = {
-        "pairs": [{**pair, "shown": [source.shown(photo) for photo in pair["ids"]]} for pair in found["pairs"]],
-        "doubts": [{**doubt, **source.shown(doubt["id"])} for doubt in found["doubts"]],
-        "odd": [{**one, **source.shown(one["id"])} for one in found["odd"]],
+        "pairs": [{**pair, "photos": [source.thumbnail(photo) for photo in pair["ids"]]} for pair in results["pairs"]],
+        "label_issues": [{**issue, **source.thumbnail(issue["id"])} for issue in results["doubts"]],
+        "quality_issues": [{**issue, **source.thumbnail(issue["id"])} for issue in results["odd"]],
     }
-    return {"title": title, **gallery, "kinds": _kinds(source), "folds": sentences.folds(found, source)}
+    return {"title": title, **gallery, "kinds": _kinds(source), "sentences": sentences.near_duplicates(results, source)}
 
 
 def leakage_check(source: Source) -> Contents:
     if not source.figures["winner"]:
         return None
-    title, found = source.gettext("Leakage check"), source.figures["protocol"]
-    if not found:
+    _, results = source.gettext, source.figures["protocol"]
+    title = _("Leakage check")
+    if not results:
         return {"title": title, "command": _command("audit --protocol carried")}
-    _ = source.gettext
     return {
         "title": title,
-        "sentence": sentences.leak(found["compared"], source),
-        "names": {
+        "sentence": sentences.leakage(results["compared"], source),
+        "comparisons": {
             "honest_and_carried": _("honest and carried"),
             "honest_and_thesis": _("honest and the thesis's"),
             "carried_and_thesis": _("carried and the thesis's"),
@@ -42,18 +42,18 @@ def leakage_check(source: Source) -> Contents:
 
 
 def evaluations(source: Source) -> Contents:
-    """What the pushed model makes of photos from elsewhere."""
+    """Show how the pushed model does on photos from elsewhere."""
     if not source.figures["winner"]:
         return None
     return {"title": source.gettext("On other photos"), "command": _command("evaluate --images OTHER")}
 
 
-def _command(words: str) -> Markup:
-    return Markup("<code>python -m pipeline {} --run-dir RUN</code>").format(words)
+def _command(arguments: str) -> Markup:
+    return Markup("<code>python -m pipeline {} --run-dir RUN</code>").format(arguments)
 
 
 def _kinds(source: Source) -> dict[str, Any]:
-    """Kind of odd photo -> its words."""
+    """Return kind of image quality issue -> its label."""
     _ = source.gettext
     return {
         "dark": _("dark"),

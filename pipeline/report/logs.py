@@ -1,4 +1,4 @@
-"""TensorBoard's logs of a search: a run a scenario, with its hyperparameters, its scores and its training."""
+"""TensorBoard logs of a search: one run per scenario, with its hyperparameters, scores and training history."""
 
 import pathlib
 from typing import Any
@@ -14,7 +14,7 @@ SCORES = ("f1", "precision", "recall", "accuracy", "ece")
 
 
 def write(run_dir: pathlib.Path) -> None:
-    """Write event files into trials/ and trials/NN/ for the scenarios of report/figures.json, in place of older ones.
+    """Replace the event files in trials/ and trials/NN/ by those of the scenarios of report/figures.json.
 
     `tensorboard --logdir RUN/trials` shows them: scores and hyperparameters under HParams, loss and accuracy of each
     fold by epoch under Time Series.
@@ -40,9 +40,9 @@ def _write_scenario(folder: pathlib.Path, row: dict[str, Any]) -> None:
         for name in SCORES:
             tf.summary.scalar(name, row[name], step=0)
         for file in sorted(folder.glob("fold-*.json")):
-            for measure, values in artifacts.read_json(file)["history"].items():
+            for metric, values in artifacts.read_json(file)["history"].items():
                 for epoch, value in enumerate(values, start=1):
-                    tf.summary.scalar(f"{measure}/{file.stem}", value, step=epoch)
+                    tf.summary.scalar(f"{metric}/{file.stem}", value, step=epoch)
 
 
 def _writer(folder: pathlib.Path) -> Any:

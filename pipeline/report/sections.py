@@ -1,6 +1,6 @@
-"""The sections of the page: each a function here, which gives what its template of the same name shows.
+"""The sections of the page: each function returns the variables of the template of the same name.
 
-A section that has nothing to show gives None and is left out. A further one is a function in `SECTIONS` and a template.
+A section with nothing to show returns None and is left out. To add one, add a function to `SECTIONS` and a template.
 """
 
 import pathlib
@@ -12,9 +12,9 @@ from pipeline import run_folder
 from pipeline.report import comparisons, confusion, finding_sections, plots, sentences, thumbnails
 from pipeline.report.source import Contents, Source
 
-WINNER_INCHES, OTHER_INCHES = 5.6, 3.4  # of the confusion matrices
-VIEWED_PHOTOS = 3  # in their augmented views
-VIEWS_SHOWN = 5
+WINNER_INCHES, OTHER_INCHES = 5.6, 3.4  # side of a confusion matrix
+AUGMENTED_PHOTOS = 3  # shown with their augmented views
+VIEWS_PER_PHOTO = 5
 
 
 def scenarios(source: Source) -> Contents:
@@ -28,27 +28,29 @@ def winner(source: Source) -> Contents:
 
 
 def settings(source: Source) -> Contents:
-    """Backbones, optimizers and dropouts compared, those of the search alone."""
-    _, searched = source.gettext, source.config.scenario_count
-    compared = [row for row in source.figures["scenarios"] if row["scenario"] <= searched]
-    if not compared:
+    """Compare backbones, optimizers and dropouts over the scenarios of the search, without refined ones."""
+    _ = source.gettext
+    searched = [row for row in source.figures["scenarios"] if row["scenario"] <= source.config.scenario_count]
+    if not searched:
         return None
-    words = dict(zip(comparisons.SETTINGS, (_("By backbone"), _("By optimizer"), _("By dropout")), strict=True))
+    titles = dict(zip(comparisons.SETTINGS, (_("By backbone"), _("By optimizer"), _("By dropout")), strict=True))
     return {
         "title": _("Backbones, optimizers, dropouts"),
         "parts": [
             {
                 "setting": setting,
-                "title": words[setting],
-                "sentences": sentences.comparison(setting, found, _, source.figure),
-                "plot": plots.groups([one["value"] for one in found["values"]], compared, setting, _("macro F1")),
+                "title": titles[setting],
+                "sentences": sentences.comparison(setting, comparison, _, source.figure),
+                "plot": plots.groups(
+                    [group["value"] for group in comparison["values"]], searched, setting, _("macro F1")
+                ),
             }
-            for setting, found in source.figures["comparisons"].items()
+            for setting, comparison in source.figures["comparisons"].items()
         ],
     }
 
 
-def doubt(source: Source) -> Contents:
+def significance(source: Source) -> Contents:
     if not source.figures["winner"]:
         return None
     rows = source.figures["scenarios"]
@@ -70,32 +72,33 @@ def calibration(source: Source) -> Contents:
 
 
 def mistakes(source: Source) -> Contents:
-    """The winner's wrong photos by pair of classes, with those that it was surest of."""
+    """List the pairs of classes that the winner confuses, with the wrong photos of highest confidence."""
     best = source.figures["winner"]
     if not best:
         return None
     pairs = [
-        {**pair, "shown": [{**one, **source.shown(one["id"])} for one in pair["worst"]]} for pair in best["mistakes"]
+        {**pair, "gallery": [{**photo, **source.thumbnail(photo["id"])} for photo in pair["worst"]]}
+        for pair in best["mistakes"]
     ]
-    gone = sum(one["picture"] is None for pair in pairs for one in pair["shown"])
-    return {"title": source.gettext("What it gets wrong"), "pairs": pairs, "gone": gone}
+    missing = sum(photo["picture"] is None for pair in pairs for photo in pair["gallery"])
+    return {"title": source.gettext("What it gets wrong"), "pairs": pairs, "missing": missing}
 
 
 def training(source: Source) -> Contents:
-    """Loss and accuracy over the epochs, a line a fold."""
+    """Plot loss and accuracy by epoch, one line per fold."""
     _ = source.gettext
     histories = {
         row["scenario"]: _histories(source.config.run_dir, row["scenario"]) for row in source.figures["scenarios"]
     }
-    histories = {number: found for number, found in histories.items() if found}
+    histories = {number: folds for number, folds in histories.items() if folds}
     if not histories:
         return None
     number = next(iter(histories))  # the winner, or the best so far
-    names = {"loss": _("training loss"), "accuracy": _("training accuracy")}
+    labels = {"loss": _("training loss"), "accuracy": _("training accuracy")}
     return {
         "title": _("Training, fold by fold"),
         "number": number,
-        "plot": plots.training(histories[number], _("epoch"), names, _("fold")),
+        "plot": plots.training(histories[number], _("epoch"), labels, _("fold")),
         "small": plots.small_training(dict(sorted(histories.items()))),
     }
 
@@ -104,24 +107,24 @@ def matrices(source: Source) -> Contents:
     rows = source.figures["scenarios"]
     if not rows:
         return None
-    pictures = {row["scenario"]: _matrix(source, place, OTHER_INCHES) for place, row in enumerate(rows)}
+    pictures = {row["scenario"]: _matrix(source, index, OTHER_INCHES) for index, row in enumerate(rows)}
     return {"title": source.gettext("Every confusion matrix"), "pictures": pictures}
 
 
 def data(source: Source) -> Contents:
-    """Photos of each class, and a few in the views that training sees."""
+    """Count the photos of each class, and show a few with the augmented views that training sees."""
     if not source.figures["classes"]:
         return None
     by_class = {photo.label: photo for photo in reversed(source.photos.values())}
     config = source.config
     augmentation = augment.Augmentation(config.seed, config.flips)
-    drawn_with = (min(config.views, VIEWS_SHOWN), augmentation, config.image_size_px, config.max_pixels)
+    view_options = (min(config.views, VIEWS_PER_PHOTO), augmentation, config.image_size_px, config.max_pixels)
     rows = [
-        {"name": name, "views": thumbnails.views(photo, *drawn_with)}
-        for name, photo in sorted(by_class.items())[:VIEWED_PHOTOS]
+        {"name": name, "views": thumbnails.views(photo, *view_options)}
+        for name, photo in sorted(by_class.items())[:AUGMENTED_PHOTOS]
     ]
-    most = max(one["photos"] for one in source.figures["classes"])
-    return {"title": source.gettext("The photos"), "viewed": [row for row in rows if row["views"]], "most": most}
+    most = max(row["photos"] for row in source.figures["classes"])
+    return {"title": source.gettext("The photos"), "augmented": [row for row in rows if row["views"]], "most": most}
 
 
 def method(source: Source) -> Contents:
@@ -132,7 +135,7 @@ SECTIONS: tuple[Callable[[Source], Contents], ...] = (
     scenarios,
     winner,
     settings,
-    doubt,
+    significance,
     calibration,
     mistakes,
     finding_sections.audit,
@@ -145,18 +148,26 @@ SECTIONS: tuple[Callable[[Source], Contents], ...] = (
 )
 
 
-def _matrix(source: Source, place: int, side_inches: float) -> str:
-    """The confusion matrix of a scenario as a picture, which also stands beside the page."""
-    _, row = source.gettext, source.figures["scenarios"][place]
+def _matrix(source: Source, index: int, side_inches: float) -> str:
+    """Return a scenario's confusion matrix as a data URI, and write it beside the page."""
+    _, row = source.gettext, source.figures["scenarios"][index]
     title = f"{row['scenario']}: {source.backbone(row)}, {row['optimizer']}, {row['dropout']}"
-    names = [one["name"] for one in source.figures["classes"]]
+    classes = [class_["name"] for class_ in source.figures["classes"]]
     large = "-large" if side_inches == WINNER_INCHES else ""
     path = source.folder / "confusion" / f"{row['scenario']:02d}{large}.png"
-    words = (title, str(_("predicted class")), str(_("actual class")))
-    return thumbnails.inline(confusion.write(path, row["confusion_matrix"], names, words, side_inches), "png")
+    picture = confusion.write(
+        path,
+        row["confusion_matrix"],
+        classes,
+        title=title,
+        x_label=str(_("predicted class")),
+        y_label=str(_("actual class")),
+        side_inches=side_inches,
+    )
+    return thumbnails.data_uri(picture, "png")
 
 
 def _histories(run_dir: pathlib.Path, number: int) -> list[dict[str, list[float]]]:
-    """Of each fold that has one: measure -> value of each epoch."""
+    """Return metric -> values by epoch of each finished fold."""
     files = sorted((run_dir / run_folder.trial(number)).glob("fold-*.json"))
     return [artifacts.read_json(file)["history"] for file in files]

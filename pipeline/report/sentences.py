@@ -1,4 +1,4 @@
-"""What the figures say, in sentences that are chosen and filled by the figures alone."""
+"""Sentences that the figures alone choose and fill in."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,43 +10,38 @@ from pipeline.report.source import Source
 
 
 def comparison(
-    setting: str, found: dict[str, Any], _: localization.Gettext, figure: Callable[..., Markup]
+    setting: str, compared: dict[str, Any], _: localization.Gettext, figure: Callable[..., Markup]
 ) -> list[Markup]:
-    """How the values of `setting` compare; `found` is their entry in the figures' comparisons."""
-    first, *others = found["values"]
+    """Say how the values of `setting` compare; `compared` is its entry in the figures' comparisons."""
+    best, *others = compared["values"]
     path = f"comparisons/{setting}"
     if not others:
-        return [_("Only %(value)s was tried.", value=first["value"])]
-    last = len(others)
-    shown = (lambda value: _("dropout %(rate)s", rate=value)) if setting == "dropout" else str
-    names = {"best": shown(first["value"]), "worst": shown(others[-1]["value"]), "gap": figure(f"{path}/gap")}
-    means = {"best_mean": figure(f"{path}/values/0/mean"), "worst_mean": figure(f"{path}/values/{last}/mean")}
+        return [_("Only %(value)s was tried.", value=best["value"])]
+    name = (lambda value: _("dropout %(rate)s", rate=value)) if setting == "dropout" else str
     sentences = [
         _(
             "The highest mean F1, %(best_mean)s, is of %(best)s; the lowest, %(worst_mean)s, of %(worst)s.",
-            **names,
-            **means,
+            best=name(best["value"]),
+            best_mean=figure(f"{path}/values/0/mean"),
+            worst=name(others[-1]["value"]),
+            worst_mean=figure(f"{path}/values/{len(others)}/mean"),
         )
     ]
-    doubt = figure(f"{path}/doubt")
-    if first["worst"] > found["next_best"]:
+    gap = {"gap": figure(f"{path}/gap"), "doubt": figure(f"{path}/doubt")}
+    if best["worst"] > compared["next_best"]:
         sentences.append(
             _(
                 "Even the worst scenario with %(best)s (%(lowest)s) is above the best of all others (%(next_best)s).",
-                **names,
+                best=name(best["value"]),
                 lowest=figure(f"{path}/values/0/worst"),
                 next_best=figure(f"{path}/next_best"),
             )
         )
-    elif found["gap"] > found["doubt"]:
-        sentences.append(
-            _("The gap of %(gap)s is wider than the ±%(doubt)s by which one figure is unsure.", **names, doubt=doubt)
-        )
+    elif compared["gap"] > compared["doubt"]:
+        sentences.append(_("The gap of %(gap)s is wider than the ±%(doubt)s by which one figure is unsure.", **gap))
     else:
-        sentences.append(
-            _("The gap of %(gap)s is within the ±%(doubt)s by which one figure is unsure.", **names, doubt=doubt)
-        )
-    if found["matched"] is not None:
+        sentences.append(_("The gap of %(gap)s is within the ±%(doubt)s by which one figure is unsure.", **gap))
+    if compared["matched"] is not None:
         sentences.append(
             _(
                 "Between scenarios that are alike in all else, it changes F1 by %(matched)s at most.",
@@ -56,10 +51,10 @@ def comparison(
     return sentences
 
 
-def folds(found: dict[str, Any], source: Source) -> list[Markup]:
-    """What keeping near-duplicates together does to F1; `found` is the figures' audit."""
-    _, figure, compared = source.gettext, source.figure, found["folds"]
-    if not compared:
+def near_duplicates(audit: dict[str, Any], source: Source) -> list[Markup]:
+    """Say how keeping near-duplicates in one fold changes F1; `audit` is the figures' audit."""
+    _, figure, folds = source.gettext, source.figure, audit["folds"]
+    if not folds:
         return [
             _(
                 "F1 with near-duplicates kept together cannot be had: some class has fewer groups of them than there "
@@ -75,7 +70,7 @@ def folds(found: dict[str, Any], source: Source) -> list[Markup]:
             **values,
         )
     ]
-    if abs(compared["difference"]) <= compared["plain_spread"]:
+    if abs(folds["difference"]) <= folds["plain_spread"]:
         sentences.append(
             _("That is within what drawing the folds anew changes without any grouping: %(spread)s.", spread=spread)
         )
@@ -86,8 +81,8 @@ def folds(found: dict[str, Any], source: Source) -> list[Markup]:
     return sentences
 
 
-def leak(compared: dict[str, Any], source: Source) -> Markup:
-    """What the leakage check shows; `compared` is its comparison of the tables."""
+def leakage(compared: dict[str, Any], source: Source) -> Markup:
+    """Say what the leakage check shows; `compared` is its comparison of the tables."""
     _, path = source.gettext, "protocol/compared"
     values = {"gain": source.figure(f"{path}/honest_and_carried/mean_difference")}
     if compared["honest_and_carried"]["mean_difference"] <= 0:
@@ -96,11 +91,9 @@ def leak(compared: dict[str, Any], source: Source) -> Markup:
         return _(
             "Carrying the model on adds %(gain)s to F1 on average, all of it from photos that it had seen.", **values
         )
-    near, far = (compared[f"{name}_and_thesis"]["mean_absolute_difference"] for name in ("carried", "honest"))
-    values |= {
-        name: source.figure(f"{path}/{name}_and_thesis/mean_absolute_difference") for name in ("carried", "honest")
-    }
-    if near < far:
+    distance = {name: compared[f"{name}_and_thesis"]["mean_absolute_difference"] for name in ("carried", "honest")}
+    values |= {name: source.figure(f"{path}/{name}_and_thesis/mean_absolute_difference") for name in distance}
+    if distance["carried"] < distance["honest"]:
         return _(
             "Carrying the model on adds %(gain)s to F1 on average, and takes the mean distance from the thesis's "
             "table from %(honest)s to %(carried)s: such a leak can explain its figures.",

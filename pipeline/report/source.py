@@ -1,4 +1,4 @@
-"""What the sections of the page are made of, and the photos that several of them show."""
+"""The data that every section of the page is rendered from."""
 
 import dataclasses
 import functools
@@ -13,16 +13,16 @@ from pipeline import run_folder
 from pipeline.config import Config
 from pipeline.report import localization, thumbnails
 
-Contents = Mapping[str, Any] | None  # what a section gives its template; None where it has nothing to show
+Contents = Mapping[str, Any] | None  # variables of a section's template; None where it has nothing to show
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """What a section is made of.
+    """The data that a section is rendered from.
 
     Attributes:
-        figures: as `report.figures.compute` gives them.
-        folder: where the page will stand, for pictures beside it.
+        figures: contents of figures.json.
+        folder: report/ in the run folder, for pictures beside the page.
         gettext, figure: translate and format for the reader (`report.localization`).
     """
 
@@ -33,17 +33,17 @@ class Source:
     figure: Callable[..., Markup]
 
     def backbone(self, row: Mapping[str, Any]) -> str:
-        """The backbone of a scenario, with the word for it where it was trained too."""
+        """Return a scenario's backbone, marked where it was fine-tuned."""
         name = row["backbone"]
         return str(self.gettext("%(backbone)s fine-tuned", backbone=name)) if row["strategy"] == "finetune" else name
 
     @functools.cached_property
     def photos(self) -> dict[str, photos.Photo]:
-        """By id."""
+        """Id -> photo."""
         return {photo.id: photo for photo in photos.read(self.config.run_dir / run_folder.PHOTOS)}
 
-    def shown(self, photo_id: str) -> dict[str, str | None]:
-        """Name and small picture of a photo; without a picture where its file is gone or has changed."""
+    def thumbnail(self, photo_id: str) -> dict[str, str | None]:
+        """Return a photo's file name and small picture, None where the file is missing or has changed."""
         photo = self.photos.get(photo_id)
         if not photo:
             return {"name": photo_id, "picture": None}

@@ -1,9 +1,9 @@
-"""How sure the figures are: bootstrap intervals, comparisons of two scenarios on the same photos, calibration.
+"""Uncertainty of the figures: bootstrap intervals, paired comparisons of two scenarios, and calibration.
 
 The bootstrap draws photos with replacement (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 13
 and 16). A confusion matrix only counts photos, so a draw of n photos is a multinomial draw of n counts over its cells:
-the same distribution, without touching a photo. The trained models stay as they are: what another seed or another
-split would change is not in these intervals.
+the same distribution, without touching a photo. Models are not retrained: the intervals do not include what another
+seed or another split would change.
 """
 
 from collections.abc import Sequence
@@ -11,45 +11,45 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.stats
 
-DRAWS = 2000  # at least
+DRAWS = 2000  # at least; comparisons take more, see draws_for
 DRAWS_AT_ONCE = 200
-LEVEL = 0.95  # of the intervals
-SIGNIFICANCE = 0.05  # of the comparisons, all together
+LEVEL = 0.95  # confidence level of the intervals
+SIGNIFICANCE = 0.05  # familywise, of all comparisons together
 BINS = 15  # of confidence, as in Guo et al. 2017
 
 
 def macro_f1(matrices: np.ndarray) -> np.ndarray:
-    """Macro F1 of each confusion matrix: [..., classes, classes] -> [...]. A quotient 0/0 counts as 0."""
+    """Return macro F1 of each confusion matrix: [..., classes, classes] -> [...]. A quotient 0/0 counts as 0."""
     hits = np.diagonal(matrices, axis1=-2, axis2=-1)
     return _mean_f1(hits, matrices.sum(axis=-1) + matrices.sum(axis=-2))
 
 
-def macro_f1_of_those_there(matrix: np.ndarray) -> float:
-    """Macro F1 over the classes that some photo is of, of a confusion matrix, int64 [classes, classes].
+def macro_f1_of_present_classes(matrix: np.ndarray) -> float:
+    """Return macro F1 over the classes with photos in a confusion matrix, int64 [classes, classes].
 
-    A fold may lack a small class, which it cannot have wrong then.
+    A fold may have no photo of a small class.
     """
-    held = matrix.sum(axis=1) > 0
-    return float(_mean_f1(np.diagonal(matrix)[held], (matrix.sum(axis=1) + matrix.sum(axis=0))[held]))
+    present = matrix.sum(axis=1) > 0
+    return float(_mean_f1(np.diagonal(matrix)[present], (matrix.sum(axis=1) + matrix.sum(axis=0))[present]))
 
 
 def _mean_f1(hits: np.ndarray, totals: np.ndarray) -> np.ndarray:
-    """The mean over classes of 2 x hits / (actual + predicted): [..., classes] each -> [...]."""
+    """Return the mean over classes of 2 x hits / (actual + predicted): [..., classes] each -> [...]."""
     return np.divide(2 * hits, totals, out=np.zeros(hits.shape), where=totals > 0).mean(axis=-1)
 
 
 def interval(matrix: np.ndarray, seed: int) -> tuple[float, float]:
-    """95 % percentile bootstrap interval of the macro F1 of `matrix`, int64 [classes, classes]."""
+    """Return the 95 % percentile bootstrap interval of the macro F1 of `matrix`, int64 [classes, classes]."""
     return _percentiles(macro_f1(_redraw(matrix, seed)))
 
 
 def difference(
     actual: np.ndarray, predicted: np.ndarray, other: np.ndarray, classes: int, seed: int, draws: int = DRAWS
 ) -> tuple[float, float, float]:
-    """Paired bootstrap of macro F1, `predicted` minus `other`: low and high end of its 95 % interval, and p.
+    """Compare macro F1 of `predicted` and `other` by paired bootstrap; return low and high of the difference, and p.
 
-    p is two-sided, the level at which the percentile interval first touches 0 (Efron and Tibshirani, section 15.4);
-    no p is below 2 / (draws + 1), see `draws_for`.
+    Low and high are the ends of the 95 % interval. p is two-sided, the level at which the percentile interval first
+    touches 0 (Efron and Tibshirani, section 15.4); it is at least 2 / (draws + 1), see `draws_for`.
 
     Args:
         actual, predicted, other: int64 [photos], in [0, classes), of the same photos in the same order.
@@ -60,9 +60,9 @@ def difference(
     gaps = np.empty(draws)
     for start in range(0, draws, DRAWS_AT_ONCE):
         block = gaps[start : start + DRAWS_AT_ONCE]
-        taken = generator.multinomial(photos, counts / photos, len(block))
+        drawn = generator.multinomial(photos, counts / photos, len(block))
         first, second = (
-            _mean_f1(taken @ (of_actual * of_answer), taken @ (of_actual + of_answer))
+            _mean_f1(drawn @ (of_actual * of_answer), drawn @ (of_actual + of_answer))
             for of_answer in (of_predicted, of_other)
         )
         block[:] = first - second
@@ -71,12 +71,12 @@ def difference(
 
 
 def draws_for(comparisons: int) -> int:
-    """How many draws let a gap stand that no draw doubts, after `holm` has multiplied its p by `comparisons`."""
+    """Return the draws needed for the smallest p to be significant after `holm` multiplies it by `comparisons`."""
     return max(DRAWS, 100 * comparisons)
 
 
 def mcnemar(right: np.ndarray, other_right: np.ndarray) -> tuple[int, int, float]:
-    """Photos that only the first got right, photos that only the other got right, and McNemar's exact p.
+    """Return the photos that only the first got right, those that only the other got right, and McNemar's exact p.
 
     Under equal accuracy the discordant photos fall on either side like a fair coin (McNemar 1947; for classifiers
     Dietterich 1998, who finds it sound where each model is trained once).
@@ -87,7 +87,7 @@ def mcnemar(right: np.ndarray, other_right: np.ndarray) -> tuple[int, int, float
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p values corrected for being many, in the same order (Holm 1979): all together err at most as often as one.
+    """Return p values corrected for multiple comparisons by Holm's method (1979), in the same order.
 
     The smallest is multiplied by their number m, the next by m - 1 and so on, and none falls below the one before.
     """
@@ -99,7 +99,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def reliability(confidence: np.ndarray, right: np.ndarray) -> list[dict[str, float]]:
-    """The bins of confidence that hold photos, each with edges, photos, mean confidence and accuracy.
+    """Return the non-empty confidence bins, each with edges, photos, mean confidence and accuracy.
 
     There are 15 of equal width, (low, high] (Guo et al., On Calibration of Modern Neural Networks, 2017).
     """
@@ -117,26 +117,26 @@ def reliability(confidence: np.ndarray, right: np.ndarray) -> list[dict[str, flo
 
 
 def expected_calibration_error(bins: Sequence[dict[str, float]]) -> float:
-    """The mean gap between confidence and accuracy, each bin counting by its photos (Naeini et al. 2015)."""
-    photos = sum(one["photos"] for one in bins)
-    return float(sum(one["photos"] * abs(one["confidence"] - one["accuracy"]) for one in bins) / photos)
+    """Return the mean gap between confidence and accuracy, bins weighted by photos (Naeini et al. 2015)."""
+    photos = sum(bin_["photos"] for bin_ in bins)
+    return float(sum(bin_["photos"] * abs(bin_["confidence"] - bin_["accuracy"]) for bin_ in bins) / photos)
 
 
 def coverage(confidence: np.ndarray, right: np.ndarray, thresholds: Sequence[float]) -> list[dict[str, float | None]]:
-    """For each threshold, the share of photos answered at least that surely and the accuracy among them.
+    """Return, for each threshold, the share of photos with at least that confidence and the accuracy among them.
 
     This is the risk-coverage curve of El-Yaniv and Wiener 2010, by threshold. Accuracy is None where no photo is left.
     """
     rows: list[dict[str, float | None]] = []
     for threshold in thresholds:
-        kept = confidence >= threshold
-        accuracy = float(right[kept].mean()) if kept.any() else None
-        rows.append({"threshold": threshold, "coverage": float(kept.mean()), "accuracy": accuracy})
+        answered = confidence >= threshold
+        accuracy = float(right[answered].mean()) if answered.any() else None
+        rows.append({"threshold": threshold, "coverage": float(answered.mean()), "accuracy": accuracy})
     return rows
 
 
 def _redraw(counts: np.ndarray, seed: int) -> np.ndarray:
-    """`DRAWS` redraws of as many photos as `counts` holds: int64 [DRAWS, *counts.shape]."""
+    """Draw the photos of `counts` with replacement `DRAWS` times: int64 [DRAWS, *counts.shape]."""
     total = counts.sum()
     draws = np.random.default_rng(seed).multinomial(total, counts.ravel() / total, DRAWS)
     return draws.reshape(DRAWS, *counts.shape)

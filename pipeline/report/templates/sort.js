@@ -1,17 +1,17 @@
-// Headers' buttons sort their table's rows: by the number in a cell where it has one, else by its words.
+// Sort a table by the column whose header button is pressed: by the number in its cells, else by their text.
 for (const button of document.querySelectorAll("table.sortable th button")) {
   button.addEventListener("click", () => {
     const header = button.closest("th"), table = button.closest("table"), body = table.tBodies[0];
     const column = header.cellIndex;
-    const wanted = header.getAttribute("aria-sort") === "descending" ? "ascending" : "descending";
+    const order = header.getAttribute("aria-sort") === "descending" ? "ascending" : "descending";
     const key = (row) => {
       const cell = row.cells[column], data = cell.querySelector("data");
       return data ? Number(data.value || NaN) : cell.textContent.trim();
     };
     const compare = (a, b) => typeof a === "number" ? a - b : a.localeCompare(b);
-    const rows = [...body.rows].sort((a, b) => compare(key(a), key(b)) * (wanted === "ascending" ? 1 : -1));
+    const rows = [...body.rows].sort((a, b) => compare(key(a), key(b)) * (order === "ascending" ? 1 : -1));
     for (const other of table.tHead.querySelectorAll("th[aria-sort]")) other.setAttribute("aria-sort", "none");
-    header.setAttribute("aria-sort", wanted);
+    header.setAttribute("aria-sort", order);
     body.append(...rows);
   });
 }

@@ -87,7 +87,7 @@ def test_report_shows_what_was_found(audited):
     of_these = photos.fingerprint(shared.usable_photos(audit.finished(run_dir)))
     found = findings.audit(run_dir, of_these, artifacts.read_json(run_dir / "leaderboard.json"))
     source, jinja = report_reader.with_figures(run_dir, {"winner": {"scenario": 1}, "audit": found})
-    shown = report_reader.Reader(page.show(finding_sections.audit, source, jinja)["body"])
+    shown = report_reader.Reader(page.render(finding_sections.audit, source, jinja)["body"])
     near, table = counts(audited)["near_duplicates"], dict(shown.tables["audit-table"])
     assert int(table["of these, across folds"]) == near["pairs_across_folds"]
     pictures = [found["alt"] for tag, found in shown.tags if tag == "img"]
@@ -106,7 +106,7 @@ def test_class_of_fewer_groups_than_folds_leaves_the_folds_out_and_the_lists_sta
     assert found["folds"] is None and found["near_duplicates"]["pairs"] >= small_run.PHOTOS_PER_CLASS - 1
     assert "Macro F1" not in console.file.getvalue() and "near-duplicates" in console.file.getvalue()
     source, jinja = report_reader.with_figures(run_dir, {"winner": {"scenario": 1}, "audit": {**found, **NO_LISTS}})
-    body = page.show(finding_sections.audit, source, jinja)["body"]
+    body = page.render(finding_sections.audit, source, jinja)["body"]
     assert "cannot be had" in body and "folds-table" not in body
 
 

@@ -86,7 +86,7 @@ def test_thesis_stands_beside_its_own_scenarios_alone(run_dir, carried, said):
         "carried_and_thesis": {**near, "mean_absolute_difference": carried},
     }
     source, jinja = report_reader.with_figures(run_dir, figures)
-    reader = report_reader.Reader(page.show(finding_sections.leakage_check, source, jinja)["body"])
+    reader = report_reader.Reader(page.render(finding_sections.leakage_check, source, jinja)["body"])
     assert {row["The thesis's F1"] for row in report_reader.rows_of(reader.tables["leakage-table"])} == {"0.9511"}
     assert f"from 0.080 to {carried:.3f}" in reader.text and said in reader.text
 
@@ -129,6 +129,6 @@ def test_what_is_not_there_says_how_to_make_it(run_dir):
     )
     commands = ("audit", "audit --protocol carried", "evaluate --images OTHER")
     for section, command in zip(SECTIONS, commands, strict=True):
-        body = page.show(section, source, jinja)["body"]
+        body = page.render(section, source, jinja)["body"]
         assert f"<code>python -m pipeline {command} --run-dir RUN</code>" in body
         assert "<table" not in body

@@ -70,7 +70,7 @@ def test_classes_of_the_winner_are_counted_as_in_predictions_csv(run_dir):
 def test_scenarios_far_below_the_winner_are_told_apart_and_its_twin_is_not(run_dir):
     shown = {
         int(row["No."]): row["Told apart"]
-        for row in report_reader.rows_of(report_reader.read(run_dir).tables["doubt-table"])
+        for row in report_reader.rows_of(report_reader.read(run_dir).tables["significance-table"])
     }
     assert shown == {2: "no", 3: "yes", 4: "yes"}
 
@@ -117,7 +117,7 @@ def test_half_done_run_says_so_and_shows_what_is_there(copy):
     reader = report_reader.read(copy)
     assert "belum selesai: 3 dari 4" in reader.text and "push" in reader.text
     assert len(reader.tables["scenario-table"]) == 1 + 3
-    assert not {"class-table", "doubt-table", "audit-table", "leakage-table"} & set(reader.tables)
+    assert not {"class-table", "significance-table", "audit-table", "leakage-table"} & set(reader.tables)
     assert not (copy / "report" / "confusion" / "04.png").exists()
 
 
@@ -168,11 +168,11 @@ def test_photos_that_are_gone_are_counted(copy):
     artifacts.write_csv(copy / "photos.csv", list(listed[0]), listed)
     source, jinja = report_reader.of(copy)
     wrong = sum(pair["photos"] > 0 for pair in source.figures["winner"]["mistakes"])
-    mistakes = report_reader.Reader(page.show(sections.mistakes, source, jinja)["body"])
+    mistakes = report_reader.Reader(page.render(sections.mistakes, source, jinja)["body"])
     assert re.search(r"\d+ photos are no longer where the run found them", mistakes.text)
-    gone = [found for tag, found in mistakes.tags if found.get("class") == "gone"]
+    gone = [found for tag, found in mistakes.tags if found.get("class") == "missing"]
     assert len(gone) >= wrong and all(found["aria-label"].endswith("is gone") for found in gone)
-    assert "no view can be shown" in page.show(sections.data, source, jinja)["body"]
+    assert "no view can be shown" in page.render(sections.data, source, jinja)["body"]
 
 
 def test_card_stands_beside_the_model_with_its_figures(copy):

@@ -33,9 +33,9 @@ def test_macro_f1_is_that_of_scikit_learn_for_each_of_many_matrices():
 
 
 def test_class_that_no_photo_of_a_fold_is_of_does_not_lower_its_f1():
-    assert statistics.macro_f1_of_those_there(np.array([[3, 0, 0], [0, 2, 0], [0, 0, 0]])) == 1.0
+    assert statistics.macro_f1_of_present_classes(np.array([[3, 0, 0], [0, 2, 0], [0, 0, 0]])) == 1.0
     with_one_taken_for_it = np.array([[3, 0, 1], [0, 2, 0], [0, 0, 0]])
-    assert statistics.macro_f1_of_those_there(with_one_taken_for_it) == pytest.approx((6 / 7 + 1) / 2)
+    assert statistics.macro_f1_of_present_classes(with_one_taken_for_it) == pytest.approx((6 / 7 + 1) / 2)
 
 
 def test_interval_is_that_of_a_bootstrap_photo_by_photo():
