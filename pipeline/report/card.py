@@ -61,9 +61,9 @@ def parts(figures: dict[str, Any], description: dict[str, Any], audit: dict[str,
     return [
         Part(_("Use"), _use(description, _)),
         Part(_("Figures"), _scores(figures, first, _, number), _class_table(figures, _, number)),
-        Part(_("Where it is weak"), _weaknesses(figures, _, number)),
+        Part(_("Weaknesses"), _weaknesses(figures, _, number)),
         Part(_("Photos"), _photos(figures, description, audit, _, number)),
-        Part(_("Recipe"), _recipe(description, _, number)),
+        Part(_("How it was trained"), _recipe(description, _, number)),
         Part(_("Not tested"), _untested(_)),
     ]
 
@@ -77,12 +77,12 @@ def _is_winner(description: dict[str, Any], figures: dict[str, Any]) -> bool:
 
 def _use(description: dict[str, Any], _: localization.Gettext) -> list[str]:
     lines: list[str] = [
-        _("It is meant to suggest one of the classes for a photo of one object, to somebody who looks again."),
-        _("It is not meant to sort by itself, nor for what is in none of the classes: it always answers with one."),
+        _("This model suggests one of its classes for a photo of one object, to a person who checks the suggestion."),
+        _("It is not meant to sort on its own, nor for objects outside its classes: it always answers with one."),
     ]
     if description["data"]["drawn"]:
         lines.insert(
-            0, _("It learned from drawn photos, to show that the pipeline works. It is of no use on real ones.")
+            0, _("It was trained on synthetic photos, to show that the pipeline works. It is of no use on real ones.")
         )
     if description["weights"].startswith("random"):
         lines.insert(0, _("Its backbone had random weights: it is of no use."))
@@ -93,32 +93,32 @@ def _scores(figures: dict[str, Any], first: dict[str, Any], _: localization.Gett
     best = figures["winner"]
     return [
         _(
-            "Macro F1 %(f1)s (95 %% interval %(low)s to %(high)s), macro precision %(precision)s, macro recall "
-            "%(recall)s.",
+            "Macro F1 %(f1)s (95 %% confidence interval %(low)s to %(high)s), macro precision %(precision)s, macro "
+            "recall %(recall)s.",
             **{name: number(first[name]) for name in ("f1", "precision", "recall")},
             low=number(first["f1_low"]),
             high=number(first["f1_high"]),
         ),
         _(
-            "%(right)s of %(photos)s photos right, each judged by a model trained on the other folds (%(folds)s in "
-            "all).",
+            "%(right)s of %(photos)s photos classified correctly, each by a model trained on the other folds "
+            "(%(folds)s folds in all).",
             right=number(first["right"], ""),
             photos=number(first["photos"], ""),
             folds=figures["run"]["folds"],
         ),
         _(
-            "The folds lie between %(low)s and %(high)s.",
+            "Macro F1 of the single folds: %(low)s to %(high)s.",
             low=number(first["fold_f1_lowest"]),
             high=number(first["fold_f1_highest"]),
         ),
-        _("The model that is served was then trained once more, on all photos; it has no figure of its own."),
+        _("The served model was then trained again, on all photos; this final model was not tested separately."),
         _(
-            "Of the %(m)s other scenarios of the study, %(n)s cannot be told apart from this one.",
+            "Other scenarios of the study that were not measurably worse: %(n)s of %(m)s.",
             m=best["compared"],
             n=best["alike"],
         ),
         _(
-            "It is %(confidence)s sure on average; the expected calibration error is %(ece)s.",
+            "Its mean confidence is %(confidence)s; the expected calibration error (ECE) is %(ece)s.",
             confidence=number(best["mean_confidence"], "%"),
             ece=number(first["ece"]),
         ),
@@ -139,7 +139,8 @@ def _weaknesses(figures: dict[str, Any], _: localization.Gettext, number: Any) -
     weakest = min(best["classes"], key=lambda row: row["f1"])
     lines: list[str] = [
         _(
-            "%(name)s is the weakest class: %(tp)s of %(photos)s found, and %(fp)s others taken for it.",
+            "%(name)s is the weakest class: %(tp)s of its %(photos)s photos are classified correctly; photos of other "
+            "classes mistaken for it: %(fp)s.",
             name=weakest["name"],
             tp=number(weakest["tp"], ""),
             photos=number(weakest["tp"] + weakest["fn"], ""),
@@ -148,7 +149,7 @@ def _weaknesses(figures: dict[str, Any], _: localization.Gettext, number: Any) -
     ]
     return lines + [
         _(
-            "%(actual)s is taken for %(predicted)s in %(photos)s photos.",
+            "Photos of %(actual)s mistaken for %(predicted)s: %(photos)s.",
             actual=pair["actual"],
             predicted=pair["predicted"],
             photos=pair["photos"],
@@ -163,24 +164,24 @@ def _photos(
     run, data = figures["run"], description["data"]
     lines: list[str] = [
         _(
-            "%(photos)s photos; photos and folds have the fingerprint %(digest)s.",
+            "%(photos)s photos; fingerprint of photos and folds: %(digest)s.",
             photos=number(data["photos"], ""),
             digest=data["photos_and_folds"],
         ),
         _(
-            "Left out: %(copies)s exact copies, %(conflicts)s files whose bytes stand under several classes, "
-            "%(rejects)s that could not be used.",
+            "Left out: %(copies)s exact copies, %(conflicts)s identical files with different labels, %(rejects)s "
+            "unusable files.",
             copies=run["copies"],
             conflicts=run["conflicts"],
             rejects=run["rejects"],
         ),
     ]
     if not audit:
-        return [*lines, _("The photos have not been audited for near-duplicates and doubtful labels.")]
+        return [*lines, _("The photos have not been audited for near-duplicates and label issues.")]
     near, folds = audit["near_duplicates"], audit["folds"]
     lines.append(
         _(
-            "Pairs of near-duplicates that the audit found: %(pairs)s; of these, across folds: %(across)s.",
+            "Pairs of near-duplicates found by the audit: %(pairs)s; of these, across folds: %(across)s.",
             pairs=near["pairs"],
             across=near["pairs_across_folds"],
         )
@@ -188,8 +189,8 @@ def _photos(
     if folds:
         lines.append(
             _(
-                "With near-duplicates kept in one fold, macro F1 of scenario %(scenario)s, its backbone frozen, is "
-                "%(grouped)s, against %(plain)s with folds drawn plainly.",
+                "With near-duplicates kept in one fold, macro F1 of scenario %(scenario)s, with its backbone frozen, "
+                "is %(grouped)s instead of %(plain)s.",
                 scenario=folds["scenario"],
                 grouped=number(folds["grouped_mean"]),
                 plain=number(folds["plain_mean"]),
@@ -197,7 +198,7 @@ def _photos(
         )
     return [
         *lines,
-        _("The audit doubts %(photos)s labels.", photos=audit["label_doubts"]["photos"]),
+        _("Label issues found by the audit: %(photos)s.", photos=audit["label_doubts"]["photos"]),
     ]
 
 
@@ -217,10 +218,10 @@ def _recipe(description: dict[str, Any], _: localization.Gettext, number: Any) -
         lines.append(_("Half of the augmented views were upside down."))
     if settings.test_views > 1:
         lines.append(
-            _("Scores are averaged over %(views)s views of each photo, when served too.", views=settings.test_views)
+            _("Scores are averaged over %(views)s views of each photo, also when served.", views=settings.test_views)
         )
     if settings.group_folds:
-        lines.append(_("Photos with like hashes were kept in one fold."))
+        lines.append(_("Photos with similar hashes were kept in the same fold."))
     return [
         *lines,
         _(
@@ -263,7 +264,7 @@ def _finetuned(model: dict[str, Any], settings: config_module.Config, _: localiz
     if settings.ensemble > 1:
         lines.append(
             _(
-                "Each of the %(count)s models has so many parameters; what stays frozen they share.",
+                "Each of the %(count)s models has this many parameters; they share the frozen layers.",
                 count=settings.ensemble,
             )
         )
@@ -272,8 +273,8 @@ def _finetuned(model: dict[str, Any], settings: config_module.Config, _: localiz
 
 def _untested(_: localization.Gettext) -> list[str]:
     return [
-        _("Photos from elsewhere: other backgrounds, light, cameras, countries and brands than those it learned from."),
+        _("Photos from elsewhere: other backgrounds, light, cameras, countries and brands than in training."),
         _("Several objects in one photo, parts of objects, and things that belong to none of the classes."),
-        _("Photos made to deceive it."),
-        _("Whether people sort better with it than without."),
+        _("Adversarial photos."),
+        _("Whether people sort better with it than without it."),
     ]

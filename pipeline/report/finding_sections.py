@@ -45,7 +45,7 @@ def evaluations(source: Source) -> Contents:
     """Show how the pushed model does on photos from elsewhere."""
     if not source.figures["winner"]:
         return None
-    return {"title": source.gettext("On other photos"), "command": _command("evaluate --images OTHER")}
+    return {"title": source.gettext("On photos from elsewhere"), "command": _command("evaluate --images OTHER")}
 
 
 def _command(arguments: str) -> Markup:
@@ -57,9 +57,9 @@ def _kinds(source: Source) -> dict[str, Any]:
     _ = source.gettext
     return {
         "dark": _("dark"),
-        "light": _("glaring"),
+        "light": _("overexposed"),
         "blank": _("blank"),
         "blurred": _("blurred"),
-        "odd_shape": _("odd in shape"),
-        "odd_size": _("odd in size"),
+        "odd_shape": _("unusual shape"),
+        "odd_size": _("unusual size"),
     }

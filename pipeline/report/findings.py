@@ -12,8 +12,8 @@ from components.publish import push
 from pipeline import leaderboard_table, run_folder
 
 PAIRS_SHOWN = 24  # near-duplicates on the page; the audit's CSV files list all
-DOUBTS_SHOWN = 120
-ODD_SHOWN = 48
+LABEL_ISSUES_SHOWN = 120
+QUALITY_ISSUES_SHOWN = 48
 
 
 def compute(run_dir: pathlib.Path, photos_and_folds: str, leaderboard: dict[str, Any] | None) -> dict[str, Any]:
@@ -45,13 +45,13 @@ def audit(run_dir: pathlib.Path, photos_and_folds: str, leaderboard: dict[str, A
     if not same_winner or results.get("scenarios") != _settings_of(run_dir, results.get("scenarios", ())):
         return None
     pairs = _pairs_across(artifacts.read_csv(run_dir / run_folder.NEAR_DUPLICATES))
-    doubts = _rows(run_dir / run_folder.LABEL_ISSUES, ("id", "label", "suggested"), ("p_label", "p_suggested"))
+    label_issues = _rows(run_dir / run_folder.LABEL_ISSUES, ("id", "label", "suggested"), ("p_label", "p_suggested"))
     return {
         **results,
         "pairs_across": len(pairs),
         "pairs": pairs[:PAIRS_SHOWN],
-        "doubts": doubts[:DOUBTS_SHOWN],
-        "odd": _rows(run_dir / run_folder.IMAGE_QUALITY, ("id", "kind", "label"), ("measure",))[:ODD_SHOWN],
+        "doubts": label_issues[:LABEL_ISSUES_SHOWN],
+        "odd": _rows(run_dir / run_folder.IMAGE_QUALITY, ("id", "kind", "label"), ("measure",))[:QUALITY_ISSUES_SHOWN],
     }
 
 

@@ -55,7 +55,7 @@ def significance(source: Source) -> Contents:
         return None
     rows = source.figures["scenarios"]
     plot = plots.intervals(rows, [source.backbone(row) for row in rows], source.gettext("macro F1"))
-    return {"title": source.gettext("How sure is the order?"), "plot": plot}
+    return {"title": source.gettext("Is the winner really better?"), "plot": plot}
 
 
 def calibration(source: Source) -> Contents:
@@ -63,10 +63,10 @@ def calibration(source: Source) -> Contents:
     if not best:
         return None
     return {
-        "title": _("How far its confidence can be trusted"),
+        "title": _("Can you trust its confidence?"),
         "reliability": plots.reliability(best["reliability"], _("confidence"), _("accuracy")),
         "coverage": plots.coverage(
-            best["coverage"], _("confidence asked for"), _("accuracy of the answers"), _("share answered")
+            best["coverage"], _("minimum confidence"), _("accuracy of the answers"), _("share answered")
         ),
     }
 
@@ -128,7 +128,7 @@ def data(source: Source) -> Contents:
 
 
 def method(source: Source) -> Contents:
-    return {"title": source.gettext("How it was made, and how to read it")}
+    return {"title": source.gettext("Method")}
 
 
 SECTIONS: tuple[Callable[[Source], Contents], ...] = (

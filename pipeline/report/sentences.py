@@ -20,14 +20,14 @@ def comparison(
     name = (lambda value: _("dropout %(rate)s", rate=value)) if setting == "dropout" else str
     sentences = [
         _(
-            "The highest mean F1, %(best_mean)s, is of %(best)s; the lowest, %(worst_mean)s, of %(worst)s.",
+            "The highest mean F1 is %(best_mean)s, with %(best)s; the lowest is %(worst_mean)s, with %(worst)s.",
             best=name(best["value"]),
             best_mean=figure(f"{path}/values/0/mean"),
             worst=name(others[-1]["value"]),
             worst_mean=figure(f"{path}/values/{len(others)}/mean"),
         )
     ]
-    gap = {"gap": figure(f"{path}/gap"), "doubt": figure(f"{path}/doubt")}
+    gap = {"gap": figure(f"{path}/gap"), "uncertainty": figure(f"{path}/doubt")}
     if best["worst"] > compared["next_best"]:
         sentences.append(
             _(
@@ -38,13 +38,13 @@ def comparison(
             )
         )
     elif compared["gap"] > compared["doubt"]:
-        sentences.append(_("The gap of %(gap)s is wider than the ±%(doubt)s by which one figure is unsure.", **gap))
+        sentences.append(_("The %(gap)s difference is larger than the uncertainty (±%(uncertainty)s).", **gap))
     else:
-        sentences.append(_("The gap of %(gap)s is within the ±%(doubt)s by which one figure is unsure.", **gap))
+        sentences.append(_("The %(gap)s difference is smaller than the uncertainty (±%(uncertainty)s).", **gap))
     if compared["matched"] is not None:
         sentences.append(
             _(
-                "Between scenarios that are alike in all else, it changes F1 by %(matched)s at most.",
+                "With all else equal, it changes F1 by at most %(matched)s.",
                 matched=figure(f"{path}/matched"),
             )
         )
@@ -57,8 +57,8 @@ def near_duplicates(audit: dict[str, Any], source: Source) -> list[Markup]:
     if not folds:
         return [
             _(
-                "F1 with near-duplicates kept together cannot be had: some class has fewer groups of them than there "
-                "are folds."
+                "F1 with near-duplicates kept together cannot be computed: a class has fewer groups of photos than "
+                "there are folds."
             )
         ]
     values = {name: figure(f"audit/folds/{name}") for name in ("difference", "plain_mean", "grouped_mean")}
@@ -72,12 +72,10 @@ def near_duplicates(audit: dict[str, Any], source: Source) -> list[Markup]:
     ]
     if abs(folds["difference"]) <= folds["plain_spread"]:
         sentences.append(
-            _("That is within what drawing the folds anew changes without any grouping: %(spread)s.", spread=spread)
+            _("That is no more than the spread between seeds without grouping (%(spread)s).", spread=spread)
         )
     else:
-        sentences.append(
-            _("That is more than drawing the folds anew changes without any grouping: %(spread)s.", spread=spread)
-        )
+        sentences.append(_("That is more than the spread between seeds without grouping (%(spread)s).", spread=spread))
     return sentences
 
 
@@ -86,21 +84,26 @@ def leakage(compared: dict[str, Any], source: Source) -> Markup:
     _, path = source.gettext, "protocol/compared"
     values = {"gain": source.figure(f"{path}/honest_and_carried/mean_difference")}
     if compared["honest_and_carried"]["mean_difference"] <= 0:
-        return _("Carrying the model on gains nothing here: F1 changes by %(gain)s on average.", **values)
+        return _(
+            "Carrying the model from fold to fold gains nothing here: F1 changes by %(gain)s on average.", **values
+        )
     if "carried_and_thesis" not in compared:
         return _(
-            "Carrying the model on adds %(gain)s to F1 on average, all of it from photos that it had seen.", **values
+            "Carrying the model from fold to fold adds %(gain)s to F1 on average, all of it from photos that it was "
+            "trained on.",
+            **values,
         )
     distance = {name: compared[f"{name}_and_thesis"]["mean_absolute_difference"] for name in ("carried", "honest")}
     values |= {name: source.figure(f"{path}/{name}_and_thesis/mean_absolute_difference") for name in distance}
     if distance["carried"] < distance["honest"]:
         return _(
-            "Carrying the model on adds %(gain)s to F1 on average, and takes the mean distance from the thesis's "
-            "table from %(honest)s to %(carried)s: such a leak can explain its figures.",
+            "Carrying the model from fold to fold adds %(gain)s to F1 on average, and changes the mean absolute "
+            "difference from the thesis's table from %(honest)s to %(carried)s: such a leak can explain the thesis's "
+            "figures.",
             **values,
         )
     return _(
-        "Carrying the model on adds %(gain)s to F1 on average, but takes the mean distance from the thesis's "
-        "table from %(honest)s to %(carried)s: such a leak does not explain its figures.",
+        "Carrying the model from fold to fold adds %(gain)s to F1 on average, but changes the mean absolute difference "
+        "from the thesis's table from %(honest)s to %(carried)s: such a leak does not explain the thesis's figures.",
         **values,
     )

@@ -107,7 +107,7 @@ def test_class_of_fewer_groups_than_folds_leaves_the_folds_out_and_the_lists_sta
     assert "Macro F1" not in console.file.getvalue() and "near-duplicates" in console.file.getvalue()
     source, jinja = report_reader.with_figures(run_dir, {"winner": {"scenario": 1}, "audit": {**found, **NO_LISTS}})
     body = page.render(finding_sections.audit, source, jinja)["body"]
-    assert "cannot be had" in body and "folds-table" not in body
+    assert "cannot be computed" in body and "folds-table" not in body
 
 
 def test_run_without_a_board_is_refused(tmp_path):

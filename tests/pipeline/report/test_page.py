@@ -50,7 +50,7 @@ def test_scenarios_on_the_page_are_those_of_the_leaderboard(run_dir):
         assert row["Backbone"] == expected["backbone"] and float(row["Dropout"]) == expected["dropout"]
         for name in ("precision", "recall", "f1", "accuracy"):
             assert row[name.capitalize()] == f"{expected[name]:.4f}"
-        low, high = (float(end) for end in row["95 % interval"].split("\N{EN DASH}"))
+        low, high = (float(end) for end in row["95 % confidence interval"].split("\N{EN DASH}"))
         assert low < expected["f1"] < high
 
 
@@ -67,9 +67,9 @@ def test_classes_of_the_winner_are_counted_as_in_predictions_csv(run_dir):
         assert int(row["FN"]) == sum(pairs[name, other] for other in finished_run.CLASSES if other != name)
 
 
-def test_scenarios_far_below_the_winner_are_told_apart_and_its_twin_is_not(run_dir):
+def test_scenarios_far_below_the_winner_are_measurably_worse_and_its_twin_is_not(run_dir):
     shown = {
-        int(row["No."]): row["Told apart"]
+        int(row["No."]): row["Measurably worse"]
         for row in report_reader.rows_of(report_reader.read(run_dir).tables["significance-table"])
     }
     assert shown == {2: "no", 3: "yes", 4: "yes"}
@@ -94,10 +94,10 @@ def test_matrices_stand_beside_the_page(run_dir):
         assert picture.format == "PNG" and len(picture.convert("RGB").getcolors(100_000)) > 5
 
 
-def test_drawn_photos_and_random_weights_are_said_before_anything_else(run_dir):
+def test_synthetic_photos_and_random_weights_are_stated_first(run_dir):
     text = report_reader.read(run_dir).text
-    assert text.index("drawn, not real") < text.index("sorts best")
-    assert text.index("Random weights in VGG19") < text.index("sorts best")
+    assert text.index("photos are synthetic") < text.index("is the best")
+    assert text.index("Random weights in VGG19") < text.index("is the best")
 
 
 def test_names_are_escaped(run_dir):
@@ -134,7 +134,7 @@ def test_scenarios_of_other_photos_are_not_shown_as_this_runs(copy):
     artifacts.write_csv(copy / "photos.csv", list(listed[0]), [*listed, {**listed[0], "id": "f" * 16, "label": "wood"}])
     page.write(copy, "en", ["features"])
     reader = report_reader.read(copy)
-    assert "not finished: 0 of 4" in reader.text and "sorts best" not in reader.text
+    assert "not finished: 0 of 4" in reader.text and "is the best" not in reader.text
     assert "scenario-table" not in reader.tables
 
 
@@ -169,10 +169,10 @@ def test_photos_that_are_gone_are_counted(copy):
     source, jinja = report_reader.of(copy)
     wrong = sum(pair["photos"] > 0 for pair in source.figures["winner"]["mistakes"])
     mistakes = report_reader.Reader(page.render(sections.mistakes, source, jinja)["body"])
-    assert re.search(r"\d+ photos are no longer where the run found them", mistakes.text)
+    assert re.search(r"\d+ photos are missing or cannot be read", mistakes.text)
     gone = [found for tag, found in mistakes.tags if found.get("class") == "missing"]
-    assert len(gone) >= wrong and all(found["aria-label"].endswith("is gone") for found in gone)
-    assert "no view can be shown" in page.render(sections.data, source, jinja)["body"]
+    assert len(gone) >= wrong and all(found["aria-label"].endswith("is missing") for found in gone)
+    assert "no views can be shown" in page.render(sections.data, source, jinja)["body"]
 
 
 def test_card_stands_beside_the_model_with_its_figures(copy):
@@ -184,8 +184,8 @@ def test_card_stands_beside_the_model_with_its_figures(copy):
     assert f"Macro F1 {f1:.3f}" in (version / "MODEL_CARD.md").read_text()
     assert f"F1 makro {f1:.3f}".replace(".", ",") in (version / "model_card.id.html").read_text()
     assert '<div class="scroll" tabindex="0"' in (version / "model_card.html").read_text()  # narrow screens
-    assert "audit found: 3; of these, across folds: 1." in (version / "MODEL_CARD.md").read_text()
-    assert "macro F1 of scenario 1, its backbone frozen, is 0.810" in (version / "MODEL_CARD.md").read_text()
+    assert "found by the audit: 3; of these, across folds: 1." in (version / "MODEL_CARD.md").read_text()
+    assert "macro F1 of scenario 1, with its backbone frozen, is 0.810" in (version / "MODEL_CARD.md").read_text()
 
 
 def test_audit_of_other_photos_is_not_in_the_card(copy):
@@ -194,7 +194,7 @@ def test_audit_of_other_photos_is_not_in_the_card(copy):
     artifacts.write_json(version / "model.json", {**described, "data": {**described["data"], "photos_and_folds": "0"}})
     card.write(copy)
     text = (version / "MODEL_CARD.md").read_text()
-    assert "have not been audited" in text and "near-duplicates that the audit found" not in text
+    assert "have not been audited" in text and "near-duplicates found by the audit" not in text
 
 
 def test_card_of_a_fine_tuned_model_says_its_size_and_its_own_learning_rate_once(copy):
@@ -210,7 +210,7 @@ def test_card_of_a_fine_tuned_model_says_its_size_and_its_own_learning_rate_once
     assert "fine-tuned from" in text and "320 x 320 pixels" in text
     assert "Each of the 2 models" in text
     assert text.count("learning rate 0.0003") == text.count("learning rate") == 1
-    assert "averaged over 2 views" in text and "kept in one fold" in text
+    assert "averaged over 2 views" in text and "kept in the same fold" in text
 
 
 def test_card_keeps_the_recipe_of_its_model_when_the_runs_settings_change(copy):
@@ -219,7 +219,7 @@ def test_card_keeps_the_recipe_of_its_model_when_the_runs_settings_change(copy):
     page.write(copy, "en", [])
     card.write(copy)
     text = (copy / "served" / "pilah" / "1" / "MODEL_CARD.md").read_text()
-    assert "96 x 96" in text and "Photos with like hashes were kept in one fold" not in text
+    assert "96 x 96" in text and "Photos with similar hashes were kept" not in text
 
 
 def test_card_stays_as_it_is_where_the_run_has_yet_to_train_with_its_settings(copy):
