@@ -2,7 +2,9 @@
 
 import dataclasses
 import io
+import pathlib
 
+import opened_files
 import pytest
 import rich.console
 import tiny_backbone
@@ -22,7 +24,7 @@ FOLDS = 2
 
 
 @pytest.fixture(scope="module")
-def refined(tmp_path_factory):
+def refined(tmp_path_factory, undeclared):
     """(configuration, what was printed) of a finished run."""
     root = tmp_path_factory.mktemp("refined")
     synthetic_photos.write(root / "photos", 8, seed=1, progress=lambda done, total: None)
@@ -46,7 +48,28 @@ def refined(tmp_path_factory):
     with tiny_backbone.known() as patch:
         patch.setattr(recipe, "_find_weights", lambda *settings: backbones.Weights(None, 1))
         patch.setattr(workers, "count", lambda tasks: 1)  # another process would not know the backbone
+        patch.setattr(main, "PIPELINE", [recording(stage, undeclared) for stage in main.PIPELINE])
         yield config, run(config)
+
+
+@pytest.fixture(scope="module")
+def undeclared():
+    """Stage -> files of the run folder that it opened without declaring them."""
+    return {}
+
+
+def recording(stage, undeclared):
+    def run(config, progress):
+        with opened_files.in_folder(config.run_dir) as opened:
+            stage.run(config, progress)
+        patterns = [*stage.reads.values(), *stage.covered, *stage.outputs(config)]
+        declared = {path.relative_to(config.run_dir) for pattern in patterns for path in config.run_dir.glob(pattern)}
+        folders = {pathlib.Path(folder) for folder in stage.resumed(config)}
+        undeclared.setdefault(stage.name, set()).update(
+            path for path in opened - declared if (config.run_dir / path).is_file() and not folders & {*path.parents}
+        )
+
+    return dataclasses.replace(stage, run=run)
 
 
 def run(config, from_stage=None, overwrite=True):
@@ -111,6 +134,11 @@ def test_setting_that_would_discard_folds_stops_the_run_before_anything_changes(
     del before[config.run_dir / run_folder.LOCK], after[config.run_dir / run_folder.LOCK]
     assert after == before
     assert "refine: unchanged, skipped" in run(config, overwrite=False)
+
+
+@pytest.mark.parametrize("name", config_module.STAGES)
+def test_stage_declares_every_file_that_it_opens(name, refined, undeclared):
+    assert undeclared[name] == set()
 
 
 def test_second_run_does_nothing_and_from_refine_trains_the_refined_scenario_alone(refined):
