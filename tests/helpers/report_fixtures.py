@@ -1,4 +1,4 @@
-"""A finished run with all that a report can show, and its page: made once for all tests that read it."""
+"""Fixtures of a finished run with everything that a report can show, and its page."""
 
 import pathlib
 import shutil
@@ -11,15 +11,15 @@ from pipeline.report import page
 
 @pytest.fixture(scope="session")
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """To be read, not changed."""
-    made = finished_run.write(tmp_path_factory.mktemp("runs") / "tiny")
-    finished_run.serve(made)
-    finished_run.check(made)
-    page.write(made, "en", [])
-    return made
+    """Return the run folder, shared by all tests: do not change it."""
+    folder = finished_run.write(tmp_path_factory.mktemp("runs") / "tiny")
+    finished_run.serve(folder)
+    finished_run.check(folder)
+    page.write(folder, "en", [])
+    return folder
 
 
 @pytest.fixture
 def copy(run_dir: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
-    """The run, to be changed."""
+    """Return a copy of the run folder that a test may change."""
     return pathlib.Path(shutil.copytree(run_dir, tmp_path / "tiny"))

@@ -1,4 +1,4 @@
-"""A report read back out of its HTML."""
+"""Parse a report's HTML for tests."""
 
 import html.parser
 
@@ -9,26 +9,26 @@ from pipeline.report.source import Source
 
 
 class Reader(html.parser.HTMLParser):
-    """What a page holds: tables as rows of words, figures by their place in figures.json, tags with attributes."""
+    """The tables of a page as rows of text, its figures with their paths in figures.json, and its tags."""
 
     def __init__(self, text):
         super().__init__()
-        self.tags, self.figures, self.tables, self.words = [], [], {}, []
+        self.tags, self.figures, self.tables, self._texts = [], [], {}, []
         self._table, self._figure, self._silent = None, None, False
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
-        found = dict(attributes)
-        self.tags.append((tag, found))
+        attributes = dict(attributes)
+        self.tags.append((tag, attributes))
         self._silent = tag in ("style", "script", "svg") or (self._silent and tag not in ("body", "section"))
         if tag == "table":
-            self._table = self.tables.setdefault(found.get("id"), [])
+            self._table = self.tables.setdefault(attributes.get("id"), [])
         elif tag == "tr":
             self._table.append([])
         elif tag in ("td", "th"):
             self._table[-1].append("")
         elif tag == "data":
-            self._figure = [found["data-figure"], found["value"], ""]
+            self._figure = [attributes["data-figure"], attributes["value"], ""]
             self.figures.append(self._figure)
 
     def handle_endtag(self, tag):
@@ -42,7 +42,7 @@ class Reader(html.parser.HTMLParser):
     def handle_data(self, data):
         if self._silent:
             return
-        self.words.append(data)
+        self._texts.append(data)
         if self._figure:
             self._figure[2] += data
         if self._table and self._table[-1]:
@@ -50,7 +50,7 @@ class Reader(html.parser.HTMLParser):
 
     @property
     def text(self):
-        return " ".join(" ".join(self.words).split())
+        return " ".join(" ".join(self._texts).split())
 
 
 def read(run_dir):
@@ -58,19 +58,19 @@ def read(run_dir):
 
 
 def rows_of(table):
-    """Rows of a table by the words of its header."""
+    """Return the rows of a table as header -> cell."""
     header, *rows = table
     return [dict(zip(header, row, strict=True)) for row in rows if len(row) == len(header)]
 
 
 def of(run_dir):
-    """What the sections of a page are made of, by the figures.json that is there, and the templates; in English."""
+    """Return the source and the template environment of a page in English, by the run's figures.json."""
     figures = artifacts.read_json(run_dir / "report" / "figures.json")
     return with_figures(run_dir, figures)
 
 
 def with_figures(run_dir, figures):
-    """As `of`, by other figures."""
+    """Return the same as `of`, with other figures."""
     gettext, figure = localization.translator("en"), localization.figure_tags(figures, "en")
     source = Source(config.read(run_dir), run_dir / "report", figures, gettext, figure)
     return source, page.environment(figures=figures, _=gettext, figure=figure, language="en")

@@ -1,4 +1,4 @@
-"""Audit, leakage check and evaluations on the page, set beside the files that they are from."""
+"""Audit, leakage check and evaluations on the page, compared with their files."""
 
 import pytest
 import report_reader
@@ -11,7 +11,7 @@ SECTIONS = (finding_sections.audit, finding_sections.leakage_check, finding_sect
 
 
 def findings_of(run_dir):
-    """As figures.json would have them now."""
+    """Return the findings as a new figures.json would have them."""
     figures = artifacts.read_json(run_dir / "report" / "figures.json")
     fingerprint = figures["audit"]["photos_and_folds"]
     return findings.compute(run_dir, fingerprint, artifacts.read_json(run_dir / "leaderboard.json"))
@@ -35,15 +35,17 @@ def test_counts_and_folds_are_those_of_the_audit(run_dir):
     assert "more than the spread between seeds" in report_reader.read(run_dir).text
 
 
-def test_photos_to_look_at_are_those_of_the_lists(run_dir):
+def test_photos_to_check_are_those_of_the_lists(run_dir):
     pictures = [
-        found["alt"] for tag, found in report_reader.read(run_dir).tags if tag == "img" and ": " in found["alt"]
+        attributes["alt"]
+        for tag, attributes in report_reader.read(run_dir).tags
+        if tag == "img" and ": " in attributes["alt"]
     ]
-    assert [words for words in pictures if "looks like" in words] == [
+    assert [alt for alt in pictures if "looks like" in alt] == [
         "7.png: labelled metal, looks like paper & foil",
         "5.png: labelled paper & foil, looks like glass",
     ]
-    assert [words for words in pictures if ", fold " in words] == [  # across classes first, 0 and 6 not at all
+    assert [alt for alt in pictures if ", fold " in alt] == [  # across classes first, 0 and 6 not at all
         "1.png: metal, fold 1",
         "2.png: paper & foil, fold 1",
         "0.png: glass, fold 1",
@@ -52,31 +54,33 @@ def test_photos_to_look_at_are_those_of_the_lists(run_dir):
     assert "8.png: paper & foil, blurred" in pictures
 
 
-def test_leaking_table_is_marked_and_stands_beside_the_board(run_dir):
+def test_leaking_table_is_marked_and_shown_beside_the_leaderboard(run_dir):
     reader = report_reader.read(run_dir)
-    board = artifacts.read_json(run_dir / "leaderboard.json")["scenarios"]
+    leaderboard = artifacts.read_json(run_dir / "leaderboard.json")["scenarios"]
     rows = report_reader.rows_of(reader.tables["leakage-table"])
-    assert [float(row["Honest F1"]) for row in rows] == pytest.approx([row["f1"] for row in board], abs=1e-4)
-    for row, honest in zip(rows, board, strict=True):
+    assert [float(row["Honest F1"]) for row in rows] == pytest.approx([row["f1"] for row in leaderboard], abs=1e-4)
+    for row, honest in zip(rows, leaderboard, strict=True):
         cell = row["LEAKING: F1 of the carried model"]
         assert cell.startswith("LEAKING")
         assert float(cell.removeprefix("LEAKING")) == pytest.approx(honest["f1"] + 0.05, abs=1e-4)
     assert reader.tables["compared-table"][1:] == [["honest and carried", "0.0500", "0.0500", "1.000"]]
     assert "adds 0.050 to F1 on average" in reader.text and "thesis" not in reader.text
-    assert [found["id"] for tag, found in reader.tags if tag == "section" and found["id"] == "leakage_check"]
+    assert [
+        attributes["id"] for tag, attributes in reader.tags if tag == "section" and attributes["id"] == "leakage_check"
+    ]
 
 
 def test_leaking_table_is_of_the_frozen_scenarios_where_others_were_refined(copy):
-    board = artifacts.read_json(copy / "leaderboard.json")
-    frozen = [row["scenario"] for row in board["scenarios"]]
-    refined = {**board["scenarios"][0], "scenario": len(frozen) + 1, "strategy": "finetune"}
-    artifacts.write_json(copy / "leaderboard.json", {**board, "scenarios": [*board["scenarios"], refined]})
+    leaderboard = artifacts.read_json(copy / "leaderboard.json")
+    frozen = [row["scenario"] for row in leaderboard["scenarios"]]
+    refined = {**leaderboard["scenarios"][0], "scenario": len(frozen) + 1, "strategy": "finetune"}
+    artifacts.write_json(copy / "leaderboard.json", {**leaderboard, "scenarios": [*leaderboard["scenarios"], refined]})
     artifacts.write_json(copy / "trials" / f"{len(frozen) + 1:02d}" / "settings.json", {"strategy": "finetune"})
     assert [row["scenario"] for row in findings_of(copy)["protocol"]["scenarios"]] == frozen
 
 
 @pytest.mark.parametrize(("carried", "said"), [(0.01, "can explain"), (0.09, "does not explain")])
-def test_thesis_stands_beside_its_own_scenarios_alone(run_dir, carried, said):
+def test_thesis_is_compared_with_its_own_scenarios_alone(run_dir, carried, said):
     figures = artifacts.read_json(run_dir / "report" / "figures.json")
     for row in figures["protocol"]["scenarios"]:
         row["thesis_f1"] = 0.9511
@@ -102,7 +106,7 @@ def test_evaluation_is_shown_class_by_class(run_dir):
     assert "not in the means: paper & foil" in reader.text and "/somewhere" not in reader.text
 
 
-def test_findings_of_other_photos_or_another_recipe_are_left_out(copy):
+def test_findings_of_other_photos_or_settings_are_left_out(copy):
     for path, changes in (
         (copy / "audit" / "audit.json", {"photos_and_folds": "0"}),
         (copy / "trials" / "02" / "settings.json", {"epochs": 99}),
@@ -115,14 +119,14 @@ def test_findings_of_other_photos_or_another_recipe_are_left_out(copy):
 @pytest.mark.parametrize(
     ("path", "changes"),
     [("trials/01/settings.json", {"epochs": 99}), ("leaderboard.json", {"winner": {"scenario": 2}})],
-    ids=["recipe", "winner"],
+    ids=["settings", "winner"],
 )
-def test_audit_by_another_winner_or_recipe_is_left_out(path, changes, copy):
+def test_audit_by_another_winner_or_settings_is_left_out(path, changes, copy):
     artifacts.write_json(copy / path, {**artifacts.read_json(copy / path), **changes})
     assert findings_of(copy)["audit"] is None
 
 
-def test_what_is_not_there_says_how_to_make_it(run_dir):
+def test_missing_results_show_the_command(run_dir):
     nothing = {"audit": None, "protocol": None, "evaluations": [], "evaluations_of_others": 0}
     source, jinja = report_reader.with_figures(
         run_dir, artifacts.read_json(run_dir / "report" / "figures.json") | nothing

@@ -1,4 +1,4 @@
-"""The report of a run, read back out of its HTML and set beside the run's own files."""
+"""The report of a run, its HTML parsed and compared with the run's own files."""
 
 import collections
 import dataclasses
@@ -26,10 +26,19 @@ STAGES_LEFT = ["push"]
 
 
 def test_every_number_on_the_page_is_the_one_in_figures_json(run_dir):
-    figures, found = artifacts.read_json(run_dir / "report" / "figures.json"), report_reader.read(run_dir).figures
-    assert len({path for path, _, _ in found}) > 250
-    assert {path.split("/")[0] for path, _, _ in found} > {"scenarios", "winner", "audit", "protocol", "evaluations"}
-    for path, value, shown in found:
+    figures, shown_figures = (
+        artifacts.read_json(run_dir / "report" / "figures.json"),
+        report_reader.read(run_dir).figures,
+    )
+    assert len({path for path, _, _ in shown_figures}) > 250
+    assert {path.split("/")[0] for path, _, _ in shown_figures} > {
+        "scenarios",
+        "winner",
+        "audit",
+        "protocol",
+        "evaluations",
+    }
+    for path, value, shown in shown_figures:
         expected = localization.value_at(figures, path)
         assert value == ("" if expected is None else str(expected)), path
         number = shown.replace(",", "").replace("\N{MINUS SIGN}", "-").removesuffix(" %")
@@ -42,8 +51,8 @@ def test_every_number_on_the_page_is_the_one_in_figures_json(run_dir):
 
 
 def test_scenarios_on_the_page_are_those_of_the_leaderboard(run_dir):
-    board = artifacts.read_json(run_dir / "leaderboard.json")
-    best_first = sorted(board["scenarios"], key=lambda row: -row["f1"])
+    leaderboard = artifacts.read_json(run_dir / "leaderboard.json")
+    best_first = sorted(leaderboard["scenarios"], key=lambda row: -row["f1"])
     shown = report_reader.rows_of(report_reader.read(run_dir).tables["scenario-table"])
     assert [int(row["No."]) for row in shown] == [row["scenario"] for row in best_first]
     for row, expected in zip(shown, best_first, strict=True):
@@ -75,7 +84,7 @@ def test_scenarios_far_below_the_winner_are_measurably_worse_and_its_twin_is_not
     assert shown == {2: "no", 3: "yes", 4: "yes"}
 
 
-def test_page_needs_nothing_else_and_every_picture_has_words(run_dir):
+def test_page_is_self_contained_and_every_picture_has_a_description(run_dir):
     reader = report_reader.read(run_dir)
     for tag, attributes in reader.tags:
         address = attributes.get("src") or attributes.get("href") or ""
@@ -87,7 +96,7 @@ def test_page_needs_nothing_else_and_every_picture_has_words(run_dir):
     assert "url(" not in (ROOT / "pipeline" / "report" / "templates" / "style.css").read_text()
 
 
-def test_matrices_stand_beside_the_page(run_dir):
+def test_matrices_are_files_beside_the_page(run_dir):
     names = sorted(path.name for path in (run_dir / "report" / "confusion").iterdir())
     assert names == ["01-large.png", "01.png", "02.png", "03.png", "04.png"]
     with Image.open(run_dir / "report" / "confusion" / "01.png") as picture:
@@ -110,7 +119,7 @@ def test_values_in_a_message_are_escaped(language):
     assert _("dropout %(rate)s", rate="<b>%") == "dropout &lt;b&gt;%"
 
 
-def test_half_done_run_says_so_and_shows_what_is_there(copy):
+def test_unfinished_run_says_so_and_shows_its_results(copy):
     (copy / "leaderboard.json").unlink()
     (copy / "trials" / "04" / "predictions.csv").unlink()
     page.write(copy, "id", STAGES_LEFT)
@@ -123,13 +132,13 @@ def test_half_done_run_says_so_and_shows_what_is_there(copy):
 
 def test_leaderboard_of_other_predictions_names_no_winner(copy):
     shutil.copy(copy / "trials" / "04" / "predictions.csv", copy / "trials" / "01" / "predictions.csv")
-    found = figures.compute(config.read(copy))
-    assert found["winner"] is None and found["protocol"] is None
-    assert len(found["scenarios"]) == 4
+    computed = figures.compute(config.read(copy))
+    assert computed["winner"] is None and computed["protocol"] is None
+    assert len(computed["scenarios"]) == 4
 
 
-def test_scenarios_of_other_photos_are_not_shown_as_this_runs(copy):
-    """A class came in, and the run is at its features again."""
+def test_scenarios_of_other_photos_are_not_shown(copy):
+    """A class was added, and the run is back at stage features."""
     listed = artifacts.read_csv(copy / "photos.csv")
     artifacts.write_csv(copy / "photos.csv", list(listed[0]), [*listed, {**listed[0], "id": "f" * 16, "label": "wood"}])
     page.write(copy, "en", ["features"])
@@ -139,7 +148,7 @@ def test_scenarios_of_other_photos_are_not_shown_as_this_runs(copy):
 
 
 @pytest.mark.parametrize("changed", ["duplicates.csv", "a setting"])
-def test_report_is_made_again_where_what_it_tells_has_changed(changed, copy):
+def test_report_is_written_again_when_its_inputs_change(changed, copy):
     settings = config.read(copy)
     before = report_stage.inputs(settings)
     if changed == "duplicates.csv":
@@ -161,7 +170,7 @@ def test_folder_without_a_run_is_an_error(tmp_path):
         page.write(tmp_path, "en", [])
 
 
-def test_photos_that_are_gone_are_counted(copy):
+def test_missing_photos_are_counted(copy):
     listed = artifacts.read_csv(copy / "photos.csv")
     for row in listed:
         row["path"] = row["path"].replace("images", "elsewhere")
@@ -170,12 +179,12 @@ def test_photos_that_are_gone_are_counted(copy):
     wrong = sum(pair["photos"] > 0 for pair in source.figures["winner"]["mistakes"])
     mistakes = report_reader.Reader(page.render(sections.mistakes, source, jinja)["body"])
     assert re.search(r"\d+ photos are missing or cannot be read", mistakes.text)
-    gone = [found for tag, found in mistakes.tags if found.get("class") == "missing"]
-    assert len(gone) >= wrong and all(found["aria-label"].endswith("is missing") for found in gone)
+    missing = [attributes for tag, attributes in mistakes.tags if attributes.get("class") == "missing"]
+    assert len(missing) >= wrong and all(frame["aria-label"].endswith("is missing") for frame in missing)
     assert "no views can be shown" in page.render(sections.data, source, jinja)["body"]
 
 
-def test_card_stands_beside_the_model_with_its_figures(copy):
+def test_card_is_written_beside_the_model_with_its_figures(copy):
     version = copy / "served" / "pilah" / "1"
     assert card.write(copy) == version
     names = {"MODEL_CARD.md", "MODEL_CARD.id.md", "model_card.html", "model_card.id.html", "model.json"}
@@ -197,7 +206,7 @@ def test_audit_of_other_photos_is_not_in_the_card(copy):
     assert "have not been audited" in text and "near-duplicates found by the audit" not in text
 
 
-def test_card_of_a_fine_tuned_model_says_its_size_and_its_own_learning_rate_once(copy):
+def test_card_of_a_fine_tuned_model_has_its_image_size_and_its_learning_rate_once(copy):
     path = copy / "served" / "pilah" / "1" / "model.json"
     described = artifacts.read_json(path)
     made_with = dataclasses.replace(
@@ -222,7 +231,7 @@ def test_card_keeps_the_recipe_of_its_model_when_the_runs_settings_change(copy):
     assert "96 x 96" in text and "Photos with similar hashes were kept" not in text
 
 
-def test_card_stays_as_it_is_where_the_run_has_yet_to_train_with_its_settings(copy):
+def test_card_is_unchanged_until_the_run_has_trained_with_new_settings(copy):
     card.write(copy)
     path = copy / "served" / "pilah" / "1" / "MODEL_CARD.md"
     before = path.read_text()
@@ -232,7 +241,7 @@ def test_card_stays_as_it_is_where_the_run_has_yet_to_train_with_its_settings(co
     assert path.read_text() == before
 
 
-def test_model_of_another_board_gets_no_card(copy):
+def test_model_of_another_leaderboard_gets_no_card(copy):
     version = copy / "served" / "pilah" / "1"
     described = artifacts.read_json(version / "model.json")
     artifacts.write_json(version / "model.json", {**described, "figures": {"f1": 0.5}})
@@ -241,10 +250,10 @@ def test_model_of_another_board_gets_no_card(copy):
 
 
 def test_tensorboard_reads_scores_hyperparameters_and_training_of_each_scenario(copy):
-    for _ in range(2):  # the second time in place of the first
+    for _ in range(2):  # the second call replaces the files of the first
         logs.write(copy)
-    board = artifacts.read_json(copy / "leaderboard.json")
-    for row in board["scenarios"]:
+    leaderboard = artifacts.read_json(copy / "leaderboard.json")
+    for row in leaderboard["scenarios"]:
         folder = copy / "trials" / f"{row['scenario']:02d}"
         assert len(list(folder.glob("events.out.tfevents.*"))) == 1
         events = event_accumulator.EventAccumulator(str(folder)).Reload()
