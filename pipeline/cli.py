@@ -81,20 +81,31 @@ def status(run_dir: RunDir, debug: Debug = False) -> None:
 @app.command()
 def audit(
     run_dir: RunDir,
-    protocol: Annotated[
-        Literal["carried"] | None,
-        typer.Option(help="Instead: all scenarios with one model carried through the folds. It LEAKS, to show how."),
-    ] = None,
+    protocol: Annotated[Literal["carried"] | None, typer.Option(hidden=True)] = None,
     debug: Debug = False,
 ) -> None:
     """Look for near-duplicates, label issues and odd photos in a finished run, into RUN_DIR/audit."""
+    if protocol:
+        console.print("audit --protocol carried is now the command leakage-check.", style="yellow")
+        leakage_check(run_dir, debug)
+        return
 
     def work() -> None:
-        if protocol:
-            from pipeline.commands import leakage_check as check
-        else:
-            from pipeline.commands import audit as check  # type: ignore[no-redef]
-        check.run(run_dir, console)
+        from pipeline.commands import audit
+
+        audit.run(run_dir, console)
+
+    _guard(work, debug)
+
+
+@app.command()
+def leakage_check(run_dir: RunDir, debug: Debug = False) -> None:
+    """Train all scenarios with one model carried through the folds, into RUN_DIR/audit: it LEAKS, to show how much."""
+
+    def work() -> None:
+        from pipeline.commands import leakage_check
+
+        leakage_check.run(run_dir, console)
 
     _guard(work, debug)
 

@@ -68,7 +68,7 @@ class Config(settings.Finetuning):
     refine: int = option(0, "Number of the best scenarios to fine-tune after the search.", min=0)
     backbones: tuple[settings.Backbone, ...] = option(get_args(settings.Backbone), "Backbones to compare.")
     optimizers: tuple[settings.Optimizer, ...] = option(get_args(settings.Optimizer), "Optimizers to compare.")
-    dropouts: tuple[float, ...] = option(settings.DROPOUTS, "Dropout rates to compare, in [0, 1).", min=0, max=1)
+    dropouts: tuple[float, ...] = option(settings.DROPOUTS, "Dropout rates to compare.", min=0, max=0.99)
     folds: int = option(5, "Number of cross-validation folds.", min=2)
     epochs: int = option(10, "Number of epochs in each fold.", min=1)
     batch_size: int = option(32, "Number of photos in a training step.", min=1)

@@ -1,27 +1,23 @@
 """leaderboard.json as a table, beside the thesis's figures where the photos are the thesis's."""
 
 import pathlib
-from typing import Any
 
 import numpy as np
 import rich.box
 import rich.console
 import rich.table
 
-from components.base import artifacts, metrics
-from pipeline import resolved_settings, run_folder
+from components.base import artifacts, documents, metrics
+from pipeline import resolved_settings, run_folder, thesis
 
 SETTINGS = ("scenario", "backbone", "optimizer", "dropout", "strategy")
-THESIS_RESULTS = pathlib.Path(__file__).with_name("thesis_results.csv")
-THESIS_PHOTOS = "f510d6ebf216d606"  # digest of the ids, sorted, of the 2,521 photos that its 2,527 files leave
 
 
 def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
     """Print the scenarios, best first, and where the pushed model is."""
-    board = run_folder.read_leaderboard(run_dir)
-    thesis = thesis_f1(run_dir, board)
-    console.print(table(board, thesis))
-    winner = board["winner"]
+    leaderboard = run_folder.read_leaderboard(run_dir)
+    console.print(table(leaderboard, thesis.f1_of_scenarios(run_dir, leaderboard)))
+    winner = leaderboard["winner"]
     console.print(
         f"Winner: scenario {winner['scenario']} ({winner['backbone']}, {winner['optimizer']}, dropout "
         f"{winner['dropout']}, {winner['strategy']}), {winner['reason']}.",
@@ -29,14 +25,14 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
     )
     for line in caveats(run_dir):
         console.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
-    for name in never_predicted(board):
+    for name in never_predicted(leaderboard):
         console.print(
             f"Class {name} is never predicted by the winner: its precision and F1 count as 0.", style="yellow"
         )
 
 
 def caveats(run_dir: pathlib.Path) -> list[str]:
-    """What a reader of the board has to know: files left out, drawn photos, random weights."""
+    """Return what a reader of the leaderboard has to know: files left out, synthetic photos, random weights."""
     duplicates = run_folder.read_rows(run_dir, run_folder.DUPLICATES)
     conflicts = sum(row["kind"] == "conflict" for row in duplicates)
     rejects = len(run_folder.read_rows(run_dir, run_folder.REJECTS))
@@ -55,42 +51,29 @@ def caveats(run_dir: pathlib.Path) -> list[str]:
     return [line for line, true in lines.items() if true]
 
 
-def table(board: dict[str, Any], thesis: dict[int, float]) -> rich.table.Table:
-    """The scenarios by F1; a column for the thesis's F1 where `thesis` (scenario -> F1) has any."""
-    title = f"{board['photos']} photos, {board['folds']} folds, seed {board['seed']}"
-    shown = rich.table.Table(title=title, box=rich.box.SIMPLE_HEAD)
+def table(leaderboard: documents.Leaderboard, thesis_f1: dict[int, float]) -> rich.table.Table:
+    """Return the scenarios by F1, with a column for the thesis's F1 where `thesis_f1` (scenario -> F1) has any."""
+    title = f"{leaderboard['photos']} photos, {leaderboard['folds']} folds, seed {leaderboard['seed']}"
+    result = rich.table.Table(title=title, box=rich.box.SIMPLE_HEAD)
     for name in SETTINGS:
-        shown.add_column(name, justify="right" if name in ("scenario", "dropout") else "left")
-    for name in ("precision", "recall", "F1", "accuracy", *(["thesis F1"] if thesis else []), "seconds"):
-        shown.add_column(name, justify="right")
-    for row in sorted(board["scenarios"], key=lambda row: (-row["f1"], row["scenario"])):
-        figures = [f"{row[name]:.4f}" for name in ("precision", "recall", "f1", "accuracy")]
-        if thesis:
-            figures.append(f"{thesis[row['scenario']]:.4f}" if row["scenario"] in thesis else "")
-        style = "bold" if row["scenario"] == board["winner"]["scenario"] else None
-        settings = (str(row[name]) for name in SETTINGS)
-        shown.add_row(*settings, *figures, f"{row['seconds']:.1f}", style=style)
-    return shown
+        result.add_column(name, justify="right" if name in ("scenario", "dropout") else "left")
+    for name in ("precision", "recall", "F1", "accuracy", *(["thesis F1"] if thesis_f1 else []), "seconds"):
+        result.add_column(name, justify="right")
+    for row in sorted(leaderboard["scenarios"], key=lambda row: (-row["f1"], row["scenario"])):
+        figures = [f"{score:.4f}" for score in (row["precision"], row["recall"], row["f1"], row["accuracy"])]
+        if thesis_f1:
+            figures.append(f"{thesis_f1[row['scenario']]:.4f}" if row["scenario"] in thesis_f1 else "")
+        style = "bold" if row["scenario"] == leaderboard["winner"]["scenario"] else None
+        settings = (row["scenario"], row["backbone"], row["optimizer"], row["dropout"], row["strategy"])
+        result.add_row(*map(str, settings), *figures, f"{row['seconds']:.1f}", style=style)
+    return result
 
 
-def thesis_f1(run_dir: pathlib.Path, board: dict[str, Any]) -> dict[int, float]:
-    """Scenario -> the thesis's F1, where both the photos and the 27 scenarios are the thesis's; else nothing.
-
-    Scenarios that were refined are not among the thesis's.
-    """
-    ids = sorted(row["id"] for row in run_folder.read_rows(run_dir, run_folder.PHOTOS))
-    if artifacts.digest(ids) != THESIS_PHOTOS:
-        return {}
-    published = artifacts.read_csv(THESIS_RESULTS)
-    theirs = [(int(row["scenario"]), row["backbone"], row["optimizer"], float(row["dropout"])) for row in published]
-    ours = [tuple(row[name] for name in SETTINGS[:-1]) for row in board["scenarios"]]
-    same = ours[: len(theirs)] == theirs
-    return {int(row["scenario"]): float(row["f1"]) for row in published} if same else {}
-
-
-def never_predicted(board: dict[str, Any]) -> tuple[str, ...]:
-    """The classes for which the winner takes no photo at all."""
+def never_predicted(leaderboard: documents.Leaderboard) -> tuple[str, ...]:
+    """Return the classes that the winner never predicts."""
     (matrix,) = (
-        row["confusion_matrix"] for row in board["scenarios"] if row["scenario"] == board["winner"]["scenario"]
+        row["confusion_matrix"]
+        for row in leaderboard["scenarios"]
+        if row["scenario"] == leaderboard["winner"]["scenario"]
     )
-    return metrics.score(np.array(matrix), board["classes"]).never_predicted
+    return metrics.score(np.array(matrix), leaderboard["classes"]).never_predicted

@@ -2,9 +2,8 @@
 
 import importlib.metadata
 import pathlib
-from typing import Any
 
-from components.base import artifacts
+from components.base import artifacts, documents
 from components.data import photos
 from pipeline import recipe, run_folder
 from pipeline.config import Config, to_json
@@ -29,21 +28,32 @@ def note(config: Config) -> None:
     artifacts.write_json(config.run_dir / run_folder.MADE_WITH, {"code": code_fingerprint(), "packages": packages})
 
 
-def describe(config: Config) -> dict[str, Any]:
-    """Scenario, figures, fingerprints of data and code, and versions of the packages that matter."""
-    board = run_folder.read_leaderboard(config.run_dir)
-    winner = board["winner"]
+def describe(config: Config) -> documents.ModelDescription:
+    """Return scenario, figures, fingerprints of data and code, and versions of the packages that matter."""
+    leaderboard = run_folder.read_leaderboard(config.run_dir)
+    winner = leaderboard["winner"]
     backbone_weights = recipe.weights(config, winner["backbone"])
     study = recipe.study(config)
-    names = ("scenario", "backbone", "optimizer", "dropout", "strategy", "parameters")
+    validation: documents.Validation = artifacts.read_json(config.run_dir / run_folder.VALIDATION)
+    made_with = artifacts.read_json(config.run_dir / run_folder.MADE_WITH)
     return {
-        "scenario": {name: winner[name] for name in names},
+        "scenario": {
+            "scenario": winner["scenario"],
+            "backbone": winner["backbone"],
+            "optimizer": winner["optimizer"],
+            "dropout": winner["dropout"],
+            "strategy": winner["strategy"],
+            "parameters": winner["parameters"],
+        },
         "chosen_because": winner["reason"],
         "figures": {
-            **{name: winner[name] for name in ("f1", "precision", "recall", "accuracy")},
-            **artifacts.read_json(config.run_dir / run_folder.VALIDATION),
+            "f1": winner["f1"],
+            "precision": winner["precision"],
+            "recall": winner["recall"],
+            "accuracy": winner["accuracy"],
+            **validation,
         },
-        "classes": board["classes"],
+        "classes": leaderboard["classes"],
         "image_size_px": config.image_size_px,
         "weights": backbone_weights.fingerprint,
         "data": {
@@ -51,7 +61,8 @@ def describe(config: Config) -> dict[str, Any]:
             "photos_and_folds": photos.fingerprint(study.photo_list),
             "drawn": not config.images,
         },
-        **artifacts.read_json(config.run_dir / run_folder.MADE_WITH),
+        "code": made_with["code"],
+        "packages": made_with["packages"],
         "settings": to_json(config),
     }
 

@@ -1,9 +1,8 @@
 """Every path in a run folder, relative to it, and the readers of what several modules read. Needs no TensorFlow."""
 
 import pathlib
-from typing import Any
 
-from components.base import artifacts
+from components.base import artifacts, documents
 from components.data import photos
 from components.publish import push
 from tuner import trial_folder
@@ -70,7 +69,7 @@ def read_rows(run_dir: pathlib.Path, name: str) -> list[dict[str, str]]:
     return artifacts.read_csv(path) if path.exists() else []
 
 
-def read_leaderboard(run_dir: pathlib.Path) -> dict[str, Any]:
+def read_leaderboard(run_dir: pathlib.Path) -> documents.Leaderboard:
     return artifacts.read_json(run_dir / LEADERBOARD)
 
 

@@ -117,9 +117,8 @@ def _same_inputs(stage: Stage, before: Mapping[str, Any], inputs: Mapping[str, A
 
 
 def _digest_of_files(run_dir: pathlib.Path, pattern: str) -> str:
-    if "*" not in pattern:
-        return artifacts.file_digest(run_dir / pattern)
-    return _digest_of_all(run_dir, [pattern])
+    path = run_dir / pattern
+    return artifacts.file_digest(path) if path.is_file() else _digest_of_all(run_dir, [pattern])
 
 
 def _digest_of_all(run_dir: pathlib.Path, patterns: Sequence[str]) -> str:

@@ -1,12 +1,11 @@
-"""All scenarios' predictions -> the leaderboard: ranked, with a winner and the reason."""
+"""Predictions of all scenarios -> the leaderboard, with a winner and the reason."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from components.base import artifacts, metrics
+from components.base import artifacts, documents, metrics
 from components.base.errors import PilahError
 from tuner import predictions, scenarios, trial_folder
 from tuner.study import Study
@@ -17,10 +16,8 @@ def leaderboard(
     scenario_list: Sequence[scenarios.Scenario],
     study: Study,
     parameters: Mapping[str, int],
-) -> dict[str, Any]:
-    """The board as leaderboard.json holds it: scenarios in order of number, and the winner.
-
-    Its strategy is that of the search; those that were refined stand behind with their own.
+) -> documents.Leaderboard:
+    """Return the leaderboard: scenarios in order of number, and the winner.
 
     Args:
         parameters: backbone -> parameters of its whole model, which settles ties.
@@ -42,7 +39,7 @@ def leaderboard(
 
 
 def check_complete(trials_dir: pathlib.Path, scenario_list: Sequence[scenarios.Scenario]) -> None:
-    """Raise where a scenario has no complete predictions: a board that lacks one would choose among the others."""
+    """Raise PilahError where a scenario has no complete predictions: the others alone must not be compared."""
     missing = [
         scenario.number
         for scenario in scenario_list
@@ -55,8 +52,8 @@ def check_complete(trials_dir: pathlib.Path, scenario_list: Sequence[scenarios.S
         )
 
 
-def row(trials_dir: pathlib.Path, scenario: scenarios.Scenario, study: Study) -> dict[str, Any]:
-    """A scenario's line of the board, from its predictions.
+def row(trials_dir: pathlib.Path, scenario: scenarios.Scenario, study: Study) -> documents.LeaderboardRow:
+    """Return a scenario's row, from its predictions.
 
     Raises:
         PilahError: the predictions are not of the photos of `study`, or not those of the highest probability.
@@ -66,11 +63,13 @@ def row(trials_dir: pathlib.Path, scenario: scenarios.Scenario, study: Study) ->
     seconds = sum(
         artifacts.read_json(trial_folder.fold_history(folder, fold))["seconds"] for fold in range(study.folds)
     )
-    return line(scenario, matrix, study.classes, seconds)
+    return row_of(scenario, matrix, study.classes, seconds)
 
 
-def line(scenario: scenarios.Scenario, matrix: np.ndarray, classes: Sequence[str], seconds: float) -> dict[str, Any]:
-    """A scenario with the macro averages of its matrix summed over folds, int64 [classes, classes]."""
+def row_of(
+    scenario: scenarios.Scenario, matrix: np.ndarray, classes: Sequence[str], seconds: float
+) -> documents.LeaderboardRow:
+    """Return a scenario's row with the macro averages of its matrix summed over folds, int64 [classes, classes]."""
     scores = metrics.score(matrix, classes)
     return {
         "scenario": scenario.number,
@@ -87,13 +86,13 @@ def line(scenario: scenarios.Scenario, matrix: np.ndarray, classes: Sequence[str
     }
 
 
-def rank(rows: Sequence[dict[str, Any]], parameters: Mapping[str, int]) -> list[dict[str, Any]]:
-    """Best first: by F1, then by fewer parameters, then by number."""
+def rank(rows: Sequence[documents.LeaderboardRow], parameters: Mapping[str, int]) -> list[documents.LeaderboardRow]:
+    """Sort best first: by F1, then by fewer parameters, then by number."""
     return sorted(rows, key=lambda row: (-row["f1"], parameters[row["backbone"]], row["scenario"]))
 
 
-def winner(rows: Sequence[dict[str, Any]], parameters: Mapping[str, int]) -> dict[str, Any]:
-    """The best row without its matrix and time, and why it won."""
+def winner(rows: Sequence[documents.LeaderboardRow], parameters: Mapping[str, int]) -> documents.Winner:
+    """Return the best row, without its matrix and time, and why it won."""
     first, *others = rank(rows, parameters)
     reason = f"highest macro F1 of {len(rows)}"
     tied = [other for other in others if other["f1"] == first["f1"]]
@@ -102,5 +101,16 @@ def winner(rows: Sequence[dict[str, Any]], parameters: Mapping[str, int]) -> dic
         reason += f", tied with {', '.join(str(other['scenario']) for other in tied)}: " + (
             "fewer parameters" if fewer else "fewer parameters, then the lower number"
         )
-    kept = {name: value for name, value in first.items() if name not in ("confusion_matrix", "seconds")}
-    return {**kept, "parameters": parameters[first["backbone"]], "reason": reason}
+    return {
+        "scenario": first["scenario"],
+        "backbone": first["backbone"],
+        "optimizer": first["optimizer"],
+        "dropout": first["dropout"],
+        "strategy": first["strategy"],
+        "precision": first["precision"],
+        "recall": first["recall"],
+        "f1": first["f1"],
+        "accuracy": first["accuracy"],
+        "parameters": parameters[first["backbone"]],
+        "reason": reason,
+    }

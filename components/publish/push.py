@@ -2,9 +2,8 @@
 
 import pathlib
 import shutil
-from typing import Any
 
-from components.base import artifacts
+from components.base import artifacts, documents
 from components.base.errors import PilahError
 
 MODEL_NAME = "pilah"  # that clients ask for
@@ -18,7 +17,7 @@ def versions(base: pathlib.Path) -> list[int]:
     return sorted(int(path.name) for path in base.iterdir() if path.is_dir() and path.name.isdecimal())
 
 
-def served(base: pathlib.Path) -> dict[str, Any] | None:
+def served(base: pathlib.Path) -> documents.ModelDescription | None:
     """model.json of the newest version in `base`, or None where there is no version.
 
     Raises:
@@ -36,7 +35,7 @@ def served(base: pathlib.Path) -> dict[str, Any] | None:
 def push(
     saved_model: pathlib.Path,
     base: pathlib.Path,
-    description: dict[str, Any],
+    description: documents.ModelDescription,
     keep_versions: int,
     *beside: pathlib.Path,
 ) -> pathlib.Path:
@@ -79,5 +78,6 @@ def rollback(base: pathlib.Path) -> pathlib.Path:
             "another with 'run'."
         )
     source = base / str(earlier[-1])
-    description = artifacts.read_json(source / DESCRIPTION)
-    return push(source, base, {"copy_of": earlier[-1], **description}, keep_versions=len(numbers) + 1)
+    description: documents.ModelDescription = artifacts.read_json(source / DESCRIPTION)
+    copy: documents.ModelDescription = {**description, "copy_of": description.get("copy_of", earlier[-1])}
+    return push(source, base, copy, keep_versions=len(numbers) + 1)

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from components.base import metrics
+from components.base import documents, metrics
 from components.base.errors import PilahError
 from components.data import images, photos
 from components.publish import export
@@ -144,7 +144,9 @@ def check_no_skew(
     return agreement
 
 
-def check_not_worse(candidate: dict[str, Any], served: dict[str, Any] | None, force: bool) -> str:
+def check_not_worse(
+    candidate: documents.ModelDescription, served: documents.ModelDescription | None, force: bool
+) -> str:
     """In words, how the candidate's model.json compares with that of the version served (None where there is none).
 
     Figures compare only where photos and folds are the same.

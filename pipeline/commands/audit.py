@@ -22,7 +22,7 @@ from components.models import features
 from pipeline import config as config_module
 from pipeline import lock, progress, recipe, run_folder, runner
 from pipeline.config import STAGES, Config
-from tuner import predictions, refolds
+from tuner import predictions, resplit
 
 log = logging.getLogger("pilah")
 PACKAGES = ("imagehash", "cleanlab")
@@ -115,7 +115,7 @@ def compare_folds(config: Config, groups: np.ndarray, report: progress.Progress)
     """
     study, winner = recipe.study(config), recipe.frozen_winner(config)
     try:
-        draws = refolds.plain_and_grouped(
+        draws = resplit.plain_and_grouped(
             study,
             winner,
             groups,

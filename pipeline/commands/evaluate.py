@@ -12,7 +12,7 @@ import rich.console
 import rich.table
 
 from components.audit import evaluation
-from components.base import artifacts
+from components.base import artifacts, documents
 from components.base.errors import PilahError
 from components.data import class_folders, listing, photo_sources, photos
 from components.publish import push, validate
@@ -81,7 +81,7 @@ def new_photos(config: Config, scan: class_folders.Scan) -> tuple[list[tuple[str
 
 
 def score(
-    config: Config, card: dict[str, Any], others: Sequence[tuple[str, str, str]], report: progress.Progress
+    config: Config, card: documents.ModelDescription, others: Sequence[tuple[str, str, str]], report: progress.Progress
 ) -> tuple[list[tuple[str, str, str]], np.ndarray, list[dict[str, str]]]:
     """Those of `others` that are usable, the served version's scores of them, and a row an unusable one."""
     saved_model = config.run_dir / run_folder.SERVED / str(card["version"])
@@ -115,7 +115,7 @@ def write_predictions(
 
 def summary(
     config: Config,
-    card: dict[str, Any],
+    card: documents.ModelDescription,
     images: pathlib.Path,
     scored: Sequence[tuple[str, str, str]],
     scores: np.ndarray,

@@ -10,10 +10,11 @@ import rich.console
 import rich.table
 from scipy.stats import spearmanr
 
-from components.base import artifacts
-from pipeline import leaderboard_table, lock, progress, recipe, run_folder
+from components.base import artifacts, documents
+from pipeline import lock, progress, recipe, run_folder
+from pipeline import thesis as thesis_module
 from pipeline.commands import audit
-from tuner import protocol
+from tuner import leakage_check
 
 WARNING = (
     "LEAKING: one model carried through the folds and never reset, so that it is tested on photos it has trained on. "
@@ -31,16 +32,16 @@ def run(run_dir: pathlib.Path, console: rich.console.Console) -> None:
     with lock.locked(config.run_dir), progress.reporting(console, "protocol (leaking)") as report:
         path, trials_dir = config.run_dir / run_folder.LEAKAGE_CHECK, config.run_dir / run_folder.LEAKAGE_TRIALS
         path.unlink(missing_ok=True)  # where it exists, it is of the settings in the folder beside it
-        rows = protocol.check(recipe.study(config), recipe.scenarios(config), trials_dir, report)
+        rows = leakage_check.check(recipe.study(config), recipe.scenarios(config), trials_dir, report)
         honest = run_folder.read_leaderboard(config.run_dir)
-        thesis = leaderboard_table.thesis_f1(config.run_dir, honest)
+        thesis = thesis_module.f1_of_scenarios(config.run_dir, honest)
         found = {"leaking": True, "warning": WARNING, "scenarios": rows, "compared": compare(honest, rows, thesis)}
         artifacts.write_json(path, found)
     show(config.run_dir, console)
 
 
 def compare(
-    honest: dict[str, Any], carried: Sequence[dict[str, Any]], thesis: dict[int, float]
+    honest: documents.Leaderboard, carried: Sequence[dict[str, Any]], thesis: dict[int, float]
 ) -> dict[str, dict[str, float | None]]:
     """How near the tables are, by F1; the thesis's only where `thesis` (scenario -> F1) has any."""
     scores = {
@@ -70,7 +71,7 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
     """Print the F1 of every scenario three times, and how near the tables are."""
     found = artifacts.read_json(run_dir / run_folder.LEAKAGE_CHECK)
     honest = run_folder.read_leaderboard(run_dir)
-    thesis = leaderboard_table.thesis_f1(run_dir, honest)
+    thesis = thesis_module.f1_of_scenarios(run_dir, honest)
     shown = rich.table.Table(title="Protocol check", box=rich.box.SIMPLE_HEAD)
     for name in ("scenario", "backbone", "optimizer", "dropout"):
         shown.add_column(name, justify="left" if name in ("backbone", "optimizer") else "right")

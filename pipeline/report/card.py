@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from components.base import artifacts
+from components.base import artifacts, documents
 from components.publish import push
 from pipeline import config as config_module
 from pipeline import run_folder
@@ -50,7 +50,9 @@ def write(run_dir: pathlib.Path) -> pathlib.Path | None:
     return folder
 
 
-def parts(figures: dict[str, Any], description: dict[str, Any], audit: dict[str, Any], language: str) -> list[Part]:
+def parts(
+    figures: dict[str, Any], description: documents.ModelDescription, audit: dict[str, Any], language: str
+) -> list[Part]:
     """Return the card's parts; `audit` is the figures' audit, or empty where the photos were not audited."""
     _ = localization.translator(language)
 
@@ -68,14 +70,14 @@ def parts(figures: dict[str, Any], description: dict[str, Any], audit: dict[str,
     ]
 
 
-def _is_winner(description: dict[str, Any], figures: dict[str, Any]) -> bool:
+def _is_winner(description: documents.ModelDescription, figures: dict[str, Any]) -> bool:
     """Return whether the served model is the winner of `figures`."""
     first = figures["scenarios"][0]
     served = (description["scenario"]["scenario"], description["figures"]["f1"], description["data"]["photos"])
     return served == (first["scenario"], first["f1"], first["photos"])
 
 
-def _use(description: dict[str, Any], _: localization.Gettext) -> list[str]:
+def _use(description: documents.ModelDescription, _: localization.Gettext) -> list[str]:
     lines: list[str] = [
         _("This model suggests one of its classes for a photo of one object, to a person who checks the suggestion."),
         _("It is not meant to sort on its own, nor for objects outside its classes: it always answers with one."),
@@ -159,7 +161,11 @@ def _weaknesses(figures: dict[str, Any], _: localization.Gettext, number: Any) -
 
 
 def _photos(
-    figures: dict[str, Any], description: dict[str, Any], audit: dict[str, Any], _: localization.Gettext, number: Any
+    figures: dict[str, Any],
+    description: documents.ModelDescription,
+    audit: dict[str, Any],
+    _: localization.Gettext,
+    number: Any,
 ) -> list[str]:
     run, data = figures["run"], description["data"]
     lines: list[str] = [
@@ -202,7 +208,7 @@ def _photos(
     ]
 
 
-def _recipe(description: dict[str, Any], _: localization.Gettext, number: Any) -> list[str]:
+def _recipe(description: documents.ModelDescription, _: localization.Gettext, number: Any) -> list[str]:
     """Describe how the version was trained, by its own settings, not the run's, which may have changed since."""
     settings, chosen = config_module.from_json(description["settings"]), description["scenario"]
     packages = ", ".join(f"{name} {version}" for name, version in description["packages"].items())

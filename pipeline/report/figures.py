@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from components.base import artifacts, metrics
+from components.base import artifacts, documents, metrics
 from components.data import photos
 from pipeline import resolved_settings, run_folder, trials
 from pipeline.config import Config
@@ -83,7 +83,7 @@ def _matrix(answers: predictions.Predictions) -> np.ndarray:
 
 def _read_leaderboard(
     run_dir: pathlib.Path, answers: Mapping[int, predictions.Predictions], total: int
-) -> dict[str, Any] | None:
+) -> documents.Leaderboard | None:
     """Return leaderboard.json, or None where it is missing or was made from other predictions than `answers`."""
     path = run_dir / run_folder.LEADERBOARD
     if len(answers) < total or not path.exists():
@@ -107,7 +107,7 @@ def _row(settings: dict[str, Any], number: int, answers: predictions.Predictions
     }
 
 
-def _scenario(row: dict[str, Any], answers: predictions.Predictions, seed: int) -> dict[str, Any]:
+def _scenario(row: Mapping[str, Any], answers: predictions.Predictions, seed: int) -> dict[str, Any]:
     """Return the row with its interval, F1 of its folds, and calibration."""
     low, high = statistics.interval(np.array(row["confusion_matrix"]), seed)
     folds = [

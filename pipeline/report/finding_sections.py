@@ -29,7 +29,7 @@ def leakage_check(source: Source) -> Contents:
     _, results = source.gettext, source.figures["protocol"]
     title = _("Leakage check")
     if not results:
-        return {"title": title, "command": _command("audit --protocol carried")}
+        return {"title": title, "command": _command("leakage-check")}
     return {
         "title": title,
         "sentence": sentences.leakage(results["compared"], source),

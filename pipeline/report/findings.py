@@ -7,16 +7,17 @@ import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from components.base import artifacts
+from components.base import artifacts, documents
 from components.publish import push
-from pipeline import leaderboard_table, run_folder
+from pipeline import run_folder
+from pipeline import thesis as thesis_module
 
 PAIRS_SHOWN = 24  # near-duplicates on the page; the audit's CSV files list all
 LABEL_ISSUES_SHOWN = 120
 QUALITY_ISSUES_SHOWN = 48
 
 
-def compute(run_dir: pathlib.Path, photos_and_folds: str, leaderboard: dict[str, Any] | None) -> dict[str, Any]:
+def compute(run_dir: pathlib.Path, photos_and_folds: str, leaderboard: documents.Leaderboard | None) -> dict[str, Any]:
     """Return the figures of all three; None (for evaluations: an empty list) where there are none that apply.
 
     Args:
@@ -33,7 +34,7 @@ def compute(run_dir: pathlib.Path, photos_and_folds: str, leaderboard: dict[str,
     }
 
 
-def audit(run_dir: pathlib.Path, photos_and_folds: str, leaderboard: dict[str, Any]) -> dict[str, Any] | None:
+def audit(run_dir: pathlib.Path, photos_and_folds: str, leaderboard: documents.Leaderboard) -> dict[str, Any] | None:
     """Return audit.json with the first pairs across folds or classes, label issues and image quality issues.
 
     None where photos, folds or the winner, whose predictions show the label issues, have changed since.
@@ -55,7 +56,7 @@ def audit(run_dir: pathlib.Path, photos_and_folds: str, leaderboard: dict[str, A
     }
 
 
-def leakage_check(run_dir: pathlib.Path, leaderboard: dict[str, Any]) -> dict[str, Any] | None:
+def leakage_check(run_dir: pathlib.Path, leaderboard: documents.Leaderboard) -> dict[str, Any] | None:
     """Return F1 of each scenario, honest, with the model carried over (leaking) and in the thesis, and their distances.
 
     The thesis's F1 is None unless the study is the thesis's. The result is None where the settings of a scenario have
@@ -65,7 +66,7 @@ def leakage_check(run_dir: pathlib.Path, leaderboard: dict[str, Any]) -> dict[st
     if not results or not _has_same_settings(run_dir, leaderboard):
         return None
     honest = {row["scenario"]: row["f1"] for row in leaderboard["scenarios"]}
-    thesis = leaderboard_table.thesis_f1(run_dir, leaderboard)
+    thesis = thesis_module.f1_of_scenarios(run_dir, leaderboard)
     rows = [
         {
             **{name: row[name] for name in ("scenario", "backbone", "optimizer", "dropout", "leaking")},
@@ -97,7 +98,7 @@ def _applies(run_dir: pathlib.Path, path: pathlib.Path, photos_and_folds: str) -
     return same_photos and bool(results["training_photos_known"])
 
 
-def _has_same_settings(run_dir: pathlib.Path, leaderboard: dict[str, Any]) -> bool:
+def _has_same_settings(run_dir: pathlib.Path, leaderboard: documents.Leaderboard) -> bool:
     """Return whether the frozen scenarios still have the settings, photos and folds of the leakage check."""
     numbers = [str(row["scenario"]) for row in leaderboard["scenarios"] if row["strategy"] == "features"]
     carried = artifacts.read_json(run_dir / run_folder.LEAKAGE_TRIALS / artifacts.SETTINGS)["scenarios"]

@@ -1,5 +1,6 @@
 """Figures of the winner alone: its classes, its confidence, and its mistakes."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10)) + (0.99,)
 WORST_PER_PAIR = 4
 
 
-def compute(row: dict[str, Any], scenarios: list[dict[str, Any]], answers: predictions.Predictions) -> dict[str, Any]:
+def compute(
+    row: Mapping[str, Any], scenarios: list[dict[str, Any]], answers: predictions.Predictions
+) -> dict[str, Any]:
     """Compute the figures of the winner, which is the first of `scenarios`; `answers` are its predictions."""
     first, *others = scenarios
     matrix = np.array(first["confusion_matrix"])

@@ -125,12 +125,12 @@ def test_profile_of_real_photos_is_refused_without_photos(profile, tmp_path):
     assert done.returncode == 1 and "--fetch-kaggle" in done.stdout
 
 
-def test_run_of_photos_is_not_drawn_over_where_none_are_given(tmp_path):
+def test_run_of_photos_keeps_them_where_none_are_given(tmp_path):
     settings = config.to_json(config.Config(tmp_path, images=(tmp_path / "photos.zip",)))
     artifacts.write_json(tmp_path / "run.json", settings)
     done = pilah("run", "--run-dir", tmp_path)
     assert done.returncode == 1
-    assert f"is a run of {tmp_path / 'photos.zip'}, and no --images is given" in done.stdout.strip().splitlines()[-1]
+    assert f"{tmp_path / 'photos.zip'} does not exist" in done.stdout.strip().splitlines()[-1]
     assert artifacts.read_json(tmp_path / "run.json") == settings
 
 
@@ -208,7 +208,8 @@ def test_profile_sets_a_boolean_option_and_the_command_line_overrides_it(tmp_pat
     ("arguments", "called"),
     [
         (["audit", "--run-dir", "r"], "audit"),
-        (["audit", "--run-dir", "r", "--protocol", "carried"], "leakage_check"),
+        (["leakage-check", "--run-dir", "r"], "leakage_check"),
+        (["audit", "--run-dir", "r", "--protocol", "carried"], "leakage_check"),  # as it was called before
         (["evaluate", "--run-dir", "r", "--images", "other"], "evaluate"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else value,

@@ -6,7 +6,7 @@ import rich.console
 
 from components.base import artifacts
 from pipeline import config as config_module
-from pipeline import leaderboard_table, resolved_settings
+from pipeline import leaderboard_table, resolved_settings, thesis
 
 RESOLVED = resolved_settings.Resolved({"ResNet50": "random, seed 1", "VGG19": "1" * 16}, "openvino", "float32", False)
 
@@ -84,9 +84,9 @@ def test_other_photos_are_not_set_beside_the_thesis(run_dir):
 
 
 def test_thesis_photos_and_scenarios_are_set_beside_the_thesis(run_dir, monkeypatch):
-    monkeypatch.setattr(leaderboard_table, "THESIS_PHOTOS", artifacts.digest(["a"]))
+    monkeypatch.setattr(thesis, "PHOTOS", artifacts.digest(["a"]))
     whole = artifacts.read_json(run_dir / "leaderboard.json")
-    published = artifacts.read_csv(leaderboard_table.THESIS_RESULTS)
+    published = artifacts.read_csv(thesis.RESULTS)
     names = ("backbone", "optimizer")
     whole["scenarios"] = [
         {**row(int(line["scenario"]), 0.5), **{n: line[n] for n in names}, "dropout": float(line["dropout"])}

@@ -102,7 +102,7 @@ def test_trials_of_other_weights_or_another_machine_are_not_this_runs(name, same
 @pytest.mark.parametrize(("name", "same"), [("engine", REFINED), ("precision", set())])
 def test_engine_and_precision_asked_for_are_compared_without_resolved_settings_too(name, same, config):
     (config.run_dir / "resolved.json").unlink()
-    made_with = trials.read_settings(config, run_folder.usable_photos(config.run_dir))[1]["features"][name]
+    made_with = trials.read_settings(config, run_folder.usable_photos(config.run_dir), None)[1]["features"][name]
     (other,) = {"engine": {"openvino", "tensorflow"}, "precision": {"float32", "bfloat16"}}[name] - {made_with}
     assert of_run(dataclasses.replace(config, **{name: made_with})) == ALL
     assert of_run(dataclasses.replace(config, **{name: other})) == same

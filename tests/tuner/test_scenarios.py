@@ -1,12 +1,9 @@
-import pathlib
-
 import pytest
 
 from components.base import artifacts
 from components.models import backbones, head
+from pipeline import thesis
 from tuner import oracle, scenarios
-
-THESIS_CSV = pathlib.Path(__file__).parents[2] / "pipeline" / "thesis_results.csv"
 
 
 def all_scenarios():
@@ -14,7 +11,7 @@ def all_scenarios():
 
 
 def test_all_scenarios_stand_in_the_order_of_the_thesis():
-    rows = artifacts.read_csv(THESIS_CSV)
+    rows = artifacts.read_csv(thesis.RESULTS)
     assert len(rows) == 27
     assert all_scenarios() == [
         scenarios.Scenario(int(row["scenario"]), row["backbone"], row["optimizer"], float(row["dropout"]))

@@ -9,7 +9,7 @@ from components.base import artifacts
 from components.base.errors import PilahError
 from components.data import photos
 from pipeline import config as config_module
-from pipeline import runner, shared
+from pipeline import run_folder, runner
 from pipeline.commands import audit
 from pipeline.report import finding_sections, findings, page
 
@@ -84,7 +84,7 @@ def test_summary_names_what_was_found(audited):
 
 def test_report_shows_what_was_found(audited):
     run_dir = audited[0]
-    of_these = photos.fingerprint(shared.usable_photos(audit.finished(run_dir)))
+    of_these = photos.fingerprint(run_folder.usable_photos(run_dir))
     found = findings.audit(run_dir, of_these, artifacts.read_json(run_dir / "leaderboard.json"))
     source, jinja = report_reader.with_figures(run_dir, {"winner": {"scenario": 1}, "audit": found})
     shown = report_reader.Reader(page.render(finding_sections.audit, source, jinja)["body"])

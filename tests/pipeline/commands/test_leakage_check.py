@@ -7,10 +7,10 @@ import small_run
 
 from components.base import artifacts
 from components.base.errors import PilahError
-from pipeline import leaderboard_table, lock, recipe
+from pipeline import lock, recipe, thesis
 from pipeline.commands import audit, leakage_check
 from pipeline.report import findings
-from tuner import predictions, refolds
+from tuner import predictions, resplit
 
 
 def check(run_dir):
@@ -52,7 +52,7 @@ def test_folds_of_the_run_trained_again_repeat_its_search(run_dir):
     searched = predictions.confusion(
         run_dir / "trials" / f"{winner.number:02d}" / "predictions.csv", study.photo_list, study.classes
     )
-    np.testing.assert_array_equal(refolds.matrix(study, winner), searched)
+    np.testing.assert_array_equal(resplit.matrix(study, winner), searched)
 
 
 def test_check_beside_a_run_is_refused_and_leaves_what_there_was(run_dir, checked):
@@ -93,9 +93,9 @@ def test_board_trials_and_all_else_stay_byte_for_byte(run_dir, checked):
 
 def test_check_that_was_cut_short_goes_on_by_scenario(run_dir, checked, monkeypatch):
     trained = []
-    carry = refolds.matrix
+    carry = resplit.matrix
     monkeypatch.setattr(
-        refolds, "matrix", lambda *args, **kwargs: trained.append(args[1].number) or carry(*args, **kwargs)
+        resplit, "matrix", lambda *args, **kwargs: trained.append(args[1].number) or carry(*args, **kwargs)
     )
     (run_dir / "audit" / "protocol" / "02.json").unlink()
     (run_dir / "audit" / "protocol.json").unlink()
@@ -122,7 +122,7 @@ def test_single_scenario_has_no_rank_correlation():
 
 
 def test_thesis_stands_beside_its_own_photos(run_dir, checked, monkeypatch):
-    monkeypatch.setattr(leaderboard_table, "thesis_f1", lambda run_dir, board: {1: 0.9511, 2: 0.9456})
+    monkeypatch.setattr(thesis, "f1_of_scenarios", lambda run_dir, leaderboard: {1: 0.9511, 2: 0.9456})
     found, text = check(run_dir)
     assert "thesis F1" in text and "0.9511" in text
     assert "carried_and_thesis" in found["compared"]

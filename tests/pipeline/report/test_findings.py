@@ -131,7 +131,7 @@ def test_missing_results_show_the_command(run_dir):
     source, jinja = report_reader.with_figures(
         run_dir, artifacts.read_json(run_dir / "report" / "figures.json") | nothing
     )
-    commands = ("audit", "audit --protocol carried", "evaluate --images OTHER")
+    commands = ("audit", "leakage-check", "evaluate --images OTHER")
     for section, command in zip(SECTIONS, commands, strict=True):
         body = page.render(section, source, jinja)["body"]
         assert f"<code>python -m pipeline {command} --run-dir RUN</code>" in body

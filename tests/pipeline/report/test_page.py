@@ -16,7 +16,7 @@ from tensorboard.util import tensor_util
 
 from components.base import artifacts
 from components.base.errors import PilahError
-from pipeline import config
+from pipeline import config, runner
 from pipeline.report import card, figures, localization, logs, page, sections
 from pipeline.stages import report as report_stage
 
@@ -150,12 +150,12 @@ def test_scenarios_of_other_photos_are_not_shown(copy):
 @pytest.mark.parametrize("changed", ["duplicates.csv", "a setting"])
 def test_report_is_written_again_when_its_inputs_change(changed, copy):
     settings = config.read(copy)
-    before = report_stage.inputs(settings)
+    before = runner._inputs(report_stage.STAGE, settings)
     if changed == "duplicates.csv":
         (copy / changed).write_text("path,label,kind,id\n")
     else:
         settings = dataclasses.replace(settings, weight_decay=0.5)
-    assert report_stage.inputs(settings) != before
+    assert runner._inputs(report_stage.STAGE, settings) != before
 
 
 def test_run_that_has_just_begun_has_a_page(tmp_path, run_dir):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from components.base import artifacts
-from tuner import choose, refolds, scenarios, trial_folder
+from tuner import choose, resplit, scenarios, trial_folder
 from tuner.study import Study
 
 
@@ -36,5 +36,5 @@ def check(
 def carried_row(study: Study, scenario: scenarios.Scenario) -> dict[str, Any]:
     """What the leaderboard would say of `scenario`, were its model carried from fold to fold."""
     started = time.monotonic()
-    matrix = refolds.matrix(study, scenario, carried=True)
-    return {"leaking": True, **choose.line(scenario, matrix, study.classes, time.monotonic() - started)}
+    matrix = resplit.matrix(study, scenario, carried=True)
+    return {"leaking": True, **choose.row_of(scenario, matrix, study.classes, time.monotonic() - started)}

@@ -1,0 +1,83 @@
+"""Keys and types of the JSON files that several modules read. Imports nothing heavy."""
+
+from typing import Any, NotRequired, TypedDict
+
+
+class Scenario(TypedDict):
+    scenario: int
+    backbone: str
+    optimizer: str
+    dropout: float
+    strategy: str
+
+
+class Scores(TypedDict):
+    """Macro averages of the confusion matrix summed over the folds."""
+
+    precision: float
+    recall: float
+    f1: float
+    accuracy: float
+
+
+class LeaderboardRow(Scenario, Scores):
+    confusion_matrix: list[list[int]]  # rows = actual class
+    seconds: float
+
+
+class Winner(Scenario, Scores):
+    """The best row, the number of parameters of its whole model, and why it won."""
+
+    parameters: int
+    reason: str
+
+
+class Leaderboard(TypedDict):
+    """leaderboard.json: scenarios in order of number, the refined ones last with a strategy of their own."""
+
+    classes: list[str]
+    photos: int
+    folds: int
+    seed: int
+    strategy: str
+    scenarios: list[LeaderboardRow]
+    winner: Winner
+
+
+class Validation(TypedDict):
+    """validation.json."""
+
+    max_score_difference: float
+    record_and_file_agreement: float
+    f1_on_training_photos: float
+
+
+class Figures(Scores, Validation):
+    """Of the winner in cross-validation, and of the validation of its export."""
+
+
+class DescribedScenario(Scenario):
+    parameters: int
+
+
+class Data(TypedDict):
+    photos: int
+    photos_and_folds: str  # photos.fingerprint
+    drawn: bool
+
+
+class ModelDescription(TypedDict):
+    """model.json, beside the files of a pushed version, which adds its number."""
+
+    scenario: DescribedScenario
+    chosen_because: str
+    figures: Figures
+    classes: list[str]
+    image_size_px: int
+    weights: str  # fingerprint of the weights that the backbone started from
+    data: Data
+    code: str  # fingerprint
+    packages: dict[str, str]  # name -> version
+    settings: dict[str, Any]
+    version: NotRequired[int]
+    copy_of: NotRequired[int]  # the version that a rollback copied
