@@ -6,6 +6,8 @@ RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --no-deps --req
 FROM python:3.13-slim
 COPY --from=packages /venv /venv
 WORKDIR /app
+COPY components/__init__.py components/
+COPY components/data/__init__.py components/data/images.py components/data/
 COPY serving/__init__.py serving/client.py serving/
 COPY serving/protos/*.py serving/protos/
 COPY web web

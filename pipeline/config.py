@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from components.base import artifacts, settings
 from components.base.errors import PilahError
 from components.base.settings import option
+from components.data import images
 from pipeline import run_folder
 
 StageName = Literal[
@@ -16,6 +17,7 @@ StageName = Literal[
 ]
 STAGES: tuple[StageName, ...] = get_args(StageName)
 Profile = Literal["thesis", "finetuned", "demo"]
+MAX_PIXELS = images.MAX_PIXELS  # in the class below, images is a setting
 PROFILES: dict[Profile, dict[str, Any]] = {
     "thesis": {},
     # the recipe of the best single model of the thesis's photos (docs/RESULTS.md): one scenario, then fine-tuned
@@ -88,7 +90,7 @@ class Config(settings.Finetuning):
     image_size_px: int = option(224, "Image size in pixels.", min=32, max=1024, flag="image-size")
     engine: settings.Engine = option("auto", "Inference engine of the frozen backbones.")
     precision: settings.Precision = option("auto", "Data type in which the backbones compute.")
-    max_pixels: int = option(50_000_000, "Largest number of pixels of a photo; larger ones are rejected.", min=1)
+    max_pixels: int = option(MAX_PIXELS, "Largest number of pixels of a photo; larger ones are rejected.", min=1)
     max_rejects: float = option(0.05, "Largest share of unusable photos.", min=0, max=1)
     min_f1: float = option(0.7, "Lowest macro F1 at which a model is pushed.", min=0, max=1)
     keep_versions: int = option(3, "Number of served versions to keep.", min=1)

@@ -5,7 +5,6 @@ As a program: python -m serving.client classify PHOTO...
 
 import argparse
 import dataclasses
-import io
 import json
 import math
 import pathlib
@@ -22,7 +21,6 @@ from serving.protos import predict_pb2
 MODEL_NAME = "pilah"
 SIGNATURE = "serving_default"
 STRING_DTYPE = 7  # DT_STRING in tensorflow/core/framework/types.proto
-EXIF_ORIENTATION = 0x0112
 TIMEOUT_SECONDS = 10.0
 PROBE_SECONDS = 1.0  # a question about the server itself must not wait for it
 MAX_ATTEMPTS = 5  # the most that gRPC's retries allow
@@ -216,29 +214,15 @@ def _floats(tensor: predict_pb2.Tensor) -> Sequence[float]:
     return tensor.float_val
 
 
-def upright(photo: bytes) -> bytes:
-    """`photo`, or an upright PNG of it where its EXIF says that it is turned, which the model does not read."""
-    from PIL import Image, ImageOps  # the client itself does without Pillow
+def _classify_files(client: Client, photos: Sequence[pathlib.Path]) -> Iterator[tuple[pathlib.Path, Prediction | str]]:
+    """Yield each photo with its prediction, or with the reason why it has none."""
+    from components.data import images  # here, so that the class Client needs neither Pillow nor components
 
-    try:
-        with Image.open(io.BytesIO(photo)) as image:
-            if image.getexif().get(EXIF_ORIENTATION, 1) == 1:
-                return photo
-            image.info.clear()  # else Pillow writes the EXIF anew, and trips over values that no viewer minds
-            turned = ImageOps.exif_transpose(image).convert("RGB")
-    except Exception:  # decoders raise many kinds; what is wrong with the file, the server says
-        return photo
-    png = io.BytesIO()
-    turned.save(png, "PNG", compress_level=1)
-    return png.getvalue()
-
-
-def _lines(client: Client, photos: Sequence[pathlib.Path]) -> Iterator[tuple[pathlib.Path, Prediction | str]]:
-    """Each photo with its prediction, or with why there is none."""
     for photo in photos:
         try:
-            yield photo, client.classify(upright(photo.read_bytes()))
-        except (OSError, ServingRejected) as error:
+            plain, _ = images.plain_bytes(photo.read_bytes(), decode_all=True)
+            yield photo, client.classify(plain)
+        except (OSError, images.UnusablePhotoError, ServingRejected) as error:
             yield photo, str(error)
 
 
@@ -247,7 +231,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m serving.client", description="Ask a model server what photos show.")
     commands = parser.add_subparsers(dest="command", required=True)
     classify = commands.add_parser("classify", help="print the class of each photo")
-    classify.add_argument("photos", nargs="+", type=pathlib.Path, metavar="PHOTO", help="JPEG or PNG")
+    classify.add_argument(
+        "photos", nargs="+", type=pathlib.Path, metavar="PHOTO", help="Photo of any format that a run reads."
+    )
     classify.add_argument("--target", default="localhost:8500", metavar="HOST:PORT")
     classify.add_argument("--model_name", default=MODEL_NAME)
     classify.add_argument("--timeout", type=float, default=TIMEOUT_SECONDS, metavar="SECONDS")
@@ -257,7 +243,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     width = max(len(str(photo)) for photo in given.photos)
     try:
         with Client(given.target, given.model_name, given.timeout) as client:
-            for photo, result in _lines(client, given.photos):
+            for photo, result in _classify_files(client, given.photos):
                 failed |= isinstance(result, str)
                 print(_as_json(photo, result) if given.json else _as_row(photo, result, width), flush=True)
     except ServingUnavailable as error:

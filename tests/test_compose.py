@@ -4,6 +4,7 @@ import functools
 import http.server
 import pathlib
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -268,7 +269,7 @@ def test_web_takes_its_limits_from_the_env_file_and_else_has_its_own_defaults():
 def test_web_has_the_memory_for_the_largest_pictures_and_uploads():
     limit = service(BASE, "web")["deploy"]["resources"]["limits"]["memory"]
     most = settings.Settings()
-    pictures = uploads.DECODED_AT_ONCE * 15 * most.max_pixels
+    pictures = uploads.DECODED_AT_ONCE * 25 * most.max_pixels
     content = gunicorn_config.threads * 2 * most.max_upload_bytes  # in memory, and in a file of /tmp, which is a tmpfs
     assert int(limit.removesuffix("G")) * 2**30 > 128 * 2**20 + pictures + content
 
@@ -315,6 +316,27 @@ def test_image_is_built_from_files_that_are_there_and_runs_as_a_user(name):
     copied = [word for step in steps if step[:1] == ["COPY"] and "--from" not in step[1] for word in step[1:-1]]
     assert copied and all(list(ROOT.glob(path)) for path in copied)
     assert ["USER", "pilah"] in steps
+
+
+def test_web_starts_from_the_files_of_its_image_alone_and_loads_nothing_that_trains(tmp_path):
+    for line in (ROOT / service(BASE, "web")["build"]["dockerfile"]).read_text().splitlines():
+        if line.startswith("COPY ") and "requirements" not in line and "--from" not in line:
+            *sources, target = line.split()[1:]
+            for path in (path for source in sources for path in ROOT.glob(source)):
+                copy = shutil.copytree if path.is_dir() else shutil.copy
+                to = tmp_path / target / path.name if path.is_file() else tmp_path / target
+                to.parent.mkdir(parents=True, exist_ok=True)
+                copy(path, to)
+    code = (
+        "import sys, web; app = web.create_app(); from serving import client; client.main(['classify', 'none.jpg']);"
+        "print(*sys.modules)"
+    )
+    environment = {"PILAH_ENV": "development", "PILAH_DATA": "data"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    loaded = {name.split(".")[0] for name in done.stdout.split()}
+    assert not {"tensorflow", "keras", "apache_beam", "tensorflow_datasets", "keras_tuner", "numpy"} & loaded
+    assert {"web", "serving", "components"} <= loaded and not {"pipeline", "tuner"} & loaded
 
 
 def test_web_image_installs_nothing_that_trains():

@@ -12,9 +12,9 @@ OURS = {"pipeline", "components", "tuner", "serving", "web"}
 ARROWS = {  # folder -> folders of ours that it may import
     "pipeline": {"pipeline", "components", "tuner", "serving"},
     "tuner": {"tuner", "components"},
-    "web": {"web", "serving"},
+    "web": {"web", "serving", "components"},
     "components": {"components"},
-    "serving": {"serving"},
+    "serving": {"serving", "components"},
 }
 PACKAGES = {  # package of components -> others that it may import
     "base": set(),
@@ -84,6 +84,16 @@ def test_library_appears_only_at_home(library):
     users = {str(file.relative_to(ROOT)) for folder in OURS for file in files_of(folder) if library in imports_of(file)}
     strangers = {user for user in users if user not in HOMES[library] and user.split("/")[0] not in HOMES[library]}
     assert not strangers
+
+
+@pytest.mark.parametrize("folder", ["web", "serving"])
+def test_web_and_serving_import_the_normalizer_alone_of_components(folder):
+    for file in files_of(folder):
+        imports = [
+            node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Import | ast.ImportFrom)
+        ]
+        ours = [ast.unparse(node) for node in imports if "components" in ast.unparse(node)]
+        assert set(ours) <= {"from components.data import images"}, file
 
 
 def test_web_imports_no_training_library():

@@ -2,13 +2,14 @@
 
 from flask_babel import gettext as _
 
+from components.data import images
 from web.pictures import BadPictureError
 
 
 def refusal(error: BadPictureError) -> str:
     sentences = {
         "empty": _("The file is empty. Choose a photo."),
-        "format": _("The file must be a picture: %(formats)s. Choose another.", formats=error.values.get("formats")),
+        "format": _("The file must be a picture: %(formats)s. Choose another.", formats=images.FORMAT_NAMES),
         "broken": _("The picture is damaged and cannot be read to its end. Choose another."),
         "small": _(
             "The picture must be at least %(limit)s pixels a side; this one has %(width)s x %(height)s. "

@@ -12,6 +12,8 @@ from typing import Any
 
 import limits
 
+from components.data import images
+
 DEVELOPMENT = "development"
 MAKE_ONE = "$(python -c 'import secrets; print(secrets.token_hex())')"
 MIB = 1024 * 1024
@@ -52,7 +54,7 @@ class Settings:
     serving_timeout_seconds: float = 10.0
     retry_seconds: float = 2.0
     max_upload_bytes: int = 15 * MIB
-    max_pixels: int = 52_000_000  # phones of 50 megapixels make 8192 x 6144
+    max_pixels: int = images.MAX_PIXELS
     upload_rate: str = "30 per minute"
     trusted_proxies: int = 0
 

@@ -28,7 +28,7 @@ ABOUT_THE_SERVER = (
 )
 MAX_PAUSE_SECONDS = 60.0  # between looks for waiting rows, where none of them gets an answer
 MIN_FREE_BYTES = 500 * settings.MIB  # on the disk of pictures: what is left is for database, thumbnails and log
-DECODED_AT_ONCE = 2  # each takes up to 15 bytes a pixel; docker-compose.yml has the memory for so many
+DECODED_AT_ONCE = 2  # each takes up to 25 bytes a pixel (JPEG 2000); docker-compose.yml has the memory for so many
 answers = prometheus_client.Counter("pilah_uploads", "Uploads by what became of them.", ["outcome"])
 
 

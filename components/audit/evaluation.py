@@ -7,7 +7,7 @@ import numpy as np
 
 from components.base import metrics
 from components.base.errors import PilahError
-from components.data import images, photos
+from components.data import images, photos, resize
 
 BATCH_SIZE = 32
 
@@ -53,7 +53,7 @@ def answer(
                 batch[row] = images.plain_bytes(photos.read_bytes(path, photo_id), max_pixels)[0]
             except images.UnusablePhotoError as error:
                 unusable.append((row, error.reason))
-        answers = images.each(list(batch.values()), lambda files: _scores(classify, files, classes))
+        answers = resize.each(list(batch.values()), lambda files: _scores(classify, files, classes))
         for row, answer in zip(batch, answers, strict=True):
             if isinstance(answer, images.UnusablePhotoError):
                 unusable.append((row, answer.reason))

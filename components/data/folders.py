@@ -9,13 +9,12 @@ import pathlib
 import stat
 from collections.abc import Collection, Iterator
 
-import pillow_heif
 from PIL import Image
 
 from components.base.errors import PilahError
+from components.data import images
 
-pillow_heif.register_heif_opener(thumbnails=False)
-PHOTO_SUFFIXES = set(".avif .bmp .gif .heic .heif .jfif .jpeg .jpg .png .tif .tiff .webp".split())
+PHOTO_SUFFIXES = {suffix for suffixes in images.SUFFIXES.values() for suffix in suffixes}
 # why something is ignored
 HIDDEN = "hidden"
 SPECIAL = "neither a file nor a folder"
@@ -90,7 +89,7 @@ def is_photo(path: pathlib.Path) -> bool:
     if mimetypes.guess_type(path.name)[0]:
         return False
     try:
-        Image.open(path).close()
+        Image.open(path, formats=images.FORMATS).close()
     except OSError:
         return False
     except Exception:  # of one of Pillow's readers, which knows the file

@@ -1,109 +1,219 @@
-"""Photo bytes -> pixels: the check that a file is a usable photo, and the one resize that records and serving share."""
+"""Photo bytes -> plain upright 8-bit RGB: the one check and conversion for the run, the web page and the client.
 
+Imports no TensorFlow, since the page and the client load it too; what resizes photos for the model is in resize.py.
+"""
+
+import contextlib
 import io
+import struct
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Iterator
 
 import pillow_heif
-import tensorflow as tf
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-pillow_heif.register_heif_opener(thumbnails=False)
+SUFFIXES = {  # format that is read, by Pillow's name -> suffixes of its files; all else is "not an image"
+    "JPEG": (".jfif", ".jpe", ".jpeg", ".jpg", ".mpo"),  # MPO is a JPEG with more images behind it
+    "PNG": (".png",),
+    "WEBP": (".webp",),
+    "HEIF": (".heic", ".heif"),
+    "AVIF": (".avif",),
+    "GIF": (".gif",),
+    "BMP": (".bmp",),
+    "TIFF": (".tif", ".tiff"),
+    "JPEG2000": (".j2k", ".jp2", ".jpf", ".jpx"),
+}
+FORMATS = tuple(SUFFIXES)
+FORMAT_NAMES = "JPEG, PNG, WebP, HEIC, AVIF, GIF, BMP, TIFF, JPEG 2000"
+MULTI_IMAGE_FORMATS = ("MPO", "HEIF")  # of phones, with bursts, previews and depth maps: their first image counts
 TENSORFLOW_READS = {("JPEG", "RGB"), ("JPEG", "L"), ("PNG", "RGB"), ("PNG", "L")}  # (format, Pillow mode), upright
-PHONES_SAVE = ("MPO", "HEIF")  # with previews and depths beside the photo, which are no animation
+MAX_PIXELS = 52_000_000  # phones of 50 megapixels make 8192 x 6144
+MIN_SIDE_PX = 16
+# Each part costs a decoder a pass over all pixels (a JPEG's scans: photos have about 10) or over all that it has read
+# (a GIF's comments), so that a small file with a crowd of them takes minutes. Byte 3 of a scan's header is always 0.
+MAX_PARTS = {b"\xff\xd8": (b"\xff\xda\0", 100), b"GIF8": (b"!\xfe", 1000)}  # start of file -> start of a part, limit
+# Of the strips or tiles of a TIFF, 350 bytes of memory each on opening. 52 million pixels are 12,700 tiles of 64 x 64.
+MAX_TIFF_VALUES = 50_000
+TIFF_BYTE_TYPES = (1, 2, 6, 7)  # types of tags that Pillow reads as one value
+PNG_END = b"IEND\xaeB`\x82"
+WEB_SIDE_PX = 1024  # of what the page stores and sends: models look at 224 x 224 by default, people at little more
+JPEG_QUALITY = 90
 EXIF_ORIENTATION = 0x0112
-Answer = TypeVar("Answer")
+TURNS = {  # EXIF orientation -> what turns the photo upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+pillow_heif.register_heif_opener(thumbnails=False)
+Image.MAX_IMAGE_PIXELS = None  # the limit is max_pixels, checked before any pixel is decoded
+warnings.filterwarnings("ignore", module="PIL")  # about odd metadata; catch_warnings is not safe in threads
 
 
 class UnusablePhotoError(Exception):
-    """The bytes are not one usable photo; `reason` is one of a few short words, to count by."""
+    """The bytes are not one usable photo.
 
-    def __init__(self, reason: str, detail: str):
+    `reason` is "empty", "not an image", "truncated", "too small", "too large", "too many parts" or "animated", to count
+    by; `values` are the numbers in `detail` by name, to fill into translations.
+    """
+
+    def __init__(self, reason: str, detail: str, **values: int):
         super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
+        self.reason, self.detail, self.values = reason, detail, values
 
 
-def plain_bytes(photo: bytes, max_pixels: int) -> tuple[bytes, tuple[int, int]]:
-    """The photo as bytes that TensorFlow decodes to upright RGB, and its upright (width, height) in pixels.
+def plain_bytes(photo: bytes, max_pixels: int = MAX_PIXELS, decode_all: bool = False) -> tuple[bytes, tuple[int, int]]:
+    """Return the photo as bytes that TensorFlow decodes to upright RGB, and its upright (width, height) in pixels.
 
-    A grey or RGB JPEG or PNG that stands upright is returned as it is, by its header alone: whether it is whole is told
-    by TensorFlow, which is stricter than Pillow, and decodes it anyway. Anything else that Pillow reads (CMYK, 16-bit,
-    palette, transparent, WebP, HEIC, turned by EXIF) is turned upright, laid on white, and becomes a lossless RGB PNG.
+    A grey or RGB JPEG or PNG that is upright is returned unchanged. Anything else is normalized and becomes a lossless
+    RGB PNG.
+
+    Args:
+        decode_all: decode a JPEG that is returned unchanged, too, to find out whether it is whole. By default its
+            header alone is read, for callers who decode it by TensorFlow, which is as strict.
 
     Raises:
-        UnusablePhotoError: reason "empty", "not an image", "animated", "too large" or "truncated".
+        UnusablePhotoError: the bytes are not one usable photo.
     """
-    if not photo:
-        raise UnusablePhotoError("empty", "0 bytes")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's own bomb warning: the limit here is max_pixels
-        try:
-            image: Image.Image = Image.open(io.BytesIO(photo))
-        except Image.DecompressionBombError as error:  # above Pillow's own, far higher limit
-            raise UnusablePhotoError("too large", str(error)) from error
-        except UnidentifiedImageError as error:  # its own text holds a memory address, another one each time
-            raise UnusablePhotoError("not an image", "no known image format") from error
-        except Exception as error:  # Pillow's readers raise whatever they stumble on: KeyError, struct.error, ...
-            raise UnusablePhotoError("not an image", str(error)) from error
-        try:
-            frames = 1 if image.format in PHONES_SAVE else getattr(image, "n_frames", 1)
-        except Exception as error:
-            raise UnusablePhotoError("truncated", str(error)) from error
-        if frames > 1:
-            raise UnusablePhotoError("animated", f"{frames} frames")
-        if image.width * image.height > max_pixels:
-            raise UnusablePhotoError("too large", f"{image.width}x{image.height} pixels, limit {max_pixels}")
-        try:
-            turned = image.getexif().get(EXIF_ORIENTATION, 1) != 1
-            if (image.format, image.mode) in TENSORFLOW_READS and not turned and "transparency" not in image.info:
-                return photo, image.size
+    with _open(photo, max_pixels) as image:
+        if decode_all or image.format == "PNG":  # Pillow decodes a PNG for its EXIF anyway
             image.load()
-            upright = to_rgb(ImageOps.exif_transpose(image))
-        except Exception as error:
-            raise UnusablePhotoError("truncated", str(error)) from error
+        is_plain = (image.format, image.mode) in TENSORFLOW_READS and not image.has_transparency_data
+        if is_plain and _turn(image) is None:
+            return photo, image.size
+        upright = normalize(image)
     png = io.BytesIO()
     upright.save(png, "PNG", compress_level=1)
     return png.getvalue(), upright.size
 
 
-def each(
-    photos: Sequence[bytes], together: Callable[[Sequence[bytes]], Iterable[Answer]]
-) -> list[Answer | UnusablePhotoError]:
-    """What `together` makes of each plain photo, by TensorFlow.
+def web_jpeg(photo: bytes, max_pixels: int = MAX_PIXELS) -> bytes:
+    """Return the JPEG that the page stores and sends: upright RGB, at most 1024 pixels a side, without metadata.
 
-    If that does not forgive what Pillow has forgiven, it is asked about one by one, to know which photo it is.
+    Raises:
+        UnusablePhotoError: the bytes are not one usable photo.
     """
-    if not photos:
-        return []
+    with _open(photo, max_pixels) as image:
+        return encode_jpeg(normalize(image, WEB_SIDE_PX))
+
+
+def normalize(image: Image.Image, max_side_px: int | None = None) -> Image.Image:
+    """Return any opened image as upright 8-bit RGB, shrunk to at most `max_side_px` a side if that is set."""
+    if max_side_px:
+        image.draft("RGB", (max_side_px, max_side_px))  # decodes a large JPEG at half or a quarter of its size
+    image.load()
+    turn = _turn(image)  # after load, which turns a TIFF by itself
+    image = _to_8_bits(image)
+    if max_side_px:
+        image.thumbnail((max_side_px, max_side_px))  # before more copies: 50 million pixels are 200 MB each
+    if turn is not None:
+        image = image.transpose(turn)
+    if image.mode == "RGBA":
+        over, image = image, Image.new("RGB", image.size, "white")
+        image.paste(over, mask=over.getchannel("A"))
+    return _convert(image, "RGB")
+
+
+def encode_jpeg(image: Image.Image) -> bytes:
+    """Return the image as a JPEG without metadata."""
+    stream = io.BytesIO()
+    image.info.clear()
+    image.save(stream, "JPEG", quality=JPEG_QUALITY)
+    return stream.getvalue()
+
+
+@contextlib.contextmanager
+def _open(photo: bytes, max_pixels: int) -> Iterator[Image.Image]:
+    """Open a photo whose header passes every check; what goes wrong until it is closed is an UnusablePhotoError."""
+    if not photo:
+        raise UnusablePhotoError("empty", "0 bytes")
+    _check_parts(photo)
     try:
-        return list(together(photos))
-    except tf.errors.InvalidArgumentError as error:
-        if len(photos) == 1:
-            return [UnusablePhotoError("truncated", error.message)]
-        return [one for photo in photos for one in each([photo], together)]
+        with Image.open(io.BytesIO(photo), formats=FORMATS) as image:
+            _check(image, max_pixels)
+            if image.format == "PNG":
+                _verify_png(photo)
+            yield image
+    except UnusablePhotoError:
+        raise
+    except UnidentifiedImageError as error:  # its own text holds a memory address, which differs each time
+        raise UnusablePhotoError("not an image", f"none of {FORMAT_NAMES}") from error
+    except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error and more
+        raise UnusablePhotoError("truncated", str(error) or type(error).__name__) from error
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Any Pillow image as 8-bit RGB: 16-bit scaled to 8, transparency laid on white."""
-    if image.mode.startswith("I") or image.mode == "F":
-        scale = 1 / 257 if image.mode.startswith("I") else 1.0  # 65535 -> 255
-        return image.convert("F").point(lambda value: value * scale).convert("L").convert("RGB")
-    if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("RGB")
+def _check(image: Image.Image, max_pixels: int) -> None:
+    size = {"width": image.width, "height": image.height}
+    if min(image.size) < MIN_SIDE_PX:
+        detail = f"{image.width}x{image.height} pixels, at least {MIN_SIDE_PX} a side are needed"
+        raise UnusablePhotoError("too small", detail, limit=MIN_SIDE_PX, **size)
+    if image.width * image.height > max_pixels:
+        detail = f"{image.width}x{image.height} pixels, limit {max_pixels}"
+        raise UnusablePhotoError("too large", detail, limit=max_pixels, **size)
+    # Not n_frames: to count the frames of a GIF, Pillow walks through all of them.
+    if image.format not in MULTI_IMAGE_FORMATS and getattr(image, "is_animated", False):
+        raise UnusablePhotoError("animated", "more than one frame or page")
 
 
-def decode_and_resize(photo: tf.Tensor, image_size_px: int) -> tf.Tensor:
-    """Plain photo bytes (string, []) -> uint8 RGB [image_size_px, image_size_px, 3], antialiased.
+def _check_parts(photo: bytes) -> None:
+    counts = [(photo.count(part), limit) for start, (part, limit) in MAX_PARTS.items() if photo.startswith(start)]
+    if photo.startswith((b"II", b"MM")):
+        counts.append((_most_tiff_values(photo), MAX_TIFF_VALUES))
+    for count, limit in counts:
+        if count > limit:
+            detail = f"{count} scans, comments or tiles, limit {limit}"
+            raise UnusablePhotoError("too many parts", detail, count=count, limit=limit)
 
-    Records and the served signature both call this, so that a photo has the same pixels in training and in serving.
-    The photo is stretched to a square, as Keras's flow_from_directory does.
+
+def _most_tiff_values(photo: bytes) -> int:
+    """Return the largest number of values of a tag in the first directory of a TIFF or BigTIFF."""
+    order, is_big = "<" if photo.startswith(b"II") else ">", photo[2:3] == b"+"
+    header, length, entry = (order + part for part in (("8xQ", "Q", "HHQ8x") if is_big else ("4xI", "H", "HHI4x")))
+    try:
+        (start,) = struct.unpack_from(header, photo)
+        (count,) = struct.unpack_from(length, photo, start)
+    except struct.error:  # no TIFF, or one that is cut short
+        return 0
+    first, size = start + struct.calcsize(length), struct.calcsize(entry)
+    complete = min(count, max(0, len(photo) - first) // size)
+    tags = struct.iter_unpack(entry, photo[first : first + complete * size])
+    return max((values for _, kind, values in tags if kind not in TIFF_BYTE_TYPES), default=0)
+
+
+def _verify_png(photo: bytes) -> None:
+    """Raise where a PNG's checksums are wrong or its end is missing, which decoding it does not notice."""
+    with Image.open(io.BytesIO(photo), formats=("PNG",)) as image:
+        image.verify()
+    if PNG_END not in photo:
+        raise UnusablePhotoError("truncated", "the end of the PNG is missing")
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """Return what turns the image upright by its EXIF, or None.
+
+    ImageOps.exif_transpose would write the EXIF again, and fail on values that no viewer minds.
     """
-    pixels = tf.io.decode_image(photo, channels=3, expand_animations=False)
-    pixels.set_shape([None, None, 3])
-    pixels = tf.image.resize(pixels, [image_size_px, image_size_px], method="bilinear", antialias=True)
-    return tf.cast(tf.clip_by_value(tf.round(pixels), 0, 255), tf.uint8)
+    try:
+        return TURNS.get(image.getexif().get(EXIF_ORIENTATION, 1))
+    except Exception:  # EXIF that cannot be read is no reason to refuse a sound photo
+        return None
+
+
+def _to_8_bits(image: Image.Image) -> Image.Image:
+    """Return the image in a mode of 8 bits a channel that shrinks smoothly: RGBA where it has transparency."""
+    if image.mode.startswith("I") or image.mode == "F":
+        level = image.info.pop("transparency", None)
+        scale = 1 / 257 if image.mode.startswith("I") else 1.0  # 65535 -> 255
+        image = image.convert("F").point(lambda value: value * scale + 0.5).convert("L")
+        if level is not None:
+            image.info["transparency"] = round(level * scale)
+    if image.has_transparency_data:
+        return _convert(image, "RGBA")
+    return _convert(image, "RGB") if image.mode in ("1", "P") else image
+
+
+def _convert(image: Image.Image, mode: str) -> Image.Image:
+    return image if image.mode == mode else image.convert(mode)

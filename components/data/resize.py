@@ -1,37 +1,68 @@
-"""Photo files -> the squares that are trained on, as PNGs, a batch of photos at a time."""
+"""Photos -> the squares that the model sees: the one resize for records and serving, a batch of photos at a time."""
 
 import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 import tensorflow as tf
 
 from components.data import images
 
-PHOTOS_AT_ONCE = 16  # beside a call's own cost a photo's is small, and so is a batch of photos in memory
+PHOTOS_AT_ONCE = 16  # the cost of a call is then small beside that of its photos, and so is their memory
+Answer = TypeVar("Answer")
 
 
 @dataclasses.dataclass(frozen=True)
 class Square:
-    """What is trained on: a PNG, since nothing may be lost, and the upright (width, height) that the photo had."""
+    """The pixels to train on, as a lossless PNG, and the upright (width, height) of the original photo."""
 
     png: bytes
     original_size_px: tuple[int, int]
 
 
 def make(files: Sequence[bytes], image_size_px: int, max_pixels: int) -> list[Square | images.UnusablePhotoError]:
-    """For each file its photo checked, turned upright, brought to RGB and resized, or why it cannot be used."""
-    plain: dict[int, tuple[bytes, tuple[int, int]]] = {}  # place in the list -> photo and its size
-    made: dict[int, Square | images.UnusablePhotoError] = {}
-    for place, file in enumerate(files):
+    """Check, normalize and resize each photo file; return its square, or the reason why it cannot be used."""
+    plain: dict[int, tuple[bytes, tuple[int, int]]] = {}  # index in `files` -> photo and its size
+    squares: dict[int, Square | images.UnusablePhotoError] = {}
+    for index, file in enumerate(files):
         try:
-            plain[place] = images.plain_bytes(file, max_pixels)
+            plain[index] = images.plain_bytes(file, max_pixels)
         except images.UnusablePhotoError as error:
-            made[place] = error
-    pngs = images.each([content for content, _ in plain.values()], lambda photos: _pngs(photos, image_size_px))
-    for (place, (_, size_px)), png in zip(plain.items(), pngs, strict=True):
-        made[place] = png if isinstance(png, images.UnusablePhotoError) else Square(png, size_px)
-    return [made[place] for place in range(len(files))]
+            squares[index] = error
+    pngs = each([content for content, _ in plain.values()], lambda photos: _pngs(photos, image_size_px))
+    for (index, (_, size_px)), png in zip(plain.items(), pngs, strict=True):
+        squares[index] = png if isinstance(png, images.UnusablePhotoError) else Square(png, size_px)
+    return [squares[index] for index in range(len(files))]
+
+
+def each(
+    photos: Sequence[bytes], run_batch: Callable[[Sequence[bytes]], Iterable[Answer]]
+) -> list[Answer | images.UnusablePhotoError]:
+    """Return what `run_batch`, which decodes by TensorFlow, returns for each plain photo.
+
+    A batch that fails is repeated one photo at a time, to find the photo that TensorFlow cannot decode.
+    """
+    if not photos:
+        return []
+    try:
+        return list(run_batch(photos))
+    except tf.errors.InvalidArgumentError as error:
+        if len(photos) == 1:
+            return [images.UnusablePhotoError("truncated", error.message)]
+        return [answer for photo in photos for answer in each([photo], run_batch)]
+
+
+def decode_and_resize(photo: tf.Tensor, image_size_px: int) -> tf.Tensor:
+    """Decode plain photo bytes (string, []) to uint8 RGB [image_size_px, image_size_px, 3], antialiased.
+
+    Records and the served signature both call this, so that a photo has the same pixels in training and in serving.
+    The photo is stretched to a square, as Keras's flow_from_directory does.
+    """
+    pixels = tf.io.decode_image(photo, channels=3, expand_animations=False)
+    pixels.set_shape([None, None, 3])
+    pixels = tf.image.resize(pixels, [image_size_px, image_size_px], method="bilinear", antialias=True)
+    return tf.cast(tf.clip_by_value(tf.round(pixels), 0, 255), tf.uint8)
 
 
 def _pngs(photos: Sequence[bytes], image_size_px: int) -> Iterable[bytes]:
@@ -40,10 +71,10 @@ def _pngs(photos: Sequence[bytes], image_size_px: int) -> Iterable[bytes]:
 
 @functools.cache
 def _pngs_of(image_size_px: int) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Strings [n] -> strings [n], in order: one call, traced once, in which Python waits for nothing.
+    """Return a function of photos (string [n]) to PNGs (string [n]), in order: one traced call without the GIL.
 
-    A thread makes each call. tf.data, and nothing else within one process, keeps the resize from splitting itself over
-    the threads of the other calls.
+    Each thread makes its own calls. Only tf.data can keep the resize of one call from spreading over the threads of
+    the others within one process.
     """
     options = tf.data.Options()
     options.threading.max_intra_op_parallelism = 1
@@ -52,7 +83,7 @@ def _pngs_of(image_size_px: int) -> Callable[[tf.Tensor], tf.Tensor]:
     @tf.function(input_signature=(tf.TensorSpec((None,), tf.string),))
     def pngs_of(photos: tf.Tensor) -> tf.Tensor:
         pngs = tf.data.Dataset.from_tensor_slices(photos).map(
-            lambda photo: tf.io.encode_png(images.decode_and_resize(photo, image_size_px), compression=1)
+            lambda photo: tf.io.encode_png(decode_and_resize(photo, image_size_px), compression=1)
         )
         return pngs.batch(tf.size(photos, tf.int64)).with_options(options).get_single_element()
 

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
-from components.data import images
+from components.data import resize
 from components.publish import push
 
 SIGNATURE = "serving_default"
@@ -30,7 +30,7 @@ def export(
 
     def classify(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         pixels = tf.map_fn(
-            lambda photo: images.decode_and_resize(photo, image_size_px),
+            lambda photo: resize.decode_and_resize(photo, image_size_px),
             image_bytes,
             fn_output_signature=tf.TensorSpec([image_size_px, image_size_px, 3], tf.uint8),
         )

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from components.base import documents, metrics
 from components.base.errors import PilahError
-from components.data import images, photos
+from components.data import images, photos, resize
 from components.publish import export
 
 BATCH_SIZE = 32
@@ -84,7 +84,7 @@ def check_same_answers(
         PilahError: the difference is above 1e-4.
     """
     classify = load_signature(saved_model)
-    pixels = tf.stack([images.decode_and_resize(tf.constant(photo), image_size_px) for photo in photo_bytes])
+    pixels = tf.stack([resize.decode_and_resize(tf.constant(photo), image_size_px) for photo in photo_bytes])
     # As a graph: called eagerly, Keras keeps every layer's activations until the end, 5 GB for ResNet50 and 32 photos.
     forward = tf.function(lambda pixels: model(pixels, training=False))
     expected = np.concatenate(

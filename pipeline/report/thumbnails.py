@@ -5,10 +5,10 @@ import io
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image, ImageOps
+from PIL import Image
 
 from components.base.errors import PilahError
-from components.data import augment, images, photos
+from components.data import augment, images, photos, resize
 
 SIDE_PX = 128
 QUALITY = 75
@@ -19,7 +19,7 @@ def of_photo(photo: photos.Photo) -> str | None:
     try:
         with Image.open(io.BytesIO(photos.read_bytes(photo.path, photo.id))) as image:
             image.draft("RGB", (2 * SIDE_PX, 2 * SIDE_PX))  # JPEG decodes at a smaller scale, several times faster
-            small = images.to_rgb(ImageOps.exif_transpose(image))
+            small = images.normalize(image)
             small.thumbnail((SIDE_PX, SIDE_PX))
             return _jpeg_uri(small)
     except (OSError, PilahError):
@@ -32,7 +32,7 @@ def views(
     """Return views 0 to `count` of the photo as the backbones see them, or none without its file."""
     try:
         plain, _ = images.plain_bytes(photos.read_bytes(photo.path, photo.id), max_pixels)
-        pixels = images.decode_and_resize(tf.constant(plain), image_size_px)
+        pixels = resize.decode_and_resize(tf.constant(plain), image_size_px)
     except (PilahError, images.UnusablePhotoError, tf.errors.InvalidArgumentError):
         return []
     maps = np.concatenate(

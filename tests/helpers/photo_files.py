@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 
-def write_photo(path: pathlib.Path, seed: int, size: tuple[int, int] = (20, 15), mode: str = "RGB") -> pathlib.Path:
+def write_photo(path: pathlib.Path, seed: int, size: tuple[int, int] = (20, 16), mode: str = "RGB") -> pathlib.Path:
     noise = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], len(mode)), np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(noise.squeeze()).save(path)

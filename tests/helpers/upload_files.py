@@ -153,6 +153,21 @@ def cut(kind: str, at: float) -> bytes:
     return content[: int(at * len(content)) if isinstance(at, float) else at]
 
 
+def psd() -> bytes:
+    """A grey square as Photoshop stores it: header, three empty sections, raw pixels."""
+    return b"8BPS\0\x01" + bytes(6) + struct.pack(">HIIHH", 1, 40, 40, 8, 1) + bytes(14) + b"\x80" * 1600
+
+
+def tiff_of_tiles(side: int) -> bytes:
+    """A grey TIFF of side x side tiles of 16 x 16 pixels, all stored in the same 256 bytes."""
+    count = side * side
+    tags = [(256, 4, 1, 16 * side), (257, 4, 1, 16 * side), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1)]
+    tags += [(322, 3, 1, 16), (323, 3, 1, 16), (324, 3, count, 8 + 256), (325, 3, count, 8 + 256 + 2 * count)]
+    pixels, offsets, sizes = b"\x80" * 256, struct.pack("<H", 8) * count, struct.pack("<H", 256) * count
+    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags) + bytes(4)
+    return b"II*\0" + struct.pack("<I", 8 + 256 + 4 * count) + pixels + offsets + sizes + directory
+
+
 def jpeg_of_scans(count: int) -> bytes:
     """A progressive JPEG whose second scan, of 16 bytes, stands there again and again."""
     content, head = encoded("JPEG", progressive=True), b"\xff\xda"
@@ -183,12 +198,10 @@ ROWS: list[tuple[str, Callable[[], bytes], int]] = [
     ("postscript", lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 30\n(secret) run\n", 415),
     ("zip", lambda: b"PK\x03\x04" + bytes(60), 415),
     ("mp4", lambda: b"\0\0\0\x20ftypisom\0\0\x02\0isomiso2avc1mp41" + bytes(60), 415),
-    ("tiff", lambda: encoded("TIFF"), 415),
     ("ico", lambda: encoded("ICO"), 415),
     ("ppm", lambda: encoded("PPM"), 415),
-    ("psd", lambda: b"8BPS\0\x01" + bytes(6) + struct.pack(">HIIHH", 3, 30, 40, 8, 3) + bytes(200), 415),
-    ("jpeg_2000", lambda: encoded("JPEG2000"), 415),
-    ("avif", lambda: encoded("AVIF"), 415),
+    ("psd", lambda: psd(), 415),
+    ("eps", lambda: encoded("EPS"), 415),
     ("tga", lambda: encoded("TGA"), 415),
     # cut short, in the head and behind it
     ("jpeg_cut_after_2_bytes", lambda: cut("JPEG", 2), 415),
@@ -236,10 +249,13 @@ ROWS: list[tuple[str, Callable[[], bytes], int]] = [
     ("jpeg_of_101_scans", lambda: jpeg_of_scans(101), 400),
     ("gif_of_1001_comments", lambda: gif_of_comments(1001), 400),
     ("gif_of_1001_comments_behind_its_picture", lambda: gif_of_comments(1001, behind=True), 400),
+    ("tiff_of_50176_tiles", lambda: tiff_of_tiles(224), 400),
     # more than one picture
     ("gif_animated", lambda: animated("GIF"), 400),
     ("webp_animated", lambda: animated("WEBP"), 400),
     ("png_animated", lambda: animated("PNG"), 400),
+    ("avif_animated", lambda: animated("AVIF"), 400),
+    ("tiff_of_3_pages", lambda: animated("TIFF"), 400),
     # odd and sound
     ("png_16x16", lambda: encoded("PNG", size=(16, 16)), ACCEPTED),
     ("jpeg_at_the_pixel_limit", lambda: encoded("JPEG", size=(1000, 1000)), ACCEPTED),
@@ -280,6 +296,11 @@ ROWS: list[tuple[str, Callable[[], bytes], int]] = [
     ("bmp_palette", lambda: encoded("BMP", "P"), ACCEPTED),
     ("heic", lambda: encoded("HEIF"), ACCEPTED),
     ("heic_burst", lambda: animated("HEIF"), ACCEPTED),
+    ("avif", lambda: encoded("AVIF"), ACCEPTED),
+    ("jpeg_2000", lambda: encoded("JPEG2000"), ACCEPTED),
+    ("tiff", lambda: encoded("TIFF"), ACCEPTED),
+    ("tiff_of_tiles", lambda: tiff_of_tiles(4), ACCEPTED),
+    ("tiff_16_bit", lambda: saved(Image.new("I;16", SIDE, 0x8000), "TIFF"), ACCEPTED),
     ("heic_transparent", lambda: half_transparent("RGBA", "HEIF"), ACCEPTED),
 ]
 

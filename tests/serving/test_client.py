@@ -355,16 +355,16 @@ def test_grpc_knows_every_option_of_client_and_server():
 def photos(tmp_path):
     """Three paths: the second is of a folder, and so cannot be read."""
     paths = [tmp_path / name for name in ("a.jpg", "b.jpg", "c.png")]
-    paths[0].write_bytes(b"a")
+    paths[0].write_bytes(upload_files.encoded("JPEG"))
     paths[1].mkdir()
-    paths[2].write_bytes(b"c")
+    paths[2].write_bytes(upload_files.encoded("PNG"))
     return paths
 
 
 def echo(request, _):
-    """The photo's own bytes as the class that it is surely of."""
+    """A JPEG is of class a, and all else of class c."""
     (photo,) = request.inputs["image_bytes"].string_val
-    return prediction({photo.decode(): 0.75, "other": 0.25})
+    return prediction({"a" if photo.startswith(b"\xff\xd8") else "c": 0.75, "other": 0.25})
 
 
 def test_command_prints_a_row_a_photo(serve, photos, capsys):
@@ -394,6 +394,33 @@ def test_command_sends_a_photo_that_stands_upright_as_it_is(serve, tmp_path, exi
     server = serve()
     client.main(["classify", str(path), "--target", server.target])
     assert list(server.requests[0].inputs["image_bytes"].string_val) == [path.read_bytes()]
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda: upload_files.encoded("PNG", size=(12, 12)), "too small: 12x12 pixels"),
+        (lambda: upload_files.cut("JPEG", 0.9), "truncated: "),
+        (upload_files.psd, "not an image: "),
+    ],
+    ids=["small", "cut", "psd"],
+)
+def test_command_sends_no_photo_that_cannot_be_normalized_and_says_why(serve, tmp_path, capsys, make, reason):
+    path = tmp_path / "photo"
+    path.write_bytes(make())
+    server = serve()
+    assert client.main(["classify", str(path), "--target", server.target]) == 1
+    assert f"{path}  not classified: {reason}" in capsys.readouterr().out
+    assert not server.requests
+
+
+def test_command_sends_a_photo_that_tensorflow_does_not_read_as_png(serve, tmp_path):
+    path = tmp_path / "photo.tif"
+    path.write_bytes(upload_files.encoded("TIFF"))
+    server = serve()
+    assert client.main(["classify", str(path), "--target", server.target]) == 0
+    (sent,) = server.requests[0].inputs["image_bytes"].string_val
+    assert Image.open(io.BytesIO(sent)).format == "PNG"
 
 
 def test_command_prints_a_line_of_json_a_photo(serve, photos, capsys):
@@ -471,8 +498,8 @@ def test_curl_line_of_the_guide_sends_a_photo_that_is_longer_than_an_argument_ma
     assert base64.b64decode(body["instances"][0]["b64"]) == photo
 
 
-def test_client_loads_without_tensorflow():
-    heavy = {"tensorflow", "tensorflow_serving", "keras", "numpy"}
+def test_client_loads_without_tensorflow_pillow_and_components():
+    heavy = {"tensorflow", "tensorflow_serving", "keras", "numpy", "PIL", "pillow_heif", "components"}
     code = f"import sys, serving.client; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

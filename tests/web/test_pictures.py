@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import GifImagePlugin, Image
 from upload_files import ACCEPTED, DARK, LIGHT, MAX_PIXELS, ROWS, encoded
 
+from components.data import images
 from web import pictures
 
 CORNERS = {"red": (0, 0), "lime": (1, 0), "blue": (0, 1), "white": (1, 1)}  # colour -> column and row, upright
@@ -34,7 +35,7 @@ def plain(content, max_pixels=MAX_PIXELS):
     kept = pictures.plain(content, max_pixels)
     image = Image.open(io.BytesIO(kept))
     assert (image.format, image.mode) == ("JPEG", "RGB")
-    assert max(image.size) <= pictures.MAX_SIDE_PX
+    assert max(image.size) <= images.WEB_SIDE_PX
     assert [name for name, _ in image.applist] == ["APP0"]  # no EXIF, profile, XMP or comment
     image.load()
     return image

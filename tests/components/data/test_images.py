@@ -1,16 +1,21 @@
 import contextlib
-import functools
 import io
+import pathlib
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
+import upload_files
 from PIL import Image
 
 from components.data import images
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # of Pillow, about damaged metadata
+ROOT = pathlib.Path(__file__).parents[3]
 MAX_PIXELS = 10_000
 WIDTH_PX, HEIGHT_PX = 48, 32
 RED, GREEN, BLUE, YELLOW, WHITE = (220, 30, 40), (20, 180, 60), (30, 60, 200), (240, 220, 30), (255, 255, 255)
@@ -125,23 +130,35 @@ GOOD = {  # kind -> (bytes, colours of the corners, tolerance of a colour)
     "HEIC of a burst": (encode(picture(), "HEIF", quality=100, save_all=True, append_images=[picture()]), CORNERS, 12),
     "BMP": (encode(picture(), "BMP"), CORNERS, 0),
     "TIFF": (encode(picture(), "TIFF"), CORNERS, 0),
+    "AVIF": (encode(picture(), "AVIF", quality=95), CORNERS, 12),
+    "JPEG 2000": (encode(picture(), "JPEG2000"), CORNERS, 2),
     "CMYK TIFF": (encode(picture("CMYK"), "TIFF"), CORNERS, 1),
     "GIF of one picture": (encode(picture("P"), "GIF"), CORNERS, 60),
     **{f"JPEG turned by EXIF {n}": (turned_by_exif(n), CORNERS, 8) for n in range(2, 9)},
     "PNG turned by EXIF 6": (turned_by_exif(6, "PNG"), CORNERS, 0),
     "WebP turned by EXIF 8": (turned_by_exif(8, "WEBP"), CORNERS, 12),
+    "TIFF turned by EXIF 5": (turned_by_exif(5, "TIFF"), CORNERS, 0),
+    "TIFF turned by EXIF 6": (turned_by_exif(6, "TIFF"), CORNERS, 0),
 }
 BAD = {  # kind -> (bytes, reason)
     "empty": (b"", "empty"),
     "text": (b"not a photo, whatever its name says", "not an image"),
     "start of a JPEG": (noise("RGB", "JPEG")[:3], "not an image"),
     "truncated CMYK JPEG": (half(noise("CMYK", "JPEG")), "truncated"),
+    "PNG without the checksum of its end": (noise("RGB", "PNG")[:-1], "truncated"),
+    "palette PNG with a wrong checksum": (palette_with_hole()[:-13] + b"?" + palette_with_hole()[-12:], "truncated"),
     "truncated transparent PNG": (half(noise("RGBA", "PNG")), "truncated"),
-    "truncated WebP": (half(noise("RGB", "WEBP")), "not an image"),
+    "truncated WebP": (half(noise("RGB", "WEBP")), "truncated"),
     "animated GIF": (frames("GIF"), "animated"),
     "animated WebP": (frames("WEBP"), "animated"),
     "animated PNG": (frames("PNG"), "animated"),
     "TIFF of several pages": (frames("TIFF"), "animated"),
+    "EPS": (encode(picture(), "EPS"), "not an image"),
+    "PPM": (encode(picture(), "PPM"), "not an image"),
+    "15 pixels high": (encode(picture().resize((40, 15)), "PNG"), "too small"),
+    "JPEG of 101 scans": (upload_files.jpeg_of_scans(101), "too many parts"),
+    "GIF of 1001 comments": (upload_files.gif_of_comments(1001), "too many parts"),
+    "TIFF of 50,176 tiles": (upload_files.tiff_of_tiles(224), "too many parts"),
     "above the limit": (encode(Image.new("RGB", (101, 100)), "PNG"), "too large"),
     "far above the limit, claimed by a small file": (png_that_claims(60_000, 60_000), "too large"),
 }
@@ -193,7 +210,7 @@ def test_jpeg_that_says_it_stands_upright_is_passed_on_byte_for_byte():
 
 
 def test_half_transparent_pixel_becomes_half_white():
-    photo = encode(Image.new("RGBA", (10, 10), (200, 0, 0, 128)), "PNG")
+    photo = encode(Image.new("RGBA", (20, 20), (200, 0, 0, 128)), "PNG")
     plain, _ = images.plain_bytes(photo, MAX_PIXELS)
     np.testing.assert_allclose(tf.io.decode_image(plain).numpy()[5, 5], (227, 127, 127), rtol=0, atol=1)
 
@@ -234,38 +251,43 @@ def test_photo_with_wrong_bytes_raises_nothing_but_unusable(kind):
             images.plain_bytes(photo.tobytes(), MAX_PIXELS)
 
 
-@pytest.mark.parametrize("image_size_px", [8, 224])
-def test_resized_photo_is_a_square_of_uint8_rgb(image_size_px):
-    pixels = images.decode_and_resize(GOOD["grey JPEG"][0], image_size_px)
-    assert pixels.shape == (image_size_px, image_size_px, 3) and pixels.dtype == tf.uint8
-    np.testing.assert_array_equal(pixels[..., 0], pixels[..., 2])
+@pytest.mark.parametrize("file_format", ["PNG", "TIFF"])
+def test_16_bit_grey_is_divided_by_257_and_rounded(file_format):
+    levels = np.array([0, 128, 129, 257, 0x8000, 65_406, 65_407, 65_535], np.uint16)
+    plain, _ = images.plain_bytes(encode(Image.fromarray(np.tile(levels, (16, 2))), file_format), MAX_PIXELS)
+    np.testing.assert_array_equal(tf.io.decode_image(plain).numpy()[0, :8, 0], [0, 0, 1, 1, 128, 254, 255, 255])
 
 
-@pytest.mark.parametrize("size", [(5, 7), (30, 20), (61, 400)])
-def test_solid_colour_keeps_its_value_when_resized(size):
-    pixels = images.decode_and_resize(encode(Image.new("RGB", size, (255, 7, 130)), "PNG"), 30)
-    assert np.unique(pixels.numpy().reshape(-1, 3), axis=0).tolist() == [[255, 7, 130]]
+def test_16_bit_grey_with_a_transparent_level_is_laid_on_white():
+    levels = np.tile(np.array([0, 0x8000], np.uint16).repeat(16), (16, 1))
+    plain, _ = images.plain_bytes(encode(Image.fromarray(levels), "PNG", transparency=0), MAX_PIXELS)
+    np.testing.assert_array_equal(tf.io.decode_image(plain).numpy()[8, [8, 24], 0], [255, 128])
 
 
-def test_photo_is_stretched_and_not_cropped():
-    pixels = images.decode_and_resize(GOOD["RGB PNG"][0], 24).numpy()
-    np.testing.assert_allclose(corners_of(pixels), CORNERS, rtol=0, atol=2)
+@pytest.mark.parametrize("exif", upload_files.ODD_EXIF, ids=["negative number", "fraction"])
+def test_photo_with_odd_exif_is_turned_upright(exif):
+    _, size = images.plain_bytes(upload_files.encoded("JPEG", exif=exif), MAX_PIXELS)
+    assert size == upload_files.SIDE[::-1]
 
 
-def test_photo_of_the_asked_size_keeps_its_pixels():
-    noise_px = np.random.default_rng(1).integers(0, 256, (16, 16, 3), np.uint8)
-    np.testing.assert_array_equal(images.decode_and_resize(encode(Image.fromarray(noise_px), "PNG"), 16), noise_px)
+def test_cut_jpeg_is_told_by_its_header_or_by_all_of_it():
+    cut = noise("RGB", "JPEG")[:-9]
+    assert images.plain_bytes(cut, MAX_PIXELS)[0] == cut  # TensorFlow, which decodes it next, refuses it
+    with pytest.raises(images.UnusablePhotoError, match="truncated"):
+        images.plain_bytes(cut, MAX_PIXELS, decode_all=True)
 
 
-def test_checkerboard_of_single_pixels_shrinks_to_mid_grey():
-    board = (np.indices((56, 56)).sum(0) % 2 * 255).astype(np.uint8)
-    pixels = images.decode_and_resize(encode(Image.fromarray(board), "PNG"), 8).numpy()
-    np.testing.assert_allclose(pixels.astype(int), 127.5, rtol=0, atol=6)
+def test_web_jpeg_is_a_small_upright_jpeg_without_metadata():
+    photo = upload_files.encoded("JPEG", size=(3000, 2000), exif=upload_files.exif(6))
+    image = Image.open(io.BytesIO(images.web_jpeg(photo)))
+    assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (683, 1024))
+    assert not image.getexif()
 
 
-def test_resizing_inside_a_graph_gives_the_same_pixels():
-    photo = encode(Image.effect_noise((37, 53), 80).convert("RGB"), "JPEG")
-    resize = functools.partial(images.decode_and_resize, image_size_px=24)
-    records = tf.data.Dataset.from_tensors(photo).map(resize)
-    assert records.element_spec == tf.TensorSpec([24, 24, 3], tf.uint8)
-    np.testing.assert_array_equal(next(iter(records)), resize(photo))
+def test_images_loads_without_tensorflow_and_without_the_rest_of_components():
+    code = "import sys, components.data.images; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = done.stdout.split()
+    assert not {"tensorflow", "keras", "apache_beam", "numpy"} & {*loaded}
+    ours = ["components", "components.data", "components.data.images"]
+    assert [name for name in loaded if name.startswith("components")] == ours
