@@ -1,5 +1,7 @@
 """The exported SavedModel against the model it came from, the records it was trained on, and the version served."""
 
+import contextlib
+import dataclasses
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,6 +19,8 @@ BATCH_SIZE = 32
 MAX_SCORE_DIFFERENCE = 1e-4  # between exported and Keras scores, both float32
 MIN_AGREEMENT = 0.99  # of classes scored from the record and from the original file
 COMPARED_PHOTOS = 50
+WEB_PHOTOS = 500  # each costs a JPEG and one more pass through the model; a share of 0.99 is then known within 0.01
+MIN_WEB_AGREEMENT = 0.95  # of classes scored from the photos and from the JPEGs of the web page; below, a warning
 MAX_F1_LOSS = 0.1  # of a refit that went well, by chance; one that collapsed loses several times that
 DIVERGED = "The last training on all photos may have diverged: lower --learning-rate."
 
@@ -114,24 +118,28 @@ def check_no_skew(
     record_classes: Sequence[str],
     max_pixels: int,
     progress: Callable[[int, int], None],
-) -> float:
-    """Share of the photos, in [0, 1], whose class is the same from the TFRecord and from the original file.
+) -> tuple[float, np.ndarray]:
+    """Compare the classes of photos from their TFRecords and from their original files.
 
-    The file goes through `images.plain_bytes` first, as clients send it.
+    Each file goes through `images.plain_bytes` first, as in the command-line client.
 
     Args:
         record_classes: class of each photo as scored from its record.
+
+    Returns:
+        The share of the photos, in [0, 1], with the same class, and the scores of the files, float32 [photos, classes].
 
     Raises:
         NotFiniteError: some scores are nan or infinite.
         PilahError: the share is below 0.99, or a photo has changed since it was listed.
     """
     classify = load_signature(saved_model)
-    same = 0
+    same, all_scores = 0, []
     for start in range(0, len(photo_list), BATCH_SIZE):
         batch = photo_list[start : start + BATCH_SIZE]
         files = [images.plain_bytes(photos.read_bytes(photo.path, photo.id), max_pixels)[0] for photo in batch]
         scores, names = classify(files)
+        all_scores.append(scores)
         served = [names[index] for index in scores.argmax(axis=1)]
         same += sum(a == b for a, b in zip(served, record_classes[start : start + BATCH_SIZE], strict=True))
         progress(start + len(batch), len(photo_list))
@@ -141,7 +149,63 @@ def check_no_skew(
             f"Records and original files must give the same class for {MIN_AGREEMENT:.0%} of the photos, and do for "
             f"{agreement:.2%} of {len(photo_list)}. Rebuild the records with --from dataset."
         )
-    return agreement
+    return agreement, np.concatenate(all_scores)
+
+
+@dataclasses.dataclass(frozen=True)
+class WebAgreement:
+    """Agreement of the JPEGs that the web page sends with the photos that they were made of.
+
+    Attributes:
+        photos: number of photos compared.
+        same_class: share of them, in [0, 1], with the same class.
+        mean_difference: mean absolute difference of all scores.
+        max_difference: largest absolute difference of a score.
+    """
+
+    photos: int
+    same_class: float
+    mean_difference: float
+    max_difference: float
+
+
+def compare_web_jpegs(
+    saved_model: pathlib.Path,
+    photo_list: Sequence[photos.Photo],
+    file_scores: np.ndarray,
+    max_pixels: int,
+    progress: Callable[[int, int], None],
+) -> WebAgreement:
+    """Score the web page's JPEGs of up to 500 photos, spread over all, and compare them with `file_scores`.
+
+    A photo that cannot become such a JPEG counts as one of another class.
+
+    Args:
+        file_scores: scores of every photo as `check_no_skew` returns them.
+
+    Raises:
+        NotFiniteError: some scores are nan or infinite.
+        PilahError: a photo has changed since it was listed.
+    """
+    classify = load_signature(saved_model)
+    count = min(WEB_PHOTOS, len(photo_list))
+    rows = [index * len(photo_list) // count for index in range(count)]
+    same, differences = 0, [file_scores[:0]]
+    for start in range(0, count, BATCH_SIZE):
+        jpegs = {}  # row -> JPEG
+        for row in rows[start : start + BATCH_SIZE]:
+            photo = photos.read_bytes(photo_list[row].path, photo_list[row].id)
+            with contextlib.suppress(images.UnusablePhotoError):
+                jpegs[row] = images.web_jpeg(photo, max_pixels)
+        if jpegs:
+            scores, _ = classify(list(jpegs.values()))
+            expected = file_scores[list(jpegs)]
+            same += int((scores.argmax(axis=1) == expected.argmax(axis=1)).sum())
+            differences.append(np.abs(scores - expected))
+        progress(min(start + BATCH_SIZE, count), count)
+    difference = np.concatenate(differences)
+    mean = float(difference.mean()) if difference.size else 0.0
+    return WebAgreement(count, same / count, mean, float(difference.max(initial=0.0)))
 
 
 def check_not_worse(

@@ -1,11 +1,13 @@
-"""SavedModel -> validation.json: it answers as the Keras model does, from records and from files."""
+"""SavedModel -> validation.json: compare it with the Keras model, with records, and with what the web page sends."""
 
+import functools
+import logging
 from typing import Any
 
 import numpy as np
 
 from components.base import artifacts
-from components.data import photos
+from components.data import images, photos
 from components.models import assembly, features, finetune, head
 from components.publish import validate
 from pipeline import recipe, run_folder
@@ -13,6 +15,8 @@ from pipeline.config import Config
 from pipeline.progress import Progress
 from pipeline.runner import Stage
 from tuner.study import Study
+
+log = logging.getLogger("pilah")
 
 
 def inputs(config: Config) -> dict[str, Any]:
@@ -48,13 +52,43 @@ def run(config: Config, progress: Progress) -> None:
     record_scores = _record_scores(config, study)
     learnt_f1 = validate.check_learnt(record_scores, study.labels, study.classes, winner["f1"])
     record_classes = [study.classes[index] for index in record_scores.argmax(axis=1)]
-    agreement = validate.check_no_skew(saved_model, study.photo_list, record_classes, config.max_pixels, progress)
+    agreement, file_scores = validate.check_no_skew(
+        saved_model, study.photo_list, record_classes, config.max_pixels, progress
+    )
+    web = validate.compare_web_jpegs(
+        saved_model, study.photo_list, file_scores, config.max_pixels, functools.partial(progress, what="web JPEGs")
+    )
+    _log_web_agreement(web)
     figures = {
         "max_score_difference": difference,
         "record_and_file_agreement": agreement,
         "f1_on_training_photos": learnt_f1,
+        "web_jpeg_photos": web.photos,
+        "web_jpeg_agreement": web.same_class,
+        "web_jpeg_mean_score_difference": web.mean_difference,
+        "web_jpeg_max_score_difference": web.max_difference,
     }
     artifacts.write_json(config.run_dir / run_folder.VALIDATION, figures)
+
+
+def _log_web_agreement(web: validate.WebAgreement) -> None:
+    """Log how the web page's JPEGs agree with the photos; a warning where fewer have the same class than expected."""
+    log.info(
+        "Sent as the web page does, as JPEGs of at most %s pixels a side, %.1f%% of %s photos keep their class; "
+        "scores differ by %.4f on average and %.4f at most",
+        images.WEB_SIDE_PX,
+        100 * web.same_class,
+        web.photos,
+        web.mean_difference,
+        web.max_difference,
+    )
+    if web.same_class < validate.MIN_WEB_AGREEMENT:
+        log.warning(
+            "Only %.1f%% of the photos keep their class when sent as the web page does, and %.0f%% should: the page "
+            "answers worse than the figures of this run say (docs/SERVING.md)",
+            100 * web.same_class,
+            100 * validate.MIN_WEB_AGREEMENT,
+        )
 
 
 def _record_scores(config: Config, study: Study) -> np.ndarray:

@@ -53,7 +53,7 @@ def test_no_worse_or_not_comparable_or_forced_passes(candidate, served, force):
 
 
 def grey(path, level):
-    Image.new("RGB", (8, 8), (level, level, level)).save(path)
+    Image.new("RGB", (16, 16), (level, level, level)).save(path)
     return path
 
 
@@ -87,17 +87,48 @@ def listed(tmp_path):
 
 
 def test_same_classes_from_records_and_files_agree_fully(brightness_model, listed):
-    agreement = validate.check_no_skew(
+    agreement, scores = validate.check_no_skew(
         brightness_model, listed, ["dark", "light"] * 50, 10**6, lambda done, total: None
     )
     assert agreement == 1.0
+    np.testing.assert_allclose(scores, [[245 / 255, 10 / 255], [15 / 255, 240 / 255]] * 50, atol=1e-6)
 
 
 def test_one_photo_in_a_hundred_may_differ_and_two_may_not(brightness_model, listed):
     one_off = ["light", "light"] + ["dark", "light"] * 49
-    assert validate.check_no_skew(brightness_model, listed, one_off, 10**6, lambda done, total: None) == 0.99
+    assert validate.check_no_skew(brightness_model, listed, one_off, 10**6, lambda done, total: None)[0] == 0.99
     with pytest.raises(PilahError, match=r"98\.00% of 100"):
         validate.check_no_skew(brightness_model, listed, ["light", "dark", *one_off[2:]], 10**6, lambda d, t: None)
+
+
+def compare(model, listed, file_scores):
+    return validate.compare_web_jpegs(model, listed, np.array(file_scores), 10**6, lambda done, total: None)
+
+
+def test_web_jpegs_of_plain_greys_agree_with_the_photos(brightness_model, listed):
+    web = compare(brightness_model, listed, [[245 / 255, 10 / 255], [15 / 255, 240 / 255]] * 50)
+    assert (web.photos, web.same_class) == (100, 1.0)
+    assert web.max_difference < 2 / 255  # what a JPEG of a plain grey loses
+
+
+def test_web_jpegs_are_measured_against_the_scores_of_the_same_photos(brightness_model, listed, monkeypatch):
+    monkeypatch.setattr(validate, "WEB_PHOTOS", 50)  # every second one: the dark ones
+    scores = [[245 / 255, 10 / 255], [0.5, 0.5]] * 50
+    scores[0], scores[98] = [0.0, 1.0], [0.5 + 10 / 255, 0.5 - 10 / 255]
+    web = compare(brightness_model, listed, scores)
+    assert (web.photos, web.same_class) == (50, 0.98)
+    assert web.max_difference == pytest.approx(245 / 255, abs=2 / 255)
+    assert web.mean_difference == pytest.approx((245 + 107.5) / 255 / 50, abs=1 / 255)
+
+
+def test_photo_that_becomes_no_web_jpeg_counts_as_of_another_class(brightness_model, listed, tmp_path):
+    cut = tmp_path / "cut.jpg"
+    Image.new("RGB", (16, 16), (240, 240, 240)).save(cut)
+    cut.write_bytes(cut.read_bytes()[:-9])
+    listed = [*listed[:3], photos.Photo(artifacts.file_digest(cut), str(cut), "x", 0)]
+    web = compare(brightness_model, listed, [[245 / 255, 10 / 255], [15 / 255, 240 / 255]] * 2)
+    assert (web.photos, web.same_class) == (4, 0.75)
+    assert compare(brightness_model, listed[3:], [[0.0, 1.0]]) == validate.WebAgreement(1, 0.0, 0.0, 0.0)
 
 
 def test_signature_is_usable_after_its_loader_is_gone(brightness_model, tmp_path):
