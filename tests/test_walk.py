@@ -137,6 +137,7 @@ def test_pushed_version_serves_a_photo_from_disk(whole, images):
     board = json.loads((whole[0] / "leaderboard.json").read_text())
     assert described["scenario"]["scenario"] == board["winner"]["scenario"]
     assert described["figures"]["record_and_file_agreement"] >= 0.99
+    assert described["figures"]["web_jpeg_agreement"] >= 0.95 and described["figures"]["web_jpeg_photos"] > 0
     assert described["packages"]["tensorflow"].startswith("2.20")
     photo = next(images.rglob("glass-002.jpg")).read_bytes()
     answer = tf.saved_model.load(str(version)).signatures["serving_default"](image_bytes=tf.constant([photo]))

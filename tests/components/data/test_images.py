@@ -260,8 +260,8 @@ def test_16_bit_grey_is_divided_by_257_and_rounded(file_format):
 
 def test_16_bit_grey_with_a_transparent_level_is_laid_on_white():
     levels = np.tile(np.array([0, 0x8000], np.uint16).repeat(16), (16, 1))
-    plain, _ = images.plain_bytes(encode(Image.fromarray(levels), "PNG", transparency=0), MAX_PIXELS)
-    np.testing.assert_array_equal(tf.io.decode_image(plain).numpy()[8, [8, 24], 0], [255, 128])
+    plain, _ = images.plain_bytes(encode(Image.fromarray(levels), "PNG", transparency=0x8000), MAX_PIXELS)
+    np.testing.assert_array_equal(tf.io.decode_image(plain).numpy()[8, [8, 24], 0], [0, 255])
 
 
 @pytest.mark.parametrize("exif", upload_files.ODD_EXIF, ids=["negative number", "fraction"])
