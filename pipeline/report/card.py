@@ -9,7 +9,7 @@ from components.base import artifacts, documents
 from components.publish import push
 from pipeline import config as config_module
 from pipeline import run_folder
-from pipeline.report import localization, page
+from pipeline.report import localization, page, sentences
 
 HTML_NAMES = {"en": "model_card.html", "id": "model_card.id.html"}
 MARKDOWN_NAMES = {"en": "MODEL_CARD.md", "id": "MODEL_CARD.id.md"}
@@ -259,13 +259,7 @@ def _finetuned(model: dict[str, Any], settings: config_module.Config, _: localiz
             "%(dropout)s; %(parameters)s parameters.",
             **model,
         ),
-        _(
-            "unfrozen: %(unfreeze)s; BatchNorm: %(batchnorm)s; epochs of the head alone: %(warmup_epochs)s; schedule: "
-            "%(schedule)s; label smoothing: %(label_smoothing)s; classes balanced by: %(balance)s; gradients clipped "
-            "at norm: %(clip_norm)s; models averaged: %(ensemble)s",
-            **dataclasses.asdict(settings.finetuning),
-        )
-        + ".",
+        sentences.finetuning(dataclasses.asdict(settings.finetuning), _) + ".",
     ]
     if settings.ensemble > 1:
         lines.append(

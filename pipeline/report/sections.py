@@ -128,7 +128,9 @@ def data(source: Source) -> Contents:
 
 
 def method(source: Source) -> Contents:
-    return {"title": source.gettext("Method")}
+    options = source.figures["run"]["finetuning"]
+    finetuning = sentences.finetuning(options, source.gettext) if options else None
+    return {"title": source.gettext("Method"), "finetuning": finetuning}
 
 
 SECTIONS: tuple[Callable[[Source], Contents], ...] = (

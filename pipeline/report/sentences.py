@@ -1,6 +1,6 @@
 """Sentences that the figures alone choose and fill in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from markupsafe import Markup
@@ -106,4 +106,18 @@ def leakage(compared: dict[str, Any], source: Source) -> Markup:
         "Carrying the model from fold to fold adds %(gain)s to F1 on average, but changes the mean absolute difference "
         "from the thesis's table from %(honest)s to %(carried)s: such a leak does not explain the thesis's figures.",
         **values,
+    )
+
+
+def finetuning(options: Mapping[str, Any], _: localization.Gettext) -> Markup:
+    """Say how backbones were fine-tuned.
+
+    Args:
+        options: field of settings.Finetuning -> value.
+    """
+    return _(
+        "unfrozen: %(unfreeze)s; BatchNorm: %(batchnorm)s; epochs of the head alone: %(warmup_epochs)s; schedule: "
+        "%(schedule)s; label smoothing: %(label_smoothing)s; classes balanced by: %(balance)s; gradients clipped "
+        "at norm: %(clip_norm)s; models averaged: %(ensemble)s",
+        **options,
     )
