@@ -9,6 +9,7 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads it as it is imported
 
 import argparse
+import functools
 import pathlib
 import tempfile
 import time
@@ -20,7 +21,6 @@ import numpy as np
 from benchmarks.serving import show
 from components.data import pixels
 from components.models import backbones, finetune, inference
-from pipeline.config import BACKBONES
 
 # multiply-adds of one 224x224 photo, forward: He et al. 2015, Simonyan and Zisserman 2014, Huang et al. 2016
 MULTIPLY_ADDS = {"ResNet50": 3.8e9, "VGG19": 19.6e9, "DenseNet121": 2.9e9}
@@ -48,7 +48,7 @@ def main() -> None:
     seconds = 0.0
     with tempfile.TemporaryDirectory() as folder:
         examples = random_examples(pathlib.Path(folder), given.photos, given.image_size_px)
-        for name in BACKBONES:
+        for name in backbones.BACKBONES:
             start, epoch = training(name, examples, given.image_size_px, given.batch_size)
             rate = given.photos / epoch
             work = 2 * TRAINING * MULTIPLY_ADDS[name] * (given.image_size_px / 224) ** 2
@@ -107,7 +107,7 @@ def training(name: str, examples: pixels.Examples, size_px: int, batch_size: int
     model.fit(finetune.batches(recipe, examples, rows[:batch_size], 0, 1), shuffle=False, verbose=0)
     start = time.perf_counter() - started
     epochs = [
-        seconds_of(lambda data=data: model.fit(data, shuffle=False, verbose=0))
+        seconds_of(functools.partial(model.fit, data, shuffle=False, verbose=0))
         for data in (finetune.batches(recipe, examples, rows, epoch, 1) for epoch in range(EPOCHS_TIMED))
     ]
     return start, min(epochs)

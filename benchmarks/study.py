@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -26,18 +27,17 @@ from PIL import Image
 
 from benchmarks.serving import ROOT, show
 from components.base import artifacts
-from components.data import augment, photos, records
+from components.data import augment, images, photos, records
 from components.models import backbones, features, head, inference
 from pipeline import config as config_module
-from pipeline import run_folder
-from tuner import cross_validation, scenarios, study, trial_folder, workers
+from pipeline import recipe, run_folder
+from tuner import cross_validation, study, trial_folder, workers
 
 PHOTOS_AT_ONCE = 16
 # backbone -> photos a measurement: a few batches for each core
 MEASURED = {"ResNet50": 96, "VGG19": 32, "DenseNet121": 96}
 NAIVE_BATCH, NAIVE_TEST = 32, 8  # scoring is 2.5 % of the naive way
 PREPROCESSED = 1_280
-MAX_PIXELS = 50_000_000
 THESIS = {"photos": 2521, "folds": 5, "epochs": 10, "views": 10, "scenarios": 27, "scenarios a backbone": 9}
 
 
@@ -78,7 +78,13 @@ def preprocessing(config: config_module.Config, paths: Sequence[pathlib.Path]) -
         before = seconds_of(lambda: pool.map(square, paths[:PREPROCESSED], chunksize=32))
         with tempfile.TemporaryDirectory() as folder:
             build = functools.partial(records.build, pathlib.Path(folder), image_size_px=config.image_size_px)
-            settings = {"max_pixels": MAX_PIXELS, "max_rejects": 0.05, "folds": 2, "beam_args": (), "progress": ignore}
+            settings: dict[str, Any] = {
+                "max_pixels": images.MAX_PIXELS,
+                "max_rejects": 0.05,
+                "folds": 2,
+                "beam_args": (),
+                "progress": ignore,
+            }
             build(listed[:: len(listed) // 64], **settings)  # what is imported and traced once
             ours = seconds_of(lambda: build(listed, **settings))
         after = seconds_of(lambda: pool.map(square, paths[:PREPROCESSED], chunksize=32))
@@ -194,7 +200,7 @@ def search(long: bool) -> float:
             weight_decay=0.004,
             seed=1,
         )
-        thesis = scenarios.list_scenarios(config_module.BACKBONES, config_module.OPTIMIZERS, config_module.DROPOUTS)
+        thesis = recipe.scenarios(config_module.Config(folder))
         third = [one for i, one in enumerate(thesis) if (i // 9 + i // 3 + i) % 3 == 0]
         chosen, processes = thesis if long else third, workers.count(len(thesis))
         start = 0.0 if long else seconds_of(lambda: start_workers(processes))

@@ -8,6 +8,7 @@ import collections
 import concurrent.futures
 import contextlib
 import datetime
+import functools
 import json
 import os
 import pathlib
@@ -21,7 +22,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
-from benchmarks.serving import MAX_PIXELS, PHOTOS, ROOT, free_port, resident_mib, seconds_of, served, show, wait_for
+from benchmarks.serving import PHOTOS, ROOT, free_port, resident_mib, seconds_of, served, show, wait_for
 from components.data import images, photos
 from components.publish import push
 from serving import client
@@ -43,7 +44,7 @@ def main() -> None:
         sys.exit(f"bench: a run with a pushed model is needed. Received: {given.run_dir}. Make one with make run.")
     listed = photos.read(given.run_dir / "photos.csv")
     chosen = listed[:: max(1, len(listed) // PHOTOS)][:PHOTOS]
-    uploads = [images.plain_bytes(pathlib.Path(one.path).read_bytes(), MAX_PIXELS)[0] for one in chosen]
+    uploads = [images.plain_bytes(pathlib.Path(one.path).read_bytes())[0] for one in chosen]
     print(f"{'what':58} {'figure':>12}   bound")
     with tempfile.TemporaryDirectory() as folder, served(base) as (target, _):
         data = pathlib.Path(folder)
@@ -58,12 +59,12 @@ def main() -> None:
 def one_at_a_time(address: str, target: str, uploads: list[bytes]) -> None:
     """Each photo by the page's API right after the same picture by a bare call."""
     with client.Client(target) as caller:
-        plain = [pictures.plain(upload, MAX_PIXELS) for upload in uploads]
+        plain = [pictures.plain(upload, images.MAX_PIXELS) for upload in uploads]
         post(address, uploads[0])
         bare, page = [], []
         for picture, upload in zip(plain, uploads, strict=True):
-            bare.append(seconds_of(lambda picture=picture: caller.classify(picture)))
-            page.append(seconds_of(lambda upload=upload: post(address, upload)))
+            bare.append(seconds_of(functools.partial(caller.classify, picture)))
+            page.append(seconds_of(functools.partial(post, address, upload)))
     over = (statistics.median(page) - statistics.median(bare)) * 1e3
     show("/api/classify over a bare gRPC call, medians", f"{over:+.1f} ms", "<= 20 ms")
     show("  the bare call", f"{statistics.median(bare) * 1e3:.1f} ms")

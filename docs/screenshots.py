@@ -16,10 +16,11 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import werkzeug.serving
 from flask import Flask
+from flask.sessions import SecureCookieSessionInterface
 from PIL import Image, ImageFilter
 from playwright import sync_api
 
@@ -31,9 +32,12 @@ from web.database import State, Upload, db
 IMAGES = pathlib.Path(__file__).parent / "images"
 SITE = "pilah.example"  # what the pages show as their address, on every machine
 EXAMPLE_REPORT = pathlib.Path(__file__).parent / "example-report" / "index.html"
-REPORT_SIZE = {"width": 1280, "height": 800}  # its first screen
-WIDTHS_PX = {360: {"is_mobile": True, "has_touch": True, "device_scale_factor": 1.5}, 1280: {}}
-SCHEMES = ("light", "dark")
+REPORT_SIZE: sync_api.ViewportSize = {"width": 1280, "height": 800}  # its first screen
+WIDTHS_PX: dict[int, dict[str, Any]] = {
+    360: {"is_mobile": True, "has_touch": True, "device_scale_factor": 1.5},
+    1280: {},
+}
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 VISITOR = "0" * 32
 SEED = 7
 COLOURS = 256  # of a picture's palette: keeps each below 100 kB
@@ -80,19 +84,31 @@ def _pages(app: Flask, browser: sync_api.Browser, rows: list[str]) -> Iterator[t
     """Each page as it should be seen, under the name of its picture."""
     paths = {"home": "/", "classify": "/classify", "result": f"/result/{rows[0]}", "corrected": f"/result/{rows[1]}"}
     paths |= {"waiting": f"/result/{rows[3]}", "history": "/history", "operator": "/operator", "error": "/nothing"}
+    sessions = app.session_interface
+    assert isinstance(sessions, SecureCookieSessionInterface)
+    serializer = sessions.get_signing_serializer(app)
+    assert serializer
     for width, options in WIDTHS_PX.items():
         for scheme in SCHEMES:
-            size = {"width": width, "height": 740}
             context = browser.new_context(
-                viewport=size, color_scheme=scheme, locale="en-GB", timezone_id="Asia/Jakarta", **options
+                viewport={"width": width, "height": 740},
+                color_scheme=scheme,
+                locale="en-GB",
+                timezone_id="Asia/Jakarta",
+                **options,
             )
-            signed = app.session_interface.get_signing_serializer(app).dumps({"visitor": VISITOR})
-            context.add_cookies([{"name": "session", "value": signed, "url": f"http://{SITE}"}])
+            context.add_cookies(
+                [{"name": "session", "value": serializer.dumps({"visitor": VISITOR}), "url": f"http://{SITE}"}]
+            )
             for name, path in paths.items():
                 page = context.new_page()
                 page.goto(f"http://{SITE}{path}", wait_until="networkidle")
                 if name == "classify":
-                    photo = {"name": "bottle.jpg", "mimeType": "image/jpeg", "buffer": _photo("glass", 1)}
+                    photo: sync_api.FilePayload = {
+                        "name": "bottle.jpg",
+                        "mimeType": "image/jpeg",
+                        "buffer": _photo("glass", 1),
+                    }
                     page.set_input_files("#image", photo)
                     page.wait_for_selector("#preview:visible")
                 yield f"{name}-{width}-{scheme}", page
@@ -103,7 +119,9 @@ def _pages(app: Flask, browser: sync_api.Browser, rows: list[str]) -> Iterator[t
 def _whole(page: sync_api.Page) -> bytes:
     """All of the page: on a higher screen, since Playwright's own way forgets that a phone is touched."""
     height = page.evaluate("document.documentElement.scrollHeight")
-    page.set_viewport_size({"width": page.viewport_size["width"], "height": height})
+    size = page.viewport_size
+    assert size
+    page.set_viewport_size({"width": size["width"], "height": height})
     return page.screenshot()
 
 
@@ -117,7 +135,7 @@ def _add_rows(app: Flask) -> list[str]:
             uploads.service().store.add(ids[index], picture)
             time = NEWEST - index * datetime.timedelta(hours=5, minutes=13)
             answer: dict[str, Any] = {"state": State.WAITING}
-            if class_name:
+            if class_name and score:
                 answer = {"state": State.DONE, "class_name": class_name, "score": score, "model_version": 3}
                 answer |= {"scores": _scores(class_name, score), "corrected_class": corrected_class}
             db.session.add(Upload(id=ids[index], visitor=VISITOR, created_at=time, **answer))

@@ -56,7 +56,8 @@ def service(files, name="serving"):
 
 def given_flags(files):
     """name -> value of each flag in the command."""
-    return dict(re.fullmatch(r"--(\w+)=(.+)", word).groups() for word in service(files)["command"])
+    matches = [re.fullmatch(r"--(\w+)=(.+)", word) for word in service(files)["command"]]
+    return {match[1]: match[2] for match in matches}
 
 
 def sources(files):

@@ -18,7 +18,7 @@ from components.base import artifacts
 from components.base.errors import PilahError
 from components.data import class_folders, listing, photo_sources
 
-NAMES = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="/\0"), min_size=1, max_size=6)
+NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=6)
 CLASS_NAMES = NAMES.filter(lambda name: not name.startswith((".", "__MACOSX")))
 KINDS = ("file", "nested", "hidden", "hidden folder", "dead link", "loop", "linked folder", "bad name", "pipe")
 IN_ZIPS = ("file", "nested", "hidden", "hidden folder")
@@ -118,7 +118,8 @@ def check_every_file_is_accounted_for(root: pathlib.Path, expected: dict[str, st
     scan = class_folders.scan([root])
     kept, duplicates = listing.unique_photos(scan.photos, lambda done, total: None)
     used = [(path, label) for _, path, label in kept]
-    rejected = [(row.path, row.label) for row in (*duplicates, *scan.rejects)]
+    rejected = [(copy.path, copy.label) for copy in duplicates]
+    rejected += [(file.path, file.label) for file in scan.rejects]
     ignored = [(file.path, None) for file in scan.ignored]
     assert len(used) + len(rejected) + len(ignored) == len(expected)
     assert dict([*used, *rejected, *ignored]) == expected

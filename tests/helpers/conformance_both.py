@@ -35,7 +35,7 @@ class Both:
     dtype: str | None = None
 
     def over_grpc(self) -> calls.Row:
-        spec = {"version": self.version, "label": self.label, "signature": self.signature}
+        spec: dict[str, Any] = {"version": self.version, "label": self.label, "signature": self.signature}
         request = calls.predict(self.model, self._tensors(self.inputs), **spec)
         answer = None
         if self.outputs is not None:

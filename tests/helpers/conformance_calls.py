@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import conformance_models
 import grpc
@@ -18,9 +18,9 @@ from tensorflow_serving.apis import (
 )
 from tensorflow_serving.config import model_server_config_pb2
 
-Code = grpc.StatusCode
-State = get_model_status_pb2.ModelVersionStatus.State
-Config = model_server_config_pb2.ModelServerConfig
+Code: TypeAlias = grpc.StatusCode
+State: TypeAlias = get_model_status_pb2.ModelVersionStatus.State
+Config: TypeAlias = model_server_config_pb2.ModelServerConfig
 Values = Mapping[str, Any]  # name -> what tensor() takes, or a TensorProto
 # dtype -> field of TensorProto
 FIELDS = {"float32": "float_val", "float64": "double_val", "int64": "int64_val", "uint64": "uint64_val"}

@@ -12,6 +12,7 @@ Add --enable_batching=true to the container's flags for the rows with batching; 
 """
 
 import argparse
+import functools
 import pathlib
 from collections.abc import Callable, Mapping
 
@@ -136,7 +137,7 @@ def _raises() -> tuple[tf.Module, Signatures]:
 # name -> version -> what builds it
 MODELS: Mapping[str, Mapping[int, Callable[[], tuple[tf.Module, Signatures]]]] = {
     "two_scalars": {1: _two_scalars},
-    "scale": {version: lambda factor=float(version): _scale(factor) for version in (1, 2, 3)},
+    "scale": {version: functools.partial(_scale, float(version)) for version in (1, 2, 3)},
     "signatures": {1: _signatures},
     "strings": {1: _strings},
     "dtypes": {1: _dtypes},

@@ -73,7 +73,7 @@ class Server:
                 return response.status, response.headers, response.read()
         except urllib.error.HTTPError as error:
             with error:
-                return error.code, error.headers, error.read()
+                return error.code, dict(error.headers), error.read()
 
     def reload(self, config: calls.Config) -> None:
         self.call(model_management_pb2.ReloadConfigRequest(config=config))

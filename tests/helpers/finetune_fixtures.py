@@ -1,7 +1,8 @@
 """A study to fine-tune on: tiny pictures that differ in colour, and a backbone of three convolutions."""
 
-import dataclasses
 import pathlib
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,23 +11,21 @@ from PIL import Image
 
 from components.base import artifacts, settings
 from components.data import photos, records
-from components.models import backbones, finetune
-from tuner import scenarios
+from components.models import backbones
 from tuner import study as study_module
 
 SIZE_PX, CLASSES, FOLDS, PER_CLASS = 16, ["glass", "metal", "paper"], 5, 30
-SCENARIO = scenarios.Scenario(1, "Tiny", "Adam", 0.2, "finetune")
 WEIGHTS = backbones.Weights(None, seed=3)
 
 
 @pytest.fixture(scope="module")
-def tiny():
+def tiny() -> Iterator[None]:
     with tiny_backbone.known():
         yield
 
 
 @pytest.fixture(scope="module")
-def written(tiny, tmp_path_factory):
+def written(tiny: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, list[photos.Photo]]:
     """(folder, photo list) of pictures that are each of one colour, reddish, greenish or bluish by class."""
     root, draw, photo_list = tmp_path_factory.mktemp("tiny"), np.random.default_rng(1), []
     for number in range(PER_CLASS * len(CLASSES)):
@@ -41,16 +40,14 @@ def written(tiny, tmp_path_factory):
 
 
 @pytest.fixture
-def study(written):
+def study(written: tuple[pathlib.Path, list[photos.Photo]]) -> study_module.Study:
     tuning = study_module.Finetuning(written[0], {"Tiny": WEIGHTS}, SIZE_PX, 1e-2, settings.Finetuning())
-    rest = {"views": 0, "epochs": 3, "batch_size": 16, "learning_rate": 1e-2, "weight_decay": 0.0, "seed": 5}
+    rest: dict[str, Any] = {
+        "views": 0,
+        "epochs": 3,
+        "batch_size": 16,
+        "learning_rate": 1e-2,
+        "weight_decay": 0.0,
+        "seed": 5,
+    }
     return study_module.Study(written[1], CLASSES, FOLDS, pathlib.Path("none"), **rest, finetuning=tuning)
-
-
-def with_options(study, **options):
-    tuning = dataclasses.replace(study.finetuning, options=settings.Finetuning(**options))
-    return dataclasses.replace(study, finetuning=tuning)
-
-
-def fit(study, rows, state, scenario=SCENARIO):
-    return finetune.fit(study.recipe(scenario), study.examples("Tiny"), rows, 7, state)

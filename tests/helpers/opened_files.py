@@ -4,11 +4,13 @@ import contextlib
 import os
 import pathlib
 import sys
+from collections.abc import Callable, Iterator
+from typing import Any
 
-_recorders = []
+_recorders: list[Callable[[str], None]] = []
 
 
-def _hook(event, args):
+def _hook(event: str, args: tuple[Any, ...]) -> None:
     if event == "open" and isinstance(args[0], str | bytes | os.PathLike):
         for record in _recorders:
             record(os.fsdecode(args[0]))
@@ -18,11 +20,11 @@ sys.addaudithook(_hook)  # it cannot be removed again
 
 
 @contextlib.contextmanager
-def in_folder(folder):
+def in_folder(folder: pathlib.Path) -> Iterator[set[pathlib.Path]]:
     """Yield a set that fills with the paths, relative to `folder`, of the files in it that the block opens."""
-    opened = set()
+    opened: set[pathlib.Path] = set()
 
-    def record(path):
+    def record(path: str) -> None:
         with contextlib.suppress(ValueError):
             opened.add(pathlib.Path(path).resolve().relative_to(folder))
 

@@ -1,5 +1,9 @@
 """A run of 20 photos that is about to train: photos.csv, settings of features and of trials, and no work of theirs."""
 
+import pathlib
+
+import pytest
+
 from components.base import artifacts
 from components.data import photos
 from components.models import backbones, features
@@ -9,7 +13,7 @@ from pipeline.stages import features as features_stage
 from tuner import folds, scenarios, trial_folder
 
 
-def make(folder, monkeypatch):
+def make(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> config_module.Config:
     """Return the configuration of a run that has prepared the folders of its features and trials, and trained none.
 
     Scenarios: 1 and 2 are ResNet50 with Adam and AdamW, 3 and 4 are VGG19's; 5 is refined from 2, and 6 from 3.
@@ -34,7 +38,7 @@ def make(folder, monkeypatch):
     return config
 
 
-def start(config):
+def start(config: config_module.Config) -> None:
     """Write what the run writes before it trains anything."""
     resolved_settings.write(config.run_dir, recipe.resolve(config))
     features_stage.run(config, lambda done, total, what="": None)
@@ -43,6 +47,6 @@ def start(config):
         folds.reset_if_settings_changed(study, scenario, trial_folder.path(config.run_dir / "trials", scenario.number))
 
 
-def scenarios_of(config):
+def scenarios_of(config: config_module.Config) -> list[scenarios.Scenario]:
     searched = recipe.scenarios(config)
     return [*searched, *scenarios.refined([searched[1], searched[2]][: config.refine], len(searched))]

@@ -1,6 +1,10 @@
 """Parse a report's HTML for tests."""
 
 import html.parser
+import pathlib
+from typing import Any
+
+import jinja2
 
 from components.base import artifacts
 from pipeline import config
@@ -11,14 +15,19 @@ from pipeline.report.source import Source
 class Reader(html.parser.HTMLParser):
     """The tables of a page as rows of text, its figures with their paths in figures.json, and its tags."""
 
-    def __init__(self, text):
+    def __init__(self, text: str) -> None:
         super().__init__()
-        self.tags, self.figures, self.tables, self._texts = [], [], {}, []
-        self._table, self._figure, self._silent = None, None, False
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.figures: list[list[Any]] = []
+        self.tables: dict[str | None, list[list[str]]] = {}
+        self._texts: list[str] = []
+        self._table: list[list[str]] = []
+        self._figure: list[Any] = []
+        self._silent = False
         self.feed(text)
 
-    def handle_starttag(self, tag, attributes):
-        attributes = dict(attributes)
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
         self.tags.append((tag, attributes))
         self._silent = tag in ("style", "script", "svg") or (self._silent and tag not in ("body", "section"))
         if tag == "table":
@@ -31,15 +40,15 @@ class Reader(html.parser.HTMLParser):
             self._figure = [attributes["data-figure"], attributes["value"], ""]
             self.figures.append(self._figure)
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: str) -> None:
         if tag == "data":
-            self._figure = None
+            self._figure = []
         elif tag in ("style", "script", "svg"):
             self._silent = False
         elif tag == "table":
-            self._table = None
+            self._table = []
 
-    def handle_data(self, data):
+    def handle_data(self, data: str) -> None:
         if self._silent:
             return
         self._texts.append(data)
@@ -49,27 +58,27 @@ class Reader(html.parser.HTMLParser):
             self._table[-1][-1] = f"{self._table[-1][-1]}{data}".strip()
 
     @property
-    def text(self):
+    def text(self) -> str:
         return " ".join(" ".join(self._texts).split())
 
 
-def read(run_dir):
+def read(run_dir: pathlib.Path) -> Reader:
     return Reader((run_dir / "report" / "index.html").read_text(encoding="utf-8"))
 
 
-def rows_of(table):
+def rows_of(table: list[list[str]]) -> list[dict[str, str]]:
     """Return the rows of a table as header -> cell."""
     header, *rows = table
     return [dict(zip(header, row, strict=True)) for row in rows if len(row) == len(header)]
 
 
-def of(run_dir):
+def of(run_dir: pathlib.Path) -> tuple[Source, jinja2.Environment]:
     """Return the source and the template environment of a page in English, by the run's figures.json."""
     figures = artifacts.read_json(run_dir / "report" / "figures.json")
     return with_figures(run_dir, figures)
 
 
-def with_figures(run_dir, figures):
+def with_figures(run_dir: pathlib.Path, figures: dict[str, Any]) -> tuple[Source, jinja2.Environment]:
     """Return the same as `of`, with other figures."""
     gettext, figure = localization.translator("en"), localization.figure_tags(figures, "en")
     source = Source(config.read(run_dir), run_dir / "report", figures, gettext, figure)

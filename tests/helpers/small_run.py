@@ -21,7 +21,7 @@ WIDTH = 8  # of the features
 TWIN, WRONG, BLURRED = "glass/twin.jpg", "metal/wrong.jpg", "paper/blurred.jpg"
 
 
-def write_photos(root, alike=()):
+def write_photos(root: pathlib.Path, alike: Sequence[str] = ()) -> None:
     """Photos as drawn, and one that was saved twice, one in the wrong folder and one out of focus.
 
     The photos of the classes `alike` differ in one pixel.
@@ -38,7 +38,7 @@ def write_photos(root, alike=()):
     synthetic_photos.draw("paper", 99, seed=1).filter(ImageFilter.GaussianBlur(6)).save(root / BLURRED)
 
 
-def named(photo_list, name):
+def named(photo_list: Sequence[photos.Photo], name: str) -> tuple[int, photos.Photo]:
     """The row and the photo whose path ends in `name`."""
     return next((row, photo) for row, photo in enumerate(photo_list) if photo.path.endswith(name))
 
@@ -77,7 +77,7 @@ def make(run_dir: pathlib.Path, noise: float = 0.5, alike: Sequence[str] = ()) -
     return config
 
 
-def write_features(folder, photo_list, noise):
+def write_features(folder: pathlib.Path, photo_list: Sequence[photos.Photo], noise: float) -> None:
     """What each photo shows, whatever its label says, and noise: clean, augmented, and another view to test with."""
     rng = np.random.default_rng(1)
     centres = 2 * rng.normal(size=(len(CLASSES), WIDTH))

@@ -1,15 +1,23 @@
-"""A backbone of three convolutions, known under the name Tiny while it is in use."""
+"""A backbone of three convolutions, known under the name Tiny while it is in use, and its fine-tuning."""
 
 import contextlib
+import dataclasses
+import pathlib
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import pytest
 
-from components.models import backbones
+from components.base import settings
+from components.models import backbones, finetune
+from tuner import scenarios
+from tuner import study as study_module
+
+SCENARIO = scenarios.Scenario(1, "Tiny", "Adam", 0.2, "finetune")
 
 
-def build(weights, include_top, input_shape, name):
+def build(weights: Any, include_top: bool, input_shape: tuple[int, ...], name: str) -> keras.Model:
     x = inputs = keras.Input(input_shape)
     for stage, width in (("low", 8), ("mid", 8), ("top", 16)):
         x = keras.layers.Conv2D(width, 3, strides=2, name=f"{stage}_conv")(x)
@@ -24,3 +32,13 @@ def known() -> Iterator[pytest.MonkeyPatch]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(backbones.BACKBONES, "Tiny", tiny)
         yield patch
+
+
+def with_options(study: study_module.Study, **options: Any) -> study_module.Study:
+    assert study.finetuning
+    tuning = dataclasses.replace(study.finetuning, options=settings.Finetuning(**options))
+    return dataclasses.replace(study, finetuning=tuning)
+
+
+def fit(study: study_module.Study, rows: Any, state: pathlib.Path, scenario: scenarios.Scenario = SCENARIO) -> Any:
+    return finetune.fit(study.recipe(scenario), study.examples("Tiny"), rows, 7, state)

@@ -34,7 +34,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 CLASSES = ("glass", "metal", "paper")
 COLOURS = {"glass": (230, 20, 20), "metal": (20, 230, 20), "paper": (20, 20, 230)}  # class -> of photos of it
 VERSION = 3
-SETTINGS = {  # of web/settings.py
+SETTINGS: dict[str, Any] = {  # of web/settings.py
     "pilah_env": "development",
     "admin_token": "an operator's token",
     "serving_timeout_seconds": 0.5,  # that a test waits where the server is away
@@ -255,7 +255,7 @@ def own_schema(database_url: str) -> Iterator[str]:
 
 def _handlers(**behaviours: Any) -> tuple[Any, Any]:
     """Handlers of the two services, by method."""
-    services = {  # method -> service, request, response
+    services: dict[str, tuple[str, Any, Any]] = {  # method -> service, request, response
         "Predict": ("PredictionService", predict_pb2.PredictRequest, predict_pb2.PredictResponse),
         "GetModelStatus": ("ModelService", predict_pb2.ModelStatusRequest, predict_pb2.ModelStatusResponse),
     }

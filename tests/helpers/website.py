@@ -6,6 +6,7 @@ import pathlib
 import threading
 from typing import Any
 
+import flask.sessions
 import web_app
 import werkzeug.serving
 from flask import Flask
@@ -56,7 +57,11 @@ class Website:
             return [row.id for row in rows]
 
     def visitor_cookie(self) -> dict[str, str]:
-        signed = self.app.session_interface.get_signing_serializer(self.app).dumps({"visitor": VISITOR})
+        sessions = self.app.session_interface
+        assert isinstance(sessions, flask.sessions.SecureCookieSessionInterface)
+        serializer = sessions.get_signing_serializer(self.app)
+        assert serializer
+        signed = serializer.dumps({"visitor": VISITOR})
         return {"name": "session", "value": signed, "url": self.address}
 
 

@@ -21,7 +21,7 @@ from web.database import db
 @pytest.fixture
 def make_site(tmp_path: pathlib.Path, model: web_app.ModelServer) -> Iterator[Callable[..., website.Website]]:
     """make_site(**settings): the site with an empty database, and a model with a card."""
-    made = []
+    made: list[website.Website] = []
     card = str(website.write_card(tmp_path / "served"))
 
     def make(**settings: Any) -> website.Website:

@@ -43,9 +43,10 @@ def run_dir(tmp_path):
 
 
 def printed(run_dir):
-    console = rich.console.Console(file=io.StringIO(), width=140)
+    text = io.StringIO()
+    console = rich.console.Console(file=text, width=140)
     leaderboard_table.show(run_dir, console)
-    return console.file.getvalue()
+    return text.getvalue()
 
 
 def test_scenarios_stand_best_first(run_dir):

@@ -12,11 +12,12 @@ def printed(monkeypatch):
     monkeypatch.setattr(progress, "PLAIN_LINE_SECONDS", 0.0)
 
     def run(*calls):
-        console = rich.console.Console(file=io.StringIO(), width=120)
+        text = io.StringIO()
+        console = rich.console.Console(file=text, width=120)
         with progress.reporting(console, "features") as report:
             for call in calls:
                 report(*call)
-        return console.file.getvalue().splitlines()
+        return text.getvalue().splitlines()
 
     return run
 
@@ -31,20 +32,22 @@ def test_no_time_is_guessed_from_the_first_count_nor_told_at_the_end(printed):
 
 
 def test_lines_are_few_however_often_a_stage_reports():
-    console = rich.console.Console(file=io.StringIO(), width=120)
+    text = io.StringIO()
+    console = rich.console.Console(file=text, width=120)
     with progress.reporting(console, "search") as report:
         for done in range(10_000):
             report(done, 10_000)
-    assert console.file.getvalue().count("\n") < 3
+    assert text.getvalue().count("\n") < 3
 
 
 def test_terminal_gets_a_bar_and_keeps_nothing_of_it():
-    console = rich.console.Console(file=io.StringIO(), width=120, force_terminal=True)
+    text = io.StringIO()
+    console = rich.console.Console(file=text, width=120, force_terminal=True)
     with progress.reporting(console, "features") as report:
         report(1, 4, "ResNet50")
         report(4, 4, "ResNet50")
         report(1, 4, "VGG19")
-    assert "features VGG19" in console.file.getvalue()
+    assert "features VGG19" in text.getvalue()
 
 
 @pytest.mark.parametrize(

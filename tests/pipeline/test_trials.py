@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+from typing import Any
 
 import finished_run
 import prepared_run
@@ -89,7 +90,7 @@ def test_trials_of_other_settings_are_not_this_runs(version, changes, same, conf
 )
 def test_trials_of_other_weights_or_another_machine_are_not_this_runs(name, same, config):
     resolved = resolved_settings.read(config.run_dir)
-    changes = {
+    changes: dict[str, dict[str, Any]] = {
         "weights": {"weights": {**resolved.weights, "VGG19": "0" * 16}},
         "engine": {"engine": {"openvino": "tensorflow", "tensorflow": "openvino"}[resolved.engine]},
         "precision": {"precision": {"float32": "bfloat16", "bfloat16": "float32"}[resolved.precision]},
@@ -186,8 +187,9 @@ def test_status_counts_views_and_folds_of_the_runs_settings_alone(changes, done,
     artifacts.write_json(config.run_dir / "trials" / "03" / "fold-0.json", {"seconds": 2.0})
     changed = dataclasses.replace(config, **changes)
     artifacts.write_json(config.run_dir / "run.json", config_module.to_json(changed))
-    console = rich.console.Console(file=io.StringIO(), width=120)
+    text = io.StringIO()
+    console = rich.console.Console(file=text, width=120)
     status.show(config.run_dir, console)
-    rows = {line.split()[0]: line for line in console.file.getvalue().splitlines() if line.split()}
+    rows = {line.split()[0]: line for line in text.getvalue().splitlines() if line.split()}
     assert done in rows["search"]
     assert ("2 of 22" if not changes else "0 of 22") in rows["features"]

@@ -136,7 +136,12 @@ def test_rows_of_other_shape_or_name_never_share_a_batch(make, callers):
         return {"rows": np.zeros(len(next(iter(inputs.values()))))}
 
     batcher = make(remember, max_batch_size=2)
-    requests = [{"x": np.zeros((1, 2))}, {"x": np.zeros((1, 3))}, {"x": np.zeros(1)}, {"y": np.zeros((1, 2))}]
+    requests: list[dict[str, np.ndarray]] = [
+        {"x": np.zeros((1, 2))},
+        {"x": np.zeros((1, 3))},
+        {"x": np.zeros(1)},
+        {"y": np.zeros((1, 2))},
+    ]
     answers = [callers.submit(batcher.run, PROGRAM, request, GIVE_UP_SECONDS) for request in requests]
     wait_until(lambda: waiting(batcher) == 4)
     batcher.close()

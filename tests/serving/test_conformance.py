@@ -25,7 +25,8 @@ from tensorflow_serving.apis import model_management_pb2, prediction_service_pb2
 TARGET = os.environ.get("PILAH_TARGET")
 SERVERS = ["target"] if TARGET else ["plain", "batching"]
 SETTLING_SECONDS = 20
-Code, State, Server = calls.Code, calls.State, conformance_server.Server
+Code, State = calls.Code, calls.State
+Server = conformance_server.Server
 
 
 @pytest.fixture(scope="module")

@@ -147,7 +147,7 @@ def test_truth_values_are_read_and_written_as_such():
 
 def test_nan_and_infinity_are_read_and_written():
     array = read_one(b'{"instances": [NaN, Infinity, -Infinity, 1e38]}', tf.float32)
-    np.testing.assert_array_equal(array, np.float32([np.nan, np.inf, -np.inf, 1e38]))
+    np.testing.assert_array_equal(array, np.array([np.nan, np.inf, -np.inf, 1e38], np.float32))
     assert written({"y": array[:3]}) == '{"predictions": [NaN, Infinity, -Infinity]}'
     assert written({"y": array[:3].astype(np.float64)}, row_by_row=False) == '{"outputs": [NaN, Infinity, -Infinity]}'
 
@@ -161,7 +161,7 @@ def test_large_array_is_read_and_written_as_it_is():
 
 
 def test_float32_is_written_with_its_own_digits():
-    values = np.float32([0.1, 0.2, 1 / 3, 16777216, 1e-45, 3.4028235e38, -0.0, 100])
+    values = np.array([0.1, 0.2, 1 / 3, 16777216, 1e-45, 3.4028235e38, -0.0, 100], np.float32)
     text = written({"y": values})
     assert text.startswith(
         '{"predictions": [0.1, 0.2, 0.333333343, 16777216.0, 1.4013e-45, 3.40282347e+38, -0.0, 100.0'
@@ -190,7 +190,7 @@ def test_texts_are_written_as_text_and_those_named_bytes_as_base64():
 
 
 def test_outputs_stand_by_row_or_by_name_as_they_were_asked():
-    arrays = {"class": np.array([b"a", b"b"], object), "scores": np.float32([[0.5, 0.25], [1, 0]])}
+    arrays = {"class": np.array([b"a", b"b"], object), "scores": np.array([[0.5, 0.25], [1, 0]], np.float32)}
     assert json_tensors.outputs(arrays, row_by_row=True) == {
         "predictions": [{"class": "a", "scores": [0.5, 0.25]}, {"class": "b", "scores": [1.0, 0.0]}]
     }
@@ -200,13 +200,13 @@ def test_outputs_stand_by_row_or_by_name_as_they_were_asked():
 
 
 def test_output_alone_stands_without_its_name():
-    array = np.float32([[1, 2]])
+    array = np.array([[1, 2]], np.float32)
     assert json_tensors.outputs({"scores": array}, row_by_row=True) == {"predictions": [[1.0, 2.0]]}
     assert json_tensors.outputs({"scores": array}, row_by_row=False) == {"outputs": [[1.0, 2.0]]}
 
 
 def test_outputs_without_a_first_axis_stand_by_name_alone():
-    arrays = {"scores": np.zeros((2, 3)), "total": np.int64(7)}
+    arrays = {"scores": np.zeros((2, 3)), "total": np.array(7)}
     assert json_tensors.outputs(arrays, row_by_row=False)["outputs"]["total"] == 7
     message = refusal(lambda: json_tensors.outputs(arrays, row_by_row=True))
     assert message == "Tensor name: total has no shape information "

@@ -202,7 +202,10 @@ def test_file_and_folder_without_a_graph_are_passed_over(models, base, loader):
 
 
 def test_graph_as_text_counts_as_a_graph(tmp_path, base):
-    models = versions.Models(lambda name, version, path: Servable(version, path.name, lambda: None))
+    def load(name, version, path):
+        return Servable(version, path.name, lambda: None)
+
+    models = versions.Models(load)
     (base / "3").mkdir()
     (base / "3" / "saved_model.pbtxt").write_text("")
     configure(models, model("m", base))
@@ -627,7 +630,10 @@ def test_version_that_fails_to_close_is_at_its_end_all_the_same(base, caplog):
     def fail_to_close():
         raise OSError("the session is stuck")
 
-    models = versions.Models(lambda name, version, path: Servable(version, "", fail_to_close))
+    def load(name, version, path):
+        return Servable(version, "", fail_to_close)
+
+    models = versions.Models(load)
     push(base, 1)
     configure(models, model("m", base))
     push(base, 2)

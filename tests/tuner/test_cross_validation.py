@@ -127,7 +127,7 @@ def test_fold_is_predicted_by_a_new_head_trained_on_the_other_folds_alone(study,
     model = head.build(
         CHANNELS[scenario.backbone], 3, scenario.optimizer, scenario.dropout, 1e-2, weight_decay=0.01, seed=5
     )
-    head.fit(model, activations, labels, np.flatnonzero(~tested), study.epochs, study.batch_size, seed=5 + fold)
+    head.fit(model, list(activations), labels, np.flatnonzero(~tested), study.epochs, study.batch_size, seed=5 + fold)
     rows = artifacts.read_csv(trial_folder.fold_predictions(trial_folder.path(unbroken, scenario.number), fold))
     expected = head.predict(model, activations[0][tested])
     np.testing.assert_allclose([probabilities_of(row) for row in rows], expected, rtol=0, atol=1e-6)

@@ -64,15 +64,13 @@ def test_row_of_failures_does_not_end_the_search(tmp_path, failing):
 
 
 def test_fatal_error_ends_the_search_at_once(tmp_path):
-    tuner = RecordingTuner(tmp_path, {})
-    run_trial = tuner.run_trial
+    class FillsTheDisk(RecordingTuner):
+        def run_trial(self, trial):
+            if trial.trial_id == "2":
+                raise keras_tuner.errors.FatalError("disk full")
+            return super().run_trial(trial)
 
-    def run_trial_until_the_disk_is_full(trial):
-        if trial.trial_id == "2":
-            raise keras_tuner.errors.FatalError("disk full")
-        return run_trial(trial)
-
-    tuner.run_trial = run_trial_until_the_disk_is_full
+    tuner = FillsTheDisk(tmp_path, {})
     with pytest.raises(keras_tuner.errors.FatalError):
         tuner.search()
     assert tuner.ran == [1, 2]

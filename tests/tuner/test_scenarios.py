@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from components.base import artifacts
@@ -48,7 +50,7 @@ def test_search_space_takes_the_values_of_each_scenario(subset):
     space = oracle.search_space(chosen)
     allowed = {choice.name: choice.values for choice in space.space}
     for scenario in chosen:
-        values = scenarios.hyperparameter_values(scenario)
+        values: dict[str, Any] = scenarios.hyperparameter_values(scenario)
         assert values.keys() == allowed.keys()
         assert all(value in allowed[name] for name, value in values.items())
         assert scenarios.Scenario(scenario.number, **values) == scenario

@@ -26,6 +26,7 @@ def log(app):
     stream = io.StringIO()
     handlers = logging.getLogger("web").handlers
     [handler] = [one for one in handlers if isinstance(one.formatter, telemetry.JsonFormatter)]
+    assert isinstance(handler, logging.StreamHandler)
     before = handler.setStream(stream)
     yield stream
     handler.setStream(before)

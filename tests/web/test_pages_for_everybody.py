@@ -1,5 +1,7 @@
 """The pages without JavaScript, on a narrow screen, in the dark, and as axe-core reads them."""
 
+from typing import Any
+
 import pytest
 import sqlalchemy as sa
 import web_app
@@ -11,8 +13,7 @@ pytest.importorskip("playwright", reason="no Playwright here: make test installs
 from playwright.sync_api import expect
 
 pytest_plugins = ["website_fixtures"]
-PAGES = ("home", "classify", "refusal", "result", "corrected", "waiting", "refused", "history", "filtered", "operator")
-PAGES += ("about", "nothing")
+PAGES = "home classify refusal result corrected waiting refused history filtered operator about nothing".split()
 SERIOUS = ("serious", "critical")
 
 
@@ -20,7 +21,7 @@ def path_to(site, name):
     """The address of one of `PAGES`, with the rows that it shows."""
     if name in ("result", "corrected", "waiting", "refused"):
         nothing = {"class_name": None, "score": None, "scores": None, "model_version": None}
-        columns = {
+        columns: dict[str, dict[str, Any]] = {
             "result": {},
             "corrected": {"corrected_class": "plastic"},
             "waiting": {"state": "waiting", **nothing},

@@ -1,13 +1,14 @@
 import io
 import subprocess
 import sys
+from typing import Any
 
 import hypothesis
 import pytest
 import upload_files
 import web_app
 from hypothesis import strategies as st
-from PIL import GifImagePlugin, Image
+from PIL import GifImagePlugin, Image, JpegImagePlugin
 from upload_files import ACCEPTED, DARK, LIGHT, MAX_PIXELS, ROWS, encoded
 
 from components.data import images
@@ -34,6 +35,7 @@ def plain(content, max_pixels=MAX_PIXELS):
     """The picture that is kept, after the checks that hold for every one."""
     kept = pictures.plain(content, max_pixels)
     image = Image.open(io.BytesIO(kept))
+    assert isinstance(image, JpegImagePlugin.JpegImageFile)
     assert (image.format, image.mode) == ("JPEG", "RGB")
     assert max(image.size) <= images.WEB_SIDE_PX
     assert [name for name, _ in image.applist] == ["APP0"]  # no EXIF, profile, XMP or comment
@@ -143,7 +145,8 @@ def test_colours_stay(make, colour):
 
 @pytest.mark.parametrize("kind", ["JPEG", "GIF", "PNG"])
 def test_file_that_is_two_things_loses_the_other_one(kind):
-    content = encoded(kind, **({"comment": b"/*"} if kind == "GIF" else {})) + b"PK\x03\x04" + upload_files.SCRIPT
+    options: dict[str, Any] = {"comment": b"/*"} if kind == "GIF" else {}
+    content = encoded(kind, **options) + b"PK\x03\x04" + upload_files.SCRIPT
     kept = pictures.plain(content, MAX_PIXELS)
     assert b"PK" not in kept and b"alert" not in kept and b"GIF" not in kept
 

@@ -114,6 +114,7 @@ def test_young_row_is_left_to_its_own_request(app, model):
 def test_no_connection_to_the_database_is_held_while_the_model_is_asked(app, model):
     with app.app_context():
         pool = db.engine.pool
+    assert isinstance(pool, sa.pool.QueuePool)
     held = []
 
     def look_and_refuse(picture):

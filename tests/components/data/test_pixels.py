@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from finetune_fixtures import SCENARIO
+from tiny_backbone import SCENARIO
 
 from components.data import pixels, records
 from components.models import finetune

@@ -27,15 +27,24 @@ def test_unusable_photos_in_a_batch_leave_the_others_in_their_places():
     cut = encode(Image.effect_noise((20, 16), 80), "JPEG")[:-9]  # its header is sound: TensorFlow tells
     files = [png_of(0), cut, b"", png_of(2), png_of(3, size=(50, 40))]
     made = resize.make(files, SIZE_PX, MAX_PIXELS)
-    assert [getattr(one, "reason", "usable") for one in made] == ["usable", "truncated", "empty", "usable", "too large"]
+    assert [getattr(photo, "reason", "usable") for photo in made] == [
+        "usable",
+        "truncated",
+        "empty",
+        "usable",
+        "too large",
+    ]
     for place in (0, 3):
-        assert made[place].original_size_px == (20, 16)
+        square = made[place]
+        assert isinstance(square, resize.Square)
+        assert square.original_size_px == (20, 16)
         expected = resize.decode_and_resize(tf.constant(files[place]), SIZE_PX)
-        np.testing.assert_array_equal(tf.io.decode_png(made[place].png), expected)
+        np.testing.assert_array_equal(tf.io.decode_png(square.png), expected)
 
 
 def test_batch_without_a_usable_photo_gives_reasons_alone():
-    assert [one.reason for one in resize.make([b"", b"no photo"], SIZE_PX, MAX_PIXELS)] == ["empty", "not an image"]
+    made = resize.make([b"", b"no photo"], SIZE_PX, MAX_PIXELS)
+    assert [getattr(error, "reason", None) for error in made] == ["empty", "not an image"]
 
 
 @pytest.mark.parametrize("image_size_px", [8, 224])

@@ -235,12 +235,14 @@ def test_auto_precision_follows_what_the_machine_has(monkeypatch, flags, gpus, e
 
 
 def test_activations_that_are_not_finite_stop_the_view(tmp_path, source):
+    records_dir, photo_ids = source
+
     def forward(batches):
         for pixels in batches:
             yield np.full((len(pixels), 4), 70_000.0, np.float32)  # float16 holds 65,504 at most
 
-    list(features.write_view(tmp_path / "32.npy", *source, forward, 0, AUGMENTATION, np.float32))
+    list(features.write_view(tmp_path / "32.npy", records_dir, photo_ids, forward, 0, AUGMENTATION, np.float32))
     assert np.load(tmp_path / "32.npy").max() == 70_000
     with pytest.raises(NotFiniteError, match=r"Activations of photos for .*16\.npy must be finite"):
-        list(features.write_view(tmp_path / "16.npy", *source, forward, 0, AUGMENTATION, np.float16))
+        list(features.write_view(tmp_path / "16.npy", records_dir, photo_ids, forward, 0, AUGMENTATION, np.float16))
     assert not (tmp_path / "16.npy").exists()

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 import rich.console
-from finetune_fixtures import SCENARIO, fit, with_options
+from tiny_backbone import SCENARIO, fit, with_options
 
 from components.base import artifacts, settings
 from components.base.errors import PilahError
@@ -151,7 +151,9 @@ def test_steps_are_compiled_by_xla_where_asked_and_teach_the_same(study, tmp_pat
 
 def test_cosine_rises_to_the_learning_rate_and_falls_to_0(study):
     recipe = dataclasses.replace(study.recipe(SCENARIO), epochs=5, options=settings.Finetuning(schedule="cosine"))
-    rates = [float(finetune._learning_rate(recipe, steps=10)(step)) for step in range(51)]
+    rate = finetune._learning_rate(recipe, steps=10)
+    assert callable(rate)
+    rates = [float(rate(step)) for step in range(51)]
     assert rates[0] == 0 and np.argmax(rates) == 5 and rates[5] == pytest.approx(1e-2)
     assert rates[50] == pytest.approx(0, abs=1e-9)
 
@@ -263,6 +265,6 @@ def test_warmup_as_long_as_training_is_refused(tmp_path):
 
 
 def test_stage_that_is_not_needed_leaves_no_mark(tmp_path):
-    stage = runner.Stage("features", lambda config: {}, (), pytest.fail)
+    stage = runner.Stage("features", lambda config: {}, lambda config: (), lambda config, report: pytest.fail("ran"))
     runner.run(stage, config_module.Config(tmp_path, strategy="finetune"), rich.console.Console(file=io.StringIO()))
     assert runner.read(tmp_path, "features") is None

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from finetune_fixtures import SCENARIO, fit, with_options
+from tiny_backbone import SCENARIO, fit, with_options
 
 from components.base import artifacts
 from components.base.errors import PilahError

@@ -21,9 +21,10 @@ def audited(tmp_path_factory):
     """A run folder after its audit, and what was printed."""
     run_dir = tmp_path_factory.mktemp("audited")
     small_run.make(run_dir)
-    console = rich.console.Console(file=io.StringIO(), width=140)
+    text = io.StringIO()
+    console = rich.console.Console(file=text, width=140)
     audit.run(run_dir, console)
-    return run_dir, console.file.getvalue()
+    return run_dir, text.getvalue()
 
 
 def rows(audited, name):
@@ -99,12 +100,13 @@ def test_report_shows_what_was_found(audited):
 def test_class_of_fewer_groups_than_folds_leaves_the_folds_out_and_the_lists_stay(tmp_path, caplog):
     run_dir = tmp_path / "run"
     small_run.make(run_dir, alike=["paper"])
-    console = rich.console.Console(file=io.StringIO(), width=140)
+    text = io.StringIO()
+    console = rich.console.Console(file=text, width=140)
     audit.run(run_dir, console)
     assert "as folds (3), and these have fewer: paper 2" in caplog.text  # those alike, and the blurred one
     found = artifacts.read_json(run_dir / "audit" / "audit.json")
     assert found["folds"] is None and found["near_duplicates"]["pairs"] >= small_run.PHOTOS_PER_CLASS - 1
-    assert "Macro F1" not in console.file.getvalue() and "near-duplicates" in console.file.getvalue()
+    assert "Macro F1" not in text.getvalue() and "near-duplicates" in text.getvalue()
     source, jinja = report_reader.with_figures(run_dir, {"winner": {"scenario": 1}, "audit": {**found, **NO_LISTS}})
     body = page.render(finding_sections.audit, source, jinja)["body"]
     assert "cannot be computed" in body and "folds-table" not in body

@@ -52,9 +52,10 @@ def pushed(tmp_path_factory):
 
 def evaluated(run_dir, images):
     """NAME.json and what was printed."""
-    console = rich.console.Console(file=io.StringIO(), width=200)
+    text = io.StringIO()
+    console = rich.console.Console(file=text, width=200)
     evaluate.run(run_dir, images, console)
-    return artifacts.read_json(run_dir / "evaluations" / f"{images.name}.json"), console.file.getvalue()
+    return artifacts.read_json(run_dir / "evaluations" / f"{images.name}.json"), text.getvalue()
 
 
 def test_matrix_and_means_equal_counts_by_hand(pushed, tmp_path):

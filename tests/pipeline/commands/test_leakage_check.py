@@ -15,9 +15,10 @@ from tuner import predictions, resplit
 
 def check(run_dir):
     """Run the protocol check; returns protocol.json and what was printed."""
-    console = rich.console.Console(file=io.StringIO(), width=160)
+    text = io.StringIO()
+    console = rich.console.Console(file=text, width=160)
     leakage_check.run(run_dir, console)
-    return artifacts.read_json(run_dir / "audit" / "protocol.json"), console.file.getvalue()
+    return artifacts.read_json(run_dir / "audit" / "protocol.json"), text.getvalue()
 
 
 def contents(run_dir):
@@ -134,7 +135,8 @@ def test_scenarios_that_were_refined_stay_out_of_it(run_dir, checked, monkeypatc
     found = checked[1]
     both = {"leaderboard.json": {**honest, "scenarios": [*honest["scenarios"], refined]}, "protocol.json": found}
     monkeypatch.setattr(artifacts, "read_json", lambda path: both[path.name])
-    console = rich.console.Console(file=io.StringIO(), width=160)
+    text = io.StringIO()
+    console = rich.console.Console(file=text, width=160)
     leakage_check.show(run_dir, console)
-    rows = [line.split()[0] for line in console.file.getvalue().splitlines() if line.split()[1:2] == ["VGG19"]]
+    rows = [line.split()[0] for line in text.getvalue().splitlines() if line.split()[1:2] == ["VGG19"]]
     assert rows == ["1", "2"]

@@ -12,7 +12,7 @@ from components.base import artifacts
 from components.base.errors import PilahError
 from components.data import photos
 from pipeline import main, runner
-from pipeline.config import Config, demo
+from pipeline.config import Config, of_profile
 from pipeline.stages import photos as photos_stage
 
 
@@ -30,7 +30,7 @@ def test_photos_that_moved_with_their_run_are_listed_again(kept, folder, tmp_pat
     with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
         for file in folder.rglob("*.png"):
             archive.write(file, file.relative_to(folder))
-    config = dataclasses.replace(demo(tmp_path / "run"), photos_per_class=2)
+    config = dataclasses.replace(of_profile("demo", tmp_path / "run"), photos_per_class=2)
     if kept == "unpacked":
         config = dataclasses.replace(config, images=(tmp_path / "photos.zip",))
     assert photos_stage.inputs(moved(config)) != photos_stage.inputs(config)
@@ -60,7 +60,8 @@ def test_folds_are_grouped_again_where_larger_photos_come_in(grouped, folder, tm
 
 
 def test_photos_that_the_run_folder_lost_are_drawn_again(tmp_path):
-    config, console = dataclasses.replace(demo(tmp_path), photos_per_class=4, folds=2), rich.console.Console()
+    config = dataclasses.replace(of_profile("demo", tmp_path), photos_per_class=4, folds=2)
+    console = rich.console.Console()
     list_photos = main.PIPELINE[0]
     runner.run(list_photos, config, console)
     drawn = sorted((tmp_path / "images").rglob("*.*"))
@@ -71,9 +72,10 @@ def test_photos_that_the_run_folder_lost_are_drawn_again(tmp_path):
 
 def list_again(config):
     """Run the first stage; returns the rows of photos.csv and what was printed."""
-    console = rich.console.Console(file=io.StringIO(), width=200)
+    text = io.StringIO()
+    console = rich.console.Console(file=text, width=200)
     runner.run(main.PIPELINE[0], config, console)
-    return photos.read(config.run_dir / "photos.csv"), console.file.getvalue()
+    return photos.read(config.run_dir / "photos.csv"), text.getvalue()
 
 
 @pytest.fixture

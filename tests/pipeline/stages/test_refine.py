@@ -73,9 +73,9 @@ def recording(stage, undeclared):
 
 
 def run(config, from_stage=None, overwrite=True):
-    console = rich.console.Console(file=io.StringIO(), width=200)
-    main.run(config, from_stage, overwrite, console)
-    return console.file.getvalue()
+    text = io.StringIO()
+    main.run(config, from_stage, overwrite, rich.console.Console(file=text, width=200))
+    return text.getvalue()
 
 
 def board_of(config):
