@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import click
+import flask.testing
 import flask_wtf.csrf
 import grpc
 import numpy as np
@@ -163,6 +164,13 @@ class Browser:
         return token
 
 
+class _Client(flask.testing.FlaskClient):
+    """Read every answer to its end, which closes the file that it is sent from."""
+
+    def open(self, *args: Any, buffered: bool = True, **options: Any) -> Any:
+        return super().open(*args, buffered=buffered, **options)
+
+
 def classify(app: Flask, content: bytes, name: str = "photo.jpg", **options: Any) -> Any:
     """The API's answer to a program's upload."""
     return app.test_client().post("/api/classify", data={"image": (io.BytesIO(content), name)}, **options)
@@ -188,6 +196,7 @@ def make(tables: str | pathlib.Path, data: pathlib.Path, server: ModelServer, **
     given = {"database_url": tables, "pilah_data": str(data), "serving_target": server.target}
     with click.Context(click.Command("tests")):
         app = web.create_app({**SETTINGS, **given, **settings})
+    app.test_client_class = _Client
     limits.limiter.reset()
     return app
 
