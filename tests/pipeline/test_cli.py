@@ -224,7 +224,7 @@ def test_command_does_what_it_is_called(arguments, called, monkeypatch):
     assert calls == [(called, "r")]
 
 
-def test_file_that_is_gone_is_not_blamed_on_space_or_permission(tmp_path):
+def test_missing_file_is_not_reported_as_lack_of_space_or_permission(tmp_path):
     with pytest.raises(FileNotFoundError) as gone:
         (tmp_path / "photo.jpg").read_bytes()
     line = cli._one_line(gone.value)

@@ -49,7 +49,7 @@ def printed(run_dir):
     return text.getvalue()
 
 
-def test_scenarios_stand_best_first(run_dir):
+def test_scenarios_are_sorted_best_first(run_dir):
     text = printed(run_dir)
     assert text.index("0.9300") < text.index("0.8500") < text.index("0.8100")
 
@@ -58,11 +58,11 @@ def test_winner_and_reason_are_named(run_dir):
     assert "Winner: scenario 2 (ResNet50, Adam, dropout 0.0, features), highest macro F1." in printed(run_dir)
 
 
-def test_class_that_the_winner_never_predicts_is_named(run_dir):
+def test_class_never_predicted_by_the_winner_is_named(run_dir):
     assert "Class metal is never predicted" in printed(run_dir)
 
 
-def test_files_left_out_random_weights_and_drawn_photos_are_named(run_dir):
+def test_skipped_files_random_weights_and_synthetic_photos_are_named(run_dir):
     text = printed(run_dir)
     for line in (
         "4 files whose bytes stand under several",
@@ -74,17 +74,17 @@ def test_files_left_out_random_weights_and_drawn_photos_are_named(run_dir):
         assert line in text
 
 
-def test_random_weights_of_a_run_before_are_not_named(run_dir):
+def test_random_weights_of_an_earlier_run_are_not_named(run_dir):
     weights = {"ResNet50": "0" * 16, "VGG19": "1" * 16}
     resolved_settings.write(run_dir, dataclasses.replace(RESOLVED, weights=weights))
     assert "RANDOM" not in printed(run_dir)
 
 
-def test_other_photos_are_not_set_beside_the_thesis(run_dir):
+def test_other_photos_are_not_compared_with_the_thesis(run_dir):
     assert "thesis" not in printed(run_dir)
 
 
-def test_thesis_photos_and_scenarios_are_set_beside_the_thesis(run_dir, monkeypatch):
+def test_thesis_photos_and_scenarios_are_compared_with_the_thesis(run_dir, monkeypatch):
     monkeypatch.setattr(thesis, "PHOTOS", artifacts.digest(["a"]))
     whole = artifacts.read_json(run_dir / "leaderboard.json")
     published = artifacts.read_csv(thesis.RESULTS)

@@ -11,7 +11,7 @@ from pipeline.config import Config, of_profile
 
 
 @pytest.mark.parametrize("from_stage", [None, "search"])
-def test_run_that_cannot_begin_leaves_everything_as_it_is(from_stage, tmp_path, save_classes):
+def test_run_that_cannot_start_changes_nothing(from_stage, tmp_path, save_classes):
     folder = save_classes(tmp_path / "photos", {"glass": 2, "metal": 2})
     config = Config(tmp_path / "run", images=(folder,), weights_dir=tmp_path / "no such folder", folds=2)
     for name in ("run.json", "trials/01/fold-0.json", "stages/search.json"):
@@ -22,7 +22,7 @@ def test_run_that_cannot_begin_leaves_everything_as_it_is(from_stage, tmp_path, 
     assert sorted(map(str, left)) == ["run.json", "stages/search.json", "trials/01/fold-0.json"]
 
 
-def test_run_on_another_backend_than_tensorflow_is_refused_before_anything_is_written(tmp_path, monkeypatch):
+def test_backend_other_than_tensorflow_raises_before_writing(tmp_path, monkeypatch):
     monkeypatch.setattr(keras.config, "backend", lambda: "jax")
     with pytest.raises(PilahError, match=r"KERAS_BACKEND must be tensorflow.*got jax"):
         main.run(of_profile("demo", tmp_path / "run"), None, False, rich.console.Console(file=io.StringIO()))

@@ -27,11 +27,11 @@ def test_plain_line_names_stage_part_and_counts(printed):
     assert line.startswith("features VGG19: 64 of 100, about ") and line.endswith(" left")
 
 
-def test_no_time_is_guessed_from_the_first_count_nor_told_at_the_end(printed):
+def test_no_time_is_estimated_at_the_first_count_or_the_end(printed):
     assert printed((32, 100), (100, 100)) == []
 
 
-def test_lines_are_few_however_often_a_stage_reports():
+def test_frequent_reports_print_few_lines():
     text = io.StringIO()
     console = rich.console.Console(file=text, width=120)
     with progress.reporting(console, "search") as report:
@@ -40,7 +40,7 @@ def test_lines_are_few_however_often_a_stage_reports():
     assert text.getvalue().count("\n") < 3
 
 
-def test_terminal_gets_a_bar_and_keeps_nothing_of_it():
+def test_terminal_shows_a_transient_bar():
     text = io.StringIO()
     console = rich.console.Console(file=text, width=120, force_terminal=True)
     with progress.reporting(console, "features") as report:

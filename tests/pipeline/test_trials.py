@@ -66,7 +66,7 @@ def of_run(config):
     ],
     ids=str,
 )
-def test_report_expects_the_settings_that_a_study_trains_with(changes, config):
+def test_expected_settings_equal_those_of_the_study(changes, config):
     changed = dataclasses.replace(config, **changes)
     prepared_run.start(changed)
     study, usable = recipe.study(changed), run_folder.usable_photos(changed.run_dir)
@@ -78,7 +78,7 @@ def test_report_expects_the_settings_that_a_study_trains_with(changes, config):
 
 @pytest.mark.parametrize(("changes", "same"), CHANGES, ids=str)
 @pytest.mark.parametrize("version", ["this", "before resolved.json"])
-def test_trials_of_other_settings_are_not_this_runs(version, changes, same, config):
+def test_trials_with_other_settings_do_not_belong_to_the_run(version, changes, same, config):
     if version != "this":
         (config.run_dir / "resolved.json").unlink()
     assert of_run(config) == ALL
@@ -88,7 +88,7 @@ def test_trials_of_other_settings_are_not_this_runs(version, changes, same, conf
 @pytest.mark.parametrize(
     ("name", "same"), [("weights", RESNET), ("engine", REFINED), ("precision", set()), ("frozen activations", FROZEN)]
 )
-def test_trials_of_other_weights_or_another_machine_are_not_this_runs(name, same, config):
+def test_trials_with_other_weights_or_machine_do_not_belong_to_the_run(name, same, config):
     resolved = resolved_settings.read(config.run_dir)
     changes: dict[str, dict[str, Any]] = {
         "weights": {"weights": {**resolved.weights, "VGG19": "0" * 16}},
@@ -101,7 +101,7 @@ def test_trials_of_other_weights_or_another_machine_are_not_this_runs(name, same
 
 
 @pytest.mark.parametrize(("name", "same"), [("engine", REFINED), ("precision", set())])
-def test_engine_and_precision_asked_for_are_compared_without_resolved_settings_too(name, same, config):
+def test_requested_engine_and_precision_are_compared_without_resolved_settings(name, same, config):
     (config.run_dir / "resolved.json").unlink()
     made_with = trials.read_settings(config, run_folder.usable_photos(config.run_dir), None)[1]["features"][name]
     (other,) = {"engine": {"openvino", "tensorflow"}, "precision": {"float32", "bfloat16"}}[name] - {made_with}
@@ -109,7 +109,7 @@ def test_engine_and_precision_asked_for_are_compared_without_resolved_settings_t
     assert of_run(dataclasses.replace(config, **{name: other})) == same
 
 
-def test_trial_of_frozen_features_in_the_folder_of_a_refined_one_is_not_this_runs(config):
+def test_search_trial_in_the_folder_of_a_refined_one_does_not_belong_to_the_run(config):
     wider = dataclasses.replace(config, dropouts=(0.2, 0.5), refine=0)
     prepared_run.start(wider)
     assert of_run(wider) == set(range(1, 9))
@@ -131,7 +131,7 @@ def test_trial_of_frozen_features_in_the_folder_of_a_refined_one_is_not_this_run
     ids=str,
 )
 @pytest.mark.parametrize("version", ["this", "before resolved.json"])
-def test_scenarios_of_other_settings_are_not_shown_as_this_runs(version, changes, copy):
+def test_scenarios_with_other_settings_are_not_shown(version, changes, copy):
     """The run was started with others, and is at its features again."""
     if version != "this":
         (copy / "resolved.json").unlink()
@@ -148,7 +148,7 @@ def test_scenarios_of_other_settings_are_not_shown_as_this_runs(version, changes
     ],
     ids=str,
 )
-def test_scenarios_of_other_weights_or_another_machine_are_not_shown_as_this_runs(changes, copy):
+def test_scenarios_with_other_weights_or_machine_are_not_shown(changes, copy):
     """The run was started on a machine with others, and is at its features again."""
     resolved_settings.write(copy, dataclasses.replace(finished_run.RESOLVED, **changes))
     assert_nothing_is_shown(figures.compute(config_module.read(copy)))
@@ -159,14 +159,14 @@ def assert_nothing_is_shown(found):
     assert found["progress"]["scenarios_done"] == found["progress"]["folds_done"] == 0
 
 
-def test_scenarios_whose_backbone_has_the_same_weights_as_before_are_shown(copy):
+def test_scenarios_with_unchanged_backbone_weights_are_shown(copy):
     weights = {**finished_run.RESOLVED.weights, "VGG19": "0" * 16}
     resolved_settings.write(copy, dataclasses.replace(finished_run.RESOLVED, weights=weights))
     found = figures.compute(config_module.read(copy))
     assert {row["backbone"] for row in found["scenarios"]} == {"ResNet50"} and found["winner"] is None
 
 
-def test_random_weights_and_precision_are_those_that_the_run_started_with(copy):
+def test_random_weights_and_precision_are_those_at_the_start_of_the_run(copy):
     """Its features folder is still of the run before."""
     weights = {"ResNet50": "random, seed 42", "VGG19": "0" * 16}
     resolved_settings.write(copy, dataclasses.replace(finished_run.RESOLVED, weights=weights, precision="bfloat16"))
@@ -174,14 +174,14 @@ def test_random_weights_and_precision_are_those_that_the_run_started_with(copy):
     assert about["random_weights"] == ["ResNet50"] and about["precision"] == ["bfloat16"]
 
 
-def test_finished_run_of_a_version_without_resolved_settings_is_shown_as_before(copy):
+def test_finished_run_without_resolved_settings_is_shown(copy):
     before = figures.compute(config_module.read(copy))
     (copy / "resolved.json").unlink()
     assert before["winner"] and figures.compute(config_module.read(copy)) == before
 
 
 @pytest.mark.parametrize(("changes", "done"), [({}, "1 of 20"), ({"image_size_px": 128}, "0 of 20")])
-def test_status_counts_views_and_folds_of_the_runs_settings_alone(changes, done, config):
+def test_status_counts_only_views_and_folds_with_the_runs_settings(changes, done, config):
     for view in ("view-00", "view-01"):
         artifacts.write_json(config.run_dir / "features" / "VGG19" / f"{view}.json", {"seconds": 3.0})
     artifacts.write_json(config.run_dir / "trials" / "03" / "fold-0.json", {"seconds": 2.0})

@@ -104,7 +104,7 @@ def finished(tmp_path, unbroken):
 
 
 @pytest.mark.parametrize("scenario", TWO, ids=["first", "second"])
-def test_predictions_hold_each_photo_once_in_order_with_its_own_fold(study, unbroken, scenario):
+def test_predictions_have_each_photo_once_in_order_with_its_fold(study, unbroken, scenario):
     folder = trial_folder.path(unbroken, scenario.number)
     rows = artifacts.read_csv(folder / "predictions.csv")
     assert [(row["id"], row["label"], int(row["fold"])) for row in rows] == [
@@ -119,7 +119,7 @@ def test_predictions_hold_each_photo_once_in_order_with_its_own_fold(study, unbr
 
 
 @pytest.mark.parametrize(("scenario", "fold"), [(TWO[0], 1), (TWO[1], 2)], ids=["first", "second"])
-def test_fold_is_predicted_by_a_new_head_trained_on_the_other_folds_alone(study, unbroken, scenario, fold):
+def test_fold_is_predicted_by_a_head_trained_only_on_the_other_folds(study, unbroken, scenario, fold):
     activations = np.stack(features.Views(study.features_dir / scenario.backbone, study.views))
     tested = np.array([photo.fold == fold for photo in study.photo_list])
     labels = np.array([CLASSES.index(photo.label) for photo in study.photo_list])
@@ -133,7 +133,7 @@ def test_fold_is_predicted_by_a_new_head_trained_on_the_other_folds_alone(study,
     np.testing.assert_allclose([probabilities_of(row) for row in rows], expected, rtol=0, atol=1e-6)
 
 
-def test_memorised_labels_of_chance_stay_at_chance_out_of_fold(tmp_path):
+def test_random_labels_score_at_chance_out_of_fold(tmp_path):
     study = make_study(tmp_path / "features", 150, {"ResNet50": 400}, epochs=12, views=1)
     noise = np.random.default_rng(2).normal(size=(150, 400)).astype(np.float32)
     for view in range(2):
@@ -147,9 +147,7 @@ def test_memorised_labels_of_chance_stay_at_chance_out_of_fold(tmp_path):
 
 
 @pytest.mark.parametrize("training", [1, 4, 5], ids=["first fold", "between scenarios", "within a scenario"])
-def test_interrupted_search_keeps_finished_folds_and_ends_with_the_same_bytes(
-    tmp_path, study, unbroken, fail_fits, training
-):
+def test_interrupted_search_resumes_with_the_same_bytes(tmp_path, study, unbroken, fail_fits, training):
     fail_fits([training], KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         search(study, tmp_path)
@@ -163,7 +161,7 @@ def test_interrupted_search_keeps_finished_folds_and_ends_with_the_same_bytes(
     assert predictions_in(tmp_path) == predictions_in(unbroken)
 
 
-def test_processes_side_by_side_train_what_one_does(tmp_path, study, unbroken):
+def test_parallel_processes_give_the_result_of_one(tmp_path, study, unbroken):
     calls = []
     search(study, tmp_path, progress=lambda done, total: calls.append((done, total)), processes=2)
     assert calls == sorted(calls) and calls[-1] == (6, 6)
@@ -173,7 +171,7 @@ def test_processes_side_by_side_train_what_one_does(tmp_path, study, unbroken):
             np.testing.assert_allclose(probabilities_of(row), probabilities_of(expected), atol=1e-5)
 
 
-def test_process_that_dies_ends_the_search_and_keeps_what_is_done(tmp_path, study, finished):
+def test_killed_worker_ends_the_search_and_keeps_finished_folds(tmp_path, study, finished):
     (trial_folder.path(finished, 1) / "settings.json").unlink()  # both folders are cleared and trained again
     killed = []
 
@@ -186,14 +184,14 @@ def test_process_that_dies_ends_the_search_and_keeps_what_is_done(tmp_path, stud
     assert predictions_in(finished).keys() >= {f"02/fold-{fold}.csv" for fold in range(FOLDS)}
 
 
-def test_two_searches_of_one_seed_write_the_same_bytes(tmp_path, study, unbroken):
+def test_two_searches_with_one_seed_write_the_same_bytes(tmp_path, study, unbroken):
     head._program.cache_clear()
     search(study, tmp_path)
     assert len(predictions_in(tmp_path)) == 2 * (FOLDS + 1)
     assert predictions_in(tmp_path) == predictions_in(unbroken)
 
 
-def test_finished_search_trains_nothing_and_still_reports_all_folds(finished, study, unbroken, fail_fits):
+def test_finished_search_trains_nothing_and_reports_all_folds(finished, study, unbroken, fail_fits):
     before, begun, calls = times_of_folds(finished), fail_fits([], None), []
     search(study, finished, progress=lambda done, total: calls.append((done, total)))
     assert begun == []
@@ -202,7 +200,7 @@ def test_finished_search_trains_nothing_and_still_reports_all_folds(finished, st
     assert set(calls) == {(6, 6)}
 
 
-def test_lost_fold_alone_is_trained_again(finished, study, unbroken, fail_fits):
+def test_only_the_missing_fold_is_retrained(finished, study, unbroken, fail_fits):
     trial_folder.fold_predictions(finished / "02", 1).unlink()
     begun = fail_fits([], None)
     search(study, finished)
@@ -215,14 +213,14 @@ def test_lost_fold_alone_is_trained_again(finished, study, unbroken, fail_fits):
     [{"learning_rate": 1e-3}, {"epochs": 1}, {"seed": 6}, {"views": 1}, {"batch_size": 9}],
     ids=lambda changed: next(iter(changed)),
 )
-def test_changed_setting_clears_what_was_made_under_the_old_one(finished, study, fail_fits, changed):
+def test_changed_setting_clears_old_results(finished, study, fail_fits, changed):
     fail_fits([1], KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         search(dataclasses.replace(study, **changed), finished)
     assert [path.name for path in sorted(finished.glob("0*/*"))] == ["settings.json", "settings.json"]
 
 
-def test_changed_features_or_folds_clear_the_scenarios_that_use_them(finished, study, tmp_path, fail_fits):
+def test_changed_features_or_folds_clear_their_scenarios(finished, study, tmp_path, fail_fits):
     features_dir = pathlib.Path(shutil.copytree(study.features_dir, tmp_path / "features"))
     artifacts.write_json(features_dir / "VGG19" / "settings.json", {"backbone": "VGG19", "seed": 2})
     begun = fail_fits([], None)
@@ -233,7 +231,7 @@ def test_changed_features_or_folds_clear_the_scenarios_that_use_them(finished, s
     assert len(begun) == 3 * FOLDS
 
 
-def test_changed_weight_decay_clears_adamw_alone(finished, study, unbroken):
+def test_changed_weight_decay_clears_only_adamw(finished, study, unbroken):
     old_times, old = times_of_folds(finished), predictions_in(unbroken)
     search(dataclasses.replace(study, weight_decay=3.0), finished)
     times, new = times_of_folds(finished), predictions_in(finished)
@@ -241,9 +239,7 @@ def test_changed_weight_decay_clears_adamw_alone(finished, study, unbroken):
     assert all((new[name] == old[name]) == name.startswith("01") for name in old)
 
 
-def test_scenario_that_fails_once_is_tried_again_from_the_fold_that_failed(
-    tmp_path, study, unbroken, fail_fits, caplog
-):
+def test_scenario_that_fails_once_is_retried_from_the_failed_fold(tmp_path, study, unbroken, fail_fits, caplog):
     begun = fail_fits([2], RuntimeError("out of memory"))
     search(study, tmp_path)
     assert len(begun) == 6 + 1
@@ -251,7 +247,7 @@ def test_scenario_that_fails_once_is_tried_again_from_the_fold_that_failed(
     assert "scenario 1 failed, trying once more: RuntimeError: out of memory" in caplog.text
 
 
-def test_scenario_that_always_fails_leaves_the_others_complete_and_the_board_refused(
+def test_scenario_that_always_fails_completes_the_others_without_a_leaderboard(
     tmp_path, study, unbroken, fail_fits, caplog
 ):
     begun = fail_fits([1, 2], RuntimeError("out of memory"))
@@ -268,7 +264,7 @@ def test_scenario_that_always_fails_leaves_the_others_complete_and_the_board_ref
     assert len(choose.leaderboard(tmp_path, TWO, study, parameters)["scenarios"]) == 2
 
 
-def test_all_scenarios_failing_ends_the_search_and_leaves_no_board(tmp_path, study, fail_fits):
+def test_all_scenarios_failing_ends_the_search_without_a_leaderboard(tmp_path, study, fail_fits):
     many = [scenarios.Scenario(number, "ResNet50", "Adam", number / 10) for number in range(1, 6)]
     begun = fail_fits(itertools.count(1), RuntimeError("out of memory"))
     search(study, tmp_path, many)
@@ -277,7 +273,7 @@ def test_all_scenarios_failing_ends_the_search_and_leaves_no_board(tmp_path, stu
         choose.leaderboard(tmp_path, many, study, {"ResNet50": 1})
 
 
-def test_full_disk_stops_the_search_at_once_and_is_raised_as_it_is(tmp_path, study, fail_fits):
+def test_full_disk_stops_the_search_and_raises_the_original_error(tmp_path, study, fail_fits):
     full = OSError(errno.ENOSPC, "No space left on device")
     begun = fail_fits([2], full)
     with pytest.raises(OSError, match="No space left") as caught:
@@ -287,7 +283,7 @@ def test_full_disk_stops_the_search_at_once_and_is_raised_as_it_is(tmp_path, stu
     assert list(times_of_folds(tmp_path)) == ["01/fold-0.csv"]
 
 
-def test_trial_folder_that_cannot_be_made_stops_the_search(tmp_path, study, fail_fits):
+def test_uncreatable_trial_folder_stops_the_search(tmp_path, study, fail_fits):
     begun = fail_fits([], None)
     (tmp_path / "01").write_text("a file where the folder goes")
     with pytest.raises(OSError):
@@ -295,14 +291,14 @@ def test_trial_folder_that_cannot_be_made_stops_the_search(tmp_path, study, fail
     assert begun == []
 
 
-def test_seconds_and_history_of_each_fold_are_kept(study, unbroken):
+def test_seconds_and_history_of_each_fold_are_recorded(study, unbroken):
     for scenario, fold in itertools.product(TWO, range(FOLDS)):
         kept = artifacts.read_json(trial_folder.path(unbroken, scenario.number) / f"fold-{fold}.json")
         assert kept["seconds"] > 0
         assert len(kept["history"]["loss"]) == len(kept["history"]["accuracy"]) == study.epochs
 
 
-def test_scenario_whose_probabilities_are_not_finite_fails_by_name_and_is_not_tried_again(tmp_path, unbroken, caplog):
+def test_scenario_with_non_finite_probabilities_fails_without_retry(tmp_path, unbroken, caplog):
     broken = make_study(tmp_path / "features")
     view = features.view_path(tmp_path / "features" / "VGG19", 0)
     activations = np.load(view)
@@ -320,7 +316,7 @@ def test_scenario_whose_probabilities_are_not_finite_fails_by_name_and_is_not_tr
         choose.leaderboard(tmp_path / "trials", TWO, broken, {"ResNet50": 2, "VGG19": 1})
 
 
-def test_predictions_of_an_earlier_version_that_are_not_finite_are_refused(finished, study):
+def test_non_finite_predictions_of_an_earlier_version_raise(finished, study):
     path = finished / "01" / "predictions.csv"
     head_line, row, *rest = path.read_text().splitlines()
     path.write_text("\n".join([head_line, ",".join([*row.split(",")[:4], "nan", "nan", "nan"]), *rest]))

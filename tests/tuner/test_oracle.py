@@ -33,31 +33,31 @@ def searched(folder, fails):
     return tuner
 
 
-def test_scenarios_are_dealt_in_order_once_each_with_their_values(tmp_path):
+def test_scenarios_are_tried_once_in_order_with_their_values(tmp_path):
     tuner = searched(tmp_path, {})
     assert tuner.ran == [1, 2, 3, 4, 5]
     assert tuner.statuses() == ["COMPLETED"] * 5
 
 
-def test_best_trial_is_that_of_the_highest_f1(tmp_path):
+def test_best_trial_has_the_highest_f1(tmp_path):
     (best,) = searched(tmp_path, {}).oracle.get_best_trials(1)
     assert best.hyperparameters.values == scenarios.hyperparameter_values(FIVE[4])
 
 
-def test_scenario_that_fails_once_is_tried_again_and_completes(tmp_path):
+def test_scenario_that_fails_once_is_retried_and_completes(tmp_path):
     tuner = searched(tmp_path, {2: 1})
     assert tuner.ran == [1, 2, 2, 3, 4, 5]
     assert tuner.statuses() == ["COMPLETED"] * 5
 
 
-def test_scenario_that_fails_twice_is_given_up_and_the_rest_go_on(tmp_path):
+def test_scenario_that_fails_twice_is_given_up_and_the_rest_continue(tmp_path):
     tuner = searched(tmp_path, {2: 9})
     assert tuner.ran == [1, 2, 2, 3, 4, 5]
     assert tuner.statuses() == ["COMPLETED", "FAILED", "COMPLETED", "COMPLETED", "COMPLETED"]
 
 
 @pytest.mark.parametrize("failing", [[1, 2, 3, 4], [2, 3, 4, 5], [1, 2, 3, 4, 5]])
-def test_row_of_failures_does_not_end_the_search(tmp_path, failing):
+def test_consecutive_failures_do_not_end_the_search(tmp_path, failing):
     tuner = searched(tmp_path, dict.fromkeys(failing, 9))
     assert set(tuner.ran) == {1, 2, 3, 4, 5}
     assert [number for number, status in enumerate(tuner.statuses(), 1) if status == "FAILED"] == failing

@@ -12,7 +12,7 @@ def all_scenarios():
     return scenarios.list_scenarios(list(backbones.BACKBONES), list(head.OPTIMIZERS), [0.0, 0.2, 0.5])
 
 
-def test_all_scenarios_stand_in_the_order_of_the_thesis():
+def test_scenarios_are_in_the_order_of_the_thesis():
     rows = artifacts.read_csv(thesis.RESULTS)
     assert len(rows) == 27
     assert all_scenarios() == [
@@ -30,7 +30,7 @@ def test_all_scenarios_stand_in_the_order_of_the_thesis():
         (27, ("DenseNet121", "AdamW", 0.5)),
     ],
 )
-def test_scenario_of_a_number_is_the_one_of_the_thesis(number, expected):
+def test_scenario_number_has_the_values_of_the_thesis(number, expected):
     assert all_scenarios()[number - 1] == scenarios.Scenario(number, *expected)
 
 
@@ -45,7 +45,7 @@ def test_subset_is_numbered_from_1_without_gaps():
 
 
 @pytest.mark.parametrize("subset", [slice(None), slice(0, 1), slice(9, 12)], ids=["all", "one", "one backbone"])
-def test_search_space_takes_the_values_of_each_scenario(subset):
+def test_search_space_has_the_values_of_each_scenario(subset):
     chosen = all_scenarios()[subset]
     space = oracle.search_space(chosen)
     allowed = {choice.name: choice.values for choice in space.space}

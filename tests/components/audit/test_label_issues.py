@@ -4,7 +4,7 @@ from components.audit import label_issues
 from components.base import metrics
 
 
-def test_labels_that_a_confident_model_contradicts_are_doubted_most_first():
+def test_labels_that_a_confident_model_contradicts_are_issues_in_order():
     labels = np.arange(60) % 3
     probabilities = np.full((60, 3), 0.05)
     probabilities[np.arange(60), labels] = 0.9
@@ -14,7 +14,7 @@ def test_labels_that_a_confident_model_contradicts_are_doubted_most_first():
     assert label_issues.likely_mislabelled(labels, probabilities).tolist() == [7, 20]
 
 
-def test_no_label_is_doubted_where_all_are_confirmed():
+def test_confirmed_labels_are_no_issues():
     labels = np.arange(30) % 3
     assert label_issues.likely_mislabelled(labels, np.eye(3)[labels] * 0.7 + 0.1).tolist() == []
     assert metrics.score(metrics.confusion(labels, labels, 3), "abc").f1 == 1

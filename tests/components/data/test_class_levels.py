@@ -18,7 +18,7 @@ def counts(*roots):
     return collections.Counter(label for _, label in scan(*roots).photos)
 
 
-def test_photos_split_into_training_and_test_are_not_taken_for_two_classes(tmp_path, save_classes):
+def test_train_and_test_folders_raise_with_their_names(tmp_path, save_classes):
     for part in ("train", "test"):
         save_classes(tmp_path / part, {"glass": 2, "metal": 2})
         (tmp_path / part / "labels.csv").write_text("beside the class folders")
@@ -27,7 +27,7 @@ def test_photos_split_into_training_and_test_are_not_taken_for_two_classes(tmp_p
     assert counts(tmp_path / "train", tmp_path / "test") == {"glass": 4, "metal": 4}
 
 
-def test_training_photos_beside_a_flat_test_folder_are_not_taken_for_two_classes(tmp_path, save_classes, save_photo):
+def test_train_folder_next_to_a_flat_test_folder_raises(tmp_path, save_classes, save_photo):
     save_classes(tmp_path / "Train", {"glass": 2, "metal": 2})
     save_photo(tmp_path / "test" / "unknown.png", 1)
     with pytest.raises(
@@ -37,17 +37,17 @@ def test_training_photos_beside_a_flat_test_folder_are_not_taken_for_two_classes
     assert counts(tmp_path / "Train") == {"glass": 2, "metal": 2}
 
 
-def test_class_that_is_called_as_a_split_and_holds_photos_is_a_class(tmp_path, save_classes):
+def test_class_named_like_a_split_is_a_class_if_it_has_photos(tmp_path, save_classes):
     assert counts(save_classes(tmp_path, {"train": 2, "tram": 2})) == {"train": 2, "tram": 2}
 
 
-def test_accent_written_in_two_ways_is_one_class(tmp_path, save_classes):
+def test_composed_and_decomposed_accents_are_one_class(tmp_path, save_classes):
     for root, accent in (("linux", "caf\u00e9"), ("macos", "cafe\u0301")):
         save_classes(tmp_path / root, {accent: 2, "tea": 2})
     assert counts(tmp_path / "linux", tmp_path / "macos") == {"caf\u00e9": 4, "tea": 4}
 
 
-def test_class_folders_with_one_folder_each_are_classes(tmp_path, save_classes):
+def test_class_folders_with_one_subfolder_each_are_classes(tmp_path, save_classes):
     found = scan(save_classes(tmp_path, {"glass/photos": 2, "metal/photos": 2}))
     assert found.classes == ["glass", "metal"] and len(found.photos) == 4
     assert "Class glass has photos in folders alone (photos): all count as glass." in found.warnings
@@ -67,7 +67,7 @@ def test_hidden_folder_above_the_photos_does_not_hide_them(tmp_path, save_classe
         ([".hidden/a.jpg"], "none"),
     ],
 )
-def test_fewer_than_two_classes_are_refused_by_name(tmp_path, files, named):
+def test_fewer_than_two_classes_raise_with_their_names(tmp_path, files, named):
     for name in files:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"photo")
@@ -75,7 +75,7 @@ def test_fewer_than_two_classes_are_refused_by_name(tmp_path, files, named):
         scan(tmp_path)
 
 
-def test_second_folder_adds_to_the_classes_even_with_one_class_in_it(tmp_path, save_classes, save_photo):
+def test_second_folder_with_one_class_adds_to_it(tmp_path, save_classes, save_photo):
     first = save_classes(tmp_path / "first", {"glass": 3, "metal": 3})
     save_photo(tmp_path / "second" / "glass" / "corrected.png", seed=99)
     assert counts(first, tmp_path / "second") == {"glass": 4, "metal": 3}
@@ -92,23 +92,23 @@ def test_second_folder_adds_to_the_classes_even_with_one_class_in_it(tmp_path, s
     ],
     ids=["one folder deeper", "one class", "flat", "other names", "some of several"],
 )
-def test_whatever_looks_like_a_split_is_refused(tmp_path, save_classes, photos_in):
+def test_folders_that_look_like_a_split_raise(tmp_path, save_classes, photos_in):
     with pytest.raises(PilahError, match="cross-validation splits them"):
         scan(save_classes(tmp_path, photos_in))
 
 
-def test_classes_that_are_split_each_are_classes(tmp_path, save_classes):
+def test_classes_with_a_split_inside_each_are_classes(tmp_path, save_classes):
     photos_in = {f"{label}/{part}": 2 for label in ("glass", "metal") for part in ("train", "test")}
     assert counts(save_classes(tmp_path, photos_in)) == {"glass": 4, "metal": 4}
 
 
-def test_same_folders_in_classes_with_photos_of_their_own_are_named(tmp_path, save_classes):
+def test_same_subfolders_in_two_classes_are_a_warning(tmp_path, save_classes):
     root = save_classes(tmp_path, {f"{one}{inner}": 2 for one in ("a", "b") for inner in ("", "/glass", "/metal")})
     assert "Classes a and b have the same folders (glass, metal): photos there count as a and b." in scan(root).warnings
 
 
 @pytest.mark.parametrize(("first", "second"), [("glass", "Glass"), ("glass", "glass "), ("Straße", "STRASSE")])
-def test_class_names_that_hardly_differ_are_refused(tmp_path, save_classes, first, second):
+def test_class_names_that_differ_only_in_case_or_blanks_raise(tmp_path, save_classes, first, second):
     with pytest.raises(PilahError, match="differ only in case or blanks"):
         scan(
             save_classes(tmp_path / "a", {first: 2, "metal": 2}), save_classes(tmp_path / "b", {second: 2, "metal": 2})
@@ -123,7 +123,7 @@ def test_class_names_that_hardly_differ_are_refused(tmp_path, save_classes, firs
         ({"images/glass": 2, "images/metal": 2}, {"glass/images": 2, "glass/more": 2}),
     ],
 )
-def test_single_folders_of_several_roots_that_may_be_classes_are_refused(tmp_path, save_classes, first, second):
+def test_single_folders_that_may_be_classes_or_hold_them_raise(tmp_path, save_classes, first, second):
     roots = save_classes(tmp_path / "a", first), save_classes(tmp_path / "b", second)
     for order in (roots, roots[::-1]):
         with pytest.raises(PilahError, match=r"not certain whether .* is a class or holds the classes"):
@@ -131,20 +131,20 @@ def test_single_folders_of_several_roots_that_may_be_classes_are_refused(tmp_pat
 
 
 @pytest.mark.parametrize("flat", [0, 4], ids=["folders alone", "photos and folders"])
-def test_single_class_folder_of_a_second_folder_is_not_walked_into(tmp_path, save_classes, flat):
+def test_single_class_folder_of_a_second_root_is_not_descended_into(tmp_path, save_classes, flat):
     first = save_classes(tmp_path / "first", {"glass": 3, "metal": 3})
     save_classes(tmp_path / "extra", {"glass/old": 3, "glass/new": 3, "glass": flat})
     assert counts(first, tmp_path / "extra") == {"glass": 9 + flat, "metal": 3}
     assert counts(tmp_path / "extra", first) == {"glass": 9 + flat, "metal": 3}
 
 
-def test_folder_with_photos_of_its_own_is_not_walked_into(tmp_path, save_classes):
+def test_folder_with_photos_is_not_descended_into(tmp_path, save_classes):
     save_classes(tmp_path, {"glass": 4, "glass/old": 3, "glass/new": 3})
     with pytest.raises(PilahError, match=f"{tmp_path} has only glass"):
         scan(tmp_path)
 
 
-def test_further_folder_without_class_folders_is_refused(tmp_path, save_classes, save_photo):
+def test_second_folder_without_class_folders_raises(tmp_path, save_classes, save_photo):
     first = save_classes(tmp_path / "first", {"glass": 3, "metal": 3})
     save_photo(tmp_path / "second" / "loose.png", seed=99)
     with pytest.raises(PilahError, match="second has no class folders"):
@@ -152,13 +152,13 @@ def test_further_folder_without_class_folders_is_refused(tmp_path, save_classes,
 
 
 @pytest.mark.parametrize("wrapper", ["garbage", "garbage/garbage"])
-def test_class_folders_on_two_levels_are_refused_by_name(tmp_path, save_classes, wrapper):
+def test_class_folders_on_two_levels_raise_with_their_names(tmp_path, save_classes, wrapper):
     save_classes(tmp_path, {f"{wrapper}/{name}": 2 for name in ("glass", "metal", "paper")} | {"plastic": 2})
     with pytest.raises(PilahError, match=r"on one level\. .*plastic have photos, but garbage has only .*glass, metal"):
         scan(tmp_path)
 
 
-def test_link_to_itself_above_the_classes_ends(tmp_path, save_classes):
+def test_link_to_a_parent_above_the_classes_does_not_loop(tmp_path, save_classes):
     root = save_classes(tmp_path / "photos", COUNTS)
     (root / "here").symlink_to(root)
     assert counts(root) == COUNTS
@@ -169,21 +169,21 @@ def test_link_to_itself_above_the_classes_ends(tmp_path, save_classes):
 
 
 @pytest.mark.parametrize("name", ["plastic", "plastic v1.0", os.fsdecode(b"plasti\xff")])
-def test_class_folder_that_is_a_dead_link_stops_the_scan(tmp_path, save_classes, name):
+def test_dead_link_that_may_be_a_class_folder_raises(tmp_path, save_classes, name):
     root = save_classes(tmp_path, COUNTS)
     (root / name).symlink_to("/mnt/not mounted/plastic")
     with pytest.raises(PilahError, match="is a link to /mnt/not mounted/plastic, which is missing"):
         scan(root)
 
 
-def test_folder_that_is_given_twice_is_refused(tmp_path, save_classes):
+def test_folder_named_twice_raises(tmp_path, save_classes):
     root = save_classes(tmp_path / "photos", COUNTS)
     (tmp_path / "link").symlink_to(root)
     with pytest.raises(PilahError, match="--images names a folder twice"):
         scan(root, tmp_path / "link")
 
 
-def test_root_whose_path_is_not_utf_8_is_refused(tmp_path, save_classes):
+def test_root_path_that_is_not_utf_8_raises(tmp_path, save_classes):
     try:
         root = save_classes(tmp_path / os.fsdecode(b"\xff"), COUNTS)
     except OSError:

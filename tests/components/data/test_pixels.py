@@ -10,7 +10,7 @@ from components.models import finetune
 pytest_plugins = ["finetune_fixtures"]
 
 
-def test_pixels_are_those_of_the_records_and_a_record_too_few_is_refused(written):
+def test_pixels_equal_the_records_and_a_missing_record_raises(written):
     folder, photo_list = written
     ids = [photo.id for photo in photo_list]
     expected = [record["image"] for record in records.read(folder).as_numpy_iterator()]
@@ -21,7 +21,7 @@ def test_pixels_are_those_of_the_records_and_a_record_too_few_is_refused(written
     assert not (folder / "pixels.npy").exists()
 
 
-def test_no_batches_tune_themselves_for_that_holds_up_the_end_of_each_epoch(study):
+def test_batches_have_fixed_parallelism_and_no_autotuning(study):
     recipe, examples, rows = study.recipe(SCENARIO), study.examples("Tiny"), np.arange(20)
     trained, tested = finetune.batches(recipe, examples, rows, 0, 7), pixels.clean(examples.pixels, rows)
     assert [batches.options().autotune.enabled for batches in (trained, tested)] == [False, False]

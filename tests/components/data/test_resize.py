@@ -23,7 +23,7 @@ def encode(image, file_format):
     return stream.getvalue()
 
 
-def test_unusable_photos_in_a_batch_leave_the_others_in_their_places():
+def test_unusable_photos_in_a_batch_do_not_shift_the_others():
     cut = encode(Image.effect_noise((20, 16), 80), "JPEG")[:-9]  # its header is sound: TensorFlow tells
     files = [png_of(0), cut, b"", png_of(2), png_of(3, size=(50, 40))]
     made = resize.make(files, SIZE_PX, MAX_PIXELS)
@@ -42,7 +42,7 @@ def test_unusable_photos_in_a_batch_leave_the_others_in_their_places():
         np.testing.assert_array_equal(tf.io.decode_png(square.png), expected)
 
 
-def test_batch_without_a_usable_photo_gives_reasons_alone():
+def test_batch_without_usable_photos_returns_only_reasons():
     made = resize.make([b"", b"no photo"], SIZE_PX, MAX_PIXELS)
     assert [getattr(error, "reason", None) for error in made] == ["empty", "not an image"]
 

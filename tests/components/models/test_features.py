@@ -68,14 +68,14 @@ def finished(tmp_path, unbroken):
     return pathlib.Path(shutil.copytree(unbroken, tmp_path / "VGG19"))
 
 
-def test_one_file_a_view_holds_a_row_of_channels_a_photo(unbroken):
+def test_each_view_file_has_one_row_of_channels_per_photo(unbroken):
     assert list(contents(unbroken)) == ["view-00.npy", "view-01.npy", "view-02.npy"]
     views = np.stack(features.Views(unbroken, VIEWS))
     assert views.shape == (3, 5, 512) and views.dtype == np.float32
     assert features.missing_views(unbroken, VIEWS, 1) == []
 
 
-def test_view_is_the_model_on_the_pixels_of_the_records_in_their_order(source, unbroken):
+def test_view_equals_the_model_output_for_the_records_in_order(source, unbroken):
     records_dir, photo_ids = source
     clean = np.stack([record["image"] for record in records.read(records_dir).as_numpy_iterator()])
     views = [
@@ -87,7 +87,7 @@ def test_view_is_the_model_on_the_pixels_of_the_records_in_their_order(source, u
     np.testing.assert_allclose(np.stack(features.Views(unbroken, VIEWS)), expected, rtol=1e-3, atol=1e-6)
 
 
-def test_time_view_is_the_model_on_what_the_served_one_averages_over(finished, source):
+def test_time_view_equals_what_the_served_model_averages(finished, source):
     extract(finished, source, test_views=2)
     clean = np.stack([record["image"] for record in records.read(source[0]).as_numpy_iterator()])
     model = backbones.build("VGG19", WEIGHTS, SIZE_PX, "float32")
@@ -96,7 +96,7 @@ def test_time_view_is_the_model_on_what_the_served_one_averages_over(finished, s
 
 
 @pytest.mark.parametrize("batch_size", [2, 5])
-def test_last_batch_may_be_short_and_is_kept(source, monkeypatch, batch_size):
+def test_short_last_batch_is_included(source, monkeypatch, batch_size):
     records_dir, photo_ids = source
     monkeypatch.setattr(features, "BATCH_SIZE", batch_size)
     maps = augment.transforms(photo_ids, 1, AUGMENTATION, SIZE_PX)
@@ -109,21 +109,21 @@ def test_last_batch_may_be_short_and_is_kept(source, monkeypatch, batch_size):
     assert ids == photo_ids
 
 
-def test_several_batches_give_the_features_of_one(tmp_path, source, unbroken, monkeypatch):
+def test_several_batches_give_the_same_features_as_one(tmp_path, source, unbroken, monkeypatch):
     monkeypatch.setattr(features, "BATCH_SIZE", 2)
     extract(tmp_path / "VGG19", source, views=0)
     expected = np.stack(features.Views(unbroken, 0))
     np.testing.assert_allclose(np.stack(features.Views(tmp_path / "VGG19", 0)), expected, rtol=1e-3, atol=1e-6)
 
 
-def test_finished_views_are_not_computed_again(finished, source):
+def test_finished_views_are_skipped(finished, source):
     before, calls = times(finished), []
     extract(finished, source, progress=lambda done, total: calls.append((done, total)))
     assert times(finished) == before
     assert calls == []
 
 
-def test_missing_view_alone_is_computed_again_with_the_same_bytes(finished, source, unbroken):
+def test_missing_view_is_recomputed_with_the_same_bytes(finished, source, unbroken):
     (finished / "view-01.npy").unlink()
     before, calls = times(finished), []
     extract(finished, source, progress=lambda done, total: calls.append((done, total)))
@@ -132,7 +132,7 @@ def test_missing_view_alone_is_computed_again_with_the_same_bytes(finished, sour
     assert calls[-1] == (5, 5)
 
 
-def test_more_views_keep_those_that_are_there_and_progress_counts_the_new_ones(finished, source):
+def test_added_views_keep_existing_ones_and_progress_counts_new_ones(finished, source):
     before, calls = times(finished), []
     extract(finished, source, views=VIEWS + 2, progress=lambda done, total: calls.append((done, total)))
     assert {name: times(finished)[name] for name in before} == before
@@ -141,7 +141,7 @@ def test_more_views_keep_those_that_are_there_and_progress_counts_the_new_ones(f
     assert calls == [(5, 10), (10, 10)]
 
 
-def test_other_engine_computes_all_views_again_and_agrees(finished, source, unbroken):
+def test_another_engine_recomputes_all_views_and_agrees(finished, source, unbroken):
     before = times(finished)
     extract(finished, source, engine="openvino")
     assert all(times(finished)[name] != written for name, written in before.items())
@@ -160,14 +160,14 @@ def test_other_engine_computes_all_views_again_and_agrees(finished, source, unbr
     ],
     ids=["seed", "flips", "precision", "weights"],
 )
-def test_changed_setting_empties_the_folder(finished, source, changed):
+def test_changed_setting_clears_the_folder(finished, source, changed):
     before = times(finished)
     extract(finished, source, views=0, **changed)
     assert features.missing_views(finished, VIEWS, 2) == [1, 2, -1], "they were made under other settings"
     assert times(finished)["view-00.npy"] != before["view-00.npy"]
 
 
-def test_run_stopped_within_a_view_resumes_to_the_same_bytes(tmp_path, source, unbroken):
+def test_run_stopped_within_a_view_resumes_with_the_same_bytes(tmp_path, source, unbroken):
     folder = tmp_path / "VGG19"
 
     def stop(done, total):
@@ -183,7 +183,7 @@ def test_run_stopped_within_a_view_resumes_to_the_same_bytes(tmp_path, source, u
     assert times(folder)["view-00.npy"] == before["view-00.npy"]
 
 
-def test_view_cut_short_by_a_full_disk_is_not_there(tmp_path, source, monkeypatch):
+def test_view_interrupted_by_a_full_disk_leaves_no_file(tmp_path, source, monkeypatch):
     def full(model, precision):
         def forward(batches):
             yield np.zeros((2, 512), np.float32)
@@ -202,19 +202,19 @@ def test_view_cut_short_by_a_full_disk_is_not_there(tmp_path, source, monkeypatc
     [lambda ids: ids[::-1], lambda ids: ids[:-1], lambda ids: [*ids, "0" * 16]],
     ids=["other order", "photo too few", "photo too many"],
 )
-def test_records_of_other_photos_raise_and_leave_no_view(tmp_path, source, pick):
+def test_records_of_other_photos_raise_and_leave_no_file(tmp_path, source, pick):
     records_dir, photo_ids = source
     with pytest.raises(RuntimeError, match=r"[Rr]ecord"):
         extract(tmp_path / "VGG19", (records_dir, pick(photo_ids)), views=0)
     assert contents(tmp_path / "VGG19") == {}
 
 
-def test_seconds_of_each_view_are_kept(unbroken):
+def test_seconds_of_each_view_are_recorded(unbroken):
     assert all(artifacts.read_json(unbroken / f"view-{view:02d}.json")["seconds"] > 0 for view in range(VIEWS + 1))
 
 
 @pytest.mark.parametrize("wanted", ["float32", "bfloat16"])
-def test_precision_that_is_asked_for_is_taken(wanted):
+def test_explicit_precision_is_used(wanted):
     assert features.pick_precision(wanted) == wanted
 
 
@@ -228,13 +228,13 @@ def test_precision_that_is_asked_for_is_taken(wanted):
         ("flags : fpu avx512f avx2", 1, "bfloat16"),
     ],
 )
-def test_auto_precision_follows_what_the_machine_has(monkeypatch, flags, gpus, expected):
+def test_auto_precision_follows_the_hardware(monkeypatch, flags, gpus, expected):
     monkeypatch.setattr(pathlib.Path, "read_text", lambda path: flags)
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind] * gpus)
     assert features.pick_precision("auto") == expected
 
 
-def test_activations_that_are_not_finite_stop_the_view(tmp_path, source):
+def test_non_finite_activations_raise_and_leave_no_file(tmp_path, source):
     records_dir, photo_ids = source
 
     def forward(batches):

@@ -56,13 +56,11 @@ TOP_BATCHNORM = {f"top_bn/{name}" for name in ("gamma", "beta", "moving_mean", "
     ],
     ids=["all", "top", "top with BatchNorm", "top2", "all after a warm-up", "warm-up alone"],
 )
-def test_what_is_unfrozen_moves_and_batchnorm_where_asked_alone(study, tmp_path, options, expected):
+def test_only_unfrozen_layers_change_and_batchnorm_only_where_enabled(study, tmp_path, options, expected):
     assert moved(with_options(study, **options), tmp_path) == expected
 
 
-def test_fold_killed_in_the_warm_up_and_after_it_goes_on_from_its_last_epoch_and_ends_the_same(
-    study, tmp_path, monkeypatch
-):
+def test_killed_fold_resumes_at_its_last_epoch_with_the_same_result(study, tmp_path, monkeypatch):
     study, rows = with_options(study, warmup_epochs=1, schedule="cosine", batchnorm="trained"), np.arange(50)
     whole, history = fit(study, rows, tmp_path / "whole")
     begun, batches = [], finetune.batches
@@ -84,7 +82,7 @@ def test_fold_killed_in_the_warm_up_and_after_it_goes_on_from_its_last_epoch_and
     np.testing.assert_array_equal(finetune.predict(resumed, read, tested), finetune.predict(whole, read, tested))
 
 
-def test_ensemble_killed_in_its_second_model_trains_no_epoch_again_and_ends_the_same(study, tmp_path, monkeypatch):
+def test_killed_ensemble_repeats_no_epoch_and_has_the_same_result(study, tmp_path, monkeypatch):
     study, rows = with_options(study, ensemble=2), np.arange(50)
     whole, history = fit(study, rows, tmp_path / "whole")
     begun, batches = [], finetune.batches
@@ -106,7 +104,7 @@ def test_ensemble_killed_in_its_second_model_trains_no_epoch_again_and_ends_the_
     np.testing.assert_array_equal(finetune.predict(resumed, read, tested), finetune.predict(whole, read, tested))
 
 
-def test_seconds_of_a_fold_that_was_killed_count_those_before(study, tmp_path, monkeypatch):
+def test_seconds_of_a_resumed_fold_include_those_before_the_kill(study, tmp_path, monkeypatch):
     state, batches = tmp_path / "fold-0.0.npz", finetune.batches
 
     def batches_until_killed(recipe, examples, rows, epoch, seed):
@@ -123,7 +121,7 @@ def test_seconds_of_a_fold_that_was_killed_count_those_before(study, tmp_path, m
     assert artifacts.read_json(tmp_path / "fold-0.json")["seconds"] > 1000
 
 
-def test_model_trained_in_bfloat16_learns_alike_and_comes_back_in_float32(study, tmp_path):
+def test_bfloat16_training_learns_and_returns_a_float32_model(study, tmp_path):
     rough = dataclasses.replace(study, finetuning=dataclasses.replace(study.finetuning, precision="bfloat16"))
     assert "bfloat16" in {layer.compute_dtype for layer in network_of(finetune.build(rough.recipe(SCENARIO))).layers}
     model, history = train(rough, tmp_path)
@@ -138,7 +136,7 @@ def network_of(model):
     return model.get_layer(backbones.NETWORK)
 
 
-def test_steps_are_compiled_by_xla_where_asked_and_teach_the_same(study, tmp_path):
+def test_xla_compiles_steps_where_enabled_with_the_same_result(study, tmp_path):
     found, scenario = {}, dataclasses.replace(SCENARIO, dropout=0.0)  # XLA draws other masks
     for xla in (False, True):
         asked = with_options(study, xla=xla, unfreeze="top")
@@ -149,7 +147,7 @@ def test_steps_are_compiled_by_xla_where_asked_and_teach_the_same(study, tmp_pat
     np.testing.assert_allclose(found[True]["loss"], found[False]["loss"], rtol=1e-3)
 
 
-def test_cosine_rises_to_the_learning_rate_and_falls_to_0(study):
+def test_cosine_schedule_rises_to_the_learning_rate_and_falls_to_0(study):
     recipe = dataclasses.replace(study.recipe(SCENARIO), epochs=5, options=settings.Finetuning(schedule="cosine"))
     rate = finetune._learning_rate(recipe, steps=10)
     assert callable(rate)
@@ -158,7 +156,7 @@ def test_cosine_rises_to_the_learning_rate_and_falls_to_0(study):
     assert rates[50] == pytest.approx(0, abs=1e-9)
 
 
-def test_gradients_longer_than_the_norm_are_scaled_down_to_it_and_shorter_ones_left(study, tmp_path):
+def test_gradients_above_the_clip_norm_are_scaled_and_smaller_ones_unchanged(study, tmp_path):
     """Adam divides by the gradient's own size, but for its epsilon, 1e-7: far below that it hardly moves."""
     start = finetune.build(study.recipe(SCENARIO)).get_weights()
     ends = {
@@ -171,14 +169,14 @@ def test_gradients_longer_than_the_norm_are_scaled_down_to_it_and_shorter_ones_l
     assert any(np.abs(free - begun).max() > 1e-2 for begun, free in zip(start, ends[None], strict=True))
 
 
-def test_balanced_weights_make_every_class_weigh_the_same(study):
+def test_balanced_weights_give_every_class_equal_weight(study):
     study, rows = with_options(study, balance="weights"), np.array([0, 1, 2, 3, 6])
     batches = finetune.batches(study.recipe(SCENARIO), study.examples("Tiny"), rows, 0, 7)
     ((_, targets, weights),) = batches.as_numpy_iterator()
     np.testing.assert_allclose(targets.T @ weights, [5 / 3] * 3, rtol=1e-6)
 
 
-def test_oversampling_draws_as_many_rows_as_there_are_of_each_class_alike(study):
+def test_oversampling_draws_every_class_equally_often(study):
     study, rows = with_options(study, balance="oversampling"), np.array([1, *range(0, 87, 3)])  # 1 metal to 29 glass
     batches = finetune.batches(study.recipe(SCENARIO), study.examples("Tiny"), rows, 0, 7)
     _, targets, weights = (np.concatenate(parts) for parts in zip(*batches.as_numpy_iterator(), strict=True))
@@ -186,7 +184,7 @@ def test_oversampling_draws_as_many_rows_as_there_are_of_each_class_alike(study)
     assert 5 < targets[:, 1].sum() < 25 and targets.sum() == len(rows)
 
 
-def test_batches_hold_the_rows_alone_in_another_order_and_view_each_epoch(study):
+def test_batches_shuffle_rows_and_change_view_each_epoch(study):
     rows, recipe, examples = np.arange(20, 50), study.recipe(SCENARIO), study.examples("Tiny")
     grey = np.arange(90, dtype=np.uint8)[:, np.newaxis, np.newaxis, np.newaxis]
     examples = dataclasses.replace(examples, pixels=np.broadcast_to(grey, examples.pixels.shape))  # pixel = row
@@ -198,7 +196,7 @@ def test_batches_hold_the_rows_alone_in_another_order_and_view_each_epoch(study)
     assert labels.tolist() == examples.labels[orders[0]].tolist()
 
 
-def test_colours_are_learnt_and_permuted_labels_are_at_chance_out_of_fold(study, tmp_path):
+def test_true_labels_are_learnt_and_permuted_labels_score_at_chance(study, tmp_path):
     study = dataclasses.replace(study, epochs=6)
     folds.train(study, SCENARIO, [0], tmp_path / "true")
     assert accuracy(tmp_path / "true" / "fold-0.csv") > 0.7
@@ -213,7 +211,7 @@ def test_colours_are_learnt_and_permuted_labels_are_at_chance_out_of_fold(study,
     assert learnt > found, "nothing was learnt by heart: a leak would not show"
 
 
-def test_search_tells_the_epochs_done_in_all_folds_and_counts_those_of_an_earlier_start(study, tmp_path):
+def test_search_progress_counts_epochs_of_all_folds_and_of_earlier_starts(study, tmp_path):
     told = []
     study = dataclasses.replace(study, epochs=2)
 
@@ -234,7 +232,7 @@ def accuracy(path):
     return np.mean(found.actual == found.predicted)
 
 
-def test_state_goes_with_its_fold_and_changed_options_clear_the_scenario(study, tmp_path):
+def test_finished_fold_removes_its_checkpoint_and_changed_options_clear_the_scenario(study, tmp_path):
     study, first_fold = dataclasses.replace(study, epochs=1), {"settings.json", "fold-0.csv", "fold-0.json"}
     folds.reset_if_settings_changed(study, SCENARIO, tmp_path)
     folds.train(study, SCENARIO, [0], tmp_path)
@@ -247,7 +245,7 @@ def test_state_goes_with_its_fold_and_changed_options_clear_the_scenario(study, 
 
 
 @pytest.mark.parametrize("options", [{}, {"ensemble": 3}, {"ensemble": 2, "unfreeze": "top"}], ids=str)
-def test_saved_model_leaves_the_optimizer_out_and_answers_the_same(study, tmp_path, options):
+def test_saved_model_has_no_optimizer_and_predicts_the_same(study, tmp_path, options):
     model, _ = train(with_options(study, **options), tmp_path, epochs=1)
     assembly.save(assembly.without_optimizer(model), tmp_path / "model.keras")
     loaded, read, rows = assembly.load(tmp_path / "model.keras"), study.examples("Tiny").pixels, np.arange(9)
@@ -258,13 +256,13 @@ def test_saved_model_leaves_the_optimizer_out_and_answers_the_same(study, tmp_pa
     assert any("conv" in name for name in names) and not any("optimizer" in name for name in names)
 
 
-def test_warmup_as_long_as_training_is_refused(tmp_path):
+def test_warmup_as_long_as_training_raises(tmp_path):
     settings = config_module.Config(tmp_path, strategy="finetune", warmup_epochs=10)
     with pytest.raises(PilahError, match=r"--epochs, which is 10 \(got 10\)\."):
         config_module.check(settings)
 
 
-def test_stage_that_is_not_needed_leaves_no_mark(tmp_path):
+def test_unneeded_stage_is_skipped_and_leaves_no_marker(tmp_path):
     stage = runner.Stage("features", lambda config: {}, lambda config: (), lambda config, report: pytest.fail("ran"))
     runner.run(stage, config_module.Config(tmp_path, strategy="finetune"), rich.console.Console(file=io.StringIO()))
     assert runner.read(tmp_path, "features") is None

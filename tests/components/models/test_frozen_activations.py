@@ -22,7 +22,7 @@ def on_trunk(request, study, tmp_path):
     return dataclasses.replace(study, finetuning=tuning)
 
 
-def test_training_on_the_trunk_ends_where_training_on_pixels_does(study, on_trunk, tmp_path):
+def test_training_on_frozen_activations_equals_training_on_pixels(study, on_trunk, tmp_path):
     rows, tested = np.arange(40), np.arange(40, 90)
     from_pixels = dataclasses.replace(on_trunk, finetuning=dataclasses.replace(on_trunk.finetuning, trunk_dir=None))
     whole, expected = fit(from_pixels, rows, tmp_path / "whole")
@@ -32,7 +32,7 @@ def test_training_on_the_trunk_ends_where_training_on_pixels_does(study, on_trun
     np.testing.assert_allclose(scores[0], scores[1], atol=0.05)
 
 
-def test_scores_of_an_ensemble_are_the_means_of_models_that_differ_in_their_seeds(on_trunk, tmp_path):
+def test_ensemble_scores_are_means_over_models_with_different_seeds(on_trunk, tmp_path):
     recipe, examples, rows, tested = on_trunk.recipe(SCENARIO), on_trunk.examples("Tiny"), np.arange(40), np.arange(90)
     pair = dataclasses.replace(recipe, options=dataclasses.replace(recipe.options, ensemble=2))
     both, history = finetune.fit(pair, examples, rows, 7, tmp_path / "both")
@@ -47,7 +47,7 @@ def test_scores_of_an_ensemble_are_the_means_of_models_that_differ_in_their_seed
     np.testing.assert_allclose(finetune.predict(both, examples.pixels, tested), mean, atol=2e-3)  # float16 below them
 
 
-def test_trunk_is_computed_once_for_a_view_an_epoch(on_trunk, monkeypatch):
+def test_frozen_activations_are_computed_once_with_one_view_per_epoch(on_trunk, monkeypatch):
     first = on_trunk.examples("Tiny").trunk
     assert [view.dtype for view in first] == [np.float16] * 3
     monkeypatch.setattr(backbones, "build", pytest.fail)
@@ -55,7 +55,7 @@ def test_trunk_is_computed_once_for_a_view_an_epoch(on_trunk, monkeypatch):
     np.testing.assert_array_equal(again, first)
 
 
-def test_trunk_in_bfloat16_is_computed_for_itself_and_gives_nearly_the_same(on_trunk):
+def test_bfloat16_frozen_activations_are_stored_separately_and_nearly_equal(on_trunk):
     exact = np.array(on_trunk.examples("Tiny").trunk, np.float32)
     rough_tuning = dataclasses.replace(on_trunk.finetuning, precision="bfloat16")
     rough = np.array(dataclasses.replace(on_trunk, finetuning=rough_tuning).examples("Tiny").trunk, np.float32)
@@ -65,7 +65,7 @@ def test_trunk_in_bfloat16_is_computed_for_itself_and_gives_nearly_the_same(on_t
     assert 1e-3 < error < 3e-2  # a rounding to bfloat16 is off by 1 / 256 at most, one to float16 by 1 / 2048
 
 
-def test_trunk_that_the_disk_cannot_hold_is_refused_before_it_is_computed(on_trunk, monkeypatch):
+def test_frozen_activations_too_large_for_the_disk_raise_before_computing(on_trunk, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(100, 99, 1))
     monkeypatch.setattr(features, "write_view", pytest.fail)
     with pytest.raises(PilahError, match=r"0\.0 GB are free in .*Tiny\. Free some"):

@@ -35,7 +35,7 @@ def counts(audited):
     return artifacts.read_json(audited[0] / "audit" / "audit.json")
 
 
-def test_photo_saved_twice_is_found_and_crosses_folds(audited):
+def test_photo_saved_twice_is_a_near_duplicate_across_folds(audited):
     (pair,) = [row for row in rows(audited, "near_duplicates") if int(row["hamming_bits"]) <= 4]
     assert {name.rsplit("photos/")[1] for name in (pair["first_path"], pair["second_path"])} == {
         "glass/0.png",
@@ -45,7 +45,7 @@ def test_photo_saved_twice_is_found_and_crosses_folds(audited):
     assert pair["found_by"] in ("hash", "both")
 
 
-def test_counts_are_those_of_the_rows(audited):
+def test_counts_equal_the_rows(audited):
     near, table = counts(audited)["near_duplicates"], rows(audited, "near_duplicates")
     across = [row for row in table if row["first_fold"] != row["second_fold"]]
     assert near["pairs"] == len(table) > 0
@@ -56,20 +56,20 @@ def test_counts_are_those_of_the_rows(audited):
     assert near["groups"] == max(int(row["group"]) for row in table)
 
 
-def test_photo_in_the_wrong_folder_is_doubted_and_alone(audited):
+def test_photo_in_the_wrong_folder_is_the_only_label_issue(audited):
     (doubt,) = rows(audited, "label_doubts")
     assert doubt["path"].endswith(small_run.WRONG)
     assert (doubt["label"], doubt["suggested"]) == ("metal", "glass")
     assert float(doubt["p_label"]) < 0.1 < 0.9 < float(doubt["p_suggested"])
 
 
-def test_photo_out_of_focus_is_listed_and_a_sharp_one_is_not(audited):
+def test_only_the_blurred_photo_has_a_quality_issue(audited):
     odd = {row["path"].rsplit("photos/")[1]: row["kind"] for row in rows(audited, "odd_photos")}
     assert odd == {small_run.BLURRED: "blurred"}
     assert counts(audited)["odd_photos"]["blurred"] == 1
 
 
-def test_folds_are_compared_seed_by_seed(audited):
+def test_grouped_folds_are_compared_seed_by_seed(audited):
     folds = counts(audited)["folds"]
     assert [draw["seed"] for draw in folds["draws"]] == [42, 43, 44]
     differences = [draw["grouped"] - draw["plain"] for draw in folds["draws"]]
@@ -77,13 +77,13 @@ def test_folds_are_compared_seed_by_seed(audited):
     assert all(0.9 < draw[name] <= 1 for draw in folds["draws"] for name in ("plain", "grouped"))
 
 
-def test_summary_names_what_was_found(audited):
+def test_summary_lists_the_audit_results(audited):
     text = audited[1]
     for line in ("Audit of 39 photos", "1 metal -> glass", "blurred", "kept together"):
         assert line in text, line
 
 
-def test_report_shows_what_was_found(audited):
+def test_report_shows_the_audit_results(audited):
     run_dir = audited[0]
     of_these = photos.fingerprint(run_folder.usable_photos(run_dir))
     found = findings.audit(run_dir, of_these, artifacts.read_json(run_dir / "leaderboard.json"))
@@ -97,7 +97,7 @@ def test_report_shows_what_was_found(audited):
     assert any(words.startswith("twin.jpg: glass, fold") for words in pictures)
 
 
-def test_class_of_fewer_groups_than_folds_leaves_the_folds_out_and_the_lists_stay(tmp_path, caplog):
+def test_fewer_groups_than_folds_skips_the_fold_comparison_and_keeps_the_lists(tmp_path, caplog):
     run_dir = tmp_path / "run"
     small_run.make(run_dir, alike=["paper"])
     text = io.StringIO()
@@ -112,7 +112,7 @@ def test_class_of_fewer_groups_than_folds_leaves_the_folds_out_and_the_lists_sta
     assert "cannot be computed" in body and "folds-table" not in body
 
 
-def test_run_without_a_board_is_refused(tmp_path):
+def test_run_without_a_leaderboard_raises(tmp_path):
     with pytest.raises(PilahError, match=r"no run\.json"):
         audit.finished(tmp_path)
     artifacts.write_json(tmp_path / "run.json", config_module.to_json(config_module.of_profile("demo", tmp_path)))
@@ -120,7 +120,7 @@ def test_run_without_a_board_is_refused(tmp_path):
         audit.finished(tmp_path)
 
 
-def test_run_whose_features_are_to_be_made_again_is_refused_though_its_board_is_there(tmp_path):
+def test_run_with_outdated_features_raises_despite_its_leaderboard(tmp_path):
     small_run.make(tmp_path)
     audit.finished(tmp_path)
     runner.path(tmp_path, "features").unlink()

@@ -58,7 +58,7 @@ def evaluated(run_dir, images):
     return artifacts.read_json(run_dir / "evaluations" / f"{images.name}.json"), text.getvalue()
 
 
-def test_matrix_and_means_equal_counts_by_hand(pushed, tmp_path):
+def test_matrix_and_means_equal_hand_counts(pushed, tmp_path):
     shown = {"glass": ["glass", "glass", "metal"], "metal": ["metal", "paper"], "paper": ["paper"]}
     shade = 0
     for label, colours in shown.items():
@@ -83,7 +83,7 @@ def test_matrix_and_means_equal_counts_by_hand(pushed, tmp_path):
     assert [one["f1"] for one in reported if one["name"] == "kitchen"] == [found["f1"]]
 
 
-def test_files_that_say_nothing_are_left_out_and_counted_by_reason(pushed, tmp_path):
+def test_unusable_files_are_left_out_and_counted_by_reason(pushed, tmp_path):
     images = tmp_path / "street"
     save(images / "glass" / "new.png", "glass", 5)
     shutil.copy(images / "glass" / "new.png", images / "glass" / "again.png")
@@ -111,7 +111,7 @@ def test_files_that_say_nothing_are_left_out_and_counted_by_reason(pushed, tmp_p
     assert "1 left out: copy of a photo of the study." in text
 
 
-def test_class_that_is_missing_is_said_and_stays_out_of_the_means(pushed, tmp_path):
+def test_missing_class_is_reported_and_left_out_of_the_means(pushed, tmp_path):
     save(tmp_path / "few" / "glass" / "a.png", "glass", 1)
     save(tmp_path / "few" / "glass" / "b.png", "paper", 2)
     save(tmp_path / "few" / "metal" / "c.png", "metal", 3)
@@ -121,25 +121,25 @@ def test_class_that_is_missing_is_said_and_stays_out_of_the_means(pushed, tmp_pa
     assert "Not there, and not in the means: paper." in text
 
 
-def test_unknown_class_is_refused_by_name(pushed, tmp_path):
+def test_unknown_class_raises_with_its_name(pushed, tmp_path):
     save(tmp_path / "glass" / "a.png", "glass", 1)
     save(tmp_path / "wood" / "b.png", "metal", 2)
     with pytest.raises(PilahError, match=r"got wood\)\. Rename or remove"):
         evaluated(pushed, tmp_path)
 
 
-def test_photos_of_the_study_alone_are_refused(pushed):
+def test_only_training_photos_raise(pushed):
     with pytest.raises(PilahError, match="None of the 1 files in"):
         evaluated(pushed, pushed / "photos")
 
 
-def test_run_that_has_pushed_nothing_is_refused(tmp_path):
+def test_run_without_a_pushed_model_raises(tmp_path):
     artifacts.write_json(tmp_path / "run.json", config_module.to_json(config_module.of_profile("demo", tmp_path)))
     with pytest.raises(PilahError, match="must hold a pushed model"):
         evaluated(tmp_path, tmp_path)
 
 
-def test_version_of_other_training_photos_is_said(pushed, tmp_path):
+def test_version_trained_on_other_photos_is_reported(pushed, tmp_path):
     run_dir = tmp_path / "run"
     shutil.copytree(pushed, run_dir)
     photos.write(run_dir / "photos.csv", [photos.Photo("0" * 16, "gone.jpg", "glass", 0)])

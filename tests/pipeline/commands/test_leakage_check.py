@@ -46,7 +46,7 @@ def checked(run_dir):
     return before, found, text
 
 
-def test_folds_of_the_run_trained_again_repeat_its_search(run_dir):
+def test_retrained_folds_repeat_the_search(run_dir):
     """Heads are trained and tested as in the search, test-time views and all: the folds alone differ."""
     config = audit.finished(run_dir)
     study, winner = recipe.study(config), recipe.winner(config)
@@ -56,13 +56,13 @@ def test_folds_of_the_run_trained_again_repeat_its_search(run_dir):
     np.testing.assert_array_equal(resplit.matrix(study, winner), searched)
 
 
-def test_check_beside_a_run_is_refused_and_leaves_what_there_was(run_dir, checked):
+def test_check_during_a_run_raises_and_changes_nothing(run_dir, checked):
     with lock.locked(run_dir), pytest.raises(PilahError, match="is in use, held by process"):
         check(run_dir)
     assert artifacts.read_json(run_dir / "audit" / "protocol.json") == checked[1]
 
 
-def test_model_carried_through_the_folds_scores_better_than_it_should(run_dir, checked):
+def test_model_reused_across_folds_scores_too_high(run_dir, checked):
     honest = artifacts.read_json(run_dir / "leaderboard.json")["scenarios"]
     carried = checked[1]["scenarios"]
     assert [row["scenario"] for row in carried] == [row["scenario"] for row in honest] == [1, 2]
@@ -71,7 +71,7 @@ def test_model_carried_through_the_folds_scores_better_than_it_should(run_dir, c
     assert all(sum(map(sum, row["confusion_matrix"])) == 39 for row in carried)
 
 
-def test_leak_is_marked_everywhere(run_dir, checked):
+def test_leaked_results_are_marked_everywhere(run_dir, checked):
     _, found, text = checked
     assert found["leaking"] and "LEAKING" in found["warning"]
     assert all(row["leaking"] for row in found["scenarios"])
@@ -79,7 +79,7 @@ def test_leak_is_marked_everywhere(run_dir, checked):
     assert "carried F1 (LEAKING)" in text and "They are no result." in text
 
 
-def test_report_takes_it_up_beside_the_board(run_dir, checked):
+def test_report_shows_the_check_next_to_the_leaderboard(run_dir, checked):
     board = artifacts.read_json(run_dir / "leaderboard.json")
     shown = findings.leakage_check(run_dir, board)["scenarios"]
     assert [row["honest_f1"] for row in shown] == [row["f1"] for row in board["scenarios"]]
@@ -87,12 +87,12 @@ def test_report_takes_it_up_beside_the_board(run_dir, checked):
     assert all(row["leaking"] and row["thesis_f1"] is None for row in shown)
 
 
-def test_board_trials_and_all_else_stay_byte_for_byte(run_dir, checked):
+def test_check_leaves_leaderboard_and_trials_unchanged(run_dir, checked):
     assert contents(run_dir) == checked[0]
     assert not list((run_dir / "audit").rglob("*.csv"))
 
 
-def test_check_that_was_cut_short_goes_on_by_scenario(run_dir, checked, monkeypatch):
+def test_interrupted_check_resumes_at_the_next_scenario(run_dir, checked, monkeypatch):
     trained = []
     carry = resplit.matrix
     monkeypatch.setattr(
@@ -105,7 +105,7 @@ def test_check_that_was_cut_short_goes_on_by_scenario(run_dir, checked, monkeypa
     assert [row["f1"] for row in found["scenarios"]] == [row["f1"] for row in checked[1]["scenarios"]]
 
 
-def test_tables_are_compared_scenario_by_scenario():
+def test_tables_are_compared_by_scenario():
     honest = {"scenarios": [{"scenario": 1, "f1": 0.5}, {"scenario": 2, "f1": 0.6}, {"scenario": 3, "f1": 0.7}]}
     carried = [{"scenario": 1, "f1": 0.8}, {"scenario": 2, "f1": 0.7}, {"scenario": 3, "f1": 0.9}]
     compared = leakage_check.compare(honest, carried, {1: 0.7, 2: 0.8, 3: 0.9})
@@ -122,14 +122,14 @@ def test_single_scenario_has_no_rank_correlation():
     assert leakage_check.distance([0.5], [0.8])["rank_correlation"] is None
 
 
-def test_thesis_stands_beside_its_own_photos(run_dir, checked, monkeypatch):
+def test_thesis_results_are_shown_for_the_thesis_photos(run_dir, checked, monkeypatch):
     monkeypatch.setattr(thesis, "f1_of_scenarios", lambda run_dir, leaderboard: {1: 0.9511, 2: 0.9456})
     found, text = check(run_dir)
     assert "thesis F1" in text and "0.9511" in text
     assert "carried_and_thesis" in found["compared"]
 
 
-def test_scenarios_that_were_refined_stay_out_of_it(run_dir, checked, monkeypatch):
+def test_refined_scenarios_are_left_out(run_dir, checked, monkeypatch):
     honest = artifacts.read_json(run_dir / "leaderboard.json")
     refined = {**honest["scenarios"][0], "scenario": 3, "strategy": "finetune"}
     found = checked[1]

@@ -2,7 +2,7 @@ from pipeline.config import Config
 from pipeline.stages import features
 
 
-def test_every_view_of_every_backbone_is_an_output_of_features(tmp_path):
+def test_outputs_are_all_views_of_all_backbones(tmp_path):
     config = Config(tmp_path, backbones=("VGG19", "ResNet50"), views=1, test_views=2)
     names = ("view-00.npy", "view-01.npy", "test-01.npy")
     assert features.outputs(config) == [f"features/{one}/{name}" for one in config.backbones for name in names]

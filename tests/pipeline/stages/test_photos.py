@@ -26,7 +26,7 @@ def moved(config):
 
 
 @pytest.mark.parametrize("kept", ["drawn", "unpacked"])
-def test_photos_that_moved_with_their_run_are_listed_again(kept, folder, tmp_path):
+def test_photos_moved_with_their_run_rerun_the_stage(kept, folder, tmp_path):
     with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
         for file in folder.rglob("*.png"):
             archive.write(file, file.relative_to(folder))
@@ -36,12 +36,12 @@ def test_photos_that_moved_with_their_run_are_listed_again(kept, folder, tmp_pat
     assert photos_stage.inputs(moved(config)) != photos_stage.inputs(config)
 
 
-def test_photos_that_stayed_where_they_were_are_not_listed_again(folder, tmp_path):
+def test_unchanged_photos_do_not_rerun_the_stage(folder, tmp_path):
     config = Config(tmp_path / "run", images=(folder,))
     assert photos_stage.inputs(moved(config)) == photos_stage.inputs(config)
 
 
-def test_photos_that_changed_behind_a_link_are_listed_again(folder, tmp_path, save_photo):
+def test_photos_changed_behind_a_link_rerun_the_stage(folder, tmp_path, save_photo):
     linked = tmp_path / "linked"
     linked.mkdir()
     for name in ("glass", "metal"):
@@ -53,13 +53,13 @@ def test_photos_that_changed_behind_a_link_are_listed_again(folder, tmp_path, sa
 
 
 @pytest.mark.parametrize("grouped", [True, False])
-def test_folds_are_grouped_again_where_larger_photos_come_in(grouped, folder, tmp_path):
+def test_larger_pixel_limit_reruns_the_stage_only_with_grouped_folds(grouped, folder, tmp_path):
     config = Config(tmp_path / "run", images=(folder,), group_folds=grouped)
     larger = dataclasses.replace(config, max_pixels=2 * config.max_pixels)
     assert (photos_stage.inputs(larger) != photos_stage.inputs(config)) is grouped
 
 
-def test_photos_that_the_run_folder_lost_are_drawn_again(tmp_path):
+def test_deleted_synthetic_photos_are_drawn_again(tmp_path):
     config = dataclasses.replace(of_profile("demo", tmp_path), photos_per_class=4, folds=2)
     console = rich.console.Console()
     list_photos = main.PIPELINE[0]
@@ -83,7 +83,7 @@ def config(folder, tmp_path):
     return Config(tmp_path / "run", images=(folder,), folds=2)
 
 
-def test_labels_that_were_swapped_are_listed_again(config, folder):
+def test_swapped_labels_rerun_the_stage(config, folder):
     first, second = folder / "glass" / "glass0.png", folder / "metal" / "metal0.png"
     before, _ = list_again(config)
     first.rename(folder / "aside")
@@ -95,14 +95,14 @@ def test_labels_that_were_swapped_are_listed_again(config, folder):
     assert "unchanged, skipped" in list_again(config)[1]
 
 
-def test_empty_class_folder_that_is_added_to_a_finished_run_is_refused_as_in_a_new_one(config, folder):
+def test_empty_class_folder_added_to_a_finished_run_raises(config, folder):
     list_again(config)
     (folder / "plastic").mkdir()
     with pytest.raises(PilahError, match="plastic 0"):
         list_again(config)
 
 
-def test_folder_that_lost_all_its_photos_stops_the_run_until_it_is_confirmed(config, folder, save_photo, caplog):
+def test_emptied_folder_stops_the_run_until_accepted(config, folder, save_photo, caplog):
     for number in range(3):
         save_photo(folder / "glass" / "mounted" / f"{number}.png", 100 + number)
     before, _ = list_again(config)
@@ -118,7 +118,7 @@ def test_folder_that_lost_all_its_photos_stops_the_run_until_it_is_confirmed(con
     assert len(list_again(config)[0]) == len(before)
 
 
-def test_photos_that_were_moved_or_removed_one_by_one_are_no_lost_folder(config, folder, save_photo, caplog):
+def test_photos_moved_or_removed_one_by_one_do_not_stop_the_run(config, folder, save_photo, caplog):
     for number in range(3):
         save_photo(folder / "glass" / "old" / f"{number}.png", 100 + number)
     before, _ = list_again(config)
@@ -130,7 +130,7 @@ def test_photos_that_were_moved_or_removed_one_by_one_are_no_lost_folder(config,
     assert "1 photos of the last run are missing, such as" in caplog.text
 
 
-def test_lists_of_the_first_stage_add_up_to_the_files_found(config, folder, caplog):
+def test_lists_of_the_stage_add_up_to_all_files(config, folder, caplog):
     (folder / "glass" / "copy.png").write_bytes((folder / "glass" / "glass0.png").read_bytes())
     (folder / "glass" / "gone.png").symlink_to("nowhere")
     (folder / "beside.png").write_bytes(b"beside")

@@ -5,7 +5,7 @@ from pipeline.config import Config
 from pipeline.stages import push
 
 
-def test_version_that_was_pushed_and_is_gone_is_pushed_again(tmp_path):
+def test_deleted_pushed_version_reruns_the_stage(tmp_path):
     config = Config(tmp_path)
     for version in (1, 2):
         for name in ("saved_model.pb", "model.json"):

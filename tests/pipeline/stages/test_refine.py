@@ -82,7 +82,7 @@ def board_of(config):
     return artifacts.read_json(config.run_dir / "leaderboard.json")
 
 
-def test_best_scenario_stands_on_the_board_once_more_and_the_choice_is_made_over_all(refined):
+def test_refined_scenario_joins_the_leaderboard_and_the_choice(refined):
     config, printed = refined
     first, second, third = board_of(config)["scenarios"]
     best = max(first, second, key=lambda row: row["f1"])
@@ -96,7 +96,7 @@ def test_best_scenario_stands_on_the_board_once_more_and_the_choice_is_made_over
     assert settings[0]["features"]["precision"] == settings[1]["precision"] == features.pick_precision("auto")
 
 
-def test_every_photo_is_predicted_by_a_fold_that_it_did_not_train(refined):
+def test_refined_predictions_are_out_of_fold(refined):
     config, _ = refined
     found = predictions.read(config.run_dir / "trials" / "03" / "predictions.csv")
     listed = run_folder.usable_photos(config.run_dir)
@@ -104,7 +104,7 @@ def test_every_photo_is_predicted_by_a_fold_that_it_did_not_train(refined):
     assert sum(map(sum, board_of(config)["scenarios"][2]["confusion_matrix"])) == len(listed)
 
 
-def test_page_and_served_model_come_of_it_and_what_stayed_frozen_is_removed(refined):
+def test_report_and_served_model_use_the_refined_scenario_and_frozen_activations_are_removed(refined):
     config, _ = refined
     assert len(push.versions(config.run_dir / "served" / push.MODEL_NAME)) == 1
     assert not (config.run_dir / run_folder.FROZEN_ACTIVATIONS).exists()
@@ -113,7 +113,7 @@ def test_page_and_served_model_come_of_it_and_what_stayed_frozen_is_removed(refi
     assert "Tiny fine-tuned" in (config.run_dir / "report" / "index.html").read_text()
 
 
-def test_what_stayed_frozen_is_removed_where_the_model_is_refused_too(refined, monkeypatch):
+def test_frozen_activations_are_removed_when_the_model_is_refused(refined, monkeypatch):
     config, _ = refined
     runner.path(config.run_dir, "validate").unlink()
     artifacts.write_json(config.run_dir / run_folder.FROZEN_ACTIVATIONS / "Tiny" / "settings.json", {})
@@ -123,7 +123,7 @@ def test_what_stayed_frozen_is_removed_where_the_model_is_refused_too(refined, m
     run(config)
 
 
-def test_setting_that_would_discard_folds_stops_the_run_before_anything_changes(refined):
+def test_second_run_skips_all_and_from_refine_trains_only_the_refined_scenario(refined):
     config, _ = refined
     before = {path: path.stat().st_mtime_ns for path in config.run_dir.rglob("*") if path.is_file()}
     with pytest.raises(
@@ -149,14 +149,14 @@ def test_second_run_does_nothing_and_from_refine_trains_the_refined_scenario_alo
     assert [times(config, number) == before[number] for number in (1, 2, 3)] == [True, True, False]
 
 
-def test_folds_that_are_all_there_need_no_trunk(refined, monkeypatch):
+def test_finished_folds_need_no_frozen_activations(refined, monkeypatch):
     config, _ = refined
     runner.path(config.run_dir, "refine").unlink()
     monkeypatch.setattr(frozen_activations, "load", pytest.fail)
     assert "refine: done" in run(config)
 
 
-def test_plots_compare_the_scenarios_of_the_search_alone(refined, monkeypatch):
+def test_plots_compare_only_the_scenarios_of_the_search(refined, monkeypatch):
     config, _ = refined
     shown = []
     monkeypatch.setattr(plots, "groups", lambda values, rows, *words: shown.extend(row["scenario"] for row in rows))
@@ -165,7 +165,7 @@ def test_plots_compare_the_scenarios_of_the_search_alone(refined, monkeypatch):
 
 
 @pytest.mark.parametrize("changed", ["flips", "precision", "weights"])
-def test_run_killed_in_features_under_other_settings_reports_none_of_its_old_trials(refined, monkeypatch, changed):
+def test_run_killed_in_features_after_a_change_reports_no_old_trials(refined, monkeypatch, changed):
     config, _ = refined
     before = [times(config, number) for number in (1, 2, 3)]
     (other_precision,) = {"float32", "bfloat16"} - {features.pick_precision("auto")}
@@ -190,14 +190,14 @@ def killed(*args, **settings):
     raise KeyboardInterrupt
 
 
-def test_resolved_settings_stand_beside_the_configuration(refined):
+def test_resolved_settings_are_written_next_to_the_configuration(refined):
     config, _ = refined
     assert config_module.to_json(config) == artifacts.read_json(config.run_dir / "run.json")
     assert resolved_settings.read(config.run_dir) == recipe.resolve(config)
     assert recipe.resolve(config).weights == {"Tiny": "random, seed 1"}
 
 
-def test_refined_scenario_is_trained_where_its_folder_holds_another(refined):
+def test_refined_scenario_is_trained_when_its_folder_has_another_one(refined):
     """A narrower search numbers it 2, under which the wider one has a scenario with its backbone frozen."""
     config, _ = refined
     narrower = dataclasses.replace(config, dropouts=(board_of(config)["scenarios"][2]["dropout"],))
@@ -210,7 +210,7 @@ def test_refined_scenario_is_trained_where_its_folder_holds_another(refined):
     assert wider and [row["strategy"] for row in wider["scenarios"]] == ["features", "features", "finetune"]
 
 
-def test_model_that_is_pushed_later_names_the_code_that_made_it(refined, monkeypatch):
+def test_model_pushed_later_names_the_code_that_trained_it(refined, monkeypatch):
     config, _ = refined
     made_by = provenance.code_fingerprint()
     monkeypatch.setattr(provenance, "code_fingerprint", lambda: "of a later day")
@@ -234,6 +234,6 @@ def times(config, number):
     ],
     ids=["more than there are", "nothing frozen", "nothing to fine-tune"],
 )
-def test_refining_that_makes_no_sense_is_refused(tmp_path, changed, match):
+def test_invalid_refine_options_raise(tmp_path, changed, match):
     with pytest.raises(PilahError, match=match):
         config_module.check(config_module.Config(tmp_path, **changed))
