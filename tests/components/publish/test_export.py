@@ -52,6 +52,7 @@ def saved_model(model, tmp_path_factory):
 @pytest.mark.parametrize("backbone", ["ResNet50", "VGG19"])  # preprocessing by slices and sums, saved inside
 def test_saved_keras_model_reads_back_with_the_same_scores(backbone, tmp_path):
     trained = head.build({"ResNet50": 2048, "VGG19": 512}[backbone], len(CLASSES), "Adam", 0.5, 1e-3, 0.0, seed=1)
+    trained.optimizer.build(trained.trainable_variables)  # as training does
     model = assembly.assemble(backbone, backbones.Weights(None, 1), SIZE_PX, trained)
     assembly.save(model, tmp_path / "model.keras")
     pixels = np.random.default_rng(0).integers(0, 256, (4, SIZE_PX, SIZE_PX, 3), np.uint8)
