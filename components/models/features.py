@@ -101,7 +101,8 @@ def write_view(
     first = next(results)
     with artifacts.writing_array(path, (len(photo_ids), *first.shape[1:]), dtype) as write:
         for activations in itertools.chain([first], results):
-            values = activations.astype(dtype, copy=False)
+            with np.errstate(over="ignore"):  # check_finite reports it
+                values = activations.astype(dtype, copy=False)
             metrics.check_finite(values, f"Activations of photos for {path}", NOT_FINITE)
             write(values)
             done += len(activations)
