@@ -19,8 +19,6 @@ from serving import client
 from web import commands, database, limits, messages, pictures, security, settings, store, telemetry, uploads
 from web.pages import about, admin, api, classify, history, home, results
 
-LANGUAGES = {"en": "English", "id": "Bahasa Indonesia"}
-
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     """Create the application from the settings in the environment.
@@ -77,13 +75,13 @@ def _init_extensions(app: Flask, options: settings.Settings, data: pathlib.Path)
     commands.init_app(app)
     caller = client.Client(options.serving_target, timeout_seconds=options.serving_timeout_seconds)
     uploads.init_app(app, uploads.Service(store.PictureStore(data / "uploads"), caller, options))
-    app.jinja_env.globals["languages"] = LANGUAGES
+    app.jinja_env.globals["languages"] = settings.LANGUAGES
     app.jinja_env.globals["current_language"] = lambda: str(flask_babel.get_locale())
 
 
 def _language() -> str:
     chosen = None if request.path.startswith("/api/") else session.get("language")  # the API uses no cookies
-    return chosen if chosen in LANGUAGES else request.accept_languages.best_match(LANGUAGES) or "en"
+    return chosen if chosen in settings.LANGUAGES else request.accept_languages.best_match(settings.LANGUAGES) or "en"
 
 
 def _error_page(error: HTTPException) -> Any:

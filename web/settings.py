@@ -14,6 +14,7 @@ import limits
 
 from components.data import images
 
+LANGUAGES = {"en": "English", "id": "Bahasa Indonesia"}
 DEVELOPMENT = "development"
 MAKE_ONE = "$(python -c 'import secrets; print(secrets.token_hex())')"
 MIB = 1024 * 1024

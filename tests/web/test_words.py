@@ -9,15 +9,15 @@ import pytest
 from babel.messages import catalog, mofile, pofile
 from flask import render_template_string
 
-import web
 from components.demo import synthetic_photos
 from pipeline.report import localization
+from web import settings
 from web.pages import results
 
 ROOT = pathlib.Path(__file__).parents[2]
 CATALOGS = [
     pytest.param(folder, language, id=f"{folder} {language}")
-    for folder, languages in (("web", web.LANGUAGES), ("pipeline/report", localization.LANGUAGES))
+    for folder, languages in (("web", settings.LANGUAGES), ("pipeline/report", localization.LANGUAGES))
     for language in languages
     if language != "en"
 ]
@@ -65,7 +65,7 @@ def test_compiled_catalog_is_up_to_date(folder, language):
     assert compiled == {message.id: message.string for message in po if message.id}, NEXT_STEP.format(folder)
 
 
-@pytest.mark.parametrize("language", [language for language in web.LANGUAGES if language != "en"])
+@pytest.mark.parametrize("language", [language for language in settings.LANGUAGES if language != "en"])
 def test_classes_and_their_advice_are_translated(app, language):
     label = "{% from 'parts.html' import class_label %}{{ class_label(name) }}"
     with app.test_request_context(headers={"Accept-Language": language}):

@@ -6,8 +6,7 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, abort, current_app, redirect, render_template, request, session
 
-import web
-from web import disposal_advice
+from web import disposal_advice, settings
 from web.pages import about
 
 blueprint = Blueprint("home", __name__)
@@ -24,8 +23,8 @@ def show() -> str:
 def switch() -> Any:
     """Store the chosen language and redirect to the page it was chosen on."""
     language = request.form.get("language", "")
-    if language not in web.LANGUAGES:
-        abort(400, f"The language must be one of {', '.join(web.LANGUAGES)}.")
+    if language not in settings.LANGUAGES:
+        abort(400, f"The language must be one of {', '.join(settings.LANGUAGES)}.")
     session["language"] = language
     session.permanent = True
     try:
