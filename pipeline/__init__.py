@@ -1,1 +1,1 @@
-"""The order of the stages, the configuration and the command line; the only place that knows components and tuner."""
+"""The command line, the configuration and the order of the stages; the only folder that imports all others."""

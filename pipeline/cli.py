@@ -1,9 +1,10 @@
-"""The command line: options to a configuration, errors to one line and an exit code."""
+"""The command line: options become a configuration, errors become one line and an exit code."""
 
+import contextlib
 import logging
 import pathlib
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import rich.console
@@ -15,7 +16,7 @@ from pipeline import config as config_module
 from pipeline import options
 from pipeline.config import Config, Profile, StageName
 
-PLAIN_WIDTH = 140  # of what is printed to a file or a pipe, so that the leaderboard keeps its columns
+PLAIN_WIDTH = 140  # of lines in a file or a pipe, so that the leaderboard fits
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 console = rich.console.Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, markup=False, emoji=False)
 log = logging.getLogger("pilah")
@@ -34,8 +35,8 @@ def run(
     profile: Annotated[
         Profile | None,
         typer.Option(
-            help="Settings to begin with; finetuned is the best recipe we know.",
-            show_default="those of the run, else thesis with photos and demo without",
+            help="Settings to start from; finetuned is the most accurate.",
+            show_default="that of the run, else thesis with photos and demo without",
         ),
     ] = None,
     from_stage: Annotated[StageName | None, typer.Option("--from", help="Rerun from this stage.")] = None,
@@ -48,18 +49,20 @@ def run(
     ] = None,
     debug: Debug = False,
     beam_args: Annotated[list[str] | None, typer.Argument(help="After --, options for Beam's runner.")] = None,
-    **given: Any,
+    **values: Any,
 ) -> None:
     """Rebuild the models, from photos to a served model in RUN_DIR/served. A run resumes with its own settings."""
-    changes = {name: value for name, value in given.items() if value is not None}
+    changes = {name: value for name, value in values.items() if value is not None}
     if beam_args:
         changes["beam_args"] = tuple(beam_args)
+    with _errors_in_one_line(debug):
+        from components.data import photo_sources
 
-    def work() -> None:
-        if photos := [*_fetched(fetch_kaggle), *(images or [])]:
-            changes["images"] = tuple(path.resolve() for path in photos)
+        sources = [*([photo_sources.fetch_kaggle()] if fetch_kaggle else []), *(images or [])]
+        if sources:
+            changes["images"] = tuple(path.resolve() for path in sources)
         config = _configure(run_dir, profile, changes)
-        # TensorFlow is loaded only when there is work for it
+        # imported late, because TensorFlow takes seconds to load
         from pipeline import main
         from pipeline.commands import check_serving as check
 
@@ -67,15 +70,14 @@ def run(
         if check_serving:
             check.check(config, check_serving)
 
-    _guard(work, debug)
-
 
 @app.command()
 def status(run_dir: RunDir, debug: Debug = False) -> None:
     """Show which stages are done, which are left, and how long they should take."""
-    from pipeline.commands import status as status_module
+    with _errors_in_one_line(debug):
+        from pipeline.commands import status
 
-    _guard(lambda: status_module.show(run_dir, console), debug)
+        status.show(run_dir, console)
 
 
 @app.command()
@@ -84,30 +86,24 @@ def audit(
     protocol: Annotated[Literal["carried"] | None, typer.Option(hidden=True)] = None,
     debug: Debug = False,
 ) -> None:
-    """Look for near-duplicates, label issues and odd photos in a finished run, into RUN_DIR/audit."""
+    """Look for near-duplicates, label issues and low image quality in a finished run, into RUN_DIR/audit."""
     if protocol:
         console.print("audit --protocol carried is now the command leakage-check.", style="yellow")
         leakage_check(run_dir, debug)
         return
-
-    def work() -> None:
+    with _errors_in_one_line(debug):
         from pipeline.commands import audit
 
         audit.run(run_dir, console)
 
-    _guard(work, debug)
-
 
 @app.command()
 def leakage_check(run_dir: RunDir, debug: Debug = False) -> None:
-    """Train all scenarios with one model carried through the folds, into RUN_DIR/audit: it LEAKS, to show how much."""
-
-    def work() -> None:
+    """Measure what leakage does: train one model through all folds, without a reset, into RUN_DIR/audit."""
+    with _errors_in_one_line(debug):
         from pipeline.commands import leakage_check
 
         leakage_check.run(run_dir, console)
-
-    _guard(work, debug)
 
 
 @app.command()
@@ -117,13 +113,10 @@ def evaluate(
     debug: Debug = False,
 ) -> None:
     """Score the pushed model on other photos of the same classes, into RUN_DIR/evaluations."""
-
-    def work() -> None:
+    with _errors_in_one_line(debug):
         from pipeline.commands import evaluate
 
         evaluate.run(run_dir, images, console)
-
-    _guard(work, debug)
 
 
 @app.command()
@@ -133,20 +126,16 @@ def report(
     debug: Debug = False,
 ) -> None:
     """Write RUN_DIR/report/index.html again, for a finished run or an unfinished one."""
+    with _errors_in_one_line(debug):
+        from pipeline.stages import report
 
-    def work() -> None:
-        from pipeline.stages import report as report_stage
-
-        console.print(f"report: {report_stage.make(run_dir, lang)}", soft_wrap=True, highlight=False)
-
-    _guard(work, debug)
+        console.print(f"report: {report.make(run_dir, lang)}", soft_wrap=True, highlight=False)
 
 
 @app.command()
 def rollback(run_dir: RunDir, debug: Debug = False) -> None:
     """Serve the version before the current one again."""
-
-    def work() -> None:
+    with _errors_in_one_line(debug):
         from components.publish import push
         from pipeline import lock, run_folder
 
@@ -157,25 +146,18 @@ def rollback(run_dir: RunDir, debug: Debug = False) -> None:
             version = push.rollback(base)
         console.print(f"rolled back: {version} is the newest", soft_wrap=True, highlight=False)
 
-    _guard(work, debug)
-
-
-def _fetched(fetch_kaggle: bool) -> list[pathlib.Path]:
-    from components.data import photo_sources
-
-    return [photo_sources.fetch_kaggle()] if fetch_kaggle else []
-
 
 def _configure(run_dir: pathlib.Path, profile: Profile | None, changes: dict[str, Any]) -> Config:
+    """Return the checked configuration of a run, and make its folder."""
     from components.data import photo_sources
     from pipeline import resume
 
-    folder = run_dir.resolve()  # paths in artifacts hold wherever the next command is typed
+    folder = run_dir.resolve()  # paths in artifacts must not depend on the working directory
     config = resume.configure(folder, profile, changes)
     for path in config.images:
         photo_sources.check(path)
         if path in folder.parents:
-            raise PilahError(f"--run-dir must not be in --images, or its files are taken for photos: {run_dir}.")
+            raise PilahError(f"--run-dir must not be in --images, where its files would count as photos: {run_dir}.")
     if not config.photos_per_class and not config.images:
         raise PilahError(f"Profile {config.profile} needs photos. Give --images or --fetch-kaggle.")
     config_module.check(config)
@@ -184,14 +166,15 @@ def _configure(run_dir: pathlib.Path, profile: Profile | None, changes: dict[str
     return config
 
 
-def _guard(work: Callable[[], None], debug: bool) -> None:
-    """Run `work`; an error becomes one line and exit code 1, or keeps its traceback with --debug."""
+@contextlib.contextmanager
+def _errors_in_one_line(debug: bool) -> Iterator[None]:
+    """Print an error of the block in one line and exit with code 1; with --debug it keeps its traceback."""
     handler = rich.logging.RichHandler(console=console, show_time=False, show_path=False, markup=False)
     log.addHandler(handler)
-    log.propagate = False  # libraries give the root logger a handler of their own
+    log.propagate = False  # libraries add a handler to the root logger
     log.setLevel(logging.INFO)
     try:
-        work()
+        yield
     except Exception as error:
         if debug:
             raise
@@ -204,9 +187,9 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, PilahError):
         return text
     if isinstance(error, FileNotFoundError):
-        return f"a file is missing: {text}. Restore it, or run again to list the photos anew."
+        return f"A file is missing: {text}. Restore it, or run again to list the photos anew."
     if isinstance(error, OSError) or "No space left on device" in text:
-        return f"a file could not be read or written: {text}. Check that there is space and permission, then run again."
+        return f"A file could not be read or written: {text}. Check that there is space and permission, then run again."
     return f"{type(error).__name__}: {text[:500]}. Run again with --debug for the traceback."
 
 

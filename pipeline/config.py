@@ -1,4 +1,4 @@
-"""One flat configuration of a run: every option with its default, and what each profile changes."""
+"""The configuration of a run: every option with its default, and what each profile changes."""
 
 import dataclasses
 import json
@@ -17,13 +17,13 @@ StageName = Literal[
 ]
 STAGES: tuple[StageName, ...] = get_args(StageName)
 Profile = Literal["thesis", "finetuned", "demo"]
-MAX_PIXELS = images.MAX_PIXELS  # in the class below, images is a setting
+MAX_PIXELS = images.MAX_PIXELS  # `images` is a field of the class below
 PROFILES: dict[Profile, dict[str, Any]] = {
     "thesis": {},
-    # the recipe of the best single model of the thesis's photos (docs/RESULTS.md): one scenario, then fine-tuned
+    # the best single model on the thesis's photos (docs/RESULTS.md): one frozen scenario, then fine-tuned
     "finetuned": {
         "image_size_px": 320,
-        "views": 1,  # of the frozen scenario, which is there to be compared with
+        "views": 1,  # of the frozen scenario, which is only a baseline
         "flips": "both",
         "backbones": ("DenseNet121",),
         "optimizers": ("Adam",),
@@ -36,13 +36,13 @@ PROFILES: dict[Profile, dict[str, Any]] = {
         "label_smoothing": 0.1,
         "clip_norm": 1.0,
     },
-    # the whole study in minutes: few small drawn photos, and steps large enough to learn from so few
+    # the whole study in minutes: a few small synthetic photos, and a learning rate high enough for so few
     "demo": {
         "image_size_px": 96,
         "photos_per_class": 40,
         "views": 2,
         "learning_rate": 1e-3,
-        "min_f1": 0.15,  # about chance for six classes: where there are no ImageNet weights, no more can be asked
+        "min_f1": 0.15,  # about chance for six classes, because the weights may be random
     },
 }
 
@@ -52,11 +52,11 @@ class Config(settings.Finetuning):
     """Everything that a run depends on; the defaults are the thesis's study.
 
     Attributes:
-        profile: one of PROFILES, which the settings began as.
-        images: folders or zips of the photos, taken together; none draws the demo's own.
-        photos_per_class: number of photos of each class to draw, where they are drawn.
+        profile: one of PROFILES, which the settings started from.
+        images: folders or zips whose photos are combined; empty for synthetic photos.
+        photos_per_class: number of synthetic photos of each class.
         beam_args: Beam pipeline options, passed through.
-        flips: "both" has half of the views upside down.
+        flips: "both" turns half of the views upside down.
         test_views: see tta.look.
     """
 
@@ -97,24 +97,24 @@ class Config(settings.Finetuning):
     photos_per_class: int = 0
     group_folds: bool = option(False, "Keep photos of almost the same perceptual hash in one fold.")
     beam_args: tuple[str, ...] = ()
-    force: bool = option(False, "Push even a model that is worse than the one served.", resumed=False)
+    force: bool = option(False, "Push a model even if the served version is better.", resumed=False)
     accept_missing: bool = option(
-        False, "Confirm that photos of the last run were removed where a whole folder lacks them.", resumed=False
+        False, "Accept that a folder has lost all of its photos since the last run.", resumed=False
     )
 
     @property
     def scenario_count(self) -> int:
-        """How many scenarios are searched, those refined afterwards not counted."""
+        """The number of scenarios in the search, without the refined ones."""
         return len(self.backbones) * len(self.optimizers) * len(self.dropouts)
 
     @property
     def searched_numbers(self) -> range:
-        """Of the scenarios of the search."""
+        """The numbers of the scenarios in the search."""
         return range(1, self.scenario_count + 1)
 
     @property
     def refined_numbers(self) -> range:
-        """Of the scenarios that are refined, numbered on from those searched."""
+        """The numbers of the refined scenarios, which follow those of the search."""
         return range(self.scenario_count + 1, self.scenario_count + self.refine + 1)
 
     @property
@@ -130,45 +130,42 @@ class Config(settings.Finetuning):
         return settings.Finetuning(**{name: getattr(self, name) for name in settings.options(settings.Finetuning)})
 
     def needs(self, stage: str) -> bool:
-        """Return whether there is anything for `stage`, one of STAGES, to do."""
+        """Return whether the run has work for `stage`, one of STAGES."""
         return {"features": self.strategy == "features", "refine": self.refine > 0}.get(stage, True)
-
-    @property
-    def allow_random_weights(self) -> bool:
-        return self.profile == "demo"
 
 
 def of_profile(profile: Profile, run_dir: pathlib.Path) -> Config:
-    """Return the configuration that `profile`, one of PROFILES, begins with."""
+    """Return the configuration that `profile` starts with."""
     return Config(run_dir=run_dir, profile=profile, **PROFILES[profile])
 
 
 def flag(name: str) -> str:
     """Return the command-line option of the field `name`."""
-    return f"--{settings.options(Config)[name].flag or name.replace('_', '-')}"
+    option = settings.options(Config).get(name)
+    return f"--{option.flag if option and option.flag else name.replace('_', '-')}"
 
 
 def check(config: Config) -> None:
-    """Raise PilahError where settings are not finite, or do not go together."""
+    """Raise PilahError if settings are not finite or contradict each other."""
     for name, value in vars(config).items():
         values = value if isinstance(value, tuple) else [value]
         if any(isinstance(number, float) and not math.isfinite(number) for number in values):
             raise PilahError(f"{flag(name)} must be a finite number (got {value}).")
     if config.refine and config.strategy == "finetune":
         raise PilahError(
-            f"--refine {config.refine} and --strategy finetune exclude each other: --refine trains backbones that the "
-            "search left frozen. Choose one of them."
+            f"--refine {config.refine} and --strategy finetune exclude each other: --refine fine-tunes backbones that "
+            "were frozen in the search. Choose one of them."
         )
     if config.refine > config.scenario_count:
         raise PilahError(
             f"--refine must be at most {config.scenario_count}, the number of scenarios (got {config.refine})."
         )
-    changed = [name for name in ("finetuning_rate", *settings.options(settings.Finetuning)) if _changed(config, name)]
+    default, names = Config(config.run_dir), ("finetuning_rate", *settings.options(settings.Finetuning))
+    changed = [name for name in names if getattr(config, name) != getattr(default, name)]
     if changed and not config.finetunes:
-        given = ", ".join(f"{flag(name)} {getattr(config, name)}" for name in changed)
         raise PilahError(
-            f"{given}: options of fine-tuning have no effect while all backbones stay frozen. Add --refine 1 or "
-            "--strategy finetune, or leave them out."
+            f"{', '.join(f'{flag(name)} {getattr(config, name)}' for name in changed)}: options of fine-tuning have no "
+            "effect while all backbones stay frozen. Add --refine 1 or --strategy finetune, or leave them out."
         )
     if config.finetunes and config.warmup_epochs >= config.epochs:
         raise PilahError(
@@ -176,17 +173,13 @@ def check(config: Config) -> None:
         )
 
 
-def _changed(config: Config, name: str) -> bool:
-    return getattr(config, name) != getattr(Config(config.run_dir), name)
-
-
 def to_json(config: Config) -> dict[str, Any]:
-    """Return the configuration as JSON can hold it, paths as text."""
+    """Return the configuration as a JSON object, with paths as text."""
     return json.loads(json.dumps(dataclasses.asdict(config), default=str))
 
 
 def read(run_dir: pathlib.Path) -> Config:
-    """Return the configuration of the run in `run_dir`, from its run.json; its run_dir is where it is now.
+    """Return the configuration of the run in `run_dir`, from its run.json; a moved run has its current path.
 
     Raises:
         PilahError: there is no run.
@@ -198,7 +191,7 @@ def read(run_dir: pathlib.Path) -> Config:
 
 
 def from_json(values: dict[str, Any]) -> Config:
-    """Return the configuration that `to_json` wrote; settings that are newer than it have their defaults."""
+    """Return the configuration that `to_json` returned; settings that it lacks have their defaults."""
     paths = {
         "run_dir": pathlib.Path(values["run_dir"]),
         "images": tuple(map(pathlib.Path, values["images"])),

@@ -1,4 +1,4 @@
-"""One run at a time in a run folder."""
+"""A lock that allows one run at a time in a run folder."""
 
 import contextlib
 import fcntl
@@ -12,10 +12,10 @@ from pipeline import run_folder
 
 @contextlib.contextmanager
 def locked(run_dir: pathlib.Path) -> Iterator[None]:
-    """Hold `run_dir` for this process; the kernel lets go of it when the process ends, however it ends.
+    """Lock `run_dir` for this process; the kernel releases the lock when the process ends, however it ends.
 
     Raises:
-        PilahError: another process holds it.
+        PilahError: another process holds the lock.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     with (run_dir / run_folder.LOCK).open("a+") as file:

@@ -9,32 +9,20 @@ from components.base.errors import PilahError
 from components.models import inference
 from pipeline import leaderboard_table, lock, recipe, resolved_settings, resume, run_folder, runner
 from pipeline.config import STAGES, Config, to_json
-from pipeline.stages import (
-    choice,
-    dataset,
-    export,
-    features,
-    model,
-    photos,
-    push,
-    refine,
-    report,
-    search,
-    validate,
-)
+from pipeline.stages import choice, dataset, export, features, model, photos, push, report, search, validate
 
 PIPELINE = (
     photos.STAGE,  # folder or zip of photos -> list with classes and folds
-    dataset.STAGE,  # list -> TFRecords of squares of pixels
-    features.STAGE,  # TFRecords -> activations of the frozen backbones, a file a view
-    search.STAGE,  # activations, or TFRecords to fine-tune on -> out-of-fold probabilities of every scenario
-    refine.STAGE,  # the best scenarios, with their backbones trained too -> out-of-fold probabilities of these
+    dataset.STAGE,  # list -> TFRecords of square photos
+    features.STAGE,  # TFRecords -> activations of the frozen backbones, a file for each view
+    search.SEARCH,  # activations, or TFRecords in fine-tuning -> out-of-fold probabilities of every scenario
+    search.REFINE,  # the best scenarios, fine-tuned -> their out-of-fold probabilities
     choice.STAGE,  # probabilities -> leaderboard and winner
-    model.STAGE,  # winner -> Keras model, refitted on all photos
+    model.STAGE,  # winner -> Keras model, trained on all photos
     export.STAGE,  # Keras model -> SavedModel that takes the bytes of photos
-    validate.STAGE,  # SavedModel -> proof that it answers as it should
+    validate.STAGE,  # SavedModel -> comparison of its answers with the Keras model's
     push.STAGE,  # SavedModel -> next version folder
-    report.STAGE,  # all of it -> a page to look at, and the card of the version pushed
+    report.STAGE,  # all artifacts -> HTML page, and the card of the pushed version
 )
 assert tuple(stage.name for stage in PIPELINE) == STAGES
 
@@ -43,11 +31,11 @@ def run(config: Config, from_stage: str | None, overwrite: bool, console: rich.c
     """Run every stage that is not finished, and print the leaderboard.
 
     Args:
-        from_stage: a stage from which on everything runs again; None runs only what is needed.
+        from_stage: stage from which everything is rerun; None runs only what is needed.
         overwrite: discard finished work that was made with other settings.
 
     Raises:
-        PilahError: the run cannot go on; the message says what to do.
+        PilahError: the run cannot continue; the message says what to do.
     """
     if keras.config.backend() != "tensorflow":
         raise PilahError(
@@ -56,20 +44,20 @@ def run(config: Config, from_stage: str | None, overwrite: bool, console: rich.c
         )
     if tf.config.list_physical_devices("GPU"):  # on CPUs the same ops give the same bits anyway
         tf.config.experimental.enable_op_determinism()
-    # what would be missing in an hour is checked now, before anything is changed
+    # check first what would fail in an hour
     inference.pick(config.engine)
     photos.check(config)
     recipe.look_up_weights(config)
     with lock.locked(config.run_dir):
         resolved = recipe.resolve(config)
         if not overwrite and (config.run_dir / run_folder.CONFIG).exists():
-            resume.check_nothing_lost(config, resolved, photos.listed_with(config))
+            resume.check_nothing_lost(config, resolved, photos.expected_list(config))
         if from_stage:
             for stage in PIPELINE[STAGES.index(from_stage) :]:
                 runner.forget(stage, config)
         list_photos, *other_stages = PIPELINE
         runner.run(list_photos, config, console)
-        # before run.json: a run killed between the two then shows no trials rather than some of other settings
+        # before run.json, so that a run killed between the two shows no trials rather than some of other settings
         resolved_settings.write(config.run_dir, resolved)
         artifacts.write_json(config.run_dir / run_folder.CONFIG, to_json(config))
         for stage in other_stages:

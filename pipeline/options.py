@@ -1,4 +1,4 @@
-"""The options of the configuration as Typer takes them, made from the declarations in Config."""
+"""The command-line options of a run, for Typer, made from the declarations in Config."""
 
 import inspect
 import pathlib
@@ -13,7 +13,7 @@ from pipeline.config import PROFILES, Config
 
 
 def added_to(command: Callable) -> Callable:
-    """Return `command` with a parameter for each option of the configuration in place of its **keywords."""
+    """Return `command` with a parameter for each option of the configuration instead of its **keywords."""
     types = get_type_hints(Config)
     signature = inspect.signature(command)
     *parameters, _ = signature.parameters.values()
@@ -26,19 +26,20 @@ def added_to(command: Callable) -> Callable:
 
 
 def _typer_option(name: str, annotation: Any, option: settings.Option) -> Any:
-    """Return the typer.Option of a field, which shows the value of each profile."""
+    """Return the typer.Option of a field, with its value in each profile."""
     values = {profile: _text(getattr(config_module.of_profile(profile, pathlib.Path()), name)) for profile in PROFILES}
     others = [f"{profile} {value}" for profile, value in values.items() if value != values["thesis"]]
     declaration = [] if annotation is bool else [config_module.flag(name)]
+    is_list = get_origin(annotation) is tuple
     bounds: dict[str, Any] = {"min": option.min, "max": option.max}
-    if get_origin(annotation) is tuple:
+    if is_list:
         bounds = {"parser": lambda text: _split(text, config_module.flag(name), get_args(annotation)[0], option)}
     return typer.Option(
         *declaration,
         help=option.help,
         show_default="; ".join([values["thesis"], *others]),
         rich_help_panel="Fine-tuning" if _is_of_finetuning(name) else None,
-        metavar="A,B" if "parser" in bounds else None,
+        metavar="A,B" if is_list else None,
         **bounds,
     )
 
@@ -48,18 +49,19 @@ def _is_of_finetuning(name: str) -> bool:
 
 
 def _item_type(annotation: Any) -> Any:
-    """Return the type of the value as Typer parses it: that of an optional value, and text for a list."""
+    """Return the type that Typer parses: text for a list, and the type of an optional value without None."""
     if get_origin(annotation) is tuple:
         return str
-    return next((one for one in get_args(annotation) if get_origin(annotation) is not Literal), annotation)
+    return next((item for item in get_args(annotation) if get_origin(annotation) is not Literal), annotation)
 
 
-def _split(text: str, flag: str, item: Any, option: settings.Option) -> tuple:
+def _split(text: str, flag: str, item_type: Any, option: settings.Option) -> tuple:
     """Return the values of a list that commas separate, checked against the choices or bounds of its items."""
     words = [word.strip() for word in text.split(",")]
-    if get_origin(item) is Literal:
-        if unknown := [word for word in words if word not in get_args(item)]:
-            raise typer.BadParameter(f"{flag} must be some of {','.join(get_args(item))} (got {','.join(unknown)}).")
+    if get_origin(item_type) is Literal:
+        choices = get_args(item_type)
+        if unknown := [word for word in words if word not in choices]:
+            raise typer.BadParameter(f"{flag} must be some of {','.join(choices)} (got {','.join(unknown)}).")
         return tuple(words)
     try:
         numbers = tuple(map(float, words))

@@ -1,4 +1,4 @@
-"""What a model was made with, noted as it is made; and model.json: what it is, what it scored, and all it is from."""
+"""Provenance of a model: the code and packages that made it, and its description in model.json."""
 
 import importlib.metadata
 import pathlib
@@ -8,22 +8,13 @@ from components.data import photos
 from pipeline import recipe, run_folder
 from pipeline.config import Config, to_json
 
-PACKAGES = (
-    "tensorflow",
-    "keras",
-    "keras-tuner",
-    "tensorflow-datasets",
-    "apache-beam",
-    "numpy",
-    "pillow",
-    "scikit-learn",
-)
+PACKAGES = "tensorflow keras keras-tuner tensorflow-datasets apache-beam numpy pillow scikit-learn".split()
 ROOT = pathlib.Path(__file__).parents[1]
-CODE_FOLDERS = ("pipeline", "components", "tuner")  # with the folders in them
+CODE_FOLDERS = ("pipeline", "components", "tuner")  # with their subfolders
 
 
 def note(config: Config) -> None:
-    """Keep beside the model which code and packages make it: by the time it is pushed they may be others."""
+    """Write the code and packages that make the model beside it, as they may change before it is pushed."""
     packages = {name: importlib.metadata.version(name) for name in PACKAGES}
     artifacts.write_json(config.run_dir / run_folder.MADE_WITH, {"code": code_fingerprint(), "packages": packages})
 
@@ -32,8 +23,7 @@ def describe(config: Config) -> documents.ModelDescription:
     """Return scenario, figures, fingerprints of data and code, and versions of the packages that matter."""
     leaderboard = run_folder.read_leaderboard(config.run_dir)
     winner = leaderboard["winner"]
-    backbone_weights = recipe.weights(config, winner["backbone"])
-    study = recipe.study(config)
+    photo_list = run_folder.usable_photos(config.run_dir)
     validation: documents.Validation = artifacts.read_json(config.run_dir / run_folder.VALIDATION)
     made_with = artifacts.read_json(config.run_dir / run_folder.MADE_WITH)
     return {
@@ -55,10 +45,10 @@ def describe(config: Config) -> documents.ModelDescription:
         },
         "classes": leaderboard["classes"],
         "image_size_px": config.image_size_px,
-        "weights": backbone_weights.fingerprint,
+        "weights": recipe.weights(config, winner["backbone"]).fingerprint,
         "data": {
-            "photos": len(study.photo_list),
-            "photos_and_folds": photos.fingerprint(study.photo_list),
+            "photos": len(photo_list),
+            "photos_and_folds": photos.fingerprint(photo_list),
             "drawn": not config.images,
         },
         "code": made_with["code"],
@@ -68,6 +58,6 @@ def describe(config: Config) -> documents.ModelDescription:
 
 
 def code_fingerprint(root: pathlib.Path = ROOT) -> str:
-    """16 hexadecimal digits that change with any line of the code in `root` that makes a model."""
+    """Return 16 hexadecimal digits that change with any line of the code in `root` that makes a model."""
     files = sorted(file for folder in CODE_FOLDERS for file in (root / folder).rglob("*.py"))
     return artifacts.digest([[str(file.relative_to(root)), artifacts.file_digest(file)] for file in files])

@@ -1,4 +1,4 @@
-"""Configuration -> the study: weights, scenarios, and what the stages share of them."""
+"""The study that a configuration describes: weights, scenarios, and what several stages need of them."""
 
 import functools
 import logging
@@ -18,35 +18,40 @@ log = logging.getLogger("pilah")
 
 
 def weights(config: Config, backbone: str) -> backbones.Weights:
-    """Return where the backbone's weights come from; they are looked up (or downloaded) once a run."""
-    return _find_weights(backbone, config.weights_dir, config.allow_random_weights, config.seed)
+    """Return where the backbone's weights come from; they are looked up (or downloaded) once in a run.
+
+    Only the profile demo may have random ones.
+    """
+    return _find_weights(backbone, config.weights_dir, config.profile == "demo", config.seed)
 
 
 def look_up_weights(config: Config) -> None:
     """Find the weights of every backbone, and log which are random.
 
     Raises:
-        PilahError: some are missing, and may not be random.
+        PilahError: weights are missing, and the profile does not allow random ones.
     """
     for name in config.backbones:
         if not weights(config, name).source:
-            log.warning("%s has RANDOM weights, as ImageNet's are not at hand: its scores say nothing about it", name)
+            log.warning("%s has RANDOM weights, because ImageNet weights are missing: its scores mean nothing", name)
 
 
 _find_weights = functools.cache(backbones.find_weights)
 
 
 def resolve(config: Config) -> resolved_settings.Resolved:
-    """Return what the configuration leaves to this machine and to the weights at hand."""
+    """Return the settings that depend on this machine and on the weights files."""
     return resolved_settings.Resolved(
         weights={name: weights(config, name).fingerprint for name in config.backbones},
         engine=inference.pick(config.engine),
         precision=features.pick_precision(config.precision),
-        frozen_activations_on_disk=_frozen_activations_on_disk(config),
+        # a GPU computes them faster than a disk reads them
+        frozen_activations_on_disk=config.unfreeze != "all" and not inference.on_gpu(),
     )
 
 
 def study(config: Config) -> study_module.Study:
+    """Return the study on the photos that have a record."""
     usable = run_folder.usable_photos(config.run_dir)
     return study_module.Study(
         photo_list=usable,
@@ -66,22 +71,18 @@ def study(config: Config) -> study_module.Study:
 
 
 def _finetuning(config: Config) -> study_module.Finetuning:
-    on_disk = _frozen_activations_on_disk(config)
+    resolved = resolve(config)
+    trunk_dir = config.run_dir / run_folder.FROZEN_ACTIVATIONS if resolved.frozen_activations_on_disk else None
     return study_module.Finetuning(
         records=config.run_dir / run_folder.DATASET,
         weights={name: weights(config, name) for name in config.backbones},
         image_size_px=config.image_size_px,
         learning_rate=config.rate_of_finetuning,
         options=config.finetuning,
-        trunk_dir=config.run_dir / run_folder.FROZEN_ACTIVATIONS if on_disk else None,
-        engine=inference.pick(config.engine),
-        precision=features.pick_precision(config.precision),
+        trunk_dir=trunk_dir,
+        engine=resolved.engine,
+        precision=resolved.precision,
     )
-
-
-def _frozen_activations_on_disk(config: Config) -> bool:
-    """Return whether fine-tuning reads frozen activations from disk: a GPU computes them faster than a disk."""
-    return config.unfreeze != "all" and not inference.on_gpu()
 
 
 def scenarios(config: Config) -> list[Scenario]:
@@ -93,47 +94,64 @@ def refined(config: Config) -> list[Scenario]:
     """Return the best `config.refine` scenarios of a finished search, to be fine-tuned."""
     if not config.refine:
         return []
-    searched, its_study = scenarios(config), study(config)
-    rows = [choose.row(config.run_dir / run_folder.TRIALS, scenario, its_study) for scenario in searched]
-    best = choose.rank(rows, {name: parameters(config, name) for name in config.backbones})[: config.refine]
+    searched, shared = scenarios(config), study(config)
+    rows = [choose.read_row(config.run_dir / run_folder.TRIALS, scenario, shared) for scenario in searched]
+    best = choose.rank(rows, parameters(config))[: config.refine]
     return scenarios_module.refined([searched[row["scenario"] - 1] for row in best], len(searched))
 
 
 def winner(config: Config) -> Scenario:
-    """Return the scenario that leaderboard.json names."""
+    """Return the winner in leaderboard.json."""
     row = run_folder.read_leaderboard(config.run_dir)["winner"]
-    return Scenario(row["scenario"], row["backbone"], row["optimizer"], row["dropout"], row["strategy"])
+    return Scenario(
+        number=row["scenario"],
+        backbone=row["backbone"],
+        optimizer=row["optimizer"],
+        dropout=row["dropout"],
+        strategy=row["strategy"],
+    )
 
 
 def frozen_winner(config: Config) -> Scenario:
-    """Return the winner, or, where it was refined, the scenario that it was refined from."""
+    """Return the winner, or the scenario of the search that it was refined from."""
     values = scenarios_module.hyperparameter_values(winner(config))
-    return next(row for row in scenarios(config) if scenarios_module.hyperparameter_values(row) == values)
+    return next(
+        scenario for scenario in scenarios(config) if scenarios_module.hyperparameter_values(scenario) == values
+    )
 
 
-def parameters(config: Config, backbone: str) -> int:
-    """Return how many parameters the backbone and its head have together."""
-    network, classes = backbones.BACKBONES[backbone], photos.class_names(run_folder.usable_photos(config.run_dir))
-    return network.parameters + head.parameters(network.channels, len(classes))
+def parameters(config: Config) -> dict[str, int]:
+    """Return backbone -> number of parameters of the backbone and its head together."""
+    classes = len(photos.class_names(run_folder.usable_photos(config.run_dir)))
+    networks = {name: backbones.BACKBONES[name] for name in config.backbones}
+    return {name: net.parameters + head.parameters(net.channels, classes) for name, net in networks.items()}
 
 
 def trial_settings(config: Config, scenario_list: Sequence[Scenario]) -> list[dict[str, Any]]:
     """Return everything that the predictions of each scenario depend on."""
-    if not scenario_list:
-        return []
-    its_study = study(config)
-    return [its_study.settings(scenario) for scenario in scenario_list]
+    shared = study(config)
+    return [shared.settings(scenario) for scenario in scenario_list]
+
+
+def export_inputs(config: Config) -> dict[str, Any]:
+    """Return the inputs that the stages after the export share."""
+    return {
+        "export": run_folder.export_digest(config.run_dir),
+        "winner": run_folder.read_leaderboard(config.run_dir)["winner"],
+        "min_f1": config.min_f1,
+        "photos": photos.fingerprint(run_folder.usable_photos(config.run_dir)),
+    }
 
 
 def sample_photos(config: Config, count: int) -> list[photos.Photo]:
-    """Return up to `count` photos at even distances in the list of usable ones; the same ones each time."""
+    """Return up to `count` photos at even distances in the list of usable ones, always the same."""
     usable = run_folder.usable_photos(config.run_dir)
     count = min(count, len(usable))
     return [usable[index * len(usable) // count] for index in range(count)]
 
 
 def plain_bytes(config: Config, photo_list: Sequence[photos.Photo]) -> list[bytes]:
-    """Return the photos as bytes that the served model decodes.
+    """Return the photos as JPEG or PNG bytes that the served model decodes.
 
     Raises:
         PilahError: a photo has changed since it was listed.

@@ -1,7 +1,4 @@
-"""What a run finds out when it starts, as resolved.json holds it: its configuration alone does not tell.
-
-Needs no TensorFlow.
-"""
+"""Settings that a run resolves when it starts, as resolved.json holds them. Needs no TensorFlow."""
 
 import dataclasses
 import pathlib
@@ -19,8 +16,8 @@ class Resolved:
         weights: backbone -> fingerprint of the weights that it starts from, see backbones.Weights.
         engine: inference engine of the frozen backbones, "openvino" or "tensorflow"; --engine auto is one of them.
         precision: dtype in which backbones compute, "float32" or "bfloat16"; --precision auto is one of them.
-        frozen_activations_on_disk: whether fine-tuning runs the layers that stay frozen once, and reads their
-            activations from disk.
+        frozen_activations_on_disk: whether fine-tuning runs the frozen layers once, and reads their activations from
+            disk.
     """
 
     weights: Mapping[str, str]
@@ -40,7 +37,7 @@ def read(run_dir: pathlib.Path) -> Resolved | None:
 
 
 def random_backbones(weights: Mapping[str, str]) -> list[str]:
-    """Return the backbones with random weights, by name.
+    """Return the names of the backbones with random weights, sorted.
 
     Args:
         weights: backbone -> fingerprint, as in Resolved.

@@ -1,4 +1,4 @@
-"""Every path in a run folder, relative to it, and the readers of what several modules read. Needs no TensorFlow."""
+"""Paths in a run folder, relative to it, and readers of files that several modules read. Needs no TensorFlow."""
 
 import pathlib
 
@@ -8,15 +8,16 @@ from components.publish import push
 from tuner import trial_folder
 
 CONFIG = "run.json"
-RESOLVED = "resolved.json"  # what the configuration leaves to the machine, see resolved_settings
+RESOLVED = "resolved.json"  # settings that depend on the machine, see resolved_settings
 LOCK = "run.lock"
 STAGES = "stages"  # a mark for each finished stage, see runner
-IMAGES = "images"  # photos that were unpacked from a zip or drawn
+IMAGES = "images"  # unpacked or synthetic photos
 PHOTOS = "photos.csv"
 DUPLICATES = "duplicates.csv"
-UNREADABLE, IGNORED = "unreadable.csv", "ignored.csv"  # files in the folders of --images that are no photos
+UNREADABLE, IGNORED = "unreadable.csv", "ignored.csv"  # files in the folders of --images that are not photos
 DATASET = "dataset"
 REJECTS = f"{DATASET}/{photos.REJECTS}"
+USABLE_PHOTOS = (PHOTOS, REJECTS)  # what `usable_photos` reads
 FEATURES = "features"  # a folder for each backbone
 TRIALS = "trials"  # a folder for each scenario, see tuner.trial_folder
 FROZEN_ACTIVATIONS = "trunk"  # temporary: gigabytes for fine-tuning, a folder for each backbone
@@ -27,7 +28,7 @@ MADE_WITH = f"{MODEL}/made_with.json"  # code and packages that made the model
 UNFINISHED_MODEL = f"{MODEL}/unfinished"  # checkpoints of a refit by fine-tuning
 EXPORT = "export"  # the SavedModel
 VALIDATION = "validation.json"
-ANSWERS = "answers.json"  # {"photos": [id, ...], "classes": [...], "scores": [[...], ...]}, as validation compared them
+ANSWERS = "answers.json"  # {"photos": [id, ...], "classes": [...], "scores": [[...], ...]}, as validated
 SERVED = f"served/{push.MODEL_NAME}"  # a folder for each pushed version
 PUSHED = "pushed.json"  # {"version": number}
 REPORT = "report"
@@ -39,6 +40,11 @@ IMAGE_QUALITY = f"{AUDIT}/odd_photos.csv"
 LEAKAGE_CHECK = f"{AUDIT}/protocol.json"
 LEAKAGE_TRIALS = f"{AUDIT}/protocol"  # a file for each scenario
 EVALUATIONS = "evaluations"
+
+
+def all_files(*folders: str) -> list[str]:
+    """Return patterns of all files in the folders and their subfolders."""
+    return [f"{folder}/**/*" for folder in folders]
 
 
 def features(backbone: str) -> str:
@@ -58,13 +64,13 @@ def trial_settings(number: int) -> str:
 
 
 def usable_photos(run_dir: pathlib.Path) -> list[photos.Photo]:
-    """Return the photos that have a record, in the order of the records; none before the photos are listed."""
+    """Return the photos that have a record, in the order of the records; none before the stage photos."""
     path = run_dir / PHOTOS
     return photos.accepted(photos.read(path), run_dir / DATASET) if path.exists() else []
 
 
 def read_rows(run_dir: pathlib.Path, name: str) -> list[dict[str, str]]:
-    """Return the rows of the CSV file `name`; none where it is missing."""
+    """Return the rows of the CSV file `name`; none if it is missing."""
     path = run_dir / name
     return artifacts.read_csv(path) if path.exists() else []
 

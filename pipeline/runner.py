@@ -1,4 +1,7 @@
-"""Run a stage, or skip it where nothing that it depends on has changed: a finished stage leaves a mark on disk."""
+"""Running of a stage, which is skipped if nothing that it depends on has changed.
+
+A finished stage leaves a mark, stages/NAME.json, with its inputs and a digest of its outputs.
+"""
 
 import dataclasses
 import itertools
@@ -7,7 +10,7 @@ import pathlib
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import rich.console
@@ -20,18 +23,18 @@ from pipeline.progress import Progress
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """One step of the pipeline. Paths and patterns (of pathlib's glob) are relative to the run folder.
+    """One step of the pipeline. Paths and glob patterns are relative to the run folder.
 
     Attributes:
         inputs: configuration -> settings and digests that the outputs depend on, as JSON.
-        outputs: configuration -> patterns of what the stage leaves.
-        run: does the work; it may find unfinished work of its own and resume it.
+        outputs: configuration -> patterns of the files that the stage writes.
+        run: does the work, and resumes unfinished work of its own.
         reads: name of an input -> pattern of the files whose content it is.
-        covered: patterns of the other files that it opens: `inputs` and `reads` determine their content.
-        added: names of inputs that marks of earlier versions lack; these marks are compared without them.
-        resumed: configuration -> the folders of unfinished work.
-        temporary: folders of earlier stages that are removed once this stage is finished.
-        fixed: whether the outputs must stay as the stage left them; it runs again where something changed them.
+        covered: patterns of the other files that it reads, whose content `inputs` and `reads` determine.
+        added: names of inputs that marks of earlier versions lack and are compared without.
+        resumed: configuration -> folders of unfinished work.
+        temporary: folders of earlier stages that are removed when this stage is finished.
+        fixed: whether the stage runs again if its outputs were changed by something else.
     """
 
     name: str
@@ -47,11 +50,12 @@ class Stage:
 
 
 def path(run_dir: pathlib.Path, name: str) -> pathlib.Path:
+    """Return the path of the mark of stage `name`."""
     return run_dir / run_folder.STAGES / f"{name}.json"
 
 
 def read(run_dir: pathlib.Path, name: str) -> dict[str, Any] | None:
-    """Return the mark of a finished stage: inputs, seconds and peak memory; None where the stage is not finished."""
+    """Return the mark of stage `name`: inputs, seconds and peak memory; None if the stage is not finished."""
     mark = path(run_dir, name)
     return artifacts.read_json(mark) if mark.exists() else None
 
@@ -63,75 +67,70 @@ def left(config: Config) -> list[str]:
 
 
 def forget(stage: Stage, config: Config) -> None:
-    """Have the stage run again from its beginning."""
+    """Remove the mark and the unfinished work of a stage, so that it runs again from its beginning."""
     path(config.run_dir, stage.name).unlink(missing_ok=True)
     for folder in stage.resumed(config):
         artifacts.remove(config.run_dir / folder)
 
 
 def run(stage: Stage, config: Config, console: rich.console.Console) -> None:
-    """Run a stage, or skip it where it is not needed, or where its inputs and outputs are unchanged.
+    """Run a stage, or skip it if it is not needed, or if its inputs and outputs are unchanged.
 
-    A stage that is not needed loses its mark: other stages may write where it left its outputs.
+    A stage that is not needed loses its mark, because other stages may write to the files of its outputs.
     """
+    mark_path = path(config.run_dir, stage.name)
     if not config.needs(stage.name):
-        path(config.run_dir, stage.name).unlink(missing_ok=True)
+        mark_path.unlink(missing_ok=True)
         console.print(f"{stage.name}: not needed, skipped", highlight=False)
         return
     inputs = _inputs(stage, config)
     mark = read(config.run_dir, stage.name)
-    if mark and _same_inputs(stage, mark["inputs"], inputs) and _outputs_unchanged(stage, config, mark):
+    if mark and _unchanged(stage, config, mark, inputs):
         console.print(f"{stage.name}: unchanged, skipped", highlight=False)
     else:
-        _run(stage, config, inputs, console)
+        mark_path.unlink(missing_ok=True)
+        mark = {"inputs": inputs, **_run(stage, config, console)}
+        artifacts.write_json(mark_path, mark)
+        console.print(f"{stage.name}: done in {progress.duration(mark['seconds'])}", highlight=False)
     for folder in stage.temporary:
         artifacts.remove(config.run_dir / folder)
 
 
-def _run(stage: Stage, config: Config, inputs: dict[str, Any], console: rich.console.Console) -> None:
-    path(config.run_dir, stage.name).unlink(missing_ok=True)
+def _run(stage: Stage, config: Config, console: rich.console.Console) -> dict[str, Any]:
     started = time.monotonic()
-    with progress.reporting(console, stage.name) as report_progress:
-        stage.run(config, report_progress)
+    with progress.reporting(console, stage.name) as update_progress:
+        stage.run(config, update_progress)
     seconds = time.monotonic() - started
     peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    artifacts.write_json(
-        path(config.run_dir, stage.name),
-        {
-            "inputs": inputs,
-            "outputs": _digest_of_outputs(stage, config),
-            "seconds": round(seconds, 3),
-            "peak_memory_bytes_so_far": peak_bytes,
-        },
-    )
-    console.print(f"{stage.name}: done in {progress.duration(seconds)}", highlight=False)
+    return {
+        "outputs": _digest(config.run_dir, stage.outputs(config)),
+        "seconds": round(seconds, 3),
+        "peak_memory_bytes_so_far": peak_bytes,
+    }
 
 
 def _inputs(stage: Stage, config: Config) -> dict[str, Any]:
-    files = {name: _digest_of_files(config.run_dir, pattern) for name, pattern in stage.reads.items()}
+    files = {name: _content_digest(config.run_dir, pattern) for name, pattern in stage.reads.items()}
     return json.loads(json.dumps({**stage.inputs(config), **files}, default=str))
 
 
-def _same_inputs(stage: Stage, before: Mapping[str, Any], inputs: Mapping[str, Any]) -> bool:
-    return before == {name: value for name, value in inputs.items() if name in before or name not in stage.added}
-
-
-def _digest_of_files(run_dir: pathlib.Path, pattern: str) -> str:
-    path = run_dir / pattern
-    return artifacts.file_digest(path) if path.is_file() else _digest_of_all(run_dir, [pattern])
-
-
-def _digest_of_all(run_dir: pathlib.Path, patterns: Sequence[str]) -> str:
-    paths = {path for pattern in patterns for path in run_dir.glob(pattern) if path.is_file()}
-    return artifacts.digest([[str(path.relative_to(run_dir)), artifacts.file_digest(path)] for path in sorted(paths)])
-
-
-def _outputs_unchanged(stage: Stage, config: Config, mark: dict[str, Any]) -> bool:
-    """Return whether all outputs exist, and, where the mark tells, are as the stage left them."""
-    if not all(any(config.run_dir.glob(pattern)) for pattern in stage.outputs(config)):
+def _unchanged(stage: Stage, config: Config, mark: Mapping[str, Any], inputs: Mapping[str, Any]) -> bool:
+    """Return whether `inputs` are those of the mark, and all outputs exist and are as the stage left them."""
+    before, outputs = mark["inputs"], stage.outputs(config)
+    if before != {name: value for name, value in inputs.items() if name in before or name not in stage.added}:
         return False
-    return not stage.fixed or mark.get("outputs") in (None, _digest_of_outputs(stage, config))
+    if not all(any(config.run_dir.glob(pattern)) for pattern in outputs):
+        return False
+    # marks of earlier versions have no digest
+    return not stage.fixed or mark.get("outputs") in (None, _digest(config.run_dir, outputs))
 
 
-def _digest_of_outputs(stage: Stage, config: Config) -> str:
-    return _digest_of_all(config.run_dir, stage.outputs(config))
+def _content_digest(run_dir: pathlib.Path, pattern: str) -> str:
+    """Return the digest of a file, or of all files that `pattern` matches and their names."""
+    file = run_dir / pattern
+    return artifacts.file_digest(file) if file.is_file() else _digest(run_dir, [pattern])
+
+
+def _digest(run_dir: pathlib.Path, patterns: Iterable[str]) -> str:
+    files = {file for pattern in patterns for file in run_dir.glob(pattern) if file.is_file()}
+    return artifacts.digest([[str(file.relative_to(run_dir)), artifacts.file_digest(file)] for file in sorted(files)])

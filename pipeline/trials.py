@@ -1,12 +1,11 @@
-"""The trials of a run folder that were made with the photos and settings that the run has now.
+"""The trials and features in a run folder that were made with the current photos and settings of the run.
 
-A run that is started again with other settings comes to its trials hours after it has written them down. Until then the
-folder holds the trials of the settings before.
+A run that is started again with other settings replaces its trials only hours later. Until then the folder holds trials
+of the previous settings.
 """
 
 import dataclasses
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from components.base import artifacts
@@ -19,119 +18,93 @@ from tuner import trial_settings
 from tuner.scenarios import Scenario
 
 
-def features_are_of_run(
-    config: Config, usable: Sequence[photos.Photo], resolved: Resolved | None, backbone: str
-) -> bool:
-    """Return whether the features of `backbone` were made with the photos and settings of the run, or are not begun."""
+def features_match(config: Config, usable: Sequence[photos.Photo], resolved: Resolved | None, backbone: str) -> bool:
+    """Return whether the features of `backbone` were computed with the current settings, or do not exist yet."""
     path = config.run_dir / run_folder.features(backbone) / artifacts.SETTINGS
-    if not path.exists():
-        return True
-    return _equal(config, resolved, artifacts.read_json(path), lambda known: _features(config, known, usable, backbone))
+    expected = _features(config, usable, backbone, resolved or _unresolved(config))
+    return not path.exists() or _equal(config, resolved, artifacts.read_json(path), expected)
 
 
 def read_settings(
     config: Config, usable: Sequence[photos.Photo], resolved: Resolved | None
 ) -> dict[int, dict[str, Any]]:
-    """Return scenario -> settings of its trial, of the trials that are of this run, finished or not.
+    """Return scenario -> settings of its trial, of all trials with the current settings, finished or not.
 
     Args:
-        usable: the photos that have a record, in the order of the records.
-        resolved: None for a run folder of a version that wrote none: its configuration alone is compared.
+        usable: photos that have a record, in the order of the records.
+        resolved: None for a run folder of a version that wrote no resolved.json.
     """
-    numbers = range(1, config.scenario_count + config.refine + 1)
-    paths = {number: config.run_dir / run_folder.trial_settings(number) for number in numbers}
-    made_with = {number: artifacts.read_json(path) for number, path in paths.items() if path.exists()}
-    return {
-        number: settings
-        for number, settings in made_with.items()
-        if (scenario := _scenario(config, number, settings))
-        and _equal(config, resolved, settings, functools.partial(expected_settings, config, usable, scenario))
-    }
+    matching = {}
+    for number in (*config.searched_numbers, *config.refined_numbers):
+        path = config.run_dir / run_folder.trial_settings(number)
+        settings = artifacts.read_json(path) if path.exists() else {}
+        if settings and (scenario := _scenario(config, number, settings)):
+            expected = expected_settings(config, usable, scenario, resolved or _unresolved(config))
+            if _equal(config, resolved, settings, expected):
+                matching[number] = settings
+    return matching
 
 
 def expected_settings(
     config: Config, usable: Sequence[photos.Photo], scenario: Scenario, resolved: Resolved
 ) -> dict[str, Any]:
     """Return the settings that the trial of `scenario` has in this run, equal to those of Study.settings."""
-    return trial_settings.of_trial(
-        scenario,
-        config.weight_decay,
-        config.epochs,
-        config.batch_size,
-        config.seed,
-        photos.fingerprint(usable),
-        config.test_views,
-        _of_finetuning(config, resolved, scenario.backbone)
-        if scenario.strategy == "finetune"
-        else _of_frozen_backbone(config, resolved, usable, scenario.backbone),
-    )
+    if scenario.strategy == "finetune":
+        of_strategy = trial_settings.of_finetuning(
+            augmentation=feature_settings.of_augmentation(config.seed, config.flips),
+            learning_rate=config.rate_of_finetuning,
+            weights=resolved.weights.get(scenario.backbone, ""),
+            precision=resolved.precision,
+            image_size_px=config.image_size_px,
+            options=config.finetuning,
+            frozen_activations_on_disk=resolved.frozen_activations_on_disk,
+            engine=resolved.engine,
+        )
+    else:
+        features = _features(config, usable, scenario.backbone, resolved)
+        of_strategy = trial_settings.of_frozen_backbone(config.learning_rate, config.views, features)
+    return trial_settings.of_trial(scenario, config, photos.fingerprint(usable), of_strategy)
 
 
-def _of_finetuning(config: Config, resolved: Resolved, backbone: str) -> dict[str, Any]:
-    return trial_settings.of_finetuning(
-        feature_settings.of_augmentation(config.seed, config.flips),
-        config.rate_of_finetuning,
-        resolved.weights.get(backbone, ""),
-        resolved.precision,
-        config.image_size_px,
-        dataclasses.asdict(config.finetuning),
-        resolved.frozen_activations_on_disk,
-        resolved.engine,
-    )
-
-
-def _of_frozen_backbone(
-    config: Config, resolved: Resolved, usable: Sequence[photos.Photo], backbone: str
-) -> dict[str, Any]:
-    features = _features(config, resolved, usable, backbone)
-    return trial_settings.of_frozen_backbone(config.learning_rate, config.views, features)
-
-
-def _features(config: Config, resolved: Resolved, usable: Sequence[photos.Photo], backbone: str) -> dict[str, Any]:
+def _features(config: Config, usable: Sequence[photos.Photo], backbone: str, resolved: Resolved) -> dict[str, Any]:
     return feature_settings.of_features(
-        backbone,
-        resolved.weights.get(backbone, ""),
-        resolved.engine,
-        resolved.precision,
-        config.image_size_px,
-        [photo.id for photo in usable],
-        feature_settings.of_augmentation(config.seed, config.flips),
+        backbone=backbone,
+        weights=resolved.weights.get(backbone, ""),
+        engine=resolved.engine,
+        precision=resolved.precision,
+        image_size_px=config.image_size_px,
+        photo_ids=[photo.id for photo in usable],
+        augmentation=feature_settings.of_augmentation(config.seed, config.flips),
     )
 
 
-def _scenario(config: Config, number: int, made_with: dict[str, Any]) -> Scenario | None:
+def _scenario(config: Config, number: int, settings: dict[str, Any]) -> Scenario | None:
     """Return scenario `number` of the run; None for a refined one whose hyperparameters no searched scenario has.
 
-    The ranking of the search chooses which scenarios are refined, so a refined trial itself tells which one it is.
+    The ranking of the search decides which scenarios are refined, so a refined trial is identified by its settings.
     """
     searched = scenarios_module.list_scenarios(config.backbones, config.optimizers, config.dropouts, config.strategy)
     if number <= len(searched):
         return searched[number - 1]
     for scenario in searched:
-        values = scenarios_module.hyperparameter_values(scenario)
-        if values == {name: made_with.get(name) for name in values}:
+        if scenarios_module.hyperparameter_values(scenario).items() <= settings.items():
             return dataclasses.replace(scenario, number=number, strategy="finetune")
     return None
 
 
-def _equal(
-    config: Config,
-    resolved: Resolved | None,
-    made_with: dict[str, Any],
-    expected: Callable[[Resolved], dict[str, Any]],
-) -> bool:
-    """Return whether `made_with` are the settings that the run has now.
-
-    A run folder of a version that wrote no resolved.json is judged by what its configuration alone tells.
-    """
+def _equal(config: Config, resolved: Resolved | None, settings: dict[str, Any], expected: dict[str, Any]) -> bool:
+    """Return whether the settings are equal, of those that the configuration alone determines if `resolved` is None."""
     if resolved:
-        return made_with == expected(resolved)
-    unresolved = Resolved({}, config.engine, config.precision, False)
-    return _without_resolved(config, made_with) == _without_resolved(config, expected(unresolved))
+        return settings == expected
+    return _without_resolved(config, settings) == _without_resolved(config, expected)
+
+
+def _unresolved(config: Config) -> Resolved:
+    return Resolved(weights={}, engine=config.engine, precision=config.precision, frozen_activations_on_disk=False)
 
 
 def _without_resolved(config: Config, settings: dict[str, Any]) -> dict[str, Any]:
-    """Return `settings`, those of the features in them too, without what `config` alone does not tell."""
+    """Return `settings`, and the settings of the features in them, without those that depend on the machine."""
     left_out = {"weights", "trunk", *(name for name in ("engine", "precision") if getattr(config, name) == "auto")}
     return {
         name: _without_resolved(config, value) if name == "features" else value

@@ -106,7 +106,7 @@ def test_copies_conflicts_and_rejects_are_left_out_and_reported(whole):
         rejects = [(pathlib.Path(row["path"]).name, row["reason"]) for row in csv.DictReader(file)]
     assert rejects == [("broken.jpg", "truncated")]
     flat = " ".join(printed.split())
-    assert "identical files in several classes" in flat and "stray.jpg" in flat
+    assert "identical files with different labels" in flat and "stray.jpg" in flat
     assert "1 photos cannot be used" in flat
 
 

@@ -1,1 +1,1 @@
-"""The search: scenarios, hypermodel, cross-validation oracle and tuner, and the choice of the winner."""
+"""The search: scenarios, oracle, tuner, cross-validation, and the choice of the winner."""

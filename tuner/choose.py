@@ -1,7 +1,8 @@
-"""Predictions of all scenarios -> the leaderboard, with a winner and the reason."""
+"""Choice of the winner among the scenarios, by their out-of-fold predictions."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import numpy as np
 
@@ -20,13 +21,13 @@ def leaderboard(
     """Return the leaderboard: scenarios in order of number, and the winner.
 
     Args:
-        parameters: backbone -> parameters of its whole model, which settles ties.
+        parameters: backbone -> number of parameters of its whole model, which settles ties.
 
     Raises:
         PilahError: a scenario has no complete predictions, or they are not those of `study`.
     """
     check_complete(trials_dir, scenario_list)
-    rows = [row(trials_dir, scenario, study) for scenario in scenario_list]
+    rows = [read_row(trials_dir, scenario, study) for scenario in scenario_list]
     return {
         "classes": list(study.classes),
         "photos": len(study.photo_list),
@@ -41,35 +42,34 @@ def leaderboard(
 def check_complete(trials_dir: pathlib.Path, scenario_list: Sequence[scenarios.Scenario]) -> None:
     """Raise PilahError where a scenario has no complete predictions: the others alone must not be compared."""
     missing = [
-        scenario.number
+        str(scenario.number)
         for scenario in scenario_list
         if not (trial_folder.path(trials_dir, scenario.number) / trial_folder.PREDICTIONS).exists()
     ]
     if missing:
         raise PilahError(
-            f"A winner is chosen among all {len(scenario_list)} scenarios, and these have no complete predictions: "
-            f"{', '.join(map(str, missing))}. See the log for why they failed, then run again: finished folds are kept."
+            f"The winner is chosen among all {len(scenario_list)} scenarios, but these have no complete predictions: "
+            f"{', '.join(missing)}. See the log for the reason, then run the same command again: finished folds are "
+            "kept."
         )
 
 
-def row(trials_dir: pathlib.Path, scenario: scenarios.Scenario, study: Study) -> documents.LeaderboardRow:
-    """Return a scenario's row, from its predictions.
+def read_row(trials_dir: pathlib.Path, scenario: scenarios.Scenario, study: Study) -> documents.LeaderboardRow:
+    """Return a scenario's row, from the predictions in its trial folder.
 
     Raises:
         PilahError: the predictions are not of the photos of `study`, or not those of the highest probability.
     """
     folder = trial_folder.path(trials_dir, scenario.number)
     matrix = predictions.confusion(folder / trial_folder.PREDICTIONS, study.photo_list, study.classes)
-    seconds = sum(
-        artifacts.read_json(trial_folder.fold_history(folder, fold))["seconds"] for fold in range(study.folds)
-    )
-    return row_of(scenario, matrix, study.classes, seconds)
+    histories = [artifacts.read_json(trial_folder.fold_history(folder, fold)) for fold in range(study.folds)]
+    return make_row(scenario, matrix, study.classes, sum(history["seconds"] for history in histories))
 
 
-def row_of(
+def make_row(
     scenario: scenarios.Scenario, matrix: np.ndarray, classes: Sequence[str], seconds: float
 ) -> documents.LeaderboardRow:
-    """Return a scenario's row with the macro averages of its matrix summed over folds, int64 [classes, classes]."""
+    """Return a scenario's row, with the macro averages of its matrix summed over folds, int64 [classes, classes]."""
     scores = metrics.score(matrix, classes)
     return {
         "scenario": scenario.number,
@@ -93,24 +93,12 @@ def rank(rows: Sequence[documents.LeaderboardRow], parameters: Mapping[str, int]
 
 def winner(rows: Sequence[documents.LeaderboardRow], parameters: Mapping[str, int]) -> documents.Winner:
     """Return the best row, without its matrix and time, and why it won."""
-    first, *others = rank(rows, parameters)
+    best, *others = rank(rows, parameters)
     reason = f"highest macro F1 of {len(rows)}"
-    tied = [other for other in others if other["f1"] == first["f1"]]
+    tied = [row for row in others if row["f1"] == best["f1"]]
     if tied:
-        fewer = all(parameters[other["backbone"]] > parameters[first["backbone"]] for other in tied)
-        reason += f", tied with {', '.join(str(other['scenario']) for other in tied)}: " + (
-            "fewer parameters" if fewer else "fewer parameters, then the lower number"
-        )
-    return {
-        "scenario": first["scenario"],
-        "backbone": first["backbone"],
-        "optimizer": first["optimizer"],
-        "dropout": first["dropout"],
-        "strategy": first["strategy"],
-        "precision": first["precision"],
-        "recall": first["recall"],
-        "f1": first["f1"],
-        "accuracy": first["accuracy"],
-        "parameters": parameters[first["backbone"]],
-        "reason": reason,
-    }
+        fewer = all(parameters[row["backbone"]] > parameters[best["backbone"]] for row in tied)
+        reason += f", tied with {', '.join(str(row['scenario']) for row in tied)}: fewer parameters"
+        reason += "" if fewer else ", then the lower number"
+    scores = {name: value for name, value in best.items() if name not in ("confusion_matrix", "seconds")}
+    return cast(documents.Winner, {**scores, "parameters": parameters[best["backbone"]], "reason": reason})

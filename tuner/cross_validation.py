@@ -1,7 +1,6 @@
-"""The tuner: one trial is one scenario with all its folds, trained here or by a process of a pool."""
+"""The tuner: one trial is one scenario with all its folds, trained in this process or in a pool of processes."""
 
 import concurrent.futures
-import functools
 import logging
 import pathlib
 from collections.abc import Callable, Sequence
@@ -11,12 +10,12 @@ from keras_tuner.engine import trial as trial_module
 
 from components.base import artifacts, metrics
 from components.base.errors import NotFiniteError, PilahError
-from tuner import folds, hypermodel, oracle, predictions, scenarios, trial_folder, workers
+from tuner import folds, oracle, predictions, scenarios, trial_folder, workers
 from tuner.study import Study
 
 log = logging.getLogger("pilah")
 NO_RETRY = f"{keras_tuner.errors.FailedTrialError.__module__}.{keras_tuner.errors.FailedTrialError.__qualname__}: "
-PROGRESS_SECONDS = 0.5  # between looks at how far the processes are
+PROGRESS_SECONDS = 0.5  # between updates of the progress while processes train
 
 
 def search(
@@ -26,36 +25,36 @@ def search(
     processes: int,
     progress: Callable[[int, int], None],
 ) -> None:
-    """Cross-validate every scenario, each into its own folder of `trials_dir`; folds that are there are kept.
+    """Cross-validate every scenario, each in its own folder of `trials_dir`; finished folds are kept.
 
     Args:
-        processes: that train side by side; 1 trains in this one.
-        progress: called with the folds done and to do; where backbones train, with their epochs.
+        processes: number of processes that train in parallel; 1 trains in this process.
+        progress: called with the number of finished folds and their total; epochs instead of folds in fine-tuning.
     """
-    for scenario in scenario_list:
-        folds.reset_if_settings_changed(study, scenario, trial_folder.path(trials_dir, scenario.number))
-    unfinished = [one for one in scenario_list if not folds.all_done(study, one, trials_dir)]
-    for backbone in {scenario.backbone for scenario in unfinished if scenario.strategy == "finetune"}:
-        study.examples(backbone)  # what all folds read is made once, by all cores
-    artifacts.write_json(
-        trials_dir / trial_folder.PROCESSES, {"processes": processes}
-    )  # for who asks how long it takes
+    folders = {scenario: trial_folder.path(trials_dir, scenario.number) for scenario in scenario_list}
+    for scenario, folder in folders.items():
+        folds.reset_if_settings_changed(study, scenario, folder)
+    unfinished = {s.backbone for s, path in folders.items() if len(trial_folder.finished_folds(path)) < study.folds}
+    for backbone in unfinished if scenario_list[0].strategy == "finetune" else ():
+        study.examples(backbone)  # computes what all folds read while all cores are free
+    artifacts.write_json(trials_dir / trial_folder.PROCESSES, {"processes": processes})  # for estimates of time
     try:
         if processes == 1:
             CrossValidationTuner(study, scenario_list, trials_dir, progress).search()
             return
         with workers.pool(processes) as executor:
-            CrossValidationTuner(study, scenario_list, trials_dir, progress, executor).search()
+            CrossValidationTuner(study, scenario_list, trials_dir, progress, executor=executor).search()
     except keras_tuner.errors.FatalError as error:
         raise (error.__cause__ or error) from None
 
 
 class CrossValidationTuner(keras_tuner.Tuner):
-    """Scores each scenario by the macro F1 of its confusion matrices summed over the folds.
+    """Scores each scenario by the macro F1 of its confusion matrix summed over the folds.
 
-    With an executor, all scenarios are handed to it at once, so that no process waits for the last fold of another's,
-    and a trial waits for its own: whole where heads are trained, whose trace serves all folds, and fold by fold where
-    backbones are. Folds are not reported as steps, of which KerasTuner would keep the luckiest.
+    With an executor, all scenarios are submitted at once, so that no process idles while another one trains the last
+    fold of a scenario. A task is a whole scenario where heads are trained, because one compiled training step serves
+    all of its folds, and a single fold in fine-tuning. Folds are not reported to KerasTuner as steps, because it would
+    score a scenario by its best step.
     """
 
     def __init__(
@@ -64,6 +63,7 @@ class CrossValidationTuner(keras_tuner.Tuner):
         scenario_list: Sequence[scenarios.Scenario],
         trials_dir: pathlib.Path,
         progress: Callable[[int, int], None],
+        *,
         executor: concurrent.futures.Executor | None = None,
     ):
         self.study = study
@@ -72,17 +72,16 @@ class CrossValidationTuner(keras_tuner.Tuner):
         self.trials_dir = trials_dir
         self.progress = progress
         self.executor = executor
-        super().__init__(
+        super().__init__(  # without a hypermodel: KerasTuner would build a model that no trial uses
             oracle.ScenarioOracle(scenario_list, study.seed),
-            None if self.finetunes else functools.partial(_build, study),  # it would build a whole backbone
             directory=str(trials_dir),
             project_name="keras_tuner",
             overwrite=True,
         )
-        self.under_way = {scenario.number: self.submit(scenario) for scenario in scenario_list} if executor else {}
+        self.futures = {scenario.number: self.submit(scenario) for scenario in scenario_list} if executor else {}
 
     def run_trial(self, trial: keras_tuner.engine.trial.Trial) -> dict[str, float]:
-        """Macro F1, precision, recall and accuracy of the trial's scenario over all folds."""
+        """Return macro F1, precision, recall and accuracy of the trial's scenario over all folds."""
         scenario = self.scenario_list[int(trial.trial_id)]
         folder = trial_folder.path(self.trials_dir, scenario.number)
         try:
@@ -90,9 +89,9 @@ class CrossValidationTuner(keras_tuner.Tuner):
             fold_files = [trial_folder.fold_predictions(folder, fold) for fold in range(self.study.folds)]
             predictions.join(fold_files, self.study.photo_list, folder / trial_folder.PREDICTIONS)
             matrix = predictions.confusion(folder / trial_folder.PREDICTIONS, self.study.photo_list, self.study.classes)
-        except NotFiniteError as error:  # another try would end the same
+        except NotFiniteError as error:  # a retry would fail in the same way
             raise keras_tuner.errors.FailedTrialError(str(error)) from None
-        except OSError as error:  # a disk that is full for one scenario is full for all
+        except OSError as error:  # a full disk fails every scenario
             raise keras_tuner.errors.FatalError(str(error)) from error
         except concurrent.futures.BrokenExecutor as error:
             raise keras_tuner.errors.FatalError(str(error)) from PilahError(
@@ -103,41 +102,38 @@ class CrossValidationTuner(keras_tuner.Tuner):
         return {name: getattr(scores, name) for name in ("f1", "precision", "recall", "accuracy")}
 
     def train(self, scenario: scenarios.Scenario, folder: pathlib.Path) -> None:
-        """Have all folds of `scenario` on disk."""
+        """Train all folds of `scenario` that are not finished, here or in the executor, and wait for them."""
         if not self.executor:
             for fold in range(self.study.folds):
-                folds.train(self.study, scenario, [fold], folder, self.report)
-                self.report()
+                folds.train(self.study, scenario, [fold], folder, on_epoch=self.update_progress)
+                self.update_progress()
             return
-        futures = self.under_way.pop(scenario.number, None) or self.submit(scenario)  # none: it has failed before
+        futures = self.futures.pop(scenario.number, None) or self.submit(scenario)  # a retry has none left
         while concurrent.futures.wait(futures, PROGRESS_SECONDS).not_done:
-            self.report()
+            self.update_progress()
         for future in futures:
             future.result()
-        self.report()
+        self.update_progress()
 
     def submit(self, scenario: scenarios.Scenario) -> list[concurrent.futures.Future[None]]:
+        """Hand the folds of `scenario` to the executor, one by one in fine-tuning, else all in one task."""
         assert self.executor
-        folder = trial_folder.path(self.trials_dir, scenario.number)
-        every = range(self.study.folds)
-        parts = [[fold] for fold in every] if self.finetunes else [every]
-        return [self.executor.submit(folds.train, self.study, scenario, part, folder) for part in parts]
+        folder, all_folds = trial_folder.path(self.trials_dir, scenario.number), range(self.study.folds)
+        tasks = [[fold] for fold in all_folds] if self.finetunes else [all_folds]
+        return [self.executor.submit(folds.train, self.study, scenario, task, folder) for task in tasks]
 
-    def report(self) -> None:
-        """Tell how far all scenarios are, from what is on disk: a process that trains says nothing."""
-        parts = self.study.epochs_of_finetuning if self.finetunes else 1
+    def update_progress(self) -> None:
+        """Report the progress of all scenarios, counted on disk, because other processes do not report theirs."""
+        epochs = self.study.epochs_of_finetuning if self.finetunes else 1
         folders = [trial_folder.path(self.trials_dir, scenario.number) for scenario in self.scenario_list]
-        every = [(folder, fold) for folder in folders for fold in range(self.study.folds)]
-        self.progress(sum(folds.epochs_done(folder, fold, parts) for folder, fold in every), len(every) * parts)
+        done = [folds.epochs_done(folder, fold, epochs) for folder in folders for fold in range(self.study.folds)]
+        self.progress(sum(done), len(done) * epochs)
 
     def on_trial_end(self, trial: keras_tuner.engine.trial.Trial) -> None:
+        """Log why a trial failed, and whether it is retried."""
         super().on_trial_end(trial)
         if trial.status in (trial_module.TrialStatus.INVALID, trial_module.TrialStatus.FAILED):
-            again = "trying once more" if trial.status == trial_module.TrialStatus.INVALID else "given up"
+            consequence = "trying once more" if trial.status == trial_module.TrialStatus.INVALID else "given up"
             reason = (trial.message or "its F1 is not a number").strip().splitlines()[-1]
-            scenario = self.scenario_list[int(trial.trial_id)]
-            log.error("scenario %d failed, %s: %s", scenario.number, again, reason.removeprefix(NO_RETRY))
-
-
-def _build(study: Study, hyperparameters: keras_tuner.HyperParameters) -> object:
-    return hypermodel.build(study, hyperparameters.values)
+            number = self.scenario_list[int(trial.trial_id)].number
+            log.error("scenario %d failed, %s: %s", number, consequence, reason.removeprefix(NO_RETRY))

@@ -1,7 +1,7 @@
-"""The protocol check: every scenario with one model carried through the folds, which shows what leakage does.
+"""The leakage check: every scenario with one model carried through the folds, which shows what leakage does.
 
-Its figures are worth nothing as results. Each row says so, no photo's prediction is kept, and nothing stands where the
-choice, the export or the push look.
+Its figures are no results. Each row says so, no prediction is kept, and nothing is written where the choice, the export
+or the push read.
 """
 
 import pathlib
@@ -20,21 +20,17 @@ def check(
     folder: pathlib.Path,
     progress: Callable[[int, int], None],
 ) -> list[dict[str, Any]]:
-    """A row a scenario, in order of number, each also in a file of `folder`: those that are there are kept."""
+    """Return a leaderboard row for each scenario, each also in a file of `folder`; existing files are kept."""
     settings = {str(scenario.number): study.settings(scenario) for scenario in scenario_list}
     artifacts.reset_if_settings_changed(folder, {"leaking": True, "scenarios": settings})
     rows = []
     for done, scenario in enumerate(scenario_list, start=1):
         path = folder / f"{trial_folder.name(scenario.number)}.json"
         if not path.exists():
-            artifacts.write_json(path, carried_row(study, scenario))
+            started = time.monotonic()
+            matrix = resplit.matrix(study, scenario, carried=True)
+            row = choose.make_row(scenario, matrix, study.classes, time.monotonic() - started)
+            artifacts.write_json(path, {"leaking": True, **row})
         rows.append(artifacts.read_json(path))
         progress(done, len(scenario_list))
     return rows
-
-
-def carried_row(study: Study, scenario: scenarios.Scenario) -> dict[str, Any]:
-    """What the leaderboard would say of `scenario`, were its model carried from fold to fold."""
-    started = time.monotonic()
-    matrix = resplit.matrix(study, scenario, carried=True)
-    return {"leaking": True, **choose.row_of(scenario, matrix, study.classes, time.monotonic() - started)}

@@ -1,4 +1,4 @@
-"""The oracle: deals out the scenarios in order, each once, and once more when it fails."""
+"""The oracle: gives out the scenarios in order, and each that fails a second time."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,11 +12,10 @@ RETRIES_PER_SCENARIO = 1
 
 
 class ScenarioOracle(keras_tuner.Oracle):
-    """Trial n is the n-th scenario: a pure function of the trial's number, with no queue that a kill could lose.
+    """Trial n is the n-th scenario: a pure function of the trial's number, without a queue that a kill could lose.
 
-    Its state needs no reload: KerasTuner writes its state files in place, so that a kill can tear them, while the
-    folds on disk are whole. A search that starts again deals all scenarios anew, and those whose folds are there end
-    at once.
+    Its state is never reloaded, because KerasTuner does not write it atomically. A search that is started again gives
+    out all scenarios, and those whose folds are finished on disk end at once.
     """
 
     def __init__(self, scenario_list: Sequence[scenarios.Scenario], seed: int):
@@ -29,18 +28,18 @@ class ScenarioOracle(keras_tuner.Oracle):
             tune_new_entries=False,
             seed=seed,
             max_retries_per_trial=RETRIES_PER_SCENARIO,
-            max_consecutive_failed_trials=len(scenario_list) + 1,  # no row of failures ends the search
+            max_consecutive_failed_trials=len(scenario_list) + 1,  # failures never end the search
         )
         self.verbose = 0
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """The values of the scenario that `trial_id`, which counts from 0, stands for."""
+        """Return the values of scenario number `trial_id`, which counts from 0."""
         scenario = self.scenario_list[int(trial_id)]
         return {"status": trial_module.TrialStatus.RUNNING, "values": scenarios.hyperparameter_values(scenario)}
 
 
 def search_space(scenario_list: Sequence[scenarios.Scenario]) -> keras_tuner.HyperParameters:
-    """Return the hyperparameters that a scenario fixes, each with the values that occur."""
+    """Return the hyperparameters of the scenarios, each with the values that occur."""
     space = keras_tuner.HyperParameters()
     for name in ("backbone", "optimizer", "dropout"):
         space.Choice(name, list(dict.fromkeys(getattr(scenario, name) for scenario in scenario_list)))

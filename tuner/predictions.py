@@ -1,4 +1,4 @@
-"""Out-of-fold predictions on disk: one row a photo, in files that are whole or not there."""
+"""Out-of-fold predictions on disk, one row for each photo."""
 
 import dataclasses
 import pathlib
@@ -11,12 +11,12 @@ from components.base.errors import PilahError
 from components.data import photos
 
 ROUNDING = 1e-6  # of probabilities on disk
-PROBABILITY = "p_"  # a column of probabilities is this and the class name
+PROBABILITY = "p_"  # prefix of the columns of probabilities, before the class name
 
 
 @dataclasses.dataclass(frozen=True)
 class Predictions:
-    """A predictions.csv, row by row in its order.
+    """The rows of predictions.csv, in its order.
 
     Attributes:
         classes: class names in class order.
@@ -34,7 +34,7 @@ class Predictions:
 
 
 def columns(classes: Sequence[str]) -> list[str]:
-    """id, label, fold, predicted, and then the probability of each class under its name."""
+    """Return the columns: id, label, fold, predicted, and the probability of each class."""
     return ["id", "label", "fold", "predicted", *(f"{PROBABILITY}{name}" for name in classes)]
 
 
@@ -42,48 +42,40 @@ def write(
     path: pathlib.Path, tested: Sequence[photos.Photo], probabilities: np.ndarray, classes: Sequence[str]
 ) -> None:
     """Write `probabilities`, float32 [n, classes], of the n photos `tested`."""
-    artifacts.write_csv(
-        path,
-        columns(classes),
-        (
-            {
-                "id": photo.id,
-                "label": photo.label,
-                "fold": photo.fold,
-                "predicted": classes[int(row.argmax())],
-                **probability_columns(row, classes),
-            }
-            for photo, row in zip(tested, probabilities, strict=True)
-        ),
+    rows = (
+        {"id": photo.id, "label": photo.label, "fold": photo.fold, **answer_columns(row, classes)}
+        for photo, row in zip(tested, probabilities, strict=True)
     )
+    artifacts.write_csv(path, columns(classes), rows)
 
 
-def probability_columns(probabilities: np.ndarray, classes: Sequence[str]) -> dict[str, str]:
-    """Column -> value, of one photo's `probabilities`, [classes]."""
-    return {f"{PROBABILITY}{name}": f"{value:.6f}" for name, value in zip(classes, probabilities, strict=True)}
+def answer_columns(probabilities: np.ndarray, classes: Sequence[str]) -> dict[str, str]:
+    """Return column -> value of the predicted class and of the `probabilities`, [classes], of one photo."""
+    columns = {f"{PROBABILITY}{name}": f"{value:.6f}" for name, value in zip(classes, probabilities, strict=True)}
+    return {"predicted": classes[int(probabilities.argmax())], **columns}
 
 
 def join(fold_files: Sequence[pathlib.Path], photo_list: Sequence[photos.Photo], path: pathlib.Path) -> None:
-    """Put the rows of all folds into one file, in the order of `photo_list`.
+    """Write the rows of all folds into the file `path`, in the order of `photo_list`.
 
     Raises:
-        ValueError: a photo is missing, or stands in two folds.
+        ValueError: a photo is missing, or is in two folds.
     """
     rows = [row for file in fold_files for row in artifacts.read_csv(file)]
     row_of = {row["id"]: row for row in rows}
     if len(rows) != len(photo_list) or row_of.keys() != {photo.id for photo in photo_list}:
         raise ValueError(
-            f"Each photo must be predicted in exactly one fold: there are {len(rows)} rows of {len(row_of)} photos for "
-            f"{len(photo_list)}."
+            f"Each of the {len(photo_list)} photos must be predicted in exactly one fold (got {len(rows)} rows of "
+            f"{len(row_of)} photos)."
         )
     artifacts.write_csv(path, list(rows[0]), (row_of[photo.id] for photo in photo_list))
 
 
 def read(path: pathlib.Path) -> Predictions:
-    """What `write` and `join` wrote.
+    """Read a file that `write` or `join` wrote.
 
     Raises:
-        NotFiniteError: some probabilities are not finite, as an earlier version let them pass.
+        NotFiniteError: some probabilities are not finite, which earlier versions did not check.
     """
     rows = artifacts.read_csv(path)
     classes = [name.removeprefix(PROBABILITY) for name in rows[0] if name.startswith(PROBABILITY)]
@@ -101,20 +93,20 @@ def read(path: pathlib.Path) -> Predictions:
 
 
 def confusion(path: pathlib.Path, photo_list: Sequence[photos.Photo], classes: Sequence[str]) -> np.ndarray:
-    """The confusion matrix of all rows, folds summed: int64 [classes, classes], rows = actual class.
+    """Return the confusion matrix summed over folds: int64 [classes, classes], rows = actual class.
 
     Raises:
         NotFiniteError: as `read`.
         PilahError: the rows are not those of `photo_list`, in its order, or a photo is not predicted as the class of
             its highest probability.
     """
-    found = read(path)
-    rows = zip(found.ids, found.actual.tolist(), found.fold.tolist(), strict=True)
+    answers = read(path)
+    rows = list(zip(answers.ids, answers.actual.tolist(), answers.fold.tolist(), strict=True))
     listed = [(photo.id, classes.index(photo.label), photo.fold) for photo in photo_list]
-    best = found.probabilities.max(axis=1) - found.probabilities[np.arange(len(found.ids)), found.predicted]
-    if found.classes != list(classes) or list(rows) != listed or best.max() > ROUNDING:
+    missed = answers.probabilities.max(axis=1) - answers.probabilities[np.arange(len(rows)), answers.predicted]
+    if answers.classes != list(classes) or rows != listed or missed.max() > ROUNDING:
         raise PilahError(
             f"{path} does not hold the predictions of the run's {len(photo_list)} photos. Delete the file and run "
             "again: it is joined from its folds."
         )
-    return metrics.confusion(found.actual, found.predicted, len(classes))
+    return metrics.confusion(answers.actual, answers.predicted, len(classes))

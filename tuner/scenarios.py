@@ -1,4 +1,4 @@
-"""The scenarios: every backbone with every optimizer and dropout, numbered as in the thesis. Needs no TensorFlow."""
+"""Scenarios: every backbone with every optimizer and dropout, numbered as in the thesis. Needs no TensorFlow."""
 
 import dataclasses
 import itertools
@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 @dataclasses.dataclass(frozen=True)
 class Scenario:
-    """One combination; `number` counts from 1 in the order backbone, optimizer, dropout, the last changing first.
+    """One combination; `number` counts from 1, with dropout changing fastest, then the optimizer, then the backbone.
 
     Attributes:
-        strategy: "features", in which the backbone is frozen, or "finetune", in which it trains too.
+        strategy: "features" trains a head on a frozen backbone, "finetune" trains the backbone too.
     """
 
     number: int
@@ -23,13 +23,13 @@ class Scenario:
 def list_scenarios(
     backbones: Sequence[str], optimizers: Sequence[str], dropouts: Sequence[float], strategy: str = "features"
 ) -> list[Scenario]:
-    """All combinations; in the thesis's study 1 is ResNet50, Adam, 0.0 and 27 is DenseNet121, AdamW, 0.5."""
+    """Return all combinations; in the thesis's study 1 is ResNet50, Adam, 0.0 and 27 is DenseNet121, AdamW, 0.5."""
     combinations = itertools.product(backbones, optimizers, dropouts)
     return [Scenario(number, *combination, strategy) for number, combination in enumerate(combinations, start=1)]
 
 
 def refined(best: Sequence[Scenario], scenario_count: int) -> list[Scenario]:
-    """`best` once more, to be fine-tuned, numbered on from the `scenario_count` that they were chosen from."""
+    """Return the scenarios `best` with strategy "finetune", numbered from `scenario_count` + 1."""
     return [
         dataclasses.replace(scenario, number=number, strategy="finetune")
         for number, scenario in enumerate(best, start=scenario_count + 1)

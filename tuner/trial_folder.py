@@ -1,9 +1,9 @@
-"""The files of a trial's folder, trials/NN. Needs no TensorFlow."""
+"""The files in the folder of a trial, trials/NN. Needs no TensorFlow."""
 
 import pathlib
 
-PREDICTIONS = "predictions.csv"  # of all photos, each by the model of the fold that tested it
-PROCESSES = "processes.json"  # beside the trials' folders: {"processes": how many train side by side}
+PREDICTIONS = "predictions.csv"  # out-of-fold predictions of all photos
+PROCESSES = "processes.json"  # {"processes": number that train in parallel}, beside the folders
 
 
 def name(number: int) -> str:
@@ -16,12 +16,12 @@ def path(trials_dir: pathlib.Path, number: int) -> pathlib.Path:
 
 
 def fold_predictions(folder: pathlib.Path, fold: int) -> pathlib.Path:
-    """Return the path of the predictions of a fold; the fold is finished where the file exists."""
+    """Return the path of a fold's predictions; the fold is finished if the file exists."""
     return folder / f"fold-{fold}.csv"
 
 
 def fold_history(folder: pathlib.Path, fold: int) -> pathlib.Path:
-    """Return the path of {"seconds": time of training, "history": metric -> value after each epoch}."""
+    """Return the path of {"seconds": training time, "history": {metric: [value after each epoch]}}."""
     return folder / f"fold-{fold}.json"
 
 
@@ -31,5 +31,5 @@ def finished_folds(folder: pathlib.Path) -> list[int]:
 
 
 def fold_checkpoint(folder: pathlib.Path, fold: int) -> pathlib.Path:
-    """Return the path that the names of a fold's checkpoints begin with, see finetune.fit."""
+    """Return the path that the names of a fold's checkpoints start with, see finetune.fit."""
     return folder / f"fold-{fold}"

@@ -1,24 +1,34 @@
 """Settings of a trial, as trials/NN/settings.json holds them. Needs no TensorFlow.
 
-They are everything that the predictions of the trial depend on. The search trains a trial again where they have
-changed, and the report leaves out a trial that was made with others.
+They are everything that the predictions of the trial depend on. The search trains a trial again if they have changed,
+and the report leaves out trials that were trained with other settings.
 """
 
+import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
+from components.base import settings
 from tuner import scenarios
 
 
+class Training(Protocol):
+    """Settings that the pipeline's Config and the Study have in common."""
+
+    @property
+    def weight_decay(self) -> float: ...
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def test_views(self) -> int: ...
+
+
 def of_trial(
-    scenario: scenarios.Scenario,
-    weight_decay: float,
-    epochs: int,
-    batch_size: int,
-    seed: int,
-    photos_and_folds: str,
-    test_views: int,
-    of_strategy: Mapping[str, Any],
+    scenario: scenarios.Scenario, training: Training, photos_and_folds: str, of_strategy: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the settings of the trial of `scenario`.
 
@@ -30,12 +40,13 @@ def of_trial(
         "backbone": scenario.backbone,
         "optimizer": scenario.optimizer,
         "dropout": scenario.dropout,
-        "weight_decay": weight_decay if scenario.optimizer == "AdamW" else 0.0,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "seed": seed,
+        "weight_decay": training.weight_decay if scenario.optimizer == "AdamW" else 0.0,
+        "epochs": training.epochs,
+        "batch_size": training.batch_size,
+        "seed": training.seed,
         "photos": photos_and_folds,
-        **({"test_views": test_views} if test_views > 1 else {}),  # trials older than this setting have one view
+        # trials older than this setting have one view
+        **({"test_views": training.test_views} if training.test_views > 1 else {}),
         **of_strategy,
     }
 
@@ -50,12 +61,13 @@ def of_frozen_backbone(learning_rate: float, views: int, features: Mapping[str, 
 
 
 def of_finetuning(
+    *,
     augmentation: Mapping[str, Any],
     learning_rate: float,
     weights: str,
     precision: str,
     image_size_px: int,
-    options: Mapping[str, Any],
+    options: settings.Finetuning,
     frozen_activations_on_disk: bool,
     engine: str,
 ) -> dict[str, Any]:
@@ -65,11 +77,10 @@ def of_finetuning(
         augmentation: settings from feature_settings.of_augmentation.
         weights: fingerprint of the weights that the backbone starts from, see backbones.Weights.
         precision: dtype in which the backbone computes, "float32" or "bfloat16".
-        options: field of settings.Finetuning -> value.
-        frozen_activations_on_disk: whether the layers that stay frozen run once, and are then read from disk.
+        frozen_activations_on_disk: whether frozen layers run once, and their activations are then read from disk.
         engine: inference engine that runs them, see inference.load.
     """
-    # In float32 engines differ by less than float16 rounds. Trials older than this setting were made by OpenVINO.
+    # In float32 the engines differ by less than float16 rounds. Trials older than this setting were made by OpenVINO.
     engine_matters = frozen_activations_on_disk and precision != "float32" and engine != "openvino"
     return {
         **augmentation,
@@ -78,7 +89,7 @@ def of_finetuning(
         "weights": weights,
         "precision": precision,
         "image_size_px": image_size_px,
-        **options,
+        **dataclasses.asdict(options),
         "trunk": "float16" if frozen_activations_on_disk else None,
         **({"engine": engine} if engine_matters else {}),
     }

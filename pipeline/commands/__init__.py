@@ -1,1 +1,1 @@
-"""Commands on a run folder beside the run itself."""
+"""Commands on a run folder other than the run itself, one per module."""

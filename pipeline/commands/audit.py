@@ -1,4 +1,4 @@
-"""The audit of a finished study: what it looks at, where it writes what it found, and its summary."""
+"""The audit of a finished study: near-duplicates, label issues, image quality, and a summary of them."""
 
 import collections
 import dataclasses
@@ -20,51 +20,61 @@ from components.base.errors import PilahError
 from components.data import grouped_folds, near_duplicates, photos
 from components.models import features
 from pipeline import config as config_module
-from pipeline import lock, progress, recipe, run_folder, runner
+from pipeline import lock, recipe, run_folder, runner
 from pipeline.config import STAGES, Config
+from pipeline.progress import Progress, reporting
 from tuner import predictions, resplit
+from tuner.study import Study
 
 log = logging.getLogger("pilah")
 PACKAGES = ("imagehash", "cleanlab")
-FOLD_DRAWS = 3  # seeds with which the folds are drawn anew: how far F1 moves by the split alone
+FOLD_DRAWS = 3  # number of seeds for new folds, which shows how much F1 depends on the split
 
 
 def run(run_dir: pathlib.Path, console: rich.console.Console) -> None:
-    """Write RUN/audit/*.csv and audit.json, and print what they hold.
+    """Write RUN/audit/*.csv and audit.json, and print a summary.
 
     Raises:
         PilahError: the study is not finished.
     """
     config = finished(run_dir)
-    with lock.locked(config.run_dir), progress.reporting(console, "audit") as report:
-        pairs = audit_near_duplicates(config, report)
-        doubts = audit_labels(config)
-        odd = audit_pictures(config, report)
-        photo_list = run_folder.usable_photos(config.run_dir)
-        rows = tables.near_duplicate_rows(pairs, photo_list)
-        artifacts.write_csv(config.run_dir / run_folder.NEAR_DUPLICATES, tables.NEAR_DUPLICATE_COLUMNS, rows)
-        artifacts.write_csv(config.run_dir / run_folder.LABEL_ISSUES, tables.LABEL_DOUBT_COLUMNS, doubts)
-        artifacts.write_csv(config.run_dir / run_folder.IMAGE_QUALITY, tables.ODD_PHOTO_COLUMNS, odd)
-        found = {
-            "photos": len(photo_list),
-            "photos_and_folds": photos.fingerprint(photo_list),
-            "exact_duplicates": exact_duplicate_counts(config),
-            "near_duplicates": tables.near_duplicate_counts(rows),
-            "label_doubts": label_doubt_counts(doubts),
-            "odd_photos": {kind: sum(row["kind"] == kind for row in odd) for kind in image_quality.THRESHOLDS},
-            "folds": compare_folds(config, pairs.group, report),
-            "settings": settings(config, pairs.min_cosine),
-            "scenarios": trial_settings(config),
+    with lock.locked(config.run_dir), reporting(console, "audit") as progress:
+        study = recipe.study(config)
+        near = find_near_duplicates(config, study, progress)
+        near_rows = tables.near_duplicate_rows(near, study.photo_list)
+        issue_rows = find_label_issues(config, study)
+        poor = image_quality.find(study.photo_list, config.max_pixels, functools.partial(progress, what="pictures"))
+        quality_rows = tables.odd_photo_rows(poor, study.photo_list)
+        for name, columns, rows in (
+            (run_folder.NEAR_DUPLICATES, tables.NEAR_DUPLICATE_COLUMNS, near_rows),
+            (run_folder.LABEL_ISSUES, tables.LABEL_DOUBT_COLUMNS, issue_rows),
+            (run_folder.IMAGE_QUALITY, tables.ODD_PHOTO_COLUMNS, quality_rows),
+        ):
+            artifacts.write_csv(config.run_dir / name, columns, rows)
+        kinds = [row["kind"] for row in run_folder.read_rows(config.run_dir, run_folder.DUPLICATES)]
+        summary = {
+            "photos": len(study.photo_list),
+            "photos_and_folds": photos.fingerprint(study.photo_list),
+            "exact_duplicates": {"copies": kinds.count("duplicate"), "conflicts": kinds.count("conflict")},
+            "near_duplicates": tables.near_duplicate_counts(near_rows),
+            "label_doubts": count_label_issues(issue_rows),
+            "odd_photos": {kind: sum(row["kind"] == kind for row in quality_rows) for kind in image_quality.THRESHOLDS},
+            "folds": compare_folds(config, study, near.group, progress),
+            "settings": settings(config, near.min_cosine),
+            "scenarios": {
+                str(number): artifacts.read_json(config.run_dir / run_folder.trial_settings(number))
+                for number in sorted({recipe.winner(config).number, recipe.frozen_winner(config).number})
+            },
         }
-        artifacts.write_json(config.run_dir / run_folder.AUDIT_SUMMARY, found)
+        artifacts.write_json(config.run_dir / run_folder.AUDIT_SUMMARY, summary)
     show(config.run_dir, console)
 
 
 def finished(run_dir: pathlib.Path) -> Config:
-    """The configuration of the run in `run_dir`, less what it refined: an audit trains heads alone.
+    """Return the configuration of the run in `run_dir`, without refined scenarios, as an audit trains only heads.
 
     Raises:
-        PilahError: the run has no leaderboard of its settings yet, or none of frozen backbones.
+        PilahError: the run has no leaderboard with its current settings, or none of frozen backbones.
     """
     config = config_module.read(run_dir)
     if left := [name for name in runner.left(config) if STAGES.index(name) < STAGES.index("model")]:
@@ -79,55 +89,43 @@ def finished(run_dir: pathlib.Path) -> Config:
     return dataclasses.replace(config, refine=0)
 
 
-def audit_near_duplicates(config: Config, report: progress.Progress) -> near_duplicates.NearDuplicates:
-    """By the hash of every photo's file, and by the winner's backbone's features of it as it is."""
-    study = recipe.study(config)
-    hashed = functools.partial(report, what="hashes")
-    signs = near_duplicates.perceptual_hashes(study.photo_list, config.max_pixels, hashed)
+def find_near_duplicates(config: Config, study: Study, progress: Progress) -> near_duplicates.NearDuplicates:
+    """Find near-duplicates by the perceptual hashes of the photos, and by the features of the winner's backbone."""
+    hashes = near_duplicates.perceptual_hashes(
+        study.photo_list, config.max_pixels, functools.partial(progress, what="hashes")
+    )
     clean = np.load(features.view_path(study.features_dir / recipe.winner(config).backbone, 0))
-    return near_duplicates.find(signs, clean, study.labels)
+    return near_duplicates.find(hashes, clean, study.labels)
 
 
-def audit_labels(config: Config) -> list[dict[str, Any]]:
-    """Rows of label_doubts.csv, by the winner's out-of-fold probabilities."""
-    study = recipe.study(config)
+def find_label_issues(config: Config, study: Study) -> list[dict[str, Any]]:
+    """Return rows of label_doubts.csv, from the winner's out-of-fold probabilities."""
     path = config.run_dir / run_folder.predictions(recipe.winner(config).number)
-    predicted = predictions.read(path)
-    if predicted.ids != [photo.id for photo in study.photo_list] or predicted.classes != study.classes:
+    answers = predictions.read(path)
+    if answers.ids != [photo.id for photo in study.photo_list] or answers.classes != study.classes:
         raise RuntimeError(f"{path} has predictions of other photos or classes than the run.")
-    probabilities = predicted.probabilities
-    doubted = label_issues.likely_mislabelled(study.labels, probabilities)
-    return tables.label_doubt_rows(doubted, probabilities, study.photo_list, study.classes)
+    mislabelled = label_issues.likely_mislabelled(study.labels, answers.probabilities)
+    return tables.label_doubt_rows(mislabelled, answers.probabilities, study.photo_list, study.classes)
 
 
-def audit_pictures(config: Config, report: progress.Progress) -> list[dict[str, Any]]:
-    """Rows of odd_photos.csv."""
-    photo_list = run_folder.usable_photos(config.run_dir)
-    findings = image_quality.find(photo_list, config.max_pixels, functools.partial(report, what="pictures"))
-    return tables.odd_photo_rows(findings, photo_list)
+def compare_folds(config: Config, study: Study, groups: np.ndarray, progress: Progress) -> dict[str, Any] | None:
+    """Return the macro F1 with new stratified folds, and with new folds that keep near-duplicates together.
 
-
-def compare_folds(config: Config, groups: np.ndarray, report: progress.Progress) -> dict[str, Any] | None:
-    """Macro F1 with folds redrawn plainly, and redrawn with near-duplicates kept together.
-
-    Of the winner, or where that was refined of the scenario that it was refined from, which takes minutes, not hours.
-    None where the groups cannot be dealt so that every fold tests every class.
+    It is of the winner, or of the scenario of the search that the winner was refined from, which takes minutes instead
+    of hours. None if the groups cannot be split so that every fold tests every class.
     """
-    study, winner = recipe.study(config), recipe.frozen_winner(config)
+    scenario = recipe.frozen_winner(config)
+    seeds = range(config.seed, config.seed + FOLD_DRAWS)
     try:
         draws = resplit.plain_and_grouped(
-            study,
-            winner,
-            groups,
-            range(config.seed, config.seed + FOLD_DRAWS),
-            functools.partial(report, what="folds"),
+            study, scenario, groups, seeds=seeds, progress=functools.partial(progress, what="folds")
         )
     except grouped_folds.UngroupableError as error:
         log.warning("F1 with near-duplicates kept in one fold cannot be measured: %s", error)
         return None
     plain, grouped = (np.array([draw[name] for draw in draws]) for name in ("plain", "grouped"))
     return {
-        "scenario": winner.number,
+        "scenario": scenario.number,
         "draws": draws,
         "plain_mean": float(plain.mean()),
         "plain_spread": float(np.ptp(plain)),
@@ -137,21 +135,15 @@ def compare_folds(config: Config, groups: np.ndarray, report: progress.Progress)
     }
 
 
-def exact_duplicate_counts(config: Config) -> dict[str, int]:
-    """What the photos stage left out already: exact copies, and files whose bytes stand under several classes."""
-    kinds = collections.Counter(row["kind"] for row in run_folder.read_rows(config.run_dir, run_folder.DUPLICATES))
-    return {"copies": kinds["duplicate"], "conflicts": kinds["conflict"]}
-
-
-def label_doubt_counts(doubts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """How many in all, and of each label and suggestion, most first."""
-    counts = collections.Counter((row["label"], row["suggested"]) for row in doubts)
+def count_label_issues(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Count the rows of label_doubts.csv, in all and for each pair of label and suggestion, largest first."""
+    counts = collections.Counter((row["label"], row["suggested"]) for row in rows)
     pairs = [{"label": label, "suggested": other, "photos": count} for (label, other), count in counts.most_common()]
-    return {"photos": len(doubts), "pairs": pairs}
+    return {"photos": len(rows), "pairs": pairs}
 
 
 def settings(config: Config, min_cosine: float) -> dict[str, Any]:
-    """What the counts depend on, beside the photos."""
+    """Return the settings, besides the photos, that the counts depend on."""
     winner = recipe.winner(config)
     return {
         "scenario": winner.number,
@@ -165,45 +157,41 @@ def settings(config: Config, min_cosine: float) -> dict[str, Any]:
     }
 
 
-def trial_settings(config: Config) -> dict[str, Any]:
-    """Of the scenarios whose answers and heads the audit took, by number: it is of no others."""
-    numbers = {recipe.winner(config).number, recipe.frozen_winner(config).number}
-    return {str(n): artifacts.read_json(config.run_dir / run_folder.trial_settings(n)) for n in sorted(numbers)}
-
-
 def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
     """Print the counts of audit.json, and where the lists are."""
-    found = artifacts.read_json(run_dir / run_folder.AUDIT_SUMMARY)
-    near, compared, made_with = found["near_duplicates"], found["folds"], found["settings"]
-    shown = rich.table.Table(title=f"Audit of {found['photos']} photos", box=rich.box.SIMPLE_HEAD)
-    for name in ("found", "photos", "of which"):
-        shown.add_column(name, justify="right" if name == "photos" else "left")
-    exact = found["exact_duplicates"]
-    shown.add_row("exact copies", str(exact["copies"]), "left out before the study")
-    shown.add_row("under several classes", str(exact["conflicts"]), "left out before the study")
-    shown.add_row(
-        "near-duplicates",
-        str(near["photos_in_groups"]),
-        f"{near['pairs']} pairs in {near['groups']} groups; {near['pairs_across_folds']} pairs cross folds, "
-        f"{near['pairs_across_classes']} cross classes",
+    summary = artifacts.read_json(run_dir / run_folder.AUDIT_SUMMARY)
+    exact, near, issues = (summary[name] for name in ("exact_duplicates", "near_duplicates", "label_doubts"))
+    across = f"{near['pairs_across_folds']} pairs cross folds, {near['pairs_across_classes']} cross classes"
+    worst = ", ".join(f"{pair['photos']} {pair['label']} -> {pair['suggested']}" for pair in issues["pairs"][:3])
+    table = rich.table.Table(
+        "finding",
+        rich.table.Column("photos", justify="right"),
+        "details",
+        title=f"Audit of {summary['photos']} photos",
+        box=rich.box.SIMPLE_HEAD,
     )
-    worst = ", ".join(f"{p['photos']} {p['label']} -> {p['suggested']}" for p in found["label_doubts"]["pairs"][:3])
-    shown.add_row("doubtful labels", str(found["label_doubts"]["photos"]), worst)
-    for kind, count in found["odd_photos"].items():
-        shown.add_row(kind.replace("_", " "), str(count), "")
-    console.print(shown)
-    if compared:
+    for finding, count, details in (
+        ("exact copies", exact["copies"], "left out of the study"),
+        ("identical files with different labels", exact["conflicts"], "left out of the study"),
+        ("near-duplicates", near["photos_in_groups"], f"{near['pairs']} pairs in {near['groups']} groups; {across}"),
+        ("label issues", issues["photos"], worst),
+        *((kind.replace("_", " "), count, "") for kind, count in summary["odd_photos"].items()),
+    ):
+        table.add_row(finding, str(count), details)
+    console.print(table)
+    if folds := summary["folds"]:
         console.print(
-            f"Macro F1 of scenario {compared['scenario']} with folds drawn {len(compared['draws'])} times: "
-            f"{compared['plain_mean']:.4f} plain (spread {compared['plain_spread']:.4f}), "
-            f"{compared['grouped_mean']:.4f} with near-duplicates kept together (spread "
-            f"{compared['grouped_spread']:.4f}), {compared['difference']:+.4f}.",
+            f"Macro F1 of scenario {folds['scenario']} with {len(folds['draws'])} other splits into folds: "
+            f"{folds['plain_mean']:.4f} stratified (spread {folds['plain_spread']:.4f}), "
+            f"{folds['grouped_mean']:.4f} with near-duplicates kept together (spread {folds['grouped_spread']:.4f}), "
+            f"{folds['difference']:+.4f}.",
             highlight=False,
         )
+    used = summary["settings"]
     console.print(
-        f"Near-duplicates differ in at most {made_with['max_hamming_bits']} of {made_with['hash_bits']} bits of the "
-        f"hash, or have features of a cosine of at least {made_with['min_cosine']:.3f} ({made_with['backbone']}). "
-        f"The lists are in {run_dir / run_folder.AUDIT}.",
+        f"Near-duplicates differ in at most {used['max_hamming_bits']} of {used['hash_bits']} bits of the hash, or "
+        f"their features have a cosine of at least {used['min_cosine']:.3f} ({used['backbone']}). The lists are in "
+        f"{run_dir / run_folder.AUDIT}.",
         highlight=False,
         soft_wrap=True,
     )

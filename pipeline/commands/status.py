@@ -1,4 +1,4 @@
-"""What a run folder holds: stages done and left, and how long the rest should take. Needs no TensorFlow."""
+"""Status of a run: stages done and left, and how long the rest should take. Needs no TensorFlow."""
 
 import contextlib
 import dataclasses
@@ -19,85 +19,80 @@ from tuner import trial_folder
 
 
 def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
-    """Print a line a stage.
+    """Print a row for each stage.
 
     Raises:
         PilahError: there is no run in `run_dir`.
     """
     config = config_module.read(run_dir)
     to_do = runner.left(config)
-    shown = rich.table.Table(title=str(run_dir), box=rich.box.SIMPLE_HEAD)
-    for name in ("stage", "state", "took", "should still take"):
-        shown.add_column(name)
+    table = rich.table.Table("stage", "state", "time spent", "time left", title=str(run_dir), box=rich.box.SIMPLE_HEAD)
     for name in STAGES:
-        if not config.needs(name):
-            shown.add_row(name, "not needed", "", "")
-            continue
         mark = runner.read(run_dir, name)
-        if mark:
-            state = "done before, to be looked at again" if name in to_do else "done"
-            shown.add_row(name, state, duration(mark["seconds"]), "")
-            continue
-        parts = _parts(config, name)
-        done, total, took = (sum(getattr(part, one) for part in parts) for one in ("done", "total", "seconds"))
-        state = f"{done:.3g} of {total}" if parts else "to do"
-        left = sum((part.total - part.done) * part.pace(took / done) for part in parts) if done else 0
-        shown.add_row(name, state, duration(took) if done else "", duration(left) if done else "not measured yet")
-    console.print(shown)
+        if not config.needs(name):
+            table.add_row(name, "not needed", "", "")
+        elif mark:
+            state = "done before, to be checked again" if name in to_do else "done"
+            table.add_row(name, state, duration(mark["seconds"]), "")
+        else:
+            table.add_row(name, *_progress(_parts(config, name)))
+    console.print(table)
 
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """Pieces of a stage that cost alike: how many there are, how many are done, and the seconds that these took."""
+    """Tasks of a stage that take equally long: their number, how many are done, and the seconds that these took."""
 
     total: int
     done: float
     seconds: float
 
-    def pace(self, otherwise: float) -> float:
-        """Seconds a piece; `otherwise` where none is done."""
-        return self.seconds / self.done if self.done else otherwise
+
+def _progress(parts: Sequence[Part]) -> tuple[str, str, str]:
+    """Return state, time spent and time left of a stage; parts of which nothing is done take the average time."""
+    done, spent = sum(part.done for part in parts), sum(part.seconds for part in parts)
+    state = f"{done:.3g} of {sum(part.total for part in parts)}" if parts else "to do"
+    if not done:
+        return state, "", "not measured yet"
+    paces = [part.seconds / part.done if part.done else spent / done for part in parts]
+    left = sum((part.total - part.done) * pace for part, pace in zip(parts, paces, strict=True))
+    return state, duration(spent), duration(left)
 
 
-def _parts(config: Config, name: str) -> list[Part]:
-    """The parts of a stage, one a backbone; none where the stage is done in one go."""
-    parts = []
-    per_backbone = len(config.optimizers) * len(config.dropouts)
-    usable = run_folder.usable_photos(config.run_dir)
-    for position, backbone in enumerate(config.backbones):
-        if name == "features":
-            folder, total = config.run_dir / run_folder.features(backbone), config.views + config.test_views
-            views = sorted([*folder.glob("view-*.json"), *folder.glob("test-*.json")])
-            if not trials.features_are_of_run(config, usable, resolved_settings.read(config.run_dir), backbone):
-                views = []  # the stage will compute them again
-            seconds = [artifacts.read_json(file)["seconds"] for file in views[:total]]
-            parts.append(Part(total, len(seconds), sum(seconds)))
-        elif name == "search":
-            parts.append(_folds(config, range(position * per_backbone + 1, (position + 1) * per_backbone + 1)))
-    if name == "refine":
-        parts.append(_folds(config, config.refined_numbers))
-    return parts
+def _parts(config: Config, stage: str) -> list[Part]:
+    """Return the parts of a stage, one for each backbone; none if the stage has no intermediate results."""
+    if stage == "features":
+        return [_views(config, backbone) for backbone in config.backbones]
+    if stage == "refine":
+        return [_folds(config, config.refined_numbers)]
+    numbers, per_backbone = config.searched_numbers, len(config.optimizers) * len(config.dropouts)
+    starts = range(0, len(numbers), per_backbone)
+    return [_folds(config, numbers[start : start + per_backbone]) for start in starts] if stage == "search" else []
+
+
+def _views(config: Config, backbone: str) -> Part:
+    """Return the views of the features of a backbone, done if they were computed with the run's settings."""
+    folder, total = config.run_dir / run_folder.features(backbone), config.views + config.test_views
+    files = sorted([*folder.glob("view-*.json"), *folder.glob("test-*.json")])[:total]
+    usable, resolved = run_folder.usable_photos(config.run_dir), resolved_settings.read(config.run_dir)
+    if not trials.features_match(config, usable, resolved, backbone):
+        files = []
+    return Part(total, len(files), sum(artifacts.read_json(file)["seconds"] for file in files))
 
 
 def _folds(config: Config, numbers: Sequence[int]) -> Part:
-    """The folds of the scenarios `numbers` made with the run's settings, and those under way by their epochs."""
+    """Return the folds of the scenarios `numbers`, done if trained with the run's settings, in part by their epochs."""
     trials_dir = config.run_dir / run_folder.TRIALS
-    of_run = trials.read_settings(
-        config, run_folder.usable_photos(config.run_dir), resolved_settings.read(config.run_dir)
-    )
-    every = {number: trial_folder.path(trials_dir, number) for number in numbers}
-    folders = [path for number, path in every.items() if number in of_run or not (path / artifacts.SETTINGS).exists()]
+    usable, resolved = run_folder.usable_photos(config.run_dir), resolved_settings.read(config.run_dir)
+    matching = trials.read_settings(config, usable, resolved)
+    paths = {number: trial_folder.path(trials_dir, number) for number in numbers}
+    folders = [path for n, path in paths.items() if n in matching or not (path / artifacts.SETTINGS).exists()]
     seconds = [artifacts.read_json(file)["seconds"] for folder in folders for file in folder.glob("fold-*.json")]
-    epochs, spent = [], []
+    done = float(len(seconds))
     for file in (file for folder in folders for file in folder.glob("fold-*.npz")):
-        with contextlib.suppress(FileNotFoundError), np.load(file) as state:  # it goes when its fold is done
-            epochs.append(state["history"].shape[1])
-            spent.append(float(state["seconds"]))
-    done = len(seconds) + sum(epochs) / (config.epochs * config.ensemble)
-    return Part(len(every) * config.folds, done, sum([*seconds, *spent]) / _side_by_side(trials_dir))
-
-
-def _side_by_side(trials_dir: pathlib.Path) -> int:
-    """How many processes train folds, as the search notes it."""
-    path = trials_dir / trial_folder.PROCESSES
-    return int(artifacts.read_json(path)["processes"]) if path.exists() else 1
+        with contextlib.suppress(FileNotFoundError), np.load(file) as checkpoint:  # removed when its fold is finished
+            done += checkpoint["history"].shape[1] / (config.epochs * config.ensemble)
+            seconds.append(float(checkpoint["seconds"]))
+    in_parallel = trials_dir / trial_folder.PROCESSES
+    processes = artifacts.read_json(in_parallel)["processes"] if in_parallel.exists() else 1
+    return Part(len(numbers) * config.folds, done, sum(seconds) / processes)

@@ -1,1 +1,1 @@
-"""The stages of the pipeline, a file each: what it reads (inputs), what it leaves (outputs), and its work (run)."""
+"""The stages of the pipeline; each says what it reads (inputs), what it writes (outputs), and does its work (run)."""

@@ -11,7 +11,7 @@ from tuner import choose
 
 
 def inputs(config: Config) -> dict[str, Any]:
-    """Return settings, and digests of the predictions: on a GPU the same settings may give others."""
+    """Return settings, and a digest of the predictions, because GPUs may compute others with the same settings."""
     files = [run_folder.predictions(number) for number in (*config.searched_numbers, *config.refined_numbers)]
     return {
         "folds": config.folds,
@@ -21,29 +21,21 @@ def inputs(config: Config) -> dict[str, Any]:
     }
 
 
-def outputs(config: Config) -> list[str]:
-    return [run_folder.LEADERBOARD]
-
-
 def run(config: Config, progress: Progress) -> None:
-    leaderboard = choose.leaderboard(
-        config.run_dir / run_folder.TRIALS,
-        [*recipe.scenarios(config), *recipe.refined(config)],
-        recipe.study(config),
-        {name: recipe.parameters(config, name) for name in config.backbones},
-    )
+    scenarios = [*recipe.scenarios(config), *recipe.refined(config)]
+    trials_dir, parameters = config.run_dir / run_folder.TRIALS, recipe.parameters(config)
+    leaderboard = choose.leaderboard(trials_dir, scenarios, recipe.study(config), parameters)
     artifacts.write_json(config.run_dir / run_folder.LEADERBOARD, leaderboard)
 
 
 STAGE = Stage(
-    "choice",
-    inputs,
-    outputs,
-    run,
+    name="choice",
+    inputs=inputs,
+    outputs=lambda config: [run_folder.LEADERBOARD],
+    run=run,
     covered=[
-        run_folder.PHOTOS,
-        run_folder.REJECTS,
+        *run_folder.USABLE_PHOTOS,
         f"{run_folder.FEATURES}/*/{artifacts.SETTINGS}",
-        f"{run_folder.TRIALS}/**/*",
+        *run_folder.all_files(run_folder.TRIALS),
     ],
 )

@@ -1,4 +1,4 @@
-"""photos.csv -> TFRecords of upright RGB squares, written by Beam."""
+"""photos.csv -> TFRecords of upright, square RGB photos, written by Beam."""
 
 import logging
 from typing import Any
@@ -10,20 +10,17 @@ from pipeline.progress import Progress
 from pipeline.runner import Stage
 
 log = logging.getLogger("pilah")
+SHARDS = f"{run_folder.DATASET}/*/*"
 
 
 def inputs(config: Config) -> dict[str, Any]:
     unreadable = run_folder.read_rows(config.run_dir, run_folder.UNREADABLE)
     return {
-        **({"unreadable": unreadable} if unreadable else {}),  # marks of earlier versions know no such list
+        **({"unreadable": unreadable} if unreadable else {}),  # marks of earlier versions lack this list
         "image_size_px": config.image_size_px,
         "max_pixels": config.max_pixels,
         "max_rejects": config.max_rejects,
     }
-
-
-def outputs(config: Config) -> list[str]:
-    return [run_folder.REJECTS, f"{run_folder.DATASET}/*/*/dataset_info.json", f"{run_folder.DATASET}/*/*/*"]
 
 
 def run(config: Config, progress: Progress) -> None:
@@ -39,14 +36,14 @@ def run(config: Config, progress: Progress) -> None:
         unreadable=run_folder.read_rows(config.run_dir, run_folder.UNREADABLE),
     )
     if rejects:
-        log.warning("%d photos cannot be used (%s)", len(rejects), run_folder.REJECTS)
+        log.warning("%d photos cannot be used, see %s", len(rejects), run_folder.REJECTS)
 
 
 STAGE = Stage(
-    "dataset",
-    inputs,
-    outputs,
-    run,
+    name="dataset",
+    inputs=inputs,
+    outputs=lambda config: [run_folder.REJECTS, f"{SHARDS}/dataset_info.json", f"{SHARDS}/*"],
+    run=run,
     reads={"photos": run_folder.PHOTOS},
-    covered=[run_folder.UNREADABLE, f"{run_folder.IMAGES}/**/*"],
+    covered=[run_folder.UNREADABLE, *run_folder.all_files(run_folder.IMAGES)],
 )

@@ -14,12 +14,8 @@ WARMUP_PHOTOS = 8
 
 
 def inputs(config: Config) -> dict[str, Any]:
-    """Return a fingerprint of the photos: their classes are exported, some photos go with the warm-up requests."""
+    """Return a fingerprint of the photos, because their classes and warm-up requests of some are exported."""
     return {"photos": photos.fingerprint(run_folder.usable_photos(config.run_dir))}
-
-
-def outputs(config: Config) -> list[str]:
-    return [f"{run_folder.EXPORT}/saved_model.pb", f"{run_folder.EXPORT}/**/*"]
 
 
 def run(config: Config, progress: Progress) -> None:
@@ -33,11 +29,11 @@ def run(config: Config, progress: Progress) -> None:
 
 
 STAGE = Stage(
-    "export",
-    inputs,
-    outputs,
-    run,
+    name="export",
+    inputs=inputs,
+    outputs=lambda config: [f"{run_folder.EXPORT}/saved_model.pb", f"{run_folder.EXPORT}/**/*"],
+    run=run,
     reads={"model": run_folder.KERAS_MODEL},
-    covered=[run_folder.PHOTOS, run_folder.REJECTS, f"{run_folder.IMAGES}/**/*"],
+    covered=[*run_folder.USABLE_PHOTOS, *run_folder.all_files(run_folder.IMAGES)],
     added=["photos"],
 )

@@ -1,4 +1,4 @@
-"""TFRecords -> activations of the frozen backbones, a file a view."""
+"""TFRecords -> activations of the frozen backbones, a file for each view."""
 
 import functools
 import pathlib
@@ -26,14 +26,10 @@ def inputs(config: Config) -> dict[str, Any]:
 
 
 def outputs(config: Config) -> list[str]:
-    """Return the file of every view of every backbone; a file deleted to free the disk is computed again."""
+    """Return the file of every view of every backbone; a deleted file is computed again."""
     views = features.view_numbers(config.views, config.test_views)
-    folders = [pathlib.Path(run_folder.features(name)) for name in config.backbones]
+    folders = (pathlib.Path(run_folder.features(name)) for name in config.backbones)
     return [str(features.view_path(folder, view)) for folder in folders for view in views]
-
-
-def resumed(config: Config) -> list[str]:
-    return [run_folder.FEATURES]
 
 
 def run(config: Config, progress: Progress) -> None:
@@ -56,11 +52,11 @@ def run(config: Config, progress: Progress) -> None:
 
 
 STAGE = Stage(
-    "features",
-    inputs,
-    outputs,
-    run,
+    name="features",
+    inputs=inputs,
+    outputs=outputs,
+    run=run,
     reads={"photos": run_folder.PHOTOS, "rejects": run_folder.REJECTS},
-    covered=[f"{run_folder.DATASET}/**/*", f"{run_folder.FEATURES}/**/*"],
-    resumed=resumed,
+    covered=run_folder.all_files(run_folder.DATASET, run_folder.FEATURES),
+    resumed=lambda config: [run_folder.FEATURES],
 )

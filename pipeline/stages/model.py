@@ -1,4 +1,4 @@
-"""Winner -> Keras model, refitted on all photos."""
+"""Winner -> Keras model, trained on all photos."""
 
 import shutil
 from typing import Any
@@ -20,17 +20,9 @@ def inputs(config: Config) -> dict[str, Any]:
     return recipe.study(config).settings(recipe.winner(config))
 
 
-def outputs(config: Config) -> list[str]:
-    return [run_folder.KERAS_MODEL, f"{run_folder.MODEL}/*.keras", run_folder.MADE_WITH]
-
-
-def resumed(config: Config) -> list[str]:
-    return [run_folder.UNFINISHED_MODEL]
-
-
 def run(config: Config, progress: Progress) -> None:
     winner = recipe.winner(config)
-    refit = _refit_all if winner.strategy == "finetune" else _refit_head
+    refit = _refit_backbone_and_head if winner.strategy == "finetune" else _refit_head
     model = tta.averaged(refit(config, recipe.study(config), winner), config.test_views)
     assembly.save(model, config.run_dir / run_folder.KERAS_MODEL)
     provenance.note(config)
@@ -54,27 +46,29 @@ def _refit_head(config: Config, study: Study, winner: Scenario) -> keras.Model:
     return assembly.assemble(winner.backbone, recipe.weights(config, winner.backbone), config.image_size_px, head)
 
 
-def _refit_all(config: Config, study: Study, winner: Scenario) -> keras.Model:
-    unfinished, every_row = config.run_dir / run_folder.UNFINISHED_MODEL, np.arange(len(study.labels))
+def _refit_backbone_and_head(config: Config, study: Study, winner: Scenario) -> keras.Model:
+    unfinished = config.run_dir / run_folder.UNFINISHED_MODEL
     artifacts.reset_if_settings_changed(unfinished, study.settings(winner))
-    examples, checkpoint = study.examples(winner.backbone), unfinished / "state"
-    model, _ = finetune.fit(study.recipe(winner), examples, every_row, study.seed, checkpoint)
+    model, _ = finetune.fit(
+        study.recipe(winner),
+        study.examples(winner.backbone),
+        np.arange(len(study.labels)),
+        seed=study.seed,
+        state=unfinished / "state",
+    )
     return assembly.without_optimizer(model)
 
 
 STAGE = Stage(
-    "model",
-    inputs,
-    outputs,
-    run,
+    name="model",
+    inputs=inputs,
+    outputs=lambda config: [run_folder.KERAS_MODEL, f"{run_folder.MODEL}/*.keras", run_folder.MADE_WITH],
+    run=run,
     covered=[
         run_folder.LEADERBOARD,
-        run_folder.PHOTOS,
-        run_folder.REJECTS,
-        f"{run_folder.DATASET}/**/*",
-        f"{run_folder.FEATURES}/**/*",
-        f"{run_folder.FROZEN_ACTIVATIONS}/**/*",
+        *run_folder.USABLE_PHOTOS,
+        *run_folder.all_files(run_folder.DATASET, run_folder.FEATURES, run_folder.FROZEN_ACTIVATIONS),
     ],
-    resumed=resumed,
+    resumed=lambda config: [run_folder.UNFINISHED_MODEL],
     temporary=[run_folder.FROZEN_ACTIVATIONS],
 )

@@ -1,4 +1,4 @@
-"""Folder or zip of photos -> photos.csv: each photo once, with its class and fold; and the files left out."""
+"""Folder or zip of photos -> photos.csv, each photo once with its class and fold, and lists of the files left out."""
 
 import collections
 import functools
@@ -22,9 +22,9 @@ LISTS = (run_folder.PHOTOS, run_folder.DUPLICATES, run_folder.UNREADABLE, run_fo
 
 
 def inputs(config: Config) -> dict[str, Any]:
-    """Names, sizes and times of the photos, which is quicker than reading them all.
+    """Return settings, and a fingerprint of names, sizes and times of the photos, which is faster than reading them.
 
-    Photos that the run folder holds are unpacked or drawn first, so that a change of these is seen too.
+    Zips are unpacked and synthetic photos written before, so that changed ones are noticed, too.
     """
     return {
         "folds": config.folds,
@@ -36,13 +36,9 @@ def inputs(config: Config) -> dict[str, Any]:
     }
 
 
-def outputs(config: Config) -> list[str]:
-    return list(LISTS)
-
-
 def run(config: Config, progress: Progress) -> None:
     if not config.images:
-        log.warning("the photos are drawn, not real: this run shows that the pipeline works, not how well it sorts")
+        log.warning("the photos are synthetic: this run shows that the pipeline works, not how accurate it is")
     roots = _photo_folders(config)
     scan = class_folders.scan(roots)
     listed, duplicates = _list(config, scan, progress)
@@ -55,15 +51,16 @@ def run(config: Config, progress: Progress) -> None:
 
 
 def check(config: Config) -> None:
-    """Raise where folders hold no classes; what zips hold is known once they are unpacked."""
-    if config.images and all(given.is_dir() for given in config.images):
+    """Raise PilahError if folders hold no classes; zips are checked after they are unpacked."""
+    if config.images and all(path.is_dir() for path in config.images):
         class_levels.find(config.images)
 
 
-def listed_with(config: Config) -> list[photos.Photo]:
-    """Return the photos that a run which is started again will list, if no file of theirs has changed.
+def expected_list(config: Config) -> list[photos.Photo]:
+    """Return the photos that a resumed run will list, if their files have not changed.
 
-    None where that is not known: synthetic ones are drawn again, and which are too large is known once they are read.
+    The list is empty if it cannot be known: changed settings replace synthetic photos, and a changed pixel limit is
+    applied only when the photos are read.
     """
     before = config_module.read(config.run_dir)
     names = ("images", "photos_per_class", "folds", "seed", "group_folds", "max_pixels")
@@ -81,18 +78,23 @@ def _list(
 ) -> tuple[list[photos.Photo], list[listing.Duplicate]]:
     listed, duplicates = listing.list_photos(scan, config.folds, config.seed, progress)
     if config.group_folds:
-        hashed = functools.partial(progress, what="hashes")
-        listed = grouped_folds.regroup(listed, config.folds, config.seed, config.max_pixels, hashed)
+        listed = grouped_folds.regroup(
+            listed,
+            folds=config.folds,
+            seed=config.seed,
+            max_pixels=config.max_pixels,
+            progress=functools.partial(progress, what="hashes"),
+        )
     return listed, duplicates
 
 
 def _check_missing(
     config: Config, roots: Sequence[pathlib.Path], scan: class_folders.Scan, present: Collection[str]
 ) -> None:
-    """Name the photos that the list of the run before has and this one has not.
+    """Warn of photos of the last run that are missing now.
 
     Raises:
-        PilahError: a folder has lost all of its photos, and --accept-missing is not given.
+        PilahError: a folder has lost all of its photos, without --accept-missing.
     """
     before = config.run_dir / run_folder.PHOTOS
     missing = missing_photos.find(photos.read(before), present, roots) if before.exists() else []
@@ -105,52 +107,58 @@ def _check_missing(
 def _log_files(
     scan: class_folders.Scan, listed: Sequence[photos.Photo], duplicates: Sequence[listing.Duplicate]
 ) -> None:
-    """Account for every file, and name what is wrong with some."""
-    copies = sum(duplicate.kind == "duplicate" for duplicate in duplicates)
+    """Log the number of files of each kind, the warnings, and identical files with different labels."""
+    conflicts = collections.defaultdict(list)  # id -> paths
+    for duplicate in duplicates:
+        if duplicate.kind == "conflict":
+            conflicts[duplicate.id].append(duplicate.path)
+    conflict_count = sum(map(len, conflicts.values()))
     log.info("%d classes: %s", len(scan.classes), ", ".join(scan.classes))
     log.info(
         "%d files: %d photos, %d exact copies, %d in several classes, %d unreadable, %d ignored (%s)",
         len(scan.photos) + len(scan.rejects) + len(scan.ignored),
         len(listed),
-        copies,
-        len(duplicates) - copies,
+        len(duplicates) - conflict_count,
+        conflict_count,
         len(scan.rejects),
         len(scan.ignored),
         ", ".join(LISTS),
     )
     for warning in scan.warnings:
         log.warning(warning)
-    conflicts = collections.defaultdict(list)  # id -> paths
-    for duplicate in duplicates:
-        if duplicate.kind == "conflict":
-            conflicts[duplicate.id].append(duplicate.path)
     for paths in conflicts.values():
-        log.error("identical files in several classes, none of them is used: %s", ", ".join(paths))
+        log.error("identical files with different labels, none of them is used: %s", ", ".join(paths))
 
 
 def _photo_folders(config: Config) -> list[pathlib.Path]:
-    """The folders that hold the class folders: those given, or in the run folder, drawn or unpacked where needed."""
+    """Return the folders that hold the class folders; zips are unpacked and synthetic photos written if necessary."""
     images = config.run_dir / run_folder.IMAGES
     if not config.images:
-        return [_draw(images / "drawn", config.photos_per_class, config.seed)]
-    names = [_zip_digest(given, given.stat()) if given.is_file() else "given" for given in config.images]
-    return [photo_sources.folder_of(given, images / name) for given, name in zip(config.images, names, strict=True)]
+        return [_write_synthetic(images / "drawn", config.photos_per_class, config.seed)]
+    digests = [_zip_digest(path, path.stat()) if path.is_file() else "" for path in config.images]
+    return [photo_sources.folder_of(path, images / digest) for path, digest in zip(config.images, digests, strict=True)]
 
 
 @functools.cache
 def _zip_digest(path: pathlib.Path, state: os.stat_result) -> str:
-    """The digest of a zip, computed once for each `state` of it, as it may be large."""
+    """Return the digest of a zip, computed once for each `state` of it, as the zip may be large."""
     return artifacts.file_digest(path)
 
 
-def _draw(folder: pathlib.Path, photos_per_class: int, seed: int) -> pathlib.Path:
-    """Draw photos into `folder`, unless it holds them."""
-    settings, drawn_with = {"photos_per_class": photos_per_class, "seed": seed}, folder.with_name("drawn.json")
-    if not (folder.exists() and drawn_with.exists() and artifacts.read_json(drawn_with) == settings):
-        drawn_with.unlink(missing_ok=True)
+def _write_synthetic(folder: pathlib.Path, photos_per_class: int, seed: int) -> pathlib.Path:
+    """Write synthetic photos to `folder`, unless it holds them, and return it."""
+    settings, settings_path = {"photos_per_class": photos_per_class, "seed": seed}, folder.with_name("drawn.json")
+    if not (folder.exists() and settings_path.exists() and artifacts.read_json(settings_path) == settings):
+        settings_path.unlink(missing_ok=True)
         synthetic_photos.write(folder, photos_per_class, seed, lambda done, total: None)
-        artifacts.write_json(drawn_with, settings)
+        artifacts.write_json(settings_path, settings)
     return folder
 
 
-STAGE = Stage("photos", inputs, outputs, run, covered=[f"{run_folder.IMAGES}/**/*"])
+STAGE = Stage(
+    name="photos",
+    inputs=inputs,
+    outputs=lambda config: LISTS,
+    run=run,
+    covered=run_folder.all_files(run_folder.IMAGES),
+)

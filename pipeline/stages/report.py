@@ -1,4 +1,4 @@
-"""All artifacts -> a page to look at, the card of the pushed model, and TensorBoard's logs of the scenarios."""
+"""All artifacts -> HTML page, card of the pushed model, and TensorBoard logs of the scenarios."""
 
 import pathlib
 from typing import Any
@@ -16,20 +16,16 @@ def inputs(config: Config) -> dict[str, Any]:
     return {"versions": versions, "settings": config_module.to_json(config)}
 
 
-def outputs(config: Config) -> list[str]:
-    return [run_folder.PAGE]
-
-
 def run(config: Config, progress: Progress) -> None:
     make(config.run_dir, "en")
 
 
 def make(run_dir: pathlib.Path, language: str) -> pathlib.Path:
     """Write the page, the card and the logs of the run, finished or not; return the path of the page."""
-    from pipeline.report import card, logs, page  # they load what draws, which nothing else needs
+    from pipeline.report import card, logs, page  # imported late, because only the report needs the plotting library
 
     left = [name for name in runner.left(config_module.read(run_dir)) if name != "report"]
-    if left:  # the page of an unfinished run replaces that of a finished one, which the run must then make again
+    if left:  # the finished run must write its page again
         runner.path(run_dir, "report").unlink(missing_ok=True)
     path = page.write(run_dir, language, left)
     logs.write(run_dir)
@@ -38,10 +34,10 @@ def make(run_dir: pathlib.Path, language: str) -> pathlib.Path:
 
 
 STAGE = Stage(
-    "report",
-    inputs,
-    outputs,
-    run,
+    name="report",
+    inputs=inputs,
+    outputs=lambda config: [run_folder.PAGE],
+    run=run,
     reads={
         "resolved": run_folder.RESOLVED,
         "photos": run_folder.PHOTOS,
@@ -56,9 +52,7 @@ STAGE = Stage(
     covered=[
         run_folder.CONFIG,
         f"{run_folder.STAGES}/*",
-        f"{run_folder.TRIALS}/**/*",
-        f"{run_folder.IMAGES}/**/*",
-        f"{run_folder.REPORT}/**/*",
+        *run_folder.all_files(run_folder.TRIALS, run_folder.IMAGES, run_folder.REPORT),
     ],
     fixed=False,
 )

@@ -2,12 +2,11 @@
 
 import functools
 import logging
-from typing import Any
 
 import numpy as np
 
 from components.base import artifacts
-from components.data import images, photos
+from components.data import images
 from components.models import assembly, features, finetune, head
 from components.publish import validate
 from pipeline import recipe, run_folder
@@ -19,44 +18,26 @@ from tuner.study import Study
 log = logging.getLogger("pilah")
 
 
-def inputs(config: Config) -> dict[str, Any]:
-    return {
-        "export": run_folder.export_digest(config.run_dir),
-        "winner": run_folder.read_leaderboard(config.run_dir)["winner"],
-        "min_f1": config.min_f1,
-        "photos": photos.fingerprint(run_folder.usable_photos(config.run_dir)),
-    }
-
-
-def outputs(config: Config) -> list[str]:
-    return [run_folder.VALIDATION, run_folder.ANSWERS]
-
-
 def run(config: Config, progress: Progress) -> None:
     study, saved_model = recipe.study(config), config.run_dir / run_folder.EXPORT
-    winner = run_folder.read_leaderboard(config.run_dir)["winner"]
-    validate.check_floor(winner["f1"], config.min_f1)
-    compared = recipe.sample_photos(config, validate.COMPARED_PHOTOS)
-    difference, scores = validate.check_same_answers(
-        assembly.load(config.run_dir / run_folder.KERAS_MODEL),
-        saved_model,
-        recipe.plain_bytes(config, compared),
-        config.image_size_px,
-    )
-    answers = {
-        "photos": [photo.id for photo in compared],
-        "classes": study.classes,
-        "scores": scores.tolist(),
-    }
-    artifacts.write_json(config.run_dir / run_folder.ANSWERS, answers)
+    winner_f1 = run_folder.read_leaderboard(config.run_dir)["winner"]["f1"]
+    validate.check_floor(winner_f1, config.min_f1)
+    difference = _compare_with_keras_model(config, study)
     record_scores = _record_scores(config, study)
-    learnt_f1 = validate.check_learnt(record_scores, study.labels, study.classes, winner["f1"])
-    record_classes = [study.classes[index] for index in record_scores.argmax(axis=1)]
+    learnt_f1 = validate.check_learnt(record_scores, study.labels, study.classes, winner_f1)
     agreement, file_scores = validate.check_no_skew(
-        saved_model, study.photo_list, record_classes, config.max_pixels, progress
+        saved_model,
+        study.photo_list,
+        record_classes=[study.classes[index] for index in record_scores.argmax(axis=1)],
+        max_pixels=config.max_pixels,
+        progress=progress,
     )
     web = validate.compare_web_jpegs(
-        saved_model, study.photo_list, file_scores, config.max_pixels, functools.partial(progress, what="web JPEGs")
+        saved_model,
+        study.photo_list,
+        file_scores,
+        max_pixels=config.max_pixels,
+        progress=functools.partial(progress, what="web JPEGs"),
     )
     _log_web_agreement(web)
     figures = {
@@ -71,8 +52,23 @@ def run(config: Config, progress: Progress) -> None:
     artifacts.write_json(config.run_dir / run_folder.VALIDATION, figures)
 
 
+def _compare_with_keras_model(config: Config, study: Study) -> float:
+    """Write the Keras model's scores of some photos, and return how much those of the SavedModel differ at most."""
+    compared = recipe.sample_photos(config, validate.COMPARED_PHOTOS)
+    difference, scores = validate.check_same_answers(
+        assembly.load(config.run_dir / run_folder.KERAS_MODEL),
+        config.run_dir / run_folder.EXPORT,
+        recipe.plain_bytes(config, compared),
+        config.image_size_px,
+    )
+    ids = [photo.id for photo in compared]
+    answers = {"photos": ids, "classes": study.classes, "scores": scores.tolist()}
+    artifacts.write_json(config.run_dir / run_folder.ANSWERS, answers)
+    return difference
+
+
 def _log_web_agreement(web: validate.WebAgreement) -> None:
-    """Log how the web page's JPEGs agree with the photos; a warning where fewer have the same class than expected."""
+    """Log how the web page's JPEGs agree with the photos, with a warning if too few keep their class."""
     log.info(
         "Sent as the web page does, as JPEGs of at most %s pixels a side, %.1f%% of %s photos keep their class; "
         "scores differ by %.4f on average and %.4f at most",
@@ -85,14 +81,14 @@ def _log_web_agreement(web: validate.WebAgreement) -> None:
     if web.same_class < validate.MIN_WEB_AGREEMENT:
         log.warning(
             "Only %.1f%% of the photos keep their class when sent as the web page does, and %.0f%% should: the page "
-            "answers worse than the figures of this run say (docs/SERVING.md)",
+            "is less accurate than this run's figures (docs/SERVING.md)",
             100 * web.same_class,
             100 * validate.MIN_WEB_AGREEMENT,
         )
 
 
 def _record_scores(config: Config, study: Study) -> np.ndarray:
-    """What the winner says of every record, float32 [photos, classes]."""
+    """Return the winner's scores of every record, float32 [photos, classes]."""
     winner = recipe.winner(config)
     if winner.strategy == "finetune":
         model = assembly.load(config.run_dir / run_folder.KERAS_MODEL)
@@ -102,19 +98,15 @@ def _record_scores(config: Config, study: Study) -> np.ndarray:
 
 
 STAGE = Stage(
-    "validate",
-    inputs,
-    outputs,
-    run,
+    name="validate",
+    inputs=recipe.export_inputs,
+    outputs=lambda config: [run_folder.VALIDATION, run_folder.ANSWERS],
+    run=run,
     reads={"models": f"{run_folder.MODEL}/*.keras"},
     covered=[
         run_folder.LEADERBOARD,
-        run_folder.PHOTOS,
-        run_folder.REJECTS,
-        f"{run_folder.EXPORT}/**/*",
-        f"{run_folder.FEATURES}/**/*",
-        f"{run_folder.DATASET}/**/*",
-        f"{run_folder.IMAGES}/**/*",
+        *run_folder.USABLE_PHOTOS,
+        *run_folder.all_files(run_folder.EXPORT, run_folder.FEATURES, run_folder.DATASET, run_folder.IMAGES),
     ],
     added=["photos", "models"],
 )

@@ -1,3 +1,4 @@
+import contextlib
 import os
 import pathlib
 import subprocess
@@ -103,7 +104,7 @@ def test_status_does_not_call_done_what_stands_behind_a_stage_to_do(tmp_path):
         artifacts.write_json(tmp_path / "stages" / f"{name}.json", {"inputs": {}, "seconds": 1.0})
     text = pilah("status", "--run-dir", tmp_path).stdout
     (line,) = [line for line in text.splitlines() if line.split()[:1] == ["features"]]
-    assert "to be looked at again" in line
+    assert "to be checked again" in line
 
 
 @pytest.mark.parametrize(
@@ -219,7 +220,9 @@ def test_command_does_what_it_is_called(arguments, called, monkeypatch):
     for module in (audit, leakage_check, evaluate):
         name = module.__name__.removeprefix("pipeline.commands.")
         monkeypatch.setattr(module, "run", lambda run_dir, *more, name=name: calls.append((name, str(run_dir))))
-    monkeypatch.setattr(cli, "_guard", lambda work, debug: work())  # it changes the log for good
+    monkeypatch.setattr(
+        cli, "_errors_in_one_line", lambda debug: contextlib.nullcontext()
+    )  # it changes the log for good
     assert typer.testing.CliRunner().invoke(cli.app, arguments).exit_code == 0
     assert calls == [(called, "r")]
 

@@ -27,7 +27,7 @@ def config(tmp_path, monkeypatch):
 
 
 def check(config):
-    resume.check_nothing_lost(config, recipe.resolve(config), photos.listed_with(config))
+    resume.check_nothing_lost(config, recipe.resolve(config), photos.expected_list(config))
 
 
 def test_settings_of_the_run_are_kept_where_none_are_given(config):
@@ -115,7 +115,7 @@ def test_other_weights_are_named(config):
 
 def test_photos_that_moved_are_the_same_photos(config, tmp_path, save_classes):
     save_classes(tmp_path / "photos", {"glass": 6, "metal": 6})
-    listed = photos.listed_with(dataclasses.replace(config, seed=7))
+    listed = photos.expected_list(dataclasses.replace(config, seed=7))
     photos.photos.write(config.run_dir / run_folder.PHOTOS, listed)
     config = dataclasses.replace(config, seed=7)
     artifacts.write_json(config.run_dir / run_folder.CONFIG, config_module.to_json(config))

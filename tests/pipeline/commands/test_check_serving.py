@@ -103,10 +103,10 @@ def test_no_server_is_an_error_with_what_to_start():
 
 def test_other_scores_are_an_error_with_the_difference(caller):
     others = {**ANSWERS, "scores": [[1.0, 0.0], [0.25, 0.75], [0.0, 1.0]]}
-    with pytest.raises(PilahError, match=r"within 0\.001, and differ by 2\.50e-01"):
+    with pytest.raises(PilahError, match=r"within 0\.001 \(they differ by 2\.50e-01\)"):
         check_serving.check_same_answers(caller, 3, PHOTOS, others)
 
 
 def test_other_classes_are_an_error_with_both_lists(caller):
-    with pytest.raises(PilahError, match=r"are \['even', 'odd'\], and must be \['odd', 'even'\]"):
+    with pytest.raises(PilahError, match=r"must be \['odd', 'even'\] \(got \['even', 'odd'\]\)"):
         check_serving.check_same_answers(caller, 3, PHOTOS, {**ANSWERS, "classes": ["odd", "even"]})

@@ -118,7 +118,7 @@ def test_missing_class_is_reported_and_left_out_of_the_means(pushed, tmp_path):
     found, text = evaluated(pushed, tmp_path / "few")
     assert found["missing_classes"] == ["paper"]
     assert found["recall"] == pytest.approx((1 / 2 + 1) / 2)
-    assert "Not there, and not in the means: paper." in text
+    assert "Classes without photos, left out of the means: paper." in text
 
 
 def test_unknown_class_raises_with_its_name(pushed, tmp_path):
