@@ -70,7 +70,7 @@ def measure(run_dir: pathlib.Path, count: int) -> dict[str, float]:
         )
         ours = study.Study(usable, classes, 5, folder / "features", 1, 10, 32, 1e-4, 0.004, 1)
         one = scenarios.list_scenarios(("ResNet50",), ("Adam",), (0.0,))
-        cross_validation.search(ours, one, folder / "trials", 1, ignore)
+        cross_validation.search(ours, one, folder / "trials", processes=1, progress=ignore)
         seconds = time.perf_counter() - started
     return {"seconds": seconds, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 

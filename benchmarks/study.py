@@ -204,7 +204,9 @@ def search(long: bool) -> float:
         third = [one for i, one in enumerate(thesis) if (i // 9 + i // 3 + i) % 3 == 0]
         chosen, processes = thesis if long else third, workers.count(len(thesis))
         start = 0.0 if long else seconds_of(lambda: start_workers(processes))
-        timed = seconds_of(lambda: cross_validation.search(ours, chosen, folder / "trials", processes, ignore))
+        timed = seconds_of(
+            lambda: cross_validation.search(ours, chosen, folder / "trials", processes=processes, progress=ignore)
+        )
     seconds = start + (timed - start) * len(thesis) / len(chosen)
     how = "" if long else ", a third x 3"
     show(f"search of 27 x 5 x 10 on ready features{how}", f"{seconds:.0f} s", "<= 120 s")

@@ -22,6 +22,7 @@ def search(
     study: Study,
     scenario_list: Sequence[scenarios.Scenario],
     trials_dir: pathlib.Path,
+    *,
     processes: int,
     progress: Callable[[int, int], None],
 ) -> None:

@@ -69,7 +69,7 @@ def make(run_dir: pathlib.Path, noise: float = 0.5, alike: Sequence[str] = ()) -
     artifacts.write_json(run_dir / "run.json", config_module.to_json(config))
     write_features(run_dir / "features" / "VGG19", listed, noise)
     study, scenario_list = recipe.study(config), recipe.scenarios(config)
-    cross_validation.search(study, scenario_list, run_dir / "trials", 1, lambda done, total: None)
+    cross_validation.search(study, scenario_list, run_dir / "trials", processes=1, progress=lambda done, total: None)
     board = choose.leaderboard(run_dir / "trials", scenario_list, study, {"VGG19": 1})
     artifacts.write_json(run_dir / "leaderboard.json", board)
     for name in config_module.STAGES[: config_module.STAGES.index("model")]:

@@ -43,7 +43,7 @@ def make_study(features_dir, count=27, channels=CHANNELS, **changed):
 
 
 def search(study, trials_dir, scenario_list=TWO, progress=ignore, processes=1):
-    cross_validation.search(study, scenario_list, trials_dir, processes, progress)
+    cross_validation.search(study, scenario_list, trials_dir, processes=processes, progress=progress)
 
 
 def predictions_in(trials_dir):

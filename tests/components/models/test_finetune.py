@@ -204,7 +204,7 @@ def test_true_labels_are_learnt_and_permuted_labels_score_at_chance(study, tmp_p
     listed = zip(study.photo_list, labels.tolist(), strict=True)
     permuted = [dataclasses.replace(photo, label=label) for photo, label in listed]
     study = dataclasses.replace(study, photo_list=permuted)
-    cross_validation.search(study, [SCENARIO], tmp_path, 1, lambda done, total: None)
+    cross_validation.search(study, [SCENARIO], tmp_path, processes=1, progress=lambda done, total: None)
     found, files = accuracy(tmp_path / "01" / "predictions.csv"), sorted((tmp_path / "01").glob("fold-*.json"))
     assert found < 1 / 3 + 3 * np.sqrt(1 / 3 * 2 / 3 / len(permuted))
     learnt = np.mean([artifacts.read_json(file)["history"]["accuracy"][-1] for file in files])
@@ -221,8 +221,8 @@ def test_search_progress_counts_epochs_of_all_folds_and_of_earlier_starts(study,
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        cross_validation.search(study, [SCENARIO], tmp_path, 1, tell)
-    cross_validation.search(study, [SCENARIO], tmp_path, 1, tell)
+        cross_validation.search(study, [SCENARIO], tmp_path, processes=1, progress=tell)
+    cross_validation.search(study, [SCENARIO], tmp_path, processes=1, progress=tell)
     assert sorted(set(told)) == [(done, 10) for done in range(1, 11)]
     assert told[-1] == (10, 10) and told[told.index((3, 10)) + 1] != (1, 10)
 
