@@ -1,7 +1,7 @@
-"""Fine-tuning on a GPU: photos a second, share of the GPU's matrix peak, and the time of the whole study.
+"""Benchmark of fine-tuning on a GPU: photos a second, share of the GPU's matrix peak, and the time of the study.
 
-`make bench-gpu`, with KERAS_BACKEND=jax where the GPU's libraries are JAX's. Photos are random pixels and weights
-random: neither changes the speed. Without a GPU it says so and ends with 0.
+`make bench-gpu`, with KERAS_BACKEND=jax where only JAX supports the GPU. Pixels and weights are random, which does not
+change the speed. Without a GPU it prints so and exits with 0.
 """
 
 import os
@@ -14,18 +14,20 @@ import pathlib
 import tempfile
 import time
 from collections.abc import Callable
+from typing import get_args
 
 import keras
 import numpy as np
 
 from benchmarks.serving import show
+from components.base import settings
 from components.data import pixels
-from components.models import backbones, finetune, inference
+from components.models import backbones, finetuning, inference
 
-# multiply-adds of one 224x224 photo, forward: He et al. 2015, Simonyan and Zisserman 2014, Huang et al. 2016
+# multiply-adds of the forward pass of a 224x224 photo: He et al. 2015, Simonyan and Zisserman 2014, Huang et al. 2016
 MULTIPLY_ADDS = {"ResNet50": 3.8e9, "VGG19": 19.6e9, "DenseNet121": 2.9e9}
-TRAINING = 3  # a step costs the forward pass, and twice as much for the gradients of activations and of weights
-MATRIX = 8192  # rows and columns of the matrices that show the GPU's peak
+TRAINING = 3  # the forward pass, and twice its cost for the gradients of activations and of weights
+MATRIX = 8192  # rows and columns of the matrices that measure the GPU's peak
 EPOCHS_TIMED = 2
 STUDY = {"photos of a fold's training": 2017, "folds": 5, "epochs": 10, "scenarios a backbone": 9}
 BOUND_MINUTES = 20
@@ -33,25 +35,25 @@ BOUND_MINUTES = 20
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--photos", type=int, default=2048, help="of an epoch that is timed")
+    parser.add_argument("--photos", type=int, default=2048, help="photos of a timed epoch")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--image-size-px", type=int, default=224)
-    parser.add_argument("--anyway", action="store_true", help="measure whatever there is in place of a GPU")
-    given = parser.parse_args()
+    parser.add_argument("--anyway", action="store_true", help="measure without a GPU too")
+    args = parser.parse_args()
     backend = keras.config.backend()
-    if not (inference.on_gpu() or given.anyway):
-        print(f"bench-gpu: a GPU is needed. Received: none that {backend} can see. Nothing was measured.")
+    if not (inference.on_gpu() or args.anyway):
+        print(f"bench-gpu: {backend} finds no GPU, so that nothing was measured. Add --anyway to measure without one.")
         return
     peak = matrix_peak(MATRIX if inference.on_gpu() else MATRIX // 8)
-    print(f"{backend}, bfloat16, {given.photos} photos of {given.image_size_px} px, batches of {given.batch_size}\n")
+    print(f"{backend}, bfloat16, {args.photos} photos of {args.image_size_px} px, batches of {args.batch_size}\n")
     show("matrix peak, bfloat16", f"{peak / 1e12:.1f} TFLOP/s")
     seconds = 0.0
     with tempfile.TemporaryDirectory() as folder:
-        examples = random_examples(pathlib.Path(folder), given.photos, given.image_size_px)
-        for name in backbones.BACKBONES:
-            start, epoch = training(name, examples, given.image_size_px, given.batch_size)
-            rate = given.photos / epoch
-            work = 2 * TRAINING * MULTIPLY_ADDS[name] * (given.image_size_px / 224) ** 2
+        examples = random_examples(pathlib.Path(folder), args.photos, args.image_size_px)
+        for name in get_args(settings.Backbone):
+            start, epoch = training(name, examples, args.image_size_px, args.batch_size)
+            rate = args.photos / epoch
+            work = 2 * TRAINING * MULTIPLY_ADDS[name] * (args.image_size_px / 224) ** 2
             show(f"{name}: photos a second", f"{rate:.0f}")
             show(f"{name}: share of the matrix peak", f"{rate * work / peak:.2f}")
             show(f"{name}: until the first step of a fold", f"{start:.1f} s")
@@ -61,7 +63,7 @@ def main() -> None:
 
 
 def matrix_peak(size: int) -> float:
-    """Floating-point operations a second of a product of large matrices in bfloat16."""
+    """Return the floating-point operations a second of a product of large matrices in bfloat16."""
     matrix = keras.ops.ones((size, size), "bfloat16")
     wait(keras.ops.matmul(matrix, matrix))
     repeats = 20
@@ -77,20 +79,20 @@ def matrix_peak(size: int) -> float:
 
 
 def random_examples(folder: pathlib.Path, count: int, size_px: int) -> pixels.Examples:
-    draw = np.random.default_rng(1)
-    photos = draw.integers(0, 256, (count, size_px, size_px, 3), np.uint8)
+    rng = np.random.default_rng(1)
+    photos = rng.integers(0, 256, (count, size_px, size_px, 3), np.uint8)
     np.save(folder / "pixels.npy", photos)
     ids = [f"{number:016x}" for number in range(count)]
     return pixels.Examples(ids, np.load(folder / "pixels.npy", mmap_mode="r"), np.arange(count) % 6)
 
 
-def training(name: str, examples: pixels.Examples, size_px: int, batch_size: int) -> tuple[float, float]:
-    """Seconds from nothing to the end of the first step of a fold, and of an epoch after it."""
+def training(name: settings.Backbone, examples: pixels.Examples, size_px: int, batch_size: int) -> tuple[float, float]:
+    """Return the seconds until the end of the first step of a fold, and those of an epoch after it."""
     weights, rows = backbones.Weights(None, 1), np.arange(len(examples.labels))
-    recipe = finetune.Recipe(
-        name,
-        weights,
-        size_px,
+    recipe = finetuning.Recipe(
+        backbone=name,
+        weights=weights,
+        image_size_px=size_px,
         classes=6,
         optimizer="Adam",
         dropout=0.0,
@@ -102,19 +104,20 @@ def training(name: str, examples: pixels.Examples, size_px: int, batch_size: int
         precision="bfloat16",
     )
     started = time.perf_counter()
-    model = finetune.build(recipe)
-    finetune.prepare(model, model, recipe, -(-len(rows) // batch_size), epoch=0)
-    model.fit(finetune.batches(recipe, examples, rows[:batch_size], 0, 1), shuffle=False, verbose=0)
+    model = finetuning.build(recipe)
+    finetuning.prepare(model, model, recipe, steps=-(-len(rows) // batch_size), epoch=0)
+    first_batch = finetuning.batches(recipe, examples, rows[:batch_size], epoch=0, seed=1)
+    model.fit(first_batch, shuffle=False, verbose=0)
     start = time.perf_counter() - started
     epochs = [
         seconds_of(functools.partial(model.fit, data, shuffle=False, verbose=0))
-        for data in (finetune.batches(recipe, examples, rows, epoch, 1) for epoch in range(EPOCHS_TIMED))
+        for data in (finetuning.batches(recipe, examples, rows, epoch=epoch, seed=1) for epoch in range(EPOCHS_TIMED))
     ]
     return start, min(epochs)
 
 
 def wait(tensor: object) -> None:
-    """Until `tensor` is there: GPUs are asked and not waited for."""
+    """Wait for `tensor`, as GPUs compute asynchronously."""
     float(keras.ops.convert_to_numpy(keras.ops.cast(tensor[0, 0], "float32")))  # type: ignore[index]
 
 

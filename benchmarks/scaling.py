@@ -1,6 +1,6 @@
-"""What 2 and 4 times the photos cost in time and memory: `make bench RUN=runs/thesis`.
+"""Benchmark of time and memory with 2 and 4 times the photos: `make bench RUN=runs/thesis`.
 
-Records, features of one backbone and the search on them, each size in a process of its own.
+Records, features of a backbone and the search on them, each size in a separate process.
 """
 
 import os
@@ -26,15 +26,15 @@ SIZE_PX = 96
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run-dir", type=pathlib.Path, default=pathlib.Path("runs/demo"))
-    parser.add_argument("--photos", type=int, help="measure one size, in this process")
-    given = parser.parse_args()
-    if given.photos:
-        print(json.dumps(measure(given.run_dir, given.photos)))
+    parser.add_argument("--photos", type=int, help="measure this number of photos alone, in this process")
+    args = parser.parse_args()
+    if args.photos:
+        print(json.dumps(measure(args.run_dir, args.photos)))
         return
-    there = len((given.run_dir / "photos.csv").read_text().splitlines()) - 1
-    smallest = min(SMALLEST, there // 4)
+    listed = len((args.run_dir / "photos.csv").read_text().splitlines()) - 1
+    smallest = min(SMALLEST, listed // 4)
     print(f"{smallest}, {2 * smallest} and {4 * smallest} photos at {SIZE_PX} px, ResNet50, one view\n")
-    costs = [child(given.run_dir, times * smallest) for times in (1, 2, 4)]
+    costs = [child(args.run_dir, times * smallest) for times in (1, 2, 4)]
     for times, cost in zip((2, 4), costs[1:], strict=True):
         bounds = ("<= 4.2", "<= 1.2") if times == 4 else ("", "")
         show(f"time of {times} times the photos", f"{cost['seconds'] / costs[0]['seconds']:.2f}", bounds[0])
@@ -44,15 +44,16 @@ def main() -> None:
 
 def child(run_dir: pathlib.Path, photos: int) -> dict[str, float]:
     command = [sys.executable, "-m", "benchmarks.scaling", "--run-dir", str(run_dir), "--photos", str(photos)]
-    answer = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    return json.loads(answer.splitlines()[-1])
+    output = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return json.loads(output.splitlines()[-1])
 
 
 def measure(run_dir: pathlib.Path, count: int) -> dict[str, float]:
-    """Seconds of the three stages, and the most memory that the process has held."""
-    from components.data import augment, photos, records
+    """Return the seconds of the three stages, and the peak memory of the process."""
+    from components.data import augmentation, photos, records
     from components.models import backbones, features, inference
-    from tuner import cross_validation, scenarios, study
+    from tuner import cross_validation, scenarios
+    from tuner import study as study_module
 
     listed = photos.read(run_dir / "photos.csv")
     chosen = listed[:: max(1, len(listed) // count)][:count]
@@ -60,17 +61,45 @@ def measure(run_dir: pathlib.Path, count: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         started = time.perf_counter()
-        records.build(folder / "dataset", chosen, SIZE_PX, 50_000_000, 0.05, 2, (), ignore)
-        usable = photos.accepted(chosen, folder / "dataset")
-        ids = [photo.id for photo in usable]
-        extract = (folder / "features" / "ResNet50", folder / "dataset", ids, "ResNet50", backbones.Weights(None, 1))
-        augmentation = augment.Augmentation(1)
-        features.extract(
-            *extract, 1, 1, augmentation, SIZE_PX, inference.pick("auto"), features.pick_precision("auto"), ignore
+        records.build(
+            folder / "dataset",
+            chosen,
+            image_size_px=SIZE_PX,
+            max_pixels=50_000_000,
+            max_rejects=0.05,
+            folds=2,
+            beam_args=(),
+            progress=ignore,
         )
-        ours = study.Study(usable, classes, 5, folder / "features", 1, 10, 32, 1e-4, 0.004, 1)
-        one = scenarios.list_scenarios(("ResNet50",), ("Adam",), (0.0,))
-        cross_validation.search(ours, one, folder / "trials", processes=1, progress=ignore)
+        usable = photos.accepted(chosen, folder / "dataset")
+        features.extract(
+            folder / "features" / "ResNet50",
+            folder / "dataset",
+            [photo.id for photo in usable],
+            backbone="ResNet50",
+            weights=backbones.Weights(None, 1),
+            views=1,
+            test_views=1,
+            augmentation=augmentation.Augmentation(1),
+            image_size_px=SIZE_PX,
+            engine=inference.pick("auto"),
+            precision=features.pick_precision("auto"),
+            progress=ignore,
+        )
+        study = study_module.Study(
+            photo_list=usable,
+            classes=classes,
+            folds=5,
+            features_dir=folder / "features",
+            views=1,
+            epochs=10,
+            batch_size=32,
+            learning_rate=1e-4,
+            weight_decay=0.004,
+            seed=1,
+        )
+        scenario_list = scenarios.list_scenarios(("ResNet50",), ("Adam",), (0.0,))
+        cross_validation.search(study, scenario_list, folder / "trials", processes=1, progress=ignore)
         seconds = time.perf_counter() - started
     return {"seconds": seconds, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 

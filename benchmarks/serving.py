@@ -1,7 +1,7 @@
-"""The embedded server against direct calls of the same SavedModel: `make bench RUN=runs/thesis`.
+"""Benchmark of the embedded server against direct calls of its SavedModel: `make bench RUN=runs/thesis`.
 
-Each figure is a ratio of two things measured in this one run, or a count. The server runs as users start it, in a
-process of its own, with the batching of serving/config/batching_cpu.config unless a line says otherwise.
+Each figure is a ratio of two measurements of the same run, or a count. The server runs in a separate process, as users
+start it, with the batching of serving/config/batching_cpu.config unless a line says otherwise.
 """
 
 import os
@@ -34,31 +34,34 @@ from serving.embedded import flags, server
 
 ROOT = pathlib.Path(__file__).parents[1]
 CLIENTS = 16
+DESCRIPTION: documents.ModelDescription = {"classes": []}  # type: ignore[typeddict-item]  # no more of it is read
 PHOTOS = 64
 SMALL_REQUESTS, LONG_SMALL_REQUESTS = 5_000, 20_000
 VERSION_CHANGES, LONG_VERSION_CHANGES = 2, 20
-BATCH_SIZES = (16, 32)  # of direct calls; smaller ones were never the fastest
-DESCRIPTION: documents.ModelDescription = {"classes": []}  # type: ignore[typeddict-item]  # nobody reads more of it
+BATCH_SIZES = (16, 32)  # of direct calls; smaller batches were never the fastest
+MAX_PIXELS = 50_000_000
 BATCHING = ["--enable_batching", "--batching_parameters_file", "serving/config/batching_cpu.config"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run-dir", type=pathlib.Path, default=pathlib.Path("runs/demo"))
-    parser.add_argument("--only", choices=list(PARTS), action="append", help="some parts alone")
+    parser.add_argument("--only", choices=list(PARTS), action="append", help="only these parts")
     parser.add_argument("--long", action="store_true", help="20 version changes, 20,000 small requests")
-    given = parser.parse_args()
-    base = given.run_dir / "served" / push.MODEL_NAME
+    args = parser.parse_args()
+    base = args.run_dir / "served" / push.MODEL_NAME
     if not push.versions(base):
-        sys.exit(f"bench: a run with a pushed model is needed. Received: {given.run_dir}. Make one with make run.")
+        sys.exit(f"bench: --run-dir must hold a pushed model, and {args.run_dir} has none. Make one with make run.")
     saved_model = base / str(push.versions(base)[-1])
-    listed = photos.read(given.run_dir / "photos.csv")
+    listed = photos.read(args.run_dir / "photos.csv")
     step = max(1, len(listed) // PHOTOS)
-    bytes_of = [images.plain_bytes(pathlib.Path(one.path).read_bytes())[0] for one in listed[::step][:PHOTOS]]
-    print(f"{saved_model}, {len(bytes_of)} photos, {CLIENTS} clients where there are several\n")
+    photo_bytes = [
+        images.plain_bytes(pathlib.Path(photo.path).read_bytes(), MAX_PIXELS)[0] for photo in listed[::step][:PHOTOS]
+    ]
+    print(f"{saved_model}, {len(photo_bytes)} photos, {CLIENTS} clients where there are several\n")
     print(f"{'what':58} {'figure':>12}   bound")
-    for name in given.only or PARTS:
-        PARTS[name](saved_model, bytes_of, given.long)
+    for name in args.only or PARTS:
+        PARTS[name](saved_model, photo_bytes, args.long)
 
 
 def show(what: str, figure: str, bound: str = "") -> None:
@@ -66,9 +69,9 @@ def show(what: str, figure: str, bound: str = "") -> None:
 
 
 def one_at_a_time(saved_model: pathlib.Path, photo_bytes: list[bytes], long: bool) -> None:
-    """Calls of one photo, each by gRPC right after the same one directly, in the process of the server.
+    """Compare calls of a single photo over gRPC with direct ones, alternating, in the process of the server.
 
-    Two processes would measure two thread pools that fight for the same cores.
+    In two processes, two thread pools would compete for the same cores.
     """
     direct = validate.load_signature(saved_model)
     arguments = [
@@ -95,18 +98,22 @@ def one_at_a_time(saved_model: pathlib.Path, photo_bytes: list[bytes], long: boo
     show("  the direct call", f"{medians['direct'] * 1e3:.1f} ms")
 
 
+def _is_answering(caller: client.Client, counts: dict, version: int) -> bool:
+    return caller.available_versions()[-1:] == [version] and counts.get(version, 0) > 0
+
+
 def life_of_a_server(saved_model: pathlib.Path, photo_bytes: list[bytes], long: bool) -> None:
-    """One server started, called by many clients, given new versions, killed and started again."""
+    """Measure a server from its start through many clients, new versions, a kill and a restart."""
     port = free_port()
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         base = pathlib.Path(folder)
-        push.push(saved_model, base, DESCRIPTION, 3)
+        push.push(saved_model, base, DESCRIPTION, keep_versions=3)
         started = time.perf_counter()
         target, process = stack.enter_context(served(base, port))
         show("start to AVAILABLE, warm-up included", f"{time.perf_counter() - started:.1f} s", "<= 15 s")
         with client.Client(target, timeout_seconds=60) as caller:
             many_clients(saved_model, photo_bytes, caller)
-            version_changes(saved_model, photo_bytes, base, process, caller, long)
+            version_changes(saved_model, photo_bytes, base=base, process=process, caller=caller, long=long)
         killed(photo_bytes, base, process, port)
 
 
@@ -127,34 +134,31 @@ def many_clients(saved_model: pathlib.Path, photo_bytes: list[bytes], caller: cl
     after = direct_rate(best)
     reference = (rates[best] + after) / 2  # before and after the server, as the machine drifts
     show(f"throughput of {CLIENTS} clients : direct, batch of {best}", f"{rate / reference:.2f}", ">= 0.9")
-    shown = ", ".join(f"{size}: {value:.1f}" for size, value in rates.items())
+    by_batch_size = ", ".join(f"{size}: {value:.1f}" for size, value in rates.items())
     show("  photos/s by the server", f"{rate:.1f}")
-    print(f"  photos/s directly, by batch size: {shown}; once more {best}: {after:.1f}")
+    print(f"  photos/s directly, by batch size: {by_batch_size}; once more {best}: {after:.1f}")
 
 
 def version_changes(
     saved_model: pathlib.Path,
     photo_bytes: list[bytes],
+    *,
     base: pathlib.Path,
     process: subprocess.Popen[bytes],
     caller: client.Client,
     long: bool,
 ) -> None:
-    """Pushes while 8 clients call without pause."""
+    """Push new versions while 8 clients call without pause."""
     changes = LONG_VERSION_CHANGES if long else VERSION_CHANGES
     resident = [resident_mib(process.pid)]
-    with calling(caller, photo_bytes, 8) as seen:
-
-        def answers(version: int) -> bool:
-            return caller.available_versions()[-1:] == [version] and seen.get(version, 0) > 0
-
+    with calling(caller, photo_bytes, 8) as counts:
         for _ in range(changes):
-            version = int(push.push(saved_model, base, DESCRIPTION, 3).name)
-            wait_for(functools.partial(answers, version))
+            version = int(push.push(saved_model, base, DESCRIPTION, keep_versions=3).name)
+            wait_for(functools.partial(_is_answering, caller, counts, version))
             resident.append(resident_mib(process.pid))
-    answered = sum(count for key, count in seen.items() if isinstance(key, int))
-    show(f"failed requests over {changes} version changes", str(seen.get("failed", 0)), "0")
-    show("  requests answered, versions seen", f"{answered}, {len([key for key in seen if isinstance(key, int)])}")
+    answered = sum(count for key, count in counts.items() if isinstance(key, int))
+    show(f"failed requests over {changes} version changes", str(counts.get("failed", 0)), "0")
+    show("  requests answered, versions seen", f"{answered}, {len([key for key in counts if isinstance(key, int)])}")
     early = max(1, changes // 4)
     show(
         f"  memory after change {changes} : after change {early}",
@@ -165,28 +169,28 @@ def version_changes(
 
 
 def killed(photo_bytes: list[bytes], base: pathlib.Path, process: subprocess.Popen[bytes], port: int) -> None:
-    """kill -9 under load, started again at once on the same port."""
+    """Kill the server under load by SIGKILL, and restart it at once on the same port."""
     version = push.versions(base)[-1]
     with (
         contextlib.ExitStack() as stack,
         client.Client(f"localhost:{port}") as caller,
-        calling(caller, photo_bytes, 8) as seen,
+        calling(caller, photo_bytes, 8) as counts,
     ):
-        wait_for(lambda: seen.get(version, 0) > 20)
+        wait_for(lambda: counts.get(version, 0) > 20)
         process.send_signal(signal.SIGKILL)
         process.wait()
         died = time.perf_counter()
-        before = dict(seen)
+        before = dict(counts)
         stack.enter_context(served(base, port))
-        wait_for(lambda: seen.get(version, 0) > before.get(version, 0) + 8)
+        wait_for(lambda: counts.get(version, 0) > before.get(version, 0) + 8)
         back = time.perf_counter() - died
-    raised = {str(key): count for key, count in seen.items() if not isinstance(key, int) and key != "failed"}
-    show("kill -9 to the first answers of the one started again", f"{back:.1f} s")
-    print(f"  raised by the client meanwhile: {raised or 'nothing'}")
+    raised = {str(key): count for key, count in counts.items() if not isinstance(key, int) and key != "failed"}
+    show("kill -9 to the first answers of the restarted server", f"{back:.1f} s")
+    print(f"  errors of the client meanwhile: {raised or 'none'}")
 
 
 def memory_over_requests(saved_model: pathlib.Path, photo_bytes: list[bytes], long: bool) -> None:
-    """Requests to a model that costs nothing, so that what grows is the server's."""
+    """Measure the growth of memory over requests to a trivial model, so that it is the server's own."""
     requests = LONG_SMALL_REQUESTS if long else SMALL_REQUESTS
     with tempfile.TemporaryDirectory() as folder:
         write_small_model(pathlib.Path(folder) / "1")
@@ -209,7 +213,7 @@ PARTS: dict[str, Callable[[pathlib.Path, list[bytes], bool], None]] = {
 
 @contextlib.contextmanager
 def served(base: pathlib.Path, port: int | None = None) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """The embedded server on `base` and its HOST:PORT, once it is available; terminated afterwards."""
+    """Run the embedded server on `base`; yield its HOST:PORT and process once it is available."""
     port = port or free_port()
     command = [sys.executable, "-m", "serving", "--model_name", push.MODEL_NAME, "--model_base_path", str(base)]
     command += ["--port", str(port), *BATCHING]
@@ -229,13 +233,13 @@ def served(base: pathlib.Path, port: int | None = None) -> Iterator[tuple[str, s
 
 @contextlib.contextmanager
 def calling(caller: client.Client, photo_bytes: list[bytes], threads: int) -> Iterator[dict[int | str, int]]:
-    """`threads` that classify without pause inside the block; counts by version answered, "failed", and error."""
-    seen: dict[int | str, int] = {}
+    """Classify without pause in `threads` threads; yield counts by version of the answer, "failed" and error."""
+    counts: dict[int | str, int] = {}
     lock, ending = threading.Lock(), threading.Event()
 
     def count(key: int | str) -> None:
         with lock:
-            seen[key] = seen.get(key, 0) + 1
+            counts[key] = counts.get(key, 0) + 1
 
     def call(start: int) -> None:
         index = start
@@ -251,7 +255,7 @@ def calling(caller: client.Client, photo_bytes: list[bytes], threads: int) -> It
     for worker in workers:
         worker.start()
     try:
-        yield seen
+        yield counts
     finally:
         ending.set()
         for worker in workers:
@@ -259,7 +263,7 @@ def calling(caller: client.Client, photo_bytes: list[bytes], threads: int) -> It
 
 
 def write_small_model(path: pathlib.Path) -> None:
-    """A model with the classifier's signature that does next to nothing."""
+    """Write a trivial model with the signature of the classifier."""
 
     class Small(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
@@ -276,7 +280,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 120.0) -> None:
     deadline = time.perf_counter() + seconds
     while not condition():
         if time.perf_counter() > deadline:
-            raise TimeoutError("the benchmark waited two minutes in vain")
+            raise TimeoutError(f"the benchmark waited {seconds:.0f} seconds in vain")
         time.sleep(0.02)
 
 
@@ -287,7 +291,7 @@ def seconds_of(work: Callable[[], object]) -> float:
 
 
 def resident_mib(pid: int) -> float:
-    """Resident memory of a process on Linux."""
+    """Return the resident memory of a process on Linux."""
     status = pathlib.Path(f"/proc/{pid}/status").read_text()
     return int(status.split("VmRSS:")[1].split()[0]) / 1024
 

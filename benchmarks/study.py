@@ -1,6 +1,7 @@
-"""What the study costs: features, search and preprocessing against bare loops, and all of it against the naive way.
+"""Benchmark of the study: preprocessing, features and search against bare loops, and all against the naive way.
 
-`make bench RUN=runs/thesis`. Each figure is a ratio of two things measured in this one run, on the photos of that run.
+`make bench RUN=runs/thesis`. Each figure is a ratio of two measurements of the same benchmark, on the photos of that
+run.
 """
 
 import os
@@ -18,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import keras
 import numpy as np
@@ -26,17 +27,18 @@ import tensorflow as tf
 from PIL import Image
 
 from benchmarks.serving import ROOT, show
-from components.base import artifacts
-from components.data import augment, images, photos, records
+from components.base import artifacts, settings
+from components.data import augmentation, images, photos, records
 from components.models import backbones, features, head, inference
 from pipeline import config as config_module
-from pipeline import recipe, run_folder
-from tuner import cross_validation, study, trial_folder, workers
+from pipeline import run_folder
+from tuner import cross_validation, scenarios, trial_folder, workers
+from tuner import study as study_module
 
 PHOTOS_AT_ONCE = 16
-# backbone -> photos a measurement: a few batches for each core
+# backbone -> photos of a measurement: a few batches for each core
 MEASURED = {"ResNet50": 96, "VGG19": 32, "DenseNet121": 96}
-NAIVE_BATCH, NAIVE_TEST = 32, 8  # scoring is 2.5 % of the naive way
+NAIVE_BATCH, NAIVE_TEST = 32, 8  # photos; testing is 2.5 % of the naive way
 PREPROCESSED = 1_280
 THESIS = {"photos": 2521, "folds": 5, "epochs": 10, "views": 10, "scenarios": 27, "scenarios a backbone": 9}
 
@@ -44,25 +46,25 @@ THESIS = {"photos": 2521, "folds": 5, "epochs": 10, "views": 10, "scenarios": 27
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run-dir", type=pathlib.Path, default=pathlib.Path("runs/demo"))
-    parser.add_argument("--weights-dir", type=pathlib.Path, help="ImageNet weights; else random ones, as fast")
-    parser.add_argument("--long", action="store_true", help="search all 27 scenarios, not a third of them")
-    given = parser.parse_args()
-    if not (given.run_dir / "dataset" / "rejects.csv").exists():
-        sys.exit(f"bench: a run with records is needed. Received: {given.run_dir}. Make one with make run.")
-    config = config_module.read(given.run_dir)
+    parser.add_argument("--weights-dir", type=pathlib.Path, help="folder of ImageNet weights; random ones are as fast")
+    parser.add_argument("--long", action="store_true", help="search all 27 scenarios, not nine")
+    args = parser.parse_args()
+    if not (args.run_dir / "dataset" / "rejects.csv").exists():
+        sys.exit(f"bench: --run-dir must hold a run with records, and {args.run_dir} has none. Make one with make run.")
+    config = config_module.read(args.run_dir)
     engine, precision = inference.pick("auto"), features.pick_precision("auto")
-    print(f"{given.run_dir}, {config.image_size_px} px, engine {engine}, {precision}, {os.cpu_count()} cores\n")
+    print(f"{args.run_dir}, {config.image_size_px} px, engine {engine}, {precision}, {os.cpu_count()} cores\n")
     print(f"{'what':66} {'figure':>12}   bound")
     paths = [pathlib.Path(photo.path) for photo in run_folder.usable_photos(config.run_dir)]
     ours = {"preprocessing": preprocessing(config, paths)}
     naive = 0.0
     for name in backbones.BACKBONES:
-        weights = backbones.Weights(str(given.weights_dir / backbones.BACKBONES[name].weights_file), 1)
-        weights = weights if given.weights_dir else backbones.Weights(None, 1)
-        rate = extraction(config, name, weights, engine, precision)
+        file = backbones.BACKBONES[name].weights_file
+        weights = backbones.Weights(str(args.weights_dir / file) if args.weights_dir else None, 1)
+        rate = extraction(config, name, weights, engine=engine, precision=precision)
         ours[name] = (THESIS["views"] + 1) * THESIS["photos"] / rate
         naive += naive_seconds(config, name, weights, paths)
-    ours["search"] = search(given.long)
+    ours["search"] = search(args.long)
     show("the naive way, hours, by what a batch takes", f"{naive / 3600:.1f} h")
     show("ours, hours, by what a photo takes", f"{sum(ours.values()) / 3600:.2f} h")
     print("  " + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in ours.items()))
@@ -70,7 +72,7 @@ def main() -> None:
 
 
 def preprocessing(config: config_module.Config, paths: Sequence[pathlib.Path]) -> float:
-    """Records against the same pixels by a bare loop of Pillow on all cores; seconds for the thesis's photos."""
+    """Compare records with a bare loop of Pillow on all cores; return the seconds for the thesis's photos."""
     listed = run_folder.usable_photos(config.run_dir)[:PREPROCESSED]
     square = functools.partial(pillow_square, side_px=config.image_size_px)
     with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
@@ -78,15 +80,15 @@ def preprocessing(config: config_module.Config, paths: Sequence[pathlib.Path]) -
         before = seconds_of(lambda: pool.map(square, paths[:PREPROCESSED], chunksize=32))
         with tempfile.TemporaryDirectory() as folder:
             build = functools.partial(records.build, pathlib.Path(folder), image_size_px=config.image_size_px)
-            settings: dict[str, Any] = {
+            options: dict[str, Any] = {
                 "max_pixels": images.MAX_PIXELS,
                 "max_rejects": 0.05,
                 "folds": 2,
                 "beam_args": (),
                 "progress": ignore,
             }
-            build(listed[:: len(listed) // 64], **settings)  # what is imported and traced once
-            ours = seconds_of(lambda: build(listed, **settings))
+            build(listed[:: len(listed) // 64], **options)  # imports and traces
+            ours = seconds_of(lambda: build(listed, **options))
         after = seconds_of(lambda: pool.map(square, paths[:PREPROCESSED], chunksize=32))
     show("records a second : a bare loop of Pillow on all cores", f"{(before + after) / 2 / ours:.2f}", ">= 0.8")
     return ours * THESIS["photos"] / len(listed)
@@ -101,25 +103,30 @@ def pillow_square(path: pathlib.Path, side_px: int) -> int:
 
 
 def extraction(
-    config: config_module.Config, name: str, weights: backbones.Weights, engine: str, precision: str
+    config: config_module.Config,
+    name: settings.Backbone,
+    weights: backbones.Weights,
+    *,
+    engine: settings.InferenceEngine,
+    precision: settings.ComputeDtype,
 ) -> float:
-    """Augmented features from records against the engine's bare loop and against TensorFlow; photos a second."""
+    """Compare features from records with bare loops of the engine and of TensorFlow; return photos a second."""
     size_px, count = config.image_size_px, MEASURED[name]
     model = backbones.build(name, weights, size_px, "float32")
     forwards = {
-        one: inference.load(one, model, "float32" if one == "tensorflow" else precision)
-        for one in {engine, "tensorflow"}
+        other: inference.load(other, model, "float32" if other == "tensorflow" else precision)
+        for other in {engine, "tensorflow"}
     }
     pixels = np.random.default_rng(1).integers(0, 256, (PHOTOS_AT_ONCE, size_px, size_px, 3), np.uint8)
     ids = [photo.id for photo in run_folder.usable_photos(config.run_dir)]
-    maps = augment.transforms(ids, 1, augment.Augmentation(1), size_px)
+    maps = augmentation.transforms(ids, 1, augmentation.Augmentation(1), size_px)
 
     def ours() -> float:
         batches = features.batches(config.run_dir / "dataset", maps, view=1).repeat().take(count // PHOTOS_AT_ONCE)
         return rate_of(forwards[engine], (batch for _, batch in batches.as_numpy_iterator()))
 
-    def bare(one: str, photos: int) -> float:
-        return rate_of(forwards[one], itertools.repeat(pixels, photos // PHOTOS_AT_ONCE))
+    def bare(engine: settings.InferenceEngine, photos: int) -> float:
+        return rate_of(forwards[engine], itertools.repeat(pixels, photos // PHOTOS_AT_ONCE))
 
     before, our_rate, after = bare(engine, count), ours(), bare(engine, count)  # the machine drifts
     bare_rate, tensorflow_rate = (before + after) / 2, bare("tensorflow", count // 2)
@@ -130,18 +137,18 @@ def extraction(
 
 
 def rate_of(forward: inference.Forward, batches: Iterable[np.ndarray]) -> float:
-    """Photos a second, from the first one asked for to the last answer."""
+    """Return photos a second, from the first request to the last answer."""
     started = time.perf_counter()
     done = sum(len(activations) for activations in forward(batches))
     return done / (time.perf_counter() - started)
 
 
 def naive_seconds(
-    config: config_module.Config, name: str, weights: backbones.Weights, paths: Sequence[pathlib.Path]
+    config: config_module.Config, name: settings.Backbone, weights: backbones.Weights, paths: Sequence[pathlib.Path]
 ) -> float:
-    """The thesis's way for the scenarios of one backbone: every epoch of every fold through it, from the files.
+    """Return the seconds of the thesis's way for the scenarios of a backbone: from files in every epoch of every fold.
 
-    Measured over one batch: Keras's ImageDataGenerator augments, `fit` trains the head behind the frozen backbone;
+    Keras's ImageDataGenerator augments and `fit` trains the head on the frozen backbone, measured over a batch;
     `predict` scores the fold, measured over a few photos.
     """
     backbone, size = backbones.BACKBONES[name], (config.image_size_px, config.image_size_px)
@@ -174,10 +181,10 @@ def naive_seconds(
 
 
 def search(long: bool) -> float:
-    """Seconds for 27 scenarios x 5 folds x 10 epochs on features of the thesis's shape (their values do not matter).
+    """Return the seconds of 27 scenarios x 5 folds x 10 epochs on random features of the thesis's shape.
 
-    Unless `long`, nine of them are timed: each backbone with each optimizer and each dropout once. What the processes
-    take to start is counted once, the rest three times.
+    Unless `long`, nine are timed: each backbone with each optimizer and each dropout once. The start of the processes
+    counts once, the rest three times.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -188,25 +195,24 @@ def search(long: bool) -> float:
             artifacts.write_json(folder / backbone / "settings.json", {})
             for view in range(3):
                 np.save(features.view_path(folder / backbone, view), rng.random((count, channels), np.float32))
-        ours = study.Study(
-            listed,
-            classes,
-            THESIS["folds"],
-            folder,
-            2,
-            THESIS["epochs"],
-            32,
+        study = study_module.Study(
+            photo_list=listed,
+            classes=classes,
+            folds=THESIS["folds"],
+            features_dir=folder,
+            views=2,
+            epochs=THESIS["epochs"],
+            batch_size=32,
             learning_rate=1e-4,
             weight_decay=0.004,
             seed=1,
         )
-        thesis = recipe.scenarios(config_module.Config(folder))
-        third = [one for i, one in enumerate(thesis) if (i // 9 + i // 3 + i) % 3 == 0]
+        thesis = scenarios.list_scenarios(get_args(settings.Backbone), get_args(settings.Optimizer), settings.DROPOUTS)
+        third = [scenario for i, scenario in enumerate(thesis) if (i // 9 + i // 3 + i) % 3 == 0]
         chosen, processes = thesis if long else third, workers.count(len(thesis))
         start = 0.0 if long else seconds_of(lambda: start_workers(processes))
-        timed = seconds_of(
-            lambda: cross_validation.search(ours, chosen, folder / "trials", processes=processes, progress=ignore)
-        )
+        search = functools.partial(cross_validation.search, processes=processes, progress=ignore)
+        timed = seconds_of(lambda: search(study, chosen, folder / "trials"))
     seconds = start + (timed - start) * len(thesis) / len(chosen)
     how = "" if long else ", a third x 3"
     show(f"search of 27 x 5 x 10 on ready features{how}", f"{seconds:.0f} s", "<= 120 s")
@@ -214,7 +220,7 @@ def search(long: bool) -> float:
 
 
 def start_workers(processes: int) -> None:
-    """Have the processes of a search started, with all that they import."""
+    """Start the processes of a search, with all their imports."""
     with workers.pool(processes) as executor:
         list(executor.map(trial_folder.path, [pathlib.Path()] * processes, range(processes)))
 

@@ -1,6 +1,6 @@
-"""The web page against bare calls of the model server: `make bench RUN=runs/thesis`.
+"""Benchmark of the web page against direct calls of the model server: `make bench RUN=runs/thesis`.
 
-Model server and web page run as `make serve` starts them, with SQLite, each in a process of its own.
+Model server and web page run as `make serve` starts them, with SQLite, each in a separate process.
 """
 
 import argparse
@@ -38,26 +38,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run-dir", type=pathlib.Path, default=pathlib.Path("runs/demo"))
     parser.add_argument("--long", action="store_true", help="a minute of load")
-    given = parser.parse_args()
-    base = given.run_dir / "served" / push.MODEL_NAME
+    args = parser.parse_args()
+    base = args.run_dir / "served" / push.MODEL_NAME
     if not push.versions(base):
-        sys.exit(f"bench: a run with a pushed model is needed. Received: {given.run_dir}. Make one with make run.")
-    listed = photos.read(given.run_dir / "photos.csv")
+        sys.exit(f"bench: --run-dir must hold a pushed model, and {args.run_dir} has none. Make one with make run.")
+    listed = photos.read(args.run_dir / "photos.csv")
     chosen = listed[:: max(1, len(listed) // PHOTOS)][:PHOTOS]
-    uploads = [images.plain_bytes(pathlib.Path(one.path).read_bytes())[0] for one in chosen]
+    uploads = [images.plain_bytes(pathlib.Path(photo.path).read_bytes(), images.MAX_PIXELS)[0] for photo in chosen]
     print(f"{'what':58} {'figure':>12}   bound")
     with tempfile.TemporaryDirectory() as folder, served(base) as (target, _):
         data = pathlib.Path(folder)
         with website(data, target) as (address, pid, seconds_to_answer):
             show("start to the first answer", f"{seconds_to_answer:.2f} s", "<= 1.5 s")
             one_at_a_time(address, target, uploads)
-            many_clients(address, data, uploads, LONG_SECONDS if given.long else SECONDS)
+            many_clients(address, data, uploads, LONG_SECONDS if args.long else SECONDS)
             show("resident memory after that, worker", f"{resident_mib(pid):.0f} MiB", "<= 120")
         history_of_many_rows(data, target)
 
 
 def one_at_a_time(address: str, target: str, uploads: list[bytes]) -> None:
-    """Each photo by the page's API right after the same picture by a bare call."""
+    """Compare each photo by the API of the page with a direct call of the model server."""
     with client.Client(target) as caller:
         plain = [pictures.plain(upload, images.MAX_PIXELS) for upload in uploads]
         post(address, uploads[0])
@@ -71,7 +71,7 @@ def one_at_a_time(address: str, target: str, uploads: list[bytes]) -> None:
 
 
 def many_clients(address: str, data: pathlib.Path, uploads: list[bytes], seconds: float) -> None:
-    """32 clients that post photos for so many seconds."""
+    """Post photos by 32 clients for so many seconds."""
     before, ends = rows_in(data), time.monotonic() + seconds
 
     def keep_posting(start: int) -> list[tuple[int, str]]:
@@ -97,9 +97,9 @@ def many_clients(address: str, data: pathlib.Path, uploads: list[bytes], seconds
 
 
 def history_of_many_rows(data: pathlib.Path, target: str) -> None:
-    """The first and a late page of a history of 100,000 rows, as an operator sees it."""
+    """Time the first and a late page of a history of 100,000 rows."""
     with website(data, target):
-        pass  # the tables are there
+        pass  # creates the tables
     now = datetime.datetime(2026, 1, 1)
     rows = (
         (
@@ -150,7 +150,7 @@ print(json.dumps(times))
 
 @contextlib.contextmanager
 def website(data: pathlib.Path, target: str) -> Iterator[tuple[str, int, float]]:
-    """The page on `data`: its address, the process that answers, and the seconds from start to the first answer."""
+    """Run the page on `data`; yield its address, its worker's process id, and the seconds until its first answer."""
     set_up = [sys.executable, "-m", "flask", "--app", "web", "db", "upgrade"]
     subprocess.run(set_up, cwd=ROOT, env=environment(data, target), check=True, capture_output=True)
     port = free_port()
@@ -171,12 +171,12 @@ def website(data: pathlib.Path, target: str) -> Iterator[tuple[str, int, float]]
 
 
 def environment(data: pathlib.Path, target: str) -> dict[str, str]:
-    ours = {"PILAH_ENV": "development", "PILAH_DATA": str(data), "SERVING_TARGET": target}
-    return {**os.environ, **ours, "UPLOAD_RATE": "1000000 per minute", "SERVING_TIMEOUT_SECONDS": "60"}
+    settings = {"PILAH_ENV": "development", "PILAH_DATA": str(data), "SERVING_TARGET": target}
+    return {**os.environ, **settings, "UPLOAD_RATE": "1000000 per minute", "SERVING_TIMEOUT_SECONDS": "60"}
 
 
 def post(address: str, upload: bytes) -> tuple[int, str]:
-    """Status and row id of one photo posted to the API."""
+    """Post a photo to the API; return the status and the row id."""
     body = (
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="photo.jpg"\r\n\r\n'.encode()
         + upload

@@ -1,1 +1,1 @@
-"""The parts that stages are made of: plain arguments and paths in, files or arrays out."""
+"""Building blocks of the stages: plain arguments and paths in, files or arrays out."""

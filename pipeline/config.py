@@ -57,7 +57,7 @@ class Config(settings.Finetuning):
         photos_per_class: number of synthetic photos of each class.
         beam_args: Beam pipeline options, passed through.
         flips: "both" turns half of the views upside down.
-        test_views: see tta.look.
+        test_views: see tta.transform.
     """
 
     run_dir: pathlib.Path

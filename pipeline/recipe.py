@@ -71,17 +71,16 @@ def study(config: Config) -> study_module.Study:
 
 
 def _finetuning(config: Config) -> study_module.Finetuning:
-    resolved = resolve(config)
-    trunk_dir = config.run_dir / run_folder.FROZEN_ACTIVATIONS if resolved.frozen_activations_on_disk else None
+    on_disk = resolve(config).frozen_activations_on_disk
     return study_module.Finetuning(
         records=config.run_dir / run_folder.DATASET,
         weights={name: weights(config, name) for name in config.backbones},
         image_size_px=config.image_size_px,
         learning_rate=config.rate_of_finetuning,
         options=config.finetuning,
-        trunk_dir=trunk_dir,
-        engine=resolved.engine,
-        precision=resolved.precision,
+        frozen_activations_dir=config.run_dir / run_folder.FROZEN_ACTIVATIONS if on_disk else None,
+        engine=inference.pick(config.engine),
+        precision=features.pick_precision(config.precision),
     )
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 from collections.abc import Mapping
 
-from components.base import artifacts
+from components.base import artifacts, settings
 from pipeline import run_folder
 
 
@@ -21,8 +21,8 @@ class Resolved:
     """
 
     weights: Mapping[str, str]
-    engine: str
-    precision: str
+    engine: settings.Engine
+    precision: settings.Precision
     frozen_activations_on_disk: bool
 
 

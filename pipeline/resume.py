@@ -105,7 +105,10 @@ def _total_seconds(paths: Iterable[pathlib.Path]) -> float:
 def _changed_machine(run_dir: pathlib.Path, resolved: Resolved) -> str:
     """Return the resolved settings that differ from the last start, as text."""
     before = resolved_settings.read(run_dir) or resolved  # versions without resolved.json: nothing is known
-    pairs = [("inference engine", before.engine, resolved.engine), ("precision", before.precision, resolved.precision)]
+    pairs: list[tuple[str, str, str]] = [
+        ("inference engine", before.engine, resolved.engine),
+        ("precision", before.precision, resolved.precision),
+    ]
     for name, weights in resolved.weights.items():
         pairs.append((f"weights of {name}", before.weights.get(name, weights), weights))
     return _differences(pairs)

@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from components.base import artifacts
+from components.base import artifacts, settings
 from components.data import feature_settings, photos
 from pipeline import run_folder
 from pipeline.config import Config
@@ -18,7 +18,9 @@ from tuner import trial_settings
 from tuner.scenarios import Scenario
 
 
-def features_match(config: Config, usable: Sequence[photos.Photo], resolved: Resolved | None, backbone: str) -> bool:
+def features_match(
+    config: Config, usable: Sequence[photos.Photo], resolved: Resolved | None, backbone: settings.Backbone
+) -> bool:
     """Return whether the features of `backbone` were computed with the current settings, or do not exist yet."""
     path = config.run_dir / run_folder.features(backbone) / artifacts.SETTINGS
     expected = _features(config, usable, backbone, resolved or _unresolved(config))
@@ -66,7 +68,9 @@ def expected_settings(
     return trial_settings.of_trial(scenario, config, photos.fingerprint(usable), of_strategy)
 
 
-def _features(config: Config, usable: Sequence[photos.Photo], backbone: str, resolved: Resolved) -> dict[str, Any]:
+def _features(
+    config: Config, usable: Sequence[photos.Photo], backbone: settings.Backbone, resolved: Resolved
+) -> dict[str, Any]:
     return feature_settings.of_features(
         backbone=backbone,
         weights=resolved.weights.get(backbone, ""),

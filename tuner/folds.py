@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from components.base import artifacts
-from components.models import features, finetune, head, tta
+from components.models import features, finetuning, head, tta
 from tuner import predictions, scenarios, trial_folder
 from tuner.study import Study
 
@@ -31,7 +31,7 @@ def train(
     for fold in folds:
         if not trial_folder.fold_predictions(folder, fold).exists():
             _train_fold(study, scenario, fold, folder, on_epoch=on_epoch)
-        finetune.clear(trial_folder.fold_checkpoint(folder, fold))
+        finetuning.clear(trial_folder.fold_checkpoint(folder, fold))
 
 
 def reset_if_settings_changed(study: Study, scenario: scenarios.Scenario, folder: pathlib.Path) -> None:
@@ -43,7 +43,7 @@ def epochs_done(folder: pathlib.Path, fold: int, epochs: int) -> int:
     """Return how many of its `epochs`, those of all members of an ensemble together, a fold has finished."""
     if trial_folder.fold_predictions(folder, fold).exists():
         return epochs
-    return finetune.spent(trial_folder.fold_checkpoint(folder, fold))[0]
+    return finetuning.spent(trial_folder.fold_checkpoint(folder, fold))[0]
 
 
 def train_head(
@@ -74,20 +74,20 @@ def _train_fold(
 ) -> None:
     """Train a new model on the other folds, and write its history and its predictions of `fold`."""
     checkpoint = trial_folder.fold_checkpoint(folder, fold)
-    started = time.monotonic() - finetune.spent(checkpoint)[1]
+    started = time.monotonic() - finetuning.spent(checkpoint)[1]
     if scenario.strategy == "finetune":
         keras.utils.clear_session()  # models of finished folds are too large to wait for Python's garbage collector
         examples, in_fold = study.examples(scenario.backbone), study.fold_of == fold
-        model, history = finetune.fit(
+        model, history = finetuning.fit(
             study.recipe(scenario),
             examples,
             np.flatnonzero(~in_fold),
             seed=study.seed + fold,
-            state=checkpoint,
+            checkpoint=checkpoint,
             on_epoch=on_epoch,
         )
         model = tta.averaged(model, study.test_views)
-        probabilities = finetune.predict(model, examples.pixels, np.flatnonzero(in_fold))
+        probabilities = finetuning.predict(model, examples.pixels, np.flatnonzero(in_fold))
     else:
         history, probabilities = train_head(study.new_head(scenario), study, scenario, fold)
     seconds = round(time.monotonic() - started, 3)

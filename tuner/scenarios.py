@@ -4,6 +4,8 @@ import dataclasses
 import itertools
 from collections.abc import Sequence
 
+from components.base import settings
+
 
 @dataclasses.dataclass(frozen=True)
 class Scenario:
@@ -14,14 +16,17 @@ class Scenario:
     """
 
     number: int
-    backbone: str
-    optimizer: str
+    backbone: settings.Backbone
+    optimizer: settings.Optimizer
     dropout: float
-    strategy: str = "features"
+    strategy: settings.Strategy = "features"
 
 
 def list_scenarios(
-    backbones: Sequence[str], optimizers: Sequence[str], dropouts: Sequence[float], strategy: str = "features"
+    backbones: Sequence[settings.Backbone],
+    optimizers: Sequence[settings.Optimizer],
+    dropouts: Sequence[float],
+    strategy: settings.Strategy = "features",
 ) -> list[Scenario]:
     """Return all combinations; in the thesis's study 1 is ResNet50, Adam, 0.0 and 27 is DenseNet121, AdamW, 0.5."""
     combinations = itertools.product(backbones, optimizers, dropouts)

@@ -9,9 +9,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from components.base import artifacts, settings
-from components.data import augment, photos, pixels
-from components.models import backbones, features, finetune, frozen_activations, head
+from components.base import artifacts
+from components.base import settings as settings_module
+from components.data import augmentation as augmentation_module
+from components.data import photos, pixels
+from components.models import backbones, features, frozen_activations, head
+from components.models import finetuning as finetuning_module
 from tuner import scenarios, trial_settings
 
 
@@ -22,19 +25,19 @@ class Finetuning:
     Attributes:
         records: folder of the TFRecords.
         weights: backbone -> weights that it starts from.
-        trunk_dir: folder of the frozen activations, which holds a folder for each backbone; None trains on pixels.
+        frozen_activations_dir: folder that holds a folder for each backbone; None trains on pixels.
         engine: inference engine of the frozen layers, see inference.load.
-        precision: dtype in which backbones compute, see finetune.Recipe.
+        precision: dtype in which backbones compute, see finetuning.Recipe.
     """
 
     records: pathlib.Path
     weights: Mapping[str, backbones.Weights]
     image_size_px: int
     learning_rate: float
-    options: settings.Finetuning
-    trunk_dir: pathlib.Path | None = None
-    engine: str = "tensorflow"
-    precision: str = "float32"
+    options: settings_module.Finetuning
+    frozen_activations_dir: pathlib.Path | None = None
+    engine: settings_module.InferenceEngine = "tensorflow"
+    precision: settings_module.ComputeDtype = "float32"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,9 +50,9 @@ class Study:
         features_dir: folder that holds a folder of features for each backbone.
         views: number of augmented views to train heads on; fine-tuning has a new one each epoch.
         learning_rate: learning rate of heads; fine-tuning has its own.
-        test_views: number of views over which the scores of a photo are averaged, see tta.look.
+        test_views: number of views over which the scores of a photo are averaged, see tta.transform.
         seed: seed of first weights, dropout, views and order of photos; a fold starts equally in every scenario.
-        flips: flips of the augmented views, see augment.Augmentation.
+        flips: flips of the augmented views, see augmentation.Augmentation.
         finetuning: settings of strategy `finetune`; None if no scenario has it.
     """
 
@@ -64,7 +67,7 @@ class Study:
     weight_decay: float
     seed: int
     test_views: int = 1
-    flips: str = "horizontal"
+    flips: settings_module.Flips = "horizontal"
     finetuning: Finetuning | None = None
 
     @functools.cached_property
@@ -79,8 +82,8 @@ class Study:
         return np.array([photo.fold for photo in self.photo_list], np.int64)
 
     @property
-    def augmentation(self) -> augment.Augmentation:
-        return augment.Augmentation(self.seed, self.flips)
+    def augmentation(self) -> augmentation_module.Augmentation:
+        return augmentation_module.Augmentation(self.seed, self.flips)
 
     @property
     def epochs_of_finetuning(self) -> int:
@@ -99,7 +102,7 @@ class Study:
                 precision=self.finetuning.precision,
                 image_size_px=self.finetuning.image_size_px,
                 options=self.finetuning.options,
-                frozen_activations_on_disk=self.finetuning.trunk_dir is not None,
+                frozen_activations_on_disk=self.finetuning.frozen_activations_dir is not None,
                 engine=self.finetuning.engine,
             )
         else:
@@ -120,10 +123,10 @@ class Study:
             seed=self.seed,
         )
 
-    def recipe(self, scenario: scenarios.Scenario) -> finetune.Recipe:
+    def recipe(self, scenario: scenarios.Scenario) -> finetuning_module.Recipe:
         """Return how `scenario` is fine-tuned."""
         assert self.finetuning
-        return finetune.Recipe(
+        return finetuning_module.Recipe(
             backbone=scenario.backbone,
             weights=self.finetuning.weights[scenario.backbone],
             image_size_px=self.finetuning.image_size_px,
@@ -145,17 +148,17 @@ class Study:
         assert self.finetuning
         return pixels.load(self.finetuning.records, self._ids)
 
-    def examples(self, backbone: str) -> pixels.Examples:
+    def examples(self, backbone: settings_module.Backbone) -> pixels.Examples:
         """Return all photos as fine-tuning reads them; the first call writes the frozen activations."""
         assert self.finetuning
         activations = None
-        if self.finetuning.trunk_dir:
+        if self.finetuning.frozen_activations_dir:
             activations = frozen_activations.load(
-                self.finetuning.trunk_dir / backbone,
+                self.finetuning.frozen_activations_dir / backbone,
                 self.finetuning.records,
                 self._ids,
                 backbone=backbone,
-                unfrozen=self.finetuning.options.unfreeze,
+                unfreeze=self.finetuning.options.unfreeze,
                 weights=self.finetuning.weights[backbone],
                 views=self.epochs,
                 augmentation=self.augmentation,

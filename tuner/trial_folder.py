@@ -31,5 +31,5 @@ def finished_folds(folder: pathlib.Path) -> list[int]:
 
 
 def fold_checkpoint(folder: pathlib.Path, fold: int) -> pathlib.Path:
-    """Return the path that the names of a fold's checkpoints start with, see finetune.fit."""
+    """Return the path that the names of a fold's checkpoints start with, see finetuning.fit."""
     return folder / f"fold-{fold}"

@@ -22,7 +22,7 @@ MAX_WORKERS = 8  # each needs about 0.6 GB for TensorFlow
 def processes(study: Study, scenario_list: Sequence[Scenario]) -> int:
     """Return how many processes should train the folds of the scenarios; 1 means this one."""
     heads = scenario_list[0].strategy == "features"
-    small = heads or (study.finetuning is not None and study.finetuning.trunk_dir is not None)
+    small = heads or (study.finetuning is not None and study.finetuning.frozen_activations_dir is not None)
     if not small and not inference.on_gpu():  # a whole backbone uses all cores, and needs 3 GB or more
         return 1
     return count(len(scenario_list) * (1 if heads else study.folds))

@@ -1,1 +1,1 @@
-"""What is wrong with photos and labels, and what a model is worth on other photos."""
+"""Label issues, image quality issues, and the evaluation of a model on other photos."""

@@ -1,4 +1,4 @@
-"""A served model against photos that it was not trained on: its answers, and what they are worth."""
+"""Evaluation of a served model on photos that it was not trained on: its scores, and metrics from them."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,34 +11,35 @@ from components.data import images, photos, resize
 
 BATCH_SIZE = 32
 
-Classify = Callable[[Sequence[bytes]], tuple[np.ndarray, list[str]]]  # photos' bytes -> scores [n, classes], names
+Classify = Callable[[Sequence[bytes]], tuple[np.ndarray, list[str]]]  # photos -> scores [n, classes], class names
 
 
-def check_classes(found: Sequence[str], classes: Sequence[str]) -> None:
-    """Raise where a folder's name is none of the model's classes: its photos could only count as wrong."""
-    unknown = sorted(set(found) - set(classes))
-    if unknown or not found:
+def check_classes(folder_names: Sequence[str], classes: Sequence[str]) -> None:
+    """Raise where a folder's name is not one of the model's classes: its photos could only count as wrong."""
+    unknown = sorted(set(folder_names) - set(classes))
+    if unknown or not folder_names:
         raise PilahError(
             f"The class folders in --images must be among the model's classes, {', '.join(classes)} (got "
             f"{', '.join(unknown) or 'none'}). Rename or remove the others."
         )
 
 
-def answer(
+def score(
     files: Sequence[tuple[str, str]],
     classify: Classify,
+    *,
     classes: Sequence[str],
     max_pixels: int,
     progress: Callable[[int, int], None],
 ) -> tuple[np.ndarray, list[int], list[tuple[int, str]]]:
-    """What the model says of each usable file.
+    """Score each usable file by the model.
 
     Args:
         files: path and id of each photo.
-        classes: names of the classes in the order of the scores, as the model's description has it.
+        classes: names of the classes in the order of the scores, from model.json.
 
     Returns:
-        Scores, float32 [m, classes]; the rows of `files` that they are of; and (row, reason) of each unusable one.
+        Scores, float32 [m, classes]; their rows in `files`; and (row, reason) of each unusable file.
 
     Raises:
         PilahError: a photo has changed since it was listed, or the model has other classes.
@@ -53,13 +54,13 @@ def answer(
                 batch[row] = images.plain_bytes(photos.read_bytes(path, photo_id), max_pixels)[0]
             except images.UnusablePhotoError as error:
                 unusable.append((row, error.reason))
-        answers = resize.each(list(batch.values()), lambda files: _scores(classify, files, classes))
-        for row, answer in zip(batch, answers, strict=True):
-            if isinstance(answer, images.UnusablePhotoError):
-                unusable.append((row, answer.reason))
+        results = resize.each(list(batch.values()), lambda files: _scores(classify, files, classes))
+        for row, result in zip(batch, results, strict=True):
+            if isinstance(result, images.UnusablePhotoError):
+                unusable.append((row, result.reason))
             else:
                 usable.append(row)
-                scores.append(answer)
+                scores.append(result)
         progress(min(start + BATCH_SIZE, len(files)), len(files))
     return np.stack(scores) if scores else np.empty((0, 0), np.float32), usable, unusable
 
@@ -72,9 +73,9 @@ def _scores(classify: Classify, files: Sequence[bytes], classes: Sequence[str]) 
 
 
 def figures(actual: Sequence[int], predicted: Sequence[int], classes: Sequence[str]) -> dict[str, Any]:
-    """Macro averages, accuracy, figures a class and the confusion matrix (rows = actual class), as JSON holds them.
+    """Return macro averages, accuracy, metrics of each class and the confusion matrix (rows = actual class) for JSON.
 
-    Classes without a photo are left out of the averages; photos taken for them count as wrong all the same.
+    Classes without photos are left out of the averages; photos predicted as one of them count as wrong.
     """
     matrix = metrics.confusion(actual, predicted, len(classes))
     scores = metrics.score(matrix, classes)

@@ -1,4 +1,4 @@
-"""What an audit of the photos found -> counts, and rows for its tables."""
+"""Results of an audit -> rows of its tables, and counts."""
 
 import collections
 from collections.abc import Sequence
@@ -22,42 +22,43 @@ NEAR_DUPLICATE_COLUMNS = (
     "first_path",
     "second_path",
 )
-LABEL_DOUBT_COLUMNS = ("id", "label", "suggested", "p_label", "p_suggested", "fold", "path")
-ODD_PHOTO_COLUMNS = ("id", "kind", "measure", "label", "path")
+LABEL_ISSUE_COLUMNS = ("id", "label", "suggested", "p_label", "p_suggested", "fold", "path")
+IMAGE_QUALITY_COLUMNS = ("id", "kind", "measure", "label", "path")
 
 
 def near_duplicate_rows(
-    found: near_duplicates.NearDuplicates, photo_list: Sequence[photos.Photo]
+    duplicates: near_duplicates.NearDuplicates, photo_list: Sequence[photos.Photo]
 ) -> list[dict[str, Any]]:
-    """A row a pair, the largest group first (number 1), in a group the most similar pair first."""
-    sizes = collections.Counter(found.group.tolist())
-    paired = dict.fromkeys(found.group[found.pairs[:, 0]].tolist())  # a dict keeps the order of the rows
-    number = {group: place for place, group in enumerate(sorted(paired, key=lambda group: -sizes[group]), start=1)}
+    """Return a row for each pair, the largest group first (number 1), and in a group the most similar pair first."""
+    sizes = collections.Counter(duplicates.group.tolist())
+    paired = dict.fromkeys(duplicates.group[duplicates.pairs[:, 0]].tolist())  # groups in the order of their pairs
+    number = {group: rank for rank, group in enumerate(sorted(paired, key=lambda group: -sizes[group]), start=1)}
     rows = []
-    for (first, second), hamming_bits, cosine in zip(found.pairs, found.hamming_bits, found.cosine, strict=True):
-        one, other = photo_list[first], photo_list[second]
-        by_hash, by_features = hamming_bits <= near_duplicates.MAX_HAMMING_BITS, cosine >= found.min_cosine
+    pairs = zip(duplicates.pairs, duplicates.hamming_bits, duplicates.cosine, strict=True)
+    for (first_row, second_row), hamming_bits, cosine in pairs:
+        first, second = photo_list[first_row], photo_list[second_row]
+        by_hash, by_features = hamming_bits <= near_duplicates.MAX_HAMMING_BITS, cosine >= duplicates.min_cosine
         rows.append(
             {
-                "group": number[int(found.group[first])],
-                "first_id": one.id,
-                "second_id": other.id,
+                "group": number[int(duplicates.group[first_row])],
+                "first_id": first.id,
+                "second_id": second.id,
                 "hamming_bits": int(hamming_bits),
                 "cosine": f"{cosine:.4f}",
                 "found_by": "both" if by_hash and by_features else "hash" if by_hash else "features",
-                "first_label": one.label,
-                "second_label": other.label,
-                "first_fold": one.fold,
-                "second_fold": other.fold,
-                "first_path": one.path,
-                "second_path": other.path,
+                "first_label": first.label,
+                "second_label": second.label,
+                "first_fold": first.fold,
+                "second_fold": second.fold,
+                "first_path": first.path,
+                "second_path": second.path,
             }
         )
     return sorted(rows, key=lambda row: (row["group"], -float(row["cosine"])))
 
 
 def near_duplicate_counts(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
-    """How many pairs, groups and photos, and how many of them cross folds and classes."""
+    """Count pairs, groups and photos, and those that cross folds and classes."""
     photo_ids: dict[int, set[str]] = collections.defaultdict(set)  # group -> its photos
     across: dict[str, list[dict[str, Any]]] = {
         name: [row for row in rows if row[f"first_{name}"] != row[f"second_{name}"]] for name in ("fold", "label")
@@ -65,7 +66,7 @@ def near_duplicate_counts(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
     for row in rows:
         photo_ids[row["group"]] |= {row["first_id"], row["second_id"]}
     found_by = collections.Counter(row["found_by"] for row in rows)
-    beside = {row[place] for row in across["fold"] for place in ("first_id", "second_id")}
+    across_folds = {row[name] for row in across["fold"] for name in ("first_id", "second_id")}
     return {
         "pairs": len(rows),
         "pairs_by_hash_alone": found_by["hash"],
@@ -78,25 +79,25 @@ def near_duplicate_counts(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
         "groups_across_classes": len({row["group"] for row in across["label"]}),
         "photos_in_groups": sum(map(len, photo_ids.values())),
         "photos_in_largest_group": max(map(len, photo_ids.values()), default=0),
-        "photos_with_one_in_another_fold": len(beside),
+        "photos_with_one_in_another_fold": len(across_folds),
     }
 
 
-def label_doubt_rows(
-    doubted: np.ndarray, probabilities: np.ndarray, photo_list: Sequence[photos.Photo], classes: Sequence[str]
+def label_issue_rows(
+    issues: np.ndarray, probabilities: np.ndarray, photo_list: Sequence[photos.Photo], classes: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """A row a photo of `doubted`, in its order: its label, the class that the model would give it, and both shares."""
+    """Return a row for each photo of `issues`, int64 [m]: label, predicted class, and the probabilities of both."""
     rows = []
-    for index in doubted.tolist():
-        photo, shares = photo_list[index], probabilities[index]
-        suggested = int(shares.argmax())
+    for index in issues.tolist():
+        photo, of_classes = photo_list[index], probabilities[index]
+        suggested = int(of_classes.argmax())
         rows.append(
             {
                 "id": photo.id,
                 "label": photo.label,
                 "suggested": classes[suggested],
-                "p_label": f"{shares[classes.index(photo.label)]:.6f}",
-                "p_suggested": f"{shares[suggested]:.6f}",
+                "p_label": f"{of_classes[classes.index(photo.label)]:.6f}",
+                "p_suggested": f"{of_classes[suggested]:.6f}",
                 "fold": photo.fold,
                 "path": photo.path,
             }
@@ -104,10 +105,10 @@ def label_doubt_rows(
     return rows
 
 
-def odd_photo_rows(
-    findings: Sequence[tuple[int, str, float]], photo_list: Sequence[photos.Photo]
+def image_quality_rows(
+    issues: Sequence[tuple[int, str, float]], photo_list: Sequence[photos.Photo]
 ) -> list[dict[str, Any]]:
-    """A row a finding of image_quality.find; a photo that is odd in two ways has two."""
+    """Return a row for each issue of image_quality.find; a photo may have several."""
     return [
         {
             "id": photo_list[row].id,
@@ -116,5 +117,5 @@ def odd_photo_rows(
             "label": photo_list[row].label,
             "path": photo_list[row].path,
         }
-        for row, kind, measure in findings
+        for row, kind, measure in issues
     ]

@@ -1,1 +1,1 @@
-"""What everything else rests on: files, errors and metrics. Imports nothing heavy."""
+"""Files, errors, metrics and settings, used by everything else. Imports nothing heavy."""

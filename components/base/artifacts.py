@@ -1,4 +1,4 @@
-"""JSON, CSV and array files that are either whole or not there."""
+"""JSON, CSV and array files, written atomically."""
 
 import contextlib
 import csv
@@ -16,12 +16,12 @@ from components.base.errors import NotFiniteError, PilahError
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
-SETTINGS = "settings.json"  # beside what was made with them, see reset_if_settings_changed
+SETTINGS = "settings.json"  # beside files that depend on them, see reset_if_settings_changed
 
 
 @contextlib.contextmanager
 def atomic_write(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A name beside `path` to write to; it becomes `path` when the block ends well, and goes away when it does not."""
+    """Yield a temporary path beside `path`, renamed to `path` when the block succeeds and removed when it fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
     os.close(handle)
@@ -44,7 +44,7 @@ def write_json(path: pathlib.Path, value: Any) -> None:
     """Write `value` as JSON.
 
     Raises:
-        NotFiniteError: it holds a number that is nan or infinite, which JSON has no way to write.
+        NotFiniteError: it holds a number that is nan or infinite, which JSON cannot represent.
     """
     try:
         text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
@@ -69,7 +69,7 @@ def write_csv(path: pathlib.Path, columns: Sequence[str], rows: Iterable[Mapping
 
 
 def read_csv(path: pathlib.Path) -> list[dict[str, str]]:
-    """The rows of a file that `write_csv` wrote.
+    """Return the rows of a file that `write_csv` wrote.
 
     Raises:
         PilahError: a row has more or fewer values than there are columns.
@@ -84,8 +84,8 @@ def read_csv(path: pathlib.Path) -> list[dict[str, str]]:
 
 @contextlib.contextmanager
 def writing_array(path: pathlib.Path, shape: tuple[int, ...], dtype: "DTypeLike") -> Iterator[Callable[[Any], object]]:
-    """Yield a function to call with the rows of an array of `shape`, which go to disk at once; np.load reads them."""
-    import numpy as np  # 0.1 s that the command line need not wait
+    """Yield a function that appends rows of an array of `shape` to the file `path`, which np.load reads."""
+    import numpy as np  # takes 0.1 s, which the command line saves
 
     header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
     with atomic_write(path) as part, part.open("wb") as file:
@@ -94,38 +94,37 @@ def writing_array(path: pathlib.Path, shape: tuple[int, ...], dtype: "DTypeLike"
 
 
 def digest(value: Any) -> str:
-    """16 hexadecimal digits that stand for a JSON value: equal values, equal digits, in whatever order of keys."""
+    """Return 16 hexadecimal digits of the SHA-256 of a JSON value, whatever the order of its keys."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def bytes_digest(content: bytes) -> str:
-    """As `file_digest`, of a file that has been read."""
+    """Return the `file_digest` of a file with these contents."""
     return hashlib.sha256(content).hexdigest()[:16]
 
 
 def file_digest(path: pathlib.Path) -> str:
-    """16 hexadecimal digits of the SHA-256 of a file's bytes."""
+    """Return 16 hexadecimal digits of the SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def reset_if_settings_changed(folder: pathlib.Path, settings: dict[str, Any]) -> None:
-    """Make `folder` hold only what was made under `settings` (JSON), which stay in it as settings.json.
+    """Empty `folder`, unless its settings.json equals `settings`, and write `settings` there.
 
-    Unfinished work under the same settings is kept, to be continued, but for files that a kill left half written;
-    under any others the folder is emptied.
+    Where they are equal, only temporary files that a kill left are removed, so that unfinished work is resumed.
     """
     path = folder / SETTINGS
     if path.exists() and read_json(path) == json.loads(json.dumps(settings)):
-        for part in folder.glob(".*"):
-            part.unlink()
+        for temporary in folder.glob(".*"):
+            temporary.unlink()
         return
     remove(folder)
     write_json(path, settings)
 
 
 def remove(folder: pathlib.Path) -> None:
-    """Remove `folder` and all in it, if it is there; raises OSError where something stays."""
+    """Remove `folder` and everything in it, if it exists; raise OSError where something cannot be removed."""
     if folder.exists():
         shutil.rmtree(folder)

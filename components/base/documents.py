@@ -2,13 +2,15 @@
 
 from typing import Any, NotRequired, TypedDict
 
+from components.base import settings
+
 
 class Scenario(TypedDict):
     scenario: int
-    backbone: str
-    optimizer: str
+    backbone: settings.Backbone
+    optimizer: settings.Optimizer
     dropout: float
-    strategy: str
+    strategy: settings.Strategy
 
 
 class Scores(TypedDict):

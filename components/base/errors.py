@@ -1,9 +1,9 @@
-"""The one error that a user can act on."""
+"""Errors that a user can act on."""
 
 
 class PilahError(Exception):
-    """A stage cannot go on: the message gives the rule, the value received and the next action, on one line."""
+    """A stage cannot continue; the message says on one line what is wrong, where, and what to do."""
 
 
 class NotFiniteError(PilahError):
-    """Numbers that must be finite are not; every comparison with them would be false."""
+    """Numbers that must be finite are not; comparisons with nan are always false."""

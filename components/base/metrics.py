@@ -11,13 +11,13 @@ from components.base.errors import NotFiniteError
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """What one confusion matrix says, every figure in [0, 1].
+    """The scores of a confusion matrix, each in [0, 1].
 
     Attributes:
-        precision, recall, f1: macro averages, that is means over the classes, each class counting the same.
+        precision, recall, f1: macro averages, that is unweighted means over the classes.
         accuracy: share of the photos on the diagonal.
-        class_precision, class_recall, class_f1: one figure a class, in class order.
-        never_predicted: classes that no photo was taken for; their precision and F1 count as 0.
+        class_precision, class_recall, class_f1: of each class, in class order.
+        never_predicted: classes that were not predicted for any photo; their precision and F1 count as 0.
     """
 
     precision: float
@@ -31,11 +31,11 @@ class Scores:
 
 
 def check_finite(values: np.ndarray, name: str, remedy: str) -> None:
-    """Raise where some of `values`, [n, ...], are nan or infinite: argmax takes a row of nan for the first class.
+    """Raise NotFiniteError where some of `values`, [n, ...], are nan or infinite: argmax of nan is the first class.
 
     Args:
-        name: what the values are, in the plural.
-        remedy: what to do, as a sentence.
+        name: plural noun for the values.
+        remedy: sentence on what to do.
     """
     rows = np.isfinite(values).reshape(len(values), -1).all(axis=1)
     if not rows.all():
@@ -43,12 +43,12 @@ def check_finite(values: np.ndarray, name: str, remedy: str) -> None:
 
 
 def confusion(actual: Sequence[int] | np.ndarray, predicted: Sequence[int] | np.ndarray, classes: int) -> np.ndarray:
-    """Counts, int64 [classes, classes]: a row an actual class, a column a predicted one."""
+    """Return the counts, int64 [classes, classes]: rows are actual classes, columns predicted ones."""
     return confusion_matrix(actual, predicted, labels=np.arange(classes))
 
 
 def score(matrix: np.ndarray, class_names: Sequence[str]) -> Scores:
-    """Scores of a matrix of counts, rows = actual class. A quotient 0/0 counts as 0.
+    """Return the scores of a matrix of counts, rows = actual class. A quotient 0/0 counts as 0.
 
     Raises:
         ValueError: the matrix counts no photo.

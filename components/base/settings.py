@@ -1,4 +1,4 @@
-"""Names, choices and options: what a setting is called, which values it takes, and its help. Imports nothing heavy."""
+"""Settings: their names, choices, defaults and command-line options. Imports nothing heavy."""
 
 import dataclasses
 from typing import Any, Literal
@@ -9,7 +9,9 @@ DROPOUTS = (0.0, 0.2, 0.5)
 Strategy = Literal["features", "finetune"]
 Flips = Literal["horizontal", "both"]
 Engine = Literal["auto", "openvino", "tensorflow"]
+InferenceEngine = Literal["openvino", "tensorflow"]  # what "auto" resolves to
 Precision = Literal["auto", "float32", "bfloat16"]
+ComputeDtype = Literal["float32", "bfloat16"]
 Unfreeze = Literal["all", "top", "top2"]
 BatchNorm = Literal["frozen", "trained"]
 Schedule = Literal["constant", "cosine"]
@@ -23,8 +25,8 @@ class Option:
     Attributes:
         help: a noun phrase that stands alone.
         min, max: bounds of the value, or of each value of a list; None is no bound.
-        flag: name of the option where it is not that of the field.
-        resumed: whether a run that is started again keeps the value, unless another one is given.
+        flag: name of the option, if it is not that of the field.
+        resumed: whether a run that is started again keeps the value, unless the command line has another.
     """
 
     help: str
@@ -35,30 +37,30 @@ class Option:
 
 
 def option(default: Any, help_text: str, **rest: Any) -> Any:
-    """Return a dataclass field with a default and its Option; `rest` as Option's attributes."""
+    """Return a dataclass field with a default and its Option; `rest` are attributes of Option."""
     return dataclasses.field(default=default, metadata={"option": Option(help_text, **rest)})
 
 
 def options(settings: type) -> dict[str, Option]:
-    """Return name of the field -> its option, of a dataclass."""
+    """Return field name -> option of each field of a dataclass that has one."""
     return {field.name: field.metadata["option"] for field in dataclasses.fields(settings) if field.metadata}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Finetuning:
-    """How a backbone trains; the defaults are the thesis's recipe with all of the backbone training.
+    """Options of fine-tuning; the defaults are the thesis's recipe with all of the backbone trained.
 
     Attributes:
         batchnorm: whether BatchNorm of the unfrozen part trains, see backbones.unfreeze.
-        warmup_epochs: they keep the first steps of the head from undoing the backbone. The head has an optimizer of
-            its own for them, with a constant learning rate.
-        schedule: "cosine" rises in a line over the first tenth of the steps and falls to 0 by the last.
-        balance: "weights" lets a photo count the more, the fewer photos of its class are trained on; "oversampling"
-            draws as many photos as ever each epoch, of each class alike.
-        clip_norm: the L2 norm of a step's gradients, all taken together, is scaled down to it (Pascanu et al. 2013),
-            so that no batch undoes what the others taught.
-        ensemble: Lakshminarayanan et al. 2017. The models see the same views and share what stays frozen.
-        xla: pays on GPUs; each fold then begins with a compilation.
+        warmup_epochs: they keep the large first gradients of a new head from the backbone. The head has a separate
+            optimizer in them, with a constant learning rate.
+        schedule: "cosine" rises linearly over the first tenth of the steps and falls to 0 at the last.
+        balance: "weights" weights photos by the inverse frequency of their class; "oversampling" samples as many photos
+            for each epoch as there are, with equal probability for each class.
+        clip_norm: largest L2 norm of all gradients of a step together (Pascanu et al. 2013), which limits the effect of
+            a single batch.
+        ensemble: Lakshminarayanan et al. 2017. The models use the same views and share the frozen layers.
+        xla: worthwhile on GPUs; each fold then starts with a compilation.
     """
 
     unfreeze: Unfreeze = option(

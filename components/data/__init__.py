@@ -1,1 +1,1 @@
-"""Photos: where they come from, their classes and folds, their pixels, and the TFRecords of them."""
+"""Photos: their sources, classes, folds, pixels and TFRecords."""

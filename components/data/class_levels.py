@@ -1,4 +1,4 @@
-"""Which folders below the roots are the classes: found where that is certain, and refused by name where it is not."""
+"""The level of the class folders below each root, or an error that names the folders where it is not certain."""
 
 import collections
 import dataclasses
@@ -18,10 +18,10 @@ NAMES_SHOWN = 5  # in a message
 
 @dataclasses.dataclass(frozen=True)
 class Level:
-    """The folder whose folders are the classes.
+    """The folder that holds the class folders.
 
     Attributes:
-        passed: the root, the folders below it that lead to the classes, and last the folder itself.
+        passed: the folders from the root down to it, both included.
     """
 
     passed: tuple[folders.Folder, ...]
@@ -36,7 +36,7 @@ class Level:
 
     @property
     def beside(self) -> list[pathlib.Path]:
-        """Files and dead links that stand in no class folder."""
+        """Files and dead links outside of the class folders."""
         return [path for folder in self.passed for path in (*folder.files, *folder.dead_links)]
 
     @functools.cached_property
@@ -45,25 +45,27 @@ class Level:
 
     @functools.cached_property
     def inner(self) -> dict[pathlib.Path, list[pathlib.Path]]:
-        """Class folder -> the folders in it, or in the only folder in it and so on, where these hold no photos."""
+        """Class folder -> the folders in it, or below it where each holds a single folder; none where it has photos."""
         return {folder.path: _branches(folder, self.above) for folder in self.classes}
 
 
 def find(roots: Sequence[pathlib.Path], classes: Collection[str] = ()) -> list[Level]:
-    """The level of the class folders below each root.
+    """Find the level of the class folders below each root.
 
-    Nested folders, as Kaggle packs them, are walked down while there is but one way, and never into a folder that has
-    photos of its own or the name of one of `classes` or of a class of another root.
+    Nested folders, as in Kaggle's archives, are walked down while each holds a single folder, and never into a folder
+    that has photos, or the name of one of `classes` or of a class of another root.
 
     Args:
-        classes: names of the classes where they are known. Otherwise there must be 2 or more.
+        classes: names of the classes, if they are known; otherwise 2 or more classes are required.
 
     Raises:
         PilahError: a folder cannot be read, or it is not certain which folders are the classes.
     """
     for root in roots:
         if not folders.is_utf_8(root):
-            raise PilahError(f"The path of --images must be UTF-8: {folders.shown(root)} is not. Rename the folder.")
+            raise PilahError(
+                f"The path of --images must be UTF-8: {folders.utf_8_text(root)} is not. Rename the folder."
+            )
     if len({folders.identity_of(root) for root in roots}) < len(roots):
         raise PilahError(f"--images names a folder twice: {', '.join(map(str, roots))}. Give each once.")
     levels = [_walk_down(root, classes) for root in roots]
@@ -80,22 +82,22 @@ def find(roots: Sequence[pathlib.Path], classes: Collection[str] = ()) -> list[L
 
 
 def label_of(folder: pathlib.Path) -> str:
-    """The class of a class folder: its name in NFC, since macOS writes accents as letters of their own."""
+    """Return the class of a class folder: its name in NFC, since macOS stores accents as separate characters."""
     return unicodedata.normalize("NFC", folder.name)
 
 
 def labels_of(levels: Sequence[Level]) -> list[str]:
-    """The classes of `levels`, by name."""
+    """Return the classes of `levels`, by name."""
     return sorted({label_of(path) for level in levels for path in level.passed[-1].folders})
 
 
 def warnings(levels: Sequence[Level]) -> list[str]:
-    """What a user should know of where photos stand, a sentence each."""
+    """Return sentences for the user about photos in unexpected places."""
     strays = [path for level in levels for path in level.beside if folders.is_photo(path)]
     sentences = []
     if strays:
         sentences.append(
-            f"{len(strays)} photos beside the class folders are ignored, such as {folders.shown(strays[0])}."
+            f"{len(strays)} photos beside the class folders are ignored, such as {folders.utf_8_text(strays[0])}."
         )
     for folder in (folder for level in levels for folder in level.classes):
         if folder.folders and not folder.has_photos:
@@ -103,10 +105,10 @@ def warnings(levels: Sequence[Level]) -> list[str]:
             sentences.append(
                 f"Class {label} has photos in folders alone ({_names(folder.folders)}): all count as {label}."
             )
-    for one, other in itertools.combinations([folder for level in levels for folder in level.classes], 2):
-        common = {label_of(path) for path in one.folders} & {label_of(path) for path in other.folders}
-        if len(common) > 1 and label_of(one.path) != label_of(other.path):
-            pair = f"{label_of(one.path)} and {label_of(other.path)}"
+    for first, second in itertools.combinations([folder for level in levels for folder in level.classes], 2):
+        common = {label_of(path) for path in first.folders} & {label_of(path) for path in second.folders}
+        if len(common) > 1 and label_of(first.path) != label_of(second.path):
+            pair = f"{label_of(first.path)} and {label_of(second.path)}"
             sentences.append(f"Classes {pair} have the same folders ({_join(common)}): photos there count as {pair}.")
     return sentences
 
@@ -122,16 +124,16 @@ def _walk_down(root: pathlib.Path, known: Collection[str]) -> Level:
 
 
 def _agreeing(roots: Sequence[pathlib.Path], levels: Sequence[Level], known: Collection[str]) -> list[Level]:
-    """`levels`, but with a folder that was walked into as the class that other roots have under its name.
+    """Return `levels`, corrected where a folder that was walked into has the name of a class of another root.
 
     Raises:
         PilahError: a folder was walked into, and no other root tells whether it is a class.
     """
     agreeing = []
     for root, level in zip(roots, levels, strict=True):
-        elsewhere = {*known, *labels_of([other for other in levels if other is not level])}
-        agrees = len(level.passed) == 1 or not elsewhere.isdisjoint(labels_of([level]))
-        agreeing.append(level if agrees else _walk_down(root, elsewhere))
+        others = {*known, *labels_of([other for other in levels if other is not level])}
+        agrees = len(level.passed) == 1 or not others.isdisjoint(labels_of([level]))
+        agreeing.append(level if agrees else _walk_down(root, others))
     for level in agreeing:
         others = {*known, *labels_of([other for other in agreeing if other is not level])}
         walked_or_stopped = len(level.passed) > 1 or level not in levels
@@ -145,18 +147,18 @@ def _agreeing(roots: Sequence[pathlib.Path], levels: Sequence[Level], known: Col
 
 
 def _branches(folder: folders.Folder, above: Collection[folders.Identity]) -> list[pathlib.Path]:
-    seen = {*above, folder.identity}
+    read = {*above, folder.identity}
     while len(folder.folders) == 1 and not folder.has_photos:
-        folder = folders.read(folder.folders[0], seen)
-        seen.add(folder.identity)
+        folder = folders.read(folder.folders[0], read)
+        read.add(folder.identity)
     return [] if folder.has_photos else folder.folders
 
 
 def _check_names(roots: Sequence[pathlib.Path], levels: Sequence[Level], classes: Collection[str]) -> None:
-    """Raise where class folders are fewer than 2, or their names are not UTF-8 or hardly differ."""
+    """Raise where there are fewer than 2 class folders, or names not in UTF-8 or that differ in case or blanks only."""
     for path in (path for level in levels for path in level.passed[-1].folders):
         if not folders.is_utf_8(path):
-            raise PilahError(f"The name of class folder {folders.shown(path)} is not UTF-8. Rename the folder.")
+            raise PilahError(f"The name of class folder {folders.utf_8_text(path)} is not UTF-8. Rename the folder.")
     names = labels_of(levels)
     alike = collections.defaultdict(list)  # name without case and outer blanks -> names
     for name in names:
@@ -174,12 +176,12 @@ def _check_names(roots: Sequence[pathlib.Path], levels: Sequence[Level], classes
 
 
 def _check_links(level: Level) -> None:
-    """Raise where a link beside the class folders leads nowhere, since it may have been a class folder."""
+    """Raise where there is a dead link beside the class folders, since it may have been a class folder."""
     for link in (link for folder in level.passed for link in folder.dead_links):
         if link.suffix.lower() not in folders.PHOTO_SUFFIXES:
             raise PilahError(
-                f"{folders.shown(link)} is a link to {folders.shown(link.readlink())}, which is missing and may have "
-                "been a class folder. Restore it, or remove the link."
+                f"{folders.utf_8_text(link)} is a link to {folders.utf_8_text(link.readlink())}, which is missing and "
+                "may have been a class folder. Restore it, or remove the link."
             )
 
 
@@ -190,10 +192,10 @@ def _check_no_split(level: Level) -> None:
     if parts and (len(parts) == len(names) or any(names[part] for part in parts)):
         _refuse_split(level, parts, f"{_names(parts)} are parts of a split")
     without_photos = [folder.path for folder in level.classes if not folder.has_photos]
-    for one, other in itertools.combinations(without_photos, 2):
-        common = names[one] & names[other]
+    for first, second in itertools.combinations(without_photos, 2):
+        common = names[first] & names[second]
         if len(common) > 1 and not {name.lower() for name in common} <= SPLITS:
-            _refuse_split(level, without_photos, f"{_names([one, other])} have the same folders ({_join(common)})")
+            _refuse_split(level, without_photos, f"{_names([first, second])} have the same folders ({_join(common)})")
 
 
 def _refuse_split(level: Level, parts: Sequence[pathlib.Path], why: str) -> None:
@@ -205,8 +207,10 @@ def _refuse_split(level: Level, parts: Sequence[pathlib.Path], why: str) -> None
 
 
 def _check_one_level(level: Level) -> None:
-    """Raise where some class folders have photos and others only folders, which may be classes one level below."""
-    flat = [one.path for one in level.classes if not level.inner[one.path] and (one.files or one.folders)]
+    """Raise where some class folders have photos and others only folders, which may be the classes."""
+    flat = [
+        folder.path for folder in level.classes if not level.inner[folder.path] and (folder.files or folder.folders)
+    ]
     deep = [path for path, branches in level.inner.items() if len(branches) > 1]
     with_photos = [folder.path for folder in level.classes if folder.has_photos]
     if deep and (with_photos or flat):
@@ -219,7 +223,7 @@ def _check_one_level(level: Level) -> None:
 
 def _names(paths: Sequence[pathlib.Path]) -> str:
     more = f" and {len(paths) - NAMES_SHOWN} more" if len(paths) > NAMES_SHOWN else ""
-    return ", ".join(folders.shown(pathlib.Path(path.name)) for path in paths[:NAMES_SHOWN]) + more
+    return ", ".join(folders.utf_8_text(pathlib.Path(path.name)) for path in paths[:NAMES_SHOWN]) + more
 
 
 def _join(names: Collection[str]) -> str:

@@ -3,22 +3,22 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from components.base import artifacts
+from components.base import artifacts, settings
 
 # The thesis's settings for Keras's ImageDataGenerator, whose shear_range is in degrees: 0.2 shears by next to nothing.
 ROTATION_DEGREES = 20.0
 SHEAR_DEGREES = 0.2
 ZOOM = 0.2
-SHIFT = 0.1  # of the picture's side
+SHIFT = 0.1  # of the image's side
 
 
-def of_augmentation(seed: int, flips: str) -> dict[str, Any]:
+def of_augmentation(seed: int, flips: settings.Flips) -> dict[str, Any]:
     """Return everything that an augmented view depends on beside the id of its photo.
 
     Args:
-        flips: "horizontal" or "both", see augment.Augmentation.
+        flips: "horizontal" or "both", see augmentation.Augmentation.
     """
-    recipe = {
+    augmentation = {
         "flip": {"horizontal": "horizontal", "both": "horizontal and vertical"}[flips],
         "rotation_degrees": ROTATION_DEGREES,
         "shear_degrees": SHEAR_DEGREES,
@@ -26,14 +26,15 @@ def of_augmentation(seed: int, flips: str) -> dict[str, Any]:
         "shift": SHIFT,
         "fill": "nearest",
     }
-    return {"seed": seed, "augmentation": recipe}
+    return {"seed": seed, "augmentation": augmentation}
 
 
 def of_features(
-    backbone: str,
+    backbone: settings.Backbone,
     weights: str,
-    engine: str,
-    precision: str,
+    *,
+    engine: settings.Engine,
+    precision: settings.Precision,
     image_size_px: int,
     photo_ids: Sequence[str],
     augmentation: Mapping[str, Any],
@@ -42,8 +43,8 @@ def of_features(
 
     Args:
         weights: fingerprint of the backbone's weights, see backbones.Weights.
-        engine: inference engine, "openvino" or "tensorflow".
-        precision: dtype in which the backbone computes, "float32" or "bfloat16".
+        engine: inference engine; "auto" where a run has not resolved it.
+        precision: dtype in which the backbone computes; "auto" likewise.
         photo_ids: ids in the order of the records.
         augmentation: settings from `of_augmentation`.
     """

@@ -1,4 +1,4 @@
-"""One folder -> what stands in it: files, folders, links that lead nowhere, and what is ignored. Nothing is skipped."""
+"""One folder -> everything in it: files, folders, dead links and ignored files. Nothing is skipped silently."""
 
 import dataclasses
 import errno
@@ -15,17 +15,17 @@ from components.base.errors import PilahError
 from components.data import images
 
 PHOTO_SUFFIXES = {suffix for suffixes in images.SUFFIXES.values() for suffix in suffixes}
-# why something is ignored
+# reasons for ignoring a file
 HIDDEN = "hidden"
 SPECIAL = "neither a file nor a folder"
 REPEATED = "link to a folder that is read already"
 
-Identity = tuple[int, int]  # device and inode of a folder, the same by whatever link it is reached
+Identity = tuple[int, int]  # device and inode of a folder, the same through any link
 
 
 @dataclasses.dataclass(frozen=True)
 class Ignored:
-    """A file that is not used; `path` is as `shown` gives it."""
+    """A file that is not used; `path` is a `utf_8_text`."""
 
     path: str
     reason: str
@@ -33,7 +33,7 @@ class Ignored:
 
 @dataclasses.dataclass(frozen=True)
 class Folder:
-    """What stands directly in the folder `path`, each list by name.
+    """Everything directly in the folder `path`; each list is sorted by name.
 
     Attributes:
         dead_links: links whose target does not exist.
@@ -54,36 +54,36 @@ class Folder:
 
 
 def read(path: pathlib.Path, above: Collection[Identity] = ()) -> Folder:
-    """The folder `path`; a link in it that leads back to one of the folders `above` or to itself is ignored.
+    """Read the folder `path`, ignoring links in it that lead back to itself or to one of the folders `above`.
 
     Raises:
-        PilahError: it or something in it cannot be read.
+        PilahError: the folder or something in it cannot be read.
     """
     folder = Folder(path, identity_of(path))
-    for name, state in _entries(path):
+    for name, status in _entries(path):
         entry = path / name
         if name.startswith((".", "__MACOSX")):
-            folder.ignored.extend(Ignored(shown(file), HIDDEN) for file in _files_of_hidden(entry))
-        elif state is None:
+            folder.ignored.extend(Ignored(utf_8_text(file), HIDDEN) for file in _files_of_hidden(entry))
+        elif status is None:
             folder.dead_links.append(entry)
-        elif stat.S_ISREG(state.st_mode):
+        elif stat.S_ISREG(status.st_mode):
             folder.files.append(entry)
-        elif not stat.S_ISDIR(state.st_mode):
-            folder.ignored.append(Ignored(shown(entry), SPECIAL))
-        elif (identity := (state.st_dev, state.st_ino)) in above or identity == folder.identity:
-            folder.ignored.append(Ignored(shown(entry), REPEATED))
+        elif not stat.S_ISDIR(status.st_mode):
+            folder.ignored.append(Ignored(utf_8_text(entry), SPECIAL))
+        elif (identity := (status.st_dev, status.st_ino)) in above or identity == folder.identity:
+            folder.ignored.append(Ignored(utf_8_text(entry), REPEATED))
         else:
             folder.folders.append(entry)
     return folder
 
 
 def identity_of(path: pathlib.Path) -> Identity:
-    state = path.stat()
-    return state.st_dev, state.st_ino
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def is_photo(path: pathlib.Path) -> bool:
-    """Whether a file is a photo by its suffix or, where that tells nothing, by its first bytes. It may be damaged."""
+    """Return whether a file, damaged or not, is a photo: by its suffix, or by its first bytes if that is unknown."""
     if path.suffix.lower() in PHOTO_SUFFIXES:
         return True
     if mimetypes.guess_type(path.name)[0]:
@@ -92,38 +92,38 @@ def is_photo(path: pathlib.Path) -> bool:
         Image.open(path, formats=images.FORMATS).close()
     except OSError:
         return False
-    except Exception:  # of one of Pillow's readers, which knows the file
+    except Exception:  # raised by one of Pillow's readers, which recognised the file
         return True
     return True
 
 
-def shown(path: pathlib.Path) -> str:
-    """`path` as text that can be written in UTF-8: bytes that are not are escaped."""
+def utf_8_text(path: pathlib.Path) -> str:
+    """Return `path` as text that can be written in UTF-8; bytes that are not UTF-8 are escaped."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def is_utf_8(path: pathlib.Path) -> bool:
-    return shown(path) == str(path)
+    return utf_8_text(path) == str(path)
 
 
 def _entries(folder: pathlib.Path) -> list[tuple[str, os.stat_result | None]]:
-    """Name and state of everything in `folder`, by name; the state of a link is its target's, None where it has none.
+    """Return name and status of each entry of `folder`, by name; a link has its target's status, a dead link None.
 
     Raises:
         PilahError: `folder` or something in it cannot be read.
     """
     try:
         with os.scandir(folder) as entries:
-            states = [(entry.name, _state(entry)) for entry in entries]
+            statuses = [(entry.name, _status(entry)) for entry in entries]
     except OSError as error:
         raise PilahError(
-            f"{shown(pathlib.Path(error.filename or folder))} cannot be read ({error.strerror}), so that photos may be "
-            "missing. Check its permissions and that its disk is mounted, then run again."
+            f"{utf_8_text(pathlib.Path(error.filename or folder))} cannot be read ({error.strerror}), so that photos "
+            "may be missing. Check its permissions and that its disk is mounted, then run again."
         ) from error
-    return sorted(states, key=lambda named: named[0])
+    return sorted(statuses, key=lambda entry: entry[0])
 
 
-def _state(entry: os.DirEntry[str]) -> os.stat_result | None:
+def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
     try:
         return entry.stat()
     except OSError as error:
@@ -133,16 +133,16 @@ def _state(entry: os.DirEntry[str]) -> os.stat_result | None:
 
 
 def _files_of_hidden(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """`path`, or where it is a folder all in it that is no folder, which is counted and not read.
+    """Yield `path`, or, if it is a folder, all files below it, so that they are counted; nothing is opened.
 
-    A folder that may not be read counts as one.
+    A folder that may not be read counts as a file.
     """
     to_list = [path]
-    for entry in to_list:  # grows by what the folders in it hold
+    for entry in to_list:  # grows by the entries of its folders
         try:
             if entry.is_dir() and not entry.is_symlink():
                 to_list += sorted(entry.iterdir())
                 continue
         except OSError:
-            pass  # named all the same
+            pass  # counted as a file
         yield entry

@@ -1,4 +1,4 @@
-"""Folds that keep near-duplicates together, so that no photo is tested by a model that has trained on its twin."""
+"""Folds that keep near-duplicates together, so that no model is tested on a near-duplicate of a training photo."""
 
 import collections
 import dataclasses
@@ -19,30 +19,31 @@ def regroup(
     photo_list: Sequence[photos.Photo],
     folds: int,
     seed: int,
+    *,
     max_pixels: int,
     progress: Callable[[int, int], None],
 ) -> list[photos.Photo]:
-    """`photo_list` with folds that keep photos together whose perceptual hashes are close.
+    """Return `photo_list` with new folds, in which photos of close perceptual hashes have the same fold.
 
-    The hash alone, since folds are dealt before there are features: it finds one scene shot twice, not one object
-    turned over, which the audit finds by features as well.
+    Hashes alone are used, since folds are assigned before features are computed. They find two shots of a scene, but
+    not an object that was turned over, which the audit finds by its features.
 
     Raises:
-        UngroupableError: as `assign`.
+        UngroupableError: as in `assign`.
         PilahError: a photo has changed since it was listed.
     """
-    signs = near_duplicates.perceptual_hashes(photo_list, max_pixels, progress)
-    groups = near_duplicates.groups(near_duplicates.hash_pairs(signs), len(photo_list))
+    hashes = near_duplicates.perceptual_hashes(photo_list, max_pixels, progress)
+    groups = near_duplicates.groups(near_duplicates.hash_pairs(hashes), len(photo_list))
     fold_of = assign([photo.label for photo in photo_list], groups, folds, seed)
     return [dataclasses.replace(photo, fold=int(fold)) for photo, fold in zip(photo_list, fold_of, strict=True)]
 
 
 def assign(labels: Sequence[str], groups: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """The test fold of each photo, int64 [n]: one fold a group, classes spread as evenly as that allows.
+    """Return the test fold of each photo, int64 [n]: the same for a group, with classes as even as that allows.
 
     Raises:
-        UngroupableError: some fold would test no photo of a class: it has fewer groups than there are folds, or its
-            groups hold photos of other classes too, so that they cannot be spread.
+        UngroupableError: some fold would test no photo of a class, because the class has fewer groups than there are
+            folds, or its groups hold photos of other classes too.
     """
     if short := too_few_groups(labels, groups, folds):
         raise UngroupableError(
@@ -62,6 +63,6 @@ def assign(labels: Sequence[str], groups: np.ndarray, folds: int, seed: int) -> 
 
 
 def too_few_groups(labels: Sequence[str], groups: np.ndarray, folds: int) -> str:
-    """The classes with fewer groups than folds, with their number of groups, as words; empty where there are none."""
+    """Return the classes with fewer groups than folds, with their numbers of groups, as text; empty if none."""
     counts = collections.Counter(label for label, _ in set(zip(labels, groups.tolist(), strict=True)))
     return ", ".join(f"{label} {count}" for label, count in sorted(counts.items()) if count < folds)

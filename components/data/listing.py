@@ -1,4 +1,4 @@
-"""Photo files with their classes -> each photo once, with its class and its fold, and the files left out."""
+"""Photo files with their classes -> each photo once, with its class and fold, and the copies left out."""
 
 import collections
 import dataclasses
@@ -57,11 +57,11 @@ def unique_photos(
     duplicates: list[Duplicate] = []
     for photo_id, files_of_id in sorted(copies.items()):
         if len({label for _, label in files_of_id}) > 1:
-            duplicates += [Duplicate(photo_id, "conflict", path, label, "") for path, label in files_of_id]
+            duplicates += [Duplicate(photo_id, "conflict", path, label, kept_path="") for path, label in files_of_id]
             continue
         (kept_path, label), *others = files_of_id
         unique.append((photo_id, kept_path, label))
-        duplicates += [Duplicate(photo_id, "duplicate", path, label, kept_path) for path, _ in others]
+        duplicates += [Duplicate(photo_id, "duplicate", path, label, kept_path=kept_path) for path, _ in others]
     return unique, duplicates
 
 

@@ -1,4 +1,4 @@
-"""Photos that an earlier list has and a new one lacks: were they removed, or did a disk go away?"""
+"""Photos of the last run that are missing: removed on purpose, or on a disk that is not mounted."""
 
 import collections
 import pathlib
@@ -11,7 +11,7 @@ FOLDERS_SHOWN = 3  # in a message
 
 
 def find(before: Sequence[photos.Photo], present: Collection[str], roots: Sequence[pathlib.Path]) -> list[photos.Photo]:
-    """The photos of `before` that stood below one of `roots` and whose ids are not `present`.
+    """Return the photos of `before` that were below one of `roots` and whose ids are not in `present`.
 
     A photo that was moved or renamed is present.
     """
@@ -23,10 +23,10 @@ def find(before: Sequence[photos.Photo], present: Collection[str], roots: Sequen
 
 
 def check_folders(missing: Sequence[photos.Photo], present: Collection[pathlib.Path]) -> None:
-    """Raise where a folder has lost all photos that it had, as one does whose disk is not mounted.
+    """Raise where all photos of a folder are missing, as they are if its disk is not mounted.
 
     Args:
-        present: the files that there are now.
+        present: the files that exist now.
     """
     counts = collections.Counter(pathlib.Path(photo.path).parent for photo in missing)
     remaining = {path.parent for path in present if folders.is_photo(path)}

@@ -1,4 +1,4 @@
-"""The photos of a study, a row of photos.csv each. Needs neither TensorFlow nor scikit-learn."""
+"""The photos of a study, each a row of photos.csv. Needs neither TensorFlow nor scikit-learn."""
 
 import dataclasses
 import pathlib
@@ -19,7 +19,7 @@ class Photo:
         id: 16 hexadecimal digits of the SHA-256 of the file's bytes, so that a copy or a new name changes nothing.
         path: where the file is.
         label: name of its class, which is the name of its class folder.
-        fold: the one fold, in [0, folds), in which this photo is tested and not trained on.
+        fold: the fold, in [0, folds), in which this photo is tested and not trained on.
     """
 
     id: str
@@ -38,10 +38,10 @@ def read_bytes(path: str, photo_id: str) -> bytes:
         content = pathlib.Path(path).read_bytes()
     except OSError as error:
         raise PilahError(
-            f"{path} cannot be read ({error.strerror}). Restore it, or run again to list the photos anew."
+            f"{path} cannot be read ({error.strerror}). Restore it, or run again to list the photos again."
         ) from error
     if artifacts.bytes_digest(content) != photo_id:
-        raise PilahError(f"{path} has changed since it was listed. Run again to list the photos anew.")
+        raise PilahError(f"{path} has changed since it was listed. Run again to list the photos again.")
     return content
 
 

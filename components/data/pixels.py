@@ -1,4 +1,4 @@
-"""The pixels of all photos in one file, and the batches that training and prediction read from it in any order."""
+"""The pixels of all photos in one file, and the batches of training and prediction, read from it in any order."""
 
 import dataclasses
 import pathlib
@@ -8,56 +8,61 @@ import numpy as np
 import tensorflow as tf
 
 from components.base import artifacts
-from components.data import augment, records
+from components.data import augmentation as augmentation_module
+from components.data import records
 
-BATCH_SIZE = 32  # of what is decoded or predicted at once
-# While it tunes itself, the iterator of a fit of two minutes takes half a minute or more to end (TensorFlow 2.20).
+BATCH_SIZE = 32  # photos decoded or predicted at once
+# With autotuning, the iterator of a two-minute fit takes half a minute or more to end (TensorFlow 2.20).
 OPTIONS = tf.data.Options()
 OPTIONS.autotune.enabled = False
 
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """What is learnt from, row by row in the order of the records.
+    """Photos to train on, in the order of the records.
 
     Attributes:
-        pixels: uint8 [photos, size, size, 3]; it may stand on disk, a batch at a time is read.
+        pixels: uint8 [photos, size, size, 3], in memory or mapped from disk.
         labels: int64 [photos], in [0, classes).
-        trunk: views 1 and on as they leave a backbone's trunk, float16 [photos, ...] each, to train on in place of
-            the pixels; see frozen_activations.load.
+        frozen_activations: views 1 and above, float16 [photos, ...] each, to train on in place of the pixels; see
+            frozen_activations.load.
     """
 
     ids: Sequence[str]
     pixels: np.ndarray
     labels: np.ndarray
-    trunk: Sequence[np.ndarray] | None = None
+    frozen_activations: Sequence[np.ndarray] | None = None
 
 
 def load(records_dir: pathlib.Path, photo_ids: Sequence[str]) -> np.ndarray:
-    """The pixels of all records, uint8 [photos, size, size, 3], in their order, read from disk as they are asked for.
+    """Return the pixels of all records in their order, uint8 [photos, size, size, 3], mapped from disk.
 
-    The first call decodes the records into pixels.npy beside them, which goes when they are written anew: decoded
-    once for all epochs and folds, and shuffled whole, for 150 KB of disk a photo of 224x224.
+    The first call decodes the records into pixels.npy beside them, which is removed when they are written again. So
+    they are decoded once for all epochs and folds, and can be read in any order, for 150 KB of disk for each photo of
+    224x224.
 
     Args:
         photo_ids: ids that the records must have, in order.
+
+    Raises:
+        RuntimeError: the records or pixels.npy are of other photos.
     """
     path = records_dir / "pixels.npy"
     if not path.exists():
-        found: list[str] = []
-        pictures = records.read(records_dir)
-        size = pictures.element_spec["image"].shape
-        batches = pictures.map(lambda record: (record["id"], record["image"]), tf.data.AUTOTUNE).batch(BATCH_SIZE)
+        record_ids: list[str] = []
+        dataset = records.read(records_dir)
+        size = dataset.element_spec["image"].shape
+        batches = dataset.map(lambda record: (record["id"], record["image"]), tf.data.AUTOTUNE).batch(BATCH_SIZE)
         with artifacts.writing_array(path, (len(photo_ids), *size), np.uint8) as write:
             for ids, pixels in batches.prefetch(2).as_numpy_iterator():
                 write(pixels)
-                found += [photo_id.decode() for photo_id in ids]
-            if found != list(photo_ids):
-                raise RuntimeError(f"Records must be those of the photos, in order: {len(found)} records are not.")
+                record_ids += [photo_id.decode() for photo_id in ids]
+            if record_ids != list(photo_ids):
+                raise RuntimeError(f"The {len(record_ids)} records must be those of the photos, in order, and are not.")
     pixels = np.load(path, mmap_mode="r")
     if len(pixels) != len(photo_ids):
         raise RuntimeError(
-            f"{path} holds {len(pixels)} photos, and there are {len(photo_ids)}. Delete it and run again."
+            f"{path} must hold {len(photo_ids)} photos, and holds {len(pixels)}. Delete it and run again."
         )
     return pixels
 
@@ -65,44 +70,49 @@ def load(records_dir: pathlib.Path, photo_ids: Sequence[str]) -> np.ndarray:
 def augmented(
     examples: Examples,
     rows: np.ndarray,
+    *,
     targets: np.ndarray,
     weights: np.ndarray,
     view: int,
-    augmentation: augment.Augmentation,
-    batch: int,
+    augmentation: augmentation_module.Augmentation,
+    batch_size: int,
 ) -> tf.data.Dataset:
-    """Batches of (pixels, target, weight) of `rows` as they look in `view`, in the order given, the last one short.
+    """Return batches of (pixels in `view`, target, sample weight) in the order of `rows`; the last may be smaller.
 
-    Where `examples` have a trunk, its activations stand in place of pixels.
+    Where `examples` have frozen activations, these replace the pixels.
 
     Args:
-        rows: int64 [m]; targets and weights, float32 [m, ...], stand in the same order.
-        view: from 1.
+        rows: int64 [m], the photos.
+        targets: float32 [m, classes], in the order of `rows`.
+        weights: float32 [m], in the order of `rows`.
+        view: an augmented view, 1 or above.
     """
-    if examples.trunk:
-        activations = examples.trunk[view - 1]
-        ready = tf.data.Dataset.from_tensor_slices((rows, targets, weights)).batch(batch)
-        return _ahead(ready, lambda rows, *rest: (_read(activations, rows), *rest))
-    maps = augment.transforms([examples.ids[row] for row in rows], view, augmentation, examples.pixels.shape[1])
-    ready = tf.data.Dataset.from_tensor_slices((rows, maps, targets, weights)).batch(batch)
+    if examples.frozen_activations:
+        activations = examples.frozen_activations[view - 1]
+        batches = tf.data.Dataset.from_tensor_slices((rows, targets, weights)).batch(batch_size)
+        return _prefetched(batches, lambda rows, *rest: (_read(activations, rows), *rest))
+    maps = augmentation_module.transforms(
+        [examples.ids[row] for row in rows], view, augmentation, examples.pixels.shape[1]
+    )
+    batches = tf.data.Dataset.from_tensor_slices((rows, maps, targets, weights)).batch(batch_size)
 
     def read(rows: tf.Tensor, maps: tf.Tensor, *rest: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        return augment.apply(_read(examples.pixels, rows), maps), *rest
+        return augmentation_module.apply(_read(examples.pixels, rows), maps), *rest
 
-    return _ahead(ready, read)
+    return _prefetched(batches, read)
 
 
 def clean(pixels: np.ndarray, rows: np.ndarray) -> tf.data.Dataset:
-    """Batches of the pixels of `rows` as they are, in the order given, the last one short."""
-    ready = tf.data.Dataset.from_tensor_slices(rows).batch(BATCH_SIZE)
-    return _ahead(ready, lambda rows: _read(pixels, rows))
+    """Return batches of the pixels of `rows`, not augmented, in the order of `rows`; the last may be smaller."""
+    batches = tf.data.Dataset.from_tensor_slices(rows).batch(BATCH_SIZE)
+    return _prefetched(batches, lambda rows: _read(pixels, rows))
 
 
-def _ahead(ready: tf.data.Dataset, read: Callable[..., object]) -> tf.data.Dataset:
-    """What `read` makes of each element, made while the one before is worked on."""
-    return ready.map(read, tf.data.AUTOTUNE).prefetch(2).with_options(OPTIONS)
+def _prefetched(batches: tf.data.Dataset, read: Callable[..., object]) -> tf.data.Dataset:
+    """Return `batches` mapped by `read`, each while the one before is used."""
+    return batches.map(read, tf.data.AUTOTUNE).prefetch(2).with_options(OPTIONS)
 
 
 def _read(array: np.ndarray, rows: tf.Tensor) -> tf.Tensor:
-    read = tf.numpy_function(lambda rows: np.asarray(array[rows]), [rows], array.dtype)
-    return tf.ensure_shape(read, [None, *array.shape[1:]])
+    selected = tf.numpy_function(lambda rows: np.asarray(array[rows]), [rows], array.dtype)
+    return tf.ensure_shape(selected, [None, *array.shape[1:]])

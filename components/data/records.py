@@ -1,4 +1,4 @@
-"""Photo list -> TFRecord shards: a TensorFlow Datasets builder that writes them with Beam, and the reader of them."""
+"""Photo list -> TFRecord shards, written by a TensorFlow Datasets builder with Beam; and the reader of them."""
 
 import collections
 import contextlib
@@ -23,12 +23,12 @@ from components.data import images, photos, resize, stratified_folds
 PHOTOS_PER_SHARD = 128  # about 12 MB a shard at 224x224, and enough shards for every worker from 1,000 photos on
 REJECT_COLUMNS = ("id", "path", "label", "reason", "detail")
 SPLIT = "photos"
-# By name: DirectRunner may look for a binary on the network. A thread a core: the work is done outside of Python.
+# DirectRunner may download a binary, so FnApiRunner is named. Threads suffice, as the work is done outside of Python.
 LOCAL_RUNNER = ("--runner=FnApiRunner", "--direct_running_mode=multi_threading", "--direct_num_workers=0")
 
 
 def schema(classes: Sequence[str], image_size_px: int) -> tfds.features.FeaturesDict:
-    """What a record holds. The image is a PNG: lossless, so that what is trained on is what is served."""
+    """Return the features of a record. The image is a PNG, which is lossless: training and serving use equal pixels."""
     return tfds.features.FeaturesDict(
         {
             "id": tfds.features.Text(),
@@ -43,7 +43,7 @@ def schema(classes: Sequence[str], image_size_px: int) -> tfds.features.Features
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """One shard to write: the file's path and the photos that go there, in order."""
+    """A shard to write: the path of its file, and its photos in order."""
 
     path: str
     photos: tuple[photos.Photo, ...]
@@ -52,14 +52,14 @@ class Shard:
 def write_shard(
     shard: Shard, features: tfds.features.FeaturesDict, image_size_px: int, max_pixels: int
 ) -> dict[str, Any]:
-    """Write one shard; returns its path, the number of photos and bytes written, and the photos rejected, or an error.
+    """Write a shard; return its path, numbers of photos and bytes, and rejects, or an error.
 
-    The Beam element is a whole shard, so that pixels never pass between steps: memory stays flat as the set grows,
-    shards come out the same on every runner, and a bundle that is tried again writes the same file again.
+    A Beam element is a whole shard, so that pixels never pass between steps: memory does not grow with the number of
+    photos, shards are the same on every runner, and a retried bundle writes the same file.
     """
     try:
         rejects = _write_photos(shard, features, image_size_px, max_pixels)
-    except PilahError as error:  # handed on as data, since Beam would bury it in a traceback
+    except PilahError as error:  # returned as data, since Beam would hide it in a traceback
         return {"path": shard.path, "error": str(error)}
     written = len(shard.photos) - len(rejects)
     return {"path": shard.path, "photos": written, "bytes": pathlib.Path(shard.path).stat().st_size, "rejects": rejects}
@@ -68,7 +68,7 @@ def write_shard(
 def _write_photos(
     shard: Shard, features: tfds.features.FeaturesDict, image_size_px: int, max_pixels: int
 ) -> list[dict[str, str]]:
-    """Write the usable photos of one shard; returns the rows of the others.
+    """Write the usable photos of a shard; return the rows of rejects.csv of the others.
 
     Raises:
         PilahError: a photo cannot be read, or has changed since it was listed.
@@ -88,7 +88,7 @@ def _write_photos(
 
 
 def make_example(photo: photos.Photo, square: resize.Square) -> dict[str, Any]:
-    """One record's values."""
+    """Return the values of a record."""
     width_px, height_px = square.original_size_px
     return {
         "id": photo.id,
@@ -101,17 +101,17 @@ def make_example(photo: photos.Photo, square: resize.Square) -> dict[str, Any]:
 
 
 def make_reject(photo: photos.Photo, error: images.UnusablePhotoError) -> dict[str, str]:
-    """The row of rejects.csv."""
+    """Return the row of rejects.csv."""
     detail = " ".join(error.detail.split())
     return {"id": photo.id, "path": photo.path, "label": photo.label, "reason": error.reason, "detail": detail}
 
 
 class PhotoRecords(dataset_builder.FileReaderBuilder):
-    """TensorFlow Datasets builder of one split, `photos`, in the order of the photo list.
+    """TensorFlow Datasets builder of a single split, `photos`, in the order of the photo list.
 
-    TensorFlow Datasets' own Beam writers group whole records by key, which a local runner keeps in memory; here Beam
-    hands out lists of photos and each worker writes its shards. After `download_and_prepare`, `rejects` holds the
-    rows of the photos that could not be used.
+    The Beam writers of TensorFlow Datasets group whole records by key, which a local runner holds in memory. Here Beam
+    distributes lists of photos, and each worker writes its shards. After `download_and_prepare`, `rejects` holds the
+    rows of rejects.csv.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -120,6 +120,7 @@ class PhotoRecords(dataset_builder.FileReaderBuilder):
         self,
         data_dir: pathlib.Path,
         photo_list: Sequence[photos.Photo],
+        *,
         image_size_px: int,
         max_pixels: int,
         beam_args: Sequence[str],
@@ -138,7 +139,7 @@ class PhotoRecords(dataset_builder.FileReaderBuilder):
         return tfds.core.DatasetInfo(builder=self, features=schema(classes, self.image_size_px))
 
     def _log_download_bytes(self) -> None:
-        """Nothing is downloaded, so nothing is said about it."""
+        """Log nothing, as nothing is downloaded."""
 
     _log_download_done = _log_download_bytes
 
@@ -153,7 +154,7 @@ class PhotoRecords(dataset_builder.FileReaderBuilder):
             for index, start in enumerate(starts)
         ]
         report = f"{template.filepath_prefix()}.report.jsonl"
-        options = PipelineOptions([*LOCAL_RUNNER, *self.beam_args])  # what the user adds wins
+        options = PipelineOptions([*LOCAL_RUNNER, *self.beam_args])  # the later option wins
         with _shards_counted(shards, self.progress), beam.Pipeline(options=options) as pipeline:
             _ = (
                 pipeline
@@ -181,6 +182,7 @@ class PhotoRecords(dataset_builder.FileReaderBuilder):
 def build(
     folder: pathlib.Path,
     photo_list: Sequence[photos.Photo],
+    *,
     image_size_px: int,
     max_pixels: int,
     max_rejects: float,
@@ -189,27 +191,36 @@ def build(
     progress: Callable[[int, int], None],
     unreadable: Sequence[Mapping[str, str]] = (),
 ) -> list[dict[str, str]]:
-    """Write the shards of `photo_list` into `folder`, which is emptied first; returns the rejects, also on disk.
+    """Write the shards and rejects.csv of `photo_list` into `folder`, which is emptied first; return the rejects.
 
     Args:
         max_pixels: width x height above which a photo is rejected.
-        max_rejects: share of all files in [0, 1] that may be rejected before the run stops.
+        max_rejects: largest share of rejects among all files, in [0, 1].
         beam_args: Beam pipeline options, as on its command line.
-        unreadable: rows of unreadable.csv, files that could not be listed as photos, which are rejects too.
+        unreadable: rows of unreadable.csv, files that could not be listed as photos; they are rejects too.
 
     Raises:
-        PilahError: more rejects than that; a class left with fewer photos than `folds`, or with none in a fold; or a
-            photo that has changed since it was listed.
+        PilahError: there are too many rejects; a class has fewer usable photos than `folds`, or none in a fold; or a
+            photo has changed since it was listed.
     """
     artifacts.remove(folder)
-    builder = PhotoRecords(folder, photo_list, image_size_px, max_pixels, beam_args, progress)
+    builder = PhotoRecords(
+        folder,
+        photo_list,
+        image_size_px=image_size_px,
+        max_pixels=max_pixels,
+        beam_args=beam_args,
+        progress=progress,
+    )
     builder.download_and_prepare()
     rejects = [*({"id": "", **row} for row in unreadable), *builder.rejects]
     rejects_csv = folder / photos.REJECTS
     artifacts.write_csv(rejects_csv, REJECT_COLUMNS, rejects)
     usable = photos.accepted(photo_list, folder)
     if builder.info.splits[SPLIT].num_examples != len(usable):
-        raise RuntimeError(f"{len(usable)} photos are usable, but {folder} has another number of records.")
+        raise RuntimeError(
+            f"{folder} must have a record of each of {len(usable)} usable photos, and has another number."
+        )
     _check_rejects(rejects, len(photo_list) + len(unreadable), max_rejects, rejects_csv)
     labels = [photo.label for photo in usable]
     stratified_folds.check_class_sizes(labels, photos.class_names(photo_list), folds)
@@ -236,9 +247,10 @@ def _check_rejects(
 
 
 def read(folder: pathlib.Path) -> tf.data.Dataset:
-    """The records in `folder`, one by one in the order of photos.accepted.
+    """Return the records in `folder`, in the order of photos.accepted.
 
-    Each is a dict: id string [], image uint8 [size, size, 3], label int64 [], fold int64 [] and the original size.
+    Each is a dict: id string [], image uint8 [size, size, 3], label, fold, original_width_px and original_height_px
+    int64 [].
     """
     (metadata,) = folder.glob("*/*/dataset_info.json")
     config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
@@ -247,7 +259,7 @@ def read(folder: pathlib.Path) -> tf.data.Dataset:
 
 @contextlib.contextmanager
 def _shards_counted(shards: Sequence[Shard], progress: Callable[[int, int], None]) -> Iterator[None]:
-    """While the block runs, report every second how many photos stand in shards that are whole."""
+    """While the block runs, report every second the number of photos in finished shards."""
     stop = threading.Event()
     total = sum(len(shard.photos) for shard in shards)
 

@@ -35,7 +35,7 @@ def check_class_sizes(labels: Sequence[str], classes: Sequence[str], folds: int,
 
 
 def untested(labels: Sequence[str], fold_of: np.ndarray, folds: int) -> str:
-    """Return which fold tests no photo of which class, as text; empty where every fold tests every class.
+    """Return which classes are tested in no photo of which folds, as text; empty if every fold tests every class.
 
     Args:
         fold_of: int64 [n], the fold of each label.

@@ -1,6 +1,6 @@
-"""A seed -> the demo profile's own photos: six classes of waste, drawn on a poster board.
+"""Synthetic photos of the demo profile: six classes of waste on a poster board, drawn from a seed.
 
-They look like their materials and overlap on purpose (clear plastic and glass, crumpled paper and foil, brown paper
+They resemble their materials and overlap on purpose (clear plastic and glass, crumpled paper and foil, brown paper
 and cardboard, trash of every material), so that scenarios score differently and none is perfect.
 """
 
@@ -17,27 +17,27 @@ from PIL import Image, ImageDraw, ImageFilter
 from components.demo import textures
 
 CLASSES = ("cardboard", "glass", "metal", "paper", "plastic", "trash")
-SHARES = (0.9, 1.0, 0.9, 1.0, 1.0, 0.5)  # photos of each class per photo asked for: unequal, as people collect them
+SHARES = (0.9, 1.0, 0.9, 1.0, 1.0, 0.5)  # of each class, relative to photos_per_class: unequal, as in real data sets
 SIZE_PX = (128, 96)  # width, height
 JPEG_QUALITY = 90
 
 
 def draw(label: str, index: int, seed: int) -> Image.Image:
-    """RGB photo of `SIZE_PX`, a function of the three arguments alone."""
+    """Return an RGB photo of `SIZE_PX`, which depends on the arguments alone."""
     key = hashlib.sha256(f"{label}/{index}/{seed}".encode()).digest()[:16]
     rng = Generator(np.random.Philox(key=int.from_bytes(key)))
     return _photograph(rng, _lay_down(rng, _poster_board(rng), _MATERIALS[label](rng)))
 
 
 def write(folder: pathlib.Path, photos_per_class: int, seed: int, progress: Callable[[int, int], None]) -> None:
-    """Fill `folder` with CLASS/CLASS-001.jpg and so on, in place of what stood there: it is whole or not there.
+    """Write CLASS/CLASS-001.jpg and so on into `folder` atomically, replacing an existing folder.
 
-    A class gets `photos_per_class` times its share, rounded up; `progress` hears (photos written, photos to write).
+    A class has `photos_per_class` times its share, rounded up. `progress` is called with photos written and in all.
     """
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     if folder.exists():
-        folder.rename(part)  # out of the way at once: removed in place, it would stand half empty after a kill
+        folder.rename(part)  # first, as a kill while it is removed would leave it incomplete
         shutil.rmtree(part)
     counts = [math.ceil(photos_per_class * share) for share in SHARES]
     todo = [(label, index) for label, count in zip(CLASSES, counts, strict=True) for index in range(1, count + 1)]
@@ -50,7 +50,7 @@ def write(folder: pathlib.Path, photos_per_class: int, seed: int, progress: Call
 
 
 def _cardboard(rng: Generator) -> Image.Image:
-    """A box face with parallel ridges, and often a flap in another light, a strip of tape or print."""
+    """Draw a box face with parallel ridges, and often a flap of another shade, a strip of tape or print."""
     colour = np.array([178, 134, 90]) * rng.uniform(0.75, 1.15) + rng.normal(0, 7, 3)
     ridges = np.sin(textures.X * rng.uniform(0.7, 2)) * rng.uniform(0.03, 0.1)
     piece = textures.surface(colour, 1 + ridges + textures.Y * rng.normal(0, 0.002))
@@ -65,12 +65,12 @@ def _cardboard(rng: Generator) -> Image.Image:
             [left, 0, left + rng.uniform(9, 17), textures.SIDE_PX], fill=textures.ink(colour * 0.6 + [85, 80, 65])
         )
     if rng.random() < 0.3:
-        textures.print_lines(rng, pen, colour * 0.5, (27, 100), (70, 105))
+        textures.print_lines(rng, pen, colour * 0.5, across=(27, 100), down=(70, 105))
     return textures.cut(piece, textures.sheet_outline(rng, 9))
 
 
 def _glass(rng: Generator) -> Image.Image:
-    """A see-through bottle or jar with dark edges and narrow upright highlights, some with a paper label."""
+    """Draw a transparent bottle or jar with dark edges and narrow vertical highlights, sometimes with a paper label."""
     tones = ((52, 92, 48), (104, 62, 26), (168, 184, 182), (186, 196, 188))
     colour = np.array(tones[rng.integers(len(tones))]) + rng.normal(0, 10, 3)
     outline, width = textures.vessel_outline(rng, "bottle")
@@ -85,7 +85,7 @@ def _glass(rng: Generator) -> Image.Image:
 
 
 def _metal(rng: Generator) -> Image.Image:
-    """A can of brushed metal with rims, printed or bare; or crushed foil."""
+    """Draw a can of brushed metal with rims, printed or bare; or crushed foil."""
     silver = np.array([172, 174, 178]) * rng.uniform(0.8, 1.15)
     if rng.random() < 0.3:
         return textures.cut(textures.surface(silver, textures.crumple(rng, 28, 1.1)), textures.blob_outline(rng, 14))
@@ -106,7 +106,7 @@ def _metal(rng: Generator) -> Image.Image:
 
 
 def _paper(rng: Generator) -> Image.Image:
-    """A sheet, white to brownish, with lines of text in one column or more; or a crumpled one."""
+    """Draw a sheet, white to brownish, flat or crumpled, often with columns of text."""
     colour = np.array([238, 236, 228]) * rng.uniform(0.78, 1.06) + rng.normal(0, 4, 3)
     if rng.random() < 0.18:
         colour = np.array([196, 164, 126]) + rng.normal(0, 12, 3)
@@ -116,12 +116,13 @@ def _paper(rng: Generator) -> Image.Image:
     columns = int(rng.integers(1, 4)) if rng.random() < (0.3 if crumpled else 0.85) else 0
     ink = colour * rng.uniform(0.4, 0.7)
     for left in np.arange(columns) * 88 / max(columns, 1) + 20:
-        textures.print_lines(rng, ImageDraw.Draw(piece), ink, (left, left + 88 / columns - 5), (18, 112))
+        across = (left, left + 88 / columns - 5)
+        textures.print_lines(rng, ImageDraw.Draw(piece), ink, across=across, down=(18, 112))
     return textures.cut(piece, textures.blob_outline(rng, 16) if crumpled else textures.sheet_outline(rng, 7))
 
 
 def _plastic(rng: Generator) -> Image.Image:
-    """A bottle or glossy cup, saturated or clear, with soft highlights, ribs and cap; or a thin bag."""
+    """Draw a bottle or glossy cup, saturated or clear, with soft highlights, ribs and cap; or a thin bag."""
     kind = rng.choice(["bottle", "cup", "bag"], p=[0.55, 0.25, 0.2])
     clear = rng.random() < 0.45
     colour = (
@@ -143,7 +144,7 @@ def _plastic(rng: Generator) -> Image.Image:
 
 
 def _trash(rng: Generator) -> Image.Image:
-    """A heap of wrappers and scraps of any colour, with stains, and now and then pieces of other materials."""
+    """Draw a heap of wrappers of any colour, with stains, and sometimes pieces of other materials."""
     heap = Image.new("RGBA", (textures.SIDE_PX, textures.SIDE_PX))
     for _ in range(rng.integers(2, 7)):
         if rng.random() < 0.4:
@@ -162,19 +163,19 @@ def _trash(rng: Generator) -> Image.Image:
     return heap
 
 
-# class -> what draws an RGBA piece of it [side, side], transparent where the object is not
+# class -> function that draws an RGBA object [side, side] on a transparent background
 _MATERIALS = dict(zip(CLASSES, (_cardboard, _glass, _metal, _paper, _plastic, _trash), strict=True))
 
 
 def _poster_board(rng: Generator) -> Image.Image:
-    """Pale RGB background of `SIZE_PX`, lit from one side."""
+    """Draw a pale RGB background of `SIZE_PX`, lit from one side."""
     x, y = np.meshgrid(np.linspace(-1, 1, SIZE_PX[0]), np.linspace(-1, 1, SIZE_PX[1]))
     light = 1 + x * rng.normal(0, 0.07) + y * rng.normal(0, 0.07) - rng.uniform(0, 0.1) * (x**2 + y**2)
     return textures.surface(rng.uniform(185, 240) * np.array([1, 0.985, 0.96]) + rng.normal(0, 4, 3), light)
 
 
 def _lay_down(rng: Generator, board: Image.Image, piece: Image.Image) -> Image.Image:
-    """`board` with `piece` on it: turned, scaled, somewhere about the middle, and with its shadow."""
+    """Paste `piece` on `board` near the centre, rotated, scaled and with its shadow."""
     side = int(rng.uniform(70, 135))
     piece = piece.rotate(rng.uniform(0, 360), Image.Resampling.BILINEAR).resize((side, side))
     left, top = (int((space - side) / 2 + rng.normal(0, 9)) for space in SIZE_PX)
@@ -188,7 +189,7 @@ def _lay_down(rng: Generator, board: Image.Image, piece: Image.Image) -> Image.I
 
 
 def _photograph(rng: Generator, scene: Image.Image) -> Image.Image:
-    """`scene` as a hurried hand takes it: out of focus (one in seven badly), with a colour cast, dim, with noise."""
+    """Add the flaws of a casual photo to `scene`: blur (strong in one of seven), colour cast, low light and noise."""
     blur_px = rng.uniform(1.8, 3) if rng.random() < 0.15 else rng.uniform(0, 0.9)
     pixels = np.asarray(scene.filter(ImageFilter.GaussianBlur(blur_px)), np.float32)
     gain = rng.uniform(0.75, 1.08) * rng.normal(1, 0.04, 3).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The three backbones of the thesis: their order, their ImageNet weights, and the frozen model of each."""
+"""The three backbones of the thesis: their ImageNet weights, the frozen model of each, and unfreezing a part of it."""
 
 import contextlib
 import dataclasses
@@ -7,18 +7,19 @@ import logging
 import pathlib
 import socket
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import keras
 
-from components.base import artifacts
+from components.base import artifacts, settings
 from components.base.errors import PilahError
 
 log = logging.getLogger("pilah")
 DOWNLOAD_TIMEOUT_SECONDS = 20.0
-# Of the running averages of BatchNorm that trains (Goyal et al. 2017): with Keras's 0.99, ImageNet's outlast a short
-# run.
+# Momentum of BatchNorm layers that train (Goyal et al. 2017): with Keras's 0.99, the averages of ImageNet would outlast
+# a short run.
 BATCHNORM_MOMENTUM = 0.9
-NETWORK = "network"  # the layer that a backbone is, in the models that hold it
+NETWORK = "network"  # name of the backbone, as a layer of a model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,12 +27,12 @@ class Backbone:
     """A network of Keras Applications without its 1000-way top.
 
     Attributes:
-        build: its constructor.
-        preprocess: what its weights expect done to RGB pixels in [0, 255].
-        weights_file: the name that Keras Applications gives to its ImageNet weights.
-        parameters: how many weights it has.
-        channels: how many activations it gives, pooled.
-        stages: how the names of the layers of its last two stages begin, the last one last.
+        build: constructor.
+        preprocess: preprocessing of RGB pixels in [0, 255] that its weights expect.
+        weights_file: file name of its ImageNet weights in Keras Applications.
+        parameters: number of weights.
+        channels: number of activations after pooling.
+        stages: prefixes of the layer names of its last two stages, the last one last.
     """
 
     build: Callable[..., keras.Model]
@@ -43,7 +44,7 @@ class Backbone:
 
 
 _FILE = "{}_weights_tf_dim_ordering_tf_kernels_notop.h5"
-BACKBONES = {  # name -> backbone, in the thesis's order
+BACKBONES: dict[settings.Backbone, Backbone] = {  # in the thesis's order
     "ResNet50": Backbone(
         keras.applications.ResNet50,
         keras.applications.resnet.preprocess_input,
@@ -76,8 +77,8 @@ class Weights:
     """Where a backbone's weights come from.
 
     Attributes:
-        source: the path of a file, "imagenet" (Keras's own copy, downloaded before), or None for random draws.
-        seed: of the random draws.
+        source: path of a file, "imagenet" (Keras's own copy, downloaded before), or None for random weights.
+        seed: of the random weights.
     """
 
     source: str | None
@@ -85,14 +86,14 @@ class Weights:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """Equal for equal weights, wherever the file stands; read once, for each scenario asks for it."""
+        """Return text that is equal for equal weights, wherever the file is; cached, as each scenario needs it."""
         if self.source in (None, "imagenet"):
             return self.source or f"random, seed {self.seed}"
         return artifacts.file_digest(pathlib.Path(self.source))
 
 
-def find_weights(name: str, weights_dir: pathlib.Path | None, allow_random: bool, seed: int) -> Weights:
-    """The ImageNet weights from `weights_dir` if it is given, else by Keras's own download, else random if allowed.
+def find_weights(name: settings.Backbone, weights_dir: pathlib.Path | None, allow_random: bool, seed: int) -> Weights:
+    """Return the ImageNet weights in `weights_dir`, else Keras's own download, else random ones if allowed.
 
     Raises:
         PilahError: `weights_dir` lacks the file, or the download failed and random weights are not allowed.
@@ -119,10 +120,12 @@ def find_weights(name: str, weights_dir: pathlib.Path | None, allow_random: bool
     return Weights("imagenet", seed)
 
 
-def build(name: str, weights: Weights, image_size_px: int, precision: str) -> keras.Model:
-    """The frozen backbone: uint8 RGB [n, size, size, 3] -> pooled activations, float32 [n, channels].
+def build(
+    name: settings.Backbone, weights: Weights, image_size_px: int, precision: settings.ComputeDtype
+) -> keras.Model:
+    """Return the frozen backbone: uint8 RGB [n, size, size, 3] -> pooled activations, float32 [n, channels].
 
-    Its own preprocessing and a global average pooling are inside; BatchNorm, frozen too, runs on its stored statistics.
+    It includes its own preprocessing and global average pooling; BatchNorm is frozen too, with its stored statistics.
     """
     backbone = BACKBONES[name]
     if not weights.source:
@@ -140,49 +143,57 @@ def build(name: str, weights: Weights, image_size_px: int, precision: str) -> ke
     return keras.Model(pixels, pooled, name=name)
 
 
-def unfreeze(model: keras.Model, name: str, part: str, batchnorm: str) -> None:
-    """Let a part of the backbone in `model` train from now on: "all", "top2", "top" (its last stages) or "none".
+def unfreeze(
+    model: keras.Model,
+    name: settings.Backbone,
+    part: settings.Unfreeze | Literal["none"],
+    batchnorm: settings.BatchNorm,
+) -> None:
+    """Make `part` of the backbone in `model` trainable, and the rest of the backbone frozen.
 
     Args:
-        batchnorm: what becomes of that part's BatchNorm layers, of which VGG19 has none. "frozen" leaves them as
-            ImageNet left them, scale and offset included, so that what is served is what was trained. "trained" lets
-            scale and offset learn; a batch is then normalized by its own mean and variance, which a small one
-            estimates poorly, and their running averages are what is served.
+        batchnorm: of that part's BatchNorm layers; VGG19 has none. "frozen" keeps ImageNet's statistics, scale and
+            offset, so that training and serving compute the same. "trained" trains scale and offset: training
+            normalizes by the mean and variance of the batch, which a small batch estimates poorly, and serving by
+            their running averages.
     """
     network = model.get_layer(NETWORK)
     network.trainable = part != "none"
     start = {"none": len(network.layers), "all": 0}.get(part)
     if start is None:
         start = network.layers.index(_lowest(network, name, part))
-    for place, layer in enumerate(network.layers):  # they stand in the order in which pixels pass them
-        normalizes = isinstance(layer, keras.layers.BatchNormalization)
-        layer.trainable = place >= start and not (normalizes and batchnorm == "frozen")
-        if normalizes and layer.trainable:
+    for index, layer in enumerate(network.layers):  # from input to output
+        is_batchnorm = isinstance(layer, keras.layers.BatchNormalization)
+        layer.trainable = index >= start and not (is_batchnorm and batchnorm == "frozen")
+        if is_batchnorm and layer.trainable:
             layer.momentum = BATCHNORM_MOMENTUM
 
 
-def split(model: keras.Model, name: str, part: str) -> tuple[keras.Model, keras.Model]:
-    """The two parts of `model`, which holds backbone `name`, that meet below its last stage ("top") or two ("top2").
+def split(model: keras.Model, name: settings.Backbone, part: settings.Unfreeze) -> tuple[keras.Model, keras.Model]:
+    """Split `model`, which holds backbone `name`, below its last stage ("top") or its last two ("top2").
 
-    The trunk, pixels -> activations, and what stands on it, those activations in float16 -> the output of `model`.
-    Both share their layers with it: where one learns, all do.
+    Returns:
+        The lower model, pixels -> activations, and the upper one, these in float16 -> the output of `model`. Both share
+        their layers with `model`.
     """
     network = model.get_layer(NETWORK)
-    meeting = _lowest(network, name, part).input
+    boundary = _lowest(network, name, part).input
     pixels = keras.Input(model.input_shape[1:], dtype="uint8", name="pixels")
     x = BACKBONES[name].preprocess(keras.ops.cast(pixels, "float32"))
-    trunk = keras.Model(pixels, keras.Model(network.input, meeting)(x, training=False), name="trunk")
-    activations = keras.Input(meeting.shape[1:], dtype="float16", name="activations")
-    x = keras.Model(meeting, network.output)(keras.ops.cast(activations, "float32"))
+    lower = keras.Model(
+        pixels, keras.Model(network.input, boundary)(x, training=False), name="trunk"
+    )  # in saved models
+    activations = keras.Input(boundary.shape[1:], dtype="float16", name="activations")
+    x = keras.Model(boundary, network.output)(keras.ops.cast(activations, "float32"))
     for layer in model.layers[model.layers.index(network) + 1 :]:
         x = layer(x)
-    return trunk, keras.Model(activations, x, name="upper")
+    return lower, keras.Model(activations, x, name="upper")
 
 
-def _lowest(network: keras.Model, name: str, part: str) -> keras.layers.Layer:
-    """The first layer of "top" or "top2", with a single input."""
-    beginning = BACKBONES[name].stages[{"top": -1, "top2": -2}[part]]
-    return next(layer for layer in network.layers if layer.name.startswith(beginning))
+def _lowest(network: keras.Model, name: settings.Backbone, part: str) -> keras.layers.Layer:
+    """Return the first layer of `part`, "top" or "top2", which has a single input."""
+    prefix = BACKBONES[name].stages[{"top": -1, "top2": -2}[part]]
+    return next(layer for layer in network.layers if layer.name.startswith(prefix))
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Records x backbone x view -> pooled activations of the frozen backbone, one file a view."""
+"""Records x backbone x view -> pooled activations of the frozen backbone, one file for each view."""
 
 import itertools
 import pathlib
@@ -9,21 +9,22 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import DTypeLike
 
-from components.base import artifacts, metrics
-from components.data import augment, feature_settings, records
+from components.base import artifacts, metrics, settings
+from components.data import augmentation as augmentation_module
+from components.data import feature_settings, records
 from components.models import backbones, inference, tta
 
 NOT_FINITE = "Check the weights file, or choose --precision float32 or --engine tensorflow."
-BATCH_SIZE = 16  # what a core works on at once; from 1 to 32 it makes little difference
+BATCH_SIZE = 16  # photos; any size from 1 to 32 is about as fast
 
 
-def pick_precision(wanted: str) -> str:
-    """The dtype to compute in: as wanted, or for "auto" bfloat16 on GPUs and CPUs that have it, float32 elsewhere."""
-    if wanted != "auto":
-        return wanted
+def pick_precision(precision: settings.Precision) -> settings.ComputeDtype:
+    """Return `precision`, or for "auto" bfloat16 on GPUs and CPUs that support it and float32 elsewhere."""
+    if precision != "auto":
+        return precision
     if inference.on_gpu():
         return "bfloat16"
-    cpu = pathlib.Path("/proc/cpuinfo")  # Linux; elsewhere float32 it is
+    cpu = pathlib.Path("/proc/cpuinfo")  # Linux alone; float32 elsewhere
     flags = cpu.read_text().split() if cpu.exists() else []
     return "bfloat16" if {"avx512_bf16", "amx_bf16"} & set(flags) else "float32"
 
@@ -32,47 +33,59 @@ def extract(
     folder: pathlib.Path,
     records_dir: pathlib.Path,
     photo_ids: Sequence[str],
-    backbone: str,
+    *,
+    backbone: settings.Backbone,
     weights: backbones.Weights,
     views: int,
     test_views: int,
-    augmentation: augment.Augmentation,
+    augmentation: augmentation_module.Augmentation,
     image_size_px: int,
-    engine: str,
-    precision: str,
+    engine: settings.InferenceEngine,
+    precision: settings.ComputeDtype,
     progress: Callable[[int, int], None],
 ) -> None:
-    """Write view-00.npy (the photos as they are) to view-NN.npy (augmented, N = views) into `folder`.
+    """Write the activations of all views into `folder`, float32 [photos, channels] each, in the order of the records.
 
-    Beside them test-01.npy to test-MM.npy (M = test_views - 1): view 0 is the first test-time view. Each is float32
-    [photos, channels], in the order of the records. Those that are there stay, unless anything that they depend on has
-    changed: then the folder is emptied first.
+    view-00.npy is of the clean photos, which are the first test-time view too, view-01.npy to view-NN.npy (N = views)
+    of the augmented ones, test-01.npy to test-MM.npy (M = test_views - 1) of the other test-time views. Existing files
+    are kept; `folder` is emptied first where a setting that they depend on has changed.
 
     Args:
-        photo_ids: ids in the order of the records; an augmented view is drawn from each.
-        engine: "openvino" or "tensorflow".
-        progress: called with the photos done and to do, over all views that are missing.
+        photo_ids: ids in the order of the records; the augmented views depend on them.
+        engine: inference engine.
+        progress: called with the number of photos done and in all, over all missing views.
     """
-    settings = feature_settings.of_features(
-        backbone, weights.fingerprint, engine, precision, image_size_px, photo_ids, augmentation.settings
+    depends_on = feature_settings.of_features(
+        backbone,
+        weights.fingerprint,
+        engine=engine,
+        precision=precision,
+        image_size_px=image_size_px,
+        photo_ids=photo_ids,
+        augmentation=augmentation.settings,
     )
-    artifacts.reset_if_settings_changed(folder, settings)
+    artifacts.reset_if_settings_changed(folder, depends_on)
     missing = missing_views(folder, views, test_views)
     if not missing:
         return
-    there = len(records.read(records_dir))
-    if there != len(photo_ids):
-        raise RuntimeError(
-            f"There must be a record for each photo: there are {there} records and {len(photo_ids)} photos."
-        )
+    record_count = len(records.read(records_dir))
+    if record_count != len(photo_ids):
+        raise RuntimeError(f"{records_dir} must have a record of each photo: {record_count} of {len(photo_ids)}.")
     model = backbones.build(backbone, weights, image_size_px, inference.dtype_of_model(engine, precision))
     forward = inference.load(engine, model, precision)
     for position, view in enumerate(missing):
-        started, before = time.monotonic(), position * len(photo_ids)
-        for done in write_view(
-            view_path(folder, view), records_dir, photo_ids, forward, view, augmentation, np.float32
-        ):
-            progress(before + done, len(missing) * len(photo_ids))
+        started, done_before = time.monotonic(), position * len(photo_ids)
+        written = write_view(
+            view_path(folder, view),
+            records_dir,
+            photo_ids,
+            forward=forward,
+            view=view,
+            augmentation=augmentation,
+            dtype=np.float32,
+        )
+        for done in written:
+            progress(done_before + done, len(missing) * len(photo_ids))
         seconds = round(time.monotonic() - started, 3)
         artifacts.write_json(view_path(folder, view).with_suffix(".json"), {"seconds": seconds})
 
@@ -81,21 +94,22 @@ def write_view(
     path: pathlib.Path,
     records_dir: pathlib.Path,
     photo_ids: Sequence[str],
+    *,
     forward: inference.Forward,
     view: int,
-    augmentation: augment.Augmentation,
+    augmentation: augmentation_module.Augmentation,
     dtype: DTypeLike,
 ) -> Iterator[int]:
-    """Write what `forward` gives for one view of all photos, [photos, ...]; yields how many are done.
+    """Write the output of `forward` for one view of all photos, [photos, ...]; yield the number of photos done.
 
     Args:
-        view: 0 is each photo as it is, 1 and on are augmented, -1 and below are test-time views 1 and on.
+        view: 0 for the clean photos, 1 and above for augmented views, -1 and below for test-time views 1 and above.
 
     Raises:
-        NotFiniteError: some are not finite, in `dtype`.
+        NotFiniteError: some activations are not finite in `dtype`.
     """
     size_px = records.read(records_dir).element_spec["image"].shape[0]
-    maps = augment.transforms(list(photo_ids), max(view, 0), augmentation, size_px)
+    maps = augmentation_module.transforms(list(photo_ids), max(view, 0), augmentation, size_px)
     pixels = _checked(batches(records_dir, maps, view), photo_ids)
     results, done = forward(pixels), 0
     first = next(results)
@@ -110,36 +124,36 @@ def write_view(
 
 
 def _checked(pairs: tf.data.Dataset, photo_ids: Sequence[str]) -> Iterator[np.ndarray]:
-    """The pixels of `pairs`, after a look at the ids beside them."""
+    """Yield the pixels of `pairs`, (ids, pixels), and check that the ids are `photo_ids` in their order."""
     done = 0
     for ids, pixels in pairs.as_numpy_iterator():
         if [photo_id.decode() for photo_id in ids] != list(photo_ids[done : done + len(ids)]):
-            raise RuntimeError(f"Records must be in the order of the photo list, and are not from number {done} on.")
+            raise RuntimeError(f"Records must be in the order of the photo list, and differ from number {done} on.")
         yield pixels
         done += len(ids)
 
 
 def batches(records_dir: pathlib.Path, maps: np.ndarray, view: int) -> tf.data.Dataset:
-    """Batches of (ids string [n], pixels uint8 [n, size, size, 3]) in the records' order, the last one short.
+    """Return batches of (ids string [n], pixels uint8 [n, size, size, 3]) in the order of the records.
 
     Args:
-        maps: float32 [photos, 8], of the view where it is an augmented one.
+        maps: float32 [photos, 8], see augmentation.transforms; used for augmented views alone.
         view: as in write_view.
     """
-    pictures = records.read(records_dir).map(lambda record: (record["id"], record["image"]), tf.data.AUTOTUNE)
-    paired = tf.data.Dataset.zip(pictures, tf.data.Dataset.from_tensor_slices(maps)).batch(BATCH_SIZE)
+    photos = records.read(records_dir).map(lambda record: (record["id"], record["image"]), tf.data.AUTOTUNE)
+    paired = tf.data.Dataset.zip(photos, tf.data.Dataset.from_tensor_slices(maps)).batch(BATCH_SIZE)
 
-    def see(picture: tuple[tf.Tensor, tf.Tensor], maps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        ids, pixels = picture
-        return ids, augment.apply(pixels, maps) if view > 0 else tta.look(pixels, -view)
+    def transform(photos: tuple[tf.Tensor, tf.Tensor], maps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        ids, pixels = photos
+        return ids, augmentation_module.apply(pixels, maps) if view > 0 else tta.transform(pixels, -view)
 
-    return paired.map(see, tf.data.AUTOTUNE).prefetch(2)
+    return paired.map(transform, tf.data.AUTOTUNE).prefetch(2)
 
 
 class Views(Sequence[np.ndarray]):
-    """The clean view and `views` augmented ones, float32 [photos, channels] each, read from disk when asked for.
+    """The clean view and `views` augmented ones, float32 [photos, channels] each, read from disk on access.
 
-    All of them together are 230 MB for 2,500 photos, ResNet50 and 10 views; one is enough to train an epoch on.
+    All together take 230 MB for 2,500 photos, ResNet50 and 10 views, and an epoch needs a single view.
     """
 
     def __init__(self, folder: pathlib.Path, views: int):
@@ -153,12 +167,12 @@ class Views(Sequence[np.ndarray]):
 
 
 def test_views(folder: pathlib.Path, count: int) -> list[np.ndarray]:
-    """The first `count` test-time views, float32 [photos, channels] each; the first is the clean view."""
+    """Return the first `count` test-time views, float32 [photos, channels] each; the first is the clean view."""
     return [np.load(view_path(folder, -view)) for view in range(count)]
 
 
 def view_numbers(views: int, test_views: int) -> list[int]:
-    """The clean view, the augmented ones, and the test-time views after the first, as write_view counts them."""
+    """Return the clean view, the augmented ones and the test-time views after the first, numbered as in write_view."""
     return [*range(views + 1), *range(-1, -test_views, -1)]
 
 
@@ -167,5 +181,5 @@ def missing_views(folder: pathlib.Path, views: int, test_views: int) -> list[int
 
 
 def view_path(folder: pathlib.Path, view: int) -> pathlib.Path:
-    """Where write_view's `view` stands."""
+    """Return the path of `view`, numbered as in write_view."""
     return folder / (f"view-{view:02d}.npy" if view >= 0 else f"test-{-view:02d}.npy")

@@ -1,6 +1,6 @@
-"""The layers of a backbone that stay frozen, run once a view: what they give is read from disk while the others train.
+"""Activations of the frozen layers of a backbone, computed once for each view and read from disk in fine-tuning.
 
-For CPUs, where they are most of the work of a step. A GPU runs them faster than a disk gives back what they gave.
+For CPUs, where the frozen layers are most of the work of a step. A GPU computes them faster than a disk reads them.
 """
 
 import logging
@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from components.base import artifacts
+from components.base import artifacts, settings
 from components.base.errors import PilahError
-from components.data import augment
+from components.data import augmentation as augmentation_module
 from components.models import backbones, features, inference
 
 BYTES = np.dtype(np.float16).itemsize
@@ -25,31 +25,35 @@ def load(
     folder: pathlib.Path,
     records_dir: pathlib.Path,
     photo_ids: Sequence[str],
-    backbone: str,
-    unfrozen: str,
+    *,
+    backbone: settings.Backbone,
+    unfreeze: settings.Unfreeze,
     weights: backbones.Weights,
     views: int,
-    augmentation: augment.Augmentation,
+    augmentation: augmentation_module.Augmentation,
     image_size_px: int,
-    engine: str,
-    precision: str,
+    engine: settings.InferenceEngine,
+    precision: settings.ComputeDtype,
 ) -> list[np.ndarray]:
-    """Augmented views 1 to `views` of all photos as the trunk leaves them, read from disk as they are asked for.
+    """Return the frozen activations of augmented views 1 to `views`, float16 [photos, ...] each, mapped from disk.
 
-    Each is float16 [photos, ...], in the order of the records. Those that `folder` lacks are computed first, unless
-    anything that they depend on has changed: then it is emptied, and all are.
+    They are in the order of the records. Those that `folder` lacks are computed first; `folder` is emptied before
+    where a setting that they depend on has changed.
 
     Args:
         photo_ids: ids in the order of the records.
-        unfrozen: "top" or "top2", the part that the trunk lies below, see backbones.split.
-        engine: "openvino" or "tensorflow"; in float32 they differ by far less than float16 rounds, so that views of
-            both may lie side by side.
-        precision: "float32" or "bfloat16", in which it computes.
+        unfreeze: the part above the frozen layers, "top" or "top2", see backbones.split.
+        engine: inference engine. In float32 engines differ by far less than float16 rounds, so that `folder` may hold
+            views of both.
+        precision: dtype in which the frozen layers compute.
+
+    Raises:
+        PilahError: the disk has not enough space.
     """
     artifacts.reset_if_settings_changed(
         folder,
         {
-            "unfrozen": unfrozen,
+            "unfrozen": unfreeze,
             "weights": weights.fingerprint,
             "precision": precision,
             **({"engine": engine} if precision != "float32" else {}),
@@ -59,24 +63,27 @@ def load(
         },
     )
     paths = {view: features.view_path(folder, view) for view in range(1, views + 1)}
-    missing = [view for view, path in paths.items() if not path.exists()]
+    missing = {view: path for view, path in paths.items() if not path.exists()}
     if missing:
-        log.info("%s: running what stays frozen, once for each of %d views", backbone, len(missing))
+        log.info("%s: computing the activations of the frozen layers for %d views", backbone, len(missing))
         model = backbones.build(backbone, weights, image_size_px, inference.dtype_of_model(engine, precision))
-        lower, _ = backbones.split(model, backbone, unfrozen)
+        lower, _ = backbones.split(model, backbone, unfreeze)
         _check_space(folder, len(missing) * len(photo_ids) * math.prod(lower.output_shape[1:]) * BYTES)
         forward = inference.load(engine, lower, precision)
-        for view in missing:
-            for _ in features.write_view(paths[view], records_dir, photo_ids, forward, view, augmentation, np.float16):
+        for view, path in missing.items():
+            written = features.write_view(
+                path, records_dir, photo_ids, forward=forward, view=view, augmentation=augmentation, dtype=np.float16
+            )
+            for _ in written:
                 pass
         keras.utils.clear_session()
     return [np.load(path, mmap_mode="r") for path in paths.values()]
 
 
-def _check_space(folder: pathlib.Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if needed > free:
+def _check_space(folder: pathlib.Path, needed_bytes: int) -> None:
+    free_bytes = shutil.disk_usage(folder).free
+    if needed_bytes > free_bytes:
         raise PilahError(
-            f"Activations of the frozen layers need {needed / 1e9:.1f} GB of disk, and {free / 1e9:.1f} GB are free in "
-            f"{folder}. Free some, or choose --unfreeze all, which needs none."
+            f"Activations of the frozen layers need {needed_bytes / 1e9:.1f} GB of disk, and {free_bytes / 1e9:.1f} GB "
+            f"are free in {folder}. Free some, or choose --unfreeze all, which needs none."
         )

@@ -1,1 +1,1 @@
-"""From a Keras model to a version that is served: exported, validated, pushed."""
+"""From a Keras model to a served version: export, validation and push."""

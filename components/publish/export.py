@@ -1,4 +1,4 @@
-"""Keras model -> SavedModel that takes the bytes of photos, with requests to warm it up."""
+"""Keras model -> SavedModel that takes the bytes of photos, with warm-up requests."""
 
 import pathlib
 import shutil
@@ -16,15 +16,20 @@ WARMUP_BATCH_SIZES = (1, 8, 32)
 
 
 def export(
-    model: keras.Model, class_names: Sequence[str], image_size_px: int, warmup_photos: Sequence[bytes], to: pathlib.Path
+    model: keras.Model,
+    class_names: Sequence[str],
+    *,
+    image_size_px: int,
+    warmup_photos: Sequence[bytes],
+    to: pathlib.Path,
 ) -> None:
-    """Write the SavedModel `to`, replacing what is there.
+    """Write the SavedModel `to`, replacing an existing one.
 
-    Signature `serving_default`: `image_bytes` (string, [n], JPEG and PNG mixed as they come) -> `scores` (float32,
-    [n, classes]) and `class_names` (string, [n, classes]). Decode and resize are those of the records.
+    Signature `serving_default`: `image_bytes` (string, [n], each JPEG or PNG) -> `scores` (float32, [n, classes]) and
+    `class_names` (string, [n, classes]). Photos are decoded and resized as for the records.
 
     Args:
-        warmup_photos: plain JPEG or PNG bytes, at least one, repeated to fill the warm-up requests.
+        warmup_photos: bytes of at least one plain JPEG or PNG, repeated to fill the warm-up requests.
     """
     names = tf.constant(list(class_names))
 
@@ -39,7 +44,7 @@ def export(
 
     part = to.with_name(f"{to.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    archive = keras.export.ExportArchive()  # finds the model's weights by itself; told to track it, writes them twice
+    archive = keras.export.ExportArchive()  # finds the weights of the model; tracking it too would write them twice
     archive.add_endpoint(SIGNATURE, classify, [tf.TensorSpec([None], tf.string, name="image_bytes")])
     archive.write_out(str(part), verbose=False)
     write_warmup(warmup_photos, part / "assets.extra" / "tf_serving_warmup_requests")
@@ -48,7 +53,7 @@ def export(
 
 
 def write_warmup(photos: Sequence[bytes], path: pathlib.Path) -> None:
-    """One PredictionLog a batch size, which TensorFlow Serving runs before it calls a version available."""
+    """Write a PredictionLog for each batch size, which TensorFlow Serving runs before a version becomes available."""
     path.parent.mkdir(parents=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
         for size in WARMUP_BATCH_SIZES:

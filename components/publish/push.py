@@ -1,27 +1,28 @@
-"""A validated SavedModel -> the next version folder, there all at once, and old versions gone."""
+"""Validated SavedModel -> the next version folder, which appears atomically; old versions are removed."""
 
 import pathlib
 import shutil
+from collections.abc import Sequence
 
 from components.base import artifacts, documents
 from components.base.errors import PilahError
 
-MODEL_NAME = "pilah"  # that clients ask for
-DESCRIPTION = "model.json"  # beside a version's files; TensorFlow Serving passes over what it does not know
+MODEL_NAME = "pilah"  # in requests
+DESCRIPTION = "model.json"  # beside the files of a version; TensorFlow Serving ignores it
 
 
 def versions(base: pathlib.Path) -> list[int]:
-    """The versions in `base`, ascending: folders named by a whole number, which is all that TensorFlow Serving sees."""
+    """Return the versions in `base`, ascending: folders named by a whole number; TensorFlow Serving ignores others."""
     if not base.is_dir():
         return []
     return sorted(int(path.name) for path in base.iterdir() if path.is_dir() and path.name.isdecimal())
 
 
 def served(base: pathlib.Path) -> documents.ModelDescription | None:
-    """model.json of the newest version in `base`, or None where there is no version.
+    """Return model.json of the newest version in `base`, or None if there is no version.
 
     Raises:
-        PilahError: the version has none, so that nobody knows how good it is.
+        PilahError: the version has no model.json.
     """
     numbers = versions(base)
     if not numbers:
@@ -36,37 +37,38 @@ def push(
     saved_model: pathlib.Path,
     base: pathlib.Path,
     description: documents.ModelDescription,
+    *,
     keep_versions: int,
-    *beside: pathlib.Path,
+    extra_files: Sequence[pathlib.Path] = (),
 ) -> pathlib.Path:
-    """Copy `saved_model` to the next version folder in `base` and return it; the newest `keep_versions` stay.
+    """Copy `saved_model` to the next version folder in `base` and return it; keep the newest `keep_versions`.
 
-    The files `beside` go with it, and `description` as model.json, with its version number. The copy is made under a
-    name that TensorFlow Serving passes over, and becomes visible by one rename.
+    `extra_files` are copied too, and `description` becomes model.json, with the version number. The copy is made under
+    a name that TensorFlow Serving ignores, and then renamed.
     """
     version = (versions(base) or [0])[-1] + 1
     part = base / "incoming"
     shutil.rmtree(part, ignore_errors=True)
     base.mkdir(parents=True, exist_ok=True)
     shutil.copytree(saved_model, part)
-    for file in beside:
+    for file in extra_files:
         shutil.copy(file, part)
     artifacts.write_json(part / DESCRIPTION, {**description, "version": version})
     part.rename(base / str(version))
     for old in versions(base)[:-keep_versions]:
         retired = base / f"retired-{old}"
-        (base / str(old)).rename(retired)  # so that no server ever sees half a version
+        (base / str(old)).rename(retired)  # so that no server sees an incomplete version
         shutil.rmtree(retired)
     return base / str(version)
 
 
 def rollback(base: pathlib.Path) -> pathlib.Path:
-    """Push the version before the newest once more, under the next number, and return it; nothing is deleted.
+    """Push the version before the newest again, under the next number, and return it; nothing is deleted.
 
-    A copy counts as the version that it was copied from, so that rolling back twice goes two versions back.
+    A copy counts as the version that it was copied from, so that two rollbacks go two versions back.
 
     Raises:
-        PilahError: there is no version before it.
+        PilahError: there is no earlier version.
     """
     numbers = versions(base)
     newest = served(base) or {"version": 0}

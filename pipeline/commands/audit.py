@@ -44,11 +44,11 @@ def run(run_dir: pathlib.Path, console: rich.console.Console) -> None:
         near_rows = tables.near_duplicate_rows(near, study.photo_list)
         issue_rows = find_label_issues(config, study)
         poor = image_quality.find(study.photo_list, config.max_pixels, functools.partial(progress, what="pictures"))
-        quality_rows = tables.odd_photo_rows(poor, study.photo_list)
+        quality_rows = tables.image_quality_rows(poor, study.photo_list)
         for name, columns, rows in (
             (run_folder.NEAR_DUPLICATES, tables.NEAR_DUPLICATE_COLUMNS, near_rows),
-            (run_folder.LABEL_ISSUES, tables.LABEL_DOUBT_COLUMNS, issue_rows),
-            (run_folder.IMAGE_QUALITY, tables.ODD_PHOTO_COLUMNS, quality_rows),
+            (run_folder.LABEL_ISSUES, tables.LABEL_ISSUE_COLUMNS, issue_rows),
+            (run_folder.IMAGE_QUALITY, tables.IMAGE_QUALITY_COLUMNS, quality_rows),
         ):
             artifacts.write_csv(config.run_dir / name, columns, rows)
         kinds = [row["kind"] for row in run_folder.read_rows(config.run_dir, run_folder.DUPLICATES)]
@@ -105,7 +105,7 @@ def find_label_issues(config: Config, study: Study) -> list[dict[str, Any]]:
     if answers.ids != [photo.id for photo in study.photo_list] or answers.classes != study.classes:
         raise RuntimeError(f"{path} has predictions of other photos or classes than the run.")
     mislabelled = label_issues.likely_mislabelled(study.labels, answers.probabilities)
-    return tables.label_doubt_rows(mislabelled, answers.probabilities, study.photo_list, study.classes)
+    return tables.label_issue_rows(mislabelled, answers.probabilities, study.photo_list, study.classes)
 
 
 def compare_folds(config: Config, study: Study, groups: np.ndarray, progress: Progress) -> dict[str, Any] | None:

@@ -104,7 +104,7 @@ def score(
     config: Config, card: documents.ModelDescription, new: Sequence[tuple[str, str, str]], progress: Progress
 ) -> tuple[list[tuple[str, str, str]], np.ndarray, list[dict[str, str]]]:
     """Return the usable photos of `new`, the served version's scores of them, and a row for each unusable photo."""
-    scores, usable, unusable = evaluation.answer(
+    scores, usable, unusable = evaluation.score(
         [(path, photo_id) for photo_id, path, _ in new],
         validate.load_signature(config.run_dir / run_folder.SERVED / str(card["version"])),
         classes=card["classes"],

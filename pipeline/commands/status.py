@@ -10,7 +10,7 @@ import rich.box
 import rich.console
 import rich.table
 
-from components.base import artifacts
+from components.base import artifacts, settings
 from pipeline import config as config_module
 from pipeline import resolved_settings, run_folder, runner, trials
 from pipeline.config import STAGES, Config
@@ -70,7 +70,7 @@ def _parts(config: Config, stage: str) -> list[Part]:
     return [_folds(config, numbers[start : start + per_backbone]) for start in starts] if stage == "search" else []
 
 
-def _views(config: Config, backbone: str) -> Part:
+def _views(config: Config, backbone: settings.Backbone) -> Part:
     """Return the views of the features of a backbone, done if they were computed with the run's settings."""
     folder, total = config.run_dir / run_folder.features(backbone), config.views + config.test_views
     files = sorted([*folder.glob("view-*.json"), *folder.glob("test-*.json")])[:total]

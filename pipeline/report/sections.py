@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Callable
 
 from components.base import artifacts
-from components.data import augment
+from components.data import augmentation as augmentation_module
 from pipeline import run_folder
 from pipeline.report import comparisons, confusion, finding_sections, plots, sentences, thumbnails
 from pipeline.report.source import Contents, Source
@@ -117,7 +117,7 @@ def data(source: Source) -> Contents:
         return None
     by_class = {photo.label: photo for photo in reversed(source.photos.values())}
     config = source.config
-    augmentation = augment.Augmentation(config.seed, config.flips)
+    augmentation = augmentation_module.Augmentation(config.seed, config.flips)
     view_options = (min(config.views, VIEWS_PER_PHOTO), augmentation, config.image_size_px, config.max_pixels)
     rows = [
         {"name": name, "views": thumbnails.views(photo, *view_options)}

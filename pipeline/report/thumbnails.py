@@ -8,7 +8,8 @@ import tensorflow as tf
 from PIL import Image
 
 from components.base.errors import PilahError
-from components.data import augment, images, photos, resize
+from components.data import augmentation as augmentation_module
+from components.data import images, photos, resize
 
 SIDE_PX = 128
 QUALITY = 75
@@ -27,7 +28,7 @@ def of_photo(photo: photos.Photo) -> str | None:
 
 
 def views(
-    photo: photos.Photo, count: int, augmentation: augment.Augmentation, image_size_px: int, max_pixels: int
+    photo: photos.Photo, count: int, augmentation: augmentation_module.Augmentation, image_size_px: int, max_pixels: int
 ) -> list[str]:
     """Return views 0 to `count` of the photo as the backbones see them, or none without its file."""
     try:
@@ -36,9 +37,9 @@ def views(
     except (PilahError, images.UnusablePhotoError, tf.errors.InvalidArgumentError):
         return []
     maps = np.concatenate(
-        [augment.transforms([photo.id], view, augmentation, image_size_px) for view in range(count + 1)]
+        [augmentation_module.transforms([photo.id], view, augmentation, image_size_px) for view in range(count + 1)]
     )
-    augmented = augment.apply(tf.repeat(pixels[tf.newaxis], count + 1, axis=0), tf.constant(maps)).numpy()
+    augmented = augmentation_module.apply(tf.repeat(pixels[tf.newaxis], count + 1, axis=0), tf.constant(maps)).numpy()
     pictures = [Image.fromarray(view) for view in augmented]
     for picture in pictures:
         picture.thumbnail((SIDE_PX, SIDE_PX))

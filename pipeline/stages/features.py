@@ -4,7 +4,7 @@ import functools
 import pathlib
 from typing import Any
 
-from components.data import augment
+from components.data import augmentation
 from components.models import features, inference
 from pipeline import recipe, run_folder
 from pipeline.config import Config
@@ -43,7 +43,7 @@ def run(config: Config, progress: Progress) -> None:
             weights=recipe.weights(config, name),
             views=config.views,
             test_views=config.test_views,
-            augmentation=augment.Augmentation(config.seed, config.flips),
+            augmentation=augmentation.Augmentation(config.seed, config.flips),
             image_size_px=config.image_size_px,
             engine=inference.pick(config.engine),
             precision=features.pick_precision(config.precision),

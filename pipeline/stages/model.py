@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from components.base import artifacts
-from components.models import assembly, features, finetune, tta
+from components.models import assembly, features, finetuning, tta
 from pipeline import provenance, recipe, run_folder
 from pipeline.config import Config
 from pipeline.progress import Progress
@@ -43,18 +43,19 @@ def _refit_head(config: Config, study: Study, winner: Scenario) -> keras.Model:
         seed=study.seed,
     )
     assembly.save(head, config.run_dir / run_folder.HEAD)
-    return assembly.assemble(winner.backbone, recipe.weights(config, winner.backbone), config.image_size_px, head)
+    weights = recipe.weights(config, winner.backbone)
+    return assembly.assemble(winner.backbone, weights, image_size_px=config.image_size_px, trained_head=head)
 
 
 def _refit_backbone_and_head(config: Config, study: Study, winner: Scenario) -> keras.Model:
     unfinished = config.run_dir / run_folder.UNFINISHED_MODEL
     artifacts.reset_if_settings_changed(unfinished, study.settings(winner))
-    model, _ = finetune.fit(
+    model, _ = finetuning.fit(
         study.recipe(winner),
         study.examples(winner.backbone),
         np.arange(len(study.labels)),
         seed=study.seed,
-        state=unfinished / "state",
+        checkpoint=unfinished / "state",
     )
     return assembly.without_optimizer(model)
 

@@ -28,8 +28,13 @@ def run(config: Config, progress: Progress) -> None:
     base = config.run_dir / run_folder.SERVED
     description = provenance.describe(config)
     comparison = validate.check_not_worse(description, push.served(base), config.force)
-    answers = config.run_dir / run_folder.ANSWERS  # stored in the version folder, for a check after a rollback
-    version = push.push(config.run_dir / run_folder.EXPORT, base, description, config.keep_versions, answers)
+    version = push.push(
+        config.run_dir / run_folder.EXPORT,
+        base,
+        description,
+        keep_versions=config.keep_versions,
+        extra_files=[config.run_dir / run_folder.ANSWERS],  # for a check after a rollback
+    )
     artifacts.write_json(config.run_dir / run_folder.PUSHED, {"version": int(version.name)})
     log.info("pushed %s: %s", version, comparison)
 

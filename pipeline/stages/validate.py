@@ -7,7 +7,7 @@ import numpy as np
 
 from components.base import artifacts
 from components.data import images
-from components.models import assembly, features, finetune, head
+from components.models import assembly, features, finetuning, head
 from components.publish import validate
 from pipeline import recipe, run_folder
 from pipeline.config import Config
@@ -92,7 +92,7 @@ def _record_scores(config: Config, study: Study) -> np.ndarray:
     winner = recipe.winner(config)
     if winner.strategy == "finetune":
         model = assembly.load(config.run_dir / run_folder.KERAS_MODEL)
-        return finetune.predict(model, study.all_pixels(), np.arange(len(study.labels)))
+        return finetuning.predict(model, study.all_pixels(), np.arange(len(study.labels)))
     views = features.test_views(study.features_dir / winner.backbone, study.test_views)
     return head.predict_averaged(assembly.load(config.run_dir / run_folder.HEAD), views)
 

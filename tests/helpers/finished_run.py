@@ -8,7 +8,7 @@ import numpy as np
 import photo_files
 
 from components.audit import evaluation, tables
-from components.base import artifacts
+from components.base import artifacts, settings
 from components.data import feature_settings, listing, near_duplicates, photos
 from pipeline import config as config_module
 from pipeline import recipe, resolved_settings
@@ -101,10 +101,10 @@ def _write_audit(run_dir: pathlib.Path, listed: list[photos.Photo]) -> None:
     lists = {
         "near_duplicates": (tables.NEAR_DUPLICATE_COLUMNS, tables.near_duplicate_rows(near, listed)),
         "label_doubts": (
-            tables.LABEL_DOUBT_COLUMNS,
-            tables.label_doubt_rows(np.array([7, 5]), shares, listed, CLASSES),
+            tables.LABEL_ISSUE_COLUMNS,
+            tables.label_issue_rows(np.array([7, 5]), shares, listed, CLASSES),
         ),
-        "odd_photos": (tables.ODD_PHOTO_COLUMNS, tables.odd_photo_rows([(8, "blurred", 0.03)], listed)),
+        "odd_photos": (tables.IMAGE_QUALITY_COLUMNS, tables.image_quality_rows([(8, "blurred", 0.03)], listed)),
     }
     for name, (columns, rows) in lists.items():
         artifacts.write_csv(run_dir / "audit" / f"{name}.csv", columns, rows)
@@ -152,16 +152,16 @@ def _photo(run_dir: pathlib.Path, number: int) -> pathlib.Path:
     return photo_files.write_photo(run_dir / "images" / CLASSES[number % 3] / f"{number}.png", number)
 
 
-def _features(config: config_module.Config, backbone: str, listed: list[photos.Photo]) -> dict[str, Any]:
+def _features(config: config_module.Config, backbone: settings.Backbone, listed: list[photos.Photo]) -> dict[str, Any]:
     """Return what stage `features` writes beside the features of `backbone`."""
     return feature_settings.of_features(
         backbone,
         RESOLVED.weights[backbone],
-        RESOLVED.engine,
-        RESOLVED.precision,
-        config.image_size_px,
-        [photo.id for photo in listed],
-        feature_settings.of_augmentation(config.seed, config.flips),
+        engine=RESOLVED.engine,
+        precision=RESOLVED.precision,
+        image_size_px=config.image_size_px,
+        photo_ids=[photo.id for photo in listed],
+        augmentation=feature_settings.of_augmentation(config.seed, config.flips),
     )
 
 

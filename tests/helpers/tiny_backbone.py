@@ -10,11 +10,12 @@ import keras
 import pytest
 
 from components.base import settings
-from components.models import backbones, finetune
+from components.models import backbones, finetuning
 from tuner import scenarios
 from tuner import study as study_module
 
-SCENARIO = scenarios.Scenario(1, "Tiny", "Adam", 0.2, "finetune")
+TINY: Any = "Tiny"  # none of settings.Backbone
+SCENARIO = scenarios.Scenario(1, TINY, "Adam", 0.2, "finetune")
 
 
 def build(weights: Any, include_top: bool, input_shape: tuple[int, ...], name: str) -> keras.Model:
@@ -30,7 +31,7 @@ def build(weights: Any, include_top: bool, input_shape: tuple[int, ...], name: s
 def known() -> Iterator[pytest.MonkeyPatch]:
     tiny = backbones.Backbone(build, lambda x: x / 127.5 - 1, "tiny.h5", 2104, channels=16, stages=("mid_", "top_"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(backbones.BACKBONES, "Tiny", tiny)
+        patch.setitem(backbones.BACKBONES, TINY, tiny)
         yield patch
 
 
@@ -41,4 +42,4 @@ def with_options(study: study_module.Study, **options: Any) -> study_module.Stud
 
 
 def fit(study: study_module.Study, rows: Any, state: pathlib.Path, scenario: scenarios.Scenario = SCENARIO) -> Any:
-    return finetune.fit(study.recipe(scenario), study.examples("Tiny"), rows, 7, state)
+    return finetuning.fit(study.recipe(scenario), study.examples(TINY), rows, seed=7, checkpoint=state)

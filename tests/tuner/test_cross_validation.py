@@ -125,9 +125,23 @@ def test_fold_is_predicted_by_a_head_trained_only_on_the_other_folds(study, unbr
     labels = np.array([CLASSES.index(photo.label) for photo in study.photo_list])
     activations[1:, tested] = np.nan  # whoever trains on the fold's own photos gives no number
     model = head.build(
-        CHANNELS[scenario.backbone], 3, scenario.optimizer, scenario.dropout, 1e-2, weight_decay=0.01, seed=5
+        CHANNELS[scenario.backbone],
+        3,
+        optimizer=scenario.optimizer,
+        dropout=scenario.dropout,
+        learning_rate=1e-2,
+        weight_decay=0.01,
+        seed=5,
     )
-    head.fit(model, list(activations), labels, np.flatnonzero(~tested), study.epochs, study.batch_size, seed=5 + fold)
+    head.fit(
+        model,
+        list(activations),
+        labels,
+        rows=np.flatnonzero(~tested),
+        epochs=study.epochs,
+        batch_size=study.batch_size,
+        seed=5 + fold,
+    )
     rows = artifacts.read_csv(trial_folder.fold_predictions(trial_folder.path(unbroken, scenario.number), fold))
     expected = head.predict(model, activations[0][tested])
     np.testing.assert_allclose([probabilities_of(row) for row in rows], expected, rtol=0, atol=1e-6)

@@ -6,7 +6,8 @@ import pathlib
 import pytest
 
 from components.base import artifacts, settings
-from components.data import augment, photos
+from components.data import augmentation as augmentation_module
+from components.data import photos
 from components.models import backbones, features
 from tuner import scenarios
 from tuner import study as study_module
@@ -74,9 +75,22 @@ OF_FINETUNED = {
 def study(tmp_path, monkeypatch):
     """A study with every setting other than its default, whose features prepare their folder and are not computed."""
     monkeypatch.setattr(features, "missing_views", lambda *args: [])
-    ids, augmentation = [photo.id for photo in PHOTOS], augment.Augmentation(42, "both")
+    ids, augmentation = [photo.id for photo in PHOTOS], augmentation_module.Augmentation(42, "both")
     folder, records_dir = tmp_path / "features" / "VGG19", tmp_path / "dataset"
-    features.extract(folder, records_dir, ids, "VGG19", WEIGHTS, 4, 2, augmentation, 96, "openvino", "bfloat16", print)
+    features.extract(
+        folder,
+        records_dir,
+        ids,
+        backbone="VGG19",
+        weights=WEIGHTS,
+        views=4,
+        test_views=2,
+        augmentation=augmentation,
+        image_size_px=96,
+        engine="openvino",
+        precision="bfloat16",
+        progress=print,
+    )
     options = settings.Finetuning(
         unfreeze="top",
         batchnorm="trained",

@@ -56,10 +56,10 @@ def test_unusable_photos_are_near_nothing(what, three, tmp_path):
 
 
 def test_hashes_of_four_bits_apart_are_near_and_of_five_are_not():
-    signs = np.ones((3, 64), np.float32)
-    signs[1, :4] = -1
-    signs[2, :5] = -1
-    assert near_duplicates.hash_pairs(signs).tolist() == [[0, 1], [1, 2]]
+    rows = np.ones((3, 64), np.float32)
+    rows[1, :4] = -1
+    rows[2, :5] = -1
+    assert near_duplicates.hash_pairs(rows).tolist() == [[0, 1], [1, 2]]
 
 
 def test_pairs_are_found_across_blocks_of_rows(monkeypatch):

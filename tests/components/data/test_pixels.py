@@ -5,9 +5,9 @@ import pytest
 from tiny_backbone import SCENARIO
 
 from components.data import pixels, records
-from components.models import finetune
+from components.models import finetuning
 
-pytest_plugins = ["finetune_fixtures"]
+pytest_plugins = ["finetuning_fixtures"]
 
 
 def test_pixels_equal_the_records_and_a_missing_record_raises(written):
@@ -23,5 +23,6 @@ def test_pixels_equal_the_records_and_a_missing_record_raises(written):
 
 def test_batches_have_fixed_parallelism_and_no_autotuning(study):
     recipe, examples, rows = study.recipe(SCENARIO), study.examples("Tiny"), np.arange(20)
-    trained, tested = finetune.batches(recipe, examples, rows, 0, 7), pixels.clean(examples.pixels, rows)
+    trained = finetuning.batches(recipe, examples, rows, epoch=0, seed=7)
+    tested = pixels.clean(examples.pixels, rows)
     assert [batches.options().autotune.enabled for batches in (trained, tested)] == [False, False]

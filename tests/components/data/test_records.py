@@ -26,7 +26,17 @@ def listed(root, folds=2):
 
 
 def build(folder, photo_list, max_rejects=1.0, folds=2, beam_args=(), progress=ignore, unreadable=()):
-    return records.build(folder, photo_list, SIZE_PX, MAX_PIXELS, max_rejects, folds, beam_args, progress, unreadable)
+    return records.build(
+        folder,
+        photo_list,
+        image_size_px=SIZE_PX,
+        max_pixels=MAX_PIXELS,
+        max_rejects=max_rejects,
+        folds=folds,
+        beam_args=beam_args,
+        progress=progress,
+        unreadable=unreadable,
+    )
 
 
 def read(folder):

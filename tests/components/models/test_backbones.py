@@ -2,11 +2,13 @@ import functools
 import os
 import pathlib
 import socket
+from typing import get_args
 
 import keras
 import numpy as np
 import pytest
 
+from components.base import settings
 from components.base.errors import PilahError
 from components.demo import synthetic_photos
 from components.models import backbones
@@ -46,6 +48,10 @@ def distance(activations, expected):
 
 
 of_each_backbone = pytest.mark.parametrize("name", list(backbones.BACKBONES))
+
+
+def test_backbones_are_those_of_the_settings_in_their_order():
+    assert tuple(backbones.BACKBONES) == get_args(settings.Backbone)
 
 
 @pytest.fixture

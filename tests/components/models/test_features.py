@@ -7,12 +7,12 @@ import tensorflow as tf
 
 from components.base import artifacts
 from components.base.errors import NotFiniteError
-from components.data import augment, class_folders, listing, records
+from components.data import augmentation, class_folders, listing, records
 from components.models import backbones, features, inference
 
 SIZE_PX = 32
 SEED = 7
-AUGMENTATION = augment.Augmentation(SEED)
+AUGMENTATION = augmentation.Augmentation(SEED)
 VIEWS = 2
 WEIGHTS = backbones.Weights(None, 1)
 
@@ -51,7 +51,16 @@ def source(tmp_path_factory, save_classes):
     folder = tmp_path_factory.mktemp("source")
     root = save_classes(folder / "photos", {"glass": 3, "metal": 2})
     photo_list = listing.list_photos(class_folders.scan([root]), 2, SEED, ignore)[0]
-    records.build(folder / "dataset", photo_list, SIZE_PX, 10_000, 0.0, 2, (), ignore)
+    records.build(
+        folder / "dataset",
+        photo_list,
+        image_size_px=SIZE_PX,
+        max_pixels=10_000,
+        max_rejects=0.0,
+        folds=2,
+        beam_args=(),
+        progress=ignore,
+    )
     return folder / "dataset", [photo.id for photo in photo_list]
 
 
@@ -80,7 +89,10 @@ def test_view_equals_the_model_output_for_the_records_in_order(source, unbroken)
     clean = np.stack([record["image"] for record in records.read(records_dir).as_numpy_iterator()])
     views = [
         clean,
-        *(augment.apply(clean, augment.transforms(photo_ids, view, AUGMENTATION, SIZE_PX)) for view in (1, 2)),
+        *(
+            augmentation.apply(clean, augmentation.transforms(photo_ids, view, AUGMENTATION, SIZE_PX))
+            for view in (1, 2)
+        ),
     ]
     model = backbones.build("VGG19", WEIGHTS, SIZE_PX, "float32")
     expected = [model(pixels, training=False) for pixels in views]
@@ -99,7 +111,7 @@ def test_time_view_equals_what_the_served_model_averages(finished, source):
 def test_short_last_batch_is_included(source, monkeypatch, batch_size):
     records_dir, photo_ids = source
     monkeypatch.setattr(features, "BATCH_SIZE", batch_size)
-    maps = augment.transforms(photo_ids, 1, AUGMENTATION, SIZE_PX)
+    maps = augmentation.transforms(photo_ids, 1, AUGMENTATION, SIZE_PX)
     sizes, ids = [], []
     for batch_ids, pixels in features.batches(records_dir, maps, view=1):
         assert pixels.shape == (len(batch_ids), SIZE_PX, SIZE_PX, 3) and pixels.dtype == tf.uint8
@@ -153,8 +165,8 @@ def test_another_engine_recomputes_all_views_and_agrees(finished, source, unbrok
 @pytest.mark.parametrize(
     "changed",
     [
-        {"augmentation": augment.Augmentation(8)},
-        {"augmentation": augment.Augmentation(SEED, "both")},
+        {"augmentation": augmentation.Augmentation(8)},
+        {"augmentation": augmentation.Augmentation(SEED, "both")},
         {"precision": "bfloat16"},
         {"weights": backbones.Weights(None, 2)},
     ],
@@ -241,8 +253,28 @@ def test_non_finite_activations_raise_and_leave_no_file(tmp_path, source):
         for pixels in batches:
             yield np.full((len(pixels), 4), 70_000.0, np.float32)  # float16 holds 65,504 at most
 
-    list(features.write_view(tmp_path / "32.npy", records_dir, photo_ids, forward, 0, AUGMENTATION, np.float32))
+    list(
+        features.write_view(
+            tmp_path / "32.npy",
+            records_dir,
+            photo_ids,
+            forward=forward,
+            view=0,
+            augmentation=AUGMENTATION,
+            dtype=np.float32,
+        )
+    )
     assert np.load(tmp_path / "32.npy").max() == 70_000
     with pytest.raises(NotFiniteError, match=r"Activations of photos for .*16\.npy must be finite"):
-        list(features.write_view(tmp_path / "16.npy", records_dir, photo_ids, forward, 0, AUGMENTATION, np.float16))
+        list(
+            features.write_view(
+                tmp_path / "16.npy",
+                records_dir,
+                photo_ids,
+                forward=forward,
+                view=0,
+                augmentation=AUGMENTATION,
+                dtype=np.float16,
+            )
+        )
     assert not (tmp_path / "16.npy").exists()

@@ -1,4 +1,4 @@
-"""Training on what a trunk left on disk: as good as training on pixels, and computed once."""
+"""Fine-tuning on frozen activations from disk: equal to training on pixels, and computed once."""
 
 import dataclasses
 import shutil
@@ -9,64 +9,79 @@ from tiny_backbone import SCENARIO, fit, with_options
 
 from components.base import artifacts
 from components.base.errors import PilahError
-from components.models import backbones, features, finetune
+from components.models import backbones, features, finetuning
 
-pytest_plugins = ["finetune_fixtures"]
+pytest_plugins = ["finetuning_fixtures"]
 
 
 @pytest.fixture(params=[("top", "frozen"), ("top", "trained"), ("top2", "frozen")], ids="-".join)
-def on_trunk(request, study, tmp_path):
-    """The study with the last stages training alone, on what their trunk left on disk."""
+def frozen_study(request, study, tmp_path):
+    """The study with the last stages trained alone, on frozen activations from disk."""
     study = with_options(study, unfreeze=request.param[0], batchnorm=request.param[1])
-    tuning = dataclasses.replace(study.finetuning, trunk_dir=tmp_path / "trunk")
+    tuning = dataclasses.replace(study.finetuning, frozen_activations_dir=tmp_path / "trunk")
     return dataclasses.replace(study, finetuning=tuning)
 
 
-def test_training_on_frozen_activations_equals_training_on_pixels(study, on_trunk, tmp_path):
+def test_training_on_frozen_activations_equals_training_on_pixels(study, frozen_study, tmp_path):
     rows, tested = np.arange(40), np.arange(40, 90)
-    from_pixels = dataclasses.replace(on_trunk, finetuning=dataclasses.replace(on_trunk.finetuning, trunk_dir=None))
+    from_pixels = dataclasses.replace(
+        frozen_study, finetuning=dataclasses.replace(frozen_study.finetuning, frozen_activations_dir=None)
+    )
     whole, expected = fit(from_pixels, rows, tmp_path / "whole")
-    model, found = fit(on_trunk, rows, tmp_path / "top")
-    np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1e-2)  # float16 rounds what the trunk gives
-    scores = [finetune.predict(one, study.all_pixels(), tested) for one in (model, whole)]
+    model, history = fit(frozen_study, rows, tmp_path / "top")
+    np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-2)  # float16 rounds the activations
+    scores = [finetuning.predict(one, study.all_pixels(), tested) for one in (model, whole)]
     np.testing.assert_allclose(scores[0], scores[1], atol=0.05)
 
 
-def test_ensemble_scores_are_means_over_models_with_different_seeds(on_trunk, tmp_path):
-    recipe, examples, rows, tested = on_trunk.recipe(SCENARIO), on_trunk.examples("Tiny"), np.arange(40), np.arange(90)
+def test_ensemble_scores_are_means_over_models_with_different_seeds(frozen_study, tmp_path):
+    recipe, examples, rows, tested = (
+        frozen_study.recipe(SCENARIO),
+        frozen_study.examples("Tiny"),
+        np.arange(40),
+        np.arange(90),
+    )
     pair = dataclasses.replace(recipe, options=dataclasses.replace(recipe.options, ensemble=2))
-    both, history = finetune.fit(pair, examples, rows, 7, tmp_path / "both")
+    both, history = finetuning.fit(pair, examples, rows, seed=7, checkpoint=tmp_path / "both")
     fitted = [
-        finetune.fit(dataclasses.replace(recipe, seed=recipe.seed + apart), examples, rows, 7 + apart, tmp_path / name)
-        for name, apart in (("first", 0), ("second", finetune.MEMBER_SEEDS_APART))
+        finetuning.fit(
+            dataclasses.replace(recipe, seed=recipe.seed + apart),
+            examples,
+            rows,
+            seed=7 + apart,
+            checkpoint=tmp_path / name,
+        )
+        for name, apart in (("first", 0), ("second", finetuning.MEMBER_SEEDS_APART))
     ]
     np.testing.assert_allclose(history["loss"], np.mean([each["loss"] for _, each in fitted], axis=0), rtol=1e-5)
-    first, second = (finetune.predict(model, examples.pixels, tested) for model, _ in fitted)
+    first, second = (finetuning.predict(model, examples.pixels, tested) for model, _ in fitted)
     assert np.abs(first - second).max() > 0.02
     mean = (first + second) / 2
-    np.testing.assert_allclose(finetune.predict(both, examples.pixels, tested), mean, atol=2e-3)  # float16 below them
+    np.testing.assert_allclose(finetuning.predict(both, examples.pixels, tested), mean, atol=2e-3)  # float16 below them
 
 
-def test_frozen_activations_are_computed_once_with_one_view_per_epoch(on_trunk, monkeypatch):
-    first = on_trunk.examples("Tiny").trunk
+def test_frozen_activations_are_computed_once_with_one_view_per_epoch(frozen_study, monkeypatch):
+    first = frozen_study.examples("Tiny").frozen_activations
     assert [view.dtype for view in first] == [np.float16] * 3
     monkeypatch.setattr(backbones, "build", pytest.fail)
-    again = on_trunk.examples("Tiny").trunk
+    again = frozen_study.examples("Tiny").frozen_activations
     np.testing.assert_array_equal(again, first)
 
 
-def test_bfloat16_frozen_activations_are_stored_separately_and_nearly_equal(on_trunk):
-    exact = np.array(on_trunk.examples("Tiny").trunk, np.float32)
-    rough_tuning = dataclasses.replace(on_trunk.finetuning, precision="bfloat16")
-    rough = np.array(dataclasses.replace(on_trunk, finetuning=rough_tuning).examples("Tiny").trunk, np.float32)
+def test_bfloat16_frozen_activations_are_stored_separately_and_nearly_equal(frozen_study):
+    exact = np.array(frozen_study.examples("Tiny").frozen_activations, np.float32)
+    rough_tuning = dataclasses.replace(frozen_study.finetuning, precision="bfloat16")
+    rough = np.array(
+        dataclasses.replace(frozen_study, finetuning=rough_tuning).examples("Tiny").frozen_activations, np.float32
+    )
     error = np.sqrt(np.mean((rough - exact) ** 2) / np.mean(exact**2))
-    folder = on_trunk.finetuning.trunk_dir / "Tiny"
-    assert artifacts.read_json(folder / "settings.json")["engine"] == on_trunk.finetuning.engine  # it matters there
+    folder = frozen_study.finetuning.frozen_activations_dir / "Tiny"
+    assert artifacts.read_json(folder / "settings.json")["engine"] == frozen_study.finetuning.engine  # it matters there
     assert 1e-3 < error < 3e-2  # a rounding to bfloat16 is off by 1 / 256 at most, one to float16 by 1 / 2048
 
 
-def test_frozen_activations_too_large_for_the_disk_raise_before_computing(on_trunk, monkeypatch):
+def test_frozen_activations_too_large_for_the_disk_raise_before_computing(frozen_study, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(100, 99, 1))
     monkeypatch.setattr(features, "write_view", pytest.fail)
     with pytest.raises(PilahError, match=r"0\.0 GB are free in .*Tiny\. Free some"):
-        on_trunk.examples("Tiny")
+        frozen_study.examples("Tiny")

@@ -1,7 +1,10 @@
+from typing import get_args
+
 import keras
 import numpy as np
 import pytest
 
+from components.base import settings
 from components.base.errors import NotFiniteError
 from components.models import head
 
@@ -10,7 +13,15 @@ ALL = np.arange(PHOTOS)
 
 
 def build(optimizer="Adam", dropout=0.0, learning_rate=1e-2, weight_decay=0.004, seed=1, channels=CHANNELS):
-    return head.build(channels, CLASSES, optimizer, dropout, learning_rate, weight_decay, seed)
+    return head.build(
+        channels,
+        CLASSES,
+        optimizer=optimizer,
+        dropout=dropout,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        seed=seed,
+    )
 
 
 def activations_of(views, photos=PHOTOS, seed=0):
@@ -22,7 +33,8 @@ def labels_of(photos=PHOTOS):
 
 
 def fit(model, activations, rows=ALL, epochs=2, seed=5):
-    return head.fit(model, activations, labels_of(activations.shape[1]), rows, epochs, BATCH, seed)
+    labels = labels_of(activations.shape[1])
+    return head.fit(model, activations, labels, rows=rows, epochs=epochs, batch_size=BATCH, seed=seed)
 
 
 def cross_entropy(model, activations, rows):
@@ -40,9 +52,13 @@ def cross_validated_accuracy(activations, labels, folds=3):
     for fold in range(folds):
         train, test = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
         model = build()
-        head.fit(model, activations, labels, train, 8, BATCH, seed=fold)
+        head.fit(model, activations, labels, rows=train, epochs=8, batch_size=BATCH, seed=fold)
         hits += (head.predict(model, activations[0][test]).argmax(1) == labels[test]).sum()
     return hits / len(labels)
+
+
+def test_optimizers_are_those_of_the_settings_in_their_order():
+    assert tuple(head.OPTIMIZERS) == get_args(settings.Optimizer)
 
 
 @pytest.mark.parametrize(("dropout", "layers"), [(0.0, 0), (0.2, 1), (0.5, 1)])

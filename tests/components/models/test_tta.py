@@ -13,7 +13,7 @@ def pixels():
 
 
 def seen(pixels, view):
-    return keras.ops.convert_to_numpy(tta.look(pixels, view))
+    return keras.ops.convert_to_numpy(tta.transform(pixels, view))
 
 
 def test_second_view_is_the_mirror_image_and_the_third_the_middle(pixels):

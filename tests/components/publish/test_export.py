@@ -34,7 +34,13 @@ def small_model(seed):
     pixels = keras.Input((SIZE_PX, SIZE_PX, 3), dtype="uint8")
     x = keras.layers.Conv2D(8, 5, 3, activation="relu")(keras.ops.cast(pixels, "float32") / 255)
     pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.BatchNormalization()(x, training=False))
-    return keras.Model(pixels, head.build(8, len(CLASSES), "Adam", 0.5, 1e-3, 0.0, seed)(pooled))
+    return keras.Model(pixels, build_head(8, seed)(pooled))
+
+
+def build_head(channels, seed):
+    return head.build(
+        channels, len(CLASSES), optimizer="Adam", dropout=0.5, learning_rate=1e-3, weight_decay=0.0, seed=seed
+    )
 
 
 @pytest.fixture(scope="module")
@@ -45,15 +51,23 @@ def model():
 @pytest.fixture(scope="module")
 def saved_model(model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "export"
-    export.export(model, CLASSES, SIZE_PX, PHOTOS[:3], folder)
+    export.export(model, CLASSES, image_size_px=SIZE_PX, warmup_photos=PHOTOS[:3], to=folder)
     return folder
 
 
 @pytest.mark.parametrize("backbone", ["ResNet50", "VGG19"])  # preprocessing by slices and sums, saved inside
 def test_saved_keras_model_reads_back_with_the_same_scores(backbone, tmp_path):
-    trained = head.build({"ResNet50": 2048, "VGG19": 512}[backbone], len(CLASSES), "Adam", 0.5, 1e-3, 0.0, seed=1)
+    trained = head.build(
+        {"ResNet50": 2048, "VGG19": 512}[backbone],
+        len(CLASSES),
+        optimizer="Adam",
+        dropout=0.5,
+        learning_rate=1e-3,
+        weight_decay=0.0,
+        seed=1,
+    )
     trained.optimizer.build(trained.trainable_variables)  # as training does
-    model = assembly.assemble(backbone, backbones.Weights(None, 1), SIZE_PX, trained)
+    model = assembly.assemble(backbone, backbones.Weights(None, 1), image_size_px=SIZE_PX, trained_head=trained)
     assembly.save(model, tmp_path / "model.keras")
     pixels = np.random.default_rng(0).integers(0, 256, (4, SIZE_PX, SIZE_PX, 3), np.uint8)
     np.testing.assert_array_equal(assembly.load(tmp_path / "model.keras")(pixels), model(pixels))
@@ -111,7 +125,7 @@ def test_warmup_requests_are_what_the_signature_takes(saved_model):
 def test_second_export_replaces_the_first(model, tmp_path):
     (tmp_path / "export").mkdir()
     (tmp_path / "export" / "old").write_text("")
-    export.export(model, CLASSES, SIZE_PX, PHOTOS[:1], tmp_path / "export")
+    export.export(model, CLASSES, image_size_px=SIZE_PX, warmup_photos=PHOTOS[:1], to=tmp_path / "export")
     assert not (tmp_path / "export" / "old").exists()
     assert (tmp_path / "export" / "saved_model.pb").exists()
 

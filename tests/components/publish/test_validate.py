@@ -148,7 +148,7 @@ def model_of_scores(scores):
 def test_scores_that_are_not_finite_are_refused(tmp_path, scores):
     photo = grey(tmp_path / "a.png", 100).read_bytes()
     model = model_of_scores(scores)
-    export.export(model, ["dark", "light"], 8, [photo], tmp_path / "export")
+    export.export(model, ["dark", "light"], image_size_px=8, warmup_photos=[photo], to=tmp_path / "export")
     with pytest.raises(NotFiniteError, match=r"Scores of the refitted model must be finite, and 1 of 1 are not"):
         validate.check_same_answers(model, tmp_path / "export", [photo], 8)
     with pytest.raises(NotFiniteError, match=r"Scores of the exported model must be finite, and 1 of 1 are not"):

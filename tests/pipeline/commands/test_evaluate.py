@@ -35,7 +35,13 @@ def pushed(tmp_path_factory):
     mean = keras.layers.GlobalAveragePooling2D()(keras.ops.cast(pixels, "float32") / 255)
     scores = keras.layers.Dense(3, "softmax", kernel_initializer=keras.initializers.Identity(9))(mean)
     photo = save(run_dir / "photos" / "glass" / "0.png", "glass", 0)
-    export.export(keras.Model(pixels, scores), CLASSES, SIZE_PX, [photo.read_bytes()], run_dir / "export")
+    export.export(
+        keras.Model(pixels, scores),
+        CLASSES,
+        image_size_px=SIZE_PX,
+        warmup_photos=[photo.read_bytes()],
+        to=run_dir / "export",
+    )
     trained_on = [photos.Photo(artifacts.file_digest(photo), str(photo), "glass", 0)]
     photos.write(run_dir / "photos.csv", trained_on)
     listing.write_duplicates(run_dir / "duplicates.csv", [])

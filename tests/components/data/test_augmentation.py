@@ -3,9 +3,9 @@ import hashlib
 import numpy as np
 import pytest
 
-from components.data import augment
+from components.data import augmentation
 
-SIZE_PX, SEEDED = 224, augment.Augmentation(7)
+SIZE_PX, SEEDED = 224, augmentation.Augmentation(7)
 IDS = [hashlib.sha256(str(number).encode()).hexdigest()[:16] for number in range(400)]
 
 
@@ -14,12 +14,12 @@ def photo_of_noise(count=1, size_px=24):
 
 
 def apply_by_hand(pixels, row):
-    return augment.apply(pixels, np.array([row] * len(pixels), np.float32)).numpy()
+    return augmentation.apply(pixels, np.array([row] * len(pixels), np.float32)).numpy()
 
 
 def drawn_parameters(views=(1, 2, 3)):
     """Flip, zooms, shear and rotation in degrees and shifts as shares of the size, read off the maps: [n] each."""
-    rows = np.concatenate([augment.transforms(IDS, view, SEEDED, SIZE_PX) for view in views]).astype(np.float64)
+    rows = np.concatenate([augmentation.transforms(IDS, view, SEEDED, SIZE_PX) for view in views]).astype(np.float64)
     linear, offset = rows[:, [0, 1, 3, 4]].reshape(-1, 2, 2), rows[:, [2, 5]]
     assert not rows[:, 6:].any(), "a map that is not affine"
     flip = np.sign(np.linalg.det(linear))
@@ -44,50 +44,53 @@ def drawn_parameters(views=(1, 2, 3)):
 
 def test_view_0_leaves_pixels_as_they_are():
     pixels = photo_of_noise(3)
-    views = augment.apply(pixels, augment.transforms(IDS[:3], 0, augment.Augmentation(1), 24))
+    views = augmentation.apply(pixels, augmentation.transforms(IDS[:3], 0, augmentation.Augmentation(1), 24))
     assert views.dtype == np.uint8
     np.testing.assert_array_equal(views, pixels)
 
 
 def test_other_views_change_pixels_and_keep_shape():
     pixels = photo_of_noise(3)
-    views = augment.apply(pixels, augment.transforms(IDS[:3], 1, augment.Augmentation(1), 24)).numpy()
+    views = augmentation.apply(pixels, augmentation.transforms(IDS[:3], 1, augmentation.Augmentation(1), 24)).numpy()
     assert views.shape == pixels.shape and views.dtype == np.uint8
     assert all((view != photo).any() for view, photo in zip(views, pixels, strict=True))
 
 
 def test_map_does_not_depend_on_the_other_photos_or_their_order():
-    alone = augment.transforms([IDS[2]], 1, SEEDED, SIZE_PX)
+    alone = augmentation.transforms([IDS[2]], 1, SEEDED, SIZE_PX)
     assert alone.shape == (1, 8) and alone.dtype == np.float32
-    np.testing.assert_array_equal(augment.transforms(IDS[:5], 1, SEEDED, SIZE_PX)[2], alone[0])
-    np.testing.assert_array_equal(augment.transforms(IDS[4::-1], 1, SEEDED, SIZE_PX)[2], alone[0])
+    np.testing.assert_array_equal(augmentation.transforms(IDS[:5], 1, SEEDED, SIZE_PX)[2], alone[0])
+    np.testing.assert_array_equal(augmentation.transforms(IDS[4::-1], 1, SEEDED, SIZE_PX)[2], alone[0])
 
 
 def test_view_does_not_depend_on_the_other_photos_of_the_batch():
-    pixels, maps = photo_of_noise(4), augment.transforms(IDS[:4], 1, SEEDED, 24)
-    together = augment.apply(pixels, maps).numpy()
+    pixels, maps = photo_of_noise(4), augmentation.transforms(IDS[:4], 1, SEEDED, 24)
+    together = augmentation.apply(pixels, maps).numpy()
     for number in range(4):
-        alone = augment.apply(pixels[number : number + 1], maps[number : number + 1])[0]
+        alone = augmentation.apply(pixels[number : number + 1], maps[number : number + 1])[0]
         np.testing.assert_array_equal(together[number], alone)
 
 
 @pytest.mark.parametrize(("photo_id", "view", "seed"), [(IDS[1], 1, 7), (IDS[0], 2, 7), (IDS[0], 1, 8), (IDS[0], 7, 1)])
 def test_other_photo_view_or_seed_gives_another_map(photo_id, view, seed):
     assert not np.allclose(
-        augment.transforms([IDS[0]], 1, SEEDED, SIZE_PX),
-        augment.transforms([photo_id], view, augment.Augmentation(seed), SIZE_PX),
+        augmentation.transforms([IDS[0]], 1, SEEDED, SIZE_PX),
+        augmentation.transforms([photo_id], view, augmentation.Augmentation(seed), SIZE_PX),
     )
 
 
 def test_both_flips_turn_half_of_the_views_upside_down_and_leave_the_others_as_they_were():
-    plain, both = (augment.transforms(IDS, 1, augment.Augmentation(7, flips), 24) for flips in ("horizontal", "both"))
+    plain, both = (
+        augmentation.transforms(IDS, 1, augmentation.Augmentation(7, flips), 24) for flips in ("horizontal", "both")
+    )
     turned = np.flatnonzero((plain != both).any(axis=1))
     assert 0.4 < len(turned) / len(IDS) < 0.6
     pixels, some = photo_of_noise(10), turned[:10]
-    upside_down = augment.apply(pixels[:, ::-1], plain[some]).numpy().astype(int)
-    np.testing.assert_allclose(augment.apply(pixels, both[some]).numpy().astype(int), upside_down, atol=1)
+    upside_down = augmentation.apply(pixels[:, ::-1], plain[some]).numpy().astype(int)
+    np.testing.assert_allclose(augmentation.apply(pixels, both[some]).numpy().astype(int), upside_down, atol=1)
     np.testing.assert_array_equal(
-        augment.transforms(IDS, 0, augment.Augmentation(7, "both"), 24), np.tile(np.eye(3).ravel()[:8], (len(IDS), 1))
+        augmentation.transforms(IDS, 0, augmentation.Augmentation(7, "both"), 24),
+        np.tile(np.eye(3).ravel()[:8], (len(IDS), 1)),
     )
 
 
@@ -137,7 +140,7 @@ def test_parameters_are_drawn_apart():
 
 
 def test_shift_grows_with_the_size_of_the_photo():
-    small, large = (augment.transforms(IDS[:20], 1, SEEDED, size) for size in (100, 200))
+    small, large = (augmentation.transforms(IDS[:20], 1, SEEDED, size) for size in (100, 200))
     np.testing.assert_allclose(small[:, [0, 1, 3, 4]], large[:, [0, 1, 3, 4]])
     moved = [
         rows[:, [0, 1, 3, 4]].reshape(-1, 2, 2) @ np.full(2, (size - 1) / 2) + rows[:, [2, 5]] - (size - 1) / 2
@@ -148,7 +151,7 @@ def test_shift_grows_with_the_size_of_the_photo():
 
 def test_white_photo_stays_white_to_the_edge():
     white = np.full((40, 24, 24, 3), 255, np.uint8)
-    views = augment.apply(white, augment.transforms(IDS[:40], 3, augment.Augmentation(1), 24)).numpy()
+    views = augmentation.apply(white, augmentation.transforms(IDS[:40], 3, augmentation.Augmentation(1), 24)).numpy()
     assert views.min() == 255
 
 

@@ -35,7 +35,16 @@ def written(tiny: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[pathl
         Image.new("RGB", (SIZE_PX, SIZE_PX), tuple(colour.tolist())).save(path)
         fold = number // 3 % FOLDS
         photo_list.append(photos.Photo(artifacts.file_digest(path), str(path), CLASSES[number % 3], fold))
-    records.build(root / "dataset", photo_list, SIZE_PX, 10**6, 0.0, FOLDS, (), lambda done, total: None)
+    records.build(
+        root / "dataset",
+        photo_list,
+        image_size_px=SIZE_PX,
+        max_pixels=10**6,
+        max_rejects=0.0,
+        folds=FOLDS,
+        beam_args=(),
+        progress=lambda done, total: None,
+    )
     return root / "dataset", photo_list
 
 

@@ -1,4 +1,4 @@
-"""Fine-tuning on tiny drawn pictures, with a backbone of three convolutions: what is true of it is true of any."""
+"""Fine-tuning of a backbone of three convolutions on tiny images; the code is the same for every backbone."""
 
 import dataclasses
 import io
@@ -12,17 +12,17 @@ from tiny_backbone import SCENARIO, fit, with_options
 
 from components.base import artifacts, settings
 from components.base.errors import PilahError
-from components.models import assembly, backbones, finetune
+from components.models import assembly, backbones, finetuning
 from pipeline import config as config_module
 from pipeline import runner
 from tuner import cross_validation, folds, predictions
 
-pytest_plugins = ["finetune_fixtures"]
+pytest_plugins = ["finetuning_fixtures"]
 
 
 def train(study, tmp_path, **changed):
     """(model, history) of `study` with other settings."""
-    return fit(dataclasses.replace(study, **changed), np.arange(40), tmp_path / "state")
+    return fit(dataclasses.replace(study, **changed), np.arange(40), tmp_path / "checkpoint")
 
 
 def layer_values(model):
@@ -35,7 +35,7 @@ def layer_values(model):
 
 def moved(study, tmp_path):
     """The weights of the backbone that training moves."""
-    before, after = layer_values(finetune.build(study.recipe(SCENARIO))), layer_values(train(study, tmp_path)[0])
+    before, after = layer_values(finetuning.build(study.recipe(SCENARIO))), layer_values(train(study, tmp_path)[0])
     return {name for name in before if (before[name] != after[name]).any()}
 
 
@@ -63,15 +63,15 @@ def test_only_unfrozen_layers_change_and_batchnorm_only_where_enabled(study, tmp
 def test_killed_fold_resumes_at_its_last_epoch_with_the_same_result(study, tmp_path, monkeypatch):
     study, rows = with_options(study, warmup_epochs=1, schedule="cosine", batchnorm="trained"), np.arange(50)
     whole, history = fit(study, rows, tmp_path / "whole")
-    begun, batches = [], finetune.batches
+    begun, batches = [], finetuning.batches
 
-    def batches_until_killed(recipe, examples, rows, epoch, seed):
+    def batches_until_killed(recipe, examples, rows, *, epoch, seed):
         begun.append(epoch)
         if begun in ([0, 1], [0, 1, 1, 2]):
             raise KeyboardInterrupt
-        return batches(recipe, examples, rows, epoch, seed)
+        return batches(recipe, examples, rows, epoch=epoch, seed=seed)
 
-    monkeypatch.setattr(finetune, "batches", batches_until_killed)
+    monkeypatch.setattr(finetuning, "batches", batches_until_killed)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             fit(study, rows, tmp_path / "broken")
@@ -79,41 +79,41 @@ def test_killed_fold_resumes_at_its_last_epoch_with_the_same_result(study, tmp_p
     assert begun == [0, 1, 1, 2, 2]
     assert resumed_history == history
     tested, read = np.arange(50, 90), study.examples("Tiny").pixels
-    np.testing.assert_array_equal(finetune.predict(resumed, read, tested), finetune.predict(whole, read, tested))
+    np.testing.assert_array_equal(finetuning.predict(resumed, read, tested), finetuning.predict(whole, read, tested))
 
 
 def test_killed_ensemble_repeats_no_epoch_and_has_the_same_result(study, tmp_path, monkeypatch):
     study, rows = with_options(study, ensemble=2), np.arange(50)
     whole, history = fit(study, rows, tmp_path / "whole")
-    begun, batches = [], finetune.batches
+    begun, batches = [], finetuning.batches
 
-    def batches_until_killed(recipe, examples, rows, epoch, seed):
+    def batches_until_killed(recipe, examples, rows, *, epoch, seed):
         begun.append((seed, epoch))
         if len(begun) == 5:
             raise KeyboardInterrupt
-        return batches(recipe, examples, rows, epoch, seed)
+        return batches(recipe, examples, rows, epoch=epoch, seed=seed)
 
-    monkeypatch.setattr(finetune, "batches", batches_until_killed)
+    monkeypatch.setattr(finetuning, "batches", batches_until_killed)
     with pytest.raises(KeyboardInterrupt):
         fit(study, rows, tmp_path / "broken")
-    assert finetune.spent(tmp_path / "broken")[0] == 4
+    assert finetuning.spent(tmp_path / "broken")[0] == 4
     resumed, resumed_history = fit(study, rows, tmp_path / "broken")
     assert begun == [(7, 0), (7, 1), (7, 2), (1007, 0), (1007, 1), (1007, 1), (1007, 2)]
     assert resumed_history == history
     tested, read = np.arange(50, 90), study.examples("Tiny").pixels
-    np.testing.assert_array_equal(finetune.predict(resumed, read, tested), finetune.predict(whole, read, tested))
+    np.testing.assert_array_equal(finetuning.predict(resumed, read, tested), finetuning.predict(whole, read, tested))
 
 
 def test_seconds_of_a_resumed_fold_include_those_before_the_kill(study, tmp_path, monkeypatch):
-    state, batches = tmp_path / "fold-0.0.npz", finetune.batches
+    state, batches = tmp_path / "fold-0.0.npz", finetuning.batches
 
-    def batches_until_killed(recipe, examples, rows, epoch, seed):
+    def batches_until_killed(recipe, examples, rows, *, epoch, seed):
         if epoch == 2:
             raise KeyboardInterrupt
-        return batches(recipe, examples, rows, epoch, seed)
+        return batches(recipe, examples, rows, epoch=epoch, seed=seed)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(finetune, "batches", batches_until_killed)
+        patch.setattr(finetuning, "batches", batches_until_killed)
         folds.train(study, SCENARIO, [0], tmp_path)
     with np.load(state) as saved:
         np.savez(state, **{**saved, "seconds": saved["seconds"] + 1000})
@@ -123,12 +123,12 @@ def test_seconds_of_a_resumed_fold_include_those_before_the_kill(study, tmp_path
 
 def test_bfloat16_training_learns_and_returns_a_float32_model(study, tmp_path):
     rough = dataclasses.replace(study, finetuning=dataclasses.replace(study.finetuning, precision="bfloat16"))
-    assert "bfloat16" in {layer.compute_dtype for layer in network_of(finetune.build(rough.recipe(SCENARIO))).layers}
+    assert "bfloat16" in {layer.compute_dtype for layer in network_of(finetuning.build(rough.recipe(SCENARIO))).layers}
     model, history = train(rough, tmp_path)
     assert {layer.compute_dtype for layer in network_of(model).layers} == {"float32"}
     _, expected = fit(study, np.arange(40), tmp_path / "float32")
     np.testing.assert_allclose(history["loss"], expected["loss"], rtol=0.05)
-    right = finetune.predict(model, study.all_pixels(), np.arange(40)).argmax(axis=1) == study.labels[:40]
+    right = finetuning.predict(model, study.all_pixels(), np.arange(40)).argmax(axis=1) == study.labels[:40]
     assert right.mean() > 0.5, "the weights did not come along"
 
 
@@ -140,8 +140,8 @@ def test_xla_compiles_steps_where_enabled_with_the_same_result(study, tmp_path):
     found, scenario = {}, dataclasses.replace(SCENARIO, dropout=0.0)  # XLA draws other masks
     for xla in (False, True):
         asked = with_options(study, xla=xla, unfreeze="top")
-        model = finetune.build(asked.recipe(scenario))
-        finetune.prepare(model, model, asked.recipe(scenario), steps=3, epoch=0)
+        model = finetuning.build(asked.recipe(scenario))
+        finetuning.prepare(model, model, asked.recipe(scenario), steps=3, epoch=0)
         assert model.jit_compile is xla
         _, found[xla] = fit(asked, np.arange(40), tmp_path / str(xla), scenario)
     np.testing.assert_allclose(found[True]["loss"], found[False]["loss"], rtol=1e-3)
@@ -149,7 +149,7 @@ def test_xla_compiles_steps_where_enabled_with_the_same_result(study, tmp_path):
 
 def test_cosine_schedule_rises_to_the_learning_rate_and_falls_to_0(study):
     recipe = dataclasses.replace(study.recipe(SCENARIO), epochs=5, options=settings.Finetuning(schedule="cosine"))
-    rate = finetune._learning_rate(recipe, steps=10)
+    rate = finetuning._learning_rate(recipe, steps=10)
     assert callable(rate)
     rates = [float(rate(step)) for step in range(51)]
     assert rates[0] == 0 and np.argmax(rates) == 5 and rates[5] == pytest.approx(1e-2)
@@ -158,7 +158,7 @@ def test_cosine_schedule_rises_to_the_learning_rate_and_falls_to_0(study):
 
 def test_gradients_above_the_clip_norm_are_scaled_and_smaller_ones_unchanged(study, tmp_path):
     """Adam divides by the gradient's own size, but for its epsilon, 1e-7: far below that it hardly moves."""
-    start = finetune.build(study.recipe(SCENARIO)).get_weights()
+    start = finetuning.build(study.recipe(SCENARIO)).get_weights()
     ends = {
         norm: train(with_options(study, clip_norm=norm), tmp_path / str(norm))[0].get_weights()
         for norm in (None, 1e6, 1e-12)
@@ -171,14 +171,14 @@ def test_gradients_above_the_clip_norm_are_scaled_and_smaller_ones_unchanged(stu
 
 def test_balanced_weights_give_every_class_equal_weight(study):
     study, rows = with_options(study, balance="weights"), np.array([0, 1, 2, 3, 6])
-    batches = finetune.batches(study.recipe(SCENARIO), study.examples("Tiny"), rows, 0, 7)
+    batches = finetuning.batches(study.recipe(SCENARIO), study.examples("Tiny"), rows, epoch=0, seed=7)
     ((_, targets, weights),) = batches.as_numpy_iterator()
     np.testing.assert_allclose(targets.T @ weights, [5 / 3] * 3, rtol=1e-6)
 
 
 def test_oversampling_draws_every_class_equally_often(study):
     study, rows = with_options(study, balance="oversampling"), np.array([1, *range(0, 87, 3)])  # 1 metal to 29 glass
-    batches = finetune.batches(study.recipe(SCENARIO), study.examples("Tiny"), rows, 0, 7)
+    batches = finetuning.batches(study.recipe(SCENARIO), study.examples("Tiny"), rows, epoch=0, seed=7)
     _, targets, weights = (np.concatenate(parts) for parts in zip(*batches.as_numpy_iterator(), strict=True))
     assert len(targets) == len(rows) and (weights == 1).all()
     assert 5 < targets[:, 1].sum() < 25 and targets.sum() == len(rows)
@@ -188,7 +188,9 @@ def test_batches_shuffle_rows_and_change_view_each_epoch(study):
     rows, recipe, examples = np.arange(20, 50), study.recipe(SCENARIO), study.examples("Tiny")
     grey = np.arange(90, dtype=np.uint8)[:, np.newaxis, np.newaxis, np.newaxis]
     examples = dataclasses.replace(examples, pixels=np.broadcast_to(grey, examples.pixels.shape))  # pixel = row
-    seen = [list(finetune.batches(recipe, examples, rows, epoch, 7).as_numpy_iterator()) for epoch in (0, 1, 0)]
+    seen = [
+        list(finetuning.batches(recipe, examples, rows, epoch=epoch, seed=7).as_numpy_iterator()) for epoch in (0, 1, 0)
+    ]
     orders = [np.concatenate([batch[:, 0, 0, 0] for batch, _, _ in epoch]).tolist() for epoch in seen]
     assert sorted(orders[0]) == sorted(orders[1]) == rows.tolist()
     assert orders[0] != orders[1] and orders[0] == orders[2]
@@ -249,7 +251,7 @@ def test_saved_model_has_no_optimizer_and_predicts_the_same(study, tmp_path, opt
     model, _ = train(with_options(study, **options), tmp_path, epochs=1)
     assembly.save(assembly.without_optimizer(model), tmp_path / "model.keras")
     loaded, read, rows = assembly.load(tmp_path / "model.keras"), study.examples("Tiny").pixels, np.arange(9)
-    np.testing.assert_allclose(finetune.predict(loaded, read, rows), finetune.predict(model, read, rows), atol=1e-6)
+    np.testing.assert_allclose(finetuning.predict(loaded, read, rows), finetuning.predict(model, read, rows), atol=1e-6)
     with zipfile.ZipFile(tmp_path / "model.keras") as archive, h5py.File(archive.open("model.weights.h5")) as held:
         names: list[str] = []
         held.visit(names.append)

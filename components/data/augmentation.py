@@ -1,0 +1,78 @@
+"""Augmented views: an affine map for each photo and view, and an op that applies a batch of them."""
+
+import dataclasses
+import hashlib
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from components.base import settings
+from components.data import feature_settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """Everything that the views of a photo depend on, except its id.
+
+    Attributes:
+        flips: "horizontal", as in the thesis, or "both", where half of the views are upside down too.
+    """
+
+    seed: int
+    flips: settings.Flips = "horizontal"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Return the settings to write beside files that depend on the views."""
+        return feature_settings.of_augmentation(self.seed, self.flips)
+
+
+def transforms(photo_ids: list[str], view: int, augmentation: Augmentation, image_size_px: int) -> np.ndarray:
+    """Return the map of each photo for `view`, float32 [n, 8] (a0 a1 a2 b0 b1 b2 c0 c1); view 0 is the clean photo.
+
+    Pixel (x, y) of the view is read at (a0 x + a1 y + a2, b0 x + b1 y + b2) of the photo, as
+    `tf.raw_ops.ImageProjectiveTransformV3` expects. A map depends on the photo's id, the view and the augmentation
+    alone, so that a view of a photo is the same in every run, in any order and with any other photos.
+    """
+    maps = np.stack([_transform(photo_id, view, augmentation, image_size_px) for photo_id in photo_ids])
+    return maps.reshape(-1, 9)[:, :8].astype(np.float32)
+
+
+def apply(pixels: tf.Tensor, maps: tf.Tensor) -> tf.Tensor:
+    """Apply `maps`, float32 [n, 8], to `pixels`, uint8 [n, height, width, 3]; return the views in the same form."""
+    warped = tf.raw_ops.ImageProjectiveTransformV3(
+        images=tf.cast(pixels, tf.float32),
+        transforms=maps,
+        output_shape=tf.shape(pixels)[1:3],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="NEAREST",
+    )
+    return tf.cast(tf.round(warped), tf.uint8)
+
+
+def _transform(photo_id: str, view: int, augmentation: Augmentation, image_size_px: int) -> np.ndarray:
+    """Compose random flips, zoom, shear, shift and rotation about the centre of the image: float64 [3, 3]."""
+    if view == 0:
+        return np.eye(3)
+    name = f"{augmentation.seed}/{view}/{photo_id}"
+    key = hashlib.sha256(name.encode()).digest()
+    uniform = np.random.Generator(np.random.Philox(int.from_bytes(key[:16]))).uniform
+    flip = 1.0 if uniform() < 0.5 else -1.0
+    angle = np.deg2rad(uniform(-feature_settings.ROTATION_DEGREES, feature_settings.ROTATION_DEGREES))
+    shear_angle = np.deg2rad(uniform(-feature_settings.SHEAR_DEGREES, feature_settings.SHEAR_DEGREES))
+    zoom_x, zoom_y = uniform(1 - feature_settings.ZOOM, 1 + feature_settings.ZOOM, 2)
+    shift_x, shift_y = uniform(-feature_settings.SHIFT, feature_settings.SHIFT, 2) * image_size_px
+
+    centre = (image_size_px - 1) / 2
+    to_centre = np.array([[1, 0, -centre], [0, 1, -centre], [0, 0, 1]])
+    scale = np.diag([flip * zoom_x, zoom_y, 1])
+    shear = np.array([[1, -np.sin(shear_angle), 0], [0, np.cos(shear_angle), 0], [0, 0, 1]])
+    shift = np.array([[1, 0, shift_x], [0, 1, shift_y], [0, 0, 1]])
+    rotation = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+    map_ = np.linalg.inv(to_centre) @ rotation @ shift @ shear @ scale @ to_centre
+    # from a hash, so that all other random numbers are those of horizontal flips alone
+    if augmentation.flips == "both" and hashlib.sha256(f"vertical/{name}".encode()).digest()[0] % 2:
+        return np.array([[1, 0, 0], [0, -1, image_size_px - 1], [0, 0, 1]]) @ map_
+    return map_
