@@ -9,14 +9,14 @@ from components.base.errors import PilahError
 from components.models import inference
 from pipeline import leaderboard_table, lock, recipe, resolved_settings, resume, run_folder, runner
 from pipeline.config import STAGES, Config, to_json
-from pipeline.stages import choice, dataset, export, features, model, photos, push, report, search, validate
+from pipeline.stages import choice, dataset, export, features, model, photos, push, refine, report, search, validate
 
 PIPELINE = (
     photos.STAGE,  # folder or zip of photos -> list with classes and folds
     dataset.STAGE,  # list -> TFRecords of square photos
     features.STAGE,  # TFRecords -> activations of the frozen backbones, a file for each view
-    search.SEARCH,  # activations, or TFRecords in fine-tuning -> out-of-fold probabilities of every scenario
-    search.REFINE,  # the best scenarios, fine-tuned -> their out-of-fold probabilities
+    search.STAGE,  # activations, or TFRecords in fine-tuning -> out-of-fold probabilities of every scenario
+    refine.STAGE,  # the best scenarios, fine-tuned -> their out-of-fold probabilities
     choice.STAGE,  # probabilities -> leaderboard and winner
     model.STAGE,  # winner -> Keras model, trained on all photos
     export.STAGE,  # Keras model -> SavedModel that takes the bytes of photos

@@ -9,7 +9,8 @@ from components.data import images, photos
 from components.models import backbones, features, head, inference
 from pipeline import resolved_settings, run_folder
 from pipeline.config import Config
-from tuner import choose
+from pipeline.progress import Progress
+from tuner import choose, cross_validation, workers
 from tuner import scenarios as scenarios_module
 from tuner import study as study_module
 from tuner.scenarios import Scenario
@@ -156,3 +157,11 @@ def plain_bytes(config: Config, photo_list: Sequence[photos.Photo]) -> list[byte
         PilahError: a photo has changed since it was listed.
     """
     return [images.plain_bytes(photos.read_bytes(photo.path, photo.id), config.max_pixels)[0] for photo in photo_list]
+
+
+def cross_validate(config: Config, scenario_list: Sequence[Scenario], progress: Progress) -> None:
+    """Train the folds of the scenarios, and raise PilahError if one of them has failed."""
+    its_study, trials_dir = study(config), config.run_dir / run_folder.TRIALS
+    processes = workers.processes(its_study, scenario_list)
+    cross_validation.search(its_study, scenario_list, trials_dir, processes=processes, progress=progress)
+    choose.check_complete(trials_dir, scenario_list)

@@ -47,6 +47,9 @@ def all_files(*folders: str) -> list[str]:
     return [f"{folder}/**/*" for folder in folders]
 
 
+READ_IN_TRAINING = (*USABLE_PHOTOS, *all_files(DATASET, FEATURES, FROZEN_ACTIVATIONS, TRIALS))
+
+
 def features(backbone: str) -> str:
     return f"{FEATURES}/{backbone}"
 
