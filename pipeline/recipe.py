@@ -103,21 +103,13 @@ def refined(config: Config) -> list[Scenario]:
 def winner(config: Config) -> Scenario:
     """Return the winner in leaderboard.json."""
     row = run_folder.read_leaderboard(config.run_dir)["winner"]
-    return Scenario(
-        number=row["scenario"],
-        backbone=row["backbone"],
-        optimizer=row["optimizer"],
-        dropout=row["dropout"],
-        strategy=row["strategy"],
-    )
+    return Scenario(row["scenario"], row["backbone"], row["optimizer"], row["dropout"], strategy=row["strategy"])
 
 
 def frozen_winner(config: Config) -> Scenario:
     """Return the winner, or the scenario of the search that it was refined from."""
-    values = scenarios_module.hyperparameter_values(winner(config))
-    return next(
-        scenario for scenario in scenarios(config) if scenarios_module.hyperparameter_values(scenario) == values
-    )
+    searched, values = scenarios(config), scenarios_module.hyperparameter_values(winner(config))
+    return next(row for row in searched if scenarios_module.hyperparameter_values(row) == values)
 
 
 def parameters(config: Config) -> dict[str, int]:
