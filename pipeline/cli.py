@@ -160,7 +160,7 @@ def _configure(run_dir: pathlib.Path, profile: Profile | None, changes: dict[str
             raise PilahError(f"--run-dir must not be in --images, where its files would count as photos: {run_dir}.")
     if not config.photos_per_class and not config.images:
         raise PilahError(f"Profile {config.profile} needs photos. Give --images or --fetch-kaggle.")
-    config_module.check(config)
+    config_module.check(config, changes)
     resume.log_changes(config)
     folder.mkdir(parents=True, exist_ok=True)
     return config

@@ -4,12 +4,12 @@ import dataclasses
 import json
 import math
 import pathlib
+from collections.abc import Collection
 from typing import Any, Literal, get_args
 
 from components.base import artifacts, settings
 from components.base.errors import PilahError
 from components.base.settings import option
-from components.data import images
 from pipeline import run_folder
 
 StageName = Literal[
@@ -17,7 +17,7 @@ StageName = Literal[
 ]
 STAGES: tuple[StageName, ...] = get_args(StageName)
 Profile = Literal["thesis", "finetuned", "demo"]
-MAX_PIXELS = images.MAX_PIXELS  # `images` is a field of the class below
+MAX_PIXELS = settings.MAX_PIXELS  # `images` is a field of the class below
 PROFILES: dict[Profile, dict[str, Any]] = {
     "thesis": {},
     # the best single model on the thesis's photos (docs/RESULTS.md): one frozen scenario, then fine-tuned
@@ -145,8 +145,12 @@ def flag(name: str) -> str:
     return f"--{option.flag if option and option.flag else name.replace('_', '-')}"
 
 
-def check(config: Config) -> None:
-    """Raise PilahError if settings are not finite or contradict each other."""
+def check(config: Config, given: Collection[str] | None = None) -> None:
+    """Raise PilahError if settings are not finite or contradict each other.
+
+    Args:
+        given: fields that are set at this start; None takes all of them.
+    """
     for name, value in vars(config).items():
         values = value if isinstance(value, tuple) else [value]
         if any(isinstance(number, float) and not math.isfinite(number) for number in values):
@@ -162,6 +166,7 @@ def check(config: Config) -> None:
         )
     default, names = Config(config.run_dir), ("finetuning_rate", *settings.options(settings.Finetuning))
     changed = [name for name in names if getattr(config, name) != getattr(default, name)]
+    changed = [name for name in changed if given is None or name in given]
     if changed and not config.finetunes:
         raise PilahError(
             f"{', '.join(f'{flag(name)} {getattr(config, name)}' for name in changed)}: options of fine-tuning have no "
@@ -182,12 +187,17 @@ def read(run_dir: pathlib.Path) -> Config:
     """Return the configuration of the run in `run_dir`, from its run.json; a moved run has its current path.
 
     Raises:
-        PilahError: there is no run.
+        PilahError: there is no run, or its run.json is damaged or of a later version.
     """
     path = run_dir / run_folder.CONFIG
     if not path.exists():
         raise PilahError(f"--run-dir must hold a run, and {run_dir} has no {path.name}. Start one with 'run'.")
-    return dataclasses.replace(from_json(artifacts.read_json(path)), run_dir=run_dir.resolve())
+    try:
+        return dataclasses.replace(from_json(artifacts.read_json(path)), run_dir=run_dir.resolve())
+    except (ValueError, KeyError, TypeError) as error:
+        raise PilahError(
+            f"{path} is damaged or of a later version of Pilah ({error}). Restore it, or choose another --run-dir."
+        ) from error
 
 
 def from_json(values: dict[str, Any]) -> Config:

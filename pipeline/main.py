@@ -50,7 +50,10 @@ def run(config: Config, from_stage: str | None, overwrite: bool, console: rich.c
     recipe.look_up_weights(config)
     with lock.locked(config.run_dir):
         resolved = recipe.resolve(config)
-        if not overwrite and (config.run_dir / run_folder.CONFIG).exists():
+        if not (config.run_dir / run_folder.CONFIG).exists():
+            resume.check_new(config.run_dir, overwrite)
+            artifacts.write_json(config.run_dir / run_folder.CONFIG, to_json(config))
+        elif not overwrite:
             resume.check_nothing_lost(config, resolved, photos.expected_list(config))
         if from_stage:
             for stage in PIPELINE[STAGES.index(from_stage) :]:

@@ -39,9 +39,15 @@ def _typer_option(name: str, annotation: Any, option: settings.Option) -> Any:
         help=option.help,
         show_default="; ".join([values["thesis"], *others]),
         rich_help_panel="Fine-tuning" if _is_of_finetuning(name) else None,
-        metavar="A,B" if is_list else None,
+        metavar=_metavar(get_args(annotation)[0], option) if is_list else None,
         **bounds,
     )
+
+
+def _metavar(item_type: Any, option: settings.Option) -> str:
+    """Return the choices or bounds of the items of a list, as the help shows them."""
+    choices = get_args(item_type)
+    return f"<some of {','.join(choices)}>" if choices else f"<numbers> [{option.min}<=x<={option.max}]"
 
 
 def _is_of_finetuning(name: str) -> bool:
@@ -58,6 +64,8 @@ def _item_type(annotation: Any) -> Any:
 def _split(text: str, flag: str, item_type: Any, option: settings.Option) -> tuple:
     """Return the values of a list that commas separate, checked against the choices or bounds of its items."""
     words = [word.strip() for word in text.split(",")]
+    if len({*words}) < len(words):
+        raise typer.BadParameter(f"{flag} must not name a value twice (got {text}).")
     if get_origin(item_type) is Literal:
         choices = get_args(item_type)
         if unknown := [word for word in words if word not in choices]:

@@ -49,8 +49,18 @@ def log_changes(config: Config) -> None:
 
 def changed_settings(before: Config, config: Config) -> str:
     """Return the settings that differ, as text; empty if none does."""
-    names = [field.name for field in dataclasses.fields(Config) if field.name not in ("run_dir", "beam_args")]
+    options = settings.options(Config)
+    names = ["profile", "images", *(name for name, option in options.items() if option.resumed)]
     return _differences((config_module.flag(name), getattr(before, name), getattr(config, name)) for name in names)
+
+
+def check_new(run_dir: pathlib.Path, overwrite: bool) -> None:
+    """Raise PilahError if a folder without settings holds the work of a run, unless it may be discarded."""
+    if (run_dir / run_folder.STAGES).exists() and not overwrite:
+        raise PilahError(
+            f"{run_dir} holds a run whose {run_folder.CONFIG} is missing. Restore it, choose another --run-dir, or "
+            "discard the run with --overwrite."
+        )
 
 
 def check_nothing_lost(config: Config, resolved: Resolved, listed: Sequence[photos.Photo]) -> None:
@@ -105,9 +115,10 @@ def _total_seconds(paths: Iterable[pathlib.Path]) -> float:
 def _changed_machine(run_dir: pathlib.Path, resolved: Resolved) -> str:
     """Return the resolved settings that differ from the last start, as text."""
     before = resolved_settings.read(run_dir) or resolved  # versions without resolved.json: nothing is known
-    pairs: list[tuple[str, str, str]] = [
+    pairs: list[tuple[str, Any, Any]] = [
         ("inference engine", before.engine, resolved.engine),
         ("precision", before.precision, resolved.precision),
+        ("frozen activations on disk", before.frozen_activations_on_disk, resolved.frozen_activations_on_disk),
     ]
     for name, weights in resolved.weights.items():
         pairs.append((f"weights of {name}", before.weights.get(name, weights), weights))

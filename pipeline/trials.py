@@ -24,7 +24,9 @@ def features_match(
     """Return whether the features of `backbone` were computed with the current settings, or do not exist yet."""
     path = config.run_dir / run_folder.features(backbone) / artifacts.SETTINGS
     expected = _features(config, usable, backbone, resolved or _unresolved(config))
-    return not path.exists() or _equal(config, resolved, artifacts.read_json(path), expected)
+    if not path.exists():
+        return not any(path.parent.glob("*.npy"))
+    return _equal(config, resolved, artifacts.read_json(path), expected)
 
 
 def read_settings(

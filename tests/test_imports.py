@@ -61,7 +61,8 @@ def modules_of(file):
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file} has a relative import, which hides what it depends on"
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
     return {MODULES.get(name, MODULES.get(name.rpartition(".")[0], name)) for name in names}
 

@@ -18,6 +18,9 @@ Schedule = Literal["constant", "cosine"]
 Balance = Literal["none", "weights", "oversampling"]
 
 
+MAX_PIXELS = 52_000_000  # of a photo: phones of 50 megapixels make 8192 x 6144
+
+
 @dataclasses.dataclass(frozen=True)
 class Option:
     """The command-line option of a field.

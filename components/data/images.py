@@ -12,6 +12,8 @@ from collections.abc import Iterator
 import pillow_heif
 from PIL import Image, UnidentifiedImageError
 
+from components.base.settings import MAX_PIXELS
+
 SUFFIXES = {  # format that is read, by Pillow's name -> suffixes of its files; all else is "not an image"
     "JPEG": (".jfif", ".jpe", ".jpeg", ".jpg", ".mpo"),  # MPO is a JPEG with more images behind it
     "PNG": (".png",),
@@ -27,7 +29,6 @@ FORMATS = tuple(SUFFIXES)
 FORMAT_NAMES = "JPEG, PNG, WebP, HEIC, AVIF, GIF, BMP, TIFF, JPEG 2000"
 MULTI_IMAGE_FORMATS = ("MPO", "HEIF")  # of phones, with bursts, previews and depth maps: their first image counts
 TENSORFLOW_READS = {("JPEG", "RGB"), ("JPEG", "L"), ("PNG", "RGB"), ("PNG", "L")}  # (format, Pillow mode), upright
-MAX_PIXELS = 52_000_000  # phones of 50 megapixels make 8192 x 6144
 MIN_SIDE_PX = 16
 # Each part costs a decoder a pass over all pixels (a JPEG's scans: photos have about 10) or over all that it has read
 # (a GIF's comments), so that a small file with a crowd of them takes minutes. Byte 3 of a scan's header is always 0.

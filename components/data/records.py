@@ -203,7 +203,8 @@ def build(
         PilahError: there are too many rejects; a class has fewer usable photos than `folds`, or none in a fold; or a
             photo has changed since it was listed.
     """
-    artifacts.remove(folder)
+    for old in folder.glob("*/"):  # rejects.csv stays until it is replaced: a killed run is resumed by it
+        artifacts.remove(old)
     builder = PhotoRecords(
         folder,
         photo_list,

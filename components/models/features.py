@@ -87,7 +87,8 @@ def extract(
         for done in written:
             progress(done_before + done, len(missing) * len(photo_ids))
         seconds = round(time.monotonic() - started, 3)
-        artifacts.write_json(view_path(folder, view).with_suffix(".json"), {"seconds": seconds})
+        path = view_path(folder, view)
+        artifacts.write_json(path.with_suffix(".json"), {"seconds": seconds, "digest": artifacts.file_digest(path)})
 
 
 def write_view(
@@ -177,7 +178,14 @@ def view_numbers(views: int, test_views: int) -> list[int]:
 
 
 def missing_views(folder: pathlib.Path, views: int, test_views: int) -> list[int]:
-    return [view for view in view_numbers(views, test_views) if not view_path(folder, view).exists()]
+    """Return the views that `folder` lacks, or holds with other content than was written."""
+    return [view for view in view_numbers(views, test_views) if not _is_intact(view_path(folder, view))]
+
+
+def _is_intact(path: pathlib.Path) -> bool:
+    description = path.with_suffix(".json")
+    digest = artifacts.read_json(description).get("digest") if description.exists() else None
+    return path.exists() and digest in (None, artifacts.file_digest(path))  # earlier versions wrote no digest
 
 
 def view_path(folder: pathlib.Path, view: int) -> pathlib.Path:

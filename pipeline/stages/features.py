@@ -4,6 +4,7 @@ import functools
 import pathlib
 from typing import Any
 
+from components.base import artifacts
 from components.data import augmentation
 from components.models import features, inference
 from pipeline import recipe, run_folder
@@ -26,10 +27,11 @@ def inputs(config: Config) -> dict[str, Any]:
 
 
 def outputs(config: Config) -> list[str]:
-    """Return the file of every view of every backbone; a deleted file is computed again."""
+    """Return the files of every backbone: its settings and its views; a deleted view is computed again."""
     views = features.view_numbers(config.views, config.test_views)
-    folders = (pathlib.Path(run_folder.features(name)) for name in config.backbones)
-    return [str(features.view_path(folder, view)) for folder in folders for view in views]
+    folders = [pathlib.Path(run_folder.features(name)) for name in config.backbones]
+    files = [features.view_path(folder, view) for folder in folders for view in views]
+    return [str(path) for path in (*files, *(folder / artifacts.SETTINGS for folder in folders))]
 
 
 def run(config: Config, progress: Progress) -> None:

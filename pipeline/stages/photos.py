@@ -59,17 +59,20 @@ def check(config: Config) -> None:
 def expected_list(config: Config) -> list[photos.Photo]:
     """Return the photos that a resumed run will list, if their files have not changed.
 
-    The list is empty if it cannot be known: changed settings replace synthetic photos, and a changed pixel limit is
-    applied only when the photos are read.
+    The list is empty if it cannot be known: synthetic photos would be replaced, or another pixel limit would apply,
+    which is checked only when the photos are read.
     """
-    before = config_module.read(config.run_dir)
+    before, path = config_module.read(config.run_dir), config.run_dir / run_folder.PHOTOS
     names = ("images", "photos_per_class", "folds", "seed", "group_folds", "max_pixels")
-    changed = [name for name in names if getattr(before, name) != getattr(config, name)]
-    path = config.run_dir / run_folder.PHOTOS
-    if not changed and path.exists():
-        return photos.read(path)
-    if changed and (not config.images or "max_pixels" in changed):
+    changed = {name for name in names if getattr(before, name) != getattr(config, name)}
+    if "max_pixels" in changed:
+        rejects = run_folder.read_rows(config.run_dir, run_folder.REJECTS)
+        if config.max_pixels < before.max_pixels or any(row.get("reason") == "too large" for row in rejects):
+            return []
+    if not config.images and changed & {"photos_per_class", "seed"}:
         return []
+    if path.exists() and changed <= ({"max_pixels"} if not config.group_folds else set()):
+        return photos.read(path)
     return _list(config, class_folders.scan(_photo_folders(config)), lambda done, total, what="": None)[0]
 
 

@@ -21,7 +21,9 @@ def outputs(config: Config) -> list[str]:
     """Return the files of the pushed version, or of any version if an earlier Pilah pushed it without PUSHED."""
     pushed = config.run_dir / run_folder.PUSHED
     version = artifacts.read_json(pushed)["version"] if pushed.exists() else "[0-9]*"
-    return [f"{run_folder.SERVED}/{version}/{name}" for name in ("saved_model.pb", push.DESCRIPTION)]
+    export = config.run_dir / run_folder.EXPORT
+    names = [str(path.relative_to(export)) for path in sorted(export.rglob("*")) if path.is_file()]
+    return [f"{run_folder.SERVED}/{version}/{name}" for name in (*names, push.DESCRIPTION)]
 
 
 def run(config: Config, progress: Progress) -> None:

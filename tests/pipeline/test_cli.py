@@ -38,6 +38,7 @@ def pilah(*args):
         ["run", "--run-dir", "r", "--folds", "1"],
         ["run", "--run-dir", "r", "--backbones", "ResNet50,ResNet51"],
         ["run", "--run-dir", "r", "--optimizers", "SGD"],
+        ["run", "--run-dir", "r", "--optimizers", "Adam,Adam"],
         ["run", "--run-dir", "r", "--dropouts", "0.2,half"],
         ["run", "--run-dir", "r", "--dropouts", "1.0"],
         ["run", "--run-dir", "r", "--from", "nowhere"],

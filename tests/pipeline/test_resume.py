@@ -99,7 +99,7 @@ def test_setting_that_would_discard_finished_work_is_refused_by_name(changes, ex
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"min_f1": 0.9}, {"keep_versions": 9}, {"refine": 1}, {"force": True}],
+    [{}, {"min_f1": 0.9}, {"keep_versions": 9}, {"refine": 1}, {"force": True}, {"max_pixels": 60_000_000}],
     ids=str,
 )
 def test_setting_that_discards_nothing_is_accepted(changes, config):
@@ -128,3 +128,32 @@ def test_photos_that_moved_are_the_same_photos(config, tmp_path, save_classes):
     (tmp_path / "moved" / "glass" / "0.png").write_bytes(b"another")
     with pytest.raises(PilahError, match=r"--images .*moved instead of .*photos: this would discard finished"):
         check(dataclasses.replace(config, images=(tmp_path / "moved",)))
+
+
+def test_features_without_their_settings_are_not_discarded_silently(config):
+    folder = config.run_dir / run_folder.features("VGG19")
+    (folder / artifacts.SETTINGS).unlink()
+    (folder / "view-00.npy").write_bytes(b"activations")
+    with pytest.raises(PilahError, match=r"would discard the features of VGG19"):
+        check(config)
+
+
+def test_frozen_activations_on_another_machine_are_named(config):
+    elsewhere = dataclasses.replace(recipe.resolve(config), frozen_activations_on_disk=False)
+    with pytest.raises(PilahError, match=r"^frozen activations on disk False instead of True: this would discard"):
+        resume.check_nothing_lost(config, elsewhere, photos.expected_list(config))
+
+
+def test_folder_of_a_run_without_its_settings_is_refused(tmp_path):
+    resume.check_new(tmp_path, False)
+    (tmp_path / run_folder.STAGES).mkdir()
+    with pytest.raises(PilahError, match=r"whose run\.json is missing.*--overwrite"):
+        resume.check_new(tmp_path, False)
+    resume.check_new(tmp_path, True)
+
+
+@pytest.mark.parametrize("text", ["{", "{}", '{"newer": 1}'])
+def test_damaged_settings_are_named(tmp_path, text):
+    (tmp_path / run_folder.CONFIG).write_text(text)
+    with pytest.raises(PilahError, match=r"run\.json is damaged or of a later version"):
+        resume.configure(tmp_path, None, {})

@@ -179,6 +179,13 @@ def test_changed_setting_clears_the_folder(finished, source, changed):
     assert times(finished)["view-00.npy"] != before["view-00.npy"]
 
 
+def test_view_with_changed_content_is_computed_again(finished, source, unbroken):
+    np.save(finished / "view-01.npy", np.full((5, 512), 7, np.float32))
+    assert features.missing_views(finished, VIEWS, 1) == [1]
+    extract(finished, source)
+    assert contents(finished) == contents(unbroken)
+
+
 def test_run_stopped_within_a_view_resumes_with_the_same_bytes(tmp_path, source, unbroken):
     folder = tmp_path / "VGG19"
 

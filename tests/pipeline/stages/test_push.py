@@ -14,3 +14,13 @@ def test_deleted_pushed_version_reruns_the_stage(tmp_path):
     artifacts.write_json(tmp_path / "pushed.json", {"version": 2})
     shutil.rmtree(tmp_path / "served" / "pilah" / "2")
     assert all(there) and not any(any(tmp_path.glob(pattern)) for pattern in push.outputs(config))
+
+
+def test_pushed_version_without_a_file_of_the_export_reruns_the_stage(tmp_path):
+    for folder in ("export", "served/pilah/1"):
+        artifacts.write_json(tmp_path / folder / "saved_model.pb", {})
+        artifacts.write_json(tmp_path / folder / "variables" / "variables.index", {})
+    artifacts.write_json(tmp_path / "served" / "pilah" / "1" / "model.json", {})
+    assert all(any(tmp_path.glob(pattern)) for pattern in push.outputs(Config(tmp_path)))
+    shutil.rmtree(tmp_path / "served" / "pilah" / "1" / "variables")
+    assert not all(any(tmp_path.glob(pattern)) for pattern in push.outputs(Config(tmp_path)))

@@ -237,3 +237,10 @@ def times(config, number):
 def test_invalid_refine_options_raise(tmp_path, changed, match):
     with pytest.raises(PilahError, match=match):
         config_module.check(config_module.Config(tmp_path, **changed))
+
+
+def test_options_of_fine_tuning_that_the_run_already_has_are_no_error_without_it(tmp_path):
+    resumed = dataclasses.replace(config_module.of_profile("finetuned", tmp_path), refine=0)
+    config_module.check(resumed, {"refine": 0})
+    with pytest.raises(PilahError, match=r"^--unfreeze top: options of fine-tuning have no effect"):
+        config_module.check(resumed, {"refine": 0, "unfreeze": "top"})
