@@ -36,7 +36,7 @@ bench-gpu: .venv/ready
 
 # the environment: kept between calls, made anew when the lock changes
 .venv/ready: requirements/dev.txt
-	@test -n "$(PYTHON)" || { echo "Pilah needs Python 3.11 to 3.13 with venv. Received: none on the path. Install one, or name it: make PYTHON=..." >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo "Pilah needs Python 3.11 to 3.13 with venv, and finds none on the path. Install one, or name it: make PYTHON=..." >&2; exit 1; }
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
 	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements/dev.txt

@@ -201,8 +201,8 @@ class Client:
         code, details = error.code(), " ".join((error.details() or "").split())  # TensorFlow's have several lines
         if code in NEXT_ACTIONS:
             return ServingUnavailable(
-                f"The model server must answer within {seconds:g} s. Received from {self.target}: "
-                f"{code.name}, {details}. {NEXT_ACTIONS[code]}"
+                f"The model server at {self.target} did not answer within {seconds:g} s: {code.name}, {details}. "
+                f"{NEXT_ACTIONS[code]}"
             )
         return ServingRejected(f"The model server at {self.target} refused the call: {code.name}, {details}", code)
 

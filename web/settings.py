@@ -83,22 +83,18 @@ def read(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = N
     try:
         limits.parse_many(settings.upload_rate)
     except ValueError as error:
-        raise SettingsError(
-            f"UPLOAD_RATE must be a rate like '30 per minute'. Received: {settings.upload_rate}."
-        ) from error
+        raise SettingsError(f"UPLOAD_RATE must be a rate like '30 per minute' (got {settings.upload_rate}).") from error
     if 0 < len(settings.admin_token) < 16:
         raise SettingsError(
-            f"ADMIN_TOKEN must have 16 characters at least, or be empty. Received: {len(settings.admin_token)}. "
+            f"ADMIN_TOKEN must be empty or have at least 16 characters (it has {len(settings.admin_token)}). "
             f"Make one: export ADMIN_TOKEN={MAKE_ONE}"
         )
     if settings.secret_key:
         if len(settings.secret_key) < 32:
-            raise SettingsError(f"SECRET_KEY must have 32 characters at least. Received: {len(settings.secret_key)}.")
+            raise SettingsError(f"SECRET_KEY must have at least 32 characters (it has {len(settings.secret_key)}).")
         return settings
     if not settings.is_development:
-        raise SettingsError(
-            f"SECRET_KEY must be set outside development. Received: none. Make one: export SECRET_KEY={MAKE_ONE}"
-        )
+        raise SettingsError(f"SECRET_KEY must be set outside development. Make one: export SECRET_KEY={MAKE_ONE}")
     return dataclasses.replace(settings, secret_key=_kept_key(pathlib.Path(settings.pilah_data) / "secret_key"))
 
 
@@ -113,8 +109,7 @@ def _convert(name: str, text: str, kind: type) -> Any:
     except ValueError:
         pass
     raise SettingsError(
-        f"{name.upper()} must be a {kind_name}, at least {LEAST[name]}. Received: {text}. "
-        "Set another, or unset it for the default."
+        f"{name.upper()} must be a {kind_name} of at least {LEAST[name]} (got {text}). Unset it for the default."
     )
 
 

@@ -122,7 +122,7 @@ class Service:
         free = self.store.free_bytes()
         if free < MIN_FREE_BYTES:
             log.error(
-                "%s must have %s MB of free space for uploads. Received: %s. Make room, or move PILAH_DATA",
+                "%s needs %s MB of free space for uploads, and has %s. Free some, or move PILAH_DATA",
                 self.store.folder,
                 MIN_FREE_BYTES // settings.MIB,
                 free // settings.MIB,

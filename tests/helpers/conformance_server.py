@@ -114,7 +114,7 @@ class Embedded:
             if answer.status == health_pb2.HealthCheckResponse.SERVING:
                 return channel
         return pytest.fail(
-            f"the server must serve within {START_SECONDS} s. Received: exit status {self.process.poll()}, and\n"
+            f"the server did not start within {START_SECONDS} s: exit status {self.process.poll()}, and\n"
             f"{self.log.read_text(errors='replace')}"
         )
 
