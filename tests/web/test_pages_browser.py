@@ -7,6 +7,7 @@ import sqlalchemy as sa
 import web_app
 import website
 
+from components.data import images
 from web.database import Upload, db
 
 pytest.importorskip("playwright", reason="no Playwright here: make test installs it")
@@ -115,7 +116,7 @@ def test_file_that_is_no_picture_is_refused_with_what_to_do(open_page):
     page.set_input_files("#image", {"name": "photo.heic", "mimeType": "image/heic", "buffer": b"no picture"})
     expect(page.locator("#state")).to_contain_text("This browser cannot show this kind of picture")
     page.get_by_role("button", name="Sort it").click()
-    expect(page.get_by_role("alert")).to_contain_text("The file must be a picture: JPEG, PNG, WebP, HEIC, GIF, BMP.")
+    expect(page.get_by_role("alert")).to_contain_text(f"The file must be a picture: {images.FORMAT_NAMES}.")
     expect(page).to_have_title("Not taken - Pilah")
     page.set_input_files("#image", website.chosen())
     expect(page.get_by_role("alert")).to_be_hidden()

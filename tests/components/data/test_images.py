@@ -289,5 +289,5 @@ def test_images_loads_without_tensorflow_and_without_the_rest_of_components():
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = done.stdout.split()
     assert not {"tensorflow", "keras", "apache_beam", "numpy"} & {*loaded}
-    ours = ["components", "components.data", "components.data.images"]
+    ours = ["components", "components.base", "components.base.settings", "components.data", "components.data.images"]
     assert [name for name in loaded if name.startswith("components")] == ours
