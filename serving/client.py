@@ -1,6 +1,6 @@
-"""A light client of the served classifier: no TensorFlow, one channel for many threads, a deadline on every call.
+"""Client of the served classifier, without TensorFlow: one channel for many threads, a deadline for every call.
 
-As a program: python -m serving.client classify PHOTO...
+On the command line: python -m serving.client classify PHOTO...
 """
 
 import argparse
@@ -22,9 +22,9 @@ MODEL_NAME = "pilah"
 SIGNATURE = "serving_default"
 STRING_DTYPE = 7  # DT_STRING in tensorflow/core/framework/types.proto
 TIMEOUT_SECONDS = 10.0
-PROBE_SECONDS = 1.0  # a question about the server itself must not wait for it
-MAX_ATTEMPTS = 5  # the most that gRPC's retries allow
-# Retried: UNAVAILABLE alone, which says that the call was not answered; first after about 0.2 s, then twice as long.
+PROBE_SECONDS = 1.0  # deadline of health and readiness checks
+MAX_ATTEMPTS = 5  # gRPC allows no more
+# Only UNAVAILABLE is retried, as the call was then not answered: after about 0.2 s, then after twice as long.
 SERVICE_CONFIG = {
     "methodConfig": [
         {
@@ -42,28 +42,28 @@ SERVICE_CONFIG = {
 CHANNEL_OPTIONS = [
     ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
     ("grpc.max_receive_message_length", -1),
-    ("grpc.enable_http_proxy", 0),  # the model server is a neighbour
-    ("grpc.keepalive_time_ms", 60_000),  # a dead connection is found before the next call needs it
+    ("grpc.enable_http_proxy", 0),  # the model server is on the local network
+    ("grpc.keepalive_time_ms", 60_000),  # notices a dead connection before the next call
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.initial_reconnect_backoff_ms", 100),  # gRPC's own 1 s to 2 min is long for a server that restarts
+    ("grpc.initial_reconnect_backoff_ms", 100),  # the default of 1 s to 2 min is too long for a server that restarts
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
 ]
-NEXT_ACTIONS = {  # code -> what to do about it, where the same call may succeed later
+NEXT_ACTIONS = {  # codes of calls that may succeed later -> what to do
     grpc.StatusCode.UNAVAILABLE: "Start it (make serve), or name another.",
-    # Also what calls get that end between two attempts to reach a server that is not there.
-    grpc.StatusCode.DEADLINE_EXCEEDED: "Give a busy one more time, or start one that is not there (make serve).",
+    # also the code of calls that end between two attempts to reach a stopped server
+    grpc.StatusCode.DEADLINE_EXCEEDED: "Start it (make serve) if it is stopped, or give it more time if it is busy.",
 }
 Response = TypeVar("Response", bound=message.Message)
 
 
-class ServingUnavailable(Exception):  # noqa: N818  # the state of the server, not of the call
-    """The server was not reached, or not in time: the same call may succeed later."""
+class ServingUnavailable(Exception):  # noqa: N818  # names the state of the server
+    """The server did not answer, or not in time: the same call may succeed later."""
 
 
 class ServingRejected(Exception):  # noqa: N818
-    """The server refused this call, or its answer cannot be used; `code` is gRPC's."""
+    """The server refused this call, or its answer is invalid; `code` is the gRPC status code."""
 
     def __init__(self, message: str, code: grpc.StatusCode):
         super().__init__(message)
@@ -72,10 +72,10 @@ class ServingRejected(Exception):  # noqa: N818
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """What the model says of one photo.
+    """The classification of one photo.
 
-    `score` in [0, 1] is that of `class_name`, the highest; `scores` has every class, in the model's order, and adds up
-    to 1.
+    `score` in [0, 1] is the highest score, that of `class_name`; `scores` has all classes in the model's order, with
+    sum 1.
     """
 
     class_name: str
@@ -110,7 +110,7 @@ class Client:
         self._health = self._call("grpc.health.v1.Health/Check", health_pb2.HealthCheckResponse)
 
     def classify(self, photo: bytes, model_version: int | None = None) -> Prediction:
-        """The class of one upright JPEG or PNG, by the newest version unless one is named.
+        """Classify one upright JPEG or PNG, by the newest version unless another is named.
 
         Raises:
             ServingUnavailable, ServingRejected.
@@ -135,7 +135,7 @@ class Client:
         return Prediction(best, scores[best], scores, response.model_spec.version.value)
 
     def available_versions(self, timeout_seconds: float | None = None) -> list[int]:
-        """The versions that answer now, ascending; none where the model is not there yet.
+        """Return the versions that answer now, ascending; none if the server has no such model yet.
 
         Raises:
             ServingUnavailable, ServingRejected.
@@ -144,13 +144,13 @@ class Client:
             response = self._status(predict_pb2.ModelStatusRequest(model_spec=self._spec(None)), timeout_seconds)
         except ServingRejected as error:
             if error.code is grpc.StatusCode.NOT_FOUND:
-                return []  # the server has never seen the model
+                return []  # the server has never loaded the model
             raise
         state = predict_pb2.ModelVersionStatus.AVAILABLE
-        return sorted(one.version for one in response.model_version_status if one.state == state)
+        return sorted(status.version for status in response.model_version_status if status.state == state)
 
     def is_healthy(self) -> bool:
-        """Whether a server is there and takes calls, by the standard health service."""
+        """Return whether a server takes calls, by the standard health service."""
         try:
             return (
                 self._health(health_pb2.HealthCheckRequest(), PROBE_SECONDS).status
@@ -160,7 +160,7 @@ class Client:
             return False
 
     def is_ready(self) -> bool:
-        """Whether a version of the model answers."""
+        """Return whether a version of the model answers."""
         try:
             return bool(self.available_versions(PROBE_SECONDS))
         except (ServingUnavailable, ServingRejected):
@@ -208,7 +208,7 @@ class Client:
 
 
 def _floats(tensor: predict_pb2.Tensor) -> Sequence[float]:
-    """The values of a float32 tensor in either of the fields that servers write them to."""
+    """Return the values of a float32 tensor, from either field that servers may use."""
     if tensor.tensor_content:
         return memoryview(tensor.tensor_content).cast("f").tolist()
     return tensor.float_val
@@ -227,25 +227,25 @@ def _classify_files(client: Client, photos: Sequence[pathlib.Path]) -> Iterator[
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 where every photo was classified, 1 where one was not or the server is away."""
-    parser = argparse.ArgumentParser("python -m serving.client", description="Ask a model server what photos show.")
+    """Return 0 if every photo was classified, else 1."""
+    parser = argparse.ArgumentParser("python -m serving.client", description="Classify photos with a model server.")
     commands = parser.add_subparsers(dest="command", required=True)
-    classify = commands.add_parser("classify", help="print the class of each photo")
+    classify = commands.add_parser("classify", help="Print the class of each photo.")
     classify.add_argument(
         "photos", nargs="+", type=pathlib.Path, metavar="PHOTO", help="Photo of any format that a run reads."
     )
     classify.add_argument("--target", default="localhost:8500", metavar="HOST:PORT")
     classify.add_argument("--model_name", default=MODEL_NAME)
     classify.add_argument("--timeout", type=float, default=TIMEOUT_SECONDS, metavar="SECONDS")
-    classify.add_argument("--json", action="store_true", help="a line of JSON a photo instead of a table")
-    given = parser.parse_args(arguments)
+    classify.add_argument("--json", action="store_true", help="One line of JSON for each photo, instead of a table.")
+    args = parser.parse_args(arguments)
     failed = False
-    width = max(len(str(photo)) for photo in given.photos)
+    width = max(len(str(photo)) for photo in args.photos)
     try:
-        with Client(given.target, given.model_name, given.timeout) as client:
-            for photo, result in _classify_files(client, given.photos):
+        with Client(args.target, args.model_name, args.timeout) as client:
+            for photo, result in _classify_files(client, args.photos):
                 failed |= isinstance(result, str)
-                print(_as_json(photo, result) if given.json else _as_row(photo, result, width), flush=True)
+                print(_as_json(photo, result) if args.json else _as_row(photo, result, width), flush=True)
     except ServingUnavailable as error:
         print(f"serving.client: {error}", file=sys.stderr)
         return 1

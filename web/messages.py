@@ -1,4 +1,4 @@
-"""Why an upload was refused, in one sentence of the visitor's language."""
+"""Messages about refused uploads, in the visitor's language."""
 
 from flask_babel import gettext as _
 

@@ -1,4 +1,4 @@
-"""Every setting of the web tier: its name in the environment, its default, and what makes it wrong."""
+"""Settings of the web tier: names in the environment, defaults and valid values."""
 
 import contextlib
 import dataclasses
@@ -18,31 +18,31 @@ LANGUAGES = {"en": "English", "id": "Bahasa Indonesia"}
 DEVELOPMENT = "development"
 MAKE_ONE = "$(python -c 'import secrets; print(secrets.token_hex())')"
 MIB = 1024 * 1024
-LEAST = {  # setting -> its smallest value
+MINIMUM = {  # setting -> smallest value
     "serving_timeout_seconds": 0.1,
-    "retry_seconds": 0.1,  # less would ask without a pause
-    "max_upload_bytes": MIB,  # pages say it in whole MB
-    "max_pixels": 1_000_000,  # and this in whole millions
+    "retry_seconds": 0.1,  # less would retry without a pause
+    "max_upload_bytes": MIB,  # pages show whole MB
+    "max_pixels": 1_000_000,  # pages show whole millions
     "trusted_proxies": 0,
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What the web tier runs with, under the environment's names in small letters.
+    """Settings of the web tier; their names in the environment are in capitals.
 
     Attributes:
-        pilah_env: "development" makes its own secret key and sends cookies over plain http; anything else is public.
+        pilah_env: "development" generates a secret key and sends cookies over plain HTTP; anything else is public.
         pilah_data: folder of the database and the uploads.
         secret_key: signs cookies; at least 32 characters.
-        admin_token: lets an operator see every row; at least 16 characters, or empty: nobody does.
-        database_url: SQLAlchemy's; "" is SQLite in pilah_data.
-        serving_target: HOST:PORT of the model server's gRPC.
-        model_folder: folder of the numbered versions that it serves, for the newest one's card and classes; "" is none.
-        serving_timeout_seconds: that an upload waits for its answer before it is kept as waiting.
-        retry_seconds: between looks for waiting rows.
-        upload_rate: uploads of one address (of IPv6, of its /64), in Flask-Limiter's words.
-        trusted_proxies: how many proxies in front set X-Forwarded-For.
+        admin_token: token with which an operator sees every row; at least 16 characters, or "" for no operator.
+        database_url: URL for SQLAlchemy; "" is SQLite in pilah_data.
+        serving_target: HOST:PORT of the model server, for gRPC.
+        model_folder: folder of the served versions, for the card and classes of the newest; "" is none.
+        serving_timeout_seconds: time after which an unanswered upload is stored as waiting.
+        retry_seconds: pause between retries of waiting rows.
+        upload_rate: limit of uploads from one address (IPv6: from its /64), in Flask-Limiter's notation.
+        trusted_proxies: number of proxies in front that set X-Forwarded-For.
     """
 
     pilah_env: str = "production"
@@ -69,17 +69,17 @@ class SettingsError(Exception):
 
 
 def read(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> Settings:
-    """Settings from the environment, with `overrides` by field name on top.
+    """Return the settings in the environment, replaced by `overrides` (field name -> value).
 
     Raises:
-        SettingsError: a number that is none or too small, a short token or key, or no key outside development.
+        SettingsError: a number is invalid or too small, a token or key too short, or no key set outside development.
     """
-    given: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for field in dataclasses.fields(Settings):
         text = environment.get(field.name.upper())
         if text:
-            given[field.name] = _convert(field.name, text, type(field.default))
-    settings = dataclasses.replace(Settings(), **{**given, **(overrides or {})})
+            values[field.name] = _convert(field.name, text, type(field.default))
+    settings = dataclasses.replace(Settings(), **{**values, **(overrides or {})})
     try:
         limits.parse_many(settings.upload_rate)
     except ValueError as error:
@@ -95,7 +95,7 @@ def read(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = N
         return settings
     if not settings.is_development:
         raise SettingsError(f"SECRET_KEY must be set outside development. Make one: export SECRET_KEY={MAKE_ONE}")
-    return dataclasses.replace(settings, secret_key=_kept_key(pathlib.Path(settings.pilah_data) / "secret_key"))
+    return dataclasses.replace(settings, secret_key=_stored_key(pathlib.Path(settings.pilah_data) / "secret_key"))
 
 
 def _convert(name: str, text: str, kind: type) -> Any:
@@ -104,22 +104,22 @@ def _convert(name: str, text: str, kind: type) -> Any:
     kind_name = "whole number" if kind is int else "number"
     try:
         value = kind(text)
-        if LEAST[name] <= value < math.inf:  # which NaN is not, either
+        if MINIMUM[name] <= value < math.inf:  # false for NaN
             return value
     except ValueError:
         pass
     raise SettingsError(
-        f"{name.upper()} must be a {kind_name} of at least {LEAST[name]} (got {text}). Unset it for the default."
+        f"{name.upper()} must be a {kind_name} of at least {MINIMUM[name]} (got {text}). Unset it for the default."
     )
 
 
-def _kept_key(path: pathlib.Path) -> str:
-    """A key of this machine's own, made once, so that a restart forgets nobody."""
+def _stored_key(path: pathlib.Path) -> str:
+    """Return the key in `path`, generated at the first start, so that sessions survive a restart."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="ascii") as whole:  # only its owner may read it
-            whole.write(secrets.token_hex())
-            whole.flush()
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="ascii") as file:  # only its owner may read it
+            file.write(secrets.token_hex())
+            file.flush()
             with contextlib.suppress(FileExistsError):  # another process was first
-                os.link(whole.name, path)
+                os.link(file.name, path)
     return path.read_text(encoding="ascii")

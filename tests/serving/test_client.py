@@ -239,7 +239,7 @@ def test_server_slower_than_the_deadline_is_unavailable(serve):
 
     server = serve(answer)
     with client.Client(server.target, timeout_seconds=0.3) as asked:
-        with pytest.raises(client.ServingUnavailable, match=r"DEADLINE_EXCEEDED.*Give a busy one more time"):
+        with pytest.raises(client.ServingUnavailable, match=r"DEADLINE_EXCEEDED.*give it more time if it is busy"):
             asked.classify(b"")
         over.set()
         assert asked.classify(b"").class_name == "métal"
