@@ -187,7 +187,7 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, PilahError):
         return text
     if isinstance(error, FileNotFoundError):
-        return f"A file is missing: {text}. Restore it, or run again to list the photos anew."
+        return f"{error.filename or text} is missing. Restore it, or run again to list the photos again."
     if isinstance(error, OSError) or "No space left on device" in text:
         return f"A file could not be read or written: {text}. Check that there is space and permission, then run again."
     return f"{type(error).__name__}: {text[:500]}. Run again with --debug for the traceback."

@@ -17,7 +17,6 @@ StageName = Literal[
 ]
 STAGES: tuple[StageName, ...] = get_args(StageName)
 Profile = Literal["thesis", "finetuned", "demo"]
-MAX_PIXELS = settings.MAX_PIXELS  # `images` is a field of the class below
 PROFILES: dict[Profile, dict[str, Any]] = {
     "thesis": {},
     # the best single model on the thesis's photos (docs/RESULTS.md): one frozen scenario, then fine-tuned
@@ -90,7 +89,9 @@ class Config(settings.Finetuning):
     image_size_px: int = option(224, "Image size in pixels.", min=32, max=1024, flag="image-size")
     engine: settings.Engine = option("auto", "Inference engine of the frozen backbones.")
     precision: settings.Precision = option("auto", "Data type in which the backbones compute.")
-    max_pixels: int = option(MAX_PIXELS, "Largest number of pixels of a photo; larger ones are rejected.", min=1)
+    max_pixels: int = option(
+        settings.MAX_PIXELS, "Largest number of pixels of a photo; larger ones are rejected.", min=1
+    )
     max_rejects: float = option(0.05, "Largest share of unusable photos.", min=0, max=1)
     min_f1: float = option(0.7, "Lowest macro F1 at which a model is pushed.", min=0, max=1)
     keep_versions: int = option(3, "Number of served versions to keep.", min=1)

@@ -153,7 +153,7 @@ def plain_bytes(config: Config, photo_list: Sequence[photos.Photo]) -> list[byte
 
 def cross_validate(config: Config, scenario_list: Sequence[Scenario], progress: Progress) -> None:
     """Train the folds of the scenarios, and raise PilahError if one of them has failed."""
-    its_study, trials_dir = study(config), config.run_dir / run_folder.TRIALS
-    processes = workers.processes(its_study, scenario_list)
-    cross_validation.search(its_study, scenario_list, trials_dir, processes=processes, progress=progress)
+    shared, trials_dir = study(config), config.run_dir / run_folder.TRIALS
+    processes = workers.processes(shared, scenario_list)
+    cross_validation.search(shared, scenario_list, trials_dir, processes=processes, progress=progress)
     choose.check_complete(trials_dir, scenario_list)

@@ -47,11 +47,15 @@ class Leaderboard(TypedDict):
 
 
 class Validation(TypedDict):
-    """validation.json."""
+    """validation.json; earlier versions did not compare the web page's JPEGs."""
 
     max_score_difference: float
     record_and_file_agreement: float
     f1_on_training_photos: float
+    web_jpeg_photos: NotRequired[int]
+    web_jpeg_agreement: NotRequired[float]
+    web_jpeg_mean_score_difference: NotRequired[float]
+    web_jpeg_max_score_difference: NotRequired[float]
 
 
 class Figures(Scores, Validation):

@@ -5,7 +5,7 @@ import logging
 
 import numpy as np
 
-from components.base import artifacts
+from components.base import artifacts, documents
 from components.data import images
 from components.models import assembly, features, finetuning, head
 from components.publish import validate
@@ -40,7 +40,7 @@ def run(config: Config, progress: Progress) -> None:
         progress=functools.partial(progress, what="web JPEGs"),
     )
     _log_web_agreement(web)
-    figures = {
+    figures: documents.Validation = {
         "max_score_difference": difference,
         "record_and_file_agreement": agreement,
         "f1_on_training_photos": learnt_f1,

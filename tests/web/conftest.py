@@ -40,9 +40,9 @@ def tables(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="session")
 def lasting_app(tables: Any, model_server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    one = web_app.make(tables, tmp_path_factory.mktemp("web"), model_server, serving_timeout_seconds=10.0)
-    yield one
-    web_app.close(one)
+    app = web_app.make(tables, tmp_path_factory.mktemp("web"), model_server, serving_timeout_seconds=10.0)
+    yield app
+    web_app.close(app)
 
 
 @pytest.fixture

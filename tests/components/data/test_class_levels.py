@@ -48,9 +48,9 @@ def test_composed_and_decomposed_accents_are_one_class(tmp_path, save_classes):
 
 
 def test_class_folders_with_one_subfolder_each_are_classes(tmp_path, save_classes):
-    found = scan(save_classes(tmp_path, {"glass/photos": 2, "metal/photos": 2}))
-    assert found.classes == ["glass", "metal"] and len(found.photos) == 4
-    assert "Class glass has photos in folders alone (photos): all count as glass." in found.warnings
+    result = scan(save_classes(tmp_path, {"glass/photos": 2, "metal/photos": 2}))
+    assert result.classes == ["glass", "metal"] and len(result.photos) == 4
+    assert "Class glass has photos in folders alone (photos): all count as glass." in result.warnings
 
 
 def test_hidden_folder_above_the_photos_does_not_hide_them(tmp_path, save_classes):
