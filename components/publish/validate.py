@@ -1,4 +1,4 @@
-"""The exported SavedModel against the model it came from, the records it was trained on, and the version served."""
+"""Compare the SavedModel with the Keras model, the records, the web page's JPEGs and the served version."""
 
 import contextlib
 import dataclasses
@@ -21,14 +21,14 @@ MIN_AGREEMENT = 0.99  # of classes scored from the record and from the original 
 COMPARED_PHOTOS = 50
 WEB_PHOTOS = 500  # each costs a JPEG and one more pass through the model; a share of 0.99 is then known within 0.01
 MIN_WEB_AGREEMENT = 0.95  # of classes scored from the photos and from the JPEGs of the web page; below, a warning
-MAX_F1_LOSS = 0.1  # of a refit that went well, by chance; one that collapsed loses several times that
+MAX_F1_LOSS = 0.1  # that a good refit may have by chance; a collapsed one loses several times as much
 DIVERGED = "The last training on all photos may have diverged: lower --learning-rate."
 
 
 def load_signature(saved_model: pathlib.Path) -> Callable[[Sequence[bytes]], tuple[np.ndarray, list[str]]]:
-    """The served signature as a function: photos' bytes -> (scores float32 [n, classes], class names).
+    """Return the served signature as a function: photos' bytes -> (scores float32 [n, classes], class names).
 
-    The function raises NotFiniteError where scores are nan or infinite.
+    The function raises NotFiniteError if scores are nan or infinite.
     """
     loaded = tf.saved_model.load(str(saved_model))
     signature = loaded.signatures[export.SIGNATURE]
@@ -43,7 +43,7 @@ def load_signature(saved_model: pathlib.Path) -> Callable[[Sequence[bytes]], tup
 
 
 def check_floor(f1: float, minimum: float) -> None:
-    """Raise where the cross-validated macro F1 is below `minimum`, or is not a number."""
+    """Raise PilahError if the cross-validated macro F1 is below `minimum`, or is nan."""
     if not f1 >= minimum:
         raise PilahError(
             f"The winner's cross-validated macro F1 is {f1:.4f}, and --min-f1 asks for at least {minimum}. Look at the "
@@ -52,14 +52,14 @@ def check_floor(f1: float, minimum: float) -> None:
 
 
 def check_learnt(scores: np.ndarray, labels: np.ndarray, classes: Sequence[str], cross_validated_f1: float) -> float:
-    """Macro F1 of the refitted model on the photos that it was trained on.
+    """Return the macro F1 of the refitted model on its training photos.
 
-    It is no estimate of anything: it only tells whether the last training, which nothing else tests, went well.
+    It says nothing about other photos. It only shows whether the last training, which nothing else tests, succeeded.
 
     Args:
         scores: float32 [photos, classes], of the records.
         labels: int64 [photos], in [0, classes).
-        cross_validated_f1: of the scenario that was refitted.
+        cross_validated_f1: macro F1 of the scenario that was refitted.
 
     Raises:
         PilahError: it is lower than the cross-validated one by more than 0.1.
@@ -78,7 +78,7 @@ def check_learnt(scores: np.ndarray, labels: np.ndarray, classes: Sequence[str],
 def check_same_answers(
     model: keras.Model, saved_model: pathlib.Path, photo_bytes: Sequence[bytes], image_size_px: int
 ) -> tuple[float, np.ndarray]:
-    """Exported against Keras scores, over batches of 1 and of 32 of the same photos.
+    """Compare exported with Keras scores, over batches of 1 and of 32 of the same photos.
 
     Returns:
         The largest difference, and the Keras model's scores, float32 [photos, classes].
@@ -115,6 +115,7 @@ def check_same_answers(
 def check_no_skew(
     saved_model: pathlib.Path,
     photo_list: Sequence[photos.Photo],
+    *,
     record_classes: Sequence[str],
     max_pixels: int,
     progress: Callable[[int, int], None],
@@ -146,7 +147,7 @@ def check_no_skew(
     agreement = same / len(photo_list)
     if not agreement >= MIN_AGREEMENT:
         raise PilahError(
-            f"Records and original files must give the same class for {MIN_AGREEMENT:.0%} of the photos, and do for "
+            f"Records and original files must give the same class for {MIN_AGREEMENT:.0%} of the photos, and do so for "
             f"{agreement:.2%} of {len(photo_list)}. Rebuild the records with --from dataset."
         )
     return agreement, np.concatenate(all_scores)
@@ -173,6 +174,7 @@ def compare_web_jpegs(
     saved_model: pathlib.Path,
     photo_list: Sequence[photos.Photo],
     file_scores: np.ndarray,
+    *,
     max_pixels: int,
     progress: Callable[[int, int], None],
 ) -> WebAgreement:
@@ -211,13 +213,12 @@ def compare_web_jpegs(
 def check_not_worse(
     candidate: documents.ModelDescription, served: documents.ModelDescription | None, force: bool
 ) -> str:
-    """In words, how the candidate's model.json compares with that of the version served (None where there is none).
+    """Compare the candidate's model.json with that of the served version, if any; return the comparison as text.
 
-    Figures compare only where photos and folds are the same.
+    Figures are compared only if photos and folds are the same.
 
     Raises:
-        PilahError: the candidate's F1 is lower, or it is of drawn photos and the version served is not, and not
-            `force`.
+        PilahError: without `force`, if the candidate's F1 is lower, or if only its photos are synthetic.
     """
     if served is None:
         return "first version"

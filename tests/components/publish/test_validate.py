@@ -86,23 +86,28 @@ def listed(tmp_path):
     return [photos.Photo(artifacts.file_digest(path), str(path), "x", 0) for path in paths]
 
 
+OPTIONS = {"max_pixels": 10**6, "progress": lambda done, total: None}
+
+
+def check_no_skew(model, listed, record_classes):
+    return validate.check_no_skew(model, listed, record_classes=record_classes, **OPTIONS)
+
+
 def test_same_classes_from_records_and_files_agree_fully(brightness_model, listed):
-    agreement, scores = validate.check_no_skew(
-        brightness_model, listed, ["dark", "light"] * 50, 10**6, lambda done, total: None
-    )
+    agreement, scores = check_no_skew(brightness_model, listed, ["dark", "light"] * 50)
     assert agreement == 1.0
     np.testing.assert_allclose(scores, [[245 / 255, 10 / 255], [15 / 255, 240 / 255]] * 50, atol=1e-6)
 
 
 def test_one_photo_in_a_hundred_may_differ_and_two_may_not(brightness_model, listed):
     one_off = ["light", "light"] + ["dark", "light"] * 49
-    assert validate.check_no_skew(brightness_model, listed, one_off, 10**6, lambda done, total: None)[0] == 0.99
+    assert check_no_skew(brightness_model, listed, one_off)[0] == 0.99
     with pytest.raises(PilahError, match=r"98\.00% of 100"):
-        validate.check_no_skew(brightness_model, listed, ["light", "dark", *one_off[2:]], 10**6, lambda d, t: None)
+        check_no_skew(brightness_model, listed, ["light", "dark", *one_off[2:]])
 
 
 def compare(model, listed, file_scores):
-    return validate.compare_web_jpegs(model, listed, np.array(file_scores), 10**6, lambda done, total: None)
+    return validate.compare_web_jpegs(model, listed, np.array(file_scores), **OPTIONS)
 
 
 def test_web_jpegs_of_plain_greys_agree_with_the_photos(brightness_model, listed):
@@ -170,7 +175,7 @@ def test_f1_that_cannot_be_compared_is_refused(new, old):
 def test_photo_that_changed_since_it_was_listed_stops_the_comparison(brightness_model, listed):
     grey(pathlib.Path(listed[7].path), 20)
     with pytest.raises(PilahError, match=f"{listed[7].path} has changed since it was listed"):
-        validate.check_no_skew(brightness_model, listed, ["dark", "light"] * 50, 10**6, lambda done, total: None)
+        check_no_skew(brightness_model, listed, ["dark", "light"] * 50)
 
 
 def test_refit_that_learnt_nothing_is_refused():
