@@ -10,7 +10,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 	2>/dev/null && echo $$p && break; done)
 
-# else every process compiles TensorFlow and Beam anew, ten seconds at a time
+# otherwise every process compiles TensorFlow and Beam again, ten seconds each time
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run serve test bench bench-gpu lock translations protos
@@ -34,7 +34,7 @@ bench: .venv/ready
 bench-gpu: .venv/ready
 	$(VENV_PYTHON) -m benchmarks.gpu $(ARGS)
 
-# the environment: kept between calls, made anew when the lock changes
+# the environment: kept between calls, built again when the lock changes
 .venv/ready: requirements/dev.txt
 	@test -n "$(PYTHON)" || { echo "Pilah needs Python 3.11 to 3.13 with venv, and finds none on the path. Install one, or name it: make PYTHON=..." >&2; exit 1; }
 	rm -rf .venv

@@ -15,7 +15,7 @@ as_owner() { # PostgreSQL does not run as root
 }
 
 start() {
-    command -v initdb >/dev/null || { echo "tests/postgres.sh needs PostgreSQL. Received: none. Install it: apt-get install postgresql" >&2; exit 1; }
+    command -v initdb >/dev/null || { echo "tests/postgres.sh needs PostgreSQL. Install it: apt-get install postgresql" >&2; exit 1; }
     if ! as_owner pg_ctl -D "$folder/data" status >/dev/null 2>&1; then
         rm -rf "$folder"
         mkdir -p -m 700 "$folder"
@@ -35,5 +35,5 @@ stop() {
 case "${1:-}" in
     start) start ;;
     stop) stop ;;
-    *) echo "usage: tests/postgres.sh start|stop. Received: ${1:-nothing}." >&2; exit 2 ;;
+    *) echo "usage: tests/postgres.sh start|stop (got '${1:-}')" >&2; exit 2 ;;
 esac

@@ -189,7 +189,7 @@ def test_health_is_asked_without_programs_that_the_image_lacks(files):
 
 @pytest.fixture
 def rest():
-    """rest(state): the port of a REST face whose model is in that state."""
+    """rest(state): the port of a REST server whose model is in that state."""
     servers = []
 
     def start(state):

@@ -29,7 +29,7 @@ def init_app(app: Flask) -> None:
 
 @click.command()
 @click.option("--days", type=click.IntRange(0), required=True, help="Age in days from which uploads are deleted.")
-@click.option("--with-corrections", is_flag=True, help="Deletion of corrected photos too, exported or not.")
+@click.option("--with-corrections", is_flag=True, help="Corrected photos too, exported or not.")
 @with_appcontext
 def prune(days: int, with_corrections: bool) -> None:
     """Delete old rows and their pictures; keep corrected ones unless --with-corrections."""

@@ -43,9 +43,10 @@ def plain(upload: bytes, max_pixels: int) -> bytes:
         return images.web_jpeg(upload, max_pixels)
     except images.UnusablePhotoError as error:
         status, reason = REFUSALS[error.reason]
+        values = dict(error.values)
         if error.reason == "too large":
-            error.values["limit"] //= 1_000_000  # messages say it in millions
-        raise BadPictureError(status, reason, **error.values) from error
+            values["limit"] //= 1_000_000  # messages say it in millions
+        raise BadPictureError(status, reason, **values) from error
 
 
 def thumbnail(picture: bytes) -> bytes:

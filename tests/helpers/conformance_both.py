@@ -56,10 +56,10 @@ class Both:
     def _tensors(self, named: calls.Values) -> calls.Values:
         return {name: calls.tensor(values, self.dtype) for name, values in named.items()}
 
-    def _row(self, request: Any, answer: Any, face: int) -> calls.Row:
+    def _row(self, request: Any, answer: Any, server: int) -> calls.Row:
         (statuses, says) = self.refused or ((Code.OK, 200), "")
-        batching = self.batching and (self.batching[0][face], self.batching[1])
-        return calls.Row(self.id, request, statuses[face], answer, says, batching=batching)
+        batching = self.batching and (self.batching[0][server], self.batching[1])
+        return calls.Row(self.id, request, statuses[server], answer, says, batching=batching)
 
 
 def unchanged(dtype: str, *values: Any) -> Both:

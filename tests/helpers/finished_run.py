@@ -77,7 +77,7 @@ def serve(run_dir: pathlib.Path) -> pathlib.Path:
 
 
 def check(run_dir: pathlib.Path) -> None:
-    """What an audit, a protocol check and an evaluation of the served model leave, of made-up findings."""
+    """Write the results of an audit, a leakage check and an evaluation, with made-up findings."""
     _write_audit(run_dir, photos.read(run_dir / "photos.csv"))
     _write_protocol(run_dir)
     found = {

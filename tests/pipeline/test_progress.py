@@ -8,7 +8,7 @@ from pipeline import progress
 
 @pytest.fixture
 def printed(monkeypatch):
-    """Run calls of report(done, total, what) through a pipe's face of the stage "features"; returns the lines."""
+    """Return the lines that a pipe receives for calls of progress(done, total, what) by the stage features."""
     monkeypatch.setattr(progress, "PLAIN_LINE_SECONDS", 0.0)
 
     def run(*calls):

@@ -116,7 +116,7 @@ def test_both_model_folder_and_config_are_refused(tmp_path, refused):
     assert "exactly one of --model_base_path and --model_config_file is required" in said
 
 
-def test_one_port_for_both_faces_is_refused(tmp_path, refused):
+def test_one_port_for_both_servers_is_refused(tmp_path, refused):
     said = refused("--model_base_path", tmp_path, "--port", 9000, "--rest_api_port", 9000)
     assert "--rest_api_port must differ from --port (got 9000 for both)" in said
 

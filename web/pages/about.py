@@ -3,7 +3,6 @@
 import json
 import pathlib
 from collections.abc import Collection
-from typing import TypedDict
 
 import flask_babel
 from flask import Blueprint, current_app, render_template
@@ -13,12 +12,6 @@ from serving import client
 from web import uploads
 
 blueprint = Blueprint("about", __name__)
-
-
-class ModelDescription(TypedDict):
-    """The part of model.json that the page uses."""
-
-    classes: list[str]
 
 
 @blueprint.get("/about")
@@ -47,8 +40,7 @@ def card(folder: pathlib.Path, language: str, available: Collection[int] = ()) -
 def classes(folder: pathlib.Path) -> list[str]:
     """Return the classes of the latest version, from its model.json; none if that cannot be read."""
     try:
-        description: ModelDescription = json.loads((_latest(folder) / "model.json").read_text(encoding="utf-8"))
-        return description["classes"]
+        return json.loads((_latest(folder) / "model.json").read_text(encoding="utf-8"))["classes"]
     except (OSError, ValueError, KeyError):
         return []
 

@@ -14,7 +14,7 @@ from tuner import predictions, resplit
 
 
 def check(run_dir):
-    """Run the protocol check; returns protocol.json and what was printed."""
+    """Run the leakage check and return protocol.json and the printed text."""
     text = io.StringIO()
     console = rich.console.Console(file=text, width=160)
     leakage_check.run(run_dir, console)
