@@ -191,7 +191,9 @@ def build(
     progress: Callable[[int, int], None],
     unreadable: Sequence[Mapping[str, str]] = (),
 ) -> list[dict[str, str]]:
-    """Write the shards and rejects.csv of `photo_list` into `folder`, which is emptied first; return the rejects.
+    """Write the shards and rejects.csv of `photo_list` into `folder`, and return the rejects.
+
+    Everything else in `folder` is removed first; rejects.csv is replaced at the end, so that a killed run still has it.
 
     Args:
         max_pixels: width x height above which a photo is rejected.
@@ -203,8 +205,12 @@ def build(
         PilahError: there are too many rejects; a class has fewer usable photos than `folds`, or none in a fold; or a
             photo has changed since it was listed.
     """
-    for old in folder.glob("*/"):  # rejects.csv stays until it is replaced: a killed run is resumed by it
-        artifacts.remove(old)
+    rejects_csv = folder / photos.REJECTS
+    for old in folder.glob("*"):
+        if old.is_dir():
+            artifacts.remove(old)
+        elif old != rejects_csv:
+            old.unlink()
     builder = PhotoRecords(
         folder,
         photo_list,
@@ -215,7 +221,6 @@ def build(
     )
     builder.download_and_prepare()
     rejects = [*({"id": "", **row} for row in unreadable), *builder.rejects]
-    rejects_csv = folder / photos.REJECTS
     artifacts.write_csv(rejects_csv, REJECT_COLUMNS, rejects)
     usable = photos.accepted(photo_list, folder)
     if builder.info.splits[SPLIT].num_examples != len(usable):

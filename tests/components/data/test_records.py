@@ -72,6 +72,27 @@ def test_records_hold_what_the_photo_list_says_in_its_order(tmp_path, save_class
         assert (record["original_width_px"], record["original_height_px"]) == original
 
 
+def test_pixels_of_earlier_records_are_removed_when_records_are_written(tmp_path, save_classes):
+    photo_list = listed(save_classes(tmp_path / "photos", {"glass": 2, "metal": 2}))
+    build(tmp_path / "dataset", photo_list)
+    (tmp_path / "dataset" / "pixels.npy").write_bytes(b"of the earlier records")
+    build(tmp_path / "dataset", photo_list)
+    assert not (tmp_path / "dataset" / "pixels.npy").exists()
+
+
+def test_killed_rebuild_leaves_the_list_of_rejects(tmp_path, save_classes, monkeypatch):
+    photo_list = listed(save_classes(tmp_path / "photos", {"glass": 2, "metal": 2}))
+    build(tmp_path / "dataset", photo_list)
+    monkeypatch.setattr(records.PhotoRecords, "download_and_prepare", killed)
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path / "dataset", photo_list)
+    assert [path.name for path in (tmp_path / "dataset").iterdir()] == [photos.REJECTS]
+
+
+def killed(builder):
+    raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
 def test_image_of_a_record_equals_the_resized_file_exactly(tmp_path, save_classes, suffix):
     photo_list = listed(save_classes(tmp_path / "photos", {"glass": 2, "metal": 2}, suffix))
