@@ -61,6 +61,8 @@ def run(
         sources = [*([photo_sources.fetch_kaggle()] if fetch_kaggle else []), *(images or [])]
         if sources:
             changes["images"] = tuple(path.resolve() for path in sources)
+        if "weights_dir" in changes:
+            changes["weights_dir"] = changes["weights_dir"].resolve()
         config = _configure(run_dir, profile, changes)
         # imported late, because TensorFlow takes seconds to load
         from pipeline import main
@@ -69,6 +71,9 @@ def run(
         main.run(config, from_stage, overwrite, console)
         if check_serving:
             check.check(config, check_serving)
+
+
+app.command()(options.added_to(run))
 
 
 @app.command()
@@ -191,6 +196,3 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) or "No space left on device" in text:
         return f"A file could not be read or written: {text}. Check that there is space and permission, then run again."
     return f"{type(error).__name__}: {text[:500]}. Run again with --debug for the traceback."
-
-
-app.command()(options.added_to(run))

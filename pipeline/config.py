@@ -142,8 +142,8 @@ def of_profile(profile: Profile, run_dir: pathlib.Path) -> Config:
 
 def flag(name: str) -> str:
     """Return the command-line option of the field `name`."""
-    option = settings.options(Config).get(name)
-    return f"--{option.flag if option and option.flag else name.replace('_', '-')}"
+    declared = settings.options(Config).get(name)
+    return f"--{declared.flag if declared and declared.flag else name.replace('_', '-')}"
 
 
 def check(config: Config, given: Collection[str] | None = None) -> None:

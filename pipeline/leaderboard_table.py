@@ -32,8 +32,8 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
 
 def caveats(run_dir: pathlib.Path) -> list[str]:
     """Return what a reader of the leaderboard has to know: files left out, synthetic photos, random weights."""
-    kinds = [row["kind"] for row in run_folder.read_rows(run_dir, run_folder.DUPLICATES)]
-    conflicts, copies = kinds.count("conflict"), kinds.count("duplicate")
+    kinds = run_folder.count_duplicates(run_dir)
+    conflicts, copies = kinds["conflict"], kinds["duplicate"]
     rejects = len(run_folder.read_rows(run_dir, run_folder.REJECTS))
     resolved = resolved_settings.read(run_dir)
     assert resolved  # the run wrote it when it started

@@ -53,7 +53,7 @@ def run(config: Config, from_stage: str | None, overwrite: bool, console: rich.c
         if not (config.run_dir / run_folder.CONFIG).exists():
             resume.check_new(config.run_dir, overwrite)
             artifacts.write_json(config.run_dir / run_folder.CONFIG, to_json(config))
-        elif not overwrite:
+        elif not overwrite and resume.has_finished_work(config.run_dir):
             resume.check_nothing_lost(config, resolved, photos.expected_list(config))
         if from_stage:
             for stage in PIPELINE[STAGES.index(from_stage) :]:

@@ -58,25 +58,35 @@ def _item_type(annotation: Any) -> Any:
     """Return the type that Typer parses: text for a list, and the type of an optional value without None."""
     if get_origin(annotation) is tuple:
         return str
-    return next((item for item in get_args(annotation) if get_origin(annotation) is not Literal), annotation)
+    if get_origin(annotation) is Literal:
+        return annotation
+    return next(iter(get_args(annotation)), annotation)
 
 
 def _split(text: str, flag: str, item_type: Any, option: settings.Option) -> tuple:
     """Return the values of a list that commas separate, checked against the choices or bounds of its items."""
     words = [word.strip() for word in text.split(",")]
-    if len({*words}) < len(words):
+    values = _choices(words, flag, item_type) if get_origin(item_type) is Literal else _numbers(words, flag, option)
+    if len({*values}) < len(values):
         raise typer.BadParameter(f"{flag} must not name a value twice (got {text}).")
-    if get_origin(item_type) is Literal:
-        choices = get_args(item_type)
-        if unknown := [word for word in words if word not in choices]:
-            raise typer.BadParameter(f"{flag} must be some of {','.join(choices)} (got {','.join(unknown)}).")
-        return tuple(words)
+    return values
+
+
+def _choices(words: list[str], flag: str, item_type: Any) -> tuple:
+    choices = get_args(item_type)
+    if unknown := [word for word in words if word not in choices]:
+        raise typer.BadParameter(f"{flag} must be some of {','.join(choices)} (got {','.join(unknown)}).")
+    return tuple(words)
+
+
+def _numbers(words: list[str], flag: str, option: settings.Option) -> tuple:
+    got = ",".join(words)
     try:
         numbers = tuple(map(float, words))
     except ValueError as error:
-        raise typer.BadParameter(f"{flag} must be numbers separated by commas (got {text}).") from error
+        raise typer.BadParameter(f"{flag} must be numbers separated by commas (got {got}).") from error
     if not all(option.min <= number <= option.max for number in numbers):  # type: ignore[operator]
-        raise typer.BadParameter(f"{flag} must be numbers from {option.min} to {option.max} (got {text}).")
+        raise typer.BadParameter(f"{flag} must be numbers from {option.min} to {option.max} (got {got}).")
     return numbers
 
 

@@ -94,8 +94,8 @@ def refined(config: Config) -> list[Scenario]:
     """Return the best `config.refine` scenarios of a finished search, to be fine-tuned."""
     if not config.refine:
         return []
-    searched, shared = scenarios(config), study(config)
-    rows = [choose.read_row(config.run_dir / run_folder.TRIALS, scenario, shared) for scenario in searched]
+    searched, current = scenarios(config), study(config)
+    rows = [choose.read_row(config.run_dir / run_folder.TRIALS, scenario, current) for scenario in searched]
     best = choose.rank(rows, parameters(config))[: config.refine]
     return scenarios_module.refined([searched[row["scenario"] - 1] for row in best], len(searched))
 
@@ -121,8 +121,8 @@ def parameters(config: Config) -> dict[str, int]:
 
 def trial_settings(config: Config, scenario_list: Sequence[Scenario]) -> list[dict[str, Any]]:
     """Return everything that the predictions of each scenario depend on."""
-    shared = study(config)
-    return [shared.settings(scenario) for scenario in scenario_list]
+    current = study(config)
+    return [current.settings(scenario) for scenario in scenario_list]
 
 
 def export_inputs(config: Config) -> dict[str, Any]:
@@ -138,8 +138,7 @@ def export_inputs(config: Config) -> dict[str, Any]:
 def sample_photos(config: Config, count: int) -> list[photos.Photo]:
     """Return up to `count` photos at even distances in the list of usable ones, always the same."""
     usable = run_folder.usable_photos(config.run_dir)
-    count = min(count, len(usable))
-    return [usable[index * len(usable) // count] for index in range(count)]
+    return [usable[row] for row in photos.spread_rows(len(usable), count)]
 
 
 def plain_bytes(config: Config, photo_list: Sequence[photos.Photo]) -> list[bytes]:
@@ -153,7 +152,7 @@ def plain_bytes(config: Config, photo_list: Sequence[photos.Photo]) -> list[byte
 
 def cross_validate(config: Config, scenario_list: Sequence[Scenario], progress: Progress) -> None:
     """Train the folds of the scenarios, and raise PilahError if one of them has failed."""
-    shared, trials_dir = study(config), config.run_dir / run_folder.TRIALS
-    processes = workers.processes(shared, scenario_list)
-    cross_validation.search(shared, scenario_list, trials_dir, processes=processes, progress=progress)
+    current, trials_dir = study(config), config.run_dir / run_folder.TRIALS
+    processes = workers.processes(current, scenario_list)
+    cross_validation.search(current, scenario_list, trials_dir, processes=processes, progress=progress)
     choose.check_complete(trials_dir, scenario_list)

@@ -14,8 +14,9 @@ class Resolved:
 
     Attributes:
         weights: backbone -> fingerprint of the weights that it starts from, see backbones.Weights.
-        engine: inference engine of the frozen backbones, "openvino" or "tensorflow"; --engine auto is one of them.
-        precision: dtype in which backbones compute, "float32" or "bfloat16"; --precision auto is one of them.
+        engine: inference engine of the frozen backbones, "openvino" or "tensorflow".
+        precision: dtype in which backbones compute, "float32" or "bfloat16". Both are "auto" only where trials.py
+            compares with a run that resolved nothing.
         frozen_activations_on_disk: whether fine-tuning runs the frozen layers once, and reads their activations from
             disk.
     """

@@ -63,6 +63,12 @@ def check_new(run_dir: pathlib.Path, overwrite: bool) -> None:
         )
 
 
+def has_finished_work(run_dir: pathlib.Path) -> bool:
+    """Return whether the run folder holds any finished fold, or any view of the features."""
+    patterns = (f"{run_folder.TRIALS}/*/fold-*.csv", f"{run_folder.FEATURES}/*/*.npy")
+    return any(any(run_dir.glob(pattern)) for pattern in patterns)
+
+
 def check_nothing_lost(config: Config, resolved: Resolved, listed: Sequence[photos.Photo]) -> None:
     """Check that no finished folds or features were made with other settings than the current ones.
 

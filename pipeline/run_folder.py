@@ -1,5 +1,6 @@
 """Paths in a run folder, relative to it, and readers of files that several modules read. Needs no TensorFlow."""
 
+import collections
 import pathlib
 
 from components.base import artifacts, documents
@@ -76,6 +77,11 @@ def read_rows(run_dir: pathlib.Path, name: str) -> list[dict[str, str]]:
     """Return the rows of the CSV file `name`; none if it is missing."""
     path = run_dir / name
     return artifacts.read_csv(path) if path.exists() else []
+
+
+def count_duplicates(run_dir: pathlib.Path) -> collections.Counter[str]:
+    """Return "duplicate" or "conflict" -> number of files left out, see listing.Duplicate."""
+    return collections.Counter(row["kind"] for row in read_rows(run_dir, DUPLICATES))
 
 
 def read_leaderboard(run_dir: pathlib.Path) -> documents.Leaderboard:

@@ -8,6 +8,7 @@ import itertools
 import json
 import pathlib
 import resource
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -93,7 +94,7 @@ def run(stage: Stage, config: Config, console: rich.console.Console) -> None:
         artifacts.write_json(mark_path, mark)
         console.print(f"{stage.name}: done in {progress.duration(mark['seconds'])}", highlight=False)
     for folder in stage.temporary:
-        artifacts.remove(config.run_dir / folder)
+        shutil.rmtree(config.run_dir / folder, ignore_errors=True)  # a file that stays costs only disk
 
 
 def _run(stage: Stage, config: Config, console: rich.console.Console) -> dict[str, Any]:

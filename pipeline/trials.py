@@ -23,9 +23,9 @@ def features_match(
 ) -> bool:
     """Return whether the features of `backbone` were computed with the current settings, or do not exist yet."""
     path = config.run_dir / run_folder.features(backbone) / artifacts.SETTINGS
-    expected = _features(config, usable, backbone, resolved or _unresolved(config))
     if not path.exists():
         return not any(path.parent.glob("*.npy"))
+    expected = _features(config, usable, backbone, resolved or _unresolved(config))
     return _equal(config, resolved, artifacts.read_json(path), expected)
 
 

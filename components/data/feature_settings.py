@@ -13,7 +13,7 @@ SHIFT = 0.1  # of the image's side
 
 
 def of_augmentation(seed: int, flips: settings.Flips) -> dict[str, Any]:
-    """Return everything that an augmented view depends on beside the id of its photo.
+    """Return everything that an augmented view depends on besides the id of its photo.
 
     Args:
         flips: "horizontal" or "both", see augmentation.Augmentation.

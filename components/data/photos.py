@@ -62,6 +62,12 @@ def accepted(photos: Sequence[Photo], records_dir: pathlib.Path) -> list[Photo]:
     return [photo for photo in photos if photo.id not in rejected]
 
 
+def spread_rows(total: int, count: int) -> list[int]:
+    """Return up to `count` of the numbers in [0, total), at even distances, always the same."""
+    count = min(count, total)
+    return [index * total // count for index in range(count)]
+
+
 def write(path: pathlib.Path, photos: Sequence[Photo]) -> None:
     artifacts.write_csv(path, COLUMNS, map(dataclasses.asdict, photos))
 

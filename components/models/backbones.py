@@ -180,9 +180,8 @@ def split(model: keras.Model, name: settings.Backbone, part: settings.Unfreeze) 
     boundary = _lowest(network, name, part).input
     pixels = keras.Input(model.input_shape[1:], dtype="uint8", name="pixels")
     x = BACKBONES[name].preprocess(keras.ops.cast(pixels, "float32"))
-    lower = keras.Model(
-        pixels, keras.Model(network.input, boundary)(x, training=False), name="trunk"
-    )  # in saved models
+    frozen = keras.Model(network.input, boundary)(x, training=False)
+    lower = keras.Model(pixels, frozen, name="trunk")  # the name in saved models
     activations = keras.Input(boundary.shape[1:], dtype="float16", name="activations")
     x = keras.Model(boundary, network.output)(keras.ops.cast(activations, "float32"))
     for layer in model.layers[model.layers.index(network) + 1 :]:

@@ -190,8 +190,8 @@ def compare_web_jpegs(
         PilahError: a photo has changed since it was listed.
     """
     classify = load_signature(saved_model)
-    count = min(WEB_PHOTOS, len(photo_list))
-    rows = [index * len(photo_list) // count for index in range(count)]
+    rows = photos.spread_rows(len(photo_list), WEB_PHOTOS)
+    count = len(rows)
     same, differences = 0, [file_scores[:0]]
     for start in range(0, count, BATCH_SIZE):
         jpegs = {}  # row -> JPEG

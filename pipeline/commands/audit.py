@@ -51,11 +51,11 @@ def run(run_dir: pathlib.Path, console: rich.console.Console) -> None:
             (run_folder.IMAGE_QUALITY, tables.IMAGE_QUALITY_COLUMNS, quality_rows),
         ):
             artifacts.write_csv(config.run_dir / name, columns, rows)
-        kinds = [row["kind"] for row in run_folder.read_rows(config.run_dir, run_folder.DUPLICATES)]
+        kinds = run_folder.count_duplicates(config.run_dir)
         summary = {
             "photos": len(study.photo_list),
             "photos_and_folds": photos.fingerprint(study.photo_list),
-            "exact_duplicates": {"copies": kinds.count("duplicate"), "conflicts": kinds.count("conflict")},
+            "exact_duplicates": {"copies": kinds["duplicate"], "conflicts": kinds["conflict"]},
             "near_duplicates": tables.near_duplicate_counts(near_rows),
             "label_doubts": count_label_issues(issue_rows),
             "odd_photos": {kind: sum(row["kind"] == kind for row in quality_rows) for kind in image_quality.THRESHOLDS},

@@ -13,7 +13,7 @@ from components.data import photos
 from pipeline import resolved_settings, run_folder, trials
 from pipeline.config import Config
 from pipeline.report import comparisons, findings, statistics, winner
-from tuner import predictions
+from tuner import predictions, trial_folder
 
 SETTINGS = ("scenario", "backbone", "optimizer", "dropout", "strategy")
 RUN_SETTINGS = (
@@ -66,7 +66,7 @@ def compute(config: Config) -> dict[str, Any]:
         "progress": {
             "scenarios_done": len(answers),
             "scenarios_total": total,
-            "folds_done": sum(len(list(path.parent.glob("fold-*.csv"))) for path in paths.values()),
+            "folds_done": sum(len(trial_folder.finished_folds(path.parent)) for path in paths.values()),
             "folds_total": total * config.folds,
         },
         "classes": _classes(usable, config.folds),
@@ -99,7 +99,7 @@ def _row(settings: dict[str, Any], number: int, answers: predictions.Predictions
     scores = metrics.score(matrix, answers.classes)
     return {
         "scenario": number,
-        # only refined scenarios name their strategy
+        # scenarios with a frozen backbone do not name their strategy
         **{name: settings.get(name, "features") for name in SETTINGS[1:]},
         **{name: getattr(scores, name) for name in SCORES},
         "confusion_matrix": matrix.tolist(),
@@ -170,7 +170,7 @@ def _run(config: Config, settings: Mapping[int, dict[str, Any]]) -> dict[str, An
     """
     run_dir = config.run_dir
     weights, precision = _weights_and_precision(run_dir, settings)
-    kinds = collections.Counter(row["kind"] for row in run_folder.read_rows(run_dir, run_folder.DUPLICATES))
+    kinds = run_folder.count_duplicates(run_dir)
     return {
         "name": run_dir.name,
         **{name: getattr(config, name) for name in RUN_SETTINGS},

@@ -8,6 +8,7 @@ from tensorboard.plugins.hparams import api as hparams
 
 from components.base import artifacts
 from pipeline import run_folder
+from tuner import trial_folder
 
 HYPERPARAMETERS = ("backbone", "optimizer", "dropout", "strategy")
 SCORES = ("f1", "precision", "recall", "accuracy", "ece")
@@ -31,7 +32,7 @@ def write(run_dir: pathlib.Path) -> None:
             metrics=[hparams.Metric(name) for name in SCORES],
         )
     for row in scenarios:
-        _write_scenario(trials / f"{row['scenario']:02d}", row)
+        _write_scenario(trial_folder.path(trials, row["scenario"]), row)
 
 
 def _write_scenario(folder: pathlib.Path, row: dict[str, Any]) -> None:
@@ -39,7 +40,7 @@ def _write_scenario(folder: pathlib.Path, row: dict[str, Any]) -> None:
         hparams.hparams({name: row[name] for name in HYPERPARAMETERS}, trial_id=folder.name)
         for name in SCORES:
             tf.summary.scalar(name, row[name], step=0)
-        for file in sorted(folder.glob("fold-*.json")):
+        for file in (trial_folder.fold_history(folder, fold) for fold in trial_folder.finished_folds(folder)):
             for metric, values in artifacts.read_json(file)["history"].items():
                 for epoch, value in enumerate(values, start=1):
                     tf.summary.scalar(f"{metric}/{file.stem}", value, step=epoch)

@@ -11,6 +11,7 @@ from components.data import augmentation as augmentation_module
 from pipeline import run_folder
 from pipeline.report import comparisons, confusion, finding_sections, plots, sentences, thumbnails
 from pipeline.report.source import Contents, Source
+from tuner import trial_folder
 
 WINNER_INCHES, OTHER_INCHES = 5.6, 3.4  # side of a confusion matrix
 AUGMENTED_PHOTOS = 3  # shown with their augmented views
@@ -171,5 +172,6 @@ def _matrix(source: Source, index: int, side_inches: float) -> str:
 
 def _histories(run_dir: pathlib.Path, number: int) -> list[dict[str, list[float]]]:
     """Return metric -> values by epoch of each finished fold."""
-    files = sorted((run_dir / run_folder.trial(number)).glob("fold-*.json"))
+    folder = run_dir / run_folder.trial(number)
+    files = [trial_folder.fold_history(folder, fold) for fold in trial_folder.finished_folds(folder)]
     return [artifacts.read_json(file)["history"] for file in files]

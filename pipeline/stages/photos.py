@@ -41,8 +41,9 @@ def run(config: Config, progress: Progress) -> None:
         log.warning("the photos are synthetic: this run shows that the pipeline works, not how accurate it is")
     roots = _photo_folders(config)
     scan = class_folders.scan(roots)
-    listed, duplicates = _list(config, scan, progress)
+    listed, duplicates = listing.list_photos(scan, config.folds, config.seed, progress)
     _check_missing(config, roots, scan, {photo.id for photo in listed} | {copy.id for copy in duplicates})
+    listed = _regrouped(config, listed, progress)
     listing.write_unreadable(config.run_dir / run_folder.UNREADABLE, scan.rejects)
     listing.write_ignored(config.run_dir / run_folder.IGNORED, scan.ignored)
     listing.write_duplicates(config.run_dir / run_folder.DUPLICATES, duplicates)
@@ -73,22 +74,26 @@ def expected_list(config: Config) -> list[photos.Photo]:
         return []
     if path.exists() and changed <= ({"max_pixels"} if not config.group_folds else set()):
         return photos.read(path)
-    return _list(config, class_folders.scan(_photo_folders(config)), lambda done, total, what="": None)[0]
+    scan = class_folders.scan(_photo_folders(config))
+    listed, _ = listing.list_photos(scan, config.folds, config.seed, _no_progress)
+    return _regrouped(config, listed, _no_progress)
 
 
-def _list(
-    config: Config, scan: class_folders.Scan, progress: Progress
-) -> tuple[list[photos.Photo], list[listing.Duplicate]]:
-    listed, duplicates = listing.list_photos(scan, config.folds, config.seed, progress)
-    if config.group_folds:
-        listed = grouped_folds.regroup(
-            listed,
-            folds=config.folds,
-            seed=config.seed,
-            max_pixels=config.max_pixels,
-            progress=functools.partial(progress, what="hashes"),
-        )
-    return listed, duplicates
+def _no_progress(done: int, total: int, what: str = "") -> None:
+    pass
+
+
+def _regrouped(config: Config, listed: list[photos.Photo], progress: Progress) -> list[photos.Photo]:
+    """Return the photos with near-duplicates in one fold, if --group-folds asks for it."""
+    if not config.group_folds:
+        return listed
+    return grouped_folds.regroup(
+        listed,
+        folds=config.folds,
+        seed=config.seed,
+        max_pixels=config.max_pixels,
+        progress=functools.partial(progress, what="hashes"),
+    )
 
 
 def _check_missing(

@@ -39,6 +39,7 @@ def pilah(*args):
         ["run", "--run-dir", "r", "--backbones", "ResNet50,ResNet51"],
         ["run", "--run-dir", "r", "--optimizers", "SGD"],
         ["run", "--run-dir", "r", "--optimizers", "Adam,Adam"],
+        ["run", "--run-dir", "r", "--dropouts", "0.2,0.20"],
         ["run", "--run-dir", "r", "--dropouts", "0.2,half"],
         ["run", "--run-dir", "r", "--dropouts", "1.0"],
         ["run", "--run-dir", "r", "--from", "nowhere"],
@@ -204,6 +205,15 @@ def test_profile_sets_a_boolean_option_and_the_command_line_overrides_it(tmp_pat
     done = typer.testing.CliRunner().invoke(cli.app, ["run", "--run-dir", str(tmp_path / "run"), *flags])
     assert done.exit_code == 0, done.output
     assert [settings.group_folds for settings in started] == [expected]
+
+
+def test_weights_are_found_from_wherever_the_run_is_started_again(tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setattr(main, "run", lambda settings, from_stage, overwrite, console: started.append(settings))
+    monkeypatch.chdir(tmp_path)
+    command = ["run", "--run-dir", str(tmp_path / "run"), "--weights-dir", "weights"]
+    assert typer.testing.CliRunner().invoke(cli.app, command).exit_code == 0
+    assert started[0].weights_dir == tmp_path / "weights"
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_photos_for_a_run_on_synthetic_ones_bring_their_profile(tmp_path):
     ids=str,
 )
 def test_setting_that_would_discard_finished_work_is_refused_by_name(changes, expected, config, monkeypatch):
-    monkeypatch.setattr(photos, "_list", lambda config, scan, progress: ([], []))
+    monkeypatch.setattr(photos.listing, "list_photos", lambda scan, folds, seed, progress: ([], []))
     monkeypatch.setattr(photos, "_photo_folders", lambda config: [])
     monkeypatch.setattr(photos.class_folders, "scan", lambda roots: None)
     with pytest.raises(PilahError, match=r"Confirm with --overwrite") as refused:
@@ -142,6 +142,14 @@ def test_frozen_activations_on_another_machine_are_named(config):
     elsewhere = dataclasses.replace(recipe.resolve(config), frozen_activations_on_disk=False)
     with pytest.raises(PilahError, match=r"^frozen activations on disk False instead of True: this would discard"):
         resume.check_nothing_lost(config, elsewhere, photos.expected_list(config))
+
+
+def test_work_is_finished_once_a_fold_or_a_view_is(config):
+    assert resume.has_finished_work(config.run_dir)
+    artifacts.remove(config.run_dir / run_folder.TRIALS)
+    assert not resume.has_finished_work(config.run_dir)
+    (config.run_dir / run_folder.features("VGG19") / "view-00.npy").write_bytes(b"activations")
+    assert resume.has_finished_work(config.run_dir)
 
 
 def test_folder_of_a_run_without_its_settings_is_refused(tmp_path):
