@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.cli import with_appcontext
 
-from web import database, uploads
+from web import database, operator_sessions, uploads
 from web.database import Upload, db
 
 UNDER_WAY_SECONDS = 600.0  # a newer picture may belong to an upload whose row is not written yet
@@ -23,7 +23,7 @@ def init_app(app: Flask) -> None:
     import flask_migrate
 
     flask_migrate.Migrate(app, db, str(MIGRATIONS))
-    for command in (prune, doctor, export_corrections):
+    for command in (prune, doctor, export_corrections, operator_sessions.command):
         app.cli.add_command(command)
 
 

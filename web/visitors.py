@@ -1,13 +1,16 @@
 """Who sends a request, a visitor with a signed cookie or the operator, and which rows they may see."""
 
 import hmac
+import logging
 import secrets
 
 import sqlalchemy as sa
-from flask import abort, current_app, session
+from flask import abort, current_app, g, session
 
-from web import database
+from web import addresses, database, operator_sessions
 from web.database import Upload, db
+
+log = logging.getLogger("web")
 
 
 def current() -> str:
@@ -19,17 +22,33 @@ def current() -> str:
 
 
 def sign_in(token: str) -> bool:
-    """Return whether `token` is right; if so, sign this browser in until it signs out or the token changes."""
+    """Return whether `token` is right; if so, start a session of the operator in this browser."""
     expected = current_app.config["PILAH"].admin_token
     if not expected or not hmac.compare_digest(token.encode(), expected.encode()):
+        log.warning("operator sign-in refused: wrong token", extra=_fields())
         return False
-    session["operator"] = _signature(expected)
+    _end_session()
+    session["operator"] = operator_sessions.start()
+    session.pop("csrf_token", None)  # whoever knows the old one must not send forms of the operator
+    log.info("operator signed in", extra=_fields(session["operator"]))
     return True
 
 
+def sign_out() -> None:
+    """End the operator's session in this browser, so that a copy of its cookie opens nothing."""
+    was_operator = is_operator()
+    token = _end_session()
+    if was_operator:
+        log.info("operator signed out", extra=_fields(token))
+
+
 def is_operator() -> bool:
-    expected = current_app.config["PILAH"].admin_token
-    return bool(expected) and hmac.compare_digest(session.get("operator", ""), _signature(expected))
+    """Return whether this browser has a valid session of the operator; the answer holds for the whole request."""
+    if "is_operator" not in g:
+        token = session.get("operator", "")
+        has_admin_token = bool(current_app.config["PILAH"].admin_token)
+        g.is_operator = has_admin_token and bool(token) and operator_sessions.is_valid(token)
+    return g.is_operator
 
 
 def visible() -> sa.Select[Upload]:
@@ -46,6 +65,16 @@ def row_or_404(row_id: str) -> Upload:
     return row
 
 
-def _signature(token: str) -> str:
-    """Sign `token` for the cookie, whose content the browser can read."""
-    return hmac.digest(current_app.config["PILAH"].secret_key.encode(), token.encode(), "sha256").hex()
+def _end_session() -> str:
+    """End the operator's session in this browser and return its token, "" without one."""
+    g.pop("is_operator", None)
+    token = session.pop("operator", "")
+    if token:
+        operator_sessions.end(token)
+    return token
+
+
+def _fields(token: str = "") -> dict[str, dict[str, str]]:
+    """Return the fields of a log line about the operator."""
+    fields = {"address": addresses.client()}
+    return {"fields": fields | {"session": operator_sessions.session_id(token)} if token else fields}

@@ -1,5 +1,7 @@
 """The web tier on each database, and the model server that it asks."""
 
+import io
+import logging
 import os
 import pathlib
 from collections.abc import Callable, Iterator
@@ -7,6 +9,8 @@ from typing import Any
 
 import pytest
 import web_app
+
+from web import telemetry
 
 
 @pytest.fixture(scope="session")
@@ -69,3 +73,15 @@ def make_app(tables: Any, model: Any, tmp_path: pathlib.Path) -> Iterator[Callab
 
     yield make
     web_app.close(*made)
+
+
+@pytest.fixture
+def log(app: Any) -> Iterator[io.StringIO]:
+    """What the site writes to its log."""
+    stream = io.StringIO()
+    handlers = logging.getLogger("web").handlers
+    [handler] = [one for one in handlers if isinstance(one.formatter, telemetry.JsonFormatter)]
+    assert isinstance(handler, logging.StreamHandler)
+    before = handler.setStream(stream)
+    yield stream
+    handler.setStream(before)

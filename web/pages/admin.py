@@ -4,7 +4,7 @@ from typing import Any
 
 import prometheus_client
 import sqlalchemy as sa
-from flask import Blueprint, Response, flash, redirect, render_template, session, url_for
+from flask import Blueprint, Response, flash, redirect, render_template, url_for
 from flask_babel import gettext as _
 
 from web import forms, limits, uploads, visitors
@@ -51,5 +51,6 @@ def operator() -> Any:
 
 @blueprint.post("/operator/leave")
 def leave() -> Any:
-    session.pop("operator", None)
+    """Sign the operator out."""
+    visitors.sign_out()
     return redirect(url_for("history.show"), 303)

@@ -1,0 +1,123 @@
+"""The operator's sessions, kept on the server so that they expire, end by signing out and can be revoked."""
+
+import datetime
+import hashlib
+import hmac
+import logging
+import secrets
+
+import click
+import sqlalchemy as sa
+from flask import current_app
+from flask.cli import with_appcontext
+from sqlalchemy import orm
+
+from web import database
+from web.database import db
+
+LIFETIME = datetime.timedelta(hours=12)
+IDLE_LIMIT = datetime.timedelta(minutes=30)
+WRITE_INTERVAL = datetime.timedelta(minutes=1)  # between updates of `used_at`, so that most requests write nothing
+CLOCK_STEP = datetime.timedelta(minutes=1)  # by which the clock may be set back without ending sessions
+ID_LENGTH = 12
+log = logging.getLogger("web")
+
+
+class OperatorSession(db.Model):  # type: ignore[name-defined]  # created at run time
+    """A browser in which the operator signed in.
+
+    Attributes:
+        digest: SHA-256 of the token in the browser's cookie, so that the database opens no session.
+        admin_token_digest: digest of the ADMIN_TOKEN of the sign-in; changing ADMIN_TOKEN ends the session.
+    """
+
+    __tablename__ = "operator_session"
+
+    digest: orm.Mapped[str] = orm.mapped_column(sa.String(64), primary_key=True)
+    admin_token_digest: orm.Mapped[str] = orm.mapped_column(sa.String(64))
+    created_at: orm.Mapped[datetime.datetime]
+    used_at: orm.Mapped[datetime.datetime]
+
+    @property
+    def id(self) -> str:
+        return self.digest[:ID_LENGTH]
+
+
+def start() -> str:
+    """Store a new session, delete those that have ended, and return the token for the browser's cookie."""
+    token, now = secrets.token_urlsafe(32), database.now()
+    with db.engine.begin() as connection:
+        connection.execute(sa.delete(OperatorSession).where(sa.not_(_is_valid(now))))
+        values = {"digest": _digest(token), "admin_token_digest": _admin_token_digest()}
+        connection.execute(sa.insert(OperatorSession).values(**values, created_at=now, used_at=now))
+    return token
+
+
+def is_valid(token: str) -> bool:
+    """Return whether the session of `token` is valid, and note that it was used."""
+    now = database.now()
+    this_session = OperatorSession.digest == _digest(token)
+    with db.engine.connect() as connection:
+        used_at = connection.scalar(sa.select(OperatorSession.used_at).where(this_session, _is_valid(now)))
+    if used_at is None:
+        return False
+    if now - used_at >= WRITE_INTERVAL:
+        try:
+            with db.engine.begin() as connection:
+                connection.execute(sa.update(OperatorSession).where(this_session).values(used_at=now))
+        except sa.exc.OperationalError as error:  # such as a full disk, where the operator must be able to delete
+            log.warning("The use of an operator's session could not be stored: %s", type(error).__name__)
+    return True
+
+
+def end(token: str) -> None:
+    """Delete the session of `token`, if there is one."""
+    with db.engine.begin() as connection:
+        connection.execute(sa.delete(OperatorSession).where(OperatorSession.digest == _digest(token)))
+
+
+def session_id(token: str) -> str:
+    """Return the id by which the log and the command name a session; it opens nothing."""
+    return _digest(token)[:ID_LENGTH]
+
+
+@click.command("operator-sessions")
+@click.option("--revoke", metavar="ID|all", help="Session to end, or all of them.")
+@with_appcontext
+def command(revoke: str | None) -> None:
+    """List the operator's sessions that are signed in, or end them with --revoke."""
+    sessions = db.session.scalars(
+        sa.select(OperatorSession).where(_is_valid(database.now())).order_by(OperatorSession.created_at)
+    ).all()
+    if revoke is None:
+        click.echo(f"{'ID':{ID_LENGTH}}  {'signed in (UTC)':19}  last used (UTC)")
+        for session in sessions:
+            created_at, used_at = (moment.isoformat(" ", "seconds") for moment in (session.created_at, session.used_at))
+            click.echo(f"{session.id}  {created_at}  {used_at}")
+        return
+    revoked = [session for session in sessions if revoke in ("all", session.id)]
+    if not revoked and revoke != "all":
+        raise click.ClickException(f"--revoke must be the ID of a session in the list, or all (got {revoke}).")
+    for session in revoked:
+        db.session.delete(session)
+        log.info("operator session revoked", extra={"fields": {"session": session.id}})
+    db.session.commit()
+    click.echo(f"revoked {len(revoked)} sessions")
+
+
+def _is_valid(now: datetime.datetime) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        OperatorSession.admin_token_digest == _admin_token_digest(),
+        OperatorSession.created_at > now - LIFETIME,
+        OperatorSession.created_at < now + CLOCK_STEP,
+        OperatorSession.used_at > now - IDLE_LIMIT,
+    )
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _admin_token_digest() -> str:
+    options = current_app.config["PILAH"]
+    return hmac.digest(options.secret_key.encode(), options.admin_token.encode(), "sha256").hex()
