@@ -172,7 +172,8 @@ def website(data: pathlib.Path, target: str) -> Iterator[tuple[str, int, float]]
 
 def environment(data: pathlib.Path, target: str) -> dict[str, str]:
     settings = {"PILAH_ENV": "development", "PILAH_DATA": str(data), "SERVING_TARGET": target}
-    return {**os.environ, **settings, "UPLOAD_RATE": "1000000 per minute", "SERVING_TIMEOUT_SECONDS": "60"}
+    rates = dict.fromkeys(("UPLOAD_RATE", "VISITOR_RATE", "TOTAL_RATE"), "1000000 per minute")
+    return {**os.environ, **settings, **rates, "SERVING_TIMEOUT_SECONDS": "60"}
 
 
 def post(address: str, upload: bytes) -> tuple[int, str]:

@@ -1,5 +1,6 @@
 """The web page: upload, result and history of photos. Runs without TensorFlow."""
 
+import dataclasses
 import logging
 import os
 import pathlib
@@ -16,7 +17,22 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from serving import client
-from web import commands, database, limits, messages, pictures, security, settings, store, telemetry, uploads
+from web import (
+    commands,
+    cookies,
+    data_folder,
+    database,
+    forms,
+    limits,
+    messages,
+    pictures,
+    readiness,
+    security,
+    settings,
+    store,
+    telemetry,
+    uploads,
+)
 from web.pages import about, admin, api, classify, history, home, results
 
 
@@ -28,20 +44,27 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
             of Flask and its extensions.
     """
     config = dict(config or {})
+    telemetry.set_up_log()
     try:
         options = settings.read(os.environ, {name: value for name, value in config.items() if name.islower()})
-    except settings.SettingsError as error:
+        data = pathlib.Path(options.pilah_data).absolute()
+        data_folder.prepare(data)
+    except (settings.SettingsError, data_folder.DataFolderError) as error:
         sys.exit(f"web: {error}")
-    data = pathlib.Path(options.pilah_data).resolve()
-    data.mkdir(parents=True, exist_ok=True)
+    options = dataclasses.replace(options, secret_key=options.secret_key or data_folder.secret_key(data))
+    database_file = data / "pilah.db"
+    if not options.database_url:
+        data_folder.make_private(database_file)
     app = Flask(__name__, instance_path=str(data))
     app.config.from_mapping(
         SECRET_KEY=options.secret_key,
-        SQLALCHEMY_DATABASE_URI=options.database_url or f"sqlite:///{data / 'pilah.db'}",
+        SQLALCHEMY_DATABASE_URI=options.database_url or f"sqlite:///{database_file}",
         SQLALCHEMY_ENGINE_OPTIONS={"pool_pre_ping": True},  # replaces connections that the database closed
         MAX_CONTENT_LENGTH=options.max_upload_bytes + 64 * 1024,  # the photo, and the rest of the form
         PERMANENT_SESSION_LIFETIME=timedelta(days=400),
         SESSION_REFRESH_EACH_REQUEST=False,  # else a late response undoes a change made in another tab
+        SESSION_COOKIE_NAME=cookies.name(options.secret_key, is_secure=not options.is_development),
+        SESSION_COOKIE_PATH="/",  # under a prefix too: browsers require it of a name that begins with __Host-
         SESSION_COOKIE_SECURE=not options.is_development,
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_HTTPONLY=True,
@@ -55,6 +78,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.config.from_mapping({name: value for name, value in config.items() if name.isupper()})
     proxies = options.trusted_proxies
     app.wsgi_app = ProxyFix(app.wsgi_app, proxies, proxies)  # type: ignore[method-assign]
+    app.session_interface = cookies.CookieSessions()
     app.json.sort_keys = False  # type: ignore[attr-defined]  # scores keep the model's order of classes
     _init_extensions(app, options, data)
     for page in (home, classify, results, history, about, api, admin):
@@ -66,12 +90,13 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
 def _init_extensions(app: Flask, options: settings.Settings, data: pathlib.Path) -> None:
     telemetry.init_app(app)  # first, because the next ones may end a request
     database.init_app(app)
-    csrf = flask_wtf.csrf.CSRFProtect(app)
+    csrf = forms.FormProtection(app)
     csrf.exempt(api.blueprint)  # it uses no cookies, so that a forged request has no rights
     flask_babel.Babel(app, locale_selector=_language)
     flask_bootstrap.Bootstrap5(app)
     limits.init_app(app)
     security.init_app(app)
+    readiness.init_app(app)
     commands.init_app(app)
     caller = client.Client(options.serving_target, timeout_seconds=options.serving_timeout_seconds)
     uploads.init_app(app, uploads.Service(store.PictureStore(data / "uploads"), caller, options))

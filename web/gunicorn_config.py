@@ -1,9 +1,12 @@
 """Configuration of gunicorn (gunicorn --config web/gunicorn_config.py "web:create_app()")."""
 
 import ctypes
+import os
 import socket
 import struct
 from typing import Any
+
+from gunicorn import util
 
 M_ARENA_MAX = -8  # from glibc's malloc.h
 STALLED_SECONDS = 30  # without data sent or received, after which a connection is closed
@@ -31,8 +34,26 @@ def post_worker_init(worker: Any) -> None:
 
     gunicorn has no timeout for reading a request in a thread. Connections inherit the timeouts of their listener.
     """
+    from web import readiness, telemetry  # here, as the process that reads this file first needs no Flask
+
+    os.umask(0o077)  # the files of the page are for its own user alone
+    util.write_error = _write_error
+    for handler in worker.log.error_log.handlers:  # its lines repeat what clients sent
+        handler.setFormatter(telemetry.JsonFormatter())
     for listener in worker.sockets:
         for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
             listener.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", STALLED_SECONDS, 0))
     app = worker.wsgi
+    readiness.log_state(app)
     app.extensions["pilah_uploads"].start_retrying(app)
+
+
+def _write_error(sock: socket.socket, status: int, reason: str, message: str) -> None:
+    """Answer a request that is no valid HTTP; gunicorn's own answer has no security headers and repeats the request."""
+    from web import security
+
+    body = f"{status} {reason}\n"
+    headers = {**security.HEADERS, "Connection": "close", "Cache-Control": "no-store"}
+    headers |= {"Content-Type": "text/plain", "Content-Length": str(len(body))}
+    lines = [f"HTTP/1.1 {status} {reason}", *(f"{name}: {value}" for name, value in headers.items()), "", body]
+    util.write_nonblock(sock, "\r\n".join(lines).encode("latin-1"))

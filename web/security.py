@@ -1,6 +1,6 @@
-"""Security headers of every response."""
+"""Security headers of every response, and how long browsers may keep it."""
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 
 HEADERS = {
     # blob: for the preview of a photo before its upload, data: for Bootstrap's icons.
@@ -11,6 +11,10 @@ HEADERS = {
     "Permissions-Policy": "camera=(self), geolocation=(), microphone=()",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+STRICT_TRANSPORT = "max-age=31536000"  # seconds for which browsers come back by https only: a year
+# Browsers keep these, and ask before each use: pictures must not outlive their deletion. The pages show nothing
+# personal, and the upload form still has its photo when the visitor goes back to it.
+REVALIDATED = ("results.picture", "results.thumbnail", "home.show", "classify.form", "about.show", "api.description")
 
 
 def init_app(app: Flask) -> None:
@@ -18,4 +22,10 @@ def init_app(app: Flask) -> None:
     def add_headers(response: Response) -> Response:
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
+        if request.is_secure and app.config["SESSION_COOKIE_SECURE"]:
+            response.headers["Strict-Transport-Security"] = STRICT_TRANSPORT
+        endpoint = request.endpoint or ""
+        if not endpoint.endswith("static"):
+            is_kept = endpoint in REVALIDATED and response.status_code < 400
+            response.headers["Cache-Control"] = "private, no-cache" if is_kept else "no-store"
         return response

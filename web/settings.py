@@ -1,22 +1,22 @@
 """Settings of the web tier: names in the environment, defaults and valid values."""
 
-import contextlib
 import dataclasses
+import ipaddress
 import math
-import os
-import pathlib
-import secrets
-import tempfile
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import limits
+import sqlalchemy as sa
 
 from components.data import images
+from web import data_folder
 
 LANGUAGES = {"en": "English", "id": "Bahasa Indonesia"}
 DEVELOPMENT = "development"
 MAKE_ONE = "$(python -c 'import secrets; print(secrets.token_hex())')"
+DATABASE_URLS = "postgresql://USER:PASSWORD@HOST/NAME or sqlite:////FOLDER/FILE"
 MIB = 1024 * 1024
 MINIMUM = {  # setting -> smallest value
     "serving_timeout_seconds": 0.1,
@@ -36,12 +36,15 @@ class Settings:
         pilah_data: folder of the database and the uploads.
         secret_key: signs cookies; at least 32 characters.
         admin_token: token with which an operator sees every row; at least 16 characters, or "" for no operator.
-        database_url: URL for SQLAlchemy; "" is SQLite in pilah_data.
+        database_url: postgresql://USER:PASSWORD@HOST/NAME or sqlite:////FILE; "" is SQLite in pilah_data.
         serving_target: HOST:PORT of the model server, for gRPC.
         model_folder: folder of the served versions, for the card and classes of the newest; "" is none.
         serving_timeout_seconds: time after which an unanswered upload is stored as waiting.
         retry_seconds: pause between retries of waiting rows.
         upload_rate: limit of uploads from one address (IPv6: from its /64), in Flask-Limiter's notation.
+        visitor_rate: limit of accepted photos from one browser.
+        total_rate: limit of accepted photos from all clients together.
+        metrics_from: networks that may read /metrics and /readyz, separated by commas.
         trusted_proxies: number of proxies in front that set X-Forwarded-For.
     """
 
@@ -56,12 +59,19 @@ class Settings:
     retry_seconds: float = 2.0
     max_upload_bytes: int = 15 * MIB
     max_pixels: int = images.MAX_PIXELS
-    upload_rate: str = "30 per minute"
+    upload_rate: str = "30 per minute; 500 per day"
+    visitor_rate: str = "200 per day"
+    total_rate: str = "5000 per day"
+    metrics_from: str = "127.0.0.0/8, ::1"
     trusted_proxies: int = 0
 
     @property
     def is_development(self) -> bool:
         return self.pilah_env == DEVELOPMENT
+
+    @property
+    def metrics_networks(self) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+        return [ipaddress.ip_network(part.strip(), strict=False) for part in self.metrics_from.split(",")]
 
 
 class SettingsError(Exception):
@@ -80,22 +90,22 @@ def read(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = N
         if text:
             values[field.name] = _convert(field.name, text, type(field.default))
     settings = dataclasses.replace(Settings(), **{**values, **(overrides or {})})
-    try:
-        limits.parse_many(settings.upload_rate)
-    except ValueError as error:
-        raise SettingsError(f"UPLOAD_RATE must be a rate like '30 per minute' (got {settings.upload_rate}).") from error
+    _check_rates(settings)
+    _check_metrics_networks(settings)
+    _check_serving_target(settings.serving_target)
+    settings = dataclasses.replace(settings, database_url=_database_url(settings.database_url))
     if 0 < len(settings.admin_token) < 16:
         raise SettingsError(
             f"ADMIN_TOKEN must be empty or have at least 16 characters (it has {len(settings.admin_token)}). "
             f"Make one: export ADMIN_TOKEN={MAKE_ONE}"
         )
     if settings.secret_key:
-        if len(settings.secret_key) < 32:
+        if len(settings.secret_key) < data_folder.KEY_LENGTH:
             raise SettingsError(f"SECRET_KEY must have at least 32 characters (it has {len(settings.secret_key)}).")
         return settings
     if not settings.is_development:
         raise SettingsError(f"SECRET_KEY must be set outside development. Make one: export SECRET_KEY={MAKE_ONE}")
-    return dataclasses.replace(settings, secret_key=_stored_key(pathlib.Path(settings.pilah_data) / "secret_key"))
+    return settings
 
 
 def _convert(name: str, text: str, kind: type) -> Any:
@@ -113,13 +123,46 @@ def _convert(name: str, text: str, kind: type) -> Any:
     )
 
 
-def _stored_key(path: pathlib.Path) -> str:
-    """Return the key in `path`, generated at the first start, so that sessions survive a restart."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="ascii") as file:  # only its owner may read it
-            file.write(secrets.token_hex())
-            file.flush()
-            with contextlib.suppress(FileExistsError):  # another process was first
-                os.link(file.name, path)
-    return path.read_text(encoding="ascii")
+def _check_rates(settings: Settings) -> None:
+    for name in ("upload_rate", "visitor_rate", "total_rate"):
+        rate = getattr(settings, name)
+        try:
+            limits.parse_many(rate)
+        except ValueError as error:
+            example = getattr(Settings, name)
+            raise SettingsError(f"{name.upper()} must be a rate like '{example}' (got {rate}).") from error
+
+
+def _check_metrics_networks(settings: Settings) -> None:
+    try:
+        _ = settings.metrics_networks
+    except ValueError as error:
+        raise SettingsError(
+            f"METRICS_FROM must be networks separated by commas, such as 127.0.0.0/8, 10.0.0.0/8 "
+            f"(got {settings.metrics_from})."
+        ) from error
+
+
+def _check_serving_target(target: str) -> None:
+    """Raise an error unless `target` is HOST:PORT: gRPC would wait for any other without end."""
+    match = re.fullmatch(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%]+\]):([0-9]{1,5})", target)
+    if match is None or not 0 < int(match.group(1)) < 65536:
+        raise SettingsError(
+            f"SERVING_TARGET must be HOST:PORT of the model server for gRPC, such as localhost:8500 (got {target!r})."
+        )
+
+
+def _database_url(text: str) -> str:
+    """Return `text` with the driver that is installed; errors show none of it but the scheme, as it has a password."""
+    if not text:
+        return ""
+    try:
+        url = sa.make_url(text)
+    except (sa.exc.ArgumentError, ValueError):
+        raise SettingsError(f"DATABASE_URL is no URL. It must be like {DATABASE_URLS}.") from None
+    if url.drivername in ("postgres", "postgresql"):
+        url = url.set(drivername="postgresql+psycopg")
+    if url.drivername not in ("postgresql+psycopg", "sqlite"):
+        scheme = url.drivername[:30]
+        raise SettingsError(f"DATABASE_URL must be like {DATABASE_URLS} (got one that begins with {scheme!r}).")
+    return url.render_as_string(hide_password=False)

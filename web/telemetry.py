@@ -15,17 +15,17 @@ requests_answered = prometheus_client.Counter("pilah_web_requests", "Requests.",
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats each record as a line of JSON."""
+    """Formats each record as a line of JSON, in ASCII: callers can put no control characters into the log."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {"time": self.formatTime(record), "level": record.levelname, "message": record.getMessage()}
         line |= getattr(record, "fields", {})
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return json.dumps(line)
 
 
-def init_app(app: Flask) -> None:
+def set_up_log() -> None:
     root = logging.getLogger("web")
     if not root.handlers:
         handler = logging.StreamHandler()
@@ -33,7 +33,10 @@ def init_app(app: Flask) -> None:
         root.addHandler(handler)
         root.setLevel(logging.INFO)
         root.propagate = False
-    app.logger.handlers = root.handlers  # for Flask's own errors
+
+
+def init_app(app: Flask) -> None:
+    app.logger.handlers = logging.getLogger("web").handlers  # for Flask's own errors
 
     @app.before_request
     def start_timer() -> None:

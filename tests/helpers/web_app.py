@@ -7,6 +7,7 @@ As a program, it prints its port and leaves every photo without an answer, until
 import concurrent.futures
 import contextlib
 import io
+import json
 import os
 import pathlib
 import shutil
@@ -41,6 +42,8 @@ SETTINGS: dict[str, Any] = {  # of web/settings.py
     "serving_timeout_seconds": 0.5,  # that a test waits where the server is away
     "retry_seconds": 0.05,
     "upload_rate": "100000 per minute",
+    "visitor_rate": "100000 per day",
+    "total_rate": "100000 per day",
     "TESTING": True,
 }
 # in the PostgreSQL of DATABASE_URL, of each process of tests its own: what else is there stays as it is
@@ -156,6 +159,15 @@ class Browser:
         assert response.status_code == 303, response.text
         return response.location.rsplit("/", 1)[1]
 
+    def cookie(self) -> str:
+        """The value of the site's cookie."""
+        cookie = self.client.get_cookie(self._app.config["SESSION_COOKIE_NAME"])
+        assert cookie
+        return cookie.value
+
+    def set_cookie(self, value: str) -> None:
+        self.client.set_cookie(self._app.config["SESSION_COOKIE_NAME"], value)
+
     def csrf_token(self) -> str:
         with self.client.session_transaction(**self._environment) as cookie, self._app.test_request_context():
             session.update(cookie)
@@ -204,10 +216,16 @@ def make(tables: str | pathlib.Path, data: pathlib.Path, server: ModelServer, **
 def empty(app: Flask) -> None:
     """Forget every row, picture and count."""
     with app.app_context():
-        db.session.execute(sa.delete(Upload))
+        for table in db.metadata.sorted_tables:
+            db.session.execute(sa.delete(table))
         db.session.commit()
     shutil.rmtree(pathlib.Path(app.instance_path) / "uploads", ignore_errors=True)
     limits.limiter.reset()
+
+
+def records(log: io.StringIO) -> list[dict[str, Any]]:
+    """The lines of a log."""
+    return [json.loads(line) for line in log.getvalue().splitlines()]
 
 
 def wait_until(holds: Callable[[], Any], seconds: float = 30) -> None:

@@ -62,7 +62,7 @@ class Website:
         serializer = sessions.get_signing_serializer(self.app)
         assert serializer
         signed = serializer.dumps({"visitor": VISITOR})
-        return {"name": "session", "value": signed, "url": self.address}
+        return {"name": self.app.config["SESSION_COOKIE_NAME"], "value": signed, "url": self.address}
 
 
 class _Quiet(werkzeug.serving.WSGIRequestHandler):

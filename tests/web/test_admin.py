@@ -1,6 +1,3 @@
-import io
-import json
-import logging
 import os
 import subprocess
 import sys
@@ -13,27 +10,11 @@ import sqlalchemy as sa
 import web_app
 from web_app import Browser, photo
 
-from web import settings, telemetry
+from web import settings
 from web.database import db
 
 KEY = "k" * 32
 AWAY = "sqlite:////nowhere/at/all/pilah.db"
-
-
-@pytest.fixture
-def log(app):
-    """What the site writes to its log."""
-    stream = io.StringIO()
-    handlers = logging.getLogger("web").handlers
-    [handler] = [one for one in handlers if isinstance(one.formatter, telemetry.JsonFormatter)]
-    assert isinstance(handler, logging.StreamHandler)
-    before = handler.setStream(stream)
-    yield stream
-    handler.setStream(before)
-
-
-def records(log):
-    return [json.loads(line) for line in log.getvalue().splitlines()]
 
 
 def sample(name, **labels):
@@ -104,9 +85,9 @@ def test_request_that_fails_is_answered_500_and_found_in_the_log_by_its_id(make_
     assert page.status_code == answer.status_code == 500
     assert page.mimetype == "text/html" and answer.json["error"]
     assert "nowhere" not in page.text + answer.text
-    ids = [record["id"] for record in records(log) if record.get("status") == 500]
+    ids = [record["id"] for record in web_app.records(log) if record.get("status") == 500]
     assert ids == [page.headers["X-Request-Id"], answer.headers["X-Request-Id"]]
-    assert any("traceback" in record for record in records(log))
+    assert any("traceback" in record for record in web_app.records(log))
 
 
 def away(make_app):
@@ -120,7 +101,7 @@ def away(make_app):
 )
 def test_request_is_a_line_of_json_with_its_id(app, log, method, path, status):
     answer = app.test_client().open(path, method=method)
-    [line] = [record for record in records(log) if record["message"] == "request"]
+    [line] = [record for record in web_app.records(log) if record["message"] == "request"]
     assert answer.status_code == status
     assert line["id"] == answer.headers["X-Request-Id"]
     assert (line["method"], line["path"], line["status"]) == (method, path, status)
@@ -129,8 +110,8 @@ def test_request_is_a_line_of_json_with_its_id(app, log, method, path, status):
 
 def test_log_keeps_one_line_a_record_whatever_is_asked_for(app, log):
     app.test_client().get('/a"b%0a{"message": "forged"}')
-    assert [record["message"] for record in records(log)].count("request") == 1
-    assert all(record["message"] != "forged" for record in records(log))
+    assert [record["message"] for record in web_app.records(log)].count("request") == 1
+    assert all(record["message"] != "forged" for record in web_app.records(log))
 
 
 def test_id_is_another_for_each_request_and_not_the_callers(app):
@@ -159,50 +140,6 @@ def test_metrics_do_not_grow_with_what_callers_make_up(app):
     assert "BREW" not in text and "made" not in text
 
 
-def test_upload_over_the_rate_is_refused_and_said_when_to_come_back(make_app):
-    app = make_app(upload_rate="3 per minute")
-    browser = Browser(app)
-    assert [browser.upload().status_code for _ in range(2)] == [303, 303]
-    assert web_app.classify(app, photo()).status_code == 200  # one rate for both ways
-    page, answer = browser.upload(), web_app.classify(app, photo())
-    assert page.status_code == answer.status_code == 429
-    assert int(answer.headers["Retry-After"]) <= 61 and answer.json["error"]
-    assert "</html>" in page.text and browser.get("/classify").status_code == 200
-    assert len(web_app.rows(app)) == 3
-
-
-def test_rate_is_counted_by_address_which_a_caller_cannot_make_up(make_app):
-    app = make_app(upload_rate="1 per minute")
-    assert web_app.classify(app, photo()).status_code == 200
-    assert web_app.classify(app, photo(), headers={"X-Forwarded-For": "10.0.0.1"}).status_code == 429
-    assert web_app.classify(app, photo(), environ_overrides={"REMOTE_ADDR": "10.0.0.2"}).status_code == 200
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "status"),
-    [
-        ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", 429),  # of one connection
-        ("2001:db8:0:1::1", "2001:db8:0:2::1", 200),
-        ("::ffff:10.0.0.1", "::ffff:10.0.0.2", 200),  # IPv4, as a socket of both kinds names it
-        ("fe80::1%eth0", "fe80::2%eth0", 429),
-        ("unknown", "_hidden", 200),
-    ],
-)
-def test_rate_is_counted_by_the_part_of_an_address_that_a_caller_is_given(make_app, first, second, status):
-    app = make_app(upload_rate="1 per minute")
-    answers = [web_app.classify(app, photo(), environ_overrides={"REMOTE_ADDR": one}) for one in (first, second)]
-    assert [answer.status_code for answer in answers] == [200, status]
-
-
-def test_address_behind_a_trusted_proxy_is_the_one_that_it_names(make_app):
-    app = make_app(upload_rate="1 per minute", trusted_proxies=1)
-    answers = [
-        web_app.classify(app, photo(), headers={"X-Forwarded-For": f"10.9.9.9, {address}"}).status_code
-        for address in ("10.0.0.1", "10.0.0.2", "10.0.0.1")
-    ]
-    assert answers == [200, 200, 429]
-
-
 @pytest.mark.parametrize(
     ("environment", "words"),
     [
@@ -221,12 +158,53 @@ def test_address_behind_a_trusted_proxy_is_the_one_that_it_names(make_app):
         ({"SECRET_KEY": KEY, "MAX_PIXELS": "0"}, "MAX_PIXELS"),
         ({"SECRET_KEY": KEY, "MAX_UPLOAD_BYTES": "500000"}, "MAX_UPLOAD_BYTES"),
         ({"SECRET_KEY": KEY, "TRUSTED_PROXIES": "-1"}, "TRUSTED_PROXIES"),
+        ({"SECRET_KEY": KEY, "VISITOR_RATE": "seldom"}, "VISITOR_RATE .*'200 per day'"),
+        ({"SECRET_KEY": KEY, "TOTAL_RATE": "5000"}, "TOTAL_RATE"),
+        ({"SECRET_KEY": KEY, "METRICS_FROM": "10.0.0.0/33"}, "METRICS_FROM"),
+        ({"SECRET_KEY": KEY, "METRICS_FROM": "10.0.0.1,"}, "METRICS_FROM"),
+        *(
+            ({"SECRET_KEY": KEY, "SERVING_TARGET": target}, r"SERVING_TARGET must be HOST:PORT .* \(got ")
+            for target in ("http://host:8500", "host", "host:", ":8500", "host:port", "host:0", "host:65536", "a b:1")
+            + ("host:8500/v1", "host:8500\n", "::1:8500", "host:\u0661")
+        ),
+        *(
+            ({"SECRET_KEY": KEY, "DATABASE_URL": url}, "DATABASE_URL .*postgresql://USER:PASSWORD@HOST/NAME")
+            for url in (
+                "pilah.db",
+                "postgresql://u:hidden@h:port/n",
+                "mysql://u:hidden@h/n",
+                "postgresql+psycopg2://h/n",
+            )
+            + ("postgres:/u:hidden@h", "://", "http://h/n")
+        ),
     ],
 )
 def test_wrong_setting_is_an_error_that_names_it(environment, words):
     with pytest.raises(settings.SettingsError, match=words) as error:
         settings.read(environment)
-    assert "\n" not in str(error.value)
+    assert "\n" not in str(error.value) and "hidden" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ("postgres://u:p%40ss@h:5433/n?sslmode=require", "postgresql+psycopg://u:p%40ss@h:5433/n?sslmode=require"),
+        ("postgresql://u@h/n", "postgresql+psycopg://u@h/n"),
+        ("postgresql+psycopg://u:p@/n?host=/run/pg", "postgresql+psycopg://u:p@/n?host=/run/pg"),
+        ("sqlite:////var/pilah.db", "sqlite:////var/pilah.db"),
+        ("", ""),
+    ],
+)
+def test_database_url_gets_the_installed_driver(given, used):
+    url = settings.read({"SECRET_KEY": KEY, "DATABASE_URL": given}).database_url
+    assert url == used or sa.make_url(url) == sa.make_url(used)
+
+
+@pytest.mark.parametrize(
+    "target", ["localhost:8500", "serving:8500", "10.0.0.1:1", "[::1]:65535", "model-1.example.:8500"]
+)
+def test_serving_target_of_host_and_port_is_accepted(target):
+    assert settings.read({"SECRET_KEY": KEY, "SERVING_TARGET": target}).serving_target == target
 
 
 def test_settings_come_from_the_environment_and_what_is_given_goes_first():

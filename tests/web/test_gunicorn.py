@@ -1,6 +1,8 @@
 """The page under gunicorn, as it is deployed, with clients that stall."""
 
 import contextlib
+import json
+import re
 import socket
 import subprocess
 import sys
@@ -8,6 +10,8 @@ import time
 
 import pytest
 import web_app
+
+from web import security
 
 CONFIG = """
 from web import gunicorn_config
@@ -24,7 +28,12 @@ STALLED = {  # what a client sends before it says nothing more
 
 
 @pytest.fixture
-def port(tmp_path, model):
+def log_file(tmp_path):
+    return tmp_path / "log"
+
+
+@pytest.fixture
+def port(tmp_path, log_file, model):
     """The port of a page with two threads that waits a second for clients that stall."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -33,9 +42,11 @@ def port(tmp_path, model):
     config.write_text(CONFIG)
     data = {"PILAH_ENV": "development", "PILAH_DATA": str(tmp_path), "SERVING_TARGET": model.target}
     command = [sys.executable, "-m", "gunicorn", "--config", str(config), "--bind", f"127.0.0.1:{port}"]
-    with subprocess.Popen(
-        [*command, "web:create_app()"], cwd=web_app.ROOT, env=web_app.environment(**data), stderr=subprocess.DEVNULL
-    ) as process:
+    environment = web_app.environment(**data)
+    with (
+        log_file.open("wb") as log,
+        subprocess.Popen([*command, "web:create_app()"], cwd=web_app.ROOT, env=environment, stderr=log) as process,
+    ):
         try:
             web_app.wait_until(lambda: is_alive(port))
             yield port
@@ -67,3 +78,42 @@ def test_client_that_takes_its_time_is_answered(port):
             client.sendall(part)
             time.sleep(0.5)
         assert client.recv(100).startswith(b"HTTP/1.0 200")
+
+
+def answer_to(port, request):
+    with connect(port) as client:
+        client.sendall(request)
+        client.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: client.recv(65536), b""))
+
+
+NO_HTTP = {  # what is no valid HTTP -> status
+    b"GET /\x9b31m<b> HTTP/9.9\r\n\r\n": b"400",
+    b"G\x9bT / HTTP/1.1\r\nHost: localhost\r\n\r\n": b"400",
+    b"GET / HTTP/1.1\r\nA\x85B<b>: c\r\n\r\n": b"400",
+    b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n": b"414",
+    b"GET / HTTP/1.1\r\nA: " + b"a" * 9000 + b"\r\n\r\n": b"431",
+}
+ODD_PATHS = (  # valid HTTP with control characters
+    b"GET /%c2%9b31m%0d%0a%e2%80%a8%7f HTTP/1.0\r\n\r\n",
+    b"GET /nothing%c2%85 HTTP/1.0\r\nHost: \xc2\x9b\r\n\r\n",
+)
+
+
+def test_control_characters_and_what_is_no_http_reach_neither_answers_nor_log(port, log_file):
+    for request, status in NO_HTTP.items():
+        head, _, body = answer_to(port, request).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 " + status)
+        for name, value in {**security.HEADERS, "Cache-Control": "no-store", "Content-Type": "text/plain"}.items():
+            assert f"\r\n{name}: {value}".encode() in head
+        assert b"<" not in body and b"\x9b" not in body and f"Content-Length: {len(body)}".encode() in head
+    for request in ODD_PATHS:
+        assert b" 404 " in answer_to(port, request)
+    log = log_file.read_bytes()
+    assert not re.search(rb"[\x00-\x09\x0b-\x1f\x7f-\xff]", log)
+    records = [json.loads(line) for line in log.splitlines() if line.startswith(b"{")]
+    assert sum("Invalid request" in record["message"] for record in records) == len(NO_HTTP)
+    assert [record["path"] for record in records if record.get("status") == 404] == [
+        "/\x9b31m\r\n\u2028\x7f",
+        "/nothing\x85",
+    ]

@@ -48,9 +48,9 @@ def test_visitor_sees_the_own_row_and_a_stranger_finds_nothing(app, visitor, str
 
 def test_upload_whose_answer_is_lost_is_found_by_the_cookie_of_its_form(app, visitor):
     visitor.get("/classify")
-    before = visitor.client.get_cookie("session").value
+    before = visitor.cookie()
     row_id = visitor.uploaded()
-    visitor.client.set_cookie("session", before)  # the answer never came
+    visitor.set_cookie(before)  # the answer never came
     assert set(sees(visitor, row_id).values()) == {200}
 
 
@@ -66,8 +66,8 @@ def test_stranger_cannot_correct_or_delete(app, visitor, stranger):
 def test_cookie_that_was_tampered_with_opens_nothing(app, visitor):
     row_id = visitor.uploaded()
     thief = Browser(app)
-    value = visitor.client.get_cookie("session").value
-    thief.client.set_cookie("session", value[:-3] + ("abc" if value[-3:] != "abc" else "cba"))
+    value = visitor.cookie()
+    thief.set_cookie(value[:-3] + ("abc" if value[-3:] != "abc" else "cba"))
     assert set(sees(thief, row_id).values()) == {404}
 
 
@@ -128,7 +128,7 @@ def test_token_that_was_changed_ends_the_old_sign_in(make_app):
     operator, _ = sign_in(make_app())
     assert set(sees(operator, row_id).values()) == {200}
     later = Browser(make_app(admin_token="another operator's token"))
-    later.client.set_cookie("session", operator.client.get_cookie("session").value)
+    later.set_cookie(operator.cookie())
     assert set(sees(later, row_id).values()) == {404}
 
 
@@ -202,5 +202,5 @@ def test_restart_forgets_no_visitor(make_app):
     before = Browser(make_app())
     row_id = before.uploaded()
     after = Browser(make_app())
-    after.client.set_cookie("session", before.client.get_cookie("session").value)
+    after.set_cookie(before.cookie())
     assert set(sees(after, row_id).values()) == {200}

@@ -3,12 +3,10 @@
 from typing import Any
 
 import prometheus_client
-import sqlalchemy as sa
-from flask import Blueprint, Response, flash, redirect, render_template, url_for
+from flask import Blueprint, Response, current_app, flash, redirect, render_template, url_for
 from flask_babel import gettext as _
 
-from web import forms, limits, uploads, visitors
-from web.database import db
+from web import addresses, forms, limits, uploads, visitors
 
 blueprint = Blueprint("operations", __name__)  # the name is part of the label `endpoint` in /metrics
 
@@ -22,18 +20,27 @@ def healthz() -> Any:
 @blueprint.get("/readyz")
 def readyz() -> Any:
     """Answer 200 if the database and the model server are available, else 503 and which one is not."""
-    try:
-        db.session.execute(sa.text("SELECT 1"))
-        database = "ok"
-    except sa.exc.SQLAlchemyError as error:
-        database = type(error).__name__
+    if not _is_let_in():
+        return _refusal()
+    database = current_app.extensions["pilah_database_probe"].state()
     serving = "ok" if uploads.service().caller.is_ready() else "unavailable"
     return {"database": database, "serving": serving}, 200 if database == serving == "ok" else 503
 
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
+    if not _is_let_in():
+        return _refusal()
     return Response(prometheus_client.generate_latest(), content_type=prometheus_client.CONTENT_TYPE_LATEST)
+
+
+def _is_let_in() -> bool:
+    return addresses.is_direct_from(current_app.config["PILAH"].metrics_networks)
+
+
+def _refusal() -> Response:
+    reason = "This is open to the networks in METRICS_FROM only, and not through a proxy (docs/SERVING.md).\n"
+    return Response(reason, 403, mimetype="text/plain")
 
 
 @blueprint.route("/operator", methods=["GET", "POST"])

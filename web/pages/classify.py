@@ -19,7 +19,7 @@ def form() -> str:
 
 
 @blueprint.post("/classify")
-@limits.uploads
+@limits.page_uploads
 def send() -> Any:
     """Accept a photo and redirect to its result."""
     try:

@@ -1,0 +1,66 @@
+"""The folder PILAH_DATA: its key after a power failure, who can read it, and folders that cannot be used."""
+
+import logging
+import os
+import pathlib
+import stat
+
+import pytest
+import web_app
+
+import web
+from web import data_folder
+
+
+@pytest.mark.parametrize("content", [b"", b"short", b"\0" * 64, b" " * 64, b"k" * 31 + b"\n", b"\xff" * 64])
+def test_key_that_a_power_failure_damaged_is_replaced_with_a_log_line(tmp_path, caplog, content):
+    (tmp_path / "secret_key").write_bytes(content)
+    log = logging.getLogger("web")
+    log.addHandler(caplog.handler)
+    key = data_folder.secret_key(tmp_path)
+    log.removeHandler(caplog.handler)
+    assert len(key) == 64 and key == (tmp_path / "secret_key").read_text() == data_folder.secret_key(tmp_path)
+    [line] = [record.getMessage() for record in caplog.records]
+    assert str(tmp_path / "secret_key") in line and "\n" not in line and key not in line
+    assert [path.name for path in tmp_path.iterdir()] == ["secret_key"]
+
+
+@pytest.mark.parametrize("content", ["k" * 32, "a key with spaces and punctuation!", "k" * 64 + "\n"])
+def test_good_key_stays(tmp_path, content):
+    (tmp_path / "secret_key").write_text(content)
+    assert data_folder.secret_key(tmp_path) == content
+
+
+def test_key_and_its_name_are_on_the_disk_before_it_is_used(tmp_path, monkeypatch):
+    synced, sync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(os.fstat(handle).st_ino), sync(handle)))
+    data_folder.secret_key(tmp_path)
+    assert synced == [(tmp_path / "secret_key").stat().st_ino, tmp_path.stat().st_ino]
+    assert (tmp_path / "secret_key").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("mode", [None, 0o644, 0o666])
+def test_database_file_is_readable_by_its_owner_alone(make_app, tmp_path, mode):
+    if mode is not None:
+        (tmp_path / "pilah.db").touch()
+        (tmp_path / "pilah.db").chmod(mode)
+    web_app.close(web.create_app({**web_app.SETTINGS, "pilah_data": str(tmp_path)}))
+    assert stat.S_IMODE((tmp_path / "pilah.db").stat().st_mode) == 0o600
+
+
+def test_new_folder_is_closed_to_others_and_one_that_was_there_is_left(tmp_path):
+    data_folder.prepare(tmp_path / "new")
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
+    (tmp_path / "new").chmod(0o750)  # such as for a group that makes backups
+    data_folder.prepare(tmp_path / "new")
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o750
+
+
+@pytest.mark.parametrize("folder", ["file", "file/below", "/proc/pilah", "loop", "x" * 300])
+def test_data_folder_that_cannot_be_used_ends_the_start_in_one_line(tmp_path, folder):
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(SystemExit) as end:
+        web.create_app({**web_app.SETTINGS, "pilah_data": str(pathlib.Path(tmp_path, folder))})
+    line = str(end.value)
+    assert line.startswith("web: PILAH_DATA") and "\n" not in line and "Set PILAH_DATA" in line

@@ -1,0 +1,145 @@
+"""Limits of uploads and sign-ins: by address, by visitor and in total, and how a refusal is said."""
+
+import pytest
+import web_app
+from web_app import Browser, photo
+
+NO_PICTURE = b"<html>"
+
+
+def test_upload_over_the_rate_is_refused_and_said_when_to_come_back(make_app):
+    app = make_app(upload_rate="3 per minute")
+    browser = Browser(app)
+    assert [browser.upload().status_code for _ in range(2)] == [303, 303]
+    assert web_app.classify(app, photo()).status_code == 200  # one rate for both ways
+    page, answer = browser.upload(), web_app.classify(app, photo())
+    assert page.status_code == answer.status_code == 429
+    assert int(answer.headers["Retry-After"]) <= 61 and answer.json["error"]
+    assert "</html>" in page.text and browser.get("/classify").status_code == 200
+    assert len(web_app.rows(app)) == 3
+
+
+def test_rate_is_counted_by_address_which_a_caller_cannot_make_up(make_app):
+    app = make_app(upload_rate="1 per minute")
+    assert web_app.classify(app, photo()).status_code == 200
+    assert web_app.classify(app, photo(), headers={"X-Forwarded-For": "10.0.0.1"}).status_code == 429
+    assert web_app.classify(app, photo(), environ_overrides={"REMOTE_ADDR": "10.0.0.2"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "status"),
+    [
+        ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", 429),  # of one connection
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", 200),
+        ("::ffff:10.0.0.1", "::ffff:10.0.0.2", 200),  # IPv4, as a socket of both kinds names it
+        ("fe80::1%eth0", "fe80::2%eth0", 429),
+        ("unknown", "_hidden", 429),
+    ],
+)
+def test_rate_is_counted_by_the_part_of_an_address_that_a_caller_is_given(make_app, first, second, status):
+    app = make_app(upload_rate="1 per minute")
+    answers = [web_app.classify(app, photo(), environ_overrides={"REMOTE_ADDR": one}) for one in (first, second)]
+    assert [answer.status_code for answer in answers] == [200, status]
+
+
+def test_address_behind_a_trusted_proxy_is_the_one_that_it_names(make_app):
+    app = make_app(upload_rate="1 per minute", trusted_proxies=1)
+    answers = [
+        web_app.classify(app, photo(), headers={"X-Forwarded-For": f"10.9.9.9, {address}"}).status_code
+        for address in ("10.0.0.1", "10.0.0.2", "10.0.0.1")
+    ]
+    assert answers == [200, 200, 429]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_one"),
+    [
+        ("203.0.113.8:40001", "203.0.113.8:40002", True),
+        ("203.0.113.8:40001", "203.0.113.8", True),
+        ("203.0.113.8", "203.0.113.9", False),
+        ("[2001:db8::1]:40001", "[2001:db8::2]:40002", True),
+        ("[2001:db8::1]", "2001:db8::1", True),
+        ("[2001:db8::1]:1", "[2001:db8:0:1::1]:1", False),
+        ("[::ffff:203.0.113.8]:1", "203.0.113.8", True),
+        ("[fe80::1%eth0]:1", "fe80::2%eth1", True),
+        ("made up", "_hidden", True),
+        ("203.0.113.8.1", "203.0.113.8:1:2", True),
+        ("203.0.113.008", "0x7f.1", True),
+        ("a" * 8000, "<script>", True),
+    ],
+)
+def test_address_of_a_proxy_is_counted_without_its_port(make_app, first, second, is_one):
+    app = make_app(upload_rate="1 per minute", trusted_proxies=1)
+    headers = [{"X-Forwarded-For": address} for address in (first, second)]
+    assert [web_app.classify(app, b"", headers=one).status_code for one in headers] == [400, 429 if is_one else 400]
+
+
+def test_sign_ins_are_counted_by_the_address_without_its_port(make_app):
+    app = make_app(trusted_proxies=1)
+    answers = [
+        Browser(app, headers={"X-Forwarded-For": f"203.0.113.8:{port}"}).post("/operator", {"token": "wrong"})
+        for port in range(40001, 40012)
+    ]
+    assert [answer.status_code for answer in answers] == [403] * 10 + [429]
+    assert "too many attempts to sign in" in answers[-1].text and int(answers[-1].headers["Retry-After"]) <= 60
+
+
+@pytest.mark.parametrize("chain", ["198.51.100.1, 203.0.113.8:1, 10.0.0.1", "203.0.113.8, 10.0.0.2:80"])
+def test_address_behind_two_proxies_is_the_second_from_the_end(make_app, chain):
+    app = make_app(upload_rate="1 per minute", trusted_proxies=2)
+    assert web_app.classify(app, b"", headers={"X-Forwarded-For": "9.9.9.9,203.0.113.8,10.0.0.9"}).status_code == 400
+    assert web_app.classify(app, b"", headers={"X-Forwarded-For": chain}).status_code == 429
+
+
+def test_daily_quota_of_an_address_counts_refused_uploads_too(make_app):
+    app = make_app(upload_rate="100 per minute; 2 per day")
+    assert [web_app.classify(app, content).status_code for content in (b"", photo(), photo())] == [400, 200, 429]
+
+
+def test_quota_of_a_visitor_counts_accepted_photos_of_its_browser_alone(make_app):
+    app = make_app(visitor_rate="1 per day")
+    visitor = Browser(app)
+    assert [visitor.upload(content).status_code for content in (b"", NO_PICTURE, photo())] == [400, 415, 303]
+    refused = visitor.upload()
+    assert refused.status_code == 429 and "too many photos from this browser" in refused.text
+    assert Browser(app).upload().status_code == 303
+    assert web_app.classify(app, photo()).status_code == 200  # programs are no visitors
+    assert len(web_app.rows(app)) == 3
+
+
+def test_quota_in_total_counts_accepted_photos_of_all_addresses(make_app):
+    app = make_app(total_rate="2 per day", trusted_proxies=1)
+    contents = (b"", photo(), NO_PICTURE, photo(), photo())
+    answers = [
+        web_app.classify(app, content, headers={"X-Forwarded-For": f"203.0.113.{number}"})
+        for number, content in enumerate(contents)
+    ]
+    assert [answer.status_code for answer in answers] == [400, 200, 415, 200, 429]
+    assert "as many photos as it accepts" in answers[-1].json["detail"]
+    assert Browser(app).upload().status_code == 429
+    assert len(web_app.rows(app)) == 2
+
+
+def test_refused_address_does_not_use_up_the_quota_of_all(make_app):
+    app = make_app(upload_rate="1 per day", total_rate="2 per day", trusted_proxies=1)
+    headers = {"X-Forwarded-For": "203.0.113.8"}
+    assert [web_app.classify(app, photo(), headers=headers).status_code for _ in range(4)] == [200, 429, 429, 429]
+    assert web_app.classify(app, photo()).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("rate", "language", "words", "seconds"),
+    [
+        ("1 per day", "en", "too many uploads from your address. Try again in about 1 day.", 86_400),
+        ("1 per minute", "en", "too many uploads from your address. Try again in about 1 minute.", 60),
+        ("1 per 6 hours", "id", "Coba lagi dalam sekitar 6 jam.", 21_600),
+    ],
+)
+def test_refusal_says_when_to_come_back(make_app, rate, language, words, seconds):
+    app = make_app(upload_rate=rate)
+    headers = {"Accept-Language": language}
+    web_app.classify(app, photo())
+    answer, page = web_app.classify(app, photo(), headers=headers), Browser(app, headers=headers).upload()
+    assert answer.status_code == page.status_code == 429
+    assert words in answer.json["detail"] and words in page.text
+    assert seconds - 60 <= int(answer.headers["Retry-After"]) <= seconds

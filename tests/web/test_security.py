@@ -1,0 +1,103 @@
+"""Headers about https and caches, and where forms may come from."""
+
+import io
+
+import pytest
+import web_app
+from web_app import Browser, photo
+
+KEY = "k" * 32
+
+
+@pytest.mark.parametrize(
+    ("environment", "scheme", "is_sent"),
+    [("production", "https", True), ("production", "http", False), ("development", "https", False)],
+)
+def test_browsers_are_told_to_come_back_by_https_where_it_is_used(make_app, environment, scheme, is_sent):
+    app = make_app(pilah_env=environment, secret_key=KEY, trusted_proxies=1)
+    for path in ("/", "/static/style.css", "/nothing", "/api/nothing"):
+        headers = app.test_client().get(path, headers={"X-Forwarded-Proto": scheme}).headers
+        assert ("Strict-Transport-Security" in headers) is is_sent
+
+
+def test_scheme_that_a_client_makes_up_is_not_believed(make_app):
+    app = make_app(pilah_env="production", secret_key=KEY)
+    assert "Strict-Transport-Security" not in app.test_client().get("/", headers={"X-Forwarded-Proto": "https"}).headers
+
+
+@pytest.mark.parametrize(
+    ("path", "policy"),
+    [
+        ("/history", "no-store"),
+        ("/history.csv", "no-store"),
+        ("/result/{id}", "no-store"),
+        ("/result/{id}/state", "no-store"),
+        ("/operator", "no-store"),
+        ("/result/nothing", "no-store"),
+        ("/api/results/nothing", "no-store"),
+        ("/picture/nothing", "no-store"),
+        ("/picture/{id}", "private, no-cache"),
+        ("/thumbnail/{id}", "private, no-cache"),
+        ("/classify", "private, no-cache"),
+        ("/", "private, no-cache"),
+        ("/static/style.css", "max-age=300"),
+    ],
+)
+def test_personal_answers_stay_in_no_cache(app, path, policy):
+    browser = Browser(app)
+    assert policy in browser.get(path.format(id=browser.uploaded())).headers["Cache-Control"]
+    assert policy in browser.client.head(path.format(id=browser.uploaded())).headers["Cache-Control"]
+
+
+def test_answer_of_a_programs_photo_stays_in_no_cache(app):
+    answer = web_app.classify(app, photo())
+    for one in (answer, app.test_client().get(f"/api/results/{answer.json['id']}")):
+        assert one.status_code == 200 and one.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("kind", ["picture", "thumbnail"])
+def test_picture_is_asked_for_again_and_gone_after_its_deletion(app, kind):
+    browser = Browser(app)
+    row_id = browser.uploaded()
+    etag = {"If-None-Match": browser.get(f"/{kind}/{row_id}").headers["ETag"]}
+    kept = browser.get(f"/{kind}/{row_id}", headers=etag)
+    assert kept.status_code == 304 and kept.headers["Cache-Control"] == "private, no-cache"
+    browser.post(f"/result/{row_id}/deletion")
+    assert browser.get(f"/{kind}/{row_id}", headers=etag).status_code == 404
+
+
+def two_tabs(app):
+    """A browser at its first visit, and the token of the form in the first of two tabs."""
+    browser, other = Browser(app), Browser(app)
+    token = other.csrf_token()  # of an answer whose cookie the second tab's answer replaced
+    browser.get("/classify")
+    return browser, token
+
+
+def send(browser, token, **headers):
+    fields = {"csrf_token": token, "image": (io.BytesIO(photo()), "photo.jpg")}
+    return browser.client.post("/classify", data=fields, headers=headers)
+
+
+def test_form_of_the_first_of_two_tabs_is_accepted(app):
+    browser, token = two_tabs(app)
+    answer = send(browser, token, **{"Sec-Fetch-Site": "same-origin"})
+    assert answer.status_code == 303 and browser.get(answer.location).status_code == 200
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "none", "", "same-origin, cross-site", None])
+def test_form_of_another_site_is_refused_and_two_tabs_are_named_as_a_reason(app, site):
+    browser, token = two_tabs(app)
+    answer = send(browser, token, **({} if site is None else {"Sec-Fetch-Site": site}))
+    assert answer.status_code == 400 and "another tab" in answer.text
+    assert web_app.rows(app) == []
+
+
+def test_operator_signs_in_and_corrects_by_forms_of_this_site_without_a_token(app):
+    browser, headers = Browser(app), {"Sec-Fetch-Site": "same-origin"}
+    data = {"token": web_app.SETTINGS["admin_token"]}
+    assert browser.client.post("/operator", data=data, headers=headers).status_code == 303
+    row_id = browser.uploaded()
+    path = f"/result/{row_id}/correction"
+    assert browser.client.post(path, data={"class_name": "metal"}, headers=headers).status_code == 303
+    assert browser.client.post(path, data={"class_name": "paper"}).status_code == 400

@@ -1,0 +1,83 @@
+"""The folder PILAH_DATA: that it can be written, that others cannot read it, and the secret key in it."""
+
+import fcntl
+import logging
+import os
+import pathlib
+import secrets
+import tempfile
+
+KEY_LENGTH = 32  # characters that a key must have at least
+PRIVATE = 0o600
+log = logging.getLogger("web")
+
+
+class DataFolderError(Exception):
+    """The folder cannot be used: the message names it, the reason and the next step, on one line."""
+
+
+def prepare(folder: pathlib.Path) -> None:
+    """Create `folder`, readable by its owner alone, unless it exists.
+
+    Raises:
+        DataFolderError: it is a file, or cannot be created or written.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise DataFolderError(
+            f"PILAH_DATA must be a folder that user id {os.getuid()} can write to, and {folder} is not one "
+            f"({error.strerror}). Set PILAH_DATA to another folder, or change its owner."
+        ) from error
+
+
+def make_private(file: pathlib.Path) -> None:
+    """Create `file` readable by its owner alone, or make it so; SQLite gives its other files the same mode."""
+    try:
+        file.touch(PRIVATE)
+        if file.stat().st_mode & 0o077:
+            file.chmod(PRIVATE)
+    except OSError as error:  # its folder is missing, or another user owns it
+        log.warning("%s cannot be made readable by its owner alone: %s", file, error.strerror)
+
+
+def secret_key(folder: pathlib.Path) -> str:
+    """Return the key stored in `folder`, generated at the first start, so that sessions survive a restart.
+
+    A key that a power failure left empty or damaged is replaced.
+    """
+    path = folder / "secret_key"
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)  # another process may start at the same time
+        if path.exists():
+            key = path.read_text(encoding="ascii", errors="replace")
+            if len(key.strip()) >= KEY_LENGTH and key.strip().isascii() and key.strip().isprintable():
+                return key
+            log.error(
+                "%s holds no key of at least %s characters, most likely after a power failure. It is replaced, so that "
+                "cookies are no longer valid: visitors cannot open what they uploaded before",
+                path,
+                KEY_LENGTH,
+            )
+        return _store(path, secrets.token_hex(), handle)
+    finally:
+        os.close(handle)
+
+
+def _store(path: pathlib.Path, key: str, folder_handle: int) -> str:
+    """Write `key` so that a power failure leaves all of it or nothing."""
+    handle, name = tempfile.mkstemp(dir=path.parent)  # only its owner may read it
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(key)
+            file.flush()
+            os.fsync(file.fileno())
+        pathlib.Path(name).replace(path)
+    except OSError:
+        pathlib.Path(name).unlink(missing_ok=True)
+        raise
+    os.fsync(folder_handle)
+    return key

@@ -1,0 +1,69 @@
+"""Whether the database answers and has its tables."""
+
+import concurrent.futures
+import logging
+import threading
+
+import sqlalchemy as sa
+from flask import Flask
+
+from web.database import db
+
+WAIT_SECONDS = 1.0  # with the model server's, /readyz answers within two
+log = logging.getLogger("web")
+TABLES_MISSING = "tables are missing or outdated; run flask --app web db upgrade"
+
+
+class DatabaseProbe:
+    """Asks the database in a thread of its own, because a query to a paused database does not end.
+
+    There is one such thread at a time, however often it is asked.
+    """
+
+    def __init__(self, app: Flask):
+        self._app, self._lock = app, threading.Lock()
+        self._answer: concurrent.futures.Future[str] | None = None
+
+    def state(self) -> str:
+        """Return "ok", or in a few words what is wrong."""
+        with self._lock:
+            if self._answer is None or self._answer.done():
+                self._answer = concurrent.futures.Future()
+                threading.Thread(target=self._ask, args=(self._answer,), name="readiness", daemon=True).start()
+            answer = self._answer
+        try:
+            return answer.result(WAIT_SECONDS)
+        except TimeoutError:
+            return "no answer"
+
+    def _ask(self, answer: concurrent.futures.Future[str]) -> None:
+        try:
+            with self._app.app_context():
+                answer.set_result(_database_state())
+        except BaseException as error:  # else every later check would wait for this thread
+            answer.set_result(type(error).__name__)
+
+
+def _database_state() -> str:
+    try:
+        with db.engine.connect() as connection:
+            connection.execute(sa.text("SELECT 1"))
+            try:
+                for table in db.metadata.sorted_tables:
+                    connection.execute(sa.select(table).limit(1))
+            except (sa.exc.OperationalError, sa.exc.ProgrammingError):
+                return TABLES_MISSING
+    except sa.exc.SQLAlchemyError as error:
+        return type(error).__name__
+    return "ok"
+
+
+def log_state(app: Flask) -> None:
+    """Write to the log what is wrong with the database, if anything."""
+    state = app.extensions["pilah_database_probe"].state()
+    if state != "ok":
+        log.error("The database is not ready: %s", state)
+
+
+def init_app(app: Flask) -> None:
+    app.extensions["pilah_database_probe"] = DatabaseProbe(app)
