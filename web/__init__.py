@@ -49,9 +49,9 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         options = settings.read(os.environ, {name: value for name, value in config.items() if name.islower()})
         data = pathlib.Path(options.pilah_data).absolute()
         data_folder.prepare(data)
+        options = dataclasses.replace(options, secret_key=options.secret_key or data_folder.secret_key(data))
     except (settings.SettingsError, data_folder.DataFolderError) as error:
         sys.exit(f"web: {error}")
-    options = dataclasses.replace(options, secret_key=options.secret_key or data_folder.secret_key(data))
     database_file = data / "pilah.db"
     if not options.database_url:
         data_folder.make_private(database_file)

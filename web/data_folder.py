@@ -1,6 +1,6 @@
 """The folder PILAH_DATA: that it can be written, that others cannot read it, and the secret key in it."""
 
-import fcntl
+import contextlib
 import logging
 import os
 import pathlib
@@ -24,13 +24,14 @@ def prepare(folder: pathlib.Path) -> None:
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        is_writable, reason = os.access(folder, os.W_OK | os.X_OK), "no permission to write, or a read-only disk"
     except OSError as error:
+        is_writable, reason = False, str(error.strerror)
+    if not is_writable:
         raise DataFolderError(
-            f"PILAH_DATA must be a folder that user id {os.getuid()} can write to, and {folder} is not one "
-            f"({error.strerror}). Set PILAH_DATA to another folder, or change its owner."
-        ) from error
+            f"PILAH_DATA must be a folder that user id {os.getuid()} can write to, and {folder} is not one ({reason}). "
+            "Set PILAH_DATA to another folder, or change its owner."
+        )
 
 
 def make_private(file: pathlib.Path) -> None:
@@ -47,11 +48,12 @@ def secret_key(folder: pathlib.Path) -> str:
     """Return the key stored in `folder`, generated at the first start, so that sessions survive a restart.
 
     A key that a power failure left empty or damaged is replaced.
+
+    Raises:
+        DataFolderError: the key cannot be read or written.
     """
     path = folder / "secret_key"
-    handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)  # another process may start at the same time
         if path.exists():
             key = path.read_text(encoding="ascii", errors="replace")
             if len(key.strip()) >= KEY_LENGTH and key.strip().isascii() and key.strip().isprintable():
@@ -62,22 +64,26 @@ def secret_key(folder: pathlib.Path) -> str:
                 path,
                 KEY_LENGTH,
             )
-        return _store(path, secrets.token_hex(), handle)
+            path.unlink(missing_ok=True)
+        _store(path, secrets.token_hex())
+        return path.read_text(encoding="ascii")
+    except OSError as error:
+        raise DataFolderError(
+            f"{path} cannot be read or written ({error.strerror}). Give it to user id {os.getuid()}, free some space, "
+            "or set SECRET_KEY."
+        ) from error
+
+
+def _store(path: pathlib.Path, key: str) -> None:
+    """Write `key`, unless another process was first, so that a power failure leaves all of it or nothing."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="ascii") as file:  # only its owner may read it
+        file.write(key)
+        file.flush()
+        os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(file.name, path)
+    handle = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _store(path: pathlib.Path, key: str, folder_handle: int) -> str:
-    """Write `key` so that a power failure leaves all of it or nothing."""
-    handle, name = tempfile.mkstemp(dir=path.parent)  # only its owner may read it
-    try:
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(key)
-            file.flush()
-            os.fsync(file.fileno())
-        pathlib.Path(name).replace(path)
-    except OSError:
-        pathlib.Path(name).unlink(missing_ok=True)
-        raise
-    os.fsync(folder_handle)
-    return key

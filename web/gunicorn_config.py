@@ -4,6 +4,7 @@ import ctypes
 import os
 import socket
 import struct
+import sys
 from typing import Any
 
 from gunicorn import util
@@ -46,6 +47,14 @@ def post_worker_init(worker: Any) -> None:
     app = worker.wsgi
     readiness.log_state(app)
     app.extensions["pilah_uploads"].start_retrying(app)
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """End gunicorn where the page refuses to start, as with a wrong setting; it would try again without end."""
+    refusal = sys.exc_info()[1]
+    if not worker.booted and isinstance(refusal, SystemExit) and isinstance(refusal.code, str):
+        print(refusal.code, file=sys.stderr, flush=True)
+        sys.exit(server.APP_LOAD_ERROR)
 
 
 def _write_error(sock: socket.socket, status: int, reason: str, message: str) -> None:

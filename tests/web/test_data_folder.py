@@ -1,5 +1,6 @@
 """The folder PILAH_DATA: its key after a power failure, who can read it, and folders that cannot be used."""
 
+import errno
 import logging
 import os
 import pathlib
@@ -12,7 +13,9 @@ import web
 from web import data_folder
 
 
-@pytest.mark.parametrize("content", [b"", b"short", b"\0" * 64, b" " * 64, b"k" * 31 + b"\n", b"\xff" * 64])
+@pytest.mark.parametrize(
+    "content", [b"", b"short", b"\0" * 64, b" " * 64, b"k" * 31 + b"\n", b"\xff" * 64], ids=range(6)
+)
 def test_key_that_a_power_failure_damaged_is_replaced_with_a_log_line(tmp_path, caplog, content):
     (tmp_path / "secret_key").write_bytes(content)
     log = logging.getLogger("web")
@@ -20,7 +23,7 @@ def test_key_that_a_power_failure_damaged_is_replaced_with_a_log_line(tmp_path, 
     key = data_folder.secret_key(tmp_path)
     log.removeHandler(caplog.handler)
     assert len(key) == 64 and key == (tmp_path / "secret_key").read_text() == data_folder.secret_key(tmp_path)
-    [line] = [record.getMessage() for record in caplog.records]
+    [line] = {record.getMessage() for record in caplog.records}
     assert str(tmp_path / "secret_key") in line and "\n" not in line and key not in line
     assert [path.name for path in tmp_path.iterdir()] == ["secret_key"]
 
@@ -37,6 +40,21 @@ def test_key_and_its_name_are_on_the_disk_before_it_is_used(tmp_path, monkeypatc
     data_folder.secret_key(tmp_path)
     assert synced == [(tmp_path / "secret_key").stat().st_ino, tmp_path.stat().st_ino]
     assert (tmp_path / "secret_key").stat().st_mode & 0o077 == 0
+
+
+def test_key_that_cannot_be_read_or_written_is_an_error_that_names_it(tmp_path, monkeypatch):
+    (tmp_path / "secret_key").mkdir()
+    with pytest.raises(data_folder.DataFolderError, match=f"{tmp_path}/secret_key .* or set SECRET_KEY"):
+        data_folder.secret_key(tmp_path)
+    (tmp_path / "secret_key").rmdir()
+
+    def no_space(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(data_folder.DataFolderError, match="No space left on device"):
+        data_folder.secret_key(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("mode", [None, 0o644, 0o666])

@@ -117,3 +117,14 @@ def test_control_characters_and_what_is_no_http_reach_neither_answers_nor_log(po
         "/\x9b31m\r\n\u2028\x7f",
         "/nothing\x85",
     ]
+
+
+def test_wrong_setting_ends_gunicorn_with_one_line_instead_of_a_new_worker(tmp_path):
+    names = {"PILAH_ENV": "development", "PILAH_DATA": str(tmp_path), "SERVING_TARGET": "http://host:8500"}
+    command = [sys.executable, "-m", "gunicorn", "--config", "web/gunicorn_config.py", "--bind", "127.0.0.1:0"]
+    command += ["--log-level", "critical", "web:create_app()"]
+    environment = web_app.environment(**names)
+    done = subprocess.run(command, cwd=web_app.ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0
+    assert [line.split(" must ")[0] for line in done.stderr.splitlines() if "[" not in line] == ["web: SERVING_TARGET"]
+    assert "Traceback" not in done.stderr

@@ -29,7 +29,7 @@ def test_database_without_tables_is_not_ready_and_the_log_says_so_in_one_line(em
     log.addHandler(caplog.handler)
     readiness.log_state(empty_app)
     log.removeHandler(caplog.handler)
-    [line] = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    [line] = {record.getMessage() for record in caplog.records if record.levelname == "ERROR"}
     assert "flask --app web db upgrade" in line and "\n" not in line
 
 
