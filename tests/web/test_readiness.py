@@ -81,9 +81,9 @@ def test_metrics_and_readiness_are_closed_beyond_the_networks(make_app, networks
 
 
 @pytest.mark.parametrize("proxies", [0, 1])
-@pytest.mark.parametrize(
-    "header",
-    [
+def test_metrics_and_readiness_are_closed_to_what_a_proxy_passes_on(make_app, proxies):
+    app = make_app(trusted_proxies=proxies)
+    for header in (
         {"X-Forwarded-For": "203.0.113.8"},
         {"X-Forwarded-For": "127.0.0.1"},
         {"X-Forwarded-For": ""},
@@ -91,12 +91,8 @@ def test_metrics_and_readiness_are_closed_beyond_the_networks(make_app, networks
         {"X-Real-IP": "203.0.113.8"},
         {"Forwarded": "for=127.0.0.1"},
         {"Via": "1.1 proxy"},
-    ],
-    ids=str,
-)
-def test_metrics_and_readiness_are_closed_to_what_a_proxy_passes_on(make_app, header, proxies):
-    app = make_app(trusted_proxies=proxies)
-    assert {get(app, path, "127.0.0.1", header).status_code for path in ("/metrics", "/readyz")} == {403}
+    ):
+        assert {get(app, path, "127.0.0.1", header).status_code for path in ("/metrics", "/readyz")} == {403}, header
 
 
 def get(app, path, peer, headers=None):
