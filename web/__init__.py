@@ -13,7 +13,7 @@ import flask_babel
 import flask_bootstrap
 import flask_wtf.csrf
 from flask import Flask, current_app, render_template, request, session
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from serving import client
@@ -22,10 +22,10 @@ from web import (
     cookies,
     data_folder,
     database,
+    form_parser,
     forms,
     limits,
     messages,
-    pictures,
     readiness,
     security,
     settings,
@@ -56,6 +56,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     if not options.database_url:
         data_folder.make_private(database_file)
     app = Flask(__name__, instance_path=str(data))
+    app.request_class = form_parser.Request
     app.config.from_mapping(
         SECRET_KEY=options.secret_key,
         SQLALCHEMY_DATABASE_URI=options.database_url or f"sqlite:///{database_file}",
@@ -110,16 +111,25 @@ def _language() -> str:
 
 
 def _error_page(error: HTTPException) -> Any:
+    """Answer an error with a page, or with JSON under /api/; keep its headers, such as Allow and Retry-After."""
     if error.response is not None:
         return error
     logging.getLogger("web").info("%s %s: %s", error.code, request.path, error.description)
+    if isinstance(error, RequestEntityTooLarge):  # a request beyond MAX_CONTENT_LENGTH is not read
+        limit = current_app.config["PILAH"].max_upload_bytes // settings.MIB
+        error = form_parser.FormError(413, "bytes", limit=limit)
+    refusal = messages.refusal(error) if isinstance(error, form_parser.FormError) else None
+    response = error.get_response()
     if request.path.startswith("/api/"):
-        name, detail = error.name, error.description
-        if error.code == 413:  # a request beyond MAX_CONTENT_LENGTH is not read
-            name = "bytes"
-            limit = current_app.config["PILAH"].max_upload_bytes // settings.MIB
-            detail = messages.refusal(pictures.BadPictureError(413, "bytes", limit=limit))
-        return {"error": name, "detail": detail}, error.code
+        name = error.reason if isinstance(error, form_parser.FormError) else error.name
+        response.data = current_app.json.dumps({"error": name, "detail": refusal or error.description})
+        response.content_type = "application/json"
+    else:
+        response.data = _error_html(error, refusal)
+    return response
+
+
+def _error_html(error: HTTPException, refusal: str | None) -> str:
     reason = (error.description or "") if isinstance(error, flask_wtf.csrf.CSRFError) else ""
     is_from_elsewhere = "referrer" in reason  # with https, Flask-WTF checks it after the token
     if is_from_elsewhere:
@@ -129,10 +139,11 @@ def _error_page(error: HTTPException) -> Any:
             request.host,
             request.referrer or "no referrer",
         )
-    page = render_template(
+    is_without_token = reason == "The CSRF token is missing."  # the form itself is not one of this site's
+    return render_template(
         "error.html",
         error=error,
-        is_without_cookie=bool(reason) and not is_from_elsewhere,
+        refusal=refusal,
+        is_without_cookie=bool(reason) and not is_from_elsewhere and not is_without_token,
         is_from_elsewhere=is_from_elsewhere,
     )
-    return page, error.code

@@ -1,12 +1,13 @@
-"""Messages about refused uploads, in the visitor's language."""
+"""Messages about refused uploads and forms, in the visitor's language."""
 
 from flask_babel import gettext as _
 
 from components.data import images
+from web import form_parser
 from web.pictures import BadPictureError
 
 
-def refusal(error: BadPictureError) -> str:
+def refusal(error: BadPictureError | form_parser.FormError) -> str:
     sentences = {
         "empty": _("The file is empty. Choose a photo."),
         "format": _("The file must be a picture: %(formats)s. Choose another.", formats=images.FORMAT_NAMES),
@@ -28,11 +29,19 @@ def refusal(error: BadPictureError) -> str:
         "animated": _("The picture must stand still; this one moves. Choose another."),
         "many": _("Send one photo at a time; these were %(count)s.", **_numbers(error, "count")),
         "missing": _("Choose a photo first."),
+        "type": _("Send a form of the type multipart/form-data, with the photo as a file in its field image."),
+        "field": _("The form has no file in the field image. Send the photo as a file, with a file name."),
+        "form": _("The form is malformed or cut short: it must be valid multipart/form-data. Send it again."),
+        "fields": _(
+            "The form is too large: it may have %(fields)s fields, and %(limit)s kB outside of files. Send the photo "
+            "as a file, with a file name, in the field image.",
+            **_numbers(error, "fields", "limit"),
+        ),
         "full": _("This site has no room for more photos just now. Try again later."),
         "bytes": _("The photo may have %(limit)s MB at most. Choose a smaller one.", **_numbers(error, "limit")),
     }
     return sentences[error.reason]
 
 
-def _numbers(error: BadPictureError, *names: str) -> dict[str, object]:
+def _numbers(error: BadPictureError | form_parser.FormError, *names: str) -> dict[str, object]:
     return {name: error.values.get(name) for name in names}

@@ -256,7 +256,7 @@ def test_language_is_the_browsers(browser, accepted, language):
 def test_language_that_a_browser_chose_is_not_a_programs(browser):
     browser.post("/language", {"language": "id"})
     answer = browser.client.post("/api/classify", headers={"Accept-Language": "en"})
-    assert answer.json["detail"] == "Choose a photo first."
+    assert answer.json["error"] == "type" and answer.json["detail"].startswith("Send a form")
     assert "Set-Cookie" not in answer.headers and "Cookie" not in answer.headers.get("Vary", "")
 
 
@@ -324,3 +324,29 @@ def test_cookie_is_for_this_site_alone_and_encrypted_outside_development(make_ap
     cookie = Browser(app, base_url="https://localhost").get("/classify").headers["Set-Cookie"]
     assert "HttpOnly" in cookie and "SameSite=Lax" in cookie
     assert ("Secure" in cookie) is secure
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/api/classify", {"OPTIONS", "POST"}),
+        ("DELETE", "/", {"GET", "HEAD", "OPTIONS"}),
+        ("GET", "/language", {"OPTIONS", "POST"}),
+        ("TRACE", "/history", {"GET", "HEAD", "OPTIONS"}),
+    ],
+)
+def test_wrong_method_is_told_the_right_ones(app, method, path, allowed):
+    answer = app.test_client().open(path, method=method)
+    assert answer.status_code == 405
+    assert allowed <= set(answer.headers["Allow"].split(", "))
+    assert answer.mimetype == ("application/json" if path.startswith("/api/") else "text/html")
+
+
+def test_error_keeps_the_headers_that_explain_it(make_app):
+    app = make_app(upload_rate="1 per minute")
+    browser = Browser(app)
+    row_id = browser.uploaded()
+    assert int(browser.upload().headers["Retry-After"]) <= 61
+    beyond_the_end = browser.get(f"/picture/{row_id}", headers={"Range": "bytes=9999999-"})
+    assert beyond_the_end.status_code == 416
+    assert beyond_the_end.headers["Content-Range"].startswith("bytes */")

@@ -33,10 +33,13 @@ def one_file() -> bytes:
     """Return the content of the file in the field `image`.
 
     Raises:
-        BadPictureError: there is no file or more than one, or it is too large.
+        BadPictureError: there is no form, or no file or more than one in it, or the file is too large.
     """
-    files = [file for file in request.files.getlist("image") if file.filename or file.read(1)]
-    if not files:
+    sent = request.files.getlist("image")
+    if not sent:
+        raise BadPictureError(400, "field" if request.mimetype == "multipart/form-data" else "type")
+    files = [file for file in sent if file.filename or file.read(1)]
+    if not files:  # what browsers send if no file was chosen
         raise BadPictureError(400, "missing")
     if len(files) > 1:
         raise BadPictureError(400, "many", count=len(files))

@@ -1,0 +1,87 @@
+"""What is wrong with a form that cannot be taken, as the page and the API say it."""
+
+import io
+
+import pytest
+import web_app
+from web_app import Browser
+
+CRLF = b"\r\n"
+TYPE = "multipart/form-data; boundary=x"
+LARGE = bytes(700_000)
+TOO_LARGE = "it may have 1000 fields, and 500 kB outside of files"
+MALFORMED = "malformed or cut short"
+NO_FILE = "no file in the field image"
+NO_FORM = "Send a form of the type multipart/form-data"
+
+
+def part(name, content, file_name=None):
+    named = f'; filename="{file_name}"' if file_name is not None else ""
+    head = f'--x\r\nContent-Disposition: form-data; name="{name}"{named}\r\n\r\n'
+    return head.encode() + content + CRLF
+
+
+def form(*parts, end=b"--x--\r\n"):
+    return b"".join(parts) + end
+
+
+FIELDS = [part(f"field{number}", b"1") for number in range(1500)]
+FORMS = {  # name -> content type, body, status, reason, words of the message
+    "large photo without a file name": (TYPE, form(part("image", LARGE)), 413, "fields", TOO_LARGE),
+    "1,500 fields": (TYPE, form(*FIELDS), 413, "fields", TOO_LARGE),
+    "large head of a part": (TYPE, form(b"--x\r\nX: " + LARGE + CRLF + CRLF), 413, "fields", TOO_LARGE),
+    "large form of another type": ("application/x-www-form-urlencoded", b"a&" * 300_000, 413, "fields", TOO_LARGE),
+    "photo without a file name": (TYPE, form(part("image", web_app.photo())), 400, "field", NO_FILE),
+    "another field": (TYPE, form(part("photo", web_app.photo(), "a.jpg")), 400, "field", NO_FILE),
+    "no fields": (TYPE, form(), 400, "field", NO_FILE),
+    "no boundary": ("multipart/form-data", form(part("image", LARGE, "a.jpg")), 400, "form", MALFORMED),
+    "another boundary": (f"{TYPE}y", form(part("image", b"1", "a.jpg")), 400, "form", MALFORMED),
+    "boundary beyond ASCII": ("multipart/form-data; boundary=\xe9", form(), 400, "form", MALFORMED),
+    "without its end": (TYPE, form(part("image", web_app.photo(), "a.jpg"), end=b""), 400, "form", MALFORMED),
+    "part without a head": (TYPE, form(b"--x\r\n\r\nphoto\r\n"), 400, "form", MALFORMED),
+    "JSON": ("application/json", b'{"image": "aGVsbG8="}', 400, "type", NO_FORM),
+    "photo without a form": ("image/jpeg", web_app.photo(), 400, "type", NO_FORM),
+    "field of another type of form": ("application/x-www-form-urlencoded", b"image=1", 400, "type", NO_FORM),
+    "nothing": (None, b"", 400, "type", NO_FORM),
+    "no file chosen": (TYPE, form(part("image", b"", "")), 400, "missing", "Choose a photo first."),
+    "two files": (TYPE, form(*[part("image", b"1", "a.jpg")] * 2), 400, "many", "these were 2"),
+}
+
+
+@pytest.mark.parametrize(("content_type", "body", "status", "reason", "words"), FORMS.values(), ids=FORMS)
+def test_program_is_told_what_is_wrong_with_its_form(app, content_type, body, status, reason, words):
+    answer = app.test_client().post("/api/classify", data=body, content_type=content_type)
+    assert (answer.status_code, answer.json["error"]) == (status, reason)
+    assert words in answer.json["detail"]
+
+
+@pytest.mark.parametrize("name", ["large photo without a file name", "1,500 fields", "no boundary", "without its end"])
+def test_visitor_is_told_what_is_wrong_with_a_form_and_not_about_size_or_cookies(app, name):
+    content_type, body, status, _, words = FORMS[name]
+    page = Browser(app).client.post("/classify", data=body, content_type=content_type)
+    assert page.status_code == status and words in page.text
+    assert "MB at most" not in page.text and "cookie" not in page.text and "too large</h1>" not in page.text
+
+
+@pytest.mark.parametrize("path", ["/classify", "/operator", "/language"])
+def test_request_without_a_form_is_not_told_about_cookies(app, path):
+    page = app.test_client().post(path, data=web_app.photo(), content_type="image/jpeg")
+    assert page.status_code == 400 and "not what the page asks for" in page.text and "cookie" not in page.text
+
+
+def test_body_sent_in_chunks_over_the_limit_is_refused_with_the_limit(make_app):
+    body = io.BytesIO(form(part("image", bytes(1_200_000), "a.jpg")))
+    answer = (
+        make_app(max_upload_bytes=2**20)
+        .test_client()
+        .post("/api/classify", input_stream=body, content_type=TYPE, environ_overrides={"wsgi.input_terminated": True})
+    )
+    assert answer.status_code == 413 and answer.json["detail"].startswith("The photo may have 1 MB at most.")
+
+
+def test_body_that_is_cut_short_is_the_callers_fault(app):
+    body = form(part("image", web_app.photo(), "a.jpg"))
+    answer = app.test_client().post(
+        "/api/classify", data=body, content_type=TYPE, environ_overrides={"CONTENT_LENGTH": str(len(body) + 1)}
+    )
+    assert answer.status_code == 400 and MALFORMED in answer.json["detail"]
