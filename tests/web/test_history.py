@@ -70,7 +70,7 @@ def pages(app, browser, **arguments):
 def lines(browser, **arguments):
     answer = browser.get("/history.csv", query_string=arguments)
     assert answer.mimetype == "text/csv" and "attachment" in answer.headers["Content-Disposition"]
-    return list(csv.DictReader(io.StringIO(answer.text)))
+    return list(csv.DictReader(io.StringIO(answer.data.decode("utf-8-sig"))))
 
 
 @pytest.mark.parametrize("count", [0, 1, 19, 20, 21, 40, 45])
@@ -166,7 +166,28 @@ def test_csv_has_every_row_in_the_order_of_the_pages(app, visitor):
 
 
 def test_csv_without_rows_has_its_head(app):
-    assert Browser(app).get("/history.csv").text.strip().split(",")[:3] == ["no", "id", "prediction"]
+    assert Browser(app).get("/history.csv").data.startswith("\ufeffno,id,prediction,".encode())
+
+
+def test_csv_is_read_by_excel_as_utf_8_and_holds_no_formula(app, visitor):
+    add(app, visitor, 1, class_name="Restmüll", corrected_class="=1+1")
+    assert visitor.get("/history.csv").data.startswith(b"\xef\xbb\xbfno,")
+    [line] = lines(visitor)
+    assert (line["prediction"], line["correction"]) == ("Restmüll", "'=1+1")
+
+
+@pytest.mark.parametrize(
+    "name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1", '=HYPERLINK("//x","y")']
+)
+def test_class_name_that_begins_a_formula_is_text_in_the_csv(app, visitor, name):
+    add(app, visitor, 1, class_name=name)
+    assert [line["prediction"] for line in lines(visitor)] == [f"'{name}"]
+
+
+@pytest.mark.parametrize("name", ["Restmüll", "PET, clear", 'a "b"', "1=1", "纸板", "نفايات", "♻️", "two\nlines"])
+def test_other_class_name_is_unchanged_in_the_csv(app, visitor, name):
+    add(app, visitor, 1, class_name=name)
+    assert [line["prediction"] for line in lines(visitor)] == [name]
 
 
 def test_row_that_waits_is_shown_without_a_prediction(make_app, model):

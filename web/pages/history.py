@@ -12,6 +12,10 @@ from web import history_query, visitors
 from web.database import Upload, db
 
 blueprint = Blueprint("history", __name__)
+BYTE_ORDER_MARK = "\ufeff"  # without it, Excel does not read UTF-8
+FORMULA_STARTS = tuple(
+    "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"
+)  # OWASP's list for CSV injection; the last four are full-width
 COLUMNS = ("no", "id", "prediction", "probability", "correction", "model_version", "state", "timestamp_utc")
 
 
@@ -49,13 +53,20 @@ def _filters() -> tuple[str | None, bool]:
 
 def _csv_lines(rows: sa.Select[Upload]) -> Iterator[str]:
     buffer = io.StringIO()
+    buffer.write(BYTE_ORDER_MARK)
     writer = csv.writer(buffer)
     writer.writerow(COLUMNS)
     newest_first = rows.order_by(Upload.created_at.desc(), Upload.id.desc()).execution_options(yield_per=500)
     for number, row in enumerate(db.session.scalars(newest_first), 1):
-        values: tuple[Any, ...] = (number, row.id, row.class_name, row.score, row.corrected_class, row.model_version)
+        prediction, correction = _as_text(row.class_name), _as_text(row.corrected_class)
+        values: tuple[Any, ...] = (number, row.id, prediction, row.score, correction, row.model_version)
         writer.writerow((*values, row.state, f"{row.created_at.isoformat(timespec='seconds')}Z"))
         yield buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()
     yield buffer.getvalue()
+
+
+def _as_text(class_name: str | None) -> str | None:
+    """Return a class name with an apostrophe in front if a spreadsheet would take it for a formula."""
+    return f"'{class_name}" if class_name and class_name.startswith(FORMULA_STARTS) else class_name
