@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import os
 import pathlib
+import re
 import sys
 from collections.abc import Mapping
 from datetime import timedelta
@@ -34,6 +35,8 @@ from web import (
     uploads,
 )
 from web.pages import about, admin, api, classify, history, home, results
+
+FORMER_LANGUAGE_CODES = {"in": "id"}  # Java and older Android still send it
 
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
@@ -107,7 +110,17 @@ def _init_extensions(app: Flask, options: settings.Settings, data: pathlib.Path)
 
 def _language() -> str:
     chosen = None if request.path.startswith("/api/") else session.get("language")  # the API uses no cookies
-    return chosen if chosen in settings.LANGUAGES else request.accept_languages.best_match(settings.LANGUAGES) or "en"
+    return chosen if chosen in settings.LANGUAGES else _accepted_language()
+
+
+def _accepted_language() -> str:
+    """Return the language that the request's Accept-Language prefers, of any region: id-ID is Indonesian."""
+    for tag, quality in request.accept_languages:  # the most preferred first
+        language = re.split("[-_]", tag.lower())[0]
+        language = FORMER_LANGUAGE_CODES.get(language, language)
+        if quality > 0 and language in settings.LANGUAGES:
+            return language
+    return "en"
 
 
 def _error_page(error: HTTPException) -> Any:

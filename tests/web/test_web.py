@@ -247,7 +247,11 @@ def test_form_with_a_wrong_value_is_not_told_about_cookies(browser):
 
 @pytest.mark.parametrize(
     ("accepted", "language"),
-    [("id", "id"), ("id-ID,id;q=0.9,en;q=0.5", "id"), ("en-GB", "en"), ("fr", "en"), ("*", "en"), ("", "en")],
+    [("id", "id"), ("id-ID,id;q=0.9,en;q=0.5", "id"), ("en-GB", "en"), ("fr", "en"), ("*", "en"), ("", "en")]
+    + [("id-ID,en;q=0.5", "id"), ("id_ID,en;q=0.5", "id"), ("in-ID,en;q=0.5", "id"), ("ID-id,en;q=0.9", "id")]
+    + [("en-GB,id;q=0.9", "en"), ("id;q=0.5,en-US;q=0.9", "en"), ("fr,id-ID;q=0.3", "id"), ("ms-MY,*;q=0.5", "en")]
+    + [("id-ID;q=0,en;q=0.1", "en"), ("id-Latn-ID, en;q=0.8", "id"), ("i-default", "en"), ("idx,en", "en")]
+    + [("id-ID;q=high,en;q=0.5", "en"), (";;,,=;q=", "en"), ("id-ID\t;q=1", "id"), ("-", "en"), ("x" * 5000, "en")],
 )
 def test_language_is_the_browsers(browser, accepted, language):
     assert f'lang="{language}"' in browser.get("/", headers={"Accept-Language": accepted}).text
