@@ -206,7 +206,7 @@ def test_form_without_the_token_of_its_page_changes_nothing(app, browser, path, 
     assert answer.status_code == 400 and "</html>" in answer.text
     [row] = web_app.rows(app)
     assert (row.id, row.corrected_class) == (row_id, None)
-    assert 'lang="en"' in browser.get("/").text
+    assert '<html lang="en">' in browser.get("/").text
 
 
 def test_form_without_its_cookie_is_told_what_it_needs_and_found_in_the_log(app, browser, caplog):
@@ -254,7 +254,7 @@ def test_form_with_a_wrong_value_is_not_told_about_cookies(browser):
     + [("id-ID;q=high,en;q=0.5", "en"), (";;,,=;q=", "en"), ("id-ID\t;q=1", "id"), ("-", "en"), ("x" * 5000, "en")],
 )
 def test_language_is_the_browsers(browser, accepted, language):
-    assert f'lang="{language}"' in browser.get("/", headers={"Accept-Language": accepted}).text
+    assert f'<html lang="{language}">' in browser.get("/", headers={"Accept-Language": accepted}).text
 
 
 def test_language_that_a_browser_chose_is_not_a_programs(browser):
@@ -266,9 +266,9 @@ def test_language_that_a_browser_chose_is_not_a_programs(browser):
 
 def test_language_that_was_chosen_stays(browser):
     assert browser.post("/language", {"language": "id"}).status_code == 303
-    assert 'lang="id"' in browser.get("/classify", headers={"Accept-Language": "en"}).text
+    assert '<html lang="id">' in browser.get("/classify", headers={"Accept-Language": "en"}).text
     assert browser.post("/language", {"language": "tlh"}).status_code == 400
-    assert 'lang="id"' in browser.get("/").text
+    assert '<html lang="id">' in browser.get("/").text
 
 
 @pytest.mark.parametrize(
