@@ -128,3 +128,10 @@ def test_wrong_setting_ends_gunicorn_with_one_line_instead_of_a_new_worker(tmp_p
     assert done.returncode != 0
     assert [line.split(" must ")[0] for line in done.stderr.splitlines() if "[" not in line] == ["web: SERVING_TARGET"]
     assert "Traceback" not in done.stderr
+
+
+def test_client_cannot_choose_the_path_that_the_site_is_under(port):
+    with connect(port) as client:
+        client.sendall(b"GET /operator HTTP/1.0\r\nSCRIPT_NAME: /oper\r\nPATH_INFO: /nothing\r\n\r\n")
+        answer = b"".join(iter(lambda: client.recv(65_536), b""))
+    assert answer.startswith(b"HTTP/1.0 200") and b'href="/history"' in answer
