@@ -38,7 +38,8 @@ def main() -> int:
     try:
         for command in (_serving(args), _web(args)):
             processes.append(_start(command, environment))
-        print(f"web page at http://localhost:{args.port} (Ctrl-C stops it and the model server)", file=sys.stderr)
+        address = f"http://localhost:{args.port}{environment.get('SCRIPT_NAME', '')}"
+        print(f"web page at {address} (Ctrl-C stops it and the model server)", file=sys.stderr)
         while all(process.poll() is None for process in processes):
             time.sleep(0.2)
         return next(process.returncode for process in processes if process.returncode is not None)

@@ -25,8 +25,6 @@ EXAMPLES = [
     for name, example in content["examples"].items()
 ]
 
-# schemathesis 4.32 leaves the answer open that it reads the description from
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed file .*openapi.json:ResourceWarning")
 schemathesis.openapi.format("binary", st.one_of(st.sampled_from(PHOTOS), st.binary(max_size=100)))
 
 

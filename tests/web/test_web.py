@@ -354,3 +354,30 @@ def test_error_keeps_the_headers_that_explain_it(make_app):
     beyond_the_end = browser.get(f"/picture/{row_id}", headers={"Range": "bytes=9999999-"})
     assert beyond_the_end.status_code == 416
     assert beyond_the_end.headers["Content-Range"].startswith("bytes */")
+
+
+@pytest.mark.parametrize("path", FORMS)
+def test_language_button_on_the_error_page_of_a_form_leads_to_a_page(browser, path):
+    path = path.format(id=browser.uploaded())
+    assert browser.client.post(path).status_code == 400  # without a token
+    answer = browser.post("/language", {"language": "id"}, headers={"Referer": f"http://localhost{path}"})
+    page = browser.get(answer.location)
+    assert page.status_code == 200 and '<html lang="id">' in page.text
+
+
+@pytest.mark.parametrize(
+    ("path", "page"),
+    [
+        ("/result/{id}/correction", "/result/{id}"),
+        ("/result/{id}/deletion", "/result/{id}"),
+        ("/operator/leave", "/history"),
+        ("/language", "/"),
+        ("/nothing?a=b", "/nothing?a=b"),
+        ("/result/%ff%00/deletion", "/result/%EF%BF%BD%00"),
+    ],
+)
+def test_language_button_on_an_error_page_leads_to_the_page_it_belongs_to(browser, path, page):
+    row_id = "0" * 32
+    referrer = f"http://localhost{path.format(id=row_id)}"
+    answer = browser.post("/language", {"language": "id"}, headers={"Referer": referrer})
+    assert answer.location == page.format(id=row_id)

@@ -1,8 +1,9 @@
 """The JSON API, without cookies; described at /api/openapi.json."""
 
+import json
 from typing import Any, TypedDict
 
-from flask import Blueprint, abort, current_app
+from flask import Blueprint, abort, current_app, request
 
 from web import database, limits, messages, uploads
 from web.database import State, Upload, db
@@ -46,7 +47,10 @@ def result(row_id: str) -> Any:
 
 @blueprint.get("/openapi.json")
 def description() -> Any:
-    return current_app.send_static_file("openapi.json")
+    with current_app.open_resource("static/openapi.json") as file:
+        document = json.load(file)
+    document["servers"] = [{"url": request.script_root or "/"}]
+    return document
 
 
 def as_json(row: Upload) -> Result:

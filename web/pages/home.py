@@ -2,14 +2,19 @@
 
 import pathlib
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-from flask import Blueprint, abort, current_app, redirect, render_template, request, session
+from flask import Blueprint, abort, current_app, redirect, render_template, request, session, url_for
 
 from web import disposal_advice, settings
 from web.pages import about
 
 blueprint = Blueprint("home", __name__)
+PAGES_OF_FORMS = {  # endpoint that takes a form and has no page of its own -> page with that form
+    "operations.leave": "history.show",
+    "results.correct": "results.show",
+    "results.delete": "results.show",
+}
 
 
 @blueprint.get("/")
@@ -27,11 +32,23 @@ def switch() -> Any:
         abort(400, f"The language must be one of {', '.join(settings.LANGUAGES)}.")
     session["language"] = language
     session.permanent = True
+    return redirect(_page_behind(request.referrer or ""), 303)
+
+
+def _page_behind(referrer: str) -> str:
+    """Return the page to open after a change of language: `referrer`, if it is an address of this site."""
+    home = url_for("home.show")
     try:
-        referrer = urlsplit(request.referrer or "/")
+        parts = urlsplit(referrer)
     except ValueError:  # the header may not be a URL
-        return redirect("/", 303)
-    if referrer.netloc not in ("", request.host):
-        return redirect("/", 303)
-    path = "/" + referrer.path.lstrip("/\\")  # //example.org would lead to another site
-    return redirect(f"{path}?{referrer.query}" if referrer.query else path, 303)
+        return home
+    path = "/" + parts.path.lstrip("/\\")  # //example.org would lead to another site
+    if parts.netloc not in ("", request.host) or not path.startswith(home):
+        return home
+    routes = current_app.url_map.bind_to_environ(request.environ)
+    inner_path = unquote(path).removeprefix(request.script_root)
+    methods = routes.allowed_methods(inner_path)
+    if methods and "GET" not in methods:  # the error page of a form: its address cannot be opened
+        endpoint, values = routes.match(inner_path, "POST")
+        return url_for(PAGES_OF_FORMS.get(endpoint, "home.show"), **values)
+    return f"{path}?{parts.query}" if parts.query else path

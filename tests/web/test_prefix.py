@@ -1,0 +1,83 @@
+"""The site under a path of a host (SCRIPT_NAME=/pilah): no address of its own leaves that path."""
+
+import re
+
+import pytest
+import web_app
+from web_app import Browser, photo
+
+PREFIX = "/pilah"
+ADDRESS = re.compile(r'(?:href|src|action|data-state)="([^"#]+)')
+
+
+@pytest.fixture
+def browser(app):
+    return Browser(app, base_url=f"http://localhost{PREFIX}")
+
+
+def addresses(page):
+    return [address.replace("&amp;", "&") for address in ADDRESS.findall(page.text)]
+
+
+def below(location):
+    """The path for the test client, which adds the prefix again."""
+    assert location.startswith(f"{PREFIX}/")
+    return location.removeprefix(PREFIX)
+
+
+def test_every_address_on_the_pages_has_the_prefix_and_answers(app, browser):
+    result = below(browser.upload().location)
+    operator = Browser(app, base_url=f"http://localhost{PREFIX}")
+    assert operator.post("/operator", {"token": web_app.SETTINGS["admin_token"]}).location == f"{PREFIX}/history"
+    found = set()
+    for path in ("/", "/classify", "/history", "/history?corrected=1", "/operator", "/about", "/nothing", result):
+        found |= {*addresses(browser.get(path)), *addresses(operator.get(path))}
+    assert f"{PREFIX}/static/style.css" in found and f"{PREFIX}/history.csv" in found
+    for address in found:
+        path = below(address.replace(f"http://localhost{PREFIX}", PREFIX))
+        assert browser.get(path).status_code in (200, 405), path
+
+
+def test_page_of_a_photo_that_waits_asks_under_the_prefix(make_app, model):
+    model.stop()
+    browser = Browser(make_app(), base_url=f"http://localhost{PREFIX}")
+    result = browser.upload().location
+    page = browser.get(below(result))
+    assert f'data-state="{result}/state"' in page.text and f'href="{result}"' in page.text
+    assert browser.get(below(f"{result}/state")).json == {"state": "waiting"}
+
+
+def test_deletion_leads_back_to_the_same_filter_and_page(app, browser):
+    for seed in range(21):
+        browser.uploaded(photo("glass", seed=seed))
+    first = browser.get("/history?class=glass")
+    [older] = [address for address in addresses(first) if "after=" in address]
+    page = browser.get(below(older))
+    [deletion] = [address for address in addresses(page) if address.endswith("/deletion")]
+    [back] = [text.replace("&amp;", "&") for text in re.findall(r'name="next" value="([^"]+)"', page.text)]
+    assert back.startswith(f"{PREFIX}/history?") and "class=glass" in back and "after=" in back
+    assert browser.post(below(deletion), {"next": back}).location == back
+    assert browser.get(below(back)).location == f"{PREFIX}/history?class=glass"
+
+
+@pytest.mark.parametrize(
+    ("referrer", "location"),
+    [
+        ("http://localhost/pilah/history?class=glass", "/pilah/history?class=glass"),
+        ("http://localhost/pilah/", "/pilah/"),
+        ("http://localhost/other/history", "/pilah/"),
+        ("http://localhost/pilahistory", "/pilah/"),
+        ("http://localhost/", "/pilah/"),
+        ("http://localhost/pilah/operator/leave", "/pilah/history"),
+        ("http://evil.example/pilah/history", "/pilah/"),
+        (None, "/pilah/"),
+    ],
+)
+def test_language_switch_stays_under_the_prefix(browser, referrer, location):
+    headers = {"Referer": referrer} if referrer else {}
+    assert browser.post("/language", {"language": "id"}, headers=headers).location == location
+
+
+def test_api_description_names_the_prefix(app, browser):
+    assert browser.get("/api/openapi.json").json["servers"] == [{"url": PREFIX}]
+    assert Browser(app).get("/api/openapi.json").json["servers"] == [{"url": "/"}]
