@@ -1,4 +1,4 @@
-"""The pages without JavaScript, on a narrow screen, in the dark, and as axe-core reads them."""
+"""The pages without JavaScript, in the dark, and as axe-core reads them."""
 
 from typing import Any
 
@@ -99,14 +99,6 @@ def test_refusal_language_filter_and_paging_work_without_javascript(site, open_p
     page.get_by_label("Prediksi").select_option("kaca")
     page.get_by_role("button", name="Saring").click()
     expect(page.locator("tbody tr")).to_have_count(20)
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_page_fits_a_narrow_screen_in_both_languages(visit, name):
-    for locale in ("en-GB", "id-ID"):
-        page = visit(name, locale=locale, **website.PHONE)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360
-        assert page.evaluate("visualViewport.width") == 360  # a page that is too wide is zoomed out
 
 
 def test_colours_follow_the_setting_of_the_browser(visit):
