@@ -200,6 +200,30 @@ def test_row_that_waits_is_shown_without_a_prediction(make_app, model):
     assert (line["state"], line["prediction"], line["probability"]) == ("waiting", "", "")
 
 
+ODD_ROWS = {  # columns of a row, and the heading of its page
+    "done without a class": ({"class_name": None, "score": None, "scores": None}, "No answer for this photo"),
+    "refused": ({"state": "refused", "class_name": None, "score": None, "scores": None}, "No answer for this photo"),
+    "without scores": ({"score": None, "scores": None}, "Glass"),
+    "no scores": ({"scores": {}}, "Glass"),
+    "score of 0": ({"score": 0.0, "scores": {"glass": 0.0, "metal": 0.0}}, "Glass"),
+    "whole numbers": ({"score": 1, "scores": {"glass": 1, "metal": 0}}, "Glass"),
+    "tiny scores": ({"score": 1e-30, "scores": {"glass": 1e-30, "metal": 5e-324}}, "Glass"),
+    "1,000 classes": ({"score": 0.001, "scores": {f"class {number}": 0.001 for number in range(1000)}}, "Glass"),
+    "class of an earlier model": ({"class_name": "HDPE", "corrected_class": "PET"}, "HDPE"),
+    "placeholder": ({"class_name": "%(x)s 100% {{ 1 }}", "corrected_class": "%s"}, "%(x)s 100% {{ 1 }}"),
+    "without a version": ({"model_version": None}, "Glass"),
+    "version 0": ({"model_version": 0}, "Glass"),
+}
+
+
+@pytest.mark.parametrize(("columns", "heading"), ODD_ROWS.values(), ids=ODD_ROWS)
+def test_odd_row_has_a_page_and_a_line_in_the_history(app, visitor, columns, heading):
+    [row_id] = add(app, visitor, 1, **columns)
+    answer = visitor.get(f"/result/{row_id}")
+    assert answer.status_code == 200 and f"<h1>{heading}</h1>" in answer.text
+    assert pages(app, visitor) == {1: row_id} and [line["id"] for line in lines(visitor)] == [row_id]
+
+
 def test_operators_history_is_everybodys(app, visitor):
     ids = [visitor.uploaded(), Browser(app).uploaded(), web_app.classify(app, photo()).json["id"]]
     operator = Browser(app)
