@@ -7,19 +7,18 @@ import zlib
 from typing import Any
 from urllib.parse import unquote
 
-import cheroot.wsgi
 import werkzeug
 from google.protobuf import json_format, message
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
 
-from serving.embedded import handlers, json_tensors, metrics, model_config, status, versions
+from serving.embedded import handlers, json_tensors, metrics, model_config, status, strict_http, versions
 
 _NAME = r"/(?P<name>[^/:]+)"
 _VERSION = r"(?:(?i:/versions/)(?P<version>\d+)|(?i:/labels/)(?P<label>[^/:]+))?"
 PREDICT_PATH = re.compile(rf"(?i:/v1/models){_NAME}{_VERSION}:(?P<method>classify|regress|predict)")
 STATUS_PATH = re.compile(rf"(?i:/v1/models)(?:{_NAME})?{_VERSION}(?P<metadata>(?i:/metadata))?")
 CALLS = {"predict": "Predict", "classify": "Classify", "regress": "Regress"}
-MAX_UNZIPPED_BYTES = 100 * 1024 * 1024  # TensorFlow Serving's limit; neither server limits an uncompressed body
+MAX_UNZIPPED_BYTES = 100 * 1024 * 1024  # TensorFlow Serving's limit
 GZIP_WBITS = 16 + zlib.MAX_WBITS  # has zlib expect gzip's header and trailer
 
 
@@ -34,7 +33,7 @@ class RestServer:
 
     def __init__(self, models: versions.Models, host: str, port: int, metrics_path: str | None, threads: int):
         self._models, self._metrics_path = models, metrics_path
-        self._server = cheroot.wsgi.Server((host, port), self._application, numthreads=threads, server_name="pilah")
+        self._server = strict_http.Server((host, port), self._application, numthreads=threads, server_name="pilah")
         self._server.shutdown_timeout = None
 
     def start(self) -> int:
@@ -57,16 +56,22 @@ class RestServer:
         return werkzeug.Request.application(self.respond)
 
     def respond(self, request: werkzeug.Request) -> werkzeug.Response:
+        body = strict_http.Body(request.environ)
+        response = self._response(request, body)
+        body.finish()
+        return response
+
+    def _response(self, request: werkzeug.Request, body: strict_http.Body) -> werkzeug.Response:
         if self._metrics_path and request.path == self._metrics_path:
             return werkzeug.Response(metrics.page(), content_type="text/plain")
         if not request.path.lower().startswith("/v1/"):
             return _json({"error": f"No such path: {request.path}. Paths start with /v1/models/."}, 404)
         try:
-            return _json(self._answer(request), 200)
+            return _json(self._answer(request, body), 200)
         except status.StatusError as error:
             return _json({"error": error.message}, status.HTTP_STATUS[error.code])
 
-    def _answer(self, request: werkzeug.Request) -> Any:
+    def _answer(self, request: werkzeug.Request, body: strict_http.Body) -> Any:
         path = request.environ.get("REQUEST_URI", request.path).partition("?")[0]
         pattern = {"POST": PREDICT_PATH, "GET": STATUS_PATH}.get(request.method)
         match = pattern and pattern.fullmatch(path)
@@ -76,7 +81,7 @@ class RestServer:
         if request.method == "POST":
             call = CALLS[match["method"]]
             with metrics.observed(call, "REST", self._models, spec.name):
-                return self._predict(call, spec, _body(request))
+                return self._predict(call, spec, _content(request, body))
         call = "GetModelMetadata" if match["metadata"] else "GetModelStatus"
         with metrics.observed(call, "REST", self._models, spec.name):
             return self._metadata(spec) if match["metadata"] else self._status(spec)
@@ -113,18 +118,18 @@ class RestServer:
         }
 
 
-def _body(request: werkzeug.Request) -> bytes:
+def _content(request: werkzeug.Request, body: strict_http.Body) -> bytes:
     """Return the body, decompressed where it is gzip.
 
     Raises:
-        StatusError: INVALID_ARGUMENT, the gzip stream is damaged, incomplete or too large.
+        StatusError: INVALID_ARGUMENT, the body or its gzip stream is damaged, incomplete or too large.
     """
-    body = request.get_data()
+    received = body.read()
     if "gzip" not in request.headers.get("Content-Encoding", ""):
-        return body
+        return received
     unzip = zlib.decompressobj(GZIP_WBITS)
     try:
-        content = unzip.decompress(body, MAX_UNZIPPED_BYTES)
+        content = unzip.decompress(received, MAX_UNZIPPED_BYTES)
         is_complete = unzip.eof and not unzip.unused_data
     except zlib.error:
         is_complete = False
@@ -132,7 +137,7 @@ def _body(request: werkzeug.Request) -> bytes:
         raise status.invalid_argument(
             "JSON Parse error: The document is empty. "  # TensorFlow Serving's message ends here
             f"With Content-Encoding: gzip, the body must be one complete gzip stream of at most {MAX_UNZIPPED_BYTES} "
-            f"bytes after decompression (got {len(body)} bytes). Compress it again, or send it uncompressed."
+            f"bytes after decompression (got {len(received)} bytes). Compress it again, or send it uncompressed."
         )
     return content
 

@@ -1,0 +1,144 @@
+"""HTTP of the REST server, strict about where each request ends: what follows is taken for the next request.
+
+cheroot takes sizes such as +2 and 0x2, leaves trailers unread, and reports a body that is cut short as its own error.
+"""
+
+import contextlib
+import re
+from typing import Any
+
+import cheroot.server
+import cheroot.wsgi
+
+from serving.embedded import status
+
+MAX_BODY_BYTES = 2**31 - 1  # as of a protobuf message; TensorFlow Serving has no limit
+_PIECE_BYTES = 2**20  # read at a time, so that a size that is only claimed takes no memory
+_MAX_LINE_BYTES = 8192
+_MAX_TRAILERS = 100
+_CHUNK_SIZE = re.compile(rb"0*([0-9A-Fa-f]{1,8})[ \t]*(;[^\r\n]*)?\r\n")
+_REQUEST_KEY = "pilah.http_request"  # in the WSGI environment
+
+
+class Body:
+    """The body of the request with this WSGI environment, read once."""
+
+    def __init__(self, environ: dict[str, Any]):
+        self._http_request = environ[_REQUEST_KEY]
+        self._is_read = False
+
+    def read(self) -> bytes:
+        """Return the whole body.
+
+        Raises:
+            StatusError: INVALID_ARGUMENT, its framing is invalid, or it is cut short or slower than cheroot's timeout.
+                The connection then ends with the response.
+        """
+        self._is_read = True
+        try:
+            return self._chunked() if self._http_request.chunked_read else self._of_known_length()
+        except TimeoutError as error:
+            fault = f"nothing more of it came within {self._http_request.server.timeout} s"
+            raise self._invalid(fault) from error
+        except OSError as error:
+            raise self._invalid(str(error)) from error
+
+    def finish(self) -> None:
+        """Read the body if nothing has done so yet."""
+        if not self._is_read:
+            with contextlib.suppress(status.StatusError):  # the request is refused already, and the connection ends
+                self.read()
+
+    def _invalid(self, fault: str) -> status.StatusError:
+        self._http_request.close_connection = True  # nobody knows where the next request begins
+        return status.invalid_argument(f"The request's body cannot be read: {fault}. Send the request again.")
+
+    def _of_known_length(self) -> bytes:
+        length = int(self._http_request.inheaders.get(b"Content-Length", 0))
+        body = self._exactly(length)
+        self._http_request.rfile.remaining = 0  # which cheroot would read before it responds
+        return body
+
+    def _chunked(self) -> bytes:
+        chunks: list[bytes] = []
+        total = 0
+        while size := self._chunk_size():
+            total += size
+            if total > MAX_BODY_BYTES:
+                raise self._invalid(f"it has more than {MAX_BODY_BYTES} bytes")
+            chunks.append(self._exactly(size))
+            if (end := self._exactly(2)) != b"\r\n":
+                raise self._invalid(f"a chunk of {size} bytes must be followed by CR LF (got {end!r})")
+        for _ in range(_MAX_TRAILERS):
+            line = self._line()
+            if line == b"\r\n":
+                return b"".join(chunks)
+        raise self._invalid(f"it has more than {_MAX_TRAILERS} trailers")
+
+    def _chunk_size(self) -> int:
+        line = self._line()
+        match = _CHUNK_SIZE.fullmatch(line)
+        if not match:
+            raise self._invalid(
+                f"the size of a chunk must be a hexadecimal number of 8 digits at most (got {line[:40]!r})"
+            )
+        return int(match[1], 16)
+
+    def _line(self) -> bytes:
+        line: bytes = self._http_request.conn.rfile.readline(_MAX_LINE_BYTES)
+        # readline may exceed its limit by one read
+        if not line.endswith(b"\r\n") or len(line) > _MAX_LINE_BYTES:
+            raise self._invalid(f"a line is cut short, has no CR LF or is too long (got {line[:40]!r})")
+        return line
+
+    def _exactly(self, size: int) -> bytes:
+        pieces: list[bytes] = []
+        left = size
+        while left:
+            piece = self._http_request.conn.rfile.read(min(left, _PIECE_BYTES))
+            if not piece:
+                raise self._invalid(f"it ends after {size - left} of {size} bytes")
+            pieces.append(piece)
+            left -= len(piece)
+        return b"".join(pieces)
+
+
+class Server(cheroot.wsgi.Server):
+    """cheroot's server, with strict requests that `Body` can read."""
+
+    def __init__(self, *args: Any, **options: Any):
+        super().__init__(*args, **options)
+        self.max_request_body_size = MAX_BODY_BYTES
+        self.ConnectionClass = _Connection
+        self.gateway = _Gateway
+
+
+class _Headers(dict[bytes, bytes]):
+    """The headers of a request, with one Content-Length at most, of digits alone."""
+
+    def __setitem__(self, name: bytes, value: bytes) -> None:
+        if name == b"Content-Length" and (name in self or not value.isdigit()):
+            raise ValueError("Malformed Content-Length Header.")
+        super().__setitem__(name, value)
+
+
+class _Request(cheroot.server.HTTPRequest):
+    def __init__(self, *args: Any, **options: Any):
+        super().__init__(*args, **options)
+        self.inheaders = _Headers()
+
+    def read_request_line(self) -> bool:
+        try:
+            return bool(super().read_request_line())
+        except ValueError:  # of urlsplit, for an address that is not closed by ]
+            self.simple_response("400 Bad Request", "Malformed Request-URI")
+            return False
+
+
+class _Connection(cheroot.server.HTTPConnection):
+    RequestHandlerClass = _Request
+
+
+class _Gateway(cheroot.wsgi.Gateway_10):
+    def get_environ(self) -> dict[str, Any]:  # type: ignore[override]  # its type stub says None
+        return {**super().get_environ(), _REQUEST_KEY: self.req}
