@@ -1,10 +1,12 @@
-"""The command line: names and defaults of tensorflow_model_server, and --host."""
+"""Flags of the server: those of tensorflow_model_server, and our own --host and --allow_reload_config."""
 
 import argparse
 import dataclasses
 import os
 import pathlib
-from collections.abc import Sequence
+import re
+import threading
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from google.protobuf import message, text_format
@@ -12,7 +14,8 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from serving.protos import server_config_pb2
 
-DEFAULT_HOST = "127.0.0.1"  # a client may have other models served, so only this machine can connect
+DEFAULT_HOST = "127.0.0.1"  # a server asks for no password, so only this machine can connect
+MAX_INT32 = 2**31 - 1  # gRPC's numbers
 DEFAULT_METRICS_PATH = "/monitoring/prometheus/metrics"
 Proto = TypeVar("Proto", bound=message.Message)
 
@@ -21,7 +24,8 @@ Proto = TypeVar("Proto", bound=message.Message)
 class Flags:
     """The options of a server.
 
-    `batching` is None without batching, `metrics_path` None without metrics, `rest_api_port` 0 without REST.
+    `batching` is None without batching, `metrics_path` None without metrics, `rest_api_port` 0 without REST,
+    `model_config_file` None without a file, which `models` then does not come from.
     """
 
     models: model_server_config_pb2.ModelServerConfig
@@ -32,6 +36,12 @@ class Flags:
     file_system_poll_wait_seconds: float
     grpc_max_threads: int
     host: str = DEFAULT_HOST
+    model_config_file: pathlib.Path | None = None
+    model_config_file_poll_wait_seconds: float = 0.0
+    allow_version_labels_for_unavailable_models: bool = True
+    enable_grpc_healthcheck_service: bool = True
+    grpc_channel_arguments: Mapping[str, int | str] = dataclasses.field(default_factory=dict)
+    allow_reload_config: bool = False
 
 
 def parse(arguments: Sequence[str]) -> Flags:
@@ -46,7 +56,7 @@ def parse(arguments: Sequence[str]) -> Flags:
         parser.error("--batching_parameters_file requires --enable_batching")
     try:
         if args.model_config_file:
-            models = _read(args.model_config_file, model_server_config_pb2.ModelServerConfig())
+            models = read_models(args.model_config_file)
         else:
             models = model_server_config_pb2.ModelServerConfig()
             models.model_config_list.config.add(
@@ -71,26 +81,53 @@ def parse(arguments: Sequence[str]) -> Flags:
         file_system_poll_wait_seconds=args.file_system_poll_wait_seconds,
         grpc_max_threads=args.grpc_max_threads,
         host=args.host,
+        model_config_file=args.model_config_file,
+        model_config_file_poll_wait_seconds=args.model_config_file_poll_wait_seconds,
+        allow_version_labels_for_unavailable_models=args.allow_version_labels_for_unavailable_models,
+        enable_grpc_healthcheck_service=args.enable_grpc_healthcheck_service,
+        grpc_channel_arguments=args.grpc_channel_arguments,
+        allow_reload_config=args.allow_reload_config,
     )
+
+
+def read_models(path: pathlib.Path) -> model_server_config_pb2.ModelServerConfig:
+    """Return the configuration in `path`.
+
+    Raises:
+        ValueError: it cannot be read, or is no ModelServerConfig.
+    """
+    return _read(path, model_server_config_pb2.ModelServerConfig())
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m serving", description=__doc__, allow_abbrev=False)
     flag = parser.add_argument
+
+    def switch(name: str, default: bool, text: str) -> None:
+        flag(name, type=_boolean, nargs="?", const=True, default=default, metavar="true|false", help=text)
+
     flag("--model_name", default="default", help="name of the model in --model_base_path")
     flag("--model_base_path", type=_folder, help="folder with the numbered versions of the model")
     flag("--model_config_file", type=pathlib.Path, help="ModelServerConfig text file, for several models")
+    config_help = "interval of reads of --model_config_file; 0 to read it only at the start"
+    flag("--model_config_file_poll_wait_seconds", type=_seconds, default=0, help=config_help)
+    label_help = "labels of versions that are not loaded yet; on unless false"
+    switch("--allow_version_labels_for_unavailable_models", True, label_help)
+    switch("--allow_reload_config", False, "HandleReloadConfigRequest: any client may have other models served")
     flag("--host", default=DEFAULT_HOST, help="address to listen on; 0.0.0.0 for all interfaces")
-    flag("--port", type=int, default=8500, help="gRPC port")
-    flag("--rest_api_port", type=int, default=0, help="REST port; 0 for no REST")
-    flag("--enable_batching", type=_boolean, nargs="?", const=True, default=False, help="batching of requests")
+    flag("--port", type=_port, default=8500, help="gRPC port")
+    flag("--rest_api_port", type=_port, default=0, help="REST port; 0 for no REST")
+    switch("--enable_batching", False, "batching of requests")
     flag("--batching_parameters_file", type=pathlib.Path, help="BatchingParameters text file")
     poll_help = "interval of checks for new versions; 0 to check only at the start"
-    flag("--file_system_poll_wait_seconds", type=float, default=1, help=poll_help)
+    flag("--file_system_poll_wait_seconds", type=_seconds, default=1, help=poll_help)
     flag("--monitoring_config_file", type=pathlib.Path, help="MonitoringConfig text file")
     # TensorFlow Serving has 4 per core. Here threads only wait for the session, and each request of a batch needs one.
     threads = max(64, 4 * (os.cpu_count() or 1))
-    flag("--grpc_max_threads", type=int, default=threads, help="maximum number of concurrent calls")
+    flag("--grpc_max_threads", type=_count, default=threads, help="maximum number of concurrent calls")
+    switch("--enable_grpc_healthcheck_service", True, "gRPC's standard health service; on unless false")
+    arguments_help = "options of the gRPC server, separated by commas"
+    flag("--grpc_channel_arguments", type=_channel_arguments, default={}, metavar="NAME=VALUE,...", help=arguments_help)
     return parser
 
 
@@ -106,6 +143,41 @@ def _boolean(text: str) -> bool:
     if text.lower() not in values:
         raise argparse.ArgumentTypeError(f"must be true or false (got {text!r})")
     return values[text.lower()]
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not value <= threading.TIMEOUT_MAX:  # false for NaN
+        raise argparse.ArgumentTypeError(f"must be a number of seconds (got {text})")
+    return value
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 65535:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 65535 (got {text})")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= MAX_INT32:
+        raise argparse.ArgumentTypeError(f"must be at least 1 (got {text})")
+    return value
+
+
+def _channel_arguments(text: str) -> dict[str, int | str]:
+    """Return name -> value; a value that is a whole number becomes one, as in TensorFlow Serving."""
+    arguments: dict[str, int | str] = {}
+    for argument in text.split(",") if text else ():
+        name, equals, value = argument.partition("=")
+        if not name or not equals:
+            raise argparse.ArgumentTypeError(f"must be NAME=VALUE, separated by commas (got {argument!r})")
+        is_number = re.fullmatch(r"-?[0-9]{1,19}", value)
+        if is_number and abs(int(value)) > MAX_INT32:
+            raise argparse.ArgumentTypeError(f"{name} must be from -{MAX_INT32} to {MAX_INT32} (got {value})")
+        arguments[name] = int(value) if is_number else value
+    return arguments
 
 
 def _read(path: pathlib.Path, proto: Proto) -> Proto:

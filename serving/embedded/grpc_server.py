@@ -10,34 +10,32 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
-from serving.embedded import handlers, metrics, status, versions
+from serving.embedded import flags, handlers, metrics, status, versions
 
-OPTIONS = [
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-    ("grpc.so_reuseport", 0),  # a second server on the same port fails instead of sharing it
-    ("grpc.keepalive_permit_without_calls", 1),  # our client pings an idle connection once a minute
-    ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
-]
+OPTIONS: dict[str, int | str] = {
+    "grpc.max_receive_message_length": -1,
+    "grpc.max_send_message_length": -1,
+    "grpc.so_reuseport": 0,  # a second server on the same port fails instead of sharing it
+    "grpc.keepalive_permit_without_calls": 1,  # our client pings an idle connection once a minute
+    "grpc.http2.min_ping_interval_without_data_ms": 30_000,
+}
 MAX_MESSAGE_CHARACTERS = 1024  # an error message is sent in a header (grpc_status_util.cc)
 
 
 class GrpcServer:
-    """A gRPC server for `models`, not listening until `start`.
+    """A gRPC server for `models`, not listening until `start`."""
 
-    Args:
-        host: address of the network interface to listen on, 0.0.0.0 for all.
-        max_threads: number of calls handled at a time; further ones wait.
-    """
-
-    def __init__(self, models: versions.Models, host: str, max_threads: int):
-        self._host = host
-        threads = concurrent.futures.ThreadPoolExecutor(max_threads, thread_name_prefix="grpc")
-        self._server = grpc.server(threads, options=OPTIONS)
+    def __init__(self, models: versions.Models, options: flags.Flags):
+        self._host = options.host
+        threads = concurrent.futures.ThreadPoolExecutor(options.grpc_max_threads, thread_name_prefix="grpc")
+        channel_options = {**OPTIONS, **options.grpc_channel_arguments}
+        self._server = grpc.server(threads, options=list(channel_options.items()))
         self._health = health.HealthServicer()
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(_Prediction(models), self._server)
-        model_service_pb2_grpc.add_ModelServiceServicer_to_server(_Model(models), self._server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        model_service = _Model(models, options.allow_reload_config)
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(model_service, self._server)
+        if options.enable_grpc_healthcheck_service:
+            health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
 
     def start(self, port: int) -> int:
         """Start to listen on `port`, 0 for any free port, and return the port.
@@ -78,14 +76,14 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
 
 
 class _Model(model_service_pb2_grpc.ModelServiceServicer):
-    def __init__(self, models: versions.Models):
-        self._models = models
+    def __init__(self, models: versions.Models, allow_reload: bool):
+        self._models, self._reload = models, handlers.reload if allow_reload else handlers.refuse_reload
 
     def GetModelStatus(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         return _handle("GetModelStatus", self._models, request, context, handlers.model_status)
 
     def HandleReloadConfigRequest(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        return _handle("ReloadConfig", self._models, request, context, handlers.reload)
+        return _handle("ReloadConfig", self._models, request, context, self._reload)
 
 
 def _seconds_left(context: grpc.ServicerContext) -> float | None:

@@ -56,6 +56,17 @@ def reload(
     return response
 
 
+def refuse_reload(
+    models: versions.Models, request: model_management_pb2.ReloadConfigRequest
+) -> model_management_pb2.ReloadConfigResponse:
+    """Refuse a configuration: its models may be any on the disk, and a graph may read and write files."""
+    raise status.StatusError(
+        status.Code.PERMISSION_DENIED,
+        "HandleReloadConfigRequest is off. Edit the file of --model_config_file, which a server with "
+        "--model_config_file_poll_wait_seconds reads again, or start the server with --allow_reload_config.",
+    )
+
+
 def _check_spec(request: object) -> None:
     if not request.HasField("model_spec"):  # type: ignore[attr-defined]  # every request message here has HasField
         raise status.invalid_argument("Missing ModelSpec")

@@ -7,7 +7,7 @@ import pathlib
 import signal
 import time
 
-from serving.embedded import batching, flags, grpc_server, predict, rest_server, versions
+from serving.embedded import batching, config_file, flags, grpc_server, predict, rest_server, versions
 
 SIGNAL_POLL_SECONDS = 0.2
 GRACE_SECONDS = 30.0  # that current calls have to finish
@@ -28,8 +28,8 @@ class Server:
         def load(name: str, version: int, path: pathlib.Path) -> predict.Servable:
             return predict.Servable(name, version, path, parameters)
 
-        self.models = versions.Models(load)
-        self._grpc = grpc_server.GrpcServer(self.models, options.host, options.grpc_max_threads)
+        self.models = versions.Models(load, options.allow_version_labels_for_unavailable_models)
+        self._grpc = grpc_server.GrpcServer(self.models, options)
         self._rest: rest_server.RestServer | None = None
         self.port = self.rest_api_port = 0
 
@@ -56,6 +56,9 @@ class Server:
             log.info("REST at %s:%d", options.host, self.rest_api_port)
         if options.file_system_poll_wait_seconds > 0:
             self.models.poll(options.file_system_poll_wait_seconds)
+        if options.model_config_file and options.model_config_file_poll_wait_seconds > 0:
+            seconds = options.model_config_file_poll_wait_seconds
+            config_file.poll(options.model_config_file, seconds, self.models, options.models)
 
     def stop(self) -> None:
         """Refuse new calls, let current ones finish, and unload the models."""

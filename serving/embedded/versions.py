@@ -42,16 +42,17 @@ class Models:
 
     Args:
         load: loads (model name, version, folder) into a servable, or raises StatusError.
+        labels_may_precede: whether a new label may name a version that is not available yet.
     """
 
-    def __init__(self, load: Load):
-        self._load = load
+    def __init__(self, load: Load, labels_may_precede: bool = True):
+        self._load, self._labels_may_precede = load, labels_may_precede
         self._update_lock = threading.Lock()  # one update at a time
         self._changed = threading.Condition()  # guards all attributes below
         self._configs: dict[str, model_server_config_pb2.ModelConfig] = {}
         self._versions: dict[str, dict[int, _Version]] = {}
         self._failed: dict[tuple[str, int], _FileStats] = {}  # (name, version) -> its files when it failed to load
-        self._stopping = threading.Event()
+        self.stopping = threading.Event()  # set by `close`
         self._grace_seconds: float | None = None  # that requests have to finish before their version is unloaded
 
     def configure(self, config: model_server_config_pb2.ModelServerConfig) -> None:
@@ -59,17 +60,18 @@ class Models:
 
         Raises:
             StatusError: INVALID_ARGUMENT, `config` is not a valid list of models; FAILED_PRECONDITION, a label names a
-                version that is not available; UNKNOWN, a model has no version that could be loaded. In the first two
-                cases the previous configuration stays in effect.
+                version that is not available; UNAVAILABLE, `close` was called; UNKNOWN, a model has no version that
+                could be loaded. In all but the last case the previous configuration stays in effect.
         """
-        model_config.check(config, self._configs)
         configs = {model.name: model for model in config.model_config_list.config}
-        with self._update_lock:
+        with self._update_lock:  # to the end, so that another configuration does not change what is reported
+            if self.stopping.is_set():
+                raise status.StatusError(status.Code.UNAVAILABLE, "The server is stopping.")
+            model_config.check(config, self._configs)
             self._check_labels(configs)
             with self._changed:
                 self._configs = configs
             self._update()
-        with self._changed:
             failed = {name: self._failure_reasons(name) for name in configs if not self._available(name)}
         if failed:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
@@ -79,7 +81,7 @@ class Models:
         """Check for new versions every `seconds`, in a thread, until `close`."""
 
         def run() -> None:
-            while not self._stopping.wait(seconds):
+            while not self.stopping.wait(seconds):
                 try:
                     with self._update_lock:
                         self._update()
@@ -90,7 +92,7 @@ class Models:
 
     def close(self, grace_seconds: float | None = None) -> None:
         """Unload every version as soon as its requests have finished, or after `grace_seconds` each."""
-        self._stopping.set()
+        self.stopping.set()
         self._grace_seconds = grace_seconds
         with self._update_lock:
             with self._changed:
@@ -164,17 +166,16 @@ class Models:
         return ", ".join(errors) or f"no numbered folder with a SavedModel in {self._configs[name].base_path}"
 
     def _check_labels(self, configs: dict[str, model_server_config_pb2.ModelConfig]) -> None:
-        """Check that existing labels move to available versions only; a new label may precede its version.
+        """Check that labels name available versions, by TensorFlow Serving's rules.
 
-        These are the rules of TensorFlow Serving with --allow_version_labels_for_unavailable_models, which
-        docker-compose.yml sets.
+        With `labels_may_precede`, its --allow_version_labels_for_unavailable_models, only labels that move are checked.
         """
         with self._changed:
-            for name in configs.keys() & self._configs.keys():
-                previous = self._configs[name].version_labels
-                for label, version in configs[name].version_labels.items():
+            for name, config in configs.items():
+                previous = self._configs[name].version_labels if name in self._configs else {}
+                for label, version in config.version_labels.items():
                     is_moved = label in previous and previous[label] != version
-                    if is_moved and version not in self._available(name):
+                    if (is_moved or not self._labels_may_precede) and version not in self._available(name):
                         raise status.StatusError(
                             status.Code.FAILED_PRECONDITION,
                             f"Request to assign label to version {version} of model {name}, which is not currently "

@@ -126,6 +126,7 @@ def start(config_file: pathlib.Path, log: pathlib.Path, batching: bool) -> Embed
         other.bind(("", 0))
         port, rest_port = one.getsockname()[1], other.getsockname()[1]
     flags = ["--model_config_file", str(config_file), "--port", str(port), "--rest_api_port", str(rest_port)]
+    flags.append("--allow_reload_config")
     command = [sys.executable, "-m", "serving", *flags, *(["--enable_batching"] if batching else [])]
     with log.open("wb") as file:
         process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)

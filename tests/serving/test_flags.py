@@ -54,6 +54,48 @@ def test_every_flag_is_taken(tmp_path):
     assert (given.file_system_poll_wait_seconds, given.grpc_max_threads) == (0.5, 3)
 
 
+def test_flags_of_compose_are_taken_with_their_values(tmp_path):
+    given = parse(
+        "--model_config_file",
+        CONFIG / "models.config",
+        "--model_config_file_poll_wait_seconds=30",
+        "--allow_version_labels_for_unavailable_models=false",
+        "--enable_grpc_healthcheck_service=false",
+        "--grpc_channel_arguments=grpc.max_connection_age_ms=2000,grpc.primary_user_agent=a=b",
+    )
+    assert (given.model_config_file, given.model_config_file_poll_wait_seconds) == (CONFIG / "models.config", 30)
+    assert not given.allow_version_labels_for_unavailable_models and not given.enable_grpc_healthcheck_service
+    assert given.grpc_channel_arguments == {"grpc.max_connection_age_ms": 2000, "grpc.primary_user_agent": "a=b"}
+
+
+def test_without_them_the_file_is_read_once_and_no_caller_may_configure(tmp_path):
+    given = parse("--model_base_path", tmp_path)
+    assert (given.model_config_file, given.model_config_file_poll_wait_seconds) == (None, 0)
+    assert given.allow_version_labels_for_unavailable_models and given.enable_grpc_healthcheck_service
+    assert not given.grpc_channel_arguments and not given.allow_reload_config
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "--grpc_channel_arguments=grpc.max_connection_age_ms",
+        "--grpc_channel_arguments==1",
+        "--grpc_channel_arguments=a=1,",
+        "--grpc_channel_arguments=a=2147483648",
+        "--model_config_file_poll_wait_seconds=inf",
+        "--file_system_poll_wait_seconds=nan",
+        "--file_system_poll_wait_seconds=1e300",
+        "--port=65536",
+        "--rest_api_port=-1",
+        "--grpc_max_threads=0",
+        "--allow_reload_config=maybe",
+    ],
+)
+def test_value_that_the_server_could_not_use_is_refused_by_the_flags_name(tmp_path, refused, argument):
+    said = refused("--model_base_path", tmp_path, argument)
+    assert said.startswith(f"argument {argument.partition('=')[0]}: ")
+
+
 def test_models_config_is_read(tmp_path):
     (model,) = parse("--model_config_file", CONFIG / "models.config").models.model_config_list.config
     assert (model.name, model.base_path) == ("pilah", "/models/pilah")

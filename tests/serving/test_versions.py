@@ -426,6 +426,40 @@ def test_label_of_a_new_model_stands_on_the_version_that_is_loaded_for_it(models
     assert asked(models, label="stable") == 1
 
 
+def test_label_of_a_version_that_is_not_loaded_is_refused_where_labels_may_not_precede(base, loader):
+    models = versions.Models(loader, labels_may_precede=False)
+    push(base, 1)
+    assert code_of(lambda: configure(models, model("m", base, labels={"stable": 1}))) is status.Code.FAILED_PRECONDITION
+    configure(models, model("m", base))
+    configure(models, model("m", base, labels={"stable": 1}))
+    assert asked(models, label="stable") == 1
+    assert code_of(lambda: configure(models, model("m", base, labels={"new": 2}))) is status.Code.FAILED_PRECONDITION
+    assert asked(models, label="stable") == 1
+
+
+class HandingOver:
+    """A lock after whose first use something else is done, as by a thread that waited for it."""
+
+    def __init__(self, lock, then):
+        self._lock, self._then = lock, then
+
+    def __enter__(self):
+        self._lock.acquire()
+
+    def __exit__(self, *_):
+        self._lock.release()
+        then, self._then = self._then, lambda: None
+        then()
+
+
+def test_reload_reports_its_own_outcome_where_another_one_follows_at_once(models, tmp_path):
+    for name in "ab":
+        push(tmp_path / name, 1)
+    models._update_lock = HandingOver(models._update_lock, lambda: configure(models, model("b", tmp_path / "b")))
+    configure(models, model("a", tmp_path / "a"))
+    assert (served(models, "a"), served(models, "b")) == ([], [1])
+
+
 def test_unknown_label_is_an_invalid_argument(models, base):
     push(base, 1)
     configure(models, model("m", base, labels={"stable": 1}))

@@ -1,0 +1,66 @@
+"""What the flags of the gRPC server switch on and off, in this process and without a model."""
+
+import contextlib
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from tensorflow_serving.apis import model_management_pb2, model_service_pb2_grpc
+from tensorflow_serving.config import model_server_config_pb2
+
+from serving.embedded import flags, grpc_server, versions
+
+CALL_SECONDS = 5
+
+
+@contextlib.contextmanager
+def started(tmp_path, *arguments):
+    """A channel to a server with these flags."""
+    models = versions.Models(None)
+    server = grpc_server.GrpcServer(models, flags.parse([f"--model_base_path={tmp_path}", *arguments]))
+    port = server.start(0)
+    try:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            yield channel
+    finally:
+        server.drain(0)
+
+
+@pytest.mark.parametrize("config", ["models", "none"])
+def test_configuration_of_a_caller_is_refused_unless_asked_for(tmp_path, config):
+    request = model_management_pb2.ReloadConfigRequest()
+    if config == "models":
+        request.config.model_config_list.config.add(name="m", base_path="/", model_platform="tensorflow")
+    else:
+        request.config.model_config_list.CopyFrom(model_server_config_pb2.ModelConfigList())
+    with started(tmp_path) as channel, pytest.raises(grpc.RpcError) as refused:
+        model_service_pb2_grpc.ModelServiceStub(channel).HandleReloadConfigRequest(request, timeout=CALL_SECONDS)
+    assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
+    assert "--allow_reload_config" in refused.value.details()
+
+
+def test_configuration_of_a_caller_is_taken_where_it_is_allowed(tmp_path):
+    request = model_management_pb2.ReloadConfigRequest()
+    request.config.model_config_list.CopyFrom(model_server_config_pb2.ModelConfigList())
+    with started(tmp_path, "--allow_reload_config") as channel:
+        stub = model_service_pb2_grpc.ModelServiceStub(channel)
+        assert not stub.HandleReloadConfigRequest(request, timeout=CALL_SECONDS).status.error_code
+
+
+def test_health_service_is_there_unless_it_is_off(tmp_path):
+    with started(tmp_path) as channel:
+        check = health_pb2_grpc.HealthStub(channel).Check
+        assert check(health_pb2.HealthCheckRequest(), timeout=CALL_SECONDS).status == 1
+    with started(tmp_path, "--enable_grpc_healthcheck_service=false") as channel:
+        with pytest.raises(grpc.RpcError) as refused:
+            health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=CALL_SECONDS)
+        assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_channel_arguments_reach_grpc(tmp_path):
+    with (
+        started(tmp_path, "--grpc_channel_arguments=grpc.max_receive_message_length=10") as channel,
+        pytest.raises(grpc.RpcError) as refused,
+    ):
+        health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service="x" * 20), timeout=CALL_SECONDS)
+    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
