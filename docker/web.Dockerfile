@@ -9,7 +9,7 @@ WORKDIR /app
 COPY components/__init__.py components/
 COPY components/base/__init__.py components/base/settings.py components/base/
 COPY components/data/__init__.py components/data/images.py components/data/
-COPY serving/__init__.py serving/client.py serving/
+COPY serving/__init__.py serving/channel.py serving/client.py serving/
 COPY serving/protos/*.py serving/protos/
 COPY web web
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PILAH_DATA=/data

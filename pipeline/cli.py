@@ -68,6 +68,8 @@ def run(
         from pipeline import main
         from pipeline.commands import check_serving as check
 
+        if check_serving:
+            check.check_address(check_serving)
         main.run(config, from_stage, overwrite, console)
         if check_serving:
             check.check(config, check_serving)

@@ -7,6 +7,7 @@ import argparse
 import dataclasses
 import json
 import math
+import os
 import pathlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,50 +17,31 @@ import grpc
 from google.protobuf import message
 from grpc_health.v1 import health_pb2
 
+from serving import channel
 from serving.protos import predict_pb2
 
 MODEL_NAME = "pilah"
 SIGNATURE = "serving_default"
 STRING_DTYPE = 7  # DT_STRING in tensorflow/core/framework/types.proto
 TIMEOUT_SECONDS = 10.0
+MAX_TIMEOUT_SECONDS = 86_400.0
 PROBE_SECONDS = 1.0  # deadline of health and readiness checks
-MAX_ATTEMPTS = 5  # gRPC allows no more
-# Only UNAVAILABLE is retried, as the call was then not answered: after about 0.2 s, then after twice as long.
-SERVICE_CONFIG = {
-    "methodConfig": [
-        {
-            "name": [{}],
-            "retryPolicy": {
-                "maxAttempts": MAX_ATTEMPTS,
-                "initialBackoff": "0.2s",
-                "maxBackoff": "2s",
-                "backoffMultiplier": 2,
-                "retryableStatusCodes": ["UNAVAILABLE"],
-            },
-        }
-    ]
-}
-CHANNEL_OPTIONS = [
-    ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.enable_http_proxy", 0),  # the model server is on the local network
-    ("grpc.keepalive_time_ms", 60_000),  # notices a dead connection before the next call
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.initial_reconnect_backoff_ms", 100),  # the default of 1 s to 2 min is too long for a server that restarts
-    ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 2_000),
-]
+START_IT = "Start it (make serve, or docker compose up serving)"
 NEXT_ACTIONS = {  # codes of calls that may succeed later -> what to do
-    grpc.StatusCode.UNAVAILABLE: "Start it (make serve), or name another.",
-    # also the code of calls that end between two attempts to reach a stopped server
-    grpc.StatusCode.DEADLINE_EXCEEDED: "Start it (make serve) if it is stopped, or give it more time if it is busy.",
+    grpc.StatusCode.UNAVAILABLE: f"{START_IT}, or name another.",
+    # also the code of calls that end between two attempts to reach a stopped server, and of calls to a REST port
+    grpc.StatusCode.DEADLINE_EXCEEDED: f"{START_IT} if it is stopped, give it more time if it is busy, and check that "
+    "its gRPC port is named (8500), not the one for REST (8501).",
 }
 Response = TypeVar("Response", bound=message.Message)
 
 
 class ServingUnavailable(Exception):  # noqa: N818  # names the state of the server
-    """The server did not answer, or not in time: the same call may succeed later."""
+    """The server did not answer, or not in time: the same call may succeed later; `reason` is without what to do."""
+
+    def __init__(self, reason: str, action: str = ""):
+        super().__init__(f"{reason} {action}".rstrip())
+        self.reason = reason
 
 
 class ServingRejected(Exception):  # noqa: N818
@@ -100,11 +82,7 @@ class Client:
         root_certificates: bytes | None = None,
     ):
         self.target, self._model_name, self._timeout_seconds = target, model_name, timeout_seconds
-        if root_certificates is None:
-            self._channel = grpc.insecure_channel(target, CHANNEL_OPTIONS)
-        else:
-            credentials = grpc.ssl_channel_credentials(root_certificates or None)
-            self._channel = grpc.secure_channel(target, credentials, CHANNEL_OPTIONS)
+        self._channel = channel.connect(target, root_certificates)
         self._predict = self._call("tensorflow.serving.PredictionService/Predict", predict_pb2.PredictResponse)
         self._status = self._call("tensorflow.serving.ModelService/GetModelStatus", predict_pb2.ModelStatusResponse)
         self._health = self._call("grpc.health.v1.Health/Check", health_pb2.HealthCheckResponse)
@@ -200,10 +178,8 @@ class Client:
     def _error(self, error: Any, seconds: float) -> Exception:
         code, details = error.code(), " ".join((error.details() or "").split())  # TensorFlow's have several lines
         if code in NEXT_ACTIONS:
-            return ServingUnavailable(
-                f"The model server at {self.target} did not answer within {seconds:g} s: {code.name}, {details}. "
-                f"{NEXT_ACTIONS[code]}"
-            )
+            reason = f"The model server at {self.target} did not answer within {seconds:g} s: {code.name}, "
+            return ServingUnavailable(f"{reason}{details.rstrip('.')}.", NEXT_ACTIONS[code])
         return ServingRejected(f"The model server at {self.target} refused the call: {code.name}, {details}", code)
 
 
@@ -228,27 +204,46 @@ def _classify_files(client: Client, photos: Sequence[pathlib.Path]) -> Iterator[
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Return 0 if every photo was classified, else 1."""
+    args = _parse(arguments)
+    try:
+        return _classify(args)
+    except ServingUnavailable as error:
+        print(f"serving.client: {channel.http_error(args.target) or error}", file=sys.stderr)
+    except BrokenPipeError:  # the reader of the output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python fails again at its exit
+    return 1
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m serving.client", description="Classify photos with a model server.")
     commands = parser.add_subparsers(dest="command", required=True)
     classify = commands.add_parser("classify", help="Print the class of each photo.")
     classify.add_argument(
         "photos", nargs="+", type=pathlib.Path, metavar="PHOTO", help="Photo of any format that a run reads."
     )
-    classify.add_argument("--target", default="localhost:8500", metavar="HOST:PORT")
+    classify.add_argument(
+        "--target", default="localhost:8500", metavar="HOST:PORT", help="Model server, by its gRPC port."
+    )
     classify.add_argument("--model_name", default=MODEL_NAME)
     classify.add_argument("--timeout", type=float, default=TIMEOUT_SECONDS, metavar="SECONDS")
     classify.add_argument("--json", action="store_true", help="One line of JSON for each photo, instead of a table.")
     args = parser.parse_args(arguments)
+    try:
+        channel.check_address(args.target)
+    except ValueError as error:
+        parser.error(f"argument --target: {error}")
+    if not 0 < args.timeout <= MAX_TIMEOUT_SECONDS:  # also false for NaN
+        parser.error(f"argument --timeout: must be above 0 and at most {MAX_TIMEOUT_SECONDS:g} (got {args.timeout:g}).")
+    return args
+
+
+def _classify(args: argparse.Namespace) -> int:
     failed = False
     width = max(len(str(photo)) for photo in args.photos)
-    try:
-        with Client(args.target, args.model_name, args.timeout) as client:
-            for photo, result in _classify_files(client, args.photos):
-                failed |= isinstance(result, str)
-                print(_as_json(photo, result) if args.json else _as_row(photo, result, width), flush=True)
-    except ServingUnavailable as error:
-        print(f"serving.client: {error}", file=sys.stderr)
-        return 1
+    with Client(args.target, args.model_name, args.timeout) as client:
+        for photo, result in _classify_files(client, args.photos):
+            failed |= isinstance(result, str)
+            print(_as_json(photo, result) if args.json else _as_row(photo, result, width), flush=True)
     return int(failed)
 
 

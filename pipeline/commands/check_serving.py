@@ -12,15 +12,27 @@ from components.base.errors import PilahError
 from components.publish import push
 from pipeline import recipe, run_folder
 from pipeline.config import Config
-from serving import client
+from serving import channel, client
 
 log = logging.getLogger("pilah")
 WAIT_SECONDS = 120.0  # to find, load and warm up the version
 MAX_SCORE_DIFFERENCE = 1e-3  # between served and validated scores: the server may have other kernels, or a GPU
 
 
-def check(config: Config, target: str) -> None:
-    """Wait until `target` (HOST:PORT) has the newest version, and compare its answers with those of the validation.
+def check_address(address: str) -> None:
+    """Check the form of an address, before the run that it is to check.
+
+    Raises:
+        PilahError: it is not HOST:PORT.
+    """
+    try:
+        channel.check_address(address)
+    except ValueError as error:
+        raise PilahError(f"--check-serving {error}") from error
+
+
+def check(config: Config, address: str) -> None:
+    """Wait until the server at `address` has the newest version, and compare its answers with those of the validation.
 
     Raises:
         PilahError: the version is not available within 2 minutes, its answers differ, or the validation's answers or
@@ -41,33 +53,45 @@ def check(config: Config, target: str) -> None:
             f"missing from the run, such as {missing[0]}. Restore them, or train and push a version without them."
         )
     photos = recipe.plain_bytes(config, [usable[photo_id] for photo_id in answers["photos"]])
-    with client.Client(target, push.MODEL_NAME) as server:
-        wait_until_available(server, version, WAIT_SECONDS)
-        difference = check_same_answers(server, version, photos, answers)
-    log.info("%s serves version %d: %d photos, scores differ by at most %.1e", target, version, len(photos), difference)
+    with client.Client(address, push.MODEL_NAME) as server:
+        try:
+            wait_until_available(server, version, WAIT_SECONDS)
+            difference = check_same_answers(server, version, photos, answers)
+        except (client.ServingUnavailable, client.ServingRejected) as error:
+            raise PilahError(str(error)) from error
+    log.info(
+        "%s serves version %d: %d photos, scores differ by at most %.1e", address, version, len(photos), difference
+    )
 
 
 def wait_until_available(server: client.Client, version: int, seconds: float) -> None:
     """Wait until the server has loaded `version`.
 
     Raises:
-        PilahError: it has not within `seconds`.
+        PilahError: it has not within `seconds`, or HTTP is spoken at this address.
+        ServingRejected: it has no model service.
     """
     deadline = time.monotonic() + seconds
-    state = "no answer yet"
-    while time.monotonic() < deadline:
+    state = ""
+    while not state or time.monotonic() < deadline:
+        is_first = not state
         try:
             available = server.available_versions()
         except client.ServingUnavailable as error:
-            state = str(error)
+            if http_error := channel.http_error(server.target):
+                raise PilahError(http_error) from error
+            state = error.reason.rstrip(".")
         else:
             if version in available:
                 return
-            state = f"versions {available}"
+            state = f"it serves {available or 'no version'}"
+        if is_first:
+            log.info("waiting up to %g s for version %d at %s: %s", seconds, version, server.target, state)
         time.sleep(0.5)
     raise PilahError(
-        f"Version {version} is not available at {server.target} after {seconds:g} s ({state}). Start a server on "
-        "this run's served folder (make serve)."
+        f"Version {version} is not available at {server.target} after {seconds:g} s: {state}. Serve this run's folder "
+        "(make serve, or docker compose up serving, which a container of Compose reaches as serving:8500), and name "
+        "the gRPC port."
     )
 
 

@@ -5,10 +5,12 @@ The server speaks our own messages, which test_protos.py compares with the offic
 
 import base64
 import concurrent.futures
+import contextlib
 import datetime
 import io
 import ipaddress
 import json
+import os
 import pathlib
 import re
 import socket
@@ -28,7 +30,7 @@ from grpc._cython import cygrpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from PIL import Image
 
-from serving import client
+from serving import channel, client
 from serving.protos import predict_pb2
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -199,7 +201,7 @@ def test_server_that_stays_unavailable_is_told_as_such(serve):
     server = serve(refusal(grpc.StatusCode.UNAVAILABLE, "the queue is full"))
     with client.Client(server.target, timeout_seconds=0.6) as asked, pytest.raises(client.ServingUnavailable):
         asked.classify(b"")
-    assert 1 < len(server.requests) <= client.MAX_ATTEMPTS
+    assert 1 < len(server.requests) <= channel.MAX_ATTEMPTS
 
 
 @pytest.mark.parametrize("code", ["INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION", "INTERNAL"])
@@ -348,7 +350,7 @@ def test_grpc_knows_every_option_of_client_and_server():
     named = {
         name for file in (ROOT / "serving").rglob("*.py") for name in re.findall(r'"(grpc\.[\w.]+)"', file.read_text())
     }
-    assert {name for name, _ in client.CHANNEL_OPTIONS} < named
+    assert {name for name, _ in channel.CHANNEL_OPTIONS} < named
     assert [name for name in named if name.encode() + b"\0" not in library] == []
 
 
@@ -483,7 +485,48 @@ def test_command_without_a_server_is_one_line_of_error_and_code_1(nowhere, photo
     assert line.startswith("serving.client: ") and nowhere in line and "make serve" in line
 
 
-@pytest.mark.parametrize("arguments", [[], ["classify"], ["classify", "a.jpg", "--timeout", "soon"]], ids=" ".join)
+def test_command_pointed_at_the_rest_port_names_the_port(photos, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        thread = threading.Thread(target=speak_http, args=[listener], daemon=True)
+        thread.start()
+        assert client.main(["classify", str(photos[0]), "--target", address, "--timeout", "0.3"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"serving.client: {address} speaks HTTP, not gRPC") and "8500" in line
+
+
+def speak_http(listener):
+    """Answer every connection as a REST server does, until `listener` is closed."""
+    with contextlib.suppress(OSError):
+        while True:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+
+def test_command_whose_reader_has_gone_ends_quietly(tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "serving.client", "classify", "missing1.jpg", "missing2.jpg"]
+    done = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["classify"],
+        ["classify", "a.jpg", "--timeout", "soon"],
+        ["classify", "a.jpg", "--timeout", "0"],
+        ["classify", "a.jpg", "--timeout", "nan"],
+        ["classify", "a.jpg", "--target", "http://localhost:8500"],
+        ["classify", "a.jpg", "--target", "localhost"],
+    ],
+    ids=" ".join,
+)
 def test_wrong_usage_ends_with_code_2(arguments, capsys):
     with pytest.raises(SystemExit) as ending:
         client.main(arguments)

@@ -1,5 +1,6 @@
 import pathlib
 
+import grpc
 import pytest
 import tensorflow as tf
 from tensorflow_serving.config import model_server_config_pb2
@@ -7,10 +8,10 @@ from tensorflow_serving.config import model_server_config_pb2
 from components.base import artifacts
 from components.base.errors import PilahError
 from components.data import images, photos
-from pipeline import run_folder
+from pipeline import recipe, run_folder
 from pipeline.commands import check_serving
 from pipeline.config import Config
-from serving import client
+from serving import channel, client
 from serving.embedded import flags, server
 
 PHOTOS = [b"\x00\x10", b"\x80", b"\xff\x01\x02"]
@@ -92,13 +93,48 @@ def test_version_whose_photos_are_gone_is_not_compared_with_others(caller, tmp_p
 
 
 def test_version_that_is_not_served_is_an_error_with_those_that_are(caller):
-    with pytest.raises(PilahError, match=r"Version 4 is not available at localhost:\d+ after .* \(versions \[3\]\)"):
+    with pytest.raises(PilahError, match=r"Version 4 is not available at localhost:\d+ after .*: it serves \[3\]\. "):
         check_serving.wait_until_available(caller, 4, seconds=0.1)
 
 
 def test_no_server_is_an_error_with_what_to_start():
-    with client.Client("localhost:1", timeout_seconds=0.2) as nobody, pytest.raises(PilahError, match="make serve"):
+    with client.Client("localhost:1", timeout_seconds=0.2) as nobody, pytest.raises(PilahError) as failed:
         check_serving.wait_until_available(nobody, 1, seconds=0.1)
+    said = str(failed.value)
+    assert "make serve" in said and "docker compose up serving" in said and "serving:8500" in said
+    assert ".." not in said and ".)" not in said and said.count("make serve") == 1
+
+
+def test_rest_port_is_an_error_at_once(monkeypatch):
+    monkeypatch.setattr(channel, "http_error", lambda address: f"{address} speaks HTTP.")
+    with (
+        client.Client("localhost:1", timeout_seconds=0.2) as rest,
+        pytest.raises(PilahError, match=r"^localhost:1 speaks"),
+    ):
+        check_serving.wait_until_available(rest, 1, seconds=600)
+
+
+@pytest.mark.parametrize("address", ["http://localhost:8500", "localhost"])
+def test_address_that_is_none_is_refused_by_its_option(address):
+    with pytest.raises(PilahError, match=r"^--check-serving must be HOST:PORT"):
+        check_serving.check_address(address)
+
+
+@pytest.mark.parametrize(
+    "error", [client.ServingRejected("refused", grpc.StatusCode.UNIMPLEMENTED), client.ServingUnavailable("away")]
+)
+def test_error_of_the_server_is_one_line_without_a_traceback(tmp_path, monkeypatch, error):
+    def fail(*_):
+        raise error
+
+    config = run_of(tmp_path, {}, monkeypatch)
+    artifacts.write_json(tmp_path / "served" / "pilah" / "3" / run_folder.ANSWERS, {**ANSWERS, "photos": ["0"]})
+    monkeypatch.setattr(run_folder, "usable_photos", lambda run_dir: [photos.Photo("0", "0", "even", fold=0)])
+    monkeypatch.setattr(recipe, "plain_bytes", lambda config, listed: PHOTOS[:1])
+    monkeypatch.setattr(client.Client, "available_versions", fail)
+    monkeypatch.setattr(check_serving, "WAIT_SECONDS", 0)
+    with pytest.raises(PilahError, match=str(error)):
+        check_serving.check(config, "localhost:1")
 
 
 def test_other_scores_are_an_error_with_the_difference(caller):

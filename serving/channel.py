@@ -1,0 +1,72 @@
+"""The connection to a model server: its address, its retries, and whether HTTP is spoken there in place of gRPC."""
+
+import json
+import re
+import socket
+
+import grpc
+
+_FORM = re.compile(r"(\[[0-9A-Fa-f:.%\w]+\]|[^\s/:@\[\]]+):([0-9]{1,5})")
+_PROBE_SECONDS = 1.0
+MAX_ATTEMPTS = 5  # gRPC allows no more
+# Only UNAVAILABLE is retried, as the call was then not answered: after about 0.2 s, then after twice as long.
+SERVICE_CONFIG = {
+    "methodConfig": [
+        {
+            "name": [{}],
+            "retryPolicy": {
+                "maxAttempts": MAX_ATTEMPTS,
+                "initialBackoff": "0.2s",
+                "maxBackoff": "2s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ]
+}
+CHANNEL_OPTIONS = [
+    ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.enable_http_proxy", 0),  # the model server is on the local network
+    ("grpc.keepalive_time_ms", 60_000),  # notices a dead connection before the next call
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.initial_reconnect_backoff_ms", 100),  # the default of 1 s to 2 min is too long for a server that restarts
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+]
+
+
+def connect(target: str, root_certificates: bytes | None) -> grpc.Channel:
+    """Return a channel to `target` (HOST:PORT), with TLS unless `root_certificates` is None; b"" takes the system's."""
+    if root_certificates is None:
+        return grpc.insecure_channel(target, CHANNEL_OPTIONS)
+    return grpc.secure_channel(target, grpc.ssl_channel_credentials(root_certificates or None), CHANNEL_OPTIONS)
+
+
+def check_address(text: str) -> None:
+    """Raise ValueError with the rule if `text` is not HOST:PORT."""
+    match = _FORM.fullmatch(text)
+    if not match or not 0 < int(match[2]) < 2**16:
+        raise ValueError(f"must be HOST:PORT of the model server's gRPC port, such as localhost:8500 (got {text!r}).")
+
+
+def http_error(address: str) -> str:
+    """Return what is wrong with `address`, HOST:PORT, if HTTP is spoken there; else "".
+
+    A gRPC client cannot tell: its calls end at their deadline.
+    """
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), _PROBE_SECONDS) as connection:
+            connection.settimeout(_PROBE_SECONDS)
+            connection.sendall(b"HEAD / HTTP/1.0\r\n\r\n")
+            is_http = connection.recv(7) == b"HTTP/1."
+    except OSError:
+        return ""
+    if not is_http:
+        return ""
+    return (
+        f"{address} speaks HTTP, not gRPC: it is the REST port of the model server, or another program's. "
+        "Name the gRPC port, 8500 unless it was changed."
+    )
