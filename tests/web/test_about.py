@@ -1,9 +1,14 @@
+import errno
+import logging
+import os
+import pathlib
 import re
 
 import pytest
 import web_app
 from web_app import Browser
 
+from serving import client
 from web.pages import about
 
 
@@ -46,7 +51,7 @@ def test_landing_page_lists_the_classes_of_the_newest_version(make_app, served):
     assert "#metal" in listed and "#HDPE" not in listed  # it has no drawing
 
 
-@pytest.mark.parametrize("description", [None, "", "{}"])
+@pytest.mark.parametrize("description", [None, "", "{}", "[]", '{"classes": 5}'])
 def test_landing_page_lists_no_classes_where_they_are_not_known(make_app, served, description):
     if description is not None:
         (served / "10" / "model.json").write_text(description)
@@ -63,9 +68,21 @@ def test_newest_version_without_a_card_is_not_given_that_of_another(served):
 def test_card_is_of_the_version_that_answers_where_it_has_a_folder(make_app, model, served):
     write_card(served, str(web_app.VERSION), "model_card.html", "of the version that answers")
     browser = Browser(make_app(model_folder=str(served)))
-    assert "of the version that answers" in browser.get("/about").text
+    web_app.wait_until(lambda: "of the version that answers" in browser.get("/about").text)
     model.stop()
-    assert "of version 10" in browser.get("/about").text
+    web_app.wait_until(lambda: "of version 10" in browser.get("/about").text)
+
+
+def test_page_does_not_wait_for_a_model_server_that_does_not_answer(make_app, served, monkeypatch):
+    asked = []
+
+    def never_answered(caller, timeout_seconds):
+        asked.append(timeout_seconds)
+        raise client.ServingUnavailable("It did not answer.")
+
+    monkeypatch.setattr(client.Client, "available_versions", never_answered)
+    assert "of version 10" in Browser(make_app(model_folder=str(served))).get("/about").text
+    assert asked == [about.ASK_SECONDS] and about.ASK_SECONDS <= 0.2
 
 
 def test_card_that_goes_while_it_is_read_is_none(served):
@@ -73,6 +90,38 @@ def test_card_that_goes_while_it_is_read_is_none(served):
     card.unlink()
     card.symlink_to("/proc/self/mem")  # there, and not to be read
     assert about.card(served, "en") is None
+
+
+@pytest.fixture
+def log(caplog):
+    """What the web tier logs, and nothing of what it has logged before."""
+    about._log_once.cache_clear()
+    logging.getLogger("web").addHandler(caplog.handler)
+    yield caplog
+    logging.getLogger("web").removeHandler(caplog.handler)
+
+
+@pytest.mark.parametrize("name", ["", "10/model_card.html", "10/model.json"])
+def test_file_that_the_page_may_not_read_is_logged_once_with_the_user_id(make_app, served, monkeypatch, log, name):
+    def refuse(path, *args, **kwargs):
+        if path == served / name:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path, *args, **kwargs)
+
+    method = "read_text" if name else "iterdir"
+    opened = getattr(pathlib.Path, method)
+    monkeypatch.setattr(pathlib.Path, method, refuse)
+    browser = Browser(make_app(model_folder=str(served)))
+    for address in ("/", "/about") * 2:
+        assert browser.get(address).status_code == 200
+    (line,) = [message for message in log.messages if "cannot be read" in message]
+    assert line.startswith(f"{served / name} cannot be read by user id {os.getuid()}: Permission denied. ")
+
+
+def test_card_that_is_not_text_is_logged(served, log):
+    (served / "10" / "model_card.html").write_bytes(b"\xff")
+    assert about.card(served, "en") is None
+    assert "10/model_card.html cannot be read" in log.text
 
 
 def test_page_says_that_there_is_no_card(make_app, tmp_path):

@@ -1,6 +1,9 @@
 """The served model: its model card and its classes, from the files that the pipeline wrote."""
 
+import functools
 import json
+import logging
+import os
 import pathlib
 from collections.abc import Collection
 
@@ -12,6 +15,8 @@ from serving import client
 from web import uploads
 
 blueprint = Blueprint("about", __name__)
+log = logging.getLogger("web.about")
+ASK_SECONDS = 0.2  # that the model server has to name its versions, so that no page waits for it
 
 
 @blueprint.get("/about")
@@ -31,7 +36,10 @@ def card(folder: pathlib.Path, language: str, available: Collection[int] = ()) -
     for name in (f"model_card.{language}.html", "model_card.html"):
         try:
             text = (version / name).read_text(encoding="utf-8")
-        except OSError:  # no card in this language, or the version was just deleted
+        except FileNotFoundError:  # no card in this language, or the version was just deleted
+            continue
+        except (OSError, ValueError) as error:
+            _log_unreadable(version / name, error)
             continue
         return Markup(text.partition("<main>")[2].partition("</main>")[0])
     return None
@@ -39,20 +47,43 @@ def card(folder: pathlib.Path, language: str, available: Collection[int] = ()) -
 
 def classes(folder: pathlib.Path) -> list[str]:
     """Return the classes of the latest version, from its model.json; none if that cannot be read."""
+    path = _latest(folder) / "model.json"
     try:
-        return json.loads((_latest(folder) / "model.json").read_text(encoding="utf-8"))["classes"]
-    except (OSError, ValueError, KeyError):
+        names = json.loads(path.read_text(encoding="utf-8"))["classes"]
+        return [str(name) for name in names]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        _log_unreadable(path, error)
         return []
 
 
 def _available_versions() -> list[int]:
     try:
-        return uploads.service().caller.available_versions(client.PROBE_SECONDS)
+        return uploads.service().caller.available_versions(ASK_SECONDS)
     except (client.ServingUnavailable, client.ServingRejected):
         return []
 
 
 def _latest(folder: pathlib.Path, available: Collection[int] = ()) -> pathlib.Path:
-    versions = [path for path in folder.glob("*") if path.name.isdecimal()]
+    try:
+        versions = [path for path in folder.iterdir() if path.name.isdecimal()]
+    except OSError as error:
+        _log_unreadable(folder, error)
+        return folder
     versions = [path for path in versions if int(path.name) in available] or versions
     return max(versions, key=lambda path: int(path.name), default=folder)
+
+
+def _log_unreadable(path: pathlib.Path, error: Exception) -> None:
+    reason = (error.strerror if isinstance(error, OSError) else "") or f"{type(error).__name__}: {error}"
+    _log_once(
+        f"{path} cannot be read by user id {os.getuid()}: {reason}. Pages do without what it says of the model. If it "
+        "is there, let every user read it: chmod -R a+rX RUN/served"
+    )
+
+
+@functools.lru_cache(maxsize=100)
+def _log_once(line: str) -> None:
+    """Log `line` at the first page that it concerns, and not at every one."""
+    log.warning(line)
