@@ -2,6 +2,8 @@
 
 import functools
 import http.server
+import json
+import os
 import pathlib
 import re
 import shutil
@@ -17,6 +19,7 @@ from google.protobuf import text_format
 from grpc._cython import cygrpc
 from tensorflow_serving.config import model_server_config_pb2
 
+import web
 from serving import client
 from serving.embedded import flags
 from web import gunicorn_config, settings, uploads
@@ -222,10 +225,55 @@ def test_service_that_does_not_listen_is_not_healthy():
 
 def test_secrets_have_no_default_and_stand_in_the_example():
     text = (ROOT / "docker-compose.yml").read_text()
-    needed = set(re.findall(r"\$\{(\w+):\?", text))
-    assert needed == {"SECRET_KEY", "POSTGRES_PASSWORD"}
+    secrets = {"SECRET_KEY", "POSTGRES_PASSWORD", "ADMIN_TOKEN"}
+    assert {name: re.findall(rf"\$\{{{name}(.*?)\}}", text) for name in secrets} == {
+        "SECRET_KEY": [":-"],
+        "POSTGRES_PASSWORD": [":-", ":-"],
+        "ADMIN_TOKEN": [":-"],
+    }
     example = dict(line.split("=", 1) for line in (ROOT / ".env.example").read_text().splitlines() if "=" in line[:24])
-    assert all(example[name] == "" for name in (*needed, "ADMIN_TOKEN"))
+    assert all(example[name] == "" for name in secrets)
+
+
+def test_services_that_need_no_secret_start_without_one():
+    """Compose reads the whole file for each service, and stops at a variable that is required and not set."""
+    assert ":?" not in (ROOT / "docker-compose.yml").read_text()
+    assert "depends_on" not in service(BASE) and "depends_on" not in service(BASE, "pipeline")
+
+
+def test_page_without_a_key_says_so_in_one_line():
+    with pytest.raises(settings.SettingsError, match=r"^SECRET_KEY must be set .*\.? Make one: .*$"):
+        settings.read({"SECRET_KEY": ""})
+
+
+@pytest.mark.parametrize("password", ["", "abc"])
+def test_database_without_a_password_says_so_in_one_line(tmp_path, password):
+    image_entry_point = tmp_path / "docker-entrypoint.sh"
+    image_entry_point.write_text('#!/bin/sh\necho "started: $*"\n')
+    image_entry_point.chmod(0o755)
+    database = service(BASE, "db")
+    command = [word.replace("$$", "$") for word in (*database["entrypoint"], *database["command"])]
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "POSTGRES_PASSWORD": password}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=10, check=False)
+    if password:
+        assert (done.returncode, done.stdout, done.stderr) == (0, "started: postgres\n", "")
+    else:
+        assert (done.returncode, done.stdout) == (1, "")
+        (line,) = done.stderr.splitlines()
+        assert "POSTGRES_PASSWORD must be set in .env" in line
+
+
+def test_database_is_healthy_over_tcp_alone():
+    """While a new database is set up, the image's temporary server answers at its socket."""
+    check = service(BASE, "db")["healthcheck"]
+    assert "--host 127.0.0.1" in check["test"][1]
+    assert check["start_period"] == "120s"
+
+
+@pytest.mark.parametrize("name", ["serving", "web", "db", "pipeline"])
+def test_log_of_each_container_is_bounded(name):
+    logging = service(BASE, name)["logging"]
+    assert logging == {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}}
 
 
 def test_web_waits_for_the_database_and_not_for_the_model_server():
@@ -242,9 +290,19 @@ def test_service_that_stays_is_checked_bounded_and_started_again(name):
     assert set(one["deploy"]["resources"]["limits"]) == {"cpus", "memory"}
 
 
-def test_web_may_do_nothing_that_it_need_not():
-    web = service(BASE, "web")
-    assert web["read_only"] and web["cap_drop"] == ["ALL"] and web["security_opt"] == ["no-new-privileges:true"]
+@both
+@pytest.mark.parametrize(
+    ("name", "capabilities", "folders"),
+    [
+        ("web", [], ["/tmp"]),
+        ("serving", ["DAC_OVERRIDE"], ["/tmp"]),  # reads a run that is its owner's alone
+        ("db", ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"], ["/tmp", "/run/postgresql"]),
+    ],
+)
+def test_service_may_do_nothing_that_it_need_not(files, name, capabilities, folders):
+    one = service(files, name)
+    assert one["read_only"] and one["cap_drop"] == ["ALL"] and one["security_opt"] == ["no-new-privileges:true"]
+    assert (one.get("cap_add", []), one["tmpfs"]) == (capabilities, folders)
 
 
 def test_web_takes_its_limits_from_the_env_file_and_else_has_its_own_defaults():
@@ -293,12 +351,21 @@ def test_pipeline_runs_as_the_owner_of_the_runs():
     assert runs["bind"] == {"create_host_path": False} and not runs.get("read_only")
 
 
-def test_pipeline_keeps_weights_where_any_user_may_write():
+def test_pipeline_keeps_weights_in_a_folder_of_its_user(tmp_path):
     (weights,) = [mount for mount in service(BASE, "pipeline")["volumes"] if isinstance(mount, str)]
     _, target = weights.split(":")
     image = (ROOT / service(BASE, "pipeline")["build"]["dockerfile"]).read_text()
     assert f"install -d -m 1777 {target}\n" in image  # a new volume takes the mode of the folder below it
-    assert f"\nENV HOME={target}\n" in image  # Keras and kagglehub write below it
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "$HOME $*"\n')
+    python.chmod(0o755)
+    (entry_point,) = re.findall(r"^ENTRYPOINT (.*)$", image, re.MULTILINE)
+    command = [word.replace(target, str(tmp_path / "cache")) for word in json.loads(entry_point)]
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    arguments = ["run", "--images", "two words"]
+    done = subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, check=True)
+    home = tmp_path / "cache" / str(os.getuid())  # Keras and kagglehub write below it
+    assert home.is_dir() and done.stdout == f"{home} -m pipeline run --images two words\n"
 
 
 @pytest.mark.parametrize("name", ["web", "pipeline"])
@@ -329,6 +396,57 @@ def test_web_starts_from_the_files_of_its_image_alone_and_loads_nothing_that_tra
     loaded = {name.split(".")[0] for name in done.stdout.split()}
     assert not {"tensorflow", "keras", "apache_beam", "tensorflow_datasets", "keras_tuner", "numpy"} & loaded
     assert {"web", "serving", "components"} <= loaded and not {"pipeline", "tuner"} & loaded
+
+
+def is_ignored(path):
+    """Whether Docker leaves `path` out of a build: the last pattern that matches it, or a folder above it, counts."""
+    ignored = False
+    for line in (ROOT / ".dockerignore").read_text().splitlines():
+        if line and not line.startswith("#"):
+            pattern = re.escape(line.removeprefix("!")).replace(r"\*\*/", "(?:.*/)?").replace(r"\*", "[^/]*")
+            if re.match(rf"{pattern}(?:/|$)", path):
+                ignored = not line.startswith("!")
+    return ignored
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".env",
+        ".env.production",
+        ".git/config",
+        "web/.env",
+        "instance/secret_key",
+        "instance/pilah.db",
+        "web/instance/pilah.db-wal",
+        "runs/thesis/served/pilah/1/saved_model.pb",
+        "backup.sqlite3",
+        "garbage.zip",
+        "tls.pem",
+        "serving/config/tls.key",
+        "web/__pycache__/settings.cpython-313.pyc",
+    ],
+)
+def test_secrets_and_data_stay_out_of_a_build(path):
+    assert is_ignored(path)
+
+
+@pytest.mark.parametrize("name", ["web", "pipeline"])
+def test_what_an_image_copies_is_part_of_its_build(name):
+    dockerfile = ROOT / service(BASE, name)["build"]["dockerfile"]
+    for line in dockerfile.read_text().splitlines():
+        if line.startswith("COPY ") and "--from" not in line:
+            for path in (path for word in line.split()[1:-1] for path in ROOT.glob(word)):
+                files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+                kept = [file for file in files if file.suffix != ".pyc"]
+                assert kept and not [file for file in kept if is_ignored(str(file.relative_to(ROOT)))]
+
+
+def test_proxy_of_the_guide_takes_as_much_as_the_page(tmp_path):
+    """With more, it passes on what the page does not read, and answers 502 where the page says 413."""
+    (kilobytes,) = re.findall(r"client_max_body_size (\d+)k;", (ROOT / "docs" / "SERVING.md").read_text())
+    app = web.create_app({"pilah_env": "development", "pilah_data": str(tmp_path)})
+    assert int(kilobytes) * 1024 == app.config["MAX_CONTENT_LENGTH"]
 
 
 def test_web_image_installs_nothing_that_trains():
