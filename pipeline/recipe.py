@@ -27,12 +27,14 @@ def weights(config: Config, backbone: str) -> backbones.Weights:
 
 
 def look_up_weights(config: Config) -> None:
-    """Find the weights of every backbone, and log which are random.
+    """Find and check the weights of every backbone, and log which are random.
 
     Raises:
-        PilahError: weights are missing, and the profile does not allow random ones.
+        PilahError: weights are missing, and the profile does not allow random ones; or a file of them is damaged or of
+            another network.
     """
     for name in config.backbones:
+        backbones.check_weights(name, weights(config, name))
         if not weights(config, name).source:
             log.warning("%s has RANDOM weights, because ImageNet weights are missing: its scores mean nothing", name)
 

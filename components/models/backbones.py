@@ -13,6 +13,7 @@ import keras
 
 from components.base import artifacts, settings
 from components.base.errors import PilahError
+from components.models import weights_file
 
 log = logging.getLogger("pilah")
 DOWNLOAD_TIMEOUT_SECONDS = 20.0
@@ -31,6 +32,7 @@ class Backbone:
         preprocess: preprocessing of RGB pixels in [0, 255] that its weights expect.
         weights_file: file name of its ImageNet weights in Keras Applications.
         parameters: number of weights.
+        layout: digest of their shapes, see weights_file.layout_of.
         channels: number of activations after pooling.
         stages: prefixes of the layer names of its last two stages, the last one last.
     """
@@ -39,6 +41,7 @@ class Backbone:
     preprocess: Callable
     weights_file: str
     parameters: int
+    layout: str
     channels: int
     stages: tuple[str, str]
 
@@ -50,6 +53,7 @@ BACKBONES: dict[settings.Backbone, Backbone] = {  # in the thesis's order
         keras.applications.resnet.preprocess_input,
         _FILE.format("resnet50"),
         parameters=23_587_712,
+        layout="0eafd452ec7544ef",
         channels=2048,
         stages=("conv4_", "conv5_"),
     ),
@@ -58,6 +62,7 @@ BACKBONES: dict[settings.Backbone, Backbone] = {  # in the thesis's order
         keras.applications.vgg19.preprocess_input,
         _FILE.format("vgg19"),
         parameters=20_024_384,
+        layout="95ad7a6c26f4bcd2",
         channels=512,
         stages=("block4_", "block5_"),
     ),
@@ -66,6 +71,7 @@ BACKBONES: dict[settings.Backbone, Backbone] = {  # in the thesis's order
         keras.applications.densenet.preprocess_input,
         _FILE.format("densenet121"),
         parameters=7_037_504,
+        layout="27670320fdbca3d7",
         channels=1024,
         stages=("conv4_", "conv5_"),
     ),
@@ -84,12 +90,15 @@ class Weights:
     source: str | None
     seed: int
 
+    @property
+    def file(self) -> pathlib.Path | None:
+        """The file of --weights-dir; None for weights from elsewhere."""
+        return pathlib.Path(self.source) if self.source not in (None, "imagenet") else None
+
     @functools.cached_property
     def fingerprint(self) -> str:
         """Return text that is equal for equal weights, wherever the file is; cached, as each scenario needs it."""
-        if self.source in (None, "imagenet"):
-            return self.source or f"random, seed {self.seed}"
-        return artifacts.file_digest(pathlib.Path(self.source))
+        return artifacts.file_digest(self.file) if self.file else self.source or f"random, seed {self.seed}"
 
 
 def find_weights(name: settings.Backbone, weights_dir: pathlib.Path | None, allow_random: bool, seed: int) -> Weights:
@@ -120,14 +129,30 @@ def find_weights(name: settings.Backbone, weights_dir: pathlib.Path | None, allo
     return Weights("imagenet", seed)
 
 
+def check_weights(name: settings.Backbone, weights: Weights) -> None:
+    """Raise PilahError if the weights are in a file that is damaged, or is of another network.
+
+    Keras checks its own downloads by their digests.
+    """
+    if weights.file:
+        weights_file.check(weights.file, name, BACKBONES[name].parameters, BACKBONES[name].layout)
+
+
 def build(
     name: settings.Backbone, weights: Weights, image_size_px: int, precision: settings.ComputeDtype
 ) -> keras.Model:
     """Return the frozen backbone: uint8 RGB [n, size, size, 3] -> pooled activations, float32 [n, channels].
 
     It includes its own preprocessing and global average pooling; BatchNorm is frozen too, with its stored statistics.
+
+    Raises:
+        PilahError: the weights file was replaced since the run started.
     """
     backbone = BACKBONES[name]
+    if weights.file and artifacts.file_digest(weights.file) != weights.fingerprint:
+        raise PilahError(
+            f"{weights.file} has changed since this run started. Leave it alone while a run uses it, and run again."
+        )
     if not weights.source:
         keras.utils.set_random_seed(weights.seed)
     with _dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32"):

@@ -11,7 +11,7 @@ import pytest
 from components.base import settings
 from components.base.errors import PilahError
 from components.demo import synthetic_photos
-from components.models import backbones
+from components.models import backbones, weights_file
 
 SIZE_PX = 32
 SEED = 3
@@ -83,6 +83,12 @@ def test_parameters_are_those_of_the_built_network(name):
 
 
 @of_each_backbone
+def test_layout_is_that_of_the_built_network(name):
+    shapes = [weights.shape for layer in network_of(shared(name)).layers for weights in layer.weights]
+    assert weights_file.layout_of(shapes) == backbones.BACKBONES[name].layout
+
+
+@of_each_backbone
 def test_preprocessing_and_pooling_of_the_network_are_inside(name):
     model = shared(name)
     module = {"ResNet50": "resnet50", "VGG19": "vgg19", "DenseNet121": "densenet"}[name]
@@ -120,6 +126,16 @@ def test_build_that_fails_leaves_the_dtype_policy(tmp_path):
     with pytest.raises(OSError):
         build("VGG19", str(tmp_path / "broken.h5"), "bfloat16")
     assert keras.config.dtype_policy().name == "float32"
+
+
+def test_weights_file_that_was_replaced_since_the_start_is_refused(tmp_path):
+    path = tmp_path / "vgg19.h5"
+    path.write_bytes(b"weights")
+    weights = backbones.Weights(str(path), SEED)
+    assert weights.fingerprint
+    path.write_bytes(b"others")
+    with pytest.raises(PilahError, match=r"vgg19\.h5 has changed since this run started"):
+        backbones.build("VGG19", weights, SIZE_PX, "float32")
 
 
 def test_random_weights_are_a_function_of_the_seed():

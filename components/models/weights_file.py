@@ -1,0 +1,61 @@
+"""Check of a file of ImageNet weights, before a run depends on it."""
+
+import contextlib
+import pathlib
+from collections.abc import Iterator
+
+import h5py
+import numpy as np
+
+from components.base import artifacts
+from components.base.errors import PilahError
+
+REMEDY = "Download it again as Keras Applications publishes it, or leave out --weights-dir and Keras downloads it."
+
+
+def check(path: pathlib.Path, backbone: str, parameters: int, layout: str) -> None:
+    """Read the whole file, and raise PilahError unless it has the weights of `backbone`.
+
+    Keras assigns arrays to layers by their order, and reads the file only when the turn of its backbone comes.
+
+    Args:
+        parameters: number of weights of the backbone.
+        layout: see `layout_of`.
+    """
+    with path.open("rb"):  # h5py hides the errno of a file that may not be read
+        pass
+    with _refused_if_damaged(path, backbone), h5py.File(path) as file:
+        arrays = [weights[()] for weights in _datasets(file)]
+    count = sum(array.size for array in arrays)
+    if layout_of([array.shape for array in arrays]) != layout:
+        found = f"{count:,} parameters in place of {parameters:,}" if count != parameters else "in other shapes"
+        raise PilahError(
+            f"{path} must hold the weights of {backbone}, and has those of another network ({found}). {REMEDY}"
+        )
+    for array in arrays:
+        if not np.isfinite(array).all():
+            raise PilahError(f"{path} is damaged: weights of {backbone} in it are not finite. {REMEDY}")
+        if array.ndim > 1 and not array.any():  # a download that stopped leaves zeros where space was reserved
+            raise PilahError(f"{path} is damaged: all weights of a layer of {backbone} in it are zero. {REMEDY}")
+
+
+def layout_of(shapes: list[tuple[int, ...]]) -> str:
+    """Return a digest of the shapes of a network's weights, in the order of its layers."""
+    return artifacts.digest([list(map(int, shape)) for shape in shapes])
+
+
+def _datasets(file: h5py.File) -> list[h5py.Dataset]:
+    """Return the arrays in the order in which Keras assigns them to layers; none if it is no file of layers."""
+    layers = [file[name] for name in file.attrs.get("layer_names", [])]
+    return [layer[name] for layer in layers for name in layer.attrs["weight_names"]]
+
+
+@contextlib.contextmanager
+def _refused_if_damaged(path: pathlib.Path, backbone: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, KeyError, RuntimeError, ValueError) as error:  # what h5py raises, by where the damage is
+        reason = " ".join(str(error).split())
+        raise PilahError(
+            f"{path} is damaged, or no HDF5 file of the weights of {backbone} ({reason}). {REMEDY}"
+        ) from error
