@@ -1,6 +1,8 @@
 """Start of the program: the only module of the pipeline that sets environment variables."""
 
 import os
+import pathlib
+import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
 # TensorFlow enables oneDNN only on some CPUs; on the others it is 1.3 to 1.5 times faster with it.
@@ -8,7 +10,31 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 # Otherwise TensorFlow reserves the memory of all GPUs, and none is left for the processes that train on them.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
-from pipeline.cli import app
+
+def has_home() -> bool:
+    """Return whether the user has a home that can be written to."""
+    try:
+        return os.access(pathlib.Path.home(), os.W_OK | os.X_OK)
+    except RuntimeError:  # neither HOME nor an entry in passwd
+        return False
+
+
+def temporary_home() -> str:
+    """Make a folder for this user alone below TMPDIR, or find the one of an earlier start, and return it."""
+    folder = pathlib.Path(tempfile.gettempdir(), f"pilah-{os.getuid()}")
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.lstat().st_uid == os.getuid():
+            return str(folder)
+    except OSError:
+        pass  # a file or a link of another user's has this name
+    return tempfile.mkdtemp(prefix="pilah-")
+
+
+if not has_home():  # as in a container with another user id; Keras, OpenVINO, Kaggle and matplotlib need one
+    os.environ["HOME"] = temporary_home()
+
+from pipeline.cli import app  # noqa: E402  # after the variables, which libraries read when they are imported
 
 if __name__ == "__main__":
     app(prog_name="python -m pipeline")

@@ -1,0 +1,54 @@
+"""The start of the program, in processes of their own, because it changes their environment."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+# what Python finds for a user id without an entry in passwd, then a library that asks for a home when it is imported
+CODE = """
+import pwd
+def unknown(uid):
+    raise KeyError(uid)
+pwd.getpwuid = unknown
+import pipeline.__main__
+import pathlib, openvino
+print(pathlib.Path.home())
+"""
+
+
+def started(tmp_path, **variables):
+    environment = {name: value for name, value in os.environ.items() if name != "HOME"}
+    return subprocess.run(
+        [sys.executable, "-c", CODE],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**environment, "TMPDIR": str(tmp_path), **variables},
+    )
+
+
+@pytest.mark.parametrize("variables", [{}, {"HOME": "/nonexistent"}], ids=["no home", "home that does not exist"])
+def test_user_without_home_has_one_below_tmpdir_for_himself_alone(tmp_path, variables):
+    done = started(tmp_path, **variables)
+    home = tmp_path / f"pilah-{os.getuid()}"
+    assert done.stdout.split() == [str(home)], done.stderr
+    assert home.stat().st_mode & 0o777 == 0o700
+
+
+def test_home_of_the_user_is_kept(tmp_path):
+    (tmp_path / "home").mkdir()
+    done = started(tmp_path, HOME=str(tmp_path / "home"))
+    assert done.stdout.split()[0] == str(tmp_path / "home"), done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+def test_file_in_the_place_of_the_temporary_home_is_left_alone(tmp_path):
+    (tmp_path / f"pilah-{os.getuid()}").write_text("of somebody else")
+    home = pathlib.Path(started(tmp_path).stdout.split()[0])
+    assert home.is_dir() and home.parent == tmp_path
+    assert (tmp_path / f"pilah-{os.getuid()}").read_text() == "of somebody else"
