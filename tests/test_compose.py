@@ -309,7 +309,7 @@ def test_web_takes_its_limits_from_the_env_file_and_else_has_its_own_defaults():
     given = service(BASE, "web")["environment"]
     example = (ROOT / ".env.example").read_text()
     rates = ("upload_rate", "visitor_rate", "total_rate")
-    for name in ("max_upload_bytes", "max_pixels", *rates, "metrics_from", "serving_timeout_seconds"):
+    for name in ("max_upload_bytes", "max_pixels", *rates, "metrics_from", "hsts_seconds", "serving_timeout_seconds"):
         variable, default = re.fullmatch(r"\$\{(\w+):-(.+)\}", given[name.upper()]).groups()
         assert variable == name.upper() and f"\n#{variable}={default}\n" in example
         read = settings.read({variable: default, "SECRET_KEY": "k" * 32})

@@ -13,6 +13,7 @@ from typing import Any
 import flask_babel
 import flask_bootstrap
 import flask_wtf.csrf
+import sqlalchemy as sa
 from flask import Flask, current_app, render_template, request, session
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -55,14 +56,13 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         options = dataclasses.replace(options, secret_key=options.secret_key or data_folder.secret_key(data))
     except (settings.SettingsError, data_folder.DataFolderError) as error:
         sys.exit(f"web: {error}")
-    database_file = data / "pilah.db"
-    if not options.database_url:
-        data_folder.make_private(database_file)
+    database_url = options.database_url or f"sqlite:///{data / 'pilah.db'}"
+    data_folder.make_database_private(data, sa.make_url(database_url))
     app = Flask(__name__, instance_path=str(data))
     app.request_class = form_parser.Request
     app.config.from_mapping(
         SECRET_KEY=options.secret_key,
-        SQLALCHEMY_DATABASE_URI=options.database_url or f"sqlite:///{database_file}",
+        SQLALCHEMY_DATABASE_URI=database_url,
         SQLALCHEMY_ENGINE_OPTIONS={"pool_pre_ping": True},  # replaces connections that the database closed
         MAX_CONTENT_LENGTH=options.max_upload_bytes + 64 * 1024,  # the photo, and the rest of the form
         PERMANENT_SESSION_LIFETIME=timedelta(days=400),

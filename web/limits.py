@@ -4,6 +4,7 @@ They are kept in memory: a restart forgets the counts. A period begins with its 
 """
 
 import datetime
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,7 @@ from flask_babel import lazy_gettext as _
 from web import addresses, visitors
 
 SIGN_IN_RATE = "10 per minute; 100 per day"
+log = logging.getLogger("web")
 limiter = flask_limiter.Limiter(addresses.counted, storage_uri="memory://")
 
 
@@ -50,6 +52,10 @@ def _message(sentence: Any) -> Callable[[], str]:
     return message
 
 
+def _log_sign_in(limit: flask_limiter.RequestLimit) -> None:
+    log.warning("operator sign-in refused: too many attempts", extra={"fields": {"address": addresses.client()}})
+
+
 def _is_accepted(response: Response) -> bool:
     return response.status_code < 400
 
@@ -81,5 +87,6 @@ _in_total = limiter.shared_limit(
 sign_ins = limiter.limit(
     SIGN_IN_RATE,
     methods=["POST"],
+    on_breach=_log_sign_in,
     error_message=_message(_("There were too many attempts to sign in from your address.")),
 )

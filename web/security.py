@@ -11,7 +11,6 @@ HEADERS = {
     "Permissions-Policy": "camera=(self), geolocation=(), microphone=()",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-STRICT_TRANSPORT = "max-age=31536000"  # seconds for which browsers come back by https only: a year
 # Browsers keep these, and ask before each use: pictures must not outlive their deletion. The pages show nothing
 # personal, and the upload form still has its photo when the visitor goes back to it.
 REVALIDATED = ("results.picture", "results.thumbnail", "home.show", "classify.form", "about.show", "api.description")
@@ -23,7 +22,7 @@ def init_app(app: Flask) -> None:
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         if request.is_secure and app.config["SESSION_COOKIE_SECURE"]:
-            response.headers["Strict-Transport-Security"] = STRICT_TRANSPORT
+            response.headers["Strict-Transport-Security"] = f"max-age={app.config['PILAH'].hsts_seconds}"
         endpoint = request.endpoint or ""
         if not endpoint.endswith("static"):
             is_kept = endpoint in REVALIDATED and response.status_code < 400

@@ -24,6 +24,7 @@ MINIMUM = {  # setting -> smallest value
     "max_upload_bytes": MIB,  # pages show whole MB
     "max_pixels": 1_000_000,  # pages show whole millions
     "trusted_proxies": 0,
+    "hsts_seconds": 0,
 }
 
 
@@ -46,6 +47,7 @@ class Settings:
         total_rate: limit of accepted photos from all clients together.
         metrics_from: networks that may read /metrics and /readyz, separated by commas.
         trusted_proxies: number of proxies in front that set X-Forwarded-For.
+        hsts_seconds: time for which browsers come back by https only, to all ports of the host; 0 lets them forget it.
     """
 
     pilah_env: str = "production"
@@ -64,6 +66,7 @@ class Settings:
     total_rate: str = "5000 per day"
     metrics_from: str = "127.0.0.0/8, ::1"
     trusted_proxies: int = 0
+    hsts_seconds: int = 31_536_000
 
     @property
     def is_development(self) -> bool:

@@ -7,6 +7,7 @@ import pathlib
 import stat
 
 import pytest
+import sqlalchemy as sa
 import web_app
 
 import web
@@ -60,10 +61,20 @@ def test_key_that_cannot_be_read_or_written_is_an_error_that_names_it(tmp_path, 
 @pytest.mark.parametrize("mode", [None, 0o644, 0o666])
 def test_database_file_is_readable_by_its_owner_alone(make_app, tmp_path, mode):
     if mode is not None:
-        (tmp_path / "pilah.db").touch()
-        (tmp_path / "pilah.db").chmod(mode)
-    web_app.close(web.create_app({**web_app.SETTINGS, "pilah_data": str(tmp_path)}))
-    assert stat.S_IMODE((tmp_path / "pilah.db").stat().st_mode) == 0o600
+        for name in ("of its own.db", "of its own.db-wal", "of its own.db-shm"):  # a crash leaves the last two
+            (tmp_path / name).touch()
+            (tmp_path / name).chmod(mode)
+    for url, name in (("", "pilah.db"), (f"sqlite:///{tmp_path}/of its own.db", "of its own.db")):
+        web_app.close(web.create_app({**web_app.SETTINGS, "pilah_data": str(tmp_path), "database_url": url}))
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob(f"{name}*")}
+        assert set(modes.values()) == {0o600} and len(modes) == (3 if mode and url else 1)
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "postgresql+psycopg://h/n"])
+def test_database_without_a_file_changes_no_mode(tmp_path, url):
+    tmp_path.chmod(0o755)
+    data_folder.make_database_private(tmp_path, sa.make_url(url))
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755 and list(tmp_path.iterdir()) == []
 
 
 def test_new_folder_is_closed_to_others_and_one_that_was_there_is_left(tmp_path):

@@ -78,13 +78,15 @@ def test_address_of_a_proxy_is_counted_without_its_port(make_app):
         assert [answer.status_code for answer in answers] == [400, 429 if is_same else 400], (first, second)
 
 
-def test_sign_ins_are_counted_by_the_address_without_its_port(make_app):
+def test_sign_ins_are_counted_by_the_address_without_its_port_and_logged(make_app, log):
     app = make_app(trusted_proxies=1)
     answers = [
         Browser(app, headers={"X-Forwarded-For": f"203.0.113.8:{port}"}).post("/operator", {"token": "wrong"})
         for port in range(40001, 40012)
     ]
     assert [answer.status_code for answer in answers] == [403] * 10 + [429]
+    messages = [line["message"] for line in web_app.records(log) if line.get("address") == "203.0.113.8"]
+    assert messages == ["operator sign-in refused: wrong token"] * 10 + ["operator sign-in refused: too many attempts"]
     assert "too many attempts to sign in" in answers[-1].text and int(answers[-1].headers["Retry-After"]) <= 60
 
 

@@ -20,6 +20,12 @@ def test_browsers_are_told_to_come_back_by_https_where_it_is_used(make_app, envi
         assert ("Strict-Transport-Security" in headers) is is_sent
 
 
+def test_browsers_forget_https_where_the_host_has_plain_http_too(make_app):
+    app = make_app(pilah_env="production", secret_key=KEY, trusted_proxies=1, hsts_seconds=0)
+    headers = app.test_client().get("/", headers={"X-Forwarded-Proto": "https"}).headers
+    assert headers["Strict-Transport-Security"] == "max-age=0"
+
+
 def test_scheme_that_a_client_makes_up_is_not_believed(make_app):
     app = make_app(pilah_env="production", secret_key=KEY)
     assert "Strict-Transport-Security" not in app.test_client().get("/", headers={"X-Forwarded-Proto": "https"}).headers
