@@ -49,5 +49,5 @@ def is_direct_from(networks: Iterable[Network]) -> bool:
     """Return whether the request came straight from a machine in `networks`, without a proxy in between."""
     if any(name in request.headers for name in FORWARDING_HEADERS):
         return False
-    peer = parse(request.environ["REMOTE_ADDR"])
+    peer = parse(request.environ.get("REMOTE_ADDR"))
     return peer is not None and any(peer in network for network in networks)

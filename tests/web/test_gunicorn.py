@@ -1,4 +1,4 @@
-"""The page under gunicorn, as it is deployed, with clients that stall."""
+"""The page under gunicorn, as it is deployed, with clients that stall or send no HTTP, and with a wrong setting."""
 
 import contextlib
 import json
