@@ -15,7 +15,7 @@ import flask_bootstrap
 import flask_wtf.csrf
 import sqlalchemy as sa
 from flask import Flask, current_app, render_template, request, session
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import BadHost, HTTPException, RequestEntityTooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from serving import client
@@ -137,7 +137,7 @@ def _error_page(error: HTTPException) -> Any:
         name = error.reason if isinstance(error, form_parser.FormError) else error.name
         response.data = current_app.json.dumps({"error": name, "detail": refusal or error.description})
         response.content_type = "application/json"
-    else:
+    elif not isinstance(error, BadHost):  # without a valid host, a page has no addresses for its links
         response.data = _error_html(error, refusal)
     return response
 

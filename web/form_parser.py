@@ -1,6 +1,7 @@
 """Parse forms within limits, and tell what is wrong with a form that cannot be parsed."""
 
 import typing
+import urllib.parse
 
 import flask
 import werkzeug.formparser
@@ -79,4 +80,16 @@ class FormParser(werkzeug.formparser.FormDataParser):
 
 
 class Request(flask.Request):
+    """A request whose form and referrer may be malformed."""
+
     form_data_parser_class = FormParser
+
+    @property
+    def referrer(self) -> str | None:  # type: ignore[override]
+        """Return the header Referer, or None if it is not a URL: Flask-WTF takes it apart unchecked."""
+        referrer = self.headers.get("Referer")
+        try:
+            urllib.parse.urlsplit(referrer or "")
+        except ValueError:
+            return None
+        return referrer

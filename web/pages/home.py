@@ -38,10 +38,7 @@ def switch() -> Any:
 def _page_behind(referrer: str) -> str:
     """Return the page to open after a change of language: `referrer`, if it is an address of this site."""
     home = url_for("home.show")
-    try:
-        parts = urlsplit(referrer)
-    except ValueError:  # the header may not be a URL
-        return home
+    parts = urlsplit(referrer)
     path = "/" + parts.path.lstrip("/\\")  # //example.org would lead to another site
     if parts.netloc not in ("", request.host) or not path.startswith(home):
         return home
