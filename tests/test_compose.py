@@ -443,7 +443,6 @@ def test_what_an_image_copies_is_part_of_its_build(name):
 
 
 def test_proxy_of_the_guide_takes_as_much_as_the_page(tmp_path):
-    """With more, it passes on what the page does not read, and answers 502 where the page says 413."""
     (kilobytes,) = re.findall(r"client_max_body_size (\d+)k;", (ROOT / "docs" / "SERVING.md").read_text())
     app = web.create_app({"pilah_env": "development", "pilah_data": str(tmp_path)})
     assert int(kilobytes) * 1024 == app.config["MAX_CONTENT_LENGTH"]

@@ -29,6 +29,7 @@ from web import (
     limits,
     messages,
     readiness,
+    request_body,
     security,
     settings,
     store,
@@ -93,6 +94,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
 
 def _init_extensions(app: Flask, options: settings.Settings, data: pathlib.Path) -> None:
     telemetry.init_app(app)  # first, because the next ones may end a request
+    request_body.init_app(app)
     database.init_app(app)
     csrf = forms.FormProtection(app)
     csrf.exempt(api.blueprint)  # it uses no cookies, so that a forged request has no rights

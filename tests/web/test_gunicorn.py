@@ -1,6 +1,7 @@
 """The page under gunicorn, as it is deployed, with clients that stall or send no HTTP, and with a wrong setting."""
 
 import contextlib
+import http.client
 import json
 import re
 import socket
@@ -135,3 +136,13 @@ def test_client_cannot_choose_the_path_that_the_site_is_under(port):
         client.sendall(b"GET /operator HTTP/1.0\r\nSCRIPT_NAME: /oper\r\nPATH_INFO: /nothing\r\n\r\n")
         answer = b"".join(iter(lambda: client.recv(65_536), b""))
     assert answer.startswith(b"HTTP/1.0 200") and b'href="/history"' in answer
+
+
+def test_photo_that_is_too_large_is_answered_though_its_client_sends_all_of_it_first(port):
+    """A server that closes the connection at once leaves such a client, nginx among them, without the answer."""
+    for path in ("/api/classify", "/nowhere"):
+        client = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        headers = {"Content-Type": "multipart/form-data; boundary=x"}
+        client.request("POST", path, bytes(20 * 2**20), headers)
+        assert client.getresponse().status == (413 if "api" in path else 404)
+        client.close()
