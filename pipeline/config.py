@@ -16,6 +16,8 @@ StageName = Literal[
     "photos", "dataset", "features", "search", "refine", "choice", "model", "export", "validate", "push", "report"
 ]
 STAGES: tuple[StageName, ...] = get_args(StageName)
+# Seeds of folds and ensemble members are sums with it, and scikit-learn's must be below 2**32.
+MAX_SEED = 2**31 - 1
 Profile = Literal["thesis", "finetuned", "demo"]
 PROFILES: dict[Profile, dict[str, Any]] = {
     "thesis": {},
@@ -66,35 +68,38 @@ class Config(settings.Finetuning):
     strategy: settings.Strategy = option(
         "features", "Training of the backbones: frozen (features), or trained too (finetune), on a GPU or slowly."
     )
-    refine: int = option(0, "Number of the best scenarios to fine-tune after the search.", min=0)
+    refine: int = option(0, "Number of the best scenarios to fine-tune after the search.", min=0, max=1_000)
     backbones: tuple[settings.Backbone, ...] = option(get_args(settings.Backbone), "Backbones to compare.")
     optimizers: tuple[settings.Optimizer, ...] = option(get_args(settings.Optimizer), "Optimizers to compare.")
     dropouts: tuple[float, ...] = option(settings.DROPOUTS, "Dropout rates to compare.", min=0, max=0.99)
-    folds: int = option(5, "Number of cross-validation folds.", min=2)
-    epochs: int = option(10, "Number of epochs in each fold.", min=1)
-    batch_size: int = option(32, "Number of photos in a training step.", min=1)
-    learning_rate: float = option(1e-4, "Learning rate of the classifier head.", min=1e-9)
+    folds: int = option(5, "Number of cross-validation folds.", min=2, max=1_000)
+    epochs: int = option(10, "Number of epochs in each fold.", min=1, max=10_000)
+    batch_size: int = option(32, "Number of photos in a training step.", min=1, max=65_536)
+    learning_rate: float = option(1e-4, "Learning rate of the classifier head.", min=1e-9, max=1_000)
     finetuning_rate: float | None = option(
-        None, "Learning rate of fine-tuning, where it differs from --learning-rate.", min=1e-9
+        None, "Learning rate of fine-tuning, where it differs from --learning-rate.", min=1e-9, max=1_000
     )
-    weight_decay: float = option(0.004, "Weight decay of AdamW.", min=0)  # Keras's default
+    weight_decay: float = option(0.004, "Weight decay of AdamW.", min=0, max=1_000)  # Keras's default
     views: int = option(
-        10, "Number of augmented views of each photo for training; fine-tuning has a new one each epoch.", min=1
+        10,
+        "Number of augmented views of each photo for training; fine-tuning has a new one each epoch.",
+        min=1,
+        max=1_000,
     )
     flips: settings.Flips = option("horizontal", "Random flips of augmented views.")
     test_views: int = option(
         1, "Number of views over which scores are averaged, in the study and when served.", min=1, max=4
     )
-    seed: int = option(42, "Seed of folds, augmented views, first weights and order of photos.", min=1)
+    seed: int = option(42, "Seed of folds, augmented views, first weights and order of photos.", min=1, max=MAX_SEED)
     image_size_px: int = option(224, "Image size in pixels.", min=32, max=1024, flag="image-size")
     engine: settings.Engine = option("auto", "Inference engine of the frozen backbones.")
     precision: settings.Precision = option("auto", "Data type in which the backbones compute.")
     max_pixels: int = option(
-        settings.MAX_PIXELS, "Largest number of pixels of a photo; larger ones are rejected.", min=1
+        settings.MAX_PIXELS, "Largest number of pixels of a photo; larger ones are rejected.", min=1, max=500_000_000
     )
     max_rejects: float = option(0.05, "Largest share of unusable photos.", min=0, max=1)
     min_f1: float = option(0.7, "Lowest macro F1 at which a model is pushed.", min=0, max=1)
-    keep_versions: int = option(3, "Number of served versions to keep.", min=1)
+    keep_versions: int = option(3, "Number of served versions to keep.", min=1, max=10_000)
     photos_per_class: int = 0
     group_folds: bool = option(False, "Keep photos of almost the same perceptual hash in one fold.")
     beam_args: tuple[str, ...] = ()

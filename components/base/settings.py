@@ -70,7 +70,7 @@ class Finetuning:
         "all", "Part of the backbone that is fine-tuned: all, its last stage (top) or its last two (top2)."
     )
     batchnorm: BatchNorm = option("frozen", "BatchNorm layers of the part that is fine-tuned: frozen or trained.")
-    warmup_epochs: int = option(0, "First epochs of fine-tuning in which only the head trains.", min=0)
+    warmup_epochs: int = option(0, "First epochs of fine-tuning in which only the head trains.", min=0, max=10_000)
     schedule: Schedule = option(
         "constant", "Learning rate schedule of fine-tuning: constant, or cosine with a linear warm-up."
     )
@@ -78,8 +78,10 @@ class Finetuning:
         0.0, "Share of each label that fine-tuning spreads over all classes.", min=0, max=0.9
     )
     balance: Balance = option("none", "Class balancing of fine-tuning: none, weights or oversampling.")
-    clip_norm: float | None = option(None, "Norm to which fine-tuning clips the gradients of a step.", min=1e-9)
+    clip_norm: float | None = option(
+        None, "Norm to which fine-tuning clips the gradients of a step.", min=1e-9, max=1e9
+    )
     ensemble: int = option(
-        1, "Number of fine-tuned models that differ only in their seeds, their scores averaged.", min=1
+        1, "Number of fine-tuned models that differ only in their seeds, their scores averaged.", min=1, max=100
     )
     xla: bool = option(False, "Compile the training steps of fine-tuning with XLA, for GPUs.")

@@ -9,7 +9,8 @@ import pytest
 import rich.table
 import typer.testing
 
-from components.base import artifacts
+from components.base import artifacts, settings
+from components.models import finetuning
 from pipeline import cli, config, main
 from pipeline.commands import audit, evaluate, leakage_check
 
@@ -244,3 +245,25 @@ def test_missing_file_is_not_reported_as_lack_of_space_or_permission(tmp_path):
     line = cli._one_line(gone.value)
     assert str(tmp_path / "photo.jpg") in line and "run again" in line and "permission" not in line
     assert "--from" not in line  # which would throw away features and folds
+
+
+NUMBERS = {
+    config.flag(name): option
+    for name, option in settings.options(config.Config).items()
+    if option.min is not None and name != "dropouts"  # a list, whose bounds are tested above
+}
+
+
+@pytest.mark.parametrize("option", [*NUMBERS, "--dropouts"])
+def test_number_out_of_bounds_is_refused_by_name(tmp_path, option):
+    run_dir = str(tmp_path / "run")
+    done = typer.testing.CliRunner().invoke(cli.app, ["run", "--run-dir", run_dir, f"{option}=5000000000"])
+    assert done.exit_code == 2, done.output
+    assert f"'{option}'" in done.output
+    assert not (tmp_path / "run").exists()
+
+
+def test_largest_seed_can_be_used_with_all_that_is_added_to_it():
+    members, folds = (NUMBERS[option].max for option in ("--ensemble", "--folds"))
+    largest = config.MAX_SEED + folds + members * finetuning.MEMBER_SEEDS_APART
+    assert largest < 2**32 - 1  # of scikit-learn's splits and Keras's generators
