@@ -3,19 +3,15 @@
 import errno
 import lzma
 import pathlib
-import shutil
-import stat
-import tempfile
 import zipfile
 import zlib
 
 from components.base.errors import PilahError
-from components.data import folders
+from components.data import folders, unpacking, zip_names
 
 KAGGLE_DATASET = "asdasdasdasdas/garbage-classification"  # the photos of the thesis, as published on Kaggle
 # raised by zipfile for a damaged file, an unknown compression method or a missing password
 DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, UnicodeDecodeError)
-UTF_8_FLAG = 0x800  # of a zip entry: its name is in UTF-8 (APPNOTE.TXT, section 4.4.4, bit 11)
 
 
 def check(images: pathlib.Path) -> None:
@@ -28,8 +24,17 @@ def check(images: pathlib.Path) -> None:
         raise PilahError(f"--images must be a folder or a zip: {images} is neither. Unpack it first.")
 
 
-def folder_of(images: pathlib.Path, unpacked: pathlib.Path) -> pathlib.Path:
+def check_encoding(encoding: str | None) -> None:
+    """Raise where `encoding`, the value of --zip-encoding, cannot be that of names in a zip."""
+    if encoding is not None:
+        zip_names.check_encoding(encoding)
+
+
+def folder_of(images: pathlib.Path, unpacked: pathlib.Path, encoding: str | None = None) -> pathlib.Path:
     """Return the folder that holds the photos: `images` itself, or `unpacked`, to which a zip is unpacked once.
+
+    Args:
+        encoding: of the names in a zip that does not state it.
 
     Raises:
         PilahError: the zip cannot be unpacked, or `unpacked` does not hold its files.
@@ -39,10 +44,11 @@ def folder_of(images: pathlib.Path, unpacked: pathlib.Path) -> pathlib.Path:
         return images
     try:
         with zipfile.ZipFile(images) as archive:
-            files = _files(images, archive)
+            contents = unpacking.Zip(images, archive, encoding)
             if not unpacked.exists():
-                _unpack(archive, files, unpacked)
-            _check_complete(images, files, unpacked)
+                contents.check_size(unpacked)
+                contents.unpack(unpacked)
+            contents.check_complete(unpacked)
     except DAMAGED as error:
         raise PilahError(f"{images} cannot be unpacked ({error}). Download it again, or unpack it yourself.") from error
     except OSError as error:
@@ -50,6 +56,11 @@ def folder_of(images: pathlib.Path, unpacked: pathlib.Path) -> pathlib.Path:
             raise PilahError(f"{images} cannot be unpacked ({error}). Unpack it yourself.") from error
         raise
     return unpacked
+
+
+def unpacked_name(digest: str, encoding: str | None) -> str:
+    """Return the name of the folder for the zip of `digest`: another encoding gives other names to its files."""
+    return f"{digest}-{zip_names.normalized(encoding)}" if encoding else digest
 
 
 def fetch_kaggle() -> pathlib.Path:
@@ -63,85 +74,3 @@ def fetch_kaggle() -> pathlib.Path:
             f"--fetch-kaggle could not download {KAGGLE_DATASET} ({type(error).__name__}: "
             f"{' '.join(str(error).split())[:300]}). Download its zip by hand and give it as --images."
         ) from error
-
-
-def _unpack(archive: zipfile.ZipFile, files: dict[pathlib.Path, zipfile.ZipInfo], unpacked: pathlib.Path) -> None:
-    """Unpack all of `archive` to `unpacked` atomically; several processes may do so at the same time."""
-    unpacked.parent.mkdir(parents=True, exist_ok=True)
-    part = pathlib.Path(tempfile.mkdtemp(prefix=f".{unpacked.name}.", dir=unpacked.parent))
-    try:
-        for entry in (*(entry for entry in archive.infolist() if entry.is_dir()), *files.values()):
-            archive.extract(entry, part)
-        part.chmod(0o755)
-        try:
-            part.rename(unpacked)
-        except OSError:
-            if not unpacked.exists():  # else another process was first
-                raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
-def _check_complete(images: pathlib.Path, files: dict[pathlib.Path, zipfile.ZipInfo], unpacked: pathlib.Path) -> None:
-    """Raise where `unpacked` does not hold the files of the zip `images`, byte for byte."""
-    paths = {path.relative_to(unpacked): path for path in unpacked.rglob("*") if path.is_symlink() or not path.is_dir()}
-    different = files.keys() ^ paths.keys() or {path for path in files if not _is_equal(files[path], paths[path])}
-    if different:
-        path = min(different)
-        change = "new" if path not in files else "missing" if path not in paths else "changed"
-        raise PilahError(
-            f"{unpacked} does not hold the files of {images}: {path} is {change}. Delete the folder to unpack the zip "
-            "again, or give it as --images."
-        )
-
-
-def _is_equal(entry: zipfile.ZipInfo, path: pathlib.Path) -> bool:
-    """Return whether the file `path` has the contents of `entry`."""
-    if path.is_symlink() or path.stat().st_size != entry.file_size:
-        return False
-    return zlib.crc32(path.read_bytes()) == entry.CRC
-
-
-def _files(images: pathlib.Path, archive: zipfile.ZipFile) -> dict[pathlib.Path, zipfile.ZipInfo]:
-    """Return path -> entry of each file in `archive`, after correcting the names of its entries.
-
-    Raises:
-        PilahError: two entries have the same path, the encoding of a folder's name is unknown, or an entry is a link.
-    """
-    files: dict[pathlib.Path, zipfile.ZipInfo] = {}
-    folder_paths: set[pathlib.Path] = set()
-    for entry in archive.infolist():
-        entry.filename = _decoded_name(images, entry)
-        if stat.S_ISLNK(entry.external_attr >> 16):
-            raise PilahError(f"{images} holds the link {entry.filename}. Pack the linked files themselves.")
-        # as in ZipFile.extract, so that nothing is written outside of the folder
-        path = pathlib.Path(*(part for part in entry.filename.split("/") if part not in ("", ".", "..")))
-        if entry.is_dir():
-            folder_paths.add(path)
-            continue
-        if path in files or not path.parts:
-            raise PilahError(f"{images} holds {path} twice, and only one can be used. Unpack it and give the folder.")
-        files[path] = entry
-        folder_paths.update(path.parents)
-    if both := folder_paths & files.keys():
-        raise PilahError(f"{images} holds {min(both)} as a file and as a folder. Unpack it and give the folder.")
-    return files
-
-
-def _decoded_name(images: pathlib.Path, entry: zipfile.ZipInfo) -> str:
-    """Return the name of an entry, decoded as UTF-8 if that is valid: macOS writes UTF-8 without setting its flag.
-
-    Without the flag, zipfile decodes names as cp437, as the specification says, though few programs write that.
-    """
-    if entry.flag_bits & UTF_8_FLAG or entry.filename.isascii():
-        return entry.filename
-    try:
-        return entry.filename.encode("cp437").decode()
-    except UnicodeError:
-        folder, _, _ = entry.filename.rpartition("/")
-        if folder.isascii():
-            return entry.filename  # the name of the file itself does not matter
-    raise PilahError(
-        f"{images} has a folder whose name is in an unknown encoding ({folder}, if read as cp437). Unpack it, check "
-        "the names of the class folders, and give the folder."
-    )

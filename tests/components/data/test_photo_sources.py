@@ -7,7 +7,7 @@ import zipfile
 import pytest
 
 from components.base.errors import PilahError
-from components.data import class_folders, photo_sources
+from components.data import class_folders, photo_sources, zip_names
 
 COUNTS = {"glass": 7, "metal": 5, "paper": 11}
 
@@ -18,7 +18,7 @@ class UnflaggedEntry(zipfile.ZipInfo):
     raw_name: bytes
 
     def _encodeFilenameFlags(self):  # noqa: N802  # zipfile's
-        return self.raw_name, self.flag_bits & ~photo_sources.UTF_8_FLAG
+        return self.raw_name, self.flag_bits & ~zip_names.UTF_8_FLAG
 
 
 def write_unflagged_zip(path, names, encode):
@@ -140,7 +140,7 @@ def test_zip_of_macos_has_the_classes_of_its_folder(tmp_path, save_classes):
 def test_zip_whose_folder_names_are_in_an_unknown_encoding_is_refused(tmp_path, encoding):
     names = {"gbk": ["纸/1.jpg", "玻璃/1.jpg"], "cp850": ["Müll/1.jpg", "Glas/1.jpg"]}[encoding]
     archive = write_unflagged_zip(tmp_path / "a.zip", names, lambda name: name.encode(encoding))
-    with pytest.raises(PilahError, match=r"a\.zip has a folder whose name is in an unknown encoding"):
+    with pytest.raises(PilahError, match=r"a\.zip has folder names in an encoding that it does not state"):
         photo_sources.folder_of(archive, tmp_path / "unpacked")
     assert not (tmp_path / "unpacked").exists()
 
