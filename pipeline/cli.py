@@ -61,8 +61,8 @@ def run(
         sources = [*([photo_sources.fetch_kaggle()] if fetch_kaggle else []), *(images or [])]
         if sources:
             changes["images"] = tuple(path.resolve() for path in sources)
-        if "weights_dir" in changes:
-            changes["weights_dir"] = changes["weights_dir"].resolve()
+        for name in {"weights_dir", "labels"} & changes.keys():
+            changes[name] = changes[name].resolve()
         config = _configure(run_dir, profile, changes)
         # imported late, because TensorFlow takes seconds to load
         from pipeline import main
@@ -117,13 +117,15 @@ def leakage_check(run_dir: RunDir, debug: Debug = False) -> None:
 def evaluate(
     run_dir: RunDir,
     images: Annotated[pathlib.Path, typer.Option(help="Other photos: a folder of class folders, or a zip of one.")],
+    labels: Annotated[pathlib.Path | None, typer.Option(help=config_module.help_of("labels"))] = None,
+    zip_encoding: Annotated[str | None, typer.Option(help=config_module.help_of("zip_encoding"))] = None,
     debug: Debug = False,
 ) -> None:
     """Score the pushed model on other photos of the same classes, into RUN_DIR/evaluations."""
     with _errors_in_one_line(debug):
         from pipeline.commands import evaluate
 
-        evaluate.run(run_dir, images, console)
+        evaluate.run(run_dir, images, console, labels=labels, zip_encoding=zip_encoding)
 
 
 @app.command()
@@ -161,6 +163,9 @@ def _configure(run_dir: pathlib.Path, profile: Profile | None, changes: dict[str
 
     folder = run_dir.resolve()  # paths in artifacts must not depend on the working directory
     config = resume.configure(folder, profile, changes)
+    photo_sources.check_encoding(config.zip_encoding)
+    if config.labels and not config.images:
+        raise PilahError(f"--labels {config.labels} lists photos, which need --images. Add their folder.")
     for path in config.images:
         photo_sources.check(path)
         if path in folder.parents:

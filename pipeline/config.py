@@ -47,6 +47,8 @@ PROFILES: dict[Profile, dict[str, Any]] = {
     },
 }
 
+PHOTO_SETTINGS = ("images", "labels", "merge_classes", "zip_encoding")  # where photos and their classes come from
+
 
 @dataclasses.dataclass(frozen=True)
 class Config(settings.Finetuning):
@@ -64,6 +66,11 @@ class Config(settings.Finetuning):
     run_dir: pathlib.Path
     profile: Profile = "thesis"
     images: tuple[pathlib.Path, ...] = ()
+    labels: pathlib.Path | None = option(
+        None, "CSV file with the class of each photo, for photos that are not in class folders."
+    )
+    merge_classes: bool = option(False, "Merge classes whose names differ only in case or blanks.")
+    zip_encoding: str | None = option(None, "Encoding of the names in a zip that does not state it, such as gbk.")
     weights_dir: pathlib.Path | None = option(None, "Folder of the backbones' ImageNet weights.")
     strategy: settings.Strategy = option(
         "features", "Training of the backbones: frozen (features), or trained too (finetune), on a GPU or slowly."
@@ -151,6 +158,11 @@ def flag(name: str) -> str:
     return f"--{declared.flag if declared and declared.flag else name.replace('_', '-')}"
 
 
+def help_of(name: str) -> str:
+    """Return the help of the option of the field `name`, for commands that have the same option."""
+    return settings.options(Config)[name].help
+
+
 def check(config: Config, given: Collection[str] | None = None) -> None:
     """Raise PilahError if settings are not finite or contradict each other.
 
@@ -212,6 +224,7 @@ def from_json(values: dict[str, Any]) -> Config:
         "run_dir": pathlib.Path(values["run_dir"]),
         "images": tuple(map(pathlib.Path, values["images"])),
         "weights_dir": values["weights_dir"] and pathlib.Path(values["weights_dir"]),
+        "labels": pathlib.Path(values["labels"]) if values.get("labels") else None,
     }
     lists = {name: tuple(values[name]) for name in ("backbones", "optimizers", "dropouts", "beam_args")}
     return Config(**{**values, **paths, **lists})

@@ -21,7 +21,8 @@ log = logging.getLogger("pilah")
 def configure(run_dir: pathlib.Path, profile: Profile | None, changes: Mapping[str, Any]) -> Config:
     """Return the configuration of a run; a run that is started again begins with the settings in its run.json.
 
-    Another profile replaces these settings except for paths, as do photos for a run on synthetic ones.
+    Another profile replaces these settings except for paths and those of the photos, as do photos for a run on
+    synthetic ones.
 
     Args:
         profile: one of PROFILES; None keeps that of the run.
@@ -36,7 +37,9 @@ def configure(run_dir: pathlib.Path, profile: Profile | None, changes: Mapping[s
         not_resumed = [name for name, option in settings.options(Config).items() if not option.resumed]
         base = dataclasses.replace(before, **{name: getattr(Config(run_dir), name) for name in not_resumed})
     elif before:
-        base = dataclasses.replace(base, images=before.images, weights_dir=before.weights_dir)
+        base = dataclasses.replace(
+            base, **{name: getattr(before, name) for name in (*config_module.PHOTO_SETTINGS, "weights_dir")}
+        )
     return dataclasses.replace(base, **changes)
 
 

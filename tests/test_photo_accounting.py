@@ -5,7 +5,6 @@ import os
 import pathlib
 import shutil
 import tempfile
-import unicodedata
 import zipfile
 from collections.abc import Iterator
 
@@ -16,10 +15,11 @@ from hypothesis import strategies as st
 
 from components.base import artifacts
 from components.base.errors import PilahError
-from components.data import class_folders, listing, photo_sources
+from components.data import class_folders, class_names, listing, photo_sources
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=6)
-CLASS_NAMES = NAMES.filter(lambda name: not name.startswith((".", "__MACOSX")))
+ZIP_NAMES = NAMES.filter(lambda name: "\\" not in name)  # a zip of Windows has backslashes between folders
+CLASS_NAMES = NAMES.filter(lambda name: not class_names.problem(name))
 KINDS = ("file", "nested", "hidden", "hidden folder", "dead link", "loop", "linked folder", "bad name", "pipe")
 IN_ZIPS = ("file", "nested", "hidden", "hidden folder")
 
@@ -41,16 +41,11 @@ class Tree:
     locked: bool
 
 
-def label_of(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
-
-
 @st.composite
 def trees(draw: st.DrawFn, kinds: tuple[str, ...] = KINDS) -> Tree:
-    names = draw(
-        st.lists(CLASS_NAMES, min_size=2, max_size=4, unique_by=lambda name: unicodedata.normalize("NFC", name))
-    )
-    entries = st.lists(st.tuples(st.sampled_from(kinds), NAMES, st.integers(0, 9)), max_size=6)
+    names = draw(st.lists(CLASS_NAMES, min_size=2, max_size=4, unique_by=class_names.key))
+    file_names = NAMES if kinds == KINDS else ZIP_NAMES
+    entries = st.lists(st.tuples(st.sampled_from(kinds), file_names, st.integers(0, 9)), max_size=6)
     return Tree(
         draw(st.lists(CLASS_NAMES, max_size=2)),
         draw(st.lists(st.sampled_from(["labels.csv", "loose.jpg", "README"]), unique=True)),
@@ -71,7 +66,7 @@ def write(tree: Tree, base: pathlib.Path) -> Iterator[tuple[pathlib.Path, str | 
             yield folder / stray, None
         folder = folder / name if name else folder
     for name, entries in tree.classes.items():
-        label = label_of(name)
+        label = class_names.label_of(name)
         (folder / name).mkdir()
         (folder / name / "first.jpg").write_bytes(label.encode())
         yield folder / name / "first.jpg", label

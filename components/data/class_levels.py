@@ -1,19 +1,16 @@
 """The level of the class folders below each root, or an error that names the folders where it is not certain."""
 
-import collections
 import dataclasses
 import functools
 import itertools
 import pathlib
-import unicodedata
 from collections.abc import Collection, Sequence
 
 from components.base.errors import PilahError
-from components.data import folders
+from components.data import class_names, folders
 
 # usual names of the parts of a split
 SPLITS = set("train training test testing val valid validation dev eval evaluation holdout".split())
-NAMES_SHOWN = 5  # in a message
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +46,17 @@ class Level:
         return {folder.path: _branches(folder, self.above) for folder in self.classes}
 
 
+def check_roots(roots: Sequence[pathlib.Path]) -> None:
+    """Raise where the path of a root is not UTF-8, or a root is named twice."""
+    for root in roots:
+        if not folders.is_utf_8(root):
+            raise PilahError(
+                f"The path of --images must be UTF-8: {folders.utf_8_text(root)} is not. Rename the folder."
+            )
+    if len({folders.identity_of(root) for root in roots}) < len(roots):
+        raise PilahError(f"--images names a folder twice: {', '.join(map(str, roots))}. Give each once.")
+
+
 def find(roots: Sequence[pathlib.Path], classes: Collection[str] = ()) -> list[Level]:
     """Find the level of the class folders below each root.
 
@@ -61,13 +69,6 @@ def find(roots: Sequence[pathlib.Path], classes: Collection[str] = ()) -> list[L
     Raises:
         PilahError: a folder cannot be read, or it is not certain which folders are the classes.
     """
-    for root in roots:
-        if not folders.is_utf_8(root):
-            raise PilahError(
-                f"The path of --images must be UTF-8: {folders.utf_8_text(root)} is not. Rename the folder."
-            )
-    if len({folders.identity_of(root) for root in roots}) < len(roots):
-        raise PilahError(f"--images names a folder twice: {', '.join(map(str, roots))}. Give each once.")
     levels = [_walk_down(root, classes) for root in roots]
     if len(roots) > 1:
         levels = _agreeing(roots, levels, classes)
@@ -81,43 +82,57 @@ def find(roots: Sequence[pathlib.Path], classes: Collection[str] = ()) -> list[L
     return levels
 
 
-def label_of(folder: pathlib.Path) -> str:
-    """Return the class of a class folder: its name in NFC, since macOS stores accents as separate characters."""
-    return unicodedata.normalize("NFC", folder.name)
+def names_of(levels: Sequence[Level]) -> list[str]:
+    """Return the names of the class folders of `levels`, composed and sorted."""
+    return sorted({class_names.composed(path.name) for level in levels for path in level.passed[-1].folders})
 
 
 def labels_of(levels: Sequence[Level]) -> list[str]:
     """Return the classes of `levels`, by name."""
-    return sorted({label_of(path) for level in levels for path in level.passed[-1].folders})
+    return sorted({*map(class_names.label_of, names_of(levels))})
 
 
 def warnings(levels: Sequence[Level]) -> list[str]:
-    """Return sentences for the user about photos in unexpected places."""
+    """Return sentences for the user about photos in unexpected places, one for each kind."""
     strays = [path for level in levels for path in level.beside if folders.is_photo(path)]
+    classes = [folder for level in levels for folder in level.classes]
+    deep = [folder for folder in classes if folder.folders and not folder.has_photos]
     sentences = []
     if strays:
         sentences.append(
             f"{len(strays)} photos beside the class folders are ignored, such as {folders.utf_8_text(strays[0])}."
         )
-    for folder in (folder for level in levels for folder in level.classes):
-        if folder.folders and not folder.has_photos:
-            label = label_of(folder.path)
-            sentences.append(
-                f"Class {label} has photos in folders alone ({_names(folder.folders)}): all count as {label}."
-            )
-    for first, second in itertools.combinations([folder for level in levels for folder in level.classes], 2):
-        common = {label_of(path) for path in first.folders} & {label_of(path) for path in second.folders}
-        if len(common) > 1 and label_of(first.path) != label_of(second.path):
-            pair = f"{label_of(first.path)} and {label_of(second.path)}"
-            sentences.append(f"Classes {pair} have the same folders ({_join(common)}): photos there count as {pair}.")
+    if deep:
+        inner = f"{_names(deep[0].folders)} of class {_names([deep[0].path])}"
+        sentences.append(f"{len(deep)} classes have photos in folders alone, such as {inner}: all count as the class.")
+    if pairs := _pairs_with_the_same_folders(classes):
+        (first, second), common = pairs[0]
+        sentences.append(
+            f"{len(pairs)} pairs of classes have the same folders, such as {_join(common)} of {first} and {second}: "
+            "photos there count as the class around them."
+        )
     return sentences
+
+
+def _pairs_with_the_same_folders(classes: Sequence[folders.Folder]) -> list[tuple[tuple[str, str], set[str]]]:
+    """Return ((class, class), names of folders that both have) of each pair of classes with several of them."""
+    inner = [(_label_of(folder.path), {*map(_label_of, folder.folders)}) for folder in classes]
+    return [
+        ((first, second), first_names & second_names)
+        for (first, first_names), (second, second_names) in itertools.combinations(inner, 2)
+        if first != second and len(first_names & second_names) > 1
+    ]
+
+
+def _label_of(folder: pathlib.Path) -> str:
+    return class_names.label_of(folder.name)
 
 
 def _walk_down(root: pathlib.Path, known: Collection[str]) -> Level:
     passed = [folders.read(root)]
     while len(passed[-1].folders) == 1:
         inner = folders.read(passed[-1].folders[0], {folder.identity for folder in passed})
-        if label_of(inner.path) in known or inner.has_photos or not inner.folders:
+        if _label_of(inner.path) in known or inner.has_photos or not inner.folders:
             break
         passed.append(inner)
     return Level(tuple(passed))
@@ -155,24 +170,26 @@ def _branches(folder: folders.Folder, above: Collection[folders.Identity]) -> li
 
 
 def _check_names(roots: Sequence[pathlib.Path], levels: Sequence[Level], classes: Collection[str]) -> None:
-    """Raise where there are fewer than 2 class folders, or names not in UTF-8 or that differ in case or blanks only."""
-    for path in (path for level in levels for path in level.passed[-1].folders):
-        if not folders.is_utf_8(path):
-            raise PilahError(f"The name of class folder {folders.utf_8_text(path)} is not UTF-8. Rename the folder.")
-    names = labels_of(levels)
-    alike = collections.defaultdict(list)  # name without case and outer blanks -> names
-    for name in names:
-        alike[name.strip().casefold()].append(name)
-    if pairs := [pair for pair in alike.values() if len(pair) > 1]:
-        raise PilahError(
-            f"Class folders {' and '.join(map(repr, pairs[0]))} differ only in case or blanks. Give them one name, or "
-            "names that differ."
-        )
+    """Raise where there are fewer than 2 class folders, or the path of one is not UTF-8."""
+    for level in levels:
+        for path in (level.path, *level.passed[-1].folders):
+            if not folders.is_utf_8(path):
+                raise PilahError(
+                    f"The name of class folder {folders.utf_8_text(path)} is not UTF-8. Rename the folder."
+                )
+    names = names_of(levels)
     if not classes and len(names) < 2:
         raise PilahError(
             f"--images must have 2 or more class folders, one per class. {', '.join(map(str, roots))} has "
-            f"{f'only {names[0]}' if names else 'none'}. Give the folder that holds the class folders."
+            f"{f'only {names[0]}' if names else 'none'}. Give the folder that holds the class folders"
+            f"{_hint_of_labels(levels)}."
         )
+
+
+def _hint_of_labels(levels: Sequence[Level]) -> str:
+    """Return what to do if a table that lies beside the photos names their classes, as text to append."""
+    tables = [path for level in levels for path in level.beside if path.suffix.lower() == ".csv"]
+    return f", or, if {tables[0]} has a column of classes, add --labels {tables[0]}" if tables else ""
 
 
 def _check_links(level: Level) -> None:
@@ -187,7 +204,7 @@ def _check_links(level: Level) -> None:
 
 def _check_no_split(level: Level) -> None:
     """Raise where the class folders look like a split into training and test photos."""
-    names = {path: {label_of(inner) for inner in branches} for path, branches in level.inner.items()}
+    names = {path: {_label_of(inner) for inner in branches} for path, branches in level.inner.items()}
     parts = [path for path in names if path.name.lower() in SPLITS]
     if parts and (len(parts) == len(names) or any(names[part] for part in parts)):
         _refuse_split(level, parts, f"{_names(parts)} are parts of a split")
@@ -202,7 +219,7 @@ def _refuse_split(level: Level, parts: Sequence[pathlib.Path], why: str) -> None
     raise PilahError(
         f"In {level.path}, {why}. Photos must be in one folder per class, without train and test folders: "
         f"cross-validation splits them. Give {' '.join(f'--images {part}' for part in parts)}; or, if these are the "
-        "classes, rename them or move their photos directly into them."
+        f"classes, rename them or move their photos directly into them{_hint_of_labels([level])}."
     )
 
 
@@ -222,9 +239,8 @@ def _check_one_level(level: Level) -> None:
 
 
 def _names(paths: Sequence[pathlib.Path]) -> str:
-    more = f" and {len(paths) - NAMES_SHOWN} more" if len(paths) > NAMES_SHOWN else ""
-    return ", ".join(folders.utf_8_text(pathlib.Path(path.name)) for path in paths[:NAMES_SHOWN]) + more
+    return class_names.joined([folders.utf_8_text(pathlib.Path(path.name)) for path in paths])
 
 
 def _join(names: Collection[str]) -> str:
-    return ", ".join(sorted(names)[:NAMES_SHOWN])
+    return ", ".join(sorted(names)[: class_names.NAMES_SHOWN])

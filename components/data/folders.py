@@ -15,6 +15,7 @@ from components.base.errors import PilahError
 from components.data import images
 
 PHOTO_SUFFIXES = {suffix for suffixes in images.SUFFIXES.values() for suffix in suffixes}
+HIDDEN_PREFIXES = (".", "__MACOSX")
 # reasons for ignoring a file
 HIDDEN = "hidden"
 SPECIAL = "neither a file nor a folder"
@@ -62,7 +63,7 @@ def read(path: pathlib.Path, above: Collection[Identity] = ()) -> Folder:
     folder = Folder(path, identity_of(path))
     for name, status in _entries(path):
         entry = path / name
-        if name.startswith((".", "__MACOSX")):
+        if name.startswith(HIDDEN_PREFIXES):
             folder.ignored.extend(Ignored(utf_8_text(file), HIDDEN) for file in _files_of_hidden(entry))
         elif status is None:
             folder.dead_links.append(entry)
@@ -75,6 +76,30 @@ def read(path: pathlib.Path, above: Collection[Identity] = ()) -> Folder:
         else:
             folder.folders.append(entry)
     return folder
+
+
+def read_all(top: Folder, above: Collection[Identity] = ()) -> Folder:
+    """Return everything in `top` and in the folders below it, as if it were directly in `top`.
+
+    Each folder is read once, through whichever links.
+
+    Raises:
+        PilahError: something cannot be read.
+    """
+    everything, read_before = Folder(top.path, top.identity), {*above, top.identity}
+    to_add = [top]
+    for folder in to_add:  # grows by the folders in it
+        everything.files.extend(folder.files)
+        everything.dead_links.extend(folder.dead_links)
+        everything.ignored.extend(folder.ignored)
+        for path in folder.folders:
+            if (identity := identity_of(path)) in read_before:
+                everything.ignored.append(Ignored(utf_8_text(path), REPEATED))
+            else:
+                read_before.add(identity)
+                to_add.append(read(path, read_before))
+    everything.files.sort()
+    return everything
 
 
 def identity_of(path: pathlib.Path) -> Identity:

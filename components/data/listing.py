@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Callable, Sequence
 
 from components.base import artifacts
-from components.data import class_folders, folders, photos, stratified_folds
+from components.data import folders, photo_scan, photos, stratified_folds
 
 DUPLICATE_COLUMNS = ("id", "kind", "path", "label", "kept_path")
 UNREADABLE_COLUMNS = ("path", "label", "reason", "detail")
@@ -29,7 +29,7 @@ class Duplicate:
 
 
 def list_photos(
-    scan: class_folders.Scan, folds: int, seed: int, progress: Callable[[int, int], None]
+    scan: photo_scan.Scan, folds: int, seed: int, progress: Callable[[int, int], None]
 ) -> tuple[list[photos.Photo], list[Duplicate]]:
     """Return the photos of `scan` in the order of their ids, each with its fold, and the files left out as copies.
 
@@ -69,7 +69,7 @@ def write_duplicates(path: pathlib.Path, duplicates: Sequence[Duplicate]) -> Non
     artifacts.write_csv(path, DUPLICATE_COLUMNS, map(dataclasses.asdict, duplicates))
 
 
-def write_unreadable(path: pathlib.Path, rejects: Sequence[class_folders.Reject]) -> None:
+def write_unreadable(path: pathlib.Path, rejects: Sequence[photo_scan.Reject]) -> None:
     artifacts.write_csv(path, UNREADABLE_COLUMNS, map(dataclasses.asdict, rejects))
 
 

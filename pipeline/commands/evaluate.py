@@ -1,6 +1,7 @@
 """Evaluation of the pushed model on other photos: its scores, its predictions, and the files left out."""
 
 import collections
+import dataclasses
 import logging
 import pathlib
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ import rich.table
 from components.audit import evaluation
 from components.base import artifacts, documents
 from components.base.errors import PilahError
-from components.data import class_folders, listing, photo_sources, photos
+from components.data import class_folders, class_names, listing, photo_scan, photo_sources, photos
 from components.publish import push, validate
 from pipeline import config as config_module
 from pipeline import run_folder
@@ -25,19 +26,32 @@ from tuner import predictions
 log = logging.getLogger("pilah")
 LEFT_OUT_COLUMNS = ("path", "label", "reason")
 TRAINED_ON = "copy of a photo of the study"
+MATRIX_CLASSES = 12  # the confusion matrix of more does not fit on a screen
 FIGURES = ("precision", "recall", "f1")
 
 
-def run(run_dir: pathlib.Path, images: pathlib.Path, console: rich.console.Console) -> None:
+def run(
+    run_dir: pathlib.Path,
+    images: pathlib.Path,
+    console: rich.console.Console,
+    *,
+    labels: pathlib.Path | None = None,
+    zip_encoding: str | None = None,
+) -> None:
     """Score the newest version on `images` (folder or zip) into RUN/evaluations, and print the figures.
 
     Writes NAME.json, NAME-predictions.csv and NAME-left-out.csv, where NAME is that of `images`, and replaces those of
     an earlier evaluation.
 
+    Args:
+        labels: table of the classes of `images`, see class_folders.scan.
+        zip_encoding: of the names in a zip that does not state it.
+
     Raises:
         PilahError: there is no pushed version, a class is not the model's, or no photo can be scored.
     """
-    config = config_module.read(run_dir)
+    photo_sources.check_encoding(zip_encoding)
+    config = dataclasses.replace(config_module.read(run_dir), labels=labels, zip_encoding=zip_encoding)
     card = push.served(config.run_dir / run_folder.SERVED)
     if card is None:
         raise PilahError(f"--run-dir must hold a pushed model, and {run_dir} has none. Push one with 'run'.")
@@ -72,22 +86,23 @@ def run(run_dir: pathlib.Path, images: pathlib.Path, console: rich.console.Conso
     show(path, console)
 
 
-def _scan(config: Config, images: pathlib.Path, classes: Sequence[str]) -> class_folders.Scan:
-    """List the files in `images` by class, and log warnings.
+def _scan(config: Config, images: pathlib.Path, classes: Sequence[str]) -> photo_scan.Scan:
+    """List the files in `images` by class, as `config` says, and log warnings.
 
     Raises:
         PilahError: a class is not one of `classes`.
     """
     digest = artifacts.file_digest(images) if images.is_file() else ""
-    folder = photo_sources.folder_of(images, config.run_dir / run_folder.IMAGES / digest)
-    scan = class_folders.scan([folder], classes)
+    name = photo_sources.unpacked_name(digest, config.zip_encoding)
+    folder = photo_sources.folder_of(images, config.run_dir / run_folder.IMAGES / name, config.zip_encoding)
+    scan = class_folders.scan([folder], classes, labels=config.labels, merge=config.merge_classes)
     evaluation.check_classes(scan.classes, classes)
     for warning in scan.warnings:
         log.warning(warning)
     return scan
 
 
-def new_photos(config: Config, scan: class_folders.Scan) -> tuple[list[tuple[str, str, str]], list[dict[str, str]]]:
+def new_photos(config: Config, scan: photo_scan.Scan) -> tuple[list[tuple[str, str, str]], list[dict[str, str]]]:
     """Return (id, path, label) of each photo that is not in the study, and a row for each file left out."""
     unique, copies = listing.unique_photos(scan.photos, lambda done, total: None)
     reasons = {"duplicate": "copy of another photo here", "conflict": "under several classes"}
@@ -129,7 +144,8 @@ def write_predictions(
 def show(path: pathlib.Path, console: rich.console.Console) -> None:
     """Print the evaluation in `path`, with a row for each class."""
     results: dict[str, Any] = artifacts.read_json(path)
-    names = ("photos", "precision", "recall", "F1", *(f"as {name}" for name in results["classes"]))
+    in_columns = results["classes"] if len(results["classes"]) <= MATRIX_CLASSES else []
+    names = ("photos", "precision", "recall", "F1", *(f"as {name}" for name in in_columns))
     table = rich.table.Table(
         "class",
         *(rich.table.Column(name, justify="right") for name in names),
@@ -139,7 +155,7 @@ def show(path: pathlib.Path, console: rich.console.Console) -> None:
     for row in results["per_class"]:
         counts = results["confusion_matrix"][results["classes"].index(row["class"])]
         figures = (f"{row[name]:.4f}" for name in FIGURES)
-        table.add_row(row["class"], str(row["photos"]), *figures, *map(str, counts))
+        table.add_row(row["class"], str(row["photos"]), *figures, *map(str, counts[: len(in_columns)]))
     averages = (f"{results[name]:.4f}" for name in FIGURES)
     table.add_row("mean of classes", str(results["photos"]), *averages, style="bold")
     console.print(table)
@@ -149,8 +165,10 @@ def show(path: pathlib.Path, console: rich.console.Console) -> None:
         highlight=False,
     )
     lines = [f"{count} left out: {reason}." for reason, count in results["left_out"].items()]
-    if results["missing_classes"]:
-        lines.append(f"Classes without photos, left out of the means: {', '.join(results['missing_classes'])}.")
+    if missing := results["missing_classes"]:
+        lines.append(f"Classes without photos, left out of the means: {class_names.joined(missing)}.")
+    if not in_columns:
+        lines.append(f"The confusion matrix is in {path}.")
     if not results["training_photos_known"]:
         lines.append("The version was trained on other photos than the run has now: these may include copies of them.")
     for line in lines:

@@ -1,6 +1,5 @@
 """Folder or zip of photos -> photos.csv, each photo once with its class and fold, and lists of the files left out."""
 
-import collections
 import functools
 import logging
 import os
@@ -9,7 +8,18 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from components.base import artifacts
-from components.data import class_folders, class_levels, grouped_folds, listing, missing_photos, photo_sources, photos
+from components.data import (
+    class_folders,
+    class_levels,
+    class_names,
+    grouped_folds,
+    labels_file,
+    listing,
+    missing_photos,
+    photo_scan,
+    photo_sources,
+    photos,
+)
 from components.demo import synthetic_photos
 from pipeline import config as config_module
 from pipeline import run_folder
@@ -32,7 +42,7 @@ def inputs(config: Config) -> dict[str, Any]:
         "images": config.images,
         "group_folds": config.group_folds,
         "max_pixels": config.max_pixels if config.group_folds else None,  # larger photos have no hash
-        "files": class_folders.scan(_photo_folders(config)).fingerprint(),
+        "files": _scan(config, _photo_folders(config)).fingerprint(),
     }
 
 
@@ -40,7 +50,7 @@ def run(config: Config, progress: Progress) -> None:
     if not config.images:
         log.warning("the photos are synthetic: this run shows that the pipeline works, not how accurate it is")
     roots = _photo_folders(config)
-    scan = class_folders.scan(roots)
+    scan = _scan(config, roots)
     listed, duplicates = listing.list_photos(scan, config.folds, config.seed, progress)
     _check_missing(config, roots, scan, {photo.id for photo in listed} | {copy.id for copy in duplicates})
     listed = _regrouped(config, listed, progress)
@@ -52,9 +62,14 @@ def run(config: Config, progress: Progress) -> None:
 
 
 def check(config: Config) -> None:
-    """Raise PilahError if folders hold no classes; zips are checked after they are unpacked."""
-    if config.images and all(path.is_dir() for path in config.images):
-        class_levels.find(config.images)
+    """Raise PilahError if folders or labels have no classes; zips are checked after they are unpacked."""
+    names = []
+    if config.labels:
+        names = [name for _, name in labels_file.read(config.labels) if name.strip()]
+    elif config.images and all(path.is_dir() for path in config.images):
+        class_levels.check_roots(config.images)
+        names = class_levels.names_of(class_levels.find(config.images))
+    class_names.classes_of({*names}, merge=config.merge_classes)
 
 
 def expected_list(config: Config) -> list[photos.Photo]:
@@ -64,7 +79,7 @@ def expected_list(config: Config) -> list[photos.Photo]:
     which is checked only when the photos are read.
     """
     before, path = config_module.read(config.run_dir), config.run_dir / run_folder.PHOTOS
-    names = ("images", "photos_per_class", "folds", "seed", "group_folds", "max_pixels")
+    names = (*config_module.PHOTO_SETTINGS, "photos_per_class", "folds", "seed", "group_folds", "max_pixels")
     changed = {name for name in names if getattr(before, name) != getattr(config, name)}
     if "max_pixels" in changed:
         rejects = run_folder.read_rows(config.run_dir, run_folder.REJECTS)
@@ -74,7 +89,7 @@ def expected_list(config: Config) -> list[photos.Photo]:
         return []
     if path.exists() and changed <= ({"max_pixels"} if not config.group_folds else set()):
         return photos.read(path)
-    scan = class_folders.scan(_photo_folders(config))
+    scan = _scan(config, _photo_folders(config))
     listed, _ = listing.list_photos(scan, config.folds, config.seed, _no_progress)
     return _regrouped(config, listed, _no_progress)
 
@@ -97,7 +112,7 @@ def _regrouped(config: Config, listed: list[photos.Photo], progress: Progress) -
 
 
 def _check_missing(
-    config: Config, roots: Sequence[pathlib.Path], scan: class_folders.Scan, present: Collection[str]
+    config: Config, roots: Sequence[pathlib.Path], scan: photo_scan.Scan, present: Collection[str]
 ) -> None:
     """Warn of photos of the last run that are missing now.
 
@@ -112,30 +127,29 @@ def _check_missing(
         log.warning("%d photos of the last run are missing, such as %s", len(missing), missing[0].path)
 
 
-def _log_files(
-    scan: class_folders.Scan, listed: Sequence[photos.Photo], duplicates: Sequence[listing.Duplicate]
-) -> None:
+def _log_files(scan: photo_scan.Scan, listed: Sequence[photos.Photo], duplicates: Sequence[listing.Duplicate]) -> None:
     """Log the number of files of each kind, the warnings, and identical files with different labels."""
-    conflicts = collections.defaultdict(list)  # id -> paths
-    for duplicate in duplicates:
-        if duplicate.kind == "conflict":
-            conflicts[duplicate.id].append(duplicate.path)
-    conflict_count = sum(map(len, conflicts.values()))
+    conflicts = [duplicate.path for duplicate in duplicates if duplicate.kind == "conflict"]
     log.info("%d classes: %s", len(scan.classes), ", ".join(scan.classes))
     log.info(
         "%d files: %d photos, %d exact copies, %d in several classes, %d unreadable, %d ignored (%s)",
         len(scan.photos) + len(scan.rejects) + len(scan.ignored),
         len(listed),
-        len(duplicates) - conflict_count,
-        conflict_count,
+        len(duplicates) - len(conflicts),
+        len(conflicts),
         len(scan.rejects),
         len(scan.ignored),
         ", ".join(LISTS),
     )
     for warning in scan.warnings:
         log.warning(warning)
-    for paths in conflicts.values():
-        log.error("identical files with different labels, none of them is used: %s", ", ".join(paths))
+    if conflicts:
+        log.error(
+            "%d identical files with different labels, none of them is used, such as %s and %s: see %s",
+            len(conflicts),
+            *conflicts[:2],
+            run_folder.DUPLICATES,
+        )
 
 
 def _photo_folders(config: Config) -> list[pathlib.Path]:
@@ -144,7 +158,16 @@ def _photo_folders(config: Config) -> list[pathlib.Path]:
     if not config.images:
         return [_write_synthetic(images / "drawn", config.photos_per_class, config.seed)]
     digests = [_zip_digest(path, path.stat()) if path.is_file() else "" for path in config.images]
-    return [photo_sources.folder_of(path, images / digest) for path, digest in zip(config.images, digests, strict=True)]
+    return [
+        photo_sources.folder_of(
+            path, images / photo_sources.unpacked_name(digest, config.zip_encoding), config.zip_encoding
+        )
+        for path, digest in zip(config.images, digests, strict=True)
+    ]
+
+
+def _scan(config: Config, roots: Sequence[pathlib.Path]) -> photo_scan.Scan:
+    return class_folders.scan(roots, labels=config.labels, merge=config.merge_classes)
 
 
 @functools.cache

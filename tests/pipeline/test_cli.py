@@ -10,6 +10,7 @@ import rich.table
 import typer.testing
 
 from components.base import artifacts, settings
+from components.base.errors import PilahError
 from components.models import finetuning
 from pipeline import cli, config, main
 from pipeline.commands import audit, evaluate, leakage_check
@@ -218,6 +219,19 @@ def test_weights_are_found_from_wherever_the_run_is_started_again(tmp_path, monk
 
 
 @pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--labels", "labels.csv"], "labels.csv lists photos, which need --images"),
+        (["--zip-encoding", "klingon"], r"--zip-encoding must be an encoding .*\(got klingon\)"),
+    ],
+)
+def test_options_of_photos_that_make_no_sense_are_refused_before_the_run_folder_is_made(tmp_path, arguments, message):
+    with pytest.raises(PilahError, match=message):
+        cli._configure(tmp_path / "run", None, {arguments[0][2:].replace("-", "_"): arguments[1]})
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
     ("arguments", "called"),
     [
         (["audit", "--run-dir", "r"], "audit"),
@@ -231,7 +245,7 @@ def test_command_does_what_it_is_called(arguments, called, monkeypatch):
     calls = []
     for module in (audit, leakage_check, evaluate):
         name = module.__name__.removeprefix("pipeline.commands.")
-        monkeypatch.setattr(module, "run", lambda run_dir, *more, name=name: calls.append((name, str(run_dir))))
+        monkeypatch.setattr(module, "run", lambda run_dir, *more, name=name, **rest: calls.append((name, str(run_dir))))
     monkeypatch.setattr(
         cli, "_errors_in_one_line", lambda debug: contextlib.nullcontext()
     )  # it changes the log for good

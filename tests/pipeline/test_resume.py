@@ -91,7 +91,7 @@ def test_photos_for_a_run_on_synthetic_ones_bring_their_profile(tmp_path):
 def test_setting_that_would_discard_finished_work_is_refused_by_name(changes, expected, config, monkeypatch):
     monkeypatch.setattr(photos.listing, "list_photos", lambda scan, folds, seed, progress: ([], []))
     monkeypatch.setattr(photos, "_photo_folders", lambda config: [])
-    monkeypatch.setattr(photos.class_folders, "scan", lambda roots: None)
+    monkeypatch.setattr(photos.class_folders, "scan", lambda roots, **settings: None)
     with pytest.raises(PilahError, match=r"Confirm with --overwrite") as refused:
         check(dataclasses.replace(config, **changes))
     assert expected in str(refused.value)

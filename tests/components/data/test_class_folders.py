@@ -135,7 +135,7 @@ def test_class_folder_without_photos_is_a_class_and_named(tmp_path, save_classes
     root = save_classes(tmp_path, COUNTS)
     (root / "plastic").mkdir()
     found = scan(root)
-    assert "plastic" in found.classes and found.warnings == [f"Class folder {root / 'plastic'} has no photos."]
+    assert "plastic" in found.classes and found.warnings == [f"Class folders without photos: {root / 'plastic'}."]
 
 
 @pytest.mark.parametrize("where", ["", "glass", "glass/inner"])

@@ -50,7 +50,9 @@ def test_composed_and_decomposed_accents_are_one_class(tmp_path, save_classes):
 def test_class_folders_with_one_subfolder_each_are_classes(tmp_path, save_classes):
     result = scan(save_classes(tmp_path, {"glass/photos": 2, "metal/photos": 2}))
     assert result.classes == ["glass", "metal"] and len(result.photos) == 4
-    assert "Class glass has photos in folders alone (photos): all count as glass." in result.warnings
+    assert result.warnings == [
+        "2 classes have photos in folders alone, such as photos of class glass: all count as the class."
+    ]
 
 
 def test_hidden_folder_above_the_photos_does_not_hide_them(tmp_path, save_classes):
@@ -104,7 +106,10 @@ def test_classes_with_a_split_inside_each_are_classes(tmp_path, save_classes):
 
 def test_same_subfolders_in_two_classes_are_a_warning(tmp_path, save_classes):
     root = save_classes(tmp_path, {f"{one}{inner}": 2 for one in ("a", "b") for inner in ("", "/glass", "/metal")})
-    assert "Classes a and b have the same folders (glass, metal): photos there count as a and b." in scan(root).warnings
+    assert scan(root).warnings == [
+        "1 pairs of classes have the same folders, such as glass, metal of a and b: photos there count as the class "
+        "around them."
+    ]
 
 
 @pytest.mark.parametrize(("first", "second"), [("glass", "Glass"), ("glass", "glass "), ("Straße", "STRASSE")])

@@ -56,11 +56,11 @@ def pushed(tmp_path_factory):
     return run_dir
 
 
-def evaluated(run_dir, images):
+def evaluated(run_dir, images, **settings):
     """NAME.json and what was printed."""
     text = io.StringIO()
     console = rich.console.Console(file=text, width=200)
-    evaluate.run(run_dir, images, console)
+    evaluate.run(run_dir, images, console, **settings)
     return artifacts.read_json(run_dir / "evaluations" / f"{images.name}.json"), text.getvalue()
 
 
@@ -132,6 +132,25 @@ def test_unknown_class_raises_with_its_name(pushed, tmp_path):
     save(tmp_path / "wood" / "b.png", "metal", 2)
     with pytest.raises(PilahError, match=r"got wood\)\. Rename or remove"):
         evaluated(pushed, tmp_path)
+
+
+def test_photos_with_their_classes_in_a_table_are_evaluated(pushed, tmp_path):
+    for index, shown in enumerate(["glass", "metal", "metal"]):
+        save(tmp_path / "flat" / f"{index}.png", shown, 30 + index)
+    (tmp_path / "labels.csv").write_text("image_id,class\n0,glass\n1,metal\n2,paper\n")
+    found, _ = evaluated(pushed, tmp_path / "flat", labels=tmp_path / "labels.csv")
+    assert found["confusion_matrix"] == [[1, 0, 0], [0, 1, 0], [0, 1, 0]]
+
+
+def test_matrix_of_many_classes_is_named_and_not_printed(tmp_path):
+    classes = [f"class {number:02d}" for number in range(60)]
+    results = evaluate.evaluation.figures([0, 1, 2], [0, 1, 1], classes)
+    about = {"images": "photos", "version": 1, "cross_validated_f1": 0.5, "left_out": {}, "training_photos_known": True}
+    artifacts.write_json(tmp_path / "photos.json", {**about, "classes": classes, **results})
+    text = io.StringIO()
+    evaluate.show(tmp_path / "photos.json", rich.console.Console(file=text, width=140))
+    assert "as class" not in text.getvalue() and "The confusion matrix is in" in text.getvalue()
+    assert "Classes without photos" in text.getvalue() and "and 52 more" in text.getvalue()
 
 
 def test_only_training_photos_raise(pushed):

@@ -141,3 +141,74 @@ def test_lists_of_the_stage_add_up_to_all_files(config, folder, caplog):
     assert [len(listed), *map(len, rows)] == [4, 1, 1, 2]
     assert "8 files: 4 photos, 1 exact copies, 0 in several classes, 1 unreadable, 2 ignored" in caplog.text
     assert f"1 photos beside the class folders are ignored, such as {folder / 'beside.png'}." in caplog.text
+
+
+def test_changed_labels_rerun_the_stage_with_the_new_classes(tmp_path, save_photo):
+    for number in range(4):
+        save_photo(tmp_path / "photos" / f"{number}.png", number)
+    labels = tmp_path / "labels.csv"
+    labels.write_text("id,label\n0,glass\n1,glass\n2,metal\n3,metal\n")
+    config = Config(tmp_path / "run", images=(tmp_path / "photos",), labels=labels, folds=2)
+    before, _ = list_again(config)
+    assert "unchanged, skipped" in list_again(config)[1]
+    labels.write_text("id,label\n0,glass\n1,metal\n2,glass\n3,metal\n")
+    after, _ = list_again(config)
+    assert [photo.label for photo in before] != [photo.label for photo in after]
+    assert sorted(photo.label for photo in after) == ["glass", "glass", "metal", "metal"]
+
+
+def test_other_encoding_of_a_zip_reruns_the_stage_with_the_new_names(tmp_path, save_photo):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for number, name in enumerate(["玻璃", "玻璃", "金属", "金属"]):
+            archive.write(save_photo(tmp_path / "photo.png", number), f"{name}/{number}.png")
+    content = (tmp_path / "a.zip").read_bytes().replace("玻璃".encode(), b"\xb2\xa3\xc1\xa7\xc6\xbf")
+    content = content.replace("金属".encode(), b"\xbd\xf0\xca\xf4\xb9\xde")  # names of equal length in GBK
+    for flag in (b"PK\3\4\x14\0", b"PK\1\2\x14\3\x14\0"):
+        content = content.replace(flag + b"\0\x08", flag + b"\0\0")
+    (tmp_path / "a.zip").write_bytes(content)
+    config = Config(tmp_path / "run", images=(tmp_path / "a.zip",), folds=2)
+    with pytest.raises(PilahError, match="--zip-encoding"):
+        list_again(config)
+    wrong, _ = list_again(dataclasses.replace(config, zip_encoding="cp866"))
+    right, _ = list_again(dataclasses.replace(config, zip_encoding="gbk"))
+    assert {photo.label for photo in right} == {"玻璃瓶", "金属罐"} and {photo.id for photo in right} == {
+        photo.id for photo in wrong
+    }
+    assert "unchanged, skipped" in list_again(dataclasses.replace(config, zip_encoding="GBK"))[1]
+
+
+def test_name_that_no_class_may_have_is_refused_before_any_work(tmp_path, save_classes):
+    folder = save_classes(tmp_path / "photos", {"x" * 101: 2, "metal": 2})
+    with pytest.raises(PilahError, match="101 characters, and 100 are the most"):
+        photos_stage.check(Config(tmp_path / "run", images=(folder,)))
+    (tmp_path / "labels.csv").write_text("id,label\n0,../../x\n1,metal\n")
+    with pytest.raises(PilahError, match=r"'\.\./\.\./x' has a slash"):
+        photos_stage.check(Config(tmp_path / "run", images=(folder,), labels=tmp_path / "labels.csv"))
+
+
+def test_class_names_that_look_alike_are_refused_before_any_work_or_merged(tmp_path, save_classes):
+    folder = save_classes(tmp_path / "photos", {"Glass": 2, "glass": 2, "metal": 2})
+    config = Config(tmp_path / "run", images=(folder,), folds=2)
+    with pytest.raises(PilahError, match=r"'Glass' and 'glass'.*--merge-classes"):
+        photos_stage.check(config)
+    merged = dataclasses.replace(config, merge_classes=True)
+    photos_stage.check(merged)
+    assert sorted(photo.label for photo in list_again(merged)[0]) == 4 * ["Glass"] + 2 * ["metal"]
+
+
+def test_many_identical_files_with_different_labels_are_one_line(config, folder, caplog):
+    for number in range(30):
+        for name in ("glass", "metal"):
+            (folder / name / f"same {number}.png").write_bytes(b"same %d" % number)
+    list_again(config)
+    (line,) = [record.message for record in caplog.records if record.levelname == "ERROR"]
+    assert line.startswith("60 identical files with different labels") and "such as" in line
+    assert len(artifacts.read_csv(config.run_dir / "duplicates.csv")) == 60
+
+
+def test_warnings_of_many_classes_are_one_line_for_each_kind(tmp_path, save_classes, caplog):
+    counts = {f"class {number:02d}/{part}": 1 for number in range(30) for part in ("large", "small")}
+    folder = save_classes(tmp_path / "photos", {f"class {n:02d}": 1 for n in range(30)} | counts)
+    list_again(Config(tmp_path / "run", images=(folder,), folds=2))
+    (line,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert "435 pairs of classes have the same folders" in line
