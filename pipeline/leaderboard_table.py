@@ -8,6 +8,7 @@ import rich.console
 import rich.table
 
 from components.base import artifacts, documents, metrics
+from components.data import class_names
 from pipeline import resolved_settings, run_folder, thesis
 
 SETTINGS = ("scenario", "backbone", "optimizer", "dropout", "strategy")
@@ -26,8 +27,15 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
     for line in caveats(run_dir):
         console.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
     matrices = {row["scenario"]: np.array(row["confusion_matrix"]) for row in leaderboard["scenarios"]}
-    for name in metrics.score(matrices[winner["scenario"]], leaderboard["classes"]).never_predicted:
-        console.print(f"The winner never predicts class {name}: its precision and F1 count as 0.", style="yellow")
+    if names := metrics.score(matrices[winner["scenario"]], leaderboard["classes"]).never_predicted:
+        console.print(
+            f"The winner never predicts {len(names)} of {len(leaderboard['classes'])} classes, whose precision and F1 "
+            f"count as 0: {class_names.joined(names)}.",
+            style="yellow",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def caveats(run_dir: pathlib.Path) -> list[str]:

@@ -59,7 +59,17 @@ def test_winner_and_reason_are_named(run_dir):
 
 
 def test_class_that_the_winner_never_predicts_is_named(run_dir):
-    assert "The winner never predicts class metal" in printed(run_dir)
+    assert "never predicts 1 of 2 classes, whose precision and F1 count as 0: metal." in printed(run_dir)
+
+
+def test_many_classes_that_the_winner_never_predicts_are_one_line(run_dir):
+    whole = artifacts.read_json(run_dir / "leaderboard.json")
+    matrix = [[5] + 59 * [0]] * 60
+    whole["classes"] = [f"class {number:02d}" for number in range(60)]
+    whole["scenarios"][1]["confusion_matrix"] = matrix
+    artifacts.write_json(run_dir / "leaderboard.json", whole)
+    (line,) = [line for line in printed(run_dir).splitlines() if "never predicts" in line or "class 01" in line]
+    assert "59 of 60 classes" in line and line.endswith("class 05 and 54 more.")
 
 
 def test_skipped_files_random_weights_and_synthetic_photos_are_named(run_dir):
