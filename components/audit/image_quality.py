@@ -1,11 +1,9 @@
 """Image quality issues: photos that are dark, glaring, blank, blurred, or of an unusual size or shape."""
 
 import dataclasses
-import io
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from PIL import Image
 
 from components.data import images, photos
 
@@ -55,8 +53,9 @@ def find(
 
 def measure(photo: bytes, max_pixels: int) -> Measures:
     """Measure a usable photo, upright and in grey."""
-    plain, (width, height) = images.plain_bytes(photo, max_pixels)
-    image = Image.open(io.BytesIO(plain)).convert("L")
+    upright = images.upright(photo, max_pixels)
+    width, height = upright.size
+    image = upright.convert("L")
     image.thumbnail((MEASURED_PX, MEASURED_PX))
     grey = np.asarray(image, np.float32)
     spread = float(grey.std())

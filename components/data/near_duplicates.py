@@ -1,12 +1,10 @@
 """Near-duplicates: pairs of photos by perceptual hash and by features, and the groups that the pairs form."""
 
 import dataclasses
-import io
 from collections.abc import Callable, Sequence
 
 import imagehash
 import numpy as np
-from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -86,9 +84,8 @@ def perceptual_hashes(
 
 def _perceptual_hash(photo: bytes, max_pixels: int) -> np.ndarray | float:
     try:
-        plain, _ = images.plain_bytes(photo, max_pixels)
-        bits = imagehash.phash(Image.open(io.BytesIO(plain))).hash
-    except (images.UnusablePhotoError, OSError, SyntaxError, ValueError):  # raised by Pillow for damaged files
+        bits = imagehash.phash(images.upright(photo, max_pixels)).hash
+    except images.UnusablePhotoError:
         return 0.0  # the dataset stage reports the photo
     return np.where(bits.ravel(), 1.0, -1.0)
 

@@ -24,6 +24,7 @@ PHOTOS = {  # name -> (its bytes, the verdict)
     "JPEG turned by EXIF": (lambda: encoded("JPEG", size=SMALL, exif=exif(6)), OK),
     "JPEG with odd EXIF": (lambda: encoded("JPEG", size=SMALL, exif=upload_files.ODD_EXIF[1]), OK),
     "JPEG with broken EXIF": (lambda: encoded("JPEG", size=SMALL, exif=b"Exif\0\0" + b"\xff" * 99), OK),
+    "JPEG without its end marker alone": (lambda: cut("JPEG", -2), OK),
     "CMYK JPEG": (lambda: encoded("JPEG", "CMYK", SMALL), OK),
     "MPO": (lambda: animated("MPO"), OK),
     "PNG": (lambda: encoded("PNG", size=SMALL), OK),
@@ -62,7 +63,7 @@ PHOTOS = {  # name -> (its bytes, the verdict)
     # damaged
     "empty": (lambda: b"", "empty"),
     "JPEG cut in the middle": (lambda: cut("JPEG", 0.9), "truncated"),
-    "JPEG without its end": (lambda: cut("JPEG", -2), "truncated"),
+    "JPEG without its end": (lambda: cut("JPEG", -20), "truncated"),
     "PNG cut in the middle": (lambda: cut("PNG", 0.6), "truncated"),
     "PNG without its last byte": (lambda: cut("PNG", -1), "truncated"),
     "palette PNG with a wrong checksum": (lambda: upload_files.flipped(encoded("PNG", "P"), -14), "truncated"),

@@ -10,7 +10,7 @@ from PIL import Image
 
 from components.base import artifacts
 from components.base.errors import PilahError
-from components.data import class_folders, images, listing, photos, records, resize
+from components.data import class_folders, listing, photos, records, resize
 
 REPOSITORY = pathlib.Path(__file__).parents[3]
 SIZE_PX = 16
@@ -116,7 +116,7 @@ def test_grey_photos_become_rgb_of_three_equal_channels(tmp_path, save_photo):
 def test_turned_photo_is_recorded_upright_with_its_upright_size(tmp_path, save_classes):
     root = save_classes(tmp_path / "photos", {"glass": 2, "metal": 1})
     exif = Image.Exif()
-    exif[images.EXIF_ORIENTATION] = 6  # the camera stood on its side: what it stored first is the right edge
+    exif[0x0112] = 6  # the camera stood on its side: what it stored first is the right edge
     stored = Image.new("RGB", (40, 20), "black")
     stored.paste("white", (0, 0, 20, 20))
     stored.save(root / "metal" / "turned.png", exif=exif)

@@ -1,0 +1,41 @@
+"""Colours of any ICC profile -> sRGB, which models and screens take all photos for."""
+
+import io
+
+from PIL import Image, ImageChops, ImageCms
+
+STEPS = range(0, 256, 51)  # of each channel of the colours that a profile is tried on
+SAME_LEVELS = 4  # largest difference that profiles named sRGB have from each other
+SPACES = {"RGB": "RGB ", "CMYK": "CMYK"}  # mode -> colour space of profiles that fit
+
+
+def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Return an RGB or CMYK image in sRGB, or the image itself if the profile is sRGB, broken or of another mode."""
+    transform = _transform(profile, image.mode) if profile and image.mode in SPACES else None
+    return image if transform is None else ImageCms.applyTransform(image, transform) or image
+
+
+def is_srgb(profile: bytes | None, mode: str) -> bool:
+    """Return whether `to_srgb` would leave an image of this mode as it is."""
+    return not profile or mode not in SPACES or _transform(profile, mode) is None
+
+
+def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """Return the transform to sRGB, or None if there is nothing to transform, or no way to."""
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if source.profile.xcolor_space != SPACES[mode]:
+            return None
+        srgb = ImageCms.createProfile("sRGB")
+        intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
+        transform = ImageCms.buildTransform(source, srgb, mode, "RGB", intent)
+        return None if mode == "RGB" and _changes_nothing(transform) else transform
+    except Exception:  # PyCMSError, OSError and others: a broken profile is no reason to refuse a sound photo
+        return None
+
+
+def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
+    colours = [channel for red in STEPS for green in STEPS for blue in STEPS for channel in (red, green, blue)]
+    tried = Image.frombytes("RGB", (len(colours) // 3, 1), bytes(colours))
+    changed = ImageCms.applyTransform(tried, transform)
+    return max(ImageChops.difference(tried, changed or tried).tobytes()) <= SAME_LEVELS

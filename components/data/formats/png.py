@@ -1,0 +1,77 @@
+"""PNG: the chunks that decoding needs, and the orientation."""
+
+import binascii
+import contextlib
+import struct
+import zlib
+from collections.abc import Iterator
+
+from components.data.formats import exif, parts
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+HEAD = struct.Struct(">I4s")
+CHECKSUM_BYTES = 4
+END = b"IEND"
+DROPPED_LETTER = 0x20  # bit of the first letter of a chunk that decoding does not need
+KEPT = {b"tRNS", b"iCCP", b"acTL", b"fcTL", b"fdAT"}  # of those chunks: transparency, profile, animation
+TEXT_EXIF = (b"Raw profile type exif\0", b"Raw profile type APP1\0")  # keys of ImageMagick, which writes EXIF as text
+MAX_PROFILE_BYTES = 1_000_000  # unpacked; Pillow refuses a PNG with more
+MAX_TEXT_BYTES = 200_000  # of that text: two digits and a line end for each byte of an Exif segment of a JPEG
+
+
+def essentials(photo: bytes) -> parts.Essentials:
+    """Return a PNG without its metadata.
+
+    Raises:
+        TooManyPartsError: it has too many chunks.
+        ValueError: the checksum of a chunk of metadata is wrong.
+    """
+    kept, orientation, limit = [SIGNATURE], None, parts.max_parts(photo)
+    for count, (kind, start, end) in enumerate(_chunks(photo)):
+        parts.check(count, limit)
+        is_large_profile = kind == b"iCCP" and not _is_small_profile(photo[start + HEAD.size : end])
+        if not kind[0] & DROPPED_LETTER or (kind in KEPT and not is_large_profile):
+            kept.append(photo[start:end])
+            continue
+        content = photo[start + HEAD.size : end - CHECKSUM_BYTES]
+        if zlib.crc32(content, zlib.crc32(kind)) != int.from_bytes(photo[end - CHECKSUM_BYTES : end], "big"):
+            raise ValueError(f"wrong checksum of the chunk {kind.decode('latin-1')}")
+        if orientation is None:
+            orientation = _orientation(kind, content)
+    return parts.Essentials(b"".join(kept), orientation or 1)
+
+
+def _chunks(photo: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield kind, start and end of each chunk, to the end of the PNG or of the file."""
+    at = len(SIGNATURE)
+    while at + HEAD.size <= len(photo):
+        length, kind = HEAD.unpack_from(photo, at)
+        end = at + HEAD.size + length + CHECKSUM_BYTES
+        yield kind, at, min(end, len(photo))
+        if kind == END:
+            return
+        at = end
+
+
+def _is_small_profile(content: bytes) -> bool:
+    """Return whether the profile in a chunk unpacks to no more than Pillow takes."""
+    packed = zlib.decompressobj()
+    try:
+        return len(packed.decompress(content.partition(b"\0")[2][1:], MAX_PROFILE_BYTES + 1)) <= MAX_PROFILE_BYTES
+    except zlib.error:
+        return False
+
+
+def _orientation(kind: bytes, content: bytes) -> int | None:
+    """Return the orientation if this chunk has EXIF."""
+    if kind == b"eXIf":
+        return exif.orientation(content)
+    if kind not in (b"tEXt", b"zTXt") or not content.startswith(TEXT_EXIF):
+        return None
+    text = content.partition(b"\0")[2]
+    with contextlib.suppress(zlib.error, binascii.Error):
+        if kind == b"zTXt":
+            text = zlib.decompressobj().decompress(text[1:], MAX_TEXT_BYTES)
+        digits = text[:MAX_TEXT_BYTES].split(None, 2)[2:]  # after the name and the length
+        return exif.orientation(bytes.fromhex(b"".join(b"".join(digits).split()).decode("latin-1")))
+    return None
