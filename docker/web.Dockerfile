@@ -8,7 +8,9 @@ COPY --from=packages /venv /venv
 WORKDIR /app
 COPY components/__init__.py components/
 COPY components/base/__init__.py components/base/settings.py components/base/
-COPY components/data/__init__.py components/data/images.py components/data/
+COPY components/data/__init__.py components/data/colour.py components/data/images.py components/data/
+COPY components/data/decoding_process.py components/data/
+COPY components/data/formats components/data/formats
 COPY serving/__init__.py serving/channel.py serving/client.py serving/
 COPY serving/protos/*.py serving/protos/
 COPY web web

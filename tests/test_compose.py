@@ -22,7 +22,7 @@ from tensorflow_serving.config import model_server_config_pb2
 import web
 from serving import client
 from serving.embedded import flags
-from web import gunicorn_config, settings, uploads
+from web import decoding, gunicorn_config, settings
 
 ROOT = pathlib.Path(__file__).parents[1]
 BASE, GPU = ["docker-compose.yml"], ["docker-compose.yml", "docker-compose.gpu.yml"]
@@ -319,7 +319,7 @@ def test_web_takes_its_limits_from_the_env_file_and_else_has_its_own_defaults():
 def test_web_has_the_memory_for_the_largest_pictures_and_uploads():
     limit = service(BASE, "web")["deploy"]["resources"]["limits"]["memory"]
     most = settings.Settings()
-    pictures = uploads.DECODED_AT_ONCE * 25 * most.max_pixels
+    pictures = decoding.AT_ONCE * decoding.MEMORY_BYTES
     content = gunicorn_config.threads * 2 * most.max_upload_bytes  # in memory, and in a file of /tmp, which is a tmpfs
     assert int(limit.removesuffix("G")) * 2**30 > 128 * 2**20 + pictures + content
 

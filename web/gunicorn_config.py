@@ -17,7 +17,7 @@ bind = "0.0.0.0:8000"
 # several processes would each count separately.
 workers = 1
 worker_class = "gthread"
-threads = 32
+threads = 40  # 32 for photos that are read or wait for that (decoding.py), the others for all else
 timeout = 60
 graceful_timeout = 30
 keepalive = 5

@@ -26,6 +26,8 @@ def refusal(error: BadPictureError | form_parser.FormError) -> str:
             "The file may have %(limit)s layers or comments; this one has %(count)s. Save it anew, then send that.",
             **_numbers(error, "limit", "count"),
         ),
+        "costly": _("Reading this picture takes too much time or memory. Save it as JPEG, then send that."),
+        "busy": _("Too many photos are being read just now. Try again in a few seconds."),
         "animated": _("The picture must stand still; this one moves. Choose another."),
         "many": _("Send one photo at a time; these were %(count)s.", **_numbers(error, "count")),
         "missing": _("Choose a photo first."),

@@ -1,12 +1,14 @@
 """Uploaded bytes -> the JPEG that the page stores and sends, and its thumbnail."""
 
 import io
+from collections.abc import Mapping
 
 from PIL import Image
 
 from components.data import images
 
 THUMBNAIL_SIDE_PX = 160
+RETRY_AFTER_SECONDS = 10
 REFUSALS = {  # reason of images.UnusablePhotoError -> HTTP status, and the page's word for the reason
     "empty": (400, "empty"),
     "not an image": (415, "format"),
@@ -14,6 +16,7 @@ REFUSALS = {  # reason of images.UnusablePhotoError -> HTTP status, and the page
     "too small": (400, "small"),
     "too large": (413, "pixels"),
     "too many parts": (400, "parts"),
+    "too costly": (400, "costly"),
     "animated": (400, "animated"),
 }
 
@@ -22,13 +25,18 @@ class BadPictureError(Exception):
     """An upload that is refused.
 
     `status` is the HTTP status: 400 for a file that is damaged or not one still picture, 413 for one that is too large,
-    415 for a format that is not read, 503 where the disk is full. `reason` is a word for programs and for translation,
-    with `values` to fill in.
+    415 for a format that is not read, 503 where the disk is full or too many uploads wait. `reason` is a word for
+    programs and for translation, with `values` to fill in.
     """
 
     def __init__(self, status: int, reason: str, **values: object):
         super().__init__(reason)
         self.status, self.reason, self.values = status, reason, values
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of the answer: when to try again, if that helps."""
+        return {"Retry-After": str(RETRY_AFTER_SECONDS)} if self.reason == "busy" else {}
 
 
 def plain(upload: bytes, max_pixels: int) -> bytes:
@@ -42,11 +50,15 @@ def plain(upload: bytes, max_pixels: int) -> bytes:
     try:
         return images.web_jpeg(upload, max_pixels)
     except images.UnusablePhotoError as error:
-        status, reason = REFUSALS[error.reason]
-        values = dict(error.values)
-        if error.reason == "too large":
-            values["limit"] //= 1_000_000  # messages say it in millions
-        raise BadPictureError(status, reason, **values) from error
+        raise refusal(error.reason, error.values) from error
+
+
+def refusal(unusable: str, values: Mapping[str, int]) -> BadPictureError:
+    """Return the refusal of a photo that is unusable for this reason of images.UnusablePhotoError."""
+    status, reason = REFUSALS[unusable]
+    if unusable == "too large":
+        values = {**values, "limit": values["limit"] // 1_000_000}  # messages say it in millions
+    return BadPictureError(status, reason, **values)
 
 
 def thumbnail(picture: bytes) -> bytes:

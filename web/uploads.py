@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from flask import Flask, abort, current_app
 
 from serving import client
-from web import database, pictures, settings
+from web import database, decoding, pictures, settings
 from web.database import State, Upload, db
 from web.store import PictureStore
 
@@ -28,7 +28,6 @@ ABOUT_THE_SERVER = (
 )
 MAX_PAUSE_SECONDS = 60.0  # between retries of waiting rows, while none of them is answered
 MIN_FREE_BYTES = 500 * settings.MIB  # on the disk of pictures, reserved for database, thumbnails and log
-DECODED_AT_ONCE = 2  # photos; each takes up to 25 bytes a pixel (JPEG 2000), which docker-compose.yml allows for
 answers = prometheus_client.Counter("pilah_uploads", "Uploads by outcome.", ["outcome"])
 
 
@@ -42,11 +41,11 @@ class Service:
 
     def __init__(self, store: PictureStore, caller: client.Client, options: settings.Settings):
         self.store, self.caller = store, caller
-        self._max_pixels, self._retry_seconds = options.max_pixels, options.retry_seconds
+        self._retry_seconds = options.retry_seconds
         self.pause_seconds = options.retry_seconds
         self.first_retry_seconds = options.serving_timeout_seconds + 1.0
         self._started, self._ending = threading.Lock(), threading.Event()
-        self._decoding = threading.BoundedSemaphore(DECODED_AT_ONCE)
+        self._decoder = decoding.Decoder(options.max_pixels)
 
     def accept(self, content: bytes, visitor: str) -> Upload:
         """Store an upload, classify it and return its row, which is waiting if the model server did not answer.
@@ -57,8 +56,7 @@ class Service:
         """
         try:
             self._check_room()
-            with self._decoding:
-                picture = pictures.plain(content, self._max_pixels)
+            picture = self._decoder.plain(content)
         except pictures.BadPictureError as error:
             answers.labels(error.reason).inc()
             raise

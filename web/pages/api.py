@@ -32,7 +32,7 @@ def classify() -> Any:
     try:
         row = uploads.service().accept(one_file(), uploads.API_VISITOR)
     except BadPictureError as error:
-        return {"error": error.reason, "detail": messages.refusal(error)}, error.status
+        return {"error": error.reason, "detail": messages.refusal(error)}, error.status, error.headers
     return as_json(row), 202 if row.state == State.WAITING else 200
 
 

@@ -25,7 +25,7 @@ def send() -> Any:
     try:
         row = uploads.service().accept(one_file(), visitors.current())
     except BadPictureError as error:
-        return render_template("classify.html", refusal=messages.refusal(error)), error.status
+        return render_template("classify.html", refusal=messages.refusal(error)), error.status, error.headers
     return redirect(url_for("results.show", row_id=row.id), 303)
 
 
