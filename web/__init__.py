@@ -24,6 +24,7 @@ from web import (
     cookies,
     data_folder,
     database,
+    failures,
     form_parser,
     forms,
     limits,
@@ -64,7 +65,8 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.config.from_mapping(
         SECRET_KEY=options.secret_key,
         SQLALCHEMY_DATABASE_URI=database_url,
-        SQLALCHEMY_ENGINE_OPTIONS={"pool_pre_ping": True},  # replaces connections that the database closed
+        # Connections that the database closed are replaced; nobody waits long for one where it does not answer.
+        SQLALCHEMY_ENGINE_OPTIONS={"pool_pre_ping": True, "pool_timeout": 5},
         MAX_CONTENT_LENGTH=options.max_upload_bytes + 64 * 1024,  # the photo, and the rest of the form
         PERMANENT_SESSION_LIFETIME=timedelta(days=400),
         SESSION_REFRESH_EACH_REQUEST=False,  # else a late response undoes a change made in another tab
@@ -96,6 +98,7 @@ def _init_extensions(app: Flask, options: settings.Settings, data: pathlib.Path)
     telemetry.init_app(app)  # first, because the next ones may end a request
     request_body.init_app(app)
     database.init_app(app)
+    failures.init_app(app)
     csrf = forms.FormProtection(app)
     csrf.exempt(api.blueprint)  # it uses no cookies, so that a forged request has no rights
     flask_babel.Babel(app, locale_selector=_language)

@@ -1,19 +1,35 @@
 """Commands for the operator of the site (`flask --app web ...`)."""
 
-import datetime
 import pathlib
-import shutil
+from typing import Any
 
 import click
 import sqlalchemy as sa
 from flask import Flask
 from flask.cli import with_appcontext
 
-from web import database, operator_sessions, uploads
+from web import database, exports, operator_sessions, retention, uploads
 from web.database import Upload, db
 
 UNDER_WAY_SECONDS = 600.0  # a newer picture may belong to an upload whose row is not written yet
 MIGRATIONS = pathlib.Path(__file__).parent / "migrations"
+
+
+class Command(click.Command):
+    """A command that reports a failure of the database or a disk on one line."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except exports.ExportError as error:
+            raise click.ClickException(str(error)) from error
+        except sa.exc.SQLAlchemyError as error:
+            raise click.ClickException(f"The database failed: {database.describe(error)}") from error
+        except OSError as error:
+            place = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(
+                f"{place}{error.strerror or error}. Free space there, or use a folder that this user may write to."
+            ) from error
 
 
 def init_app(app: Flask) -> None:
@@ -27,31 +43,34 @@ def init_app(app: Flask) -> None:
         app.cli.add_command(command)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--days", type=click.IntRange(0), required=True, help="Age in days from which uploads are deleted.")
-@click.option("--with-corrections", is_flag=True, help="Corrected photos too, exported or not.")
+@click.option("--with-corrections", is_flag=True, help="Corrected photos too, and their exported copies.")
 @with_appcontext
 def prune(days: int, with_corrections: bool) -> None:
     """Delete old rows and their pictures; keep corrected ones unless --with-corrections."""
-    before = database.now() - datetime.timedelta(days=days)
-    old = sa.select(Upload.id).where(Upload.created_at < before)
-    corrected = set(db.session.scalars(old.where(Upload.corrected_class.is_not(None))))
-    row_ids = [row_id for row_id in db.session.scalars(old) if with_corrections or row_id not in corrected]
-    for row_id in row_ids:  # ids instead of rows, as a visitor may delete a row in the meantime
-        uploads.service().remove(row_id)
+    uploads.service().store.release_reserve()  # on a full disk, SQLite cannot even read
+    old = retention.older_than(days, with_corrections=True)
+    row_ids = retention.older_than(days, with_corrections=False)
+    corrected = len(old) - len(row_ids)
+    row_ids = old if with_corrections else row_ids
+    retention.delete_batches(uploads.service().store, row_ids)
     click.echo(f"deleted {len(row_ids)} rows older than {days} days, with their pictures")
     if corrected and with_corrections:
-        click.echo(f"{len(corrected)} of them had a correction")
+        click.echo(f"{corrected} of them had a correction")
     elif corrected:
-        click.echo(f"kept {len(corrected)} with a correction: run export-corrections, then prune --with-corrections")
+        click.echo(f"kept {corrected} with a correction: --with-corrections deletes them, and their exported copies")
 
 
-@click.command()
+@click.command(cls=Command)
 @with_appcontext
 def doctor() -> None:
-    """Delete pictures without a row and rows without a picture."""
+    """Delete pictures without a row, rows without a picture, and exported copies without either."""
     store = uploads.service().store
-    rows = set(db.session.scalars(sa.select(Upload.id)))
+    store.release_reserve()  # on a full disk, SQLite cannot even read
+    old, all_ids = set(store.ids(older_than_seconds=UNDER_WAY_SECONDS)), set(store.ids())  # before the rows are read:
+    rows = set(db.session.scalars(sa.select(Upload.id)))  # an upload writes its picture before its row
+    db.session.commit()
     without_picture = {row for row in rows if not store.picture(row).exists()}
     if rows and without_picture == rows:  # more likely a wrong folder than the loss of all pictures
         raise click.ClickException(
@@ -59,36 +78,41 @@ def doctor() -> None:
             "if all pictures are lost, delete the rows: flask --app web prune --days 0 --with-corrections"
         )
     store.remove_parts(UNDER_WAY_SECONDS)
-    for row in without_picture:
-        db.session.execute(sa.delete(Upload).where(Upload.id == row))
-    db.session.commit()
-    without_row = set(store.ids(older_than_seconds=UNDER_WAY_SECONDS)) - (rows - without_picture)
-    for row in without_row:
-        store.remove(row)
+    without_row = old - (rows - without_picture)
+    retention.delete_batches(store, sorted(without_row | without_picture))
+    copies = exports.remove_deleted(store)
     click.echo(f"deleted {len(without_row)} pictures without a row and {len(without_picture)} rows without a picture")
+    if copies:
+        click.echo(f"deleted {copies} exported copies without a picture")
+    if new := len(all_ids - old - rows):
+        click.echo(
+            f"left {new} pictures without a row that are newer than {UNDER_WAY_SECONDS / 60:.0f} minutes: "
+            "uploads may be writing their rows. Run doctor again later"
+        )
 
 
-@click.command("export-corrections")
+@click.command("export-corrections", cls=Command)
 @click.argument("folder", type=click.Path(file_okay=False, path_type=pathlib.Path))
 @with_appcontext
 def export_corrections(folder: pathlib.Path) -> None:
     """Write each corrected photo to FOLDER/CLASS/ID.jpg, for `python -m pipeline run --images`.
 
-    FOLDER must be new or empty, as corrections of an earlier export may have been changed or deleted since.
+    FOLDER must be new, empty, or of an earlier export, which is brought up to date. Photos that are deleted later are
+    deleted from it too.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise click.ClickException(
-            f"{folder} is not empty. Choose a new folder for the corrections, or delete its files."
-        )
-    corrected = db.session.scalars(sa.select(Upload).where(Upload.corrected_class.is_not(None)))
-    count = 0
-    for row in corrected:
-        picture = uploads.service().store.picture(row.id)
-        if not picture.exists():
-            click.echo(f"{row.id} has no picture; run flask --app web doctor to delete it", err=True)
-            continue
-        target = folder / str(row.corrected_class) / picture.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(picture, target)
-        count += 1
-    click.echo(f"wrote {count} corrected photos to {folder}")
+    store = uploads.service().store
+    query = sa.select(Upload.id, Upload.corrected_class).where(Upload.corrected_class.is_not(None))
+    classes = {row_id: str(class_name) for row_id, class_name in db.session.execute(query.order_by(Upload.created_at))}
+    db.session.commit()
+    for row_id in [row_id for row_id in classes if not store.picture(row_id).exists()]:
+        click.echo(f"{row_id} has no picture; run flask --app web doctor to delete it", err=True)
+        del classes[row_id]
+    unsafe = sorted({name for name in classes.values() if not exports.is_folder_name(name)})
+    classes = {row_id: name for row_id, name in classes.items() if name not in unsafe}
+    added, removed = exports.update(store, folder, classes)
+    click.echo(
+        f"wrote {added} corrected photos to {folder}, which has {len(classes)} now, and removed {removed} old ones"
+    )
+    if unsafe:
+        names = ", ".join(map(repr, unsafe))
+        raise click.ClickException(f"Photos of these classes are not exported, as no folder can have the name: {names}")

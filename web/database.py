@@ -1,11 +1,16 @@
 """The database table, with a row for each accepted upload."""
 
+import contextlib
 import datetime
 import enum
+import os
+import pathlib
 import re
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
+import click
 import flask_sqlalchemy
 import sqlalchemy as sa
 from flask import Flask
@@ -65,15 +70,66 @@ class Upload(db.Model):  # type: ignore[name-defined]  # created at run time
     corrected_at: orm.Mapped[datetime.datetime | None]
 
 
+# Failures of the database's server, disk or connection, not of a statement.
+UNAVAILABLE = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
+LOCK_SECONDS = 5.0  # that a SQLite statement waits while another program writes
+ANSWER_SECONDS = 10.0  # that a statement of the page may take in PostgreSQL
+
+
 def init_app(app: Flask) -> None:
     db.init_app(app)
+    is_server = click.get_current_context(silent=True) is None  # commands, such as migrations, may take their time
     with app.app_context():
         if db.engine.dialect.name == "sqlite":
+            sa.event.listen(db.engine, "do_connect", _make_private)
             sa.event.listen(db.engine, "connect", _set_up_sqlite)
+        elif db.engine.dialect.name == "postgresql":
+            from web import postgres  # psycopg is not needed for SQLite
+
+            postgres.limit_connecting(db.engine)
+            if is_server:
+                postgres.limit_answers(db.engine, ANSWER_SECONDS)
+
+
+def describe(error: Exception) -> str:
+    """Return the reason of a failure of the database on one line, with the next step where it is known."""
+    reason = " ".join(str(getattr(error, "orig", None) or error).split())
+    if "no such table" in reason or reason.startswith('relation "'):
+        return f"{reason}. Create the tables: flask --app web db upgrade"
+    return reason
+
+
+def erase_deleted() -> None:
+    """Remove deleted rows from SQLite's write-ahead log, where their earlier versions stay legible otherwise.
+
+    Another connection that is reading prevents it: the next call then does it. Each deletion and each round of
+    pruning calls this.
+    """
+    if db.engine.dialect.name != "sqlite":
+        return
+    with contextlib.suppress(*UNAVAILABLE), db.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA busy_timeout=0")  # waits for nobody
+        try:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={round(LOCK_SECONDS * 1000)}")
+
+
+def _make_private(dialect: Any, record: Any, arguments: Sequence[Any], options: Any) -> None:
+    """Let only its owner read the database file; SQLite gives its other files the same mode when it creates them."""
+    if arguments[0] == ":memory:" or arguments[0].startswith("file:"):
+        return
+    path = pathlib.Path(arguments[0])
+    with contextlib.suppress(OSError):  # SQLite reports what it cannot open
+        os.close(os.open(path, os.O_CREAT | os.O_RDONLY, 0o600))
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+        with contextlib.suppress(OSError):  # missing, or of another owner, who sets its mode
+            path.with_name(name).chmod(0o600)
 
 
 def _set_up_sqlite(connection: Any, _: Any) -> None:
-    """Let readers work while another connection writes, and let writers wait for their turn."""
+    """Let readers work while another connection writes, let writers wait for their turn, and erase what is deleted."""
+    connection.execute(f"PRAGMA busy_timeout={round(LOCK_SECONDS * 1000)}")  # first: the others may have to wait
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
-    connection.execute("PRAGMA busy_timeout=10000")
+    connection.execute("PRAGMA secure_delete=ON")

@@ -25,6 +25,8 @@ MINIMUM = {  # setting -> smallest value
     "max_pixels": 1_000_000,  # pages show whole millions
     "trusted_proxies": 0,
     "hsts_seconds": 0,
+    "keep_days": 1,
+    "max_stored_bytes": 100 * MIB,
 }
 
 
@@ -46,6 +48,9 @@ class Settings:
         visitor_rate: limit of accepted photos from one browser.
         total_rate: limit of accepted photos from all clients together.
         metrics_from: networks that may read /metrics and /readyz, separated by commas.
+        keep_days: age in days from which the page deletes uploads without a correction.
+        max_stored_bytes: size of all stored pictures above which the page deletes the oldest ones.
+        contact: whom visitors may ask about their photos, for the privacy page: an e-mail address, a URL or a name.
         trusted_proxies: number of proxies in front that set X-Forwarded-For.
         hsts_seconds: time for which browsers come back by https only, to all ports of the host; 0 lets them forget it.
     """
@@ -67,6 +72,9 @@ class Settings:
     metrics_from: str = "127.0.0.0/8, ::1"
     trusted_proxies: int = 0
     hsts_seconds: int = 31_536_000
+    keep_days: int = 365
+    max_stored_bytes: int = 20 * 1024 * MIB
+    contact: str = ""
 
     @property
     def is_development(self) -> bool:

@@ -1,6 +1,7 @@
 """The pictures on disk, named by row id, outside of the folder of static files."""
 
 import contextlib
+import logging
 import os
 import pathlib
 import shutil
@@ -10,38 +11,85 @@ from collections.abc import Iterator
 
 from web import pictures
 
+RESERVE_BYTES = 1024 * 1024  # what SQLite needs to delete rows, several times over
+log = logging.getLogger("web")
+
 
 class PictureStore:
-    """A folder of pictures and of thumbnails, which are created when first requested."""
+    """A folder of pictures and of thumbnails, which are created when first requested.
+
+    Deleting is complete, whatever else runs at the same time in this process or another. A picture is written once,
+    before its row exists: nobody can delete it earlier, and nobody writes it again. Whoever copies a picture (to its
+    thumbnail here, to a folder in web/exports.py) first gives the copy its final name, then looks whether the picture
+    still exists, and deletes the copy if not. Whoever deletes first deletes the picture, then its copies. If the
+    picture was deleted before that look, the copier deletes its copy. If it was deleted after, the copy had its name
+    by then, and is deleted next. Only a process that is killed in between leaves a file, which the command doctor
+    finds.
+    """
 
     def __init__(self, folder: pathlib.Path):
         self.folder = folder
 
     def add(self, row_id: str, picture: bytes) -> None:
         """Write a picture atomically."""
-        self._write(self.picture(row_id), picture)
+        path = self.picture(row_id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, picture)
+        sync(self.folder)  # else a power failure may lose the name of the file's folder
 
     def picture(self, row_id: str) -> pathlib.Path:
         return self.folder / row_id[:2] / f"{row_id}.jpg"
 
-    def thumbnail(self, row_id: str) -> pathlib.Path:
-        """Return the path of the thumbnail, and create it if necessary.
+    def thumbnail(self, row_id: str) -> bytes:
+        """Return the thumbnail, and keep it for the next request if the disk has room for it.
 
         Raises:
             FileNotFoundError: there is no such picture.
         """
         path = self._thumbnail(row_id)
-        if not path.exists():
-            self._write(path, pictures.thumbnail(self.picture(row_id).read_bytes()))
-        return path
+        with contextlib.suppress(FileNotFoundError):
+            return path.read_bytes()
+        content = pictures.thumbnail(self.picture(row_id).read_bytes())
+        try:
+            write_atomically(path, content)
+        except FileNotFoundError:  # the picture is being deleted
+            raise
+        except OSError as error:  # such as a full disk
+            log.warning("%s cannot keep a thumbnail: %s", path.parent, error.strerror)
+            return content
+        if not self.picture(row_id).exists():  # it was deleted in the meantime
+            path.unlink(missing_ok=True)
+            raise FileNotFoundError(path)
+        return content
 
     def free_bytes(self) -> int:
         """Return the free space on the disk of the pictures."""
         self.folder.mkdir(parents=True, exist_ok=True)
         return shutil.disk_usage(self.folder).free
 
+    def keep_reserve(self) -> None:
+        """Set space aside for deletions on a full disk, in a file beside the pictures."""
+        if not self._reserve.exists() and self.free_bytes() > 10 * RESERVE_BYTES:
+            write_atomically(self._reserve, os.urandom(RESERVE_BYTES))  # zeros may take no space
+
+    def release_reserve(self) -> None:
+        """Give the reserved space up if the disk is full."""
+        with contextlib.suppress(FileNotFoundError):
+            if shutil.disk_usage(self._reserve).free < RESERVE_BYTES:
+                self._reserve.unlink()
+
+    def size_bytes(self, row_id: str | None = None) -> int:
+        """Return the size of the files of a row, or of all rows."""
+        total = 0
+        for path in self.folder.glob(f"{row_id[:2]}/{row_id}.*" if row_id else "*/*"):
+            with contextlib.suppress(FileNotFoundError):  # deleted in the meantime
+                total += path.stat().st_size
+        return total
+
     def remove(self, row_id: str) -> None:
-        for path in (self.picture(row_id), self._thumbnail(row_id)):
+        """Delete the picture, then its thumbnail and what killed processes left of them."""
+        self.picture(row_id).unlink(missing_ok=True)
+        for path in self.folder.glob(f"{row_id[:2]}/{row_id}.*"):
             path.unlink(missing_ok=True)
 
     def ids(self, older_than_seconds: float = 0.0) -> Iterator[str]:
@@ -54,6 +102,10 @@ class PictureStore:
         for path in self._older("*.part", older_than_seconds):
             path.unlink(missing_ok=True)
 
+    @property
+    def _reserve(self) -> pathlib.Path:
+        return self.folder.with_name("reserve")
+
     def _thumbnail(self, row_id: str) -> pathlib.Path:
         return self.folder / row_id[:2] / f"{row_id}.small.jpg"
 
@@ -65,24 +117,31 @@ class PictureStore:
                     older.append(path)
         return older
 
-    def _write(self, path: pathlib.Path, content: bytes) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+
+def write_atomically(path: pathlib.Path, content: bytes) -> None:
+    """Write a file that only its owner may read, with a temporary name until it is complete and on the disk.
+
+    Raises:
+        OSError: it cannot be written, and nothing is left of it; the error names its folder.
+    """
+    part = None
+    try:
+        handle, name = tempfile.mkstemp(prefix=f"{path.stem}.", suffix=".part", dir=path.parent)
         part = pathlib.Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        except OSError:  # such as a full disk
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+        part = path
+        sync(path.parent)
+    except OSError as error:  # such as a full disk
+        if part:
             part.unlink(missing_ok=True)
-            raise
-        for folder in (path.parent, self.folder):  # else a power failure may lose the file's name
-            _sync(folder)
+        raise OSError(error.errno, error.strerror, str(path.parent)) from error
 
 
-def _sync(folder: pathlib.Path) -> None:
+def sync(folder: pathlib.Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

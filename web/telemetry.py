@@ -8,7 +8,7 @@ import time
 import prometheus_client
 from flask import Flask, Response, g, request
 
-METHODS = ("GET", "HEAD", "OPTIONS", "POST")
+METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "POST")
 log = logging.getLogger("web.requests")
 seconds_taken = prometheus_client.Histogram("pilah_web_seconds", "Time to answer.", ["endpoint", "method"])
 requests_answered = prometheus_client.Counter("pilah_web_requests", "Requests.", ["endpoint", "method", "status"])

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from flask import Flask, abort, current_app
 
 from serving import client
-from web import database, decoding, pictures, settings
+from web import background, database, decoding, pictures, retention, settings
 from web.database import State, Upload, db
 from web.store import PictureStore
 
@@ -26,7 +26,8 @@ ABOUT_THE_SERVER = (
     grpc.StatusCode.FAILED_PRECONDITION,
     grpc.StatusCode.RESOURCE_EXHAUSTED,
 )
-MAX_PAUSE_SECONDS = 60.0  # between retries of waiting rows, while none of them is answered
+MAX_PAUSE_SECONDS = 60.0  # between retries of waiting rows, while none of them is answered or the database is away
+PRUNE_SECONDS = 3600.0  # between two rounds of deleting old uploads
 MIN_FREE_BYTES = 500 * settings.MIB  # on the disk of pictures, reserved for database, thumbnails and log
 answers = prometheus_client.Counter("pilah_uploads", "Uploads by outcome.", ["outcome"])
 
@@ -42,6 +43,7 @@ class Service:
     def __init__(self, store: PictureStore, caller: client.Client, options: settings.Settings):
         self.store, self.caller = store, caller
         self._retry_seconds = options.retry_seconds
+        self._limits = (options.keep_days, options.max_stored_bytes)
         self.pause_seconds = options.retry_seconds
         self.first_retry_seconds = options.serving_timeout_seconds + 1.0
         self._started, self._ending = threading.Lock(), threading.Event()
@@ -61,23 +63,24 @@ class Service:
             answers.labels(error.reason).inc()
             raise
         row_id = database.new_id()
-        self.store.add(row_id, picture)  # before the row: the command doctor finds pictures without a row
-        db.session.add(Upload(id=row_id, visitor=visitor, state=State.WAITING, created_at=database.now()))
-        db.session.commit()
+        columns = {"id": row_id, "visitor": visitor, "state": State.WAITING, "created_at": database.now()}
+        self._keep(columns, picture)
         try:
-            self._classify(row_id, picture)  # not with the row: reading it would hold a connection meanwhile
-        except client.ServingUnavailable as error:
-            log.warning("upload %s waits: %s", row_id, error)
-        row = db.session.scalar(sa.select(Upload).where(Upload.id == row_id))
+            row = self._answered(row_id, picture)
+        except database.UNAVAILABLE as error:
+            db.session.rollback()
+            log.error("upload %s waits: the database failed: %s", row_id, database.describe(error))
+            row = Upload(**columns)  # what is stored
         answers.labels(row.state if row else "deleted").inc()
         if row is None:
             abort(404, "The photo was deleted before it was answered.")
         return row
 
     def start_retrying(self, app: Flask) -> None:
-        """Start the one thread of this process that retries waiting rows, those of earlier processes included."""
-        if self._started.acquire(blocking=False):  # never released, so that there is only one
-            threading.Thread(target=self._retry, args=(app,), name="retry", daemon=True).start()
+        """Start this process's threads: one retries waiting rows, earlier processes' included, one deletes old rows."""
+        if self._started.acquire(blocking=False):  # never released, so that each is started once
+            for name, run in (("retry", self._retry), ("prune", self._prune)):
+                threading.Thread(target=run, args=(app,), name=name, daemon=True).start()
 
     def stop_retrying(self) -> None:
         self._ending.set()
@@ -101,20 +104,43 @@ class Service:
             except client.ServingUnavailable as error:
                 log.warning("upload %s waits: %s", row_id, error)
                 break
+            except database.UNAVAILABLE:
+                raise
             except Exception:
                 failed += 1
                 db.session.rollback()
                 log.exception("upload %s waits: retrying it failed", row_id)
         # While the server is unavailable the pause stays short: a retry costs one call, and a restart is noticed soon.
-        longer = min(2 * self.pause_seconds, max(MAX_PAUSE_SECONDS, self._retry_seconds))
-        self.pause_seconds = longer if failed and not answered else self._retry_seconds
+        self.pause_seconds = self._longer_pause() if failed and not answered else self._retry_seconds
         return answered
 
     def remove(self, row_id: str) -> None:
-        """Delete a row, if it exists, and then its pictures, which doctor finds if a crash leaves them."""
-        db.session.execute(sa.delete(Upload).where(Upload.id == row_id))
-        db.session.commit()
-        self.store.remove(row_id)
+        """Delete a row, if it exists, with its picture and the copies of it."""
+        retention.delete(self.store, [row_id])
+
+    def _keep(self, columns: Mapping[str, Any], picture: bytes) -> None:
+        """Write the picture, then its row; where the row cannot be written, delete the picture."""
+        self.store.add(columns["id"], picture)  # before the row: the command doctor finds pictures without a row
+        may_be_written = False
+        try:
+            db.session.add(Upload(**columns))
+            db.session.flush()
+            # PostgreSQL may write the row and fail to say so: doctor then deletes the picture if there is no row
+            may_be_written = db.engine.dialect.name != "sqlite"
+            db.session.commit()
+        except Exception:
+            db.session.rollback()
+            if not may_be_written:
+                self.store.remove(columns["id"])
+            raise
+
+    def _answered(self, row_id: str, picture: bytes) -> Upload | None:
+        """Classify a new upload and return its row; None if it was deleted in the meantime."""
+        try:
+            self._classify(row_id, picture)  # not with the row: reading it would hold a connection meanwhile
+        except client.ServingUnavailable as error:
+            log.warning("upload %s waits: %s", row_id, error)
+        return db.session.scalar(sa.select(Upload).where(Upload.id == row_id))
 
     def _check_room(self) -> None:
         free = self.store.free_bytes()
@@ -178,11 +204,17 @@ class Service:
     def _retry(self, app: Flask) -> None:
         while not self._ending.wait(self.pause_seconds):
             with app.app_context():
-                try:
-                    self.retry_waiting()
-                except Exception:
-                    db.session.rollback()
-                    log.exception("retrying waiting uploads failed; trying again in %s s", self.pause_seconds)
+                if not background.succeeds("retrying waiting uploads", self.retry_waiting):
+                    self.pause_seconds = self._longer_pause()
+
+    def _prune(self, app: Flask) -> None:
+        while not self._ending.is_set():
+            with app.app_context():
+                background.succeeds("deleting old uploads", lambda: retention.prune(self.store, *self._limits))
+            self._ending.wait(PRUNE_SECONDS)
+
+    def _longer_pause(self) -> float:
+        return min(2 * self.pause_seconds, max(MAX_PAUSE_SECONDS, self._retry_seconds))
 
 
 def _update_waiting(row_id: str, values: Mapping[str, Any]) -> bool:

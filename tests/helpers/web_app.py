@@ -219,7 +219,8 @@ def empty(app: Flask) -> None:
         for table in db.metadata.sorted_tables:
             db.session.execute(sa.delete(table))
         db.session.commit()
-    shutil.rmtree(pathlib.Path(app.instance_path) / "uploads", ignore_errors=True)
+    for folder in ("uploads", "exports"):
+        shutil.rmtree(pathlib.Path(app.instance_path) / folder, ignore_errors=True)
     limits.limiter.reset()
 
 
@@ -246,7 +247,7 @@ def close(*apps: Flask) -> None:
     for app in apps:
         app.extensions["pilah_uploads"].stop_retrying()
     for thread in threading.enumerate():
-        if thread.name == "retry":
+        if thread.name in ("retry", "prune"):
             thread.join()
     for app in apps:
         app.extensions["pilah_uploads"].caller.close()

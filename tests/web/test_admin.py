@@ -79,8 +79,10 @@ def test_not_ready_without_the_database(make_app):
     assert browser.get("/healthz").status_code == 200
 
 
-def test_request_that_fails_is_answered_500_and_found_in_the_log_by_its_id(make_app, log):
-    browser = Browser(away(make_app))
+def test_request_that_fails_is_answered_500_and_found_in_the_log_by_its_id(make_app, log, monkeypatch):
+    browser = Browser(make_app(PROPAGATE_EXCEPTIONS=False))
+    monkeypatch.setattr(db.session, "get", _fail)
+    monkeypatch.setattr(db.session, "scalars", _fail)
     page, answer = browser.get("/history"), browser.get("/api/results/" + "0" * 32)
     assert page.status_code == answer.status_code == 500
     assert page.mimetype == "text/html" and answer.json["error"]
@@ -88,6 +90,10 @@ def test_request_that_fails_is_answered_500_and_found_in_the_log_by_its_id(make_
     ids = [record["id"] for record in web_app.records(log) if record.get("status") == 500]
     assert ids == [page.headers["X-Request-Id"], answer.headers["X-Request-Id"]]
     assert any("traceback" in record for record in web_app.records(log))
+
+
+def _fail(*_):
+    raise RuntimeError("nowhere")
 
 
 def away(make_app):

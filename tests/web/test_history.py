@@ -108,9 +108,9 @@ def test_deletion_of_the_last_photo_of_an_older_page_leads_to_the_newest_with_th
     filters = {"class": "glass", "corrected": "1"}
     first, cursor = page(app, visitor, **filters)
     second, _ = page(app, visitor, after=cursor, **filters)
-    older = visitor.get("/history", query_string={"after": cursor, **filters}).request.full_path
-    answer = visitor.post(f"/result/{second[21]}/deletion", {"next": older})
-    assert answer.location == older
+    older = visitor.get("/history", query_string={"after": cursor, **filters}).request.query_string.decode()
+    answer = visitor.post(f"/result/{second[21]}/deletion", {"history": older})
+    assert answer.location == f"/history?{older}"
     answer = visitor.get(answer.location)
     assert answer.status_code == 303 and answer.location == "/history?class=glass&corrected=1"
     assert page(app, visitor, **filters) == (first, None)

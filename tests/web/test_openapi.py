@@ -21,7 +21,7 @@ EXAMPLES = [
     for path in DESCRIPTION["paths"].values()
     for method, operation in path.items()
     for status, response in operation["responses"].items()
-    for content in response["content"].values()
+    for content in response.get("content", {}).values()
     for name, example in content["examples"].items()
 ]
 
@@ -47,7 +47,8 @@ def test_whatever_is_sent_is_answered_as_described(api, method, path, mode):
 
 def test_description_is_sound(api):
     api.validate()
-    assert OPERATIONS == [("POST", "/api/classify"), ("GET", "/api/results/{id}")]
+    result = "/api/results/{id}"
+    assert [("POST", "/api/classify"), ("GET", result), ("DELETE", result)] == OPERATIONS
 
 
 @pytest.mark.parametrize(("schema", "example"), EXAMPLES)
@@ -132,3 +133,19 @@ def test_upload_without_room_for_it_is_as_described(app, api, monkeypatch):
 
 def test_result_of_no_photo_is_as_described(app, api):
     check(api, "GET", "/api/results/{id}", app.test_client().get(f"/api/results/{'0' * 32}"), 404)
+
+
+def test_deletion_is_as_described(app, api):
+    answer = send(app, web_app.photo()).json
+    path, client = "/api/results/{id}", app.test_client()
+    check(api, "DELETE", path, client.delete(f"/api/results/{answer['id']}"), 401)
+    authorization = {"Authorization": f"Bearer {answer['token']}"}
+    for status in (204, 404):
+        check(api, "DELETE", path, client.delete(f"/api/results/{answer['id']}", headers=authorization), status)
+
+
+def test_database_that_is_away_is_as_described(make_app, api):
+    make_app()
+    app = make_app(database_url="sqlite:////nowhere/pilah.db")
+    check(api, "POST", "/api/classify", send(app, web_app.photo()), 503)
+    check(api, "GET", "/api/results/{id}", app.test_client().get(f"/api/results/{'0' * 32}"), 503)

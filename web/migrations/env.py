@@ -1,9 +1,12 @@
 import logging
 from logging.config import fileConfig
 
+import sqlalchemy as sa
 from flask import current_app
 
 from alembic import context
+from alembic.util import CommandError
+from web import database
 
 # this is the Alembic Config object, which provides
 # access to the values within the .ini file in use.
@@ -110,4 +113,13 @@ def run_migrations_online():
 if context.is_offline_mode():
     run_migrations_offline()
 else:
-    run_migrations_online()
+    try:  # Flask-Migrate reports a CommandError on one line
+        run_migrations_online()
+    except sa.exc.SQLAlchemyError as error:
+        raise CommandError(f'The database failed: {database.describe(error)}') from error
+    except CommandError as error:
+        if "Can't locate revision" not in str(error):
+            raise
+        raise CommandError(
+            f'The database is of a newer Pilah ({error}). Start that version, or restore a backup of before.'
+        ) from error

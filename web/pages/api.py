@@ -1,5 +1,6 @@
 """The JSON API, without cookies; described at /api/openapi.json."""
 
+import hmac
 import json
 from typing import Any, TypedDict
 
@@ -33,7 +34,7 @@ def classify() -> Any:
         row = uploads.service().accept(one_file(), uploads.API_VISITOR)
     except BadPictureError as error:
         return {"error": error.reason, "detail": messages.refusal(error)}, error.status, error.headers
-    return as_json(row), 202 if row.state == State.WAITING else 200
+    return {**as_json(row), "token": _token(row.id)}, 202 if row.state == State.WAITING else 200
 
 
 @blueprint.get("/results/<row_id>")
@@ -43,6 +44,19 @@ def result(row_id: str) -> Any:
     if row is None or row.visitor != uploads.API_VISITOR:
         abort(404)
     return as_json(row)
+
+
+@blueprint.delete("/results/<row_id>")
+def delete(row_id: str) -> Any:
+    """Delete a photo and its result for whoever has the token of its answer."""
+    given = request.authorization.token if request.authorization else None
+    if not given or not hmac.compare_digest(given.encode(), _token(row_id).encode()):
+        detail = "Send the token of the photo's answer: Authorization: Bearer TOKEN."
+        return {"error": "Unauthorized", "detail": detail}, 401, {"WWW-Authenticate": "Bearer"}
+    if db.session.get(Upload, row_id) is None:
+        abort(404)
+    uploads.service().remove(row_id)
+    return "", 204
 
 
 @blueprint.get("/openapi.json")
@@ -63,3 +77,9 @@ def as_json(row: Upload) -> Result:
         "model_version": row.model_version,
         "created_at": f"{row.created_at.isoformat()}Z",
     }
+
+
+def _token(row_id: str) -> str:
+    """Return the token that deletes the photo. It is computed again to check it, so that none is stored."""
+    key = current_app.config["SECRET_KEY"].encode()
+    return hmac.digest(key, f"deletion of {row_id}".encode(), "sha256").hex()

@@ -1,17 +1,18 @@
 """The result page of an upload: picture, prediction and correction."""
 
-import pathlib
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qs
 
 import sqlalchemy as sa
-from flask import Blueprint, Response, abort, redirect, render_template, request, send_file, url_for
+from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
 
 from web import database, disposal_advice, forms, uploads, visitors
 from web.database import Upload, db
+from web.store import PictureStore
 
 blueprint = Blueprint("results", __name__)
-PICTURE_CACHE_SECONDS = 86_400  # pictures never change
+HISTORY_FILTERS = ("class", "corrected", "after")  # parameters of the history page
 
 
 @blueprint.get("/result/<row_id>")
@@ -56,30 +57,34 @@ def correct(row_id: str) -> Any:
 
 @blueprint.post("/result/<row_id>/deletion")
 def delete(row_id: str) -> Any:
+    """Delete a photo, and go to the page of the history whose query the form has."""
     row = visitors.row_or_404(row_id)
+    given = parse_qs(request.form.get("history", "")[:1000])
+    filters: dict[str, Any] = {name: values[0] for name, values in given.items() if name in HISTORY_FILTERS}
     uploads.service().remove(row.id)
-    next_page, history = request.form.get("next", ""), url_for("history.show")
-    return redirect(next_page if next_page.startswith(history) else history, 303)
+    return redirect(url_for("history.show", **filters), 303)
 
 
 @blueprint.get("/picture/<row_id>")
 def picture(row_id: str) -> Response:
-    return _send(uploads.service().store.picture, row_id)
+    return _send(lambda store: store.picture(row_id).read_bytes(), row_id)
 
 
 @blueprint.get("/thumbnail/<row_id>")
 def thumbnail(row_id: str) -> Response:
-    return _send(uploads.service().store.thumbnail, row_id)
+    return _send(lambda store: store.thumbnail(row_id), row_id)
 
 
-def _send(path_of: Callable[[str], pathlib.Path], row_id: str) -> Response:
-    """Send a picture, if the visitor may see its row."""
+def _send(read: Callable[[PictureStore], bytes], row_id: str) -> Response:
+    """Send a picture, if the visitor may see its row; browsers ask again each time, as it may have been deleted."""
     row = visitors.row_or_404(row_id)
     try:
-        response = send_file(path_of(row.id), "image/jpeg", conditional=True)
+        response = Response(read(uploads.service().store), mimetype="image/jpeg")
     except FileNotFoundError:
         abort(404)
-    response.headers["Cache-Control"] = f"private, max-age={PICTURE_CACHE_SECONDS}"
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.set_etag(row.id)  # a picture never changes
+    response.make_conditional(request)
     return response
 
 

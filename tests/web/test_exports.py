@@ -1,0 +1,192 @@
+import concurrent.futures
+import pathlib
+
+import pytest
+import sqlalchemy as sa
+import web_app
+from web_app import Browser, photo
+
+from web import exports, uploads
+from web.database import Upload, db
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "corrections"
+
+
+@pytest.fixture
+def browser(app):
+    return Browser(app)
+
+
+def corrected(browser, class_name="metal"):
+    row_id = browser.uploaded(photo("glass"))
+    assert browser.post(f"/result/{row_id}/correction", {"class_name": class_name}).status_code == 303
+    return row_id
+
+
+def export(app, folder):
+    return app.test_cli_runner().invoke(args=["export-corrections", str(folder)])
+
+
+def exported(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_copy_is_deleted_with_its_row(app, browser, folder):
+    gone, stays = corrected(browser), corrected(browser)
+    assert export(app, folder).exit_code == 0
+    browser.post(f"/result/{gone}/deletion")
+    assert exported(folder) == [f"metal/{stays}.jpg"]
+
+
+def test_copies_are_readable_by_their_owner_alone(app, browser, folder):
+    row_id = corrected(browser)
+    export(app, folder)
+    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in (folder, *folder.rglob("*"))}
+    assert modes == {"corrections": "0o700", "metal": "0o700", f"{row_id}.jpg": "0o600"}
+    (folder / "metal" / f"{row_id}.jpg").chmod(0o644)  # as earlier versions left it
+    export(app, folder)
+    assert (folder / "metal" / f"{row_id}.jpg").stat().st_mode & 0o777 == 0o600
+
+
+def test_export_again_adds_moves_and_removes(app, browser, folder):
+    moved, cleared, gone = (corrected(browser) for _ in range(3))
+    export(app, folder)
+    browser.post(f"/result/{moved}/correction", {"class_name": "paper"})
+    browser.post(f"/result/{cleared}/correction", {"class_name": "glass"})
+    with app.app_context():  # as where the folder was away while the photo was deleted
+        db.session.execute(sa.delete(Upload).where(Upload.id == gone))
+        db.session.commit()
+    added = corrected(browser, "paper")
+    (folder / "metal" / "notes.txt").write_text("mine")
+    done = export(app, folder)
+    assert done.exit_code == 0 and "wrote 2 " in done.output and "removed 3 " in done.output
+    assert exported(folder) == sorted(["metal/notes.txt", f"paper/{moved}.jpg", f"paper/{added}.jpg"])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../x", "/etc/x", "a/b", "..", ".", "", ".hidden", "a\0b", "m" * 256, "\u00e9" * 128, "/", "../uploads"],
+)
+def test_class_whose_name_no_folder_can_have_is_refused_by_name(name):
+    assert not exports.is_folder_name(name)
+
+
+@pytest.mark.parametrize("name", ["glass", "Restm\u00fcll", "a b", "CON", "x.", "-rf", "m" * 255, "$(id)", "\\"])
+def test_any_other_class_name_is_that_of_its_folder(app, browser, folder, name):
+    row_id = corrected(browser)
+    with app.app_context():
+        exports.update(uploads.service().store, folder, {row_id: name})
+    assert exported(folder) == [f"{name}/{row_id}.jpg"]
+
+
+def test_photo_of_a_class_that_leaves_the_folder_is_not_exported_and_the_others_are(app, browser, folder):
+    bad, good = corrected(browser), corrected(browser)
+    with app.app_context():
+        db.session.execute(sa.update(Upload).where(Upload.id == bad).values(corrected_class="../../x"))
+        db.session.commit()
+    done = export(app, folder)
+    assert done.exit_code == 1 and "'../../x'" in done.output
+    assert [path.name for path in folder.parent.rglob("*.jpg") if "uploads" not in path.parts] == [f"{good}.jpg"]
+
+
+@pytest.mark.parametrize("step", ["before the copy", "after the copy"])
+def test_photo_that_is_deleted_while_it_is_exported_does_not_stay(app, browser, folder, monkeypatch, step):
+    row_id = corrected(browser)
+    write = exports.write_atomically
+
+    def write_and_delete(path, content):
+        if path.suffix == ".jpg" and step == "before the copy":
+            uploads.service().remove(row_id)
+        write(path, content)
+        if path.suffix == ".jpg" and step == "after the copy":
+            uploads.service().remove(row_id)
+
+    monkeypatch.setattr(exports, "write_atomically", write_and_delete)
+    assert export(app, folder).exit_code == 0
+    assert exported(folder) == []
+
+
+def test_export_that_was_killed_is_completed_and_leaves_no_parts(app, browser, folder):
+    ids = [corrected(browser) for _ in range(2)]
+    with app.app_context():
+        exports.update(uploads.service().store, folder, {ids[0]: "metal"})
+    part = folder / "metal" / f"{ids[1]}.abc.part"
+    part.write_bytes(b"half")
+    assert export(app, folder).exit_code == 0
+    assert exported(folder) == sorted(f"metal/{row_id}.jpg" for row_id in ids)
+    part.write_bytes(b"half")
+    browser.post(f"/result/{ids[1]}/deletion")
+    assert exported(folder) == [f"metal/{ids[0]}.jpg"]
+
+
+def test_two_exports_at_once_leave_each_photo_once(app, browser, folder):
+    ids = [corrected(browser) for _ in range(5)]
+    with app.app_context():
+        store = uploads.service().store
+    views = [dict.fromkeys(ids, name) for name in ("metal", "paper")]
+    with concurrent.futures.ThreadPoolExecutor(2) as operators:
+        list(operators.map(lambda view: exports.update(store, folder, view), views))
+    assert sorted(path.stem for path in folder.rglob("*.jpg")) == sorted(ids)
+
+
+def test_links_in_the_folder_are_not_followed(app, browser, folder, tmp_path):
+    row_id = corrected(browser)
+    export(app, folder)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / f"{row_id}.jpg").write_bytes(b"of somebody else")
+    (folder / "paper").symlink_to(elsewhere)
+    (folder / "metal" / f"{row_id}.jpg").unlink()
+    (folder / "metal" / f"{row_id}.jpg").symlink_to(elsewhere / f"{row_id}.jpg")
+    assert export(app, folder).exit_code == 0
+    copy = folder / "metal" / f"{row_id}.jpg"
+    assert not copy.is_symlink() and copy.read_bytes() != b"of somebody else"
+    browser.post(f"/result/{row_id}/correction", {"class_name": "paper"})
+    done = export(app, folder)
+    assert done.exit_code == 1 and "paper is a link" in done.output
+    browser.post(f"/result/{row_id}/deletion")
+    assert (elsewhere / f"{row_id}.jpg").read_bytes() == b"of somebody else"
+
+
+@pytest.mark.parametrize("name", ["uploads", "uploads/ab", "exports", "."])
+def test_folder_of_the_page_itself_is_refused(app, browser, name):
+    row_id = corrected(browser)
+    done = export(app, pathlib.Path(app.instance_path) / name)
+    assert done.exit_code == 1 and "the page's own files" in done.output
+    assert web_app.files(app) == [f"{row_id}.jpg"]
+
+
+def test_folder_that_cannot_be_written_is_one_line(app, browser):
+    corrected(browser)
+    done = export(app, "/proc/corrections")
+    assert done.exit_code == 1 and "/proc/corrections" in done.output and done.output.count("\n") == 1
+
+
+def test_doctor_deletes_copies_whose_photo_is_gone(app, browser, folder):
+    gone, stays = corrected(browser), corrected(browser)
+    export(app, folder)
+    app.extensions["pilah_uploads"].store.picture(gone).unlink()
+    done = app.test_cli_runner().invoke(args=["doctor"])
+    assert done.exit_code == 0, done.output
+    assert exported(folder) == [f"metal/{stays}.jpg"]
+
+
+def test_prune_with_corrections_deletes_the_exported_copies(app, browser, folder):
+    corrected(browser)
+    export(app, folder)
+    assert app.test_cli_runner().invoke(args=["prune", "--days", "0", "--with-corrections"]).exit_code == 0
+    assert exported(folder) == []
+
+
+def test_export_whose_folder_was_deleted_holds_up_no_deletion_and_is_made_anew(app, browser, folder):
+    gone, stays = corrected(browser), corrected(browser)
+    export(app, folder)
+    for path in folder.rglob("*.jpg"):
+        path.unlink()
+    (folder / "metal").rmdir()
+    folder.rmdir()
+    assert browser.post(f"/result/{gone}/deletion").status_code == 303
+    assert export(app, folder).exit_code == 0 and exported(folder) == [f"metal/{stays}.jpg"]

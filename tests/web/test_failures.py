@@ -1,0 +1,268 @@
+import errno
+import io
+import logging
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import tempfile
+import threading
+
+import pytest
+import sqlalchemy as sa
+import web_app
+import werkzeug.test
+from web_app import Browser, photo
+from werkzeug.datastructures import FileStorage
+
+import web
+from web import background, database, pictures, store, uploads
+from web.database import State, db
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+OVER_500_KB = 600_000  # werkzeug writes a larger form to TMPDIR
+
+
+@pytest.fixture
+def log(caplog):
+    logging.getLogger("web").addHandler(caplog.handler)
+    yield caplog
+    logging.getLogger("web").removeHandler(caplog.handler)
+
+
+def failures(log):
+    """Messages of the failures in the log, none of which has a traceback."""
+    assert not [record for record in log.records if record.exc_info]
+    return [record.getMessage() for record in log.records if record.levelname == "ERROR"]
+
+
+def fail(error):
+    def always(*_, **__):
+        raise error
+
+    return always
+
+
+@pytest.fixture
+def locked(make_app, monkeypatch):
+    """The app and a connection of another program that holds SQLite's lock."""
+    monkeypatch.setattr(database, "LOCK_SECONDS", 0.05)
+    app = make_app()
+    with app.app_context():
+        if db.engine.dialect.name != "sqlite":
+            pytest.skip("SQLite's lock")
+        other = sqlite3.connect(db.engine.url.database, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    yield app, other
+    other.close()
+
+
+def test_upload_while_sqlite_is_locked_is_503_and_leaves_no_picture(locked, log):
+    app, other = locked
+    browser = Browser(app)
+    page, answer = browser.upload(), web_app.classify(app, photo())
+    assert page.status_code == answer.status_code == 503
+    assert int(page.headers["Retry-After"]) > 0 and int(answer.headers["Retry-After"]) > 0
+    assert "minute" in page.text and answer.json["error"]
+    assert web_app.files(app) == []
+    assert [line.split(":")[0] for line in failures(log)] == ["/classify", "/api/classify"]
+    assert all("locked" in line for line in failures(log))
+    other.execute("ROLLBACK")
+    assert browser.upload().status_code == 303
+
+
+def test_deletion_while_sqlite_is_locked_is_503_and_works_later(locked):
+    app, other = locked
+    other.execute("ROLLBACK")
+    browser = Browser(app)
+    row_id = browser.uploaded()
+    other.execute("BEGIN IMMEDIATE")
+    assert browser.post(f"/result/{row_id}/deletion").status_code == 503
+    other.execute("ROLLBACK")
+    assert browser.post(f"/result/{row_id}/deletion").status_code == 303
+    assert web_app.rows(app) == web_app.files(app) == []
+
+
+def test_time_for_a_lock_is_short(app):
+    assert database.LOCK_SECONDS <= 5
+    with app.app_context():
+        if db.engine.dialect.name == "sqlite":
+            assert db.session.execute(sa.text("PRAGMA busy_timeout")).scalar() == 1000 * database.LOCK_SECONDS
+
+
+def test_row_that_cannot_be_committed_leaves_its_picture_only_where_it_may_be_written(app, monkeypatch):
+    monkeypatch.setattr(db.session, "commit", fail(sa.exc.OperationalError("COMMIT", {}, Exception("disk is full"))))
+    assert web_app.classify(app, photo()).status_code == 503
+    monkeypatch.undo()
+    with app.app_context():
+        may_be_written = db.engine.dialect.name == "postgresql"
+    assert web_app.rows(app) == [] and len(web_app.files(app)) == may_be_written
+
+
+def test_upload_whose_row_is_written_waits_where_the_database_fails_then(app, monkeypatch, log):
+    monkeypatch.setattr(uploads, "_update_waiting", fail(sa.exc.OperationalError("UPDATE", {}, Exception("away"))))
+    answer = web_app.classify(app, photo())
+    monkeypatch.undo()
+    assert answer.status_code == 202 and answer.json["state"] == State.WAITING
+    assert [row.id for row in web_app.rows(app)] == [answer.json["id"]]
+    assert len(failures(log)) == 1 and "away" in failures(log)[0]
+
+
+@pytest.mark.skipif(not web_app.HAS_POSTGRESQL, reason=web_app.NO_POSTGRESQL)
+def test_paused_postgresql_is_503_in_time_and_works_when_it_goes_on(make_app, tables, model, monkeypatch):
+    if isinstance(tables, pathlib.Path):
+        pytest.skip("PostgreSQL's pause")
+    monkeypatch.setattr(database, "ANSWER_SECONDS", 0.2)
+    data = pathlib.Path(make_app().instance_path)
+    settings = {"database_url": tables, "pilah_data": str(data), "serving_target": model.target}
+    app = web.create_app({**web_app.SETTINGS, **settings})  # as in the server: no command
+    with app.app_context():
+        process = db.session.execute(sa.text("SELECT pg_backend_pid()")).scalar()
+    os.kill(process, signal.SIGSTOP)  # what `docker compose pause db` does to its connections
+    try:
+        answer = app.test_client().get("/history")
+    finally:
+        os.kill(process, signal.SIGCONT)
+    assert answer.status_code in (200, 503)  # it may have opened another connection
+    with app.app_context(), pytest.raises(sa.exc.OperationalError):
+        db.session.execute(sa.text("SELECT pg_sleep(5)"))
+    assert app.test_client().get("/history").status_code == 200
+    web_app.close(app)
+
+
+def test_server_that_takes_connections_and_says_nothing_is_503_in_time(make_app, monkeypatch, log):
+    postgres = pytest.importorskip("web.postgres")
+    monkeypatch.setattr(postgres, "CONNECT_SECONDS", 2)  # libpq's least
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql+psycopg://pilah@127.0.0.1:{silent.getsockname()[1]}/pilah"
+        make_app()
+        app = make_app(database_url=url)
+        assert app.test_client().get("/history").status_code == 503
+    assert len(failures(log)) == 1 and "timeout" in failures(log)[0]
+
+
+@pytest.mark.parametrize(
+    "error", [FULL, OSError(errno.EDQUOT, "Disk quota exceeded"), OSError(errno.EROFS, "Read-only")]
+)
+@pytest.mark.parametrize("name", ["os.fsync", "tempfile.mkstemp", "os.mkdir", "shutil.disk_usage"])
+def test_upload_where_a_step_finds_the_disk_full_is_503_and_leaves_nothing(app, monkeypatch, log, error, name):
+    monkeypatch.setattr(name, fail(error))
+    answer = web_app.classify(app, photo())
+    monkeypatch.undo()
+    assert answer.status_code == 503 and answer.json["error"] == "full" and answer.headers["Retry-After"]
+    assert web_app.rows(app) == web_app.files(app) == []
+    assert len(failures(log)) == 1 and error.strerror in failures(log)[0]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        FULL,
+        FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/spool']"),
+        PermissionError(errno.EACCES, "Permission denied", "/spool/tmpabc"),
+    ],
+    ids=["full", "none usable", "not writable"],
+)
+def test_upload_that_the_temporary_folder_has_no_room_for_is_503_and_named_in_the_log(app, monkeypatch, log, error):
+    browser, content = Browser(app), photo().ljust(OVER_500_KB, b"\0")
+    bodies = {}
+    for path in ("/classify", "/api/classify"):
+        fields = {"csrf_token": browser.csrf_token(), "image": FileStorage(io.BytesIO(content), "photo.jpg")}
+        boundary, bodies[path] = werkzeug.test.encode_multipart(fields, boundary="b")
+    monkeypatch.setattr(tempfile, "tempdir", "/spool")
+    monkeypatch.setattr(tempfile, "TemporaryFile", fail(error))
+    kind = f'multipart/form-data; boundary="{boundary}"'
+    page, answer = (browser.client.post(path, data=body, content_type=kind) for path, body in bodies.items())
+    assert page.status_code == answer.status_code == 503
+    assert "no room for more photos" in page.text and answer.json["error"] == "full"
+    assert len(failures(log)) == 2 and all("/spool" in line for line in failures(log))
+
+
+def test_other_error_of_the_system_is_500_with_its_traceback(make_app, monkeypatch, log):
+    app = make_app(PROPAGATE_EXCEPTIONS=False)
+    monkeypatch.setattr(pictures, "plain", fail(OSError(errno.EIO, "Input/output error")))
+    assert web_app.classify(app, photo()).status_code == 500
+    assert any(record.exc_info for record in log.records)
+
+
+def test_thumbnail_on_a_full_disk_is_sent_and_not_kept(app, monkeypatch):
+    browser = Browser(app)
+    row_id = browser.uploaded()
+    monkeypatch.setattr(store, "write_atomically", fail(FULL))
+    answer = browser.get(f"/thumbnail/{row_id}")
+    assert answer.status_code == 200 and answer.data.startswith(b"\xff\xd8")
+    assert web_app.files(app) == [f"{row_id}.jpg"]
+
+
+def test_full_disk_gets_room_by_deletion_before_the_database_is_asked(app, monkeypatch):
+    browser = Browser(app)
+    ids = [browser.uploaded() for _ in range(3)]
+    with app.app_context():
+        execute, left = db.session.execute, []
+
+        def note(statement, *more, **options):
+            if isinstance(statement, sa.Delete):
+                left.append(web_app.files(app))
+            return execute(statement, *more, **options)
+
+        monkeypatch.setattr(db.session, "execute", note)
+    assert app.test_cli_runner().invoke(args=["prune", "--days", "0"]).exit_code == 0
+    assert left == [[]] and ids
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small disk")
+def test_disk_that_is_really_full_takes_deletions_and_prune(make_app, tables, model, tmp_path):
+    if not isinstance(tables, pathlib.Path):
+        pytest.skip("SQLite is on the disk of the pictures")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "none", disk], stderr=-3).returncode:
+        pytest.skip("this container may not mount")
+    app = None
+    try:
+        app = web_app.make(tables, disk, model)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(uploads, "MIN_FREE_BYTES", 0)
+            browser = Browser(app)
+            ids = [browser.uploaded(photo(seed=seed)) for seed in range(3)]
+            app.extensions["pilah_uploads"].store.keep_reserve()
+            (disk / "other").write_bytes(bytes(shutil.disk_usage(disk).free))
+            assert browser.upload().status_code == 503
+        assert browser.get(f"/thumbnail/{ids[0]}").status_code == 200
+        assert browser.post(f"/result/{ids[0]}/deletion").status_code == 303
+        assert app.test_cli_runner().invoke(args=["doctor"]).exit_code == 0
+        assert app.test_cli_runner().invoke(args=["prune", "--days", "0"]).exit_code == 0
+        assert web_app.rows(app) == web_app.files(app) == []
+    finally:
+        if app:
+            web_app.close(app)
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_background_work_logs_one_line_for_a_database_or_disk_that_fails(app, log):
+    errors = [sa.exc.OperationalError("SELECT", {}, Exception("first\n\tsecond")), sa.exc.TimeoutError("pool"), FULL]
+    with app.app_context():
+        assert [background.succeeds("the work", fail(error)) for error in errors] == [False] * 3
+    assert len(failures(log)) == 3 and "first second" in failures(log)[0]
+    assert all("\n" not in line for line in failures(log))
+
+
+def test_pause_grows_while_the_database_is_away_and_is_short_again_then(make_app, monkeypatch, log):
+    app = make_app(retry_seconds=0.1)
+    service, pauses = app.extensions["pilah_uploads"], []
+
+    class Ending(threading.Event):
+        def wait(self, timeout=None):
+            pauses.append(timeout)
+            if len(pauses) == 13:
+                monkeypatch.undo()
+            return len(pauses) > 14
+
+    monkeypatch.setattr(db.session, "scalars", fail(sa.exc.OperationalError("SELECT", {}, Exception("away"))))
+    service._ending = Ending()
+    service._retry(app)
+    assert pauses[:4] == [0.1, 0.2, 0.4, 0.8] and pauses[12] == uploads.MAX_PAUSE_SECONDS
+    assert pauses[-1] == 0.1 and len(failures(log)) == 12

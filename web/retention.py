@@ -1,0 +1,72 @@
+"""Delete uploads: those that a visitor chose, those that are too old, and the oldest where all take too much space."""
+
+import datetime
+import logging
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from web import database, exports
+from web.database import Upload, db
+from web.store import PictureStore
+
+BATCH = 100  # rows whose pictures are deleted before the rows, to make room on a full disk
+log = logging.getLogger("web")
+
+
+def delete(store: PictureStore, row_ids: Sequence[str]) -> None:
+    """Delete pictures, then their exported copies, then the rows.
+
+    Pictures come first, as they matter most. Where the rows cannot be deleted then, they stay without a picture, and
+    can be deleted again by their visitor, by pruning and by the command doctor. Small pictures may not make enough room
+    on a full disk for the database to delete rows: the reserve does.
+    """
+    store.release_reserve()
+    for row_id in row_ids:
+        store.remove(row_id)
+        exports.remove(store, row_id)
+    db.session.execute(sa.delete(Upload).where(Upload.id.in_(row_ids)))
+    db.session.commit()
+    database.erase_deleted()
+
+
+def older_than(days: int, with_corrections: bool) -> list[str]:
+    """Return the ids of rows older than `days`, oldest first; those with a correction only if asked for."""
+    now = database.now()
+    before = now - min(datetime.timedelta(days=min(days, 10**6)), now - datetime.datetime.min)
+    old = sa.select(Upload.id).where(Upload.created_at < before).order_by(Upload.created_at)
+    return list(db.session.scalars(old if with_corrections else old.where(Upload.corrected_class.is_(None))))
+
+
+def delete_batches(store: PictureStore, row_ids: Sequence[str]) -> None:
+    db.session.commit()  # releases the connection
+    for start in range(0, len(row_ids), BATCH):
+        delete(store, row_ids[start : start + BATCH])
+
+
+def prune(store: PictureStore, keep_days: int, max_stored_bytes: int) -> None:
+    """Delete what the settings say: rows without a correction that are too old, then the oldest over the limit."""
+    store.keep_reserve()
+    old = older_than(keep_days, with_corrections=False)
+    delete_batches(store, old)
+    if old:
+        log.info("deleted %s uploads older than KEEP_DAYS, which is %s", len(old), keep_days)
+    oldest = _oldest_over(store, max_stored_bytes)
+    delete_batches(store, oldest)
+    if oldest:
+        log.warning("deleted the %s oldest uploads: MAX_STORED_BYTES is %s", len(oldest), max_stored_bytes)
+    database.erase_deleted()
+
+
+def _oldest_over(store: PictureStore, max_stored_bytes: int) -> list[str]:
+    """Return the ids of the oldest rows beyond the limit; rows with a correction come after all others."""
+    row_ids: list[str] = []
+    excess = store.size_bytes() - max_stored_bytes
+    if excess > 0:
+        order = (Upload.corrected_class.is_not(None), Upload.created_at)
+        for row_id in db.session.scalars(sa.select(Upload.id).order_by(*order)).all():
+            if excess <= 0:
+                break
+            excess -= store.size_bytes(row_id)
+            row_ids.append(row_id)
+    return row_ids
