@@ -308,8 +308,9 @@ def test_service_may_do_nothing_that_it_need_not(files, name, capabilities, fold
 def test_web_takes_its_limits_from_the_env_file_and_else_has_its_own_defaults():
     given = service(BASE, "web")["environment"]
     example = (ROOT / ".env.example").read_text()
-    rates = ("upload_rate", "visitor_rate", "total_rate")
-    for name in ("max_upload_bytes", "max_pixels", *rates, "metrics_from", "hsts_seconds", "serving_timeout_seconds"):
+    rates, kept = ("upload_rate", "visitor_rate", "total_rate"), ("keep_days", "max_stored_bytes")
+    others = ("max_upload_bytes", "max_pixels", "metrics_from", "hsts_seconds", "serving_timeout_seconds")
+    for name in (*rates, *kept, *others):
         variable, default = re.fullmatch(r"\$\{(\w+):-(.+)\}", given[name.upper()]).groups()
         assert variable == name.upper() and f"\n#{variable}={default}\n" in example
         read = settings.read({variable: default, "SECRET_KEY": "k" * 32})
@@ -336,7 +337,7 @@ def test_corrections_are_exported_to_where_the_page_may_write_and_docker_can_cop
     (volume,) = [mount.split(":")[1] for mount in service(BASE, "web")["volumes"] if isinstance(mount, str)]
     (folder,) = re.findall(r"\ndocker compose exec web flask --app web export-corrections (\S+)", guide)
     assert folder.startswith(f"{volume}/")
-    assert f"docker compose cp web:{folder} " in guide and f"docker compose exec web rm -r {folder} " in guide
+    assert "\nrm -rf corrections " in guide and f"\ndocker compose cp web:{folder} corrections " in guide
 
 
 def test_pipeline_is_a_job_that_starts_with_no_other_service():

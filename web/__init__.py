@@ -37,7 +37,7 @@ from web import (
     telemetry,
     uploads,
 )
-from web.pages import about, admin, api, classify, history, home, results
+from web.pages import about, admin, api, classify, history, home, privacy, results
 
 FORMER_LANGUAGE_CODES = {"in": "id"}  # Java and older Android still send it
 
@@ -88,7 +88,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.session_interface = cookies.CookieSessions()
     app.json.sort_keys = False  # type: ignore[attr-defined]  # scores keep the model's order of classes
     _init_extensions(app, options, data)
-    for page in (home, classify, results, history, about, api, admin):
+    for page in (home, classify, results, history, about, privacy, api, admin):
         app.register_blueprint(page.blueprint)
     app.register_error_handler(HTTPException, _error_page)
     return app

@@ -13,7 +13,7 @@ pytest.importorskip("playwright", reason="no Playwright here: make test installs
 from playwright.sync_api import expect
 
 pytest_plugins = ["website_fixtures"]
-PAGES = "home classify refusal result corrected waiting refused history filtered operator about nothing".split()
+PAGES = "home classify refusal result corrected waiting refused history filtered operator about privacy nothing".split()
 SERIOUS = ("serious", "critical")
 
 
