@@ -23,6 +23,7 @@ PATIENCE_SECONDS = 20.0  # that one of them waits
 MEMORY_BYTES = 600_000_000  # of a child
 CPU_SECONDS = 4.5  # of a child, so that an upload costs 5 at most
 SECONDS = 20.0  # of a child, on a machine that has other things to do
+HANG_SECONDS = 10.0  # that the decoding process may take beyond that, to start and to end a child
 # How a child ends beyond its limits: of CPU time; or of time or, by the kernel, of memory.
 LIMIT_SIGNALS = {-signal.SIGPROF, -signal.SIGKILL}
 
@@ -104,7 +105,7 @@ def _run(upload: bytes, max_pixels: int) -> tuple[bytes, int]:
         for their in theirs:
             their.close()
         for ours in (photo, status):
-            ours.settimeout(2 * SECONDS)  # the decoding process enforces SECONDS; this is in case that it hangs
+            ours.settimeout(SECONDS + HANG_SECONDS)
         answer = bytearray()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a child that ended before it read all
             photo.sendall(upload)

@@ -26,6 +26,7 @@ from components.data import images
 REQUEST = struct.Struct("<QQdd")  # max_pixels, and the limits: bytes of memory, seconds of CPU time, seconds
 STATUS = struct.Struct("<i")  # exit code of the child, negative where a signal ended it
 JPEG, REFUSAL = b"J", b"R"  # first byte of an answer; after it the JPEG, or reason and values in JSON
+TOO_COSTLY = REFUSAL + json.dumps(["too costly", {}]).encode()  # made now: a child may lack the memory
 POLITE_SECONDS = 1.0  # after which a child leaves the CPU to photos that take less
 LOWEST_PRIORITY = 19
 
@@ -56,9 +57,9 @@ def serve(control: socket.socket) -> None:
             if wake in ready:
                 wake.recv(4096)
             _report_ended(children)
-            _enforce_time(children)
             if control in ready and not _start(control, children):
                 break
+            _enforce_time(children)
     for process_id in children:
         os.kill(process_id, signal.SIGKILL)
 
@@ -113,15 +114,17 @@ def _limit(memory_bytes: int, cpu_seconds: float) -> None:
 
 
 def _answer(connection: socket.socket, max_pixels: int) -> bytes:
-    parts = []
-    while part := connection.recv(1 << 20):
-        parts.append(part)
-    photo = b"".join(parts)
-    parts.clear()
     try:
+        parts = []
+        while part := connection.recv(1 << 20):
+            parts.append(part)
+        photo = b"".join(parts)
+        parts.clear()
         return JPEG + images.web_jpeg(photo, max_pixels)
     except images.UnusablePhotoError as error:
         return REFUSAL + json.dumps([error.reason, error.values]).encode()
+    except MemoryError:
+        return TOO_COSTLY
 
 
 def _report_ended(children: dict[int, Child]) -> None:

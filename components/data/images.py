@@ -32,7 +32,7 @@ MULTI_IMAGE_FORMATS = ("MPO", "HEIF")  # of phones, with bursts, previews and de
 TENSORFLOW_READS = {("JPEG", "RGB"), ("JPEG", "L"), ("PNG", "RGB"), ("PNG", "L")}  # (format, Pillow mode), upright
 MIN_SIDE_PX = 16
 # Of formats whose decoders need more memory: 52 million pixels would take over 600 MB.
-FORMAT_MAX_PIXELS = {"JPEG2000": 16_000_000, "WEBP": 25_000_000}
+FORMAT_MAX_PIXELS = {"JPEG2000": 12_000_000, "WEBP": 25_000_000}
 PNG_END = b"IEND\xaeB`\x82"
 WEB_SIDE_PX = 1024  # of what the page stores and sends: models look at 224 x 224 by default, people at little more
 JPEG_QUALITY = 90
@@ -109,14 +109,16 @@ def upright(photo: bytes, max_pixels: int = MAX_PIXELS, max_side_px: int | None 
         return _normalize(image, essential.orientation, max_side_px)
 
 
-def _normalize(image: Image.Image, orientation: int, max_side_px: int | None = None) -> Image.Image:
-    profile, is_grey = image.info.get("icc_profile"), image.mode[0] in "1LIF"
+def _normalize(opened: Image.Image, orientation: int, max_side_px: int | None = None) -> Image.Image:
+    profile, is_grey = opened.info.get("icc_profile"), opened.mode[0] in "1LIF"
     if max_side_px:
-        image.draft("RGB", (max_side_px, max_side_px))  # decodes a large JPEG at half or a quarter of its size
-    image.load()
-    if image.format == "AVIF":  # Pillow has turned what the file says into EXIF
-        orientation = image.getexif().get(exif.ORIENTATION, 1)
-    image = _to_8_bits(image)
+        opened.draft("RGB", (max_side_px, max_side_px))  # decodes a large JPEG at half or a quarter of its size
+    opened.load()
+    if opened.format == "AVIF":  # Pillow has turned what the file says into EXIF
+        orientation = opened.getexif().get(exif.ORIENTATION, 1)
+    image = _to_8_bits(opened)
+    if image is not opened:
+        opened.close()  # which frees its pixels
     if max_side_px:
         image.thumbnail((max_side_px, max_side_px))  # before more copies: 50 million pixels are 200 MB each
     if orientation in TURNS:

@@ -1,0 +1,130 @@
+"""The child processes that decode uploads: what ends them, and that the page goes on."""
+
+import pathlib
+import signal
+import threading
+
+import pytest
+import upload_files
+import web_app
+from PIL import Image
+
+from web import decoding, pictures
+
+PROC = pathlib.Path("/proc")
+
+
+@pytest.fixture
+def decoder():
+    return decoding.Decoder(upload_files.MAX_PIXELS)
+
+
+def reason(decoder, upload):
+    with pytest.raises(pictures.BadPictureError) as caught:
+        decoder.plain(upload)
+    return caught.value.reason
+
+
+def descriptors(process_id):
+    return len([*(PROC / process_id / "fd").iterdir()])
+
+
+def test_child_returns_what_the_page_would_have_made_itself(decoder):
+    assert decoder.plain(web_app.photo()) == pictures.plain(web_app.photo(), upload_files.MAX_PIXELS)
+
+
+def test_child_refuses_with_reason_status_and_numbers(decoder):
+    for upload in (b"", b"text", upload_files.png(100_000, 100_000), upload_files.jpeg_of_scans(101)):
+        with pytest.raises(pictures.BadPictureError) as in_child:
+            decoder.plain(upload)
+        with pytest.raises(pictures.BadPictureError) as in_page:
+            pictures.plain(upload, upload_files.MAX_PIXELS)
+        assert vars(in_child.value) == vars(in_page.value)
+
+
+@pytest.mark.parametrize(("limit", "value"), [("CPU_SECONDS", 1e-3), ("SECONDS", -1.0), ("MEMORY_BYTES", 20_000_000)])
+def test_upload_beyond_a_limit_is_refused_as_costly_and_the_next_is_read(decoder, limit, value, monkeypatch):
+    upload = upload_files.saved(Image.effect_noise((900, 900), 80).convert("RGBA"), "PNG")
+    with monkeypatch.context() as patched:
+        patched.setattr(decoding, limit, value)
+        assert reason(decoder, upload) == "costly"
+    assert decoder.plain(upload)
+
+
+def test_child_that_dies_of_its_photo_is_logged_and_the_photo_refused(decoder, monkeypatch, caplog):
+    monkeypatch.setattr(decoding, "LIMIT_SIGNALS", set())  # as if SIGPROF were a fault of memory
+    monkeypatch.setattr(decoding, "CPU_SECONDS", 1e-3)
+    upload = upload_files.saved(Image.effect_noise((900, 900), 80), "PNG")
+    assert reason(decoder, upload) == "broken"
+    assert f"exit code {-signal.SIGPROF}" in caplog.text
+
+
+def test_decoding_process_that_was_killed_is_started_again(decoder):
+    decoder.plain(web_app.photo())
+    process = decoding._process._process
+    process.kill()
+    process.wait()
+    assert decoder.plain(web_app.photo())
+    assert decoding._process._process.pid != process.pid
+
+
+def test_decoding_process_ends_with_the_page_and_has_none_of_its_secrets(decoder):
+    decoder.plain(web_app.photo())
+    process = decoding._process._process
+    assert (PROC / str(process.pid) / "environ").read_bytes() == b""
+    assert descriptors(str(process.pid)) < 12  # of the page's files and sockets it has one
+    decoding.close()
+    assert process.returncode == 0
+
+
+def test_child_leaves_no_process_or_descriptor_behind(decoder):
+    decoder.plain(web_app.photo())
+    before, process_id = descriptors("self"), str(decoding._process._process.pid)
+    for _ in range(3):
+        decoder.plain(web_app.photo())
+    assert descriptors("self") == before
+    web_app.wait_until(lambda: not (PROC / process_id / "task" / process_id / "children").read_text())
+
+
+@pytest.fixture
+def full_app(make_app, monkeypatch):
+    """A page that reads one photo, which does not end before the fixture does, and has place for no other."""
+    monkeypatch.setattr(decoding, "AT_ONCE", 1)
+    monkeypatch.setattr(decoding, "WAITING", 0)
+    app = make_app()
+    reading, end = threading.Event(), threading.Event()
+    run = decoding._run
+    monkeypatch.setattr(decoding, "_run", lambda *given: (reading.set(), end.wait(), run(*given))[2])
+    first = threading.Thread(target=web_app.classify, args=(app, web_app.photo()))
+    first.start()
+    reading.wait()
+    yield app
+    end.set()
+    first.join()
+
+
+def test_upload_beyond_those_that_may_wait_is_answered_503_at_once(full_app):
+    answer = web_app.classify(full_app, web_app.photo())
+    page = web_app.Browser(full_app).upload()
+    assert (answer.status_code, answer.json["error"]) == (503, "busy")
+    assert page.status_code == 503 and "Too many photos are being read" in page.text
+    for headers in (answer.headers, page.headers):
+        assert int(headers["Retry-After"]) >= pictures.RETRY_AFTER_SECONDS  # more where the limit of uploads ends later
+    assert full_app.test_client().get("/healthz").status_code == 200
+
+
+def test_upload_that_waits_too_long_is_answered_503(decoder, monkeypatch):
+    monkeypatch.setattr(decoding, "PATIENCE_SECONDS", 0.01)
+    for _ in range(decoding.AT_ONCE):
+        decoder._slots.acquire()
+    assert reason(decoder, web_app.photo()) == "busy"
+
+
+def test_costly_upload_is_answered_in_plain_words_and_counted(make_app, monkeypatch):
+    app = make_app()
+    monkeypatch.setattr(decoding, "CPU_SECONDS", 1e-3)
+    answer = web_app.classify(app, upload_files.saved(Image.effect_noise((900, 900), 80), "PNG"))
+    assert (answer.status_code, answer.json["error"]) == (400, "costly")
+    assert "takes too much time or memory" in answer.json["detail"]
+    assert web_app.rows(app) == web_app.files(app) == []
+    assert 'pilah_uploads_total{outcome="costly"}' in app.test_client().get("/metrics").text
