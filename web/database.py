@@ -73,7 +73,7 @@ class Upload(db.Model):  # type: ignore[name-defined]  # created at run time
 # Failures of the database's server, disk or connection, not of a statement.
 UNAVAILABLE = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
 LOCK_SECONDS = 5.0  # that a SQLite statement waits while another program writes
-ANSWER_SECONDS = 10.0  # that a statement of the page may take in PostgreSQL
+ANSWER_SECONDS = 5.0  # that a statement of the page may take in PostgreSQL
 
 
 def init_app(app: Flask) -> None:

@@ -46,6 +46,7 @@ class Service:
         self._limits = (options.keep_days, options.max_stored_bytes)
         self.pause_seconds = options.retry_seconds
         self.first_retry_seconds = options.serving_timeout_seconds + 1.0
+        self._reason = ""  # why the last retry found the model server unavailable
         self._started, self._ending = threading.Lock(), threading.Event()
         self._decoder = decoding.Decoder(options.max_pixels)
 
@@ -99,10 +100,13 @@ class Service:
             try:
                 is_answered = self._classify(row_id, self.store.picture(row_id).read_bytes(), is_retry=True)
                 answered, failed = answered + is_answered, failed + (not is_answered)
+                self._reason = ""
             except FileNotFoundError:
                 failed += not self._refuse_lost(row_id)
             except client.ServingUnavailable as error:
-                log.warning("upload %s waits: %s", row_id, error)
+                if self._reason != (reason := str(error)):  # once, not every few seconds
+                    log.warning("upload %s waits: %s", row_id, reason)
+                self._reason = reason
                 break
             except database.UNAVAILABLE:
                 raise

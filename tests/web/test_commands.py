@@ -62,14 +62,14 @@ def test_prune_on_a_disk_that_cannot_be_written_is_one_line(app, monkeypatch):
     check_one_line(done, "/data/file: Read-only file system")
 
 
-def test_upgrade_of_a_database_of_a_newer_version_is_one_line(make_app, tmp_path, tables):
+def test_start_with_a_database_of_a_newer_version_is_one_line(make_app, tmp_path, tables):
     if isinstance(tables, str):
         pytest.skip("one database is enough")
     app = make_app()
     with app.app_context():
         db.session.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
         db.session.commit()
-    command = [sys.executable, "-m", "flask", "--app", "web", "db", "upgrade"]
+    command = [sys.executable, "-m", "web", "--model_base_path", str(tmp_path)]  # which upgrades it before all else
     environment = web_app.environment(PILAH_ENV="development", PILAH_DATA=str(tmp_path), DATABASE_URL="")
     done = subprocess.run(command, cwd=web_app.ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 1 and "Traceback" not in done.stderr

@@ -133,22 +133,29 @@ def test_paused_postgresql_is_503_in_time_and_works_when_it_goes_on(make_app, ta
     web_app.close(app)
 
 
-def test_server_that_takes_connections_and_says_nothing_is_503_in_time(make_app, monkeypatch, log):
+def test_server_that_takes_connections_and_says_nothing_is_503_in_time(tmp_path, model, monkeypatch, log):
     postgres = pytest.importorskip("web.postgres")
     monkeypatch.setattr(postgres, "CONNECT_SECONDS", 2)  # libpq's least
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql+psycopg://pilah@127.0.0.1:{silent.getsockname()[1]}/pilah"
-        make_app()
-        app = make_app(database_url=url)
+        app = web_app.make(url, tmp_path, model)
         assert app.test_client().get("/history").status_code == 503
+    web_app.close(app)
     assert len(failures(log)) == 1 and "timeout" in failures(log)[0]
 
 
 @pytest.mark.parametrize(
-    "error", [FULL, OSError(errno.EDQUOT, "Disk quota exceeded"), OSError(errno.EROFS, "Read-only")]
+    ("name", "error"),
+    [
+        ("os.fsync", FULL),
+        ("tempfile.mkstemp", FULL),
+        ("pathlib.Path.replace", FULL),
+        ("os.mkdir", OSError(errno.EROFS, "Read-only file system")),
+        ("shutil.disk_usage", OSError(errno.EDQUOT, "Disk quota exceeded")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
-@pytest.mark.parametrize("name", ["os.fsync", "tempfile.mkstemp", "os.mkdir", "shutil.disk_usage"])
-def test_upload_where_a_step_finds_the_disk_full_is_503_and_leaves_nothing(app, monkeypatch, log, error, name):
+def test_upload_where_a_step_finds_the_disk_full_is_503_and_leaves_nothing(app, monkeypatch, log, name, error):
     monkeypatch.setattr(name, fail(error))
     answer = web_app.classify(app, photo())
     monkeypatch.undo()
