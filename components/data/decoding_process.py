@@ -28,7 +28,7 @@ STATUS = struct.Struct("<i")  # exit code of the child, negative where a signal 
 JPEG, REFUSAL = b"J", b"R"  # first byte of an answer; after it the JPEG, or reason and values in JSON
 TOO_COSTLY = REFUSAL + json.dumps(["too costly", {}]).encode()  # made now: a child may lack the memory
 POLITE_SECONDS = 1.0  # after which a child leaves the CPU to photos that take less
-LOWEST_PRIORITY = 19
+LOWERED_PRIORITY = 10  # a ninth of the CPU time of others; with 19 a busy machine would starve a large photo
 
 
 class Child(NamedTuple):
@@ -143,7 +143,7 @@ def _enforce_time(children: dict[int, Child]) -> None:
         if now > child.ends:
             os.kill(process_id, signal.SIGKILL)
         elif now > child.started + POLITE_SECONDS:
-            os.setpriority(os.PRIO_PROCESS, process_id, LOWEST_PRIORITY)
+            os.setpriority(os.PRIO_PROCESS, process_id, LOWERED_PRIORITY)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def test_child_refuses_with_reason_status_and_numbers(decoder):
 
 @pytest.mark.parametrize(("limit", "value"), [("CPU_SECONDS", 1e-3), ("SECONDS", -1.0), ("MEMORY_BYTES", 20_000_000)])
 def test_upload_beyond_a_limit_is_refused_as_costly_and_the_next_is_read(decoder, limit, value, monkeypatch):
-    upload = upload_files.saved(Image.effect_noise((900, 900), 80).convert("RGBA"), "PNG")
+    upload = upload_files.saved(Image.new("RGBA", (900, 900)), "PNG")
     with monkeypatch.context() as patched:
         patched.setattr(decoding, limit, value)
         assert reason(decoder, upload) == "costly"
@@ -54,7 +54,7 @@ def test_upload_beyond_a_limit_is_refused_as_costly_and_the_next_is_read(decoder
 def test_child_that_dies_of_its_photo_is_logged_and_the_photo_refused(decoder, monkeypatch, caplog):
     monkeypatch.setattr(decoding, "LIMIT_SIGNALS", set())  # as if SIGPROF were a fault of memory
     monkeypatch.setattr(decoding, "CPU_SECONDS", 1e-3)
-    upload = upload_files.saved(Image.effect_noise((900, 900), 80), "PNG")
+    upload = upload_files.saved(Image.new("L", (900, 900)), "PNG")
     assert reason(decoder, upload) == "broken"
     assert f"exit code {-signal.SIGPROF}" in caplog.text
 
@@ -123,7 +123,7 @@ def test_upload_that_waits_too_long_is_answered_503(decoder, monkeypatch):
 def test_costly_upload_is_answered_in_plain_words_and_counted(make_app, monkeypatch):
     app = make_app()
     monkeypatch.setattr(decoding, "CPU_SECONDS", 1e-3)
-    answer = web_app.classify(app, upload_files.saved(Image.effect_noise((900, 900), 80), "PNG"))
+    answer = web_app.classify(app, upload_files.saved(Image.new("L", (900, 900)), "PNG"))
     assert (answer.status_code, answer.json["error"]) == (400, "costly")
     assert "takes too much time or memory" in answer.json["detail"]
     assert web_app.rows(app) == web_app.files(app) == []
