@@ -7,7 +7,7 @@ import numpy as np
 
 from components.base import metrics
 from components.base.errors import PilahError
-from components.data import images, photos, resize
+from components.data import class_names, images, photos, resize
 
 BATCH_SIZE = 32
 
@@ -19,8 +19,8 @@ def check_classes(folder_names: Sequence[str], classes: Sequence[str]) -> None:
     unknown = sorted(set(folder_names) - set(classes))
     if unknown or not folder_names:
         raise PilahError(
-            f"The class folders in --images must be among the model's classes, {', '.join(classes)} (got "
-            f"{', '.join(unknown) or 'none'}). Rename or remove the others."
+            f"The classes in --images must be among the model's, {class_names.joined(classes)} (got "
+            f"{class_names.joined(unknown) or 'none'}). Rename or remove the others."
         )
 
 

@@ -189,6 +189,7 @@ def _check_names(roots: Sequence[pathlib.Path], levels: Sequence[Level], classes
 def _hint_of_labels(levels: Sequence[Level]) -> str:
     """Return what to do if a table that lies beside the photos names their classes, as text to append."""
     tables = [path for level in levels for path in level.beside if path.suffix.lower() == ".csv"]
+    tables = [path for path in tables if folders.is_utf_8(path)]
     return f", or, if {tables[0]} has a column of classes, add --labels {tables[0]}" if tables else ""
 
 

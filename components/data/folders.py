@@ -127,6 +127,11 @@ def utf_8_text(path: pathlib.Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
+def printable(text: object) -> str:
+    """Return a name that others chose as text for a message: on one line and without codes for the terminal."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(text))
+
+
 def is_utf_8(path: pathlib.Path) -> bool:
     return utf_8_text(path) == str(path)
 

@@ -74,7 +74,8 @@ class _Index:
         ]
         if len(files) > 1:
             raise PilahError(
-                f"{labels} lists {name[:200]}, which is {files[0]} or {files[1]}. Write the path in its folder there."
+                f"{labels} lists {folders.printable(name[:200])}, which is {files[0]} or {files[1]}. Write the path in "
+                "its folder there."
             )
         return files[0] if files else None
 

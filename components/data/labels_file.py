@@ -28,9 +28,9 @@ def read(path: pathlib.Path) -> list[tuple[str, str]]:
     if not folders.is_utf_8(path):
         raise PilahError(f"The path of --labels must be UTF-8: {folders.utf_8_text(path)} is not. Rename it.")
     header, *rest = _text(path).split("\n", 1)
-    separator, file_column, label_column = _columns(path, header.rstrip("\r"))
+    separator, file_column, label_column = _columns(path, header)
     reader = csv.reader(io.StringIO("".join(rest), newline=""), delimiter=separator, strict=True)
-    width, rows = len(_cells(header.rstrip("\r"), separator)), []
+    width, rows = len(_cells(header, separator)), []
     try:
         for row in reader:
             if len(row) not in (0, width):
@@ -55,10 +55,11 @@ def _text(path: pathlib.Path) -> str:
         raise PilahError(f"--labels must be a CSV file, and {path} cannot be read ({error.strerror}).") from error
     utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        return content.decode("utf-16" if utf_16 else "utf-8-sig")
+        text = content.decode("utf-16" if utf_16 else "utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise PilahError(f"{path} must be a CSV file in UTF-8, and is not in line {line}. Save it as such.") from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _columns(path: pathlib.Path, header: str) -> tuple[str, int, int]:
@@ -68,16 +69,22 @@ def _columns(path: pathlib.Path, header: str) -> tuple[str, int, int]:
         files = [name for name in FILE_COLUMNS if name in names]
         labels = [number for number, name in enumerate(names) if name in LABEL_COLUMNS]
         if files and len(labels) > 1:
-            raise PilahError(f"{path} has several columns of classes: {header[:200]}. Keep one of them.")
+            raise PilahError(
+                f"{path} has several columns of classes: {folders.printable(header[:200])}. Keep one of them."
+            )
         if files and labels:
             return separator, names.index(files[0]), labels[0]
     raise PilahError(
-        f"{path} must have a first line with the names of its columns, {COLUMNS_HINT} (got {header[:200]})."
+        f"{path} must have a first line with the names of its columns, {COLUMNS_HINT} (got "
+        f"{folders.printable(header[:200])})."
     )
 
 
 def _cells(line: str, separator: str) -> Sequence[str]:
-    return next(csv.reader([line], delimiter=separator), [])
+    try:
+        return next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:  # a value of more than 131,072 characters
+        return []
 
 
 def _file_name(name: str) -> str:

@@ -52,7 +52,8 @@ def folder_of(images: pathlib.Path, unpacked: pathlib.Path, encoding: str | None
     except DAMAGED as error:
         raise PilahError(f"{images} cannot be unpacked ({error}). Download it again, or unpack it yourself.") from error
     except OSError as error:
-        if error.errno in (None, errno.ENAMETOOLONG):  # None: a damaged bzip2 stream
+        # None: a damaged bzip2 stream; EINVAL: an entry at an offset that the file does not have
+        if error.errno in (None, errno.ENAMETOOLONG, errno.EINVAL):
             raise PilahError(f"{images} cannot be unpacked ({error}). Unpack it yourself.") from error
         raise
     return unpacked

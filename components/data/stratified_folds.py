@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
 from components.base.errors import PilahError
+from components.data import class_names
 
 
 def assign(labels: Sequence[str], folds: int, seed: int) -> np.ndarray:
@@ -30,7 +31,7 @@ def check_class_sizes(labels: Sequence[str], classes: Sequence[str], folds: int,
         why = f" {len(conflicts)} files in several classes were left out, such as {conflicts[0]}." if conflicts else ""
         raise PilahError(
             f"Each class needs at least as many usable photos as folds ({folds}), and these have fewer: "
-            f"{', '.join(short)}.{why} Add photos, remove the class, or lower --folds."
+            f"{class_names.joined(short)}.{why} Add photos, remove the class, or lower --folds."
         )
 
 

@@ -11,7 +11,7 @@ import zlib
 from typing import BinaryIO
 
 from components.base.errors import PilahError
-from components.data import zip_names
+from components.data import folders, zip_names
 
 # A set of photos is not larger than its zip, and one of uncompressed drawings some 20 times. DEFLATE compresses zeros
 # 1000 times.
@@ -47,12 +47,14 @@ class Zip:
         for entry, name in zip(entries, zip_names.decoded(path, entries, encoding), strict=True):
             self._add(entry, name)
         if both := self.folders & self.files.keys():
-            raise PilahError(f"{path} holds {min(both)} as a file and as a folder. Unpack it and give the folder.")
+            raise PilahError(
+                f"{path} holds {folders.printable(min(both))} as a file and as a folder. Unpack it and give the folder."
+            )
 
     def _add(self, entry: zipfile.ZipInfo, name: str) -> None:
         path = zip_names.path_of(name)
         if stat.S_ISLNK(entry.external_attr >> 16):
-            raise PilahError(f"{self.path} holds the link {path}. Pack the linked files themselves.")
+            raise PilahError(f"{self.path} holds the link {folders.printable(path)}. Pack the linked files themselves.")
         if len(path.parts) > MAX_DEPTH:
             raise PilahError(
                 f"{self.path} holds folders {len(path.parts)} deep, and {MAX_DEPTH} are the most. Unpack it yourself."
@@ -62,7 +64,8 @@ class Zip:
             return
         if path in self.files or not path.parts:
             raise PilahError(
-                f"{self.path} holds {path} twice, and only one can be used. Unpack it and give the folder."
+                f"{self.path} holds {folders.printable(path)} twice, and only one can be used. Unpack it and give "
+                "the folder."
             )
         self.files[path] = entry
         self.folders.update(path.parents)
@@ -124,8 +127,8 @@ class Zip:
             path = min(different)
             change = "new" if path not in self.files else "missing" if path not in paths else "changed"
             raise PilahError(
-                f"{folder} does not hold the files of {self.path}: {path} is {change}. Delete the folder to unpack the "
-                "zip again, or give it as --images."
+                f"{folder} does not hold the files of {self.path}: {folders.printable(path)} is {change}. Delete the "
+                "folder to unpack the zip again, or give it as --images."
             )
 
 

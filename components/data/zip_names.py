@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Sequence
 
 from components.base.errors import PilahError
+from components.data import folders
 
 UTF_8_FLAG = 0x800  # of an entry: its name is in UTF-8 (APPNOTE.TXT, section 4.4.4, bit 11)
 UNICODE_PATH = 0x7075  # extra field of Info-ZIP with the name in UTF-8 (APPNOTE.TXT, section 4.6.9)
@@ -18,6 +19,7 @@ UNIX = 3  # value of ZipInfo.create_system of programs on Linux and macOS, which
 MIN_UTF_8_CHARACTERS = 4
 SHOWN_ENCODINGS = ("gbk", "big5", "cp932", "euc_kr", "cp866", "cp1251", "cp1252", "cp850", "cp437")  # in the message
 # without the tilde, in place of which some encodings of Japan have an overline; \n is another character in escapes
+SHOWN_BYTES = 60
 ASCII = b"\\n" + bytes(range(0x20, 0x7F)).translate(None, b"\\~")
 DRIVE = re.compile("[A-Za-z]:")
 
@@ -52,10 +54,11 @@ def decoded(images: pathlib.Path, entries: Sequence[zipfile.ZipInfo], encoding: 
     stated = [_stated_name(entry) for entry in entries]
     unknown = [entry for entry, name in zip(entries, stated, strict=True) if name is None]
     codec = encoding or ("utf-8" if _are_utf_8(unknown) else None)
-    return [
+    names = [
         _decode(images, entry, codec, unknown) if name is None else name
         for entry, name in zip(entries, stated, strict=True)
     ]
+    return [name.split("\0")[0] for name in names]  # as zipfile does
 
 
 def path_of(name: str) -> pathlib.Path:
@@ -82,7 +85,7 @@ def _stated_name(entry: zipfile.ZipInfo) -> str | None:
     name: str | None = entry.orig_filename
     if not (entry.flag_bits & UTF_8_FLAG or entry.orig_filename.isascii()):
         name = _unicode_path(entry)
-    return name and name.split("\0")[0]  # as zipfile does
+    return name
 
 
 def _unicode_path(entry: zipfile.ZipInfo) -> str | None:
@@ -128,20 +131,21 @@ def _decode(images: pathlib.Path, entry: zipfile.ZipInfo, codec: str | None, unk
     try:
         return folder.decode(codec or "cp437") + file.decode("cp437")
     except UnicodeDecodeError as error:
+        name = folders.printable(folder.decode("ascii", "backslashreplace"))
         raise PilahError(
-            f"{images} has the folder {folder.decode('ascii', 'backslashreplace')}, which is not valid in "
-            f"--zip-encoding {codec}. Choose another encoding, or unpack the zip and give the folder."
+            f"{images} has the folder {name}, which is not valid in --zip-encoding {codec}. Choose another encoding, "
+            "or unpack the zip and give the folder."
         ) from error
 
 
 def _question(images: pathlib.Path, entries: Sequence[zipfile.ZipInfo]) -> str:
     """Return the error for folder names in an unknown encoding, with readings of one of them to choose from."""
-    folders = {_folder_and_file(_raw_name(entry))[0] for entry in entries}
-    sample = min(folder for folder in folders if not folder.isascii())[:60]
+    names = {_folder_and_file(_raw_name(entry))[0] for entry in entries}
+    sample = min(name for name in names if not name.isascii())[:SHOWN_BYTES].rstrip(b"/")
     readings = []
     for encoding in SHOWN_ENCODINGS:
         try:
-            readings.append(f"{sample.decode(encoding).rstrip('/')} ({encoding})")
+            readings.append(f"{folders.printable(sample.decode(encoding))} ({encoding})")
         except UnicodeDecodeError:
             continue
     return (

@@ -40,6 +40,7 @@ EXPECTED = {"0.png": "glass", "1.png": "metal", "2.png": "glass", "3.png": "meta
         TABLE.replace(",", ";"),
         TABLE.replace(",", "\t"),
         TABLE.replace("\n", "\r\n"),
+        TABLE.replace("\n", "\r"),
         TABLE.replace(".png", "").replace("filename", "id"),
         TABLE.replace("filename,label", "Image Path,Class"),
         TABLE.replace("filename,label", '"file_name","category"'),
@@ -47,7 +48,19 @@ EXPECTED = {"0.png": "glass", "1.png": "metal", "2.png": "glass", "3.png": "meta
         f"{TABLE}\n\n",
         TABLE.replace("\n0", "\n./0").replace("glass", '"glass"'),
     ],
-    ids=["comma", "semicolon", "tab", "windows", "no suffix", "names", "quoted", "order", "blank lines", "dot"],
+    ids=[
+        "comma",
+        "semicolon",
+        "tab",
+        "windows",
+        "old macs",
+        "no suffix",
+        "names",
+        "quoted",
+        "order",
+        "blank lines",
+        "dot",
+    ],
 )
 def test_usual_tables_are_read(photos, table):
     result = scan(photos, table)
@@ -166,6 +179,15 @@ def test_changed_class_in_the_table_is_noticed(photos):
     before = scan(photos, TABLE).fingerprint()
     assert scan(photos, TABLE).fingerprint() == before
     assert scan(photos, TABLE.replace("1.png,metal", "1.png,glass")).fingerprint() != before
+
+
+def test_table_whose_name_is_not_utf_8_is_not_offered(photos):
+    try:
+        (photos / os.fsdecode(b"caf\xe9.csv")).write_text(TABLE)
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 only")
+    with pytest.raises(PilahError, match=r"has none\. Give the folder that holds the class folders\.$"):
+        class_folders.scan([photos])
 
 
 @pytest.mark.parametrize("folder", ["", "train", "train and test"])

@@ -46,8 +46,9 @@ def classes(archive, encoding=None):
         ["\\\\server\\share\\glass\\1.jpg", "\\\\server\\share\\metal\\1.jpg"],
         ["..\\..\\glass\\1.jpg", "..\\metal\\..\\1.jpg"],
         ["glass\\", "glass\\1.jpg", "metal\\"],
+        ["glass/1.jpg\0.exe", "metal/1.jpg"],
     ],
-    ids=["all", "mixed", "drive", "network", "upwards", "folders"],
+    ids=["all", "mixed", "drive", "network", "upwards", "folders", "null byte"],
 )
 def test_backslashes_separate_folders(tmp_path, names):
     assert classes(write_zip(tmp_path / "a.zip", [name.encode() for name in names])) == ["glass", "metal"]
@@ -81,6 +82,12 @@ def test_names_in_the_encoding_that_is_given_are_the_classes(tmp_path, encoding,
 def test_question_for_the_encoding_shows_readings_of_a_name(tmp_path):
     archive = write_zip(tmp_path / "a.zip", [f"{name}/1.jpg".encode("gbk") for name in ("玻璃", "金属")])
     with pytest.raises(PilahError, match=r"could be 玻璃 \(gbk\), .* \(cp437\)\.$"):
+        classes(archive)
+
+
+def test_question_for_the_encoding_is_one_line_without_codes_for_the_terminal(tmp_path):
+    archive = write_zip(tmp_path / "a.zip", ["\n\x1b[2J玻璃/1.jpg".encode("gbk"), b"glass/1.jpg"])
+    with pytest.raises(PilahError, match=r"could be \\n\\x1b\[2J玻璃 \(gbk\)"):
         classes(archive)
 
 
@@ -125,6 +132,11 @@ def test_folder_name_that_is_not_valid_in_the_encoding_is_named(tmp_path):
     archive = write_zip(tmp_path / "a.zip", [f"{name}/1.jpg".encode("cp1252") for name in ("Müll", "Glas")])
     with pytest.raises(PilahError, match=r"M\\xfcll/, which is not valid in --zip-encoding utf-8"):
         classes(archive, "utf-8")
+
+
+def test_null_byte_in_a_name_ends_it(tmp_path):
+    raw = ["玻璃/1.jpg\0.exe".encode("gbk"), "金属/1.jpg".encode("gbk")]
+    assert classes(write_zip(tmp_path / "a.zip", raw), "gbk") == ["玻璃", "金属"]
 
 
 @pytest.mark.parametrize("encoding", ["latin", "GBK", "936", "shift_jis", "cp866", "utf_8", "cp437"])
