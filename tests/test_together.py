@@ -79,6 +79,14 @@ def test_both_servers_are_asked_to_drain_however_it_ends(tmp_path, end, exit_sta
         assert process.wait(30) == exit_status
 
 
+def test_setting_that_is_wrong_is_one_line_without_a_traceback(tmp_path):
+    command = [sys.executable, "-m", "web", "--model_base_path", str(tmp_path)]
+    environment = web_app.environment(PILAH_DATA=str(tmp_path), PILAH_ENV="development", UPLOAD_RATE="often")
+    done = subprocess.run(command, cwd=web_app.ROOT, env=environment, capture_output=True, text=True, check=False)
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 1 and line.startswith("web: UPLOAD_RATE must be")
+
+
 def test_second_ctrl_c_waits_for_no_drain(tmp_path):
     with start(tmp_path, NEVER_ENDS="1") as (process, files):
         press_ctrl_c(process)

@@ -28,9 +28,9 @@ def main() -> int:
         parser.error(f"--model_base_path is not a folder: {args.model_base_path}. Create it with make run")
     model = {"SERVING_TARGET": f"localhost:{args.grpc_port}", "MODEL_FOLDER": args.model_base_path}
     environment = {"PILAH_ENV": "development", **os.environ, **model}
-    set_up = subprocess.run([sys.executable, "-m", "flask", "--app", "web", "db", "upgrade"], env=environment)
-    if set_up.returncode:  # it has said why
-        return set_up.returncode
+    upgrade = [sys.executable, "-m", "flask", "--app", "web", "db", "upgrade"]
+    if exit_code := subprocess.run(upgrade, env=environment, check=False).returncode:
+        return exit_code  # it has said why
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # which nohup sets
             signal.signal(number, lambda *_: sys.exit(0))

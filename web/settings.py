@@ -115,7 +115,9 @@ def read(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = N
             raise SettingsError(f"SECRET_KEY must have at least 32 characters (it has {len(settings.secret_key)}).")
         return settings
     if not settings.is_development:
-        raise SettingsError(f"SECRET_KEY must be set outside development. Make one: export SECRET_KEY={MAKE_ONE}")
+        raise SettingsError(
+            f"SECRET_KEY must be set outside development, under Compose in .env. Make one: export SECRET_KEY={MAKE_ONE}"
+        )
     return settings
 
 

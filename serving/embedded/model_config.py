@@ -10,6 +10,7 @@ from serving.embedded import status
 PLATFORM = "tensorflow"
 MAX_VERSION = 2**63 - 1
 GRAPH_FILES = ("saved_model.pb", "saved_model.pbtxt")
+FileStats = frozenset[tuple[str, int, int]]  # path, size in bytes, modification time in nanoseconds
 
 
 def check(config: model_server_config_pb2.ModelServerConfig, served: Container[str]) -> None:
@@ -74,3 +75,9 @@ def version_folders(config: model_server_config_pb2.ModelConfig) -> dict[int, pa
         case _:
             selected = set(sorted(folders)[-max(1, policy.latest.num_versions) :])
     return {number: path for number, path in folders.items() if number in selected}
+
+
+def file_stats(path: pathlib.Path) -> FileStats:
+    """Return the files below `path`, in a form that changes when any of them does."""
+    stats = ((file, file.stat()) for file in path.rglob("*") if file.is_file())
+    return frozenset((str(file), stat.st_size, stat.st_mtime_ns) for file, stat in stats)

@@ -16,7 +16,6 @@ from serving.embedded import model_config, predict, status
 log = logging.getLogger("serving")
 State = get_model_status_pb2.ModelVersionStatus.State
 Load = Callable[[str, int, pathlib.Path], predict.Servable]
-_FileStats = frozenset[tuple[str, int, int]]  # path, size in bytes, modification time in nanoseconds
 
 
 class VersionStatus(NamedTuple):
@@ -51,7 +50,10 @@ class Models:
         self._changed = threading.Condition()  # guards all attributes below
         self._configs: dict[str, model_server_config_pb2.ModelConfig] = {}
         self._versions: dict[str, dict[int, _Version]] = {}
-        self._failed: dict[tuple[str, int], _FileStats] = {}  # (name, version) -> its files when it failed to load
+        self._failed: dict[
+            tuple[str, int], model_config.FileStats
+        ] = {}  # (name, version) -> its files when it failed to load
+        self._unreadable: dict[str, str] = {}  # name -> why its folder could not be read, so that it is logged once
         self.stopping = threading.Event()  # set by `close`
         self._grace_seconds: float | None = None  # that requests have to finish before their version is unloaded
 
@@ -189,8 +191,11 @@ class Models:
             try:
                 folders = model_config.version_folders(config) if config else {}
             except OSError as error:  # a disk that is unavailable for a moment must not end serving
-                log.error("Checking for versions of %s failed: %s", name, error)
+                if self._unreadable.get(name) != str(error):
+                    log.error("Checking for versions of %s failed, and is repeated: %s", name, error)
+                self._unreadable[name] = str(error)
                 continue
+            self._unreadable.pop(name, None)
             for number in sorted(folders, reverse=True):
                 self._ensure_loaded(name, number, folders[number])
             available = self._available(name)
@@ -202,7 +207,7 @@ class Models:
         previous = self._versions.get(name, {}).get(number)
         if previous and previous.path == path and previous.state == State.AVAILABLE:
             return
-        files = _file_stats(path)
+        files = model_config.file_stats(path)
         if self._failed.get((name, number)) == files:
             return
         version = _Version(path, State.LOADING)
@@ -242,8 +247,3 @@ class Models:
         except Exception:
             log.exception("Closing a version failed; its memory may not be freed")
         version.state = State.END
-
-
-def _file_stats(path: pathlib.Path) -> _FileStats:
-    stats = ((file, file.stat()) for file in path.rglob("*") if file.is_file())
-    return frozenset((str(file), stat.st_size, stat.st_mtime_ns) for file, stat in stats)
