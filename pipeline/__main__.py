@@ -1,7 +1,9 @@
 """Start of the program: the only module of the pipeline that sets environment variables."""
 
+import io
 import os
 import pathlib
+import sys
 import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
@@ -37,4 +39,7 @@ if not has_home():  # as in a container with another user id; Keras, OpenVINO, K
 from pipeline.cli import app  # noqa: E402  # after the variables, which libraries read when they are imported
 
 if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # None where it is closed
+            stream.reconfigure(errors="backslashreplace")  # file names need not be text in the terminal's encoding
     app(prog_name="python -m pipeline")

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import pathlib
 import sys
 from collections.abc import Iterator
@@ -13,15 +14,36 @@ import typer
 
 from components.base.errors import PilahError
 from pipeline import config as config_module
-from pipeline import options
+from pipeline import error_text, options
 from pipeline.config import Config, Profile, StageName
 
 PLAIN_WIDTH = 140  # of lines in a file or a pipe, so that the leaderboard fits
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-console = rich.console.Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, markup=False, emoji=False)
+console = rich.console.Console(
+    width=None if sys.stdout and sys.stdout.isatty() else PLAIN_WIDTH, markup=False, emoji=False
+)
 log = logging.getLogger("pilah")
+PATTERN_CHARACTERS = "*?[\\"  # TensorFlow, TensorFlow Serving and Beam take paths with these for patterns
 
-RunDir = Annotated[pathlib.Path, typer.Option(help="Folder of the run, which holds all of its artifacts.")]
+
+def _check_run_dir(run_dir: pathlib.Path) -> pathlib.Path:
+    """Return `run_dir`, or raise typer.BadParameter if libraries could not open files in it."""
+    path = os.path.realpath(run_dir)
+    if used := sorted({*path} & {*PATTERN_CHARACTERS}):
+        raise typer.BadParameter(
+            f"Its full path must not contain {' '.join(used)}, as TensorFlow takes paths with any of "
+            f"{' '.join(PATTERN_CHARACTERS)} for patterns (got {path}). Choose another folder, or rename it."
+        )
+    if os.fsencode(path) != path.encode(errors="replace"):
+        shown = path.encode(errors="backslashreplace").decode()
+        raise typer.BadParameter(f"Its full path must be UTF-8 (got {shown}). Choose another folder, or rename it.")
+    return run_dir
+
+
+RunDir = Annotated[
+    pathlib.Path,
+    typer.Option(help="Folder of the run, which holds all of its artifacts.", callback=_check_run_dir),
+]
 Debug = Annotated[bool, typer.Option(help="Show the traceback of an error.")]
 
 
@@ -161,7 +183,8 @@ def _configure(run_dir: pathlib.Path, profile: Profile | None, changes: dict[str
     from components.data import photo_sources
     from pipeline import resume
 
-    folder = run_dir.resolve()  # paths in artifacts must not depend on the working directory
+    # paths in artifacts must not depend on the working directory; realpath leaves a loop of links to mkdir
+    folder = pathlib.Path(os.path.realpath(run_dir))
     config = resume.configure(folder, profile, changes)
     photo_sources.check_encoding(config.zip_encoding)
     if config.labels and not config.images:
@@ -174,8 +197,17 @@ def _configure(run_dir: pathlib.Path, profile: Profile | None, changes: dict[str
         raise PilahError(f"Profile {config.profile} needs photos. Give --images or --fetch-kaggle.")
     config_module.check(config, changes)
     resume.log_changes(config)
-    folder.mkdir(parents=True, exist_ok=True)
+    _make_folder(folder)
     return config
+
+
+def _make_folder(folder: pathlib.Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        # the folder above may be missing only where none can be made, as in /proc
+        remedy = error_text.REMEDIES.get(error.errno or 0, "Choose another folder.")
+        raise PilahError(f"--run-dir {folder} cannot be made ({error.strerror}: {error.filename}). {remedy}") from error
 
 
 @contextlib.contextmanager
@@ -190,16 +222,7 @@ def _errors_in_one_line(debug: bool) -> Iterator[None]:
     except Exception as error:
         if debug:
             raise
-        console.print(f"pilah: {_one_line(error)}", style="bold red", soft_wrap=True, highlight=False, markup=False)
+        console.print(
+            f"pilah: {error_text.one_line(error)}", style="bold red", soft_wrap=True, highlight=False, markup=False
+        )
         raise typer.Exit(1) from error
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    if isinstance(error, PilahError):
-        return text
-    if isinstance(error, FileNotFoundError):
-        return f"{error.filename or text} is missing. Restore it, or run again to list the photos again."
-    if isinstance(error, OSError) or "No space left on device" in text:
-        return f"A file could not be read or written: {text}. Check that there is space and permission, then run again."
-    return f"{type(error).__name__}: {text[:500]}. Run again with --debug for the traceback."

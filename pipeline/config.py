@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Collection
 from typing import Any, Literal, get_args
 
-from components.base import artifacts, settings
+from components.base import settings
 from components.base.errors import PilahError
 from components.base.settings import option
 from pipeline import run_folder
@@ -211,8 +211,8 @@ def read(run_dir: pathlib.Path) -> Config:
     if not path.exists():
         raise PilahError(f"--run-dir must hold a run, and {run_dir} has no {path.name}. Start one with 'run'.")
     try:
-        return dataclasses.replace(from_json(artifacts.read_json(path)), run_dir=run_dir.resolve())
-    except (ValueError, KeyError, TypeError) as error:
+        return dataclasses.replace(from_json(json.loads(path.read_text("utf-8"))), run_dir=run_dir.resolve())
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PilahError(
             f"{path} is damaged or of a later version of Pilah ({error}). Restore it, or choose another --run-dir."
         ) from error

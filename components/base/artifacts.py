@@ -16,6 +16,7 @@ from components.base.errors import NotFiniteError, PilahError
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
+REWRITE = "Delete it and run again to write a new one."
 SETTINGS = "settings.json"  # beside files that depend on them, see reset_if_settings_changed
 
 
@@ -55,7 +56,15 @@ def write_json(path: pathlib.Path, value: Any) -> None:
 
 
 def read_json(path: pathlib.Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Return the value of a file that `write_json` wrote.
+
+    Raises:
+        PilahError: it holds no JSON, for example because a power cut left it empty.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise PilahError(f"{path} is damaged ({error}). {REWRITE}") from error
 
 
 def write_csv(path: pathlib.Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -72,13 +81,19 @@ def read_csv(path: pathlib.Path) -> list[dict[str, str]]:
     """Return the rows of a file that `write_csv` wrote.
 
     Raises:
-        PilahError: a row has more or fewer values than there are columns.
+        PilahError: it is not text, it is empty, or a row has more or fewer values than there are columns.
     """
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            columns, rows = reader.fieldnames, list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise PilahError(f"{path} is damaged ({error}). {REWRITE}") from error
+    if not columns:
+        raise PilahError(f"{path} is damaged, as it is empty. {REWRITE}")
     for number, row in enumerate(rows, start=1):
         if None in row or None in row.values():
-            raise PilahError(f"{path} is damaged in row {number}. Delete it and run again to write a new one.")
+            raise PilahError(f"{path} is damaged in row {number}. {REWRITE}")
     return rows
 
 

@@ -148,11 +148,57 @@ def test_brackets_in_a_name_are_printed_as_they_are():
     assert all(name in printed.get() for name in ("photos of [old] bottles", "glass [clear] :bug:", "[red] glass"))
 
 
-def test_run_folder_that_cannot_be_made_is_one_line_and_code_1(tmp_path):
-    (tmp_path / "file").write_text("")
-    done = pilah("run", "--run-dir", tmp_path / "file" / "run")
-    assert done.returncode == 1
-    assert "could not be read or written" in done.stdout.strip().splitlines()[-1]
+def invoke(*args):
+    """Run the command line in this process, without its line breaks."""
+    done = typer.testing.CliRunner().invoke(cli.app, list(map(str, args)), env={"COLUMNS": "400"})
+    return done.exit_code, " ".join(done.output.replace("│", " ").split())
+
+
+def loop(path):
+    path.symlink_to(path.with_name("back"))
+    path.with_name("back").symlink_to(path)
+
+
+@pytest.mark.parametrize(
+    ("make", "below", "reason", "remedy"),
+    [
+        (lambda path: path.write_text(""), "run", "Not a directory", "Move it"),
+        (lambda path: path.write_text(""), "", "File exists", "Move it"),
+        (loop, "run", "Too many levels of symbolic links", "Repair the symbolic link"),
+        (lambda path: path.mkdir(), "x" * 300, "File name too long", "shorter path"),
+        (lambda path: path.symlink_to("/proc/none"), "run", "No such file or directory", "Choose another folder"),
+    ],
+    ids=["below a file", "a file", "loop of links", "long name", "nowhere"],
+)
+def test_run_folder_that_cannot_be_made_is_named_with_reason_and_remedy(tmp_path, make, below, reason, remedy):
+    make(tmp_path / "there")
+    code, text = invoke("run", "--run-dir", tmp_path / "there" / below)
+    assert code == 1
+    assert text.startswith("pilah: ") and reason in text and remedy in text, text
+    assert str(pathlib.Path(os.path.realpath(tmp_path / "there" / below))) in text
+
+
+@pytest.mark.parametrize("command", ["run", "status", "audit", "leakage-check", "report", "rollback"])
+def test_run_folder_whose_path_is_a_pattern_for_tensorflow_is_refused(tmp_path, command):
+    (tmp_path / "run [1]").mkdir()
+    code, text = invoke(command, "--run-dir", tmp_path / "run [1]")
+    assert code == 2
+    assert "Invalid value for '--run-dir': Its full path must not contain [, as TensorFlow" in text
+    assert list((tmp_path / "run [1]").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a*", "b?", "c\\", "d/[e/f"])
+def test_every_character_of_a_pattern_is_refused_wherever_in_the_path(tmp_path, name, monkeypatch):
+    (tmp_path / name).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / name)
+    assert invoke("status", "--run-dir", "run")[0] == 2
+
+
+def test_run_folder_whose_path_is_not_utf_8_is_refused(tmp_path):
+    code, text = invoke("run", "--run-dir", os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    assert code == 2
+    assert "Its full path must be UTF-8 (got" in text and "caf\\udce9" in text
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_help_names_every_stage_and_flag_that_scripts_rely_on():
@@ -253,14 +299,6 @@ def test_command_does_what_it_is_called(arguments, called, monkeypatch):
     assert calls == [(called, "r")]
 
 
-def test_missing_file_is_not_reported_as_lack_of_space_or_permission(tmp_path):
-    with pytest.raises(FileNotFoundError) as gone:
-        (tmp_path / "photo.jpg").read_bytes()
-    line = cli._one_line(gone.value)
-    assert str(tmp_path / "photo.jpg") in line and "run again" in line and "permission" not in line
-    assert "--from" not in line  # which would throw away features and folds
-
-
 NUMBERS = {
     config.flag(name): option
     for name, option in settings.options(config.Config).items()
@@ -281,3 +319,15 @@ def test_largest_seed_can_be_used_with_all_that_is_added_to_it():
     members, folds = (NUMBERS[option].max for option in ("--ensemble", "--folds"))
     largest = config.MAX_SEED + folds + members * finetuning.MEMBER_SEEDS_APART
     assert largest < 2**32 - 1  # of scikit-learn's splits and Keras's generators
+
+
+@pytest.mark.parametrize("content", ["", '{"seconds": 1', "\0\0\0"], ids=["empty", "cut short", "zeros"])
+@pytest.mark.parametrize("name", ["run.json", "stages/photos.json", "resolved.json"])
+def test_damaged_artifact_is_named_with_what_to_do(tmp_path, name, content):
+    artifacts.write_json(tmp_path / "run.json", config.to_json(config.Config(tmp_path)))
+    (tmp_path / "stages").mkdir()
+    (tmp_path / name).write_text(content)
+    code, text = invoke("status", "--run-dir", tmp_path)
+    assert code == 1
+    assert text.startswith(f"pilah: {tmp_path / name} is damaged") and "--debug" not in text, text
+    assert "Restore it" in text or "Delete it and run again" in text

@@ -150,3 +150,19 @@ def test_damaged_row_of_a_csv_file_is_named(tmp_path, row):
     (tmp_path / "rows.csv").write_text(f"x,y,z\n1,2,3\n{row}\n")
     with pytest.raises(PilahError, match=r"rows\.csv is damaged in row 2\. Delete it and run again"):
         artifacts.read_csv(tmp_path / "rows.csv")
+
+
+@pytest.mark.parametrize("content", [b"", b"caf\xe9,b\n1,2\n"], ids=["empty", "not UTF-8"])
+def test_damaged_csv_file_is_named(tmp_path, content):
+    (tmp_path / "rows.csv").write_bytes(content)
+    with pytest.raises(PilahError, match=r"rows\.csv is damaged.*Delete it and run again"):
+        artifacts.read_csv(tmp_path / "rows.csv")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\0\0", b'{"a": 1', b"\xff"], ids=["empty", "zeros", "cut short", "not UTF-8"]
+)
+def test_damaged_json_file_is_named(tmp_path, content):
+    (tmp_path / "values.json").write_bytes(content)
+    with pytest.raises(PilahError, match=r"values\.json is damaged.*Delete it and run again"):
+        artifacts.read_json(tmp_path / "values.json")

@@ -1,0 +1,44 @@
+"""The line that the command line prints of an error: what is wrong, where, and what to do."""
+
+import errno
+import os
+
+from components.base.errors import PilahError
+
+REMEDIES = {  # errno -> what to do about it
+    errno.ENOSPC: "Free some space, then run again: finished work is kept.",
+    errno.EDQUOT: "Free some space or raise the quota, then run again: finished work is kept.",
+    errno.EROFS: "The file system is read-only. Mount it for writing, or choose another folder.",
+    errno.EACCES: "Change its permissions or its owner, or run as another user.",
+    errno.EPERM: "Change its permissions or its owner, or run as another user.",
+    errno.ENOTDIR: "A file stands where a folder must be. Move it, or choose another folder.",
+    errno.EEXIST: "Something else stands where a folder must be. Move it, or choose another folder.",
+    errno.ENAMETOOLONG: "Choose a folder with a shorter path.",
+    errno.ELOOP: "Repair the symbolic link, or choose another folder.",
+    errno.EMFILE: "Raise the limit of open files, for example with 'ulimit -n 4096', then run again.",
+    errno.ENFILE: "Close other programs, then run again.",
+    errno.EIO: "Check the disk, then run again.",
+}
+
+
+def one_line(error: Exception) -> str:
+    """Return `error` in one line; an error that no user can act on refers to --debug."""
+    text = " ".join(str(error).split())
+    if isinstance(error, PilahError):
+        return text
+    if isinstance(error, FileNotFoundError) and error.filename:
+        return (
+            f"{error.filename} is missing. Restore it, or run again: photos are listed again, and artifacts of the run "
+            "are made again."
+        )
+    # TensorFlow and Beam raise errors of their own with the words of the operating system in them
+    codes = [code for code in REMEDIES if os.strerror(code) in text]
+    if isinstance(error, OSError) or codes:
+        remedy = REMEDIES[codes[0]] if codes else "Check that there is space and permission, then run again."
+        return f"A file could not be read or written: {_tail(text)}. {remedy}"
+    return f"{type(error).__name__}: {text[:500]}. Run again with --debug for the traceback."
+
+
+def _tail(text: str) -> str:
+    """Return the end of a long message, where libraries put the cause below their traceback."""
+    return text if len(text) <= 500 else f"... {text[-500:]}"
