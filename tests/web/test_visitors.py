@@ -145,7 +145,10 @@ def test_correction_is_kept_beside_the_prediction(app, visitor):
     [row] = web_app.rows(app)
     assert (row.class_name, row.corrected_class) == ("glass", "metal")
     assert row.corrected_at >= row.created_at
-    for language, words in (("en", "Corrected to metal."), ("id", "Dikoreksi menjadi logam.")):  # whoever said so
+    for language, words in (
+        ("en", "Corrected to <bdi>metal</bdi>."),
+        ("id", "Dikoreksi menjadi <bdi>logam</bdi>."),
+    ):  # whoever said so
         assert words in visitor.get(f"/result/{row_id}", headers={"Accept-Language": language}).text
 
 
