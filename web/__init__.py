@@ -13,7 +13,6 @@ from typing import Any
 import flask_babel
 import flask_bootstrap
 import flask_wtf.csrf
-import sqlalchemy as sa
 from flask import Flask, current_app, render_template, request, session
 from werkzeug.exceptions import BadHost, HTTPException, RequestEntityTooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -59,7 +58,6 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     except (settings.SettingsError, data_folder.DataFolderError) as error:
         sys.exit(f"web: {error}")
     database_url = options.database_url or f"sqlite:///{data / 'pilah.db'}"
-    data_folder.make_database_private(data, sa.make_url(database_url))
     app = Flask(__name__, instance_path=str(data))
     app.request_class = form_parser.Request
     app.config.from_mapping(

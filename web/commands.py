@@ -39,7 +39,7 @@ def init_app(app: Flask) -> None:
     import flask_migrate
 
     flask_migrate.Migrate(app, db, str(MIGRATIONS))
-    for command in (prune, doctor, export_corrections, operator_sessions.command):
+    for command in (prune, doctor, export_corrections, list_operator_sessions):
         app.cli.add_command(command)
 
 
@@ -116,3 +116,22 @@ def export_corrections(folder: pathlib.Path) -> None:
     if unsafe:
         names = ", ".join(map(repr, unsafe))
         raise click.ClickException(f"Photos of these classes are not exported, as no folder can have the name: {names}")
+
+
+@click.command("operator-sessions", cls=Command)
+@click.option("--revoke", metavar="ID|all", help="Session to end, or all of them.")
+@with_appcontext
+def list_operator_sessions(revoke: str | None) -> None:
+    """List the operator's sessions that are signed in, or end them with --revoke."""
+    sessions = operator_sessions.valid()
+    if revoke is None:
+        click.echo(f"{'ID':{operator_sessions.ID_LENGTH}}  {'signed in (UTC)':19}  last used (UTC)")
+        for session in sessions:
+            created_at, used_at = (moment.isoformat(" ", "seconds") for moment in (session.created_at, session.used_at))
+            click.echo(f"{session.id}  {created_at}  {used_at}")
+        return
+    revoked = [session for session in sessions if revoke in ("all", session.id)]
+    if not revoked and revoke != "all":
+        raise click.ClickException(f"--revoke must be the ID of a session in the list, or all (got {revoke}).")
+    operator_sessions.revoke(revoked)
+    click.echo(f"revoked {len(revoked)} sessions")

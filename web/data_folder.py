@@ -1,17 +1,13 @@
 """The folder PILAH_DATA: that it can be written, that others cannot read it, and the secret key in it."""
 
 import contextlib
-import glob
 import logging
 import os
 import pathlib
 import secrets
 import tempfile
 
-import sqlalchemy as sa
-
 KEY_LENGTH = 32  # characters that a key must have at least
-PRIVATE = 0o600
 log = logging.getLogger("web")
 
 
@@ -35,20 +31,6 @@ def prepare(folder: pathlib.Path) -> None:
             f"PILAH_DATA must be a folder that user id {os.getuid()} can write to, and {folder} is not one ({reason}). "
             "Set PILAH_DATA to another folder, or change its owner."
         )
-
-
-def make_database_private(folder: pathlib.Path, url: sa.URL) -> None:
-    """Create SQLite's file readable by its owner alone, or make it so, and those beside it that a crash left."""
-    if url.drivername != "sqlite" or not url.database or url.database.startswith((":memory:", "file:")):
-        return
-    database = file = folder / url.database
-    try:
-        database.touch(PRIVATE)  # SQLite gives the files that it creates beside this one the same mode
-        for file in (database, *database.parent.glob(f"{glob.escape(database.name)}-*")):
-            if file.stat().st_mode & 0o077:
-                file.chmod(PRIVATE)
-    except OSError as error:  # its folder is missing, or another user owns it
-        log.warning("%s cannot be made readable by its owner alone: %s", file, error.strerror)
 
 
 def secret_key(folder: pathlib.Path) -> str:

@@ -5,11 +5,10 @@ import hashlib
 import hmac
 import logging
 import secrets
+from collections.abc import Sequence
 
-import click
 import sqlalchemy as sa
 from flask import current_app
-from flask.cli import with_appcontext
 from sqlalchemy import orm
 
 from web import database
@@ -81,28 +80,17 @@ def session_id(token: str) -> str:
     return _digest(token)[:ID_LENGTH]
 
 
-@click.command("operator-sessions")
-@click.option("--revoke", metavar="ID|all", help="Session to end, or all of them.")
-@with_appcontext
-def command(revoke: str | None) -> None:
-    """List the operator's sessions that are signed in, or end them with --revoke."""
-    sessions = db.session.scalars(
-        sa.select(OperatorSession).where(_is_valid(database.now())).order_by(OperatorSession.created_at)
-    ).all()
-    if revoke is None:
-        click.echo(f"{'ID':{ID_LENGTH}}  {'signed in (UTC)':19}  last used (UTC)")
-        for session in sessions:
-            created_at, used_at = (moment.isoformat(" ", "seconds") for moment in (session.created_at, session.used_at))
-            click.echo(f"{session.id}  {created_at}  {used_at}")
-        return
-    revoked = [session for session in sessions if revoke in ("all", session.id)]
-    if not revoked and revoke != "all":
-        raise click.ClickException(f"--revoke must be the ID of a session in the list, or all (got {revoke}).")
-    for session in revoked:
+def valid() -> Sequence[OperatorSession]:
+    """Return the sessions that are signed in, oldest first."""
+    sessions = sa.select(OperatorSession).where(_is_valid(database.now())).order_by(OperatorSession.created_at)
+    return db.session.scalars(sessions).all()
+
+
+def revoke(sessions: Sequence[OperatorSession]) -> None:
+    for session in sessions:
         db.session.delete(session)
         log.info("operator session revoked", extra={"fields": {"session": session.id}})
     db.session.commit()
-    click.echo(f"revoked {len(revoked)} sessions")
 
 
 def _is_valid(now: datetime.datetime) -> sa.ColumnElement[bool]:

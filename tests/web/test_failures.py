@@ -19,7 +19,7 @@ from web_app import Browser, photo
 from werkzeug.datastructures import FileStorage
 
 import web
-from web import background, database, pictures, store, uploads
+from web import background, database, decoding, store, uploads
 from web.database import State, db
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
@@ -190,7 +190,7 @@ def test_upload_that_the_temporary_folder_has_no_room_for_is_503_and_named_in_th
 
 def test_other_error_of_the_system_is_500_with_its_traceback(make_app, monkeypatch, log):
     app = make_app(PROPAGATE_EXCEPTIONS=False)
-    monkeypatch.setattr(pictures, "plain", fail(OSError(errno.EIO, "Input/output error")))
+    monkeypatch.setattr(decoding.Decoder, "plain", fail(OSError(errno.EIO, "Input/output error")))
     assert web_app.classify(app, photo()).status_code == 500
     assert any(record.exc_info for record in log.records)
 

@@ -76,15 +76,15 @@ def thumbnail(row_id: str) -> Response:
 
 
 def _send(read: Callable[[PictureStore], bytes], row_id: str) -> Response:
-    """Send a picture, if the visitor may see its row; browsers ask again each time, as it may have been deleted."""
+    """Send a picture, if the visitor may see its row."""
     row = visitors.row_or_404(row_id)
     try:
-        response = Response(read(uploads.service().store), mimetype="image/jpeg")
+        content = read(uploads.service().store)
     except FileNotFoundError:
         abort(404)
-    response.headers["Cache-Control"] = "private, no-cache"
+    response = Response(content, mimetype="image/jpeg")
     response.set_etag(row.id)  # a picture never changes
-    response.make_conditional(request)
+    response.make_conditional(request, accept_ranges=True, complete_length=len(content))
     return response
 
 
