@@ -72,6 +72,7 @@ class Upload(db.Model):  # type: ignore[name-defined]  # created at run time
 
 # Failures of the database's server, disk or connection, not of a statement.
 UNAVAILABLE = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
+MISSING = ("no such table", "no such column", 'relation "', 'column "')  # in errors of SQLite and of PostgreSQL
 LOCK_SECONDS = 5.0  # that a SQLite statement waits while another program writes
 ANSWER_SECONDS = 5.0  # that a statement of the page may take in PostgreSQL
 
@@ -87,6 +88,7 @@ def init_app(app: Flask) -> None:
             from web import postgres  # psycopg is not needed for SQLite
 
             postgres.limit_connecting(db.engine)
+            postgres.report_missing_tables(db.engine)
             if is_server:
                 postgres.limit_answers(db.engine, ANSWER_SECONDS)
 
@@ -94,7 +96,7 @@ def init_app(app: Flask) -> None:
 def describe(error: Exception) -> str:
     """Return the reason of a failure of the database on one line, with the next step where it is known."""
     reason = " ".join(str(getattr(error, "orig", None) or error).split())
-    if "no such table" in reason or reason.startswith('relation "'):
+    if any(words in reason for words in MISSING):
         return f"{reason}. Create the tables: flask --app web db upgrade"
     return reason
 

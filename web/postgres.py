@@ -1,4 +1,4 @@
-"""Time limits of PostgreSQL's connections: psycopg waits for ever for a server that is paused or cut off."""
+"""PostgreSQL's connections: time limits, as psycopg waits for ever for a server that is paused, and missing tables."""
 
 from typing import Any
 
@@ -32,3 +32,13 @@ def limit_answers(engine: sa.Engine, seconds: float) -> None:
         connection.execute(f"SET statement_timeout = {round(seconds * 1000)}")
         connection.commit()
         return connection
+
+
+def report_missing_tables(engine: sa.Engine) -> None:
+    """Raise an OperationalError where a table or column is missing, as SQLite does, and not a ProgrammingError."""
+
+    @sa.event.listens_for(engine, "handle_error")
+    def handle_error(context: sa.engine.ExceptionContext) -> None:
+        error = context.original_exception
+        if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
+            raise sa.exc.OperationalError(context.statement, context.parameters, error) from error

@@ -86,6 +86,23 @@ def test_deletion_while_sqlite_is_locked_is_503_and_works_later(locked):
     assert web_app.rows(app) == web_app.files(app) == []
 
 
+def test_page_without_tables_is_503_and_logs_in_one_line_how_to_create_them(make_app, tables, tmp_path, log):
+    make_app()
+    if isinstance(tables, pathlib.Path):
+        url = f"sqlite:///{tmp_path / 'empty.db'}"
+    else:
+        empty_schema = {"options": "-csearch_path=no_such_schema"}
+        url = sa.make_url(tables).update_query_dict(empty_schema).render_as_string(hide_password=False)
+    app = make_app(database_url=url, PROPAGATE_EXCEPTIONS=False)
+    assert app.test_client().get("/history").status_code == 503
+    assert web_app.classify(app, photo()).status_code == 503
+    assert web_app.files(app) == []
+    with app.app_context():
+        assert not background.succeeds("retrying", uploads.service().retry_waiting)
+    lines = set(failures(log))
+    assert len(lines) == 3 and all("flask --app web db upgrade" in line for line in lines)
+
+
 def test_time_for_a_lock_is_short(app):
     assert database.LOCK_SECONDS <= 5
     with app.app_context():
