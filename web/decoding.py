@@ -24,6 +24,7 @@ MEMORY_BYTES = 600_000_000  # of a child
 CPU_SECONDS = 4.5  # of a child, so that an upload costs 5 at most
 SECONDS = 20.0  # of a child, on a machine that has other things to do
 HANG_SECONDS = 10.0  # that the decoding process may take beyond that, to start and to end a child
+END_SECONDS = 2.0  # that it may take to end
 # How a child ends beyond its limits: of CPU time; or of time or, by the kernel, of memory.
 LIMIT_SIGNALS = {-signal.SIGPROF, -signal.SIGKILL}
 
@@ -87,7 +88,11 @@ class _Process:
     def close(self) -> None:
         self.control.close()
         if self.page_id == os.getpid():
-            self._process.wait()
+            try:
+                self._process.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:  # it hangs
+                self._process.kill()
+                self._process.wait()
 
 
 _lock = threading.Lock()
@@ -101,25 +106,29 @@ def _run(upload: bytes, max_pixels: int) -> tuple[bytes, int]:
         pairs = [socket.socketpair() for _ in range(2)]
         (photo, _), (status, _) = [tuple(map(sockets.enter_context, pair)) for pair in pairs]
         theirs = [their for _, their in pairs]
-        _send(request, [their.fileno() for their in theirs])
+        process = _send(request, [their.fileno() for their in theirs])
         for their in theirs:
             their.close()
         for ours in (photo, status):
             ours.settimeout(SECONDS + HANG_SECONDS)
         answer = bytearray()
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a child that ended before it read all
-            photo.sendall(upload)
-            photo.shutdown(socket.SHUT_WR)
-            while part := photo.recv(1 << 20):
-                answer += part
-        code = status.recv(decoding_process.STATUS.size)
+        try:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a child that ended before it read all
+                photo.sendall(upload)
+                photo.shutdown(socket.SHUT_WR)
+                while part := photo.recv(1 << 20):
+                    answer += part
+            code = status.recv(decoding_process.STATUS.size)
+        except TimeoutError:
+            _end(process)
+            raise
     if not code:
         raise ConnectionError("it has ended; the next upload starts another")
     return bytes(answer), decoding_process.STATUS.unpack(code)[0]
 
 
-def _send(request: bytes, descriptors: list[int]) -> None:
-    """Send a request to the decoding process, which is started where there is none, or none of this process."""
+def _send(request: bytes, descriptors: list[int]) -> _Process:
+    """Send a request to the decoding process, started where there is none of this process, and return that process."""
     global _process
     with _lock:
         if _process is None or _process.page_id != os.getpid():
@@ -131,6 +140,16 @@ def _send(request: bytes, descriptors: list[int]) -> None:
             _process.close()
             _process = _Process()
             socket.send_fds(_process.control, [request], descriptors)
+        return _process
+
+
+def _end(process: _Process) -> None:
+    """End a decoding process that hangs, unless another thread did: the next upload starts another."""
+    global _process
+    with _lock:
+        if _process is process:
+            process.close()
+            _process = None
 
 
 @atexit.register

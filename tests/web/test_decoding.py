@@ -68,6 +68,19 @@ def test_decoding_process_that_was_killed_is_started_again(decoder):
     assert decoding._process._process.pid != process.pid
 
 
+def test_decoding_process_that_hangs_is_replaced(decoder, monkeypatch):
+    decoder.plain(web_app.photo())
+    process = decoding._process._process
+    process.send_signal(signal.SIGSTOP)
+    with monkeypatch.context() as patched:
+        patched.setattr(decoding, "SECONDS", 0.1)
+        patched.setattr(decoding, "HANG_SECONDS", 0.0)
+        patched.setattr(decoding, "END_SECONDS", 0.1)
+        assert reason(decoder, web_app.photo()) == "busy"
+    assert process.returncode == -signal.SIGKILL
+    assert decoder.plain(web_app.photo())
+
+
 def test_decoding_process_ends_with_the_page_and_has_none_of_its_secrets(decoder):
     decoder.plain(web_app.photo())
     process = decoding._process._process
