@@ -2,7 +2,6 @@
 
 import dataclasses
 import ipaddress
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -18,15 +17,15 @@ DEVELOPMENT = "development"
 MAKE_ONE = "$(python -c 'import secrets; print(secrets.token_hex())')"
 DATABASE_URLS = "postgresql://USER:PASSWORD@HOST/NAME or sqlite:////FOLDER/FILE"
 MIB = 1024 * 1024
-MINIMUM = {  # setting -> smallest value
-    "serving_timeout_seconds": 0.1,
-    "retry_seconds": 0.1,  # less would retry without a pause
-    "max_upload_bytes": MIB,  # pages show whole MB
-    "max_pixels": 1_000_000,  # pages show whole millions
-    "trusted_proxies": 0,
-    "hsts_seconds": 0,
-    "keep_days": 1,
-    "max_stored_bytes": 100 * MIB,
+LIMITS: dict[str, tuple[float, float]] = {  # setting -> smallest and largest value
+    "serving_timeout_seconds": (0.1, 3600),
+    "retry_seconds": (0.1, 3600),  # less would retry without a pause
+    "max_upload_bytes": (MIB, 1024 * MIB),  # pages show whole MB
+    "max_pixels": (1_000_000, 1_000_000_000),  # pages show whole millions
+    "trusted_proxies": (0, 100),
+    "hsts_seconds": (0, 10**9),
+    "keep_days": (1, 10**6),
+    "max_stored_bytes": (100 * MIB, 10**18),
 }
 
 
@@ -93,7 +92,7 @@ def read(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = N
     """Return the settings in the environment, replaced by `overrides` (field name -> value).
 
     Raises:
-        SettingsError: a number is invalid or too small, a token or key too short, or no key set outside development.
+        SettingsError: a number is invalid or out of range, a token or key too short, or no key set outside development.
     """
     values: dict[str, Any] = {}
     for field in dataclasses.fields(Settings):
@@ -125,14 +124,16 @@ def _convert(name: str, text: str, kind: type) -> Any:
     if kind is str:
         return text
     kind_name = "whole number" if kind is int else "number"
+    smallest, largest = LIMITS[name]
     try:
         value = kind(text)
-        if MINIMUM[name] <= value < math.inf:  # false for NaN
+        if smallest <= value <= largest:  # false for NaN
             return value
     except ValueError:
         pass
     raise SettingsError(
-        f"{name.upper()} must be a {kind_name} of at least {MINIMUM[name]} (got {text}). Unset it for the default."
+        f"{name.upper()} must be a {kind_name} from {smallest} to {largest} (got {text[:40]}). "
+        "Unset it for the default."
     )
 
 
@@ -175,6 +176,8 @@ def _database_url(text: str) -> str:
         raise SettingsError(f"DATABASE_URL is no URL. It must be like {DATABASE_URLS}.") from None
     if url.drivername in ("postgres", "postgresql"):
         url = url.set(drivername="postgresql+psycopg")
+    if url.drivername == "sqlite" and url.database in (None, "", ":memory:"):
+        raise SettingsError("DATABASE_URL must name a file of SQLite: sqlite:////FOLDER/FILE.")
     if url.drivername not in ("postgresql+psycopg", "sqlite"):
         scheme = url.drivername[:30]
         raise SettingsError(f"DATABASE_URL must be like {DATABASE_URLS} (got one that begins with {scheme!r}).")

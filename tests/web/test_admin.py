@@ -157,7 +157,9 @@ def test_metrics_do_not_grow_with_what_callers_make_up(app):
         ({"SECRET_KEY": KEY, "SERVING_TIMEOUT_SECONDS": "soon"}, "SERVING_TIMEOUT_SECONDS"),
         ({"SECRET_KEY": KEY, "TRUSTED_PROXIES": "1.5"}, "TRUSTED_PROXIES"),
         ({"SECRET_KEY": KEY, "UPLOAD_RATE": "often"}, "UPLOAD_RATE"),
-        ({"SECRET_KEY": KEY, "RETRY_SECONDS": "0"}, r"RETRY_SECONDS .* at least 0\.1 \(got 0\)\. Unset it"),
+        ({"SECRET_KEY": KEY, "RETRY_SECONDS": "0"}, r"RETRY_SECONDS .* from 0\.1 to 3600 \(got 0\)\. Unset it"),
+        ({"SECRET_KEY": KEY, "RETRY_SECONDS": "1e300"}, "RETRY_SECONDS"),
+        ({"SECRET_KEY": KEY, "MAX_PIXELS": "1" + "0" * 20}, "MAX_PIXELS"),
         ({"SECRET_KEY": KEY, "RETRY_SECONDS": "inf"}, "RETRY_SECONDS"),
         ({"SECRET_KEY": KEY, "SERVING_TIMEOUT_SECONDS": "-1"}, "SERVING_TIMEOUT_SECONDS"),
         ({"SECRET_KEY": KEY, "SERVING_TIMEOUT_SECONDS": "nan"}, "SERVING_TIMEOUT_SECONDS"),
@@ -172,6 +174,10 @@ def test_metrics_do_not_grow_with_what_callers_make_up(app):
             ({"SECRET_KEY": KEY, "SERVING_TARGET": target}, r"SERVING_TARGET must be HOST:PORT .* \(got ")
             for target in ("http://host:8500", "host", "host:", ":8500", "host:port", "host:0", "host:65536", "a b:1")
             + ("host:8500/v1", "host:8500\n", "::1:8500", "host:\u0661")
+        ),
+        *(
+            ({"SECRET_KEY": KEY, "DATABASE_URL": url}, "DATABASE_URL must name a file")
+            for url in ("sqlite://", "sqlite:///:memory:")
         ),
         *(
             ({"SECRET_KEY": KEY, "DATABASE_URL": url}, "DATABASE_URL .*postgresql://USER:PASSWORD@HOST/NAME")
