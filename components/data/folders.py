@@ -9,10 +9,9 @@ import pathlib
 import stat
 from collections.abc import Collection, Iterator
 
-from PIL import Image
-
 from components.base.errors import PilahError
 from components.data import images
+from components.data.formats import essentials
 
 PHOTO_SUFFIXES = {suffix for suffixes in images.SUFFIXES.values() for suffix in suffixes}
 HIDDEN_PREFIXES = (".", "__MACOSX")
@@ -114,12 +113,10 @@ def is_photo(path: pathlib.Path) -> bool:
     if mimetypes.guess_type(path.name)[0]:
         return False
     try:
-        Image.open(path, formats=images.FORMATS).close()
+        with path.open("rb") as file:
+            return essentials.is_photo(file.read(essentials.SIGNATURE_BYTES))
     except OSError:
         return False
-    except Exception:  # raised by one of Pillow's readers, which recognised the file
-        return True
-    return True
 
 
 def utf_8_text(path: pathlib.Path) -> str:

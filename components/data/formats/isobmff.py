@@ -5,12 +5,17 @@ from collections.abc import Iterator
 
 from components.data.formats import parts
 
-SIGNATURE = b"ftyp"  # at byte 4
+SIGNATURE = b"ftyp"  # at byte 4; the brand follows
+BRANDS = set(b"avif avis heic heix heim heis hevc hevx hevm hevs mif1 msf1".split())  # those that are not videos
 CONTAINERS = {b"meta": 4, b"iprp": 0, b"ipco": 0, b"iinf": None}  # box -> bytes in front of the boxes in it
 METADATA_ITEMS = {b"Exif", b"mime"}
 IGNORED_ITEM = b"skip"  # the kind that they are given, so that no decoder reads them; boxes keep their places
 MAX_ITEMS = 1000  # tiles, previews and metadata; a photo of 50 million pixels has 200
 MAX_DEPTH = 4
+
+
+def is_photo(photo: bytes) -> bool:
+    return photo.startswith(SIGNATURE, 4) and photo[8:12] in BRANDS
 
 
 def essentials(photo: bytes) -> parts.Essentials:

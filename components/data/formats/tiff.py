@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from components.data.formats import parts
 
-SIGNATURES = (b"II", b"MM")
+SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"II\0*", b"MM*\0")  # Pillow reads the last two, which are wrong
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 INTEGERS = {1: "B", 3: "H", 4: "I", 16: "Q"}  # type of a tag -> format of its values for struct
 LENGTHS = (279, 325)  # tags with the bytes of each strip or tile

@@ -100,3 +100,16 @@ def test_orientation_that_makes_no_sense_is_upright(entry, expected):
 def test_file_may_have_parts_in_proportion_to_its_size():
     assert parts.max_parts(bytes(100)) == 1000
     assert parts.max_parts(bytes(15 * 2**20)) == 16_360
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "HEIF", "AVIF", "GIF", "BMP", "TIFF", "JPEG2000"])
+def test_photo_is_known_by_its_first_bytes(kind):
+    assert essentials.is_photo(upload_files.encoded(kind)[: essentials.SIGNATURE_BYTES])
+
+
+@pytest.mark.parametrize(
+    "start",
+    [b"", b"BMW and other cars", b"MM and other sweets", b"II. Contents\0\0\0\0", b"\0\0\0\x18ftypmp42\0\0\0\0"],
+)
+def test_text_and_videos_are_no_photos(start):
+    assert not essentials.is_photo(start)
