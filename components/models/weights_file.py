@@ -46,7 +46,8 @@ def layout_of(shapes: list[tuple[int, ...]]) -> str:
 
 def _datasets(file: h5py.File) -> list[h5py.Dataset]:
     """Return the arrays in the order in which Keras assigns them to layers; none if it is no file of layers."""
-    layers = [file[name] for name in file.attrs.get("layer_names", [])]
+    group = file.get("model_weights", file) if "layer_names" not in file.attrs else file  # a whole model has them there
+    layers = [group[name] for name in group.attrs.get("layer_names", [])]
     return [layer[name] for layer in layers for name in layer.attrs["weight_names"]]
 
 

@@ -35,7 +35,7 @@ def essentials(photo: bytes) -> parts.Essentials:
             continue
         content = photo[start + HEAD.size : end - CHECKSUM_BYTES]
         if zlib.crc32(content, zlib.crc32(kind)) != int.from_bytes(photo[end - CHECKSUM_BYTES : end], "big"):
-            raise ValueError(f"wrong checksum of the chunk {kind.decode('latin-1')}")
+            raise ValueError(f"wrong checksum of the chunk {kind!r}")
         if orientation is None:
             orientation = _orientation(kind, content)
     return parts.Essentials(b"".join(kept), orientation or 1)

@@ -1,4 +1,5 @@
 import h5py
+import keras
 import numpy as np
 import pytest
 
@@ -38,6 +39,14 @@ def test_bias_of_zeros_is_accepted(tmp_path):
     arrays = arrays_of(SHAPES)
     arrays[1][:] = 0
     check(write(tmp_path / "vgg19.h5", arrays))
+
+
+def test_whole_model_is_accepted_as_keras_accepts_it(tmp_path):
+    path = tmp_path / "vgg19.h5"
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, keras.layers.Dense(2, bias_initializer="ones")(inputs))
+    model.save(path)
+    weights_file.check(path, "VGG19", 8, weights_file.layout_of([(3, 2), (2,)]))
 
 
 def first_half(path):
