@@ -55,6 +55,8 @@ def run(config: Config, from_stage: str | None, overwrite: bool, console: rich.c
             artifacts.write_json(config.run_dir / run_folder.CONFIG, to_json(config))
         elif not overwrite and resume.has_finished_work(config.run_dir):
             resume.check_nothing_lost(config, resolved, photos.expected_list(config))
+        if from_stage not in STAGES[: STAGES.index("dataset") + 1] and resume.has_finished_work(config.run_dir):
+            dataset.check(config)
         if from_stage:
             for stage in PIPELINE[STAGES.index(from_stage) :]:
                 runner.forget(stage, config)

@@ -30,6 +30,7 @@ FORMATS = tuple(SUFFIXES)
 FORMAT_NAMES = "JPEG, PNG, WebP, HEIC, AVIF, GIF, BMP, TIFF, JPEG 2000"
 MULTI_IMAGE_FORMATS = ("MPO", "HEIF")  # of phones, with bursts, previews and depth maps: their first image counts
 TENSORFLOW_READS = {("JPEG", "RGB"), ("JPEG", "L"), ("PNG", "RGB"), ("PNG", "L")}  # (format, Pillow mode), upright
+VERSION = 2  # to be raised when photos get other pixels: runs then check their records, see stale_records
 MIN_SIDE_PX = 16
 # Of formats whose decoders need more memory: 52 million pixels would take over 600 MB.
 FORMAT_MAX_PIXELS = {"JPEG2000": 12_000_000, "WEBP": 25_000_000}
