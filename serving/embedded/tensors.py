@@ -8,6 +8,7 @@ from tensorflow.core.framework import tensor_pb2
 
 from serving.embedded import status
 
+MAX_REPEATED = 2**24  # elements that a tensor may have beyond its values; TensorFlow Serving has no limit
 # dtype -> repeated field of TensorProto with its values (tensorflow/core/framework/tensor.proto)
 _FIELDS = {
     tf.float32: "float_val",
@@ -29,7 +30,8 @@ def to_array(proto: tensor_pb2.TensorProto, name: str) -> np.ndarray:
     """Convert the tensor of input `name`; strings become an object array of bytes.
 
     Raises:
-        StatusError: INVALID_ARGUMENT, the values do not match shape and dtype.
+        StatusError: INVALID_ARGUMENT, the values do not match shape and dtype, or are far fewer than the shape has
+            elements.
     """
     try:
         return tf.make_ndarray(_trimmed(proto))
@@ -64,6 +66,8 @@ def _trimmed(proto: tensor_pb2.TensorProto) -> tensor_pb2.TensorProto:
     if any(dim.size < 0 for dim in proto.tensor_shape.dim):
         raise ValueError("a size is negative")
     size = math.prod(dim.size for dim in proto.tensor_shape.dim)
+    if field and not proto.tensor_content and size - len(getattr(proto, field)) > MAX_REPEATED:
+        raise ValueError("the shape is too large for the values, the last of which is repeated")
     if not field or len(getattr(proto, field)) <= size:
         return proto
     trimmed = tensor_pb2.TensorProto()
