@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import functools
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -31,6 +32,7 @@ class GrpcServer:
         channel_options = {**OPTIONS, **options.grpc_channel_arguments}
         self._server = grpc.server(threads, options=list(channel_options.items()))
         self._health = health.HealthServicer()
+        logging.getLogger("grpc").getChild("_common").addFilter(_without_traceback)
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(_Prediction(models), self._server)
         model_service = _Model(models, options.allow_reload_config)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(model_service, self._server)
@@ -84,6 +86,13 @@ class _Model(model_service_pb2_grpc.ModelServiceServicer):
 
     def HandleReloadConfigRequest(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         return _handle("ReloadConfig", self._models, request, context, self._reload)
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """Have gRPC log a message that cannot be parsed, a fault of the caller, in one line."""
+    if "deserializing" in record.getMessage():
+        record.exc_info = None
+    return True
 
 
 def _seconds_left(context: grpc.ServicerContext) -> float | None:

@@ -40,19 +40,31 @@ def observed(api: str, entrypoint: str, models: versions.Models, model_name: str
     code, message = status.Code.OK, ""
     try:
         yield
+    except status.StatusError as error:
+        code, message = error.code, error.message
+        raise
     except Exception as error:
         failure = status.from_exception(error)
-        code, message = failure.code, f": {' '.join(failure.message.split())}"
-        if failure is not error and code is status.Code.INTERNAL:
+        code, message = failure.code, failure.message
+        if code is status.Code.INTERNAL:
             log.exception("%s failed unexpectedly", api)
-        raise failure from error
+        try:
+            raise failure from error
+        finally:
+            del failure  # else it and its traceback refer to each other, and keep the tensors of the request in memory
     finally:
         seconds = time.perf_counter() - start
         # one label for all unknown names, so that clients cannot create any number of series
         label = model_name if not model_name or models.is_configured(model_name) else "(unknown)"
         _requests.labels(label, code.name).inc()
         _latency.labels(label, api, entrypoint).observe(seconds * 1e6)
-        log.info("%s %s %r %s %.1f ms%s", entrypoint, api, model_name, code.name, seconds * 1e3, message[:300])
+        reason = f": {_printable(' '.join(message.split())[:300])}" if message else ""
+        log.info("%s %s %r %s %.1f ms%s", entrypoint, api, model_name, code.name, seconds * 1e3, reason)
+
+
+def _printable(text: str) -> str:
+    """Escape control characters, with which a client could forge lines or colour a terminal."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def page() -> bytes:

@@ -1,11 +1,12 @@
 """What the flags of the gRPC server switch on and off, in this process and without a model."""
 
 import contextlib
+import logging
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from tensorflow_serving.apis import model_management_pb2, model_service_pb2_grpc
+from tensorflow_serving.apis import get_model_status_pb2, model_management_pb2, model_service_pb2_grpc
 from tensorflow_serving.config import model_server_config_pb2
 
 from serving.embedded import flags, grpc_server, versions
@@ -64,3 +65,24 @@ def test_channel_arguments_reach_grpc(tmp_path):
     ):
         health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service="x" * 20), timeout=CALL_SECONDS)
     assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_message_that_cannot_be_parsed_is_logged_in_one_line(tmp_path, caplog):
+    with started(tmp_path) as channel, pytest.raises(grpc.RpcError) as refused:
+        channel.unary_unary("/tensorflow.serving.PredictionService/Predict")(b"\xff" * 3, timeout=CALL_SECONDS)
+    assert refused.value.code() is grpc.StatusCode.INTERNAL
+    (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "deserializing" in record.getMessage() and not record.exc_info
+
+
+@pytest.mark.parametrize("name", ["\x1b[31m", "\x9b31m", "\u202e"])
+def test_control_characters_of_a_caller_are_escaped_in_the_log(tmp_path, caplog, name):
+    request = get_model_status_pb2.GetModelStatusRequest(model_spec={"name": f"Müll {name}"})
+    with (
+        started(tmp_path) as channel,
+        caplog.at_level(logging.INFO),
+        pytest.raises(grpc.RpcError),
+    ):
+        model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(request, timeout=CALL_SECONDS)
+    (line,) = caplog.messages
+    assert "Could not find any versions of model Müll" in line and line.isprintable()
