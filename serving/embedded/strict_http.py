@@ -114,11 +114,13 @@ class Server(cheroot.wsgi.Server):
 
 
 class _Headers(dict[bytes, bytes]):
-    """The headers of a request, with one Content-Length at most, of digits alone."""
+    """The headers of a request, with one Content-Length at most, of digits alone, and none beside Transfer-Encoding."""
 
     def __setitem__(self, name: bytes, value: bytes) -> None:
         if name == b"Content-Length" and (name in self or not value.isdigit()):
             raise ValueError("Malformed Content-Length Header.")
+        if {b"Content-Length", b"Transfer-Encoding"} <= {name, *self}:  # a proxy may take the other one
+            raise ValueError("Content-Length and Transfer-Encoding exclude each other.")
         super().__setitem__(name, value)
 
 

@@ -47,7 +47,6 @@ WHOLE = {
     "trailer": CHUNKED + b"2\r\n{}\r\n0\r\nX-A: b\r\n\r\n",
     "two chunks": CHUNKED + b"1\r\n{\r\n01\r\n}\r\n0\r\n\r\n",
     "Content-Length": PREDICT + b"Content-Length: 2\r\n\r\n{}",
-    "Content-Length and chunks": PREDICT + b"Content-Length: 4\r\n" + CHUNKED[len(PREDICT) :] + b"2\r\n{}\r\n0\r\n\r\n",
     "Expect": PREDICT + b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n{}",
     "another path": CHUNKED.replace(b"predict", b"nope") + b"2\r\n{}\r\n0\r\n\r\n",
     "another call": CHUNKED.replace(b"predict", b"classify") + b"2\r\n{}\r\n0\r\n\r\n",
@@ -98,6 +97,12 @@ def test_body_that_cannot_be_read_is_refused_in_one_line_and_ends_the_connection
 def test_length_that_is_ambiguous_or_absurd_is_refused_and_ends_the_connection(sent, name):
     value, code = INVALID_HEADERS[name]
     assert sent(PREDICT + b"Content-Length: " + value + b"\r\n\r\n{}" + NEXT) == [code]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_length_beside_an_encoding_is_refused_and_ends_the_connection(sent, order):
+    headers = [b"Content-Length: 12\r\n", b"Transfer-Encoding: chunked\r\n"][::order]
+    assert sent(PREDICT + b"".join(headers) + b"\r\n2\r\n{}\r\n0\r\n\r\n" + NEXT) == [400]
 
 
 @pytest.mark.parametrize("name", WHOLE)
