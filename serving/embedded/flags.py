@@ -16,6 +16,7 @@ from serving.protos import server_config_pb2
 
 DEFAULT_HOST = "127.0.0.1"  # a server asks for no password, so only this machine can connect
 MAX_INT32 = 2**31 - 1  # gRPC's numbers
+MAX_THREADS = 10_000  # they are all started at once
 DEFAULT_METRICS_PATH = "/monitoring/prometheus/metrics"
 Proto = TypeVar("Proto", bound=message.Message)
 
@@ -161,8 +162,8 @@ def _port(text: str) -> int:
 
 def _count(text: str) -> int:
     value = int(text)
-    if not 1 <= value <= MAX_INT32:
-        raise argparse.ArgumentTypeError(f"must be at least 1 (got {text})")
+    if not 1 <= value <= MAX_THREADS:
+        raise argparse.ArgumentTypeError(f"must be from 1 to {MAX_THREADS} (got {text})")
     return value
 
 
@@ -190,5 +191,6 @@ def _read(path: pathlib.Path, proto: Proto) -> Proto:
 def _check_batching(batching: server_config_pb2.BatchingParameters | None) -> None:
     for field, value in batching.ListFields() if batching else ():
         minimum = 0 if field.name == "batch_timeout_micros" else 1
-        if value.value < minimum:
-            raise ValueError(f"{field.name} must be at least {minimum} (got {value.value})")
+        maximum = MAX_THREADS if field.name == "num_batch_threads" else MAX_INT32
+        if not minimum <= value.value <= maximum:
+            raise ValueError(f"{field.name} must be from {minimum} to {maximum} (got {value.value})")

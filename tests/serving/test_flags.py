@@ -88,6 +88,7 @@ def test_without_them_the_file_is_read_once_and_no_caller_may_configure(tmp_path
         "--port=65536",
         "--rest_api_port=-1",
         "--grpc_max_threads=0",
+        "--grpc_max_threads=10001",
         "--allow_reload_config=maybe",
     ],
 )
@@ -217,3 +218,9 @@ def test_field_that_the_embedded_server_lacks_is_named(tmp_path, refused, config
     (tmp_path / "batching").write_text("max_batch_size { value: 8 }\nallowed_batch_sizes: 8\n")
     said = refused(*config_flags("--batching_parameters_file", tmp_path / "batching"))
     assert "allowed_batch_sizes" in said and "2:1" in said
+
+
+@pytest.mark.parametrize("field", ["batch_timeout_micros", "num_batch_threads", "max_batch_size"])
+def test_number_that_is_too_large_for_batching_is_refused(tmp_path, refused, config_flags, field):
+    (tmp_path / "batching").write_text(f"{field} {{ value: {2**62} }}\n")
+    assert f"{field} must be from " in refused(*config_flags("--batching_parameters_file", tmp_path / "batching"))
