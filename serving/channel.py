@@ -6,7 +6,7 @@ import socket
 
 import grpc
 
-_FORM = re.compile(r"(\[[0-9A-Fa-f:.%\w]+\]|[^\s/:@\[\]]+):([0-9]{1,5})")
+_FORM = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%\w]+\]):([0-9]{1,5})")
 _PROBE_SECONDS = 1.0
 MAX_ATTEMPTS = 5  # gRPC allows no more
 # Only UNAVAILABLE is retried, as the call was then not answered: after about 0.2 s, then after twice as long.
@@ -47,7 +47,7 @@ def connect(target: str, root_certificates: bytes | None) -> grpc.Channel:
 def check_address(text: str) -> None:
     """Raise ValueError with the rule if `text` is not HOST:PORT."""
     match = _FORM.fullmatch(text)
-    if not match or not 0 < int(match[2]) < 2**16:
+    if not match or not 0 < int(match[1]) < 2**16:
         raise ValueError(f"must be HOST:PORT of the model server's gRPC port, such as localhost:8500 (got {text!r}).")
 
 
@@ -62,7 +62,7 @@ def http_error(address: str) -> str:
             connection.settimeout(_PROBE_SECONDS)
             connection.sendall(b"HEAD / HTTP/1.0\r\n\r\n")
             is_http = connection.recv(7) == b"HTTP/1."
-    except OSError:
+    except (OSError, UnicodeError):  # UnicodeError: a name that no host can have, such as a..b
         return ""
     if not is_http:
         return ""

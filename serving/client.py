@@ -211,6 +211,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"serving.client: {channel.http_error(args.target) or error}", file=sys.stderr)
     except BrokenPipeError:  # the reader of the output, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python fails again at its exit
+    except OSError as error:  # those of photos are told with the photo
+        print(f"serving.client: the output cannot be written: {error.strerror}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1
 
 

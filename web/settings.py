@@ -2,7 +2,6 @@
 
 import dataclasses
 import ipaddress
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ import limits
 import sqlalchemy as sa
 
 from components.data import images
+from serving import channel
 from web import data_folder
 
 LANGUAGES = {"en": "English", "id": "Bahasa Indonesia"}
@@ -159,11 +159,10 @@ def _check_metrics_networks(settings: Settings) -> None:
 
 def _check_serving_target(target: str) -> None:
     """Raise an error unless `target` is HOST:PORT: gRPC would wait for any other without end."""
-    match = re.fullmatch(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%]+\]):([0-9]{1,5})", target)
-    if match is None or not 0 < int(match.group(1)) < 65536:
-        raise SettingsError(
-            f"SERVING_TARGET must be HOST:PORT of the model server for gRPC, such as localhost:8500 (got {target!r})."
-        )
+    try:
+        channel.check_address(target)
+    except ValueError as error:
+        raise SettingsError(f"SERVING_TARGET {error}") from error
 
 
 def _database_url(text: str) -> str:

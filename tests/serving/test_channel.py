@@ -79,3 +79,4 @@ def test_nobody_at_the_address_is_not_taken_for_http():
         taken.bind(("127.0.0.1", 0))
         assert not channel.http_error(f"127.0.0.1:{taken.getsockname()[1]}")
     assert not channel.http_error("host.invalid:1")
+    assert not channel.http_error("a..b:1")  # no host can have this name

@@ -514,6 +514,14 @@ def test_command_whose_reader_has_gone_ends_quietly(tmp_path):
     assert (done.returncode, done.stderr) == (1, b"")
 
 
+def test_command_whose_output_finds_the_disk_full_says_so_in_one_line():
+    command = [sys.executable, "-m", "serving.client", "classify", "missing1.jpg", "missing2.jpg"]
+    with pathlib.Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "serving.client: the output cannot be written: No space left on device\n"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
