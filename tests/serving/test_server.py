@@ -19,7 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_service_pb2_grpc
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
-GIVE_UP_SECONDS = 60.0  # so that a fault fails a test, and does not hang it
+GIVE_UP_SECONDS = 120.0  # so that a fault fails a test, and does not hang it
 METRICS_PATH = "/metrics/of/the/test"
 SLOW_ROUNDS = 100_000  # small ones, which more cores do not make faster: a second or two
 

@@ -17,7 +17,9 @@ from web.database import db
 @pytest.fixture
 def empty_app(tmp_path, model):
     """The page on a SQLite file without tables."""
-    app = web.create_app({**web_app.SETTINGS, "pilah_data": str(tmp_path), "serving_target": model.target})
+    database = f"sqlite:///{tmp_path / 'pilah.db'}"
+    names = {"pilah_data": str(tmp_path), "serving_target": model.target, "database_url": database}
+    app = web.create_app({**web_app.SETTINGS, **names})
     yield app
     web_app.close(app)
 
