@@ -21,7 +21,7 @@ def name(secret_key: str, is_secure: bool) -> str:
 class CookieSessions(SecureCookieSessionInterface):
     """Sessions in a signed cookie; a visitor of an earlier version keeps the history of the old cookie.
 
-    Cookies live for 400 days: so long after the release of this version, `open_session` can go.
+    Cookies live for 400 days. Remove `open_session` 400 days after this release.
     """
 
     salt = "pilah-session"  # not the one of the old cookie, so that a new cookie is no valid old one

@@ -110,7 +110,7 @@ def erase_deleted() -> None:
     if db.engine.dialect.name != "sqlite":
         return
     with contextlib.suppress(*UNAVAILABLE), db.engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA busy_timeout=0")  # waits for nobody
+        connection.exec_driver_sql("PRAGMA busy_timeout=0")  # do not wait for a lock
         try:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:

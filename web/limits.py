@@ -1,6 +1,6 @@
 """Rate limits and daily quotas of uploads, and rate limits of the operator's sign-ins.
 
-They are kept in memory: a restart forgets the counts. A period begins with its first request, not at midnight.
+They are kept in memory: a restart resets them. A period begins with its first request, not at midnight.
 """
 
 import datetime

@@ -15,9 +15,9 @@ TABLES_MISSING = "tables are missing or outdated; run flask --app web db upgrade
 
 
 class DatabaseProbe:
-    """Asks the database in a thread of its own, because a query to a paused database does not end.
+    """Asks the database in a separate thread, because a query to a paused database does not end.
 
-    There is one such thread at a time, however often it is asked.
+    At most one query runs at a time.
     """
 
     def __init__(self, app: Flask):

@@ -45,7 +45,7 @@ def delete_batches(store: PictureStore, row_ids: Sequence[str]) -> None:
 
 
 def prune(store: PictureStore, keep_days: int, max_stored_bytes: int) -> None:
-    """Delete what the settings say: rows without a correction that are too old, then the oldest over the limit."""
+    """Delete expired rows without a correction, then the oldest rows beyond the size limit."""
     store.keep_reserve()
     old = older_than(keep_days, with_corrections=False)
     delete_batches(store, old)

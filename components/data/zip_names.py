@@ -119,7 +119,7 @@ def _are_utf_8(entries: Sequence[zipfile.ZipInfo]) -> bool:
 
 
 def _decode(images: pathlib.Path, entry: zipfile.ZipInfo, codec: str | None, unknown: Sequence[zipfile.ZipInfo]) -> str:
-    """Return the name of an entry in `codec`; the name of a file alone matters to nobody and may be in any encoding."""
+    """Return the name of an entry in `codec`; file names are not used and may be in any encoding."""
     raw = _raw_name(entry)
     folder, file = _folder_and_file(raw)
     if codec is None and not folder.isascii():

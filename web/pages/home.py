@@ -10,7 +10,7 @@ from web import disposal_advice, settings
 from web.pages import about
 
 blueprint = Blueprint("home", __name__)
-PAGES_OF_FORMS = {  # endpoint that takes a form and has no page of its own -> page with that form
+PAGES_OF_FORMS = {  # form endpoint without a page -> page with that form
     "operations.leave": "history.show",
     "results.correct": "results.show",
     "results.delete": "results.show",
