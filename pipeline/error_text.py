@@ -31,7 +31,7 @@ def one_line(error: Exception) -> str:
             f"{error.filename} is missing. Restore it, or run again: photos are listed again, and artifacts of the run "
             "are made again."
         )
-    # TensorFlow and Beam raise errors of their own with the words of the operating system in them
+    # TensorFlow and Beam wrap the operating system's messages in their own errors
     codes = [code for code in REMEDIES if os.strerror(code) in text]
     if isinstance(error, OSError) or codes:
         remedy = REMEDIES[codes[0]] if codes else "Check that there is space and permission, then run again."

@@ -111,14 +111,14 @@ def test_served_folder_is_mounted_where_the_model_is_looked_for(files):
 def test_embedded_server_takes_the_same_flags_and_files(files):
     here = given_flags(files)
     here |= {name: source_of(files, value) for name, value in here.items() if value.startswith("/")}
-    given = flags.parse([f"--{name}={value}" for name, value in here.items()])
-    assert (given.model_config_file, given.model_config_file_poll_wait_seconds) == (here["model_config_file"], 30)
-    assert given.allow_version_labels_for_unavailable_models and given.enable_grpc_healthcheck_service
-    assert given.grpc_channel_arguments["grpc.http2.min_ping_interval_without_data_ms"] == 30_000
-    assert not given.allow_reload_config
-    assert (given.port, given.rest_api_port, given.metrics_path) == (8500, 8501, flags.DEFAULT_METRICS_PATH)
-    assert given.batching.max_batch_size.value == (64 if files == GPU else 16)
-    assert service(files)["ports"] == [f"127.0.0.1:{port}:{port}" for port in (given.port, given.rest_api_port)]
+    parsed = flags.parse([f"--{name}={value}" for name, value in here.items()])
+    assert (parsed.model_config_file, parsed.model_config_file_poll_wait_seconds) == (here["model_config_file"], 30)
+    assert parsed.allow_version_labels_for_unavailable_models and parsed.enable_grpc_healthcheck_service
+    assert parsed.grpc_channel_arguments["grpc.http2.min_ping_interval_without_data_ms"] == 30_000
+    assert not parsed.allow_reload_config
+    assert (parsed.port, parsed.rest_api_port, parsed.metrics_path) == (8500, 8501, flags.DEFAULT_METRICS_PATH)
+    assert parsed.batching.max_batch_size.value == (64 if files == GPU else 16)
+    assert service(files)["ports"] == [f"127.0.0.1:{port}:{port}" for port in (parsed.port, parsed.rest_api_port)]
 
 
 @both
@@ -285,9 +285,9 @@ def test_web_waits_for_the_database_and_not_for_the_model_server():
 
 @pytest.mark.parametrize("name", ["web", "db"])
 def test_service_that_stays_is_checked_bounded_and_started_again(name):
-    one = service(BASE, name)
-    assert one["healthcheck"]["test"] and one["restart"] == "unless-stopped"
-    assert set(one["deploy"]["resources"]["limits"]) == {"cpus", "memory"}
+    limited = service(BASE, name)
+    assert limited["healthcheck"]["test"] and limited["restart"] == "unless-stopped"
+    assert set(limited["deploy"]["resources"]["limits"]) == {"cpus", "memory"}
 
 
 @both
@@ -300,18 +300,22 @@ def test_service_that_stays_is_checked_bounded_and_started_again(name):
     ],
 )
 def test_service_may_do_nothing_that_it_need_not(files, name, capabilities, folders):
-    one = service(files, name)
-    assert one["read_only"] and one["cap_drop"] == ["ALL"] and one["security_opt"] == ["no-new-privileges:true"]
-    assert (one.get("cap_add", []), one["tmpfs"]) == (capabilities, folders)
+    hardened = service(files, name)
+    assert (
+        hardened["read_only"]
+        and hardened["cap_drop"] == ["ALL"]
+        and hardened["security_opt"] == ["no-new-privileges:true"]
+    )
+    assert (hardened.get("cap_add", []), hardened["tmpfs"]) == (capabilities, folders)
 
 
 def test_web_takes_its_limits_from_the_env_file_and_else_has_its_own_defaults():
-    given = service(BASE, "web")["environment"]
+    variables = service(BASE, "web")["environment"]
     example = (ROOT / ".env.example").read_text()
     rates, kept = ("upload_rate", "visitor_rate", "total_rate"), ("keep_days", "max_stored_bytes")
     others = ("max_upload_bytes", "max_pixels", "metrics_from", "hsts_seconds", "serving_timeout_seconds")
     for name in (*rates, *kept, *others):
-        variable, default = re.fullmatch(r"\$\{(\w+):-(.+)\}", given[name.upper()]).groups()
+        variable, default = re.fullmatch(r"\$\{(\w+):-(.+)\}", variables[name.upper()]).groups()
         assert variable == name.upper() and f"\n#{variable}={default}\n" in example
         read = settings.read({variable: default, "SECRET_KEY": "k" * 32})
         assert getattr(read, name) == getattr(settings.Settings(), name)

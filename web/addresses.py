@@ -1,4 +1,4 @@
-"""The address that a request comes from: as it is logged and counted, and whether it is let in."""
+"""The address of a request's client, for the log, the limits and access to metrics."""
 
 import ipaddress
 from collections.abc import Iterable

@@ -22,7 +22,7 @@ timeout = 60
 graceful_timeout = 30
 keepalive = 5
 control_socket_disable = True  # unused, and it needs a home folder, which the container's user lacks
-forwarder_headers = ""  # else clients could send a SCRIPT_NAME or PATH_INFO of their own through a proxy
+forwarder_headers = ""  # else clients could set SCRIPT_NAME and PATH_INFO through a proxy
 accesslog = None  # web.telemetry logs each request
 
 # glibc uses up to eight heaps per core, and cannot reuse memory freed in one for another: two are enough.

@@ -90,7 +90,7 @@ def read_csv(path: pathlib.Path) -> list[dict[str, str]]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise PilahError(f"{path} is damaged ({error}). {REWRITE}") from error
     if not columns:
-        raise PilahError(f"{path} is damaged, as it is empty. {REWRITE}")
+        raise PilahError(f"{path} is damaged: it is empty. {REWRITE}")
     for number, row in enumerate(rows, start=1):
         if None in row or None in row.values():
             raise PilahError(f"{path} is damaged in row {number}. {REWRITE}")

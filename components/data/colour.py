@@ -16,7 +16,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def is_srgb(profile: bytes | None, mode: str) -> bool:
-    """Return whether `to_srgb` would leave an image of this mode as it is."""
+    """Return whether `to_srgb` would return an image of this mode unchanged."""
     return not profile or mode not in SPACES or _transform(profile, mode) is None
 
 

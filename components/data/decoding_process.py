@@ -1,4 +1,4 @@
-"""Decode photos for the web page, each in a child process of its own with limits.
+"""Decode photos for the web page, each in a separate child process with limits.
 
 web/decoding.py starts this program once. It loads the decoders and then forks a child for each photo, so that a photo
 costs a few milliseconds more, and nothing of one photo is left in the memory of the next. It ends with the page, as
@@ -68,7 +68,7 @@ def _load_decoders() -> None:
     """Load all that a child needs, so that it does not have to."""
     Image.init()
     images.web_jpeg(images.encode_jpeg(Image.new("RGB", (32, 32))))
-    # One thread a photo: each would take memory of its own, and the lowered priority is that of one thread.
+    # One thread a photo: each takes memory, and the lowered priority applies to one thread.
     pillow_heif.options.DECODE_THREADS = 1
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     gc.collect()

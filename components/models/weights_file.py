@@ -28,9 +28,9 @@ def check(path: pathlib.Path, backbone: str, parameters: int, layout: str) -> No
         arrays = [weights[()] for weights in _datasets(file)]
     count = sum(array.size for array in arrays)
     if layout_of([array.shape for array in arrays]) != layout:
-        found = f"{count:,} parameters in place of {parameters:,}" if count != parameters else "in other shapes"
+        difference = f"{count:,} parameters in place of {parameters:,}" if count != parameters else "in other shapes"
         raise PilahError(
-            f"{path} must hold the weights of {backbone}, and has those of another network ({found}). {REMEDY}"
+            f"{path} must hold the weights of {backbone}, and has those of another network ({difference}). {REMEDY}"
         )
     for array in arrays:
         if not np.isfinite(array).all():

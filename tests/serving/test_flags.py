@@ -30,17 +30,17 @@ def parse(*arguments):
 
 
 def test_model_folder_alone_is_served_with_the_defaults_of_tensorflow_serving(tmp_path):
-    given = parse("--model_base_path", tmp_path)
-    (model,) = given.models.model_config_list.config
+    parsed = parse("--model_base_path", tmp_path)
+    (model,) = parsed.models.model_config_list.config
     assert (model.name, model.base_path, model.model_platform) == ("default", str(tmp_path), "tensorflow")
-    assert (given.port, given.rest_api_port, given.file_system_poll_wait_seconds) == (8500, 0, 1)
-    assert given.batching is None and given.metrics_path is None
-    assert given.grpc_max_threads >= 64
-    assert given.host == "127.0.0.1", "but for the address: whoever reaches a port may have other models served"
+    assert (parsed.port, parsed.rest_api_port, parsed.file_system_poll_wait_seconds) == (8500, 0, 1)
+    assert parsed.batching is None and parsed.metrics_path is None
+    assert parsed.grpc_max_threads >= 64
+    assert parsed.host == "127.0.0.1", "but for the address: whoever reaches a port may have other models served"
 
 
 def test_every_flag_is_taken(tmp_path):
-    given = parse(
+    parsed = parse(
         "--model_name=pilah",
         f"--model_base_path={tmp_path}",
         "--host=0.0.0.0",
@@ -49,13 +49,13 @@ def test_every_flag_is_taken(tmp_path):
         "--file_system_poll_wait_seconds=0.5",
         "--grpc_max_threads=3",
     )
-    assert given.models.model_config_list.config[0].name == "pilah"
-    assert (given.host, given.port, given.rest_api_port) == ("0.0.0.0", 1, 2)
-    assert (given.file_system_poll_wait_seconds, given.grpc_max_threads) == (0.5, 3)
+    assert parsed.models.model_config_list.config[0].name == "pilah"
+    assert (parsed.host, parsed.port, parsed.rest_api_port) == ("0.0.0.0", 1, 2)
+    assert (parsed.file_system_poll_wait_seconds, parsed.grpc_max_threads) == (0.5, 3)
 
 
 def test_flags_of_compose_are_taken_with_their_values(tmp_path):
-    given = parse(
+    parsed = parse(
         "--model_config_file",
         CONFIG / "models.config",
         "--model_config_file_poll_wait_seconds=30",
@@ -63,16 +63,16 @@ def test_flags_of_compose_are_taken_with_their_values(tmp_path):
         "--enable_grpc_healthcheck_service=false",
         "--grpc_channel_arguments=grpc.max_connection_age_ms=2000,grpc.primary_user_agent=a=b",
     )
-    assert (given.model_config_file, given.model_config_file_poll_wait_seconds) == (CONFIG / "models.config", 30)
-    assert not given.allow_version_labels_for_unavailable_models and not given.enable_grpc_healthcheck_service
-    assert given.grpc_channel_arguments == {"grpc.max_connection_age_ms": 2000, "grpc.primary_user_agent": "a=b"}
+    assert (parsed.model_config_file, parsed.model_config_file_poll_wait_seconds) == (CONFIG / "models.config", 30)
+    assert not parsed.allow_version_labels_for_unavailable_models and not parsed.enable_grpc_healthcheck_service
+    assert parsed.grpc_channel_arguments == {"grpc.max_connection_age_ms": 2000, "grpc.primary_user_agent": "a=b"}
 
 
 def test_without_them_the_file_is_read_once_and_no_caller_may_configure(tmp_path):
-    given = parse("--model_base_path", tmp_path)
-    assert (given.model_config_file, given.model_config_file_poll_wait_seconds) == (None, 0)
-    assert given.allow_version_labels_for_unavailable_models and given.enable_grpc_healthcheck_service
-    assert not given.grpc_channel_arguments and not given.allow_reload_config
+    parsed = parse("--model_base_path", tmp_path)
+    assert (parsed.model_config_file, parsed.model_config_file_poll_wait_seconds) == (None, 0)
+    assert parsed.allow_version_labels_for_unavailable_models and parsed.enable_grpc_healthcheck_service
+    assert not parsed.grpc_channel_arguments and not parsed.allow_reload_config
 
 
 @pytest.mark.parametrize(
@@ -106,14 +106,14 @@ def test_models_config_is_read(tmp_path):
 
 @pytest.mark.parametrize("name", ["batching_cpu.config", "batching_gpu.config"])
 def test_batching_config_is_read(tmp_path, name):
-    given = parse("--model_base_path", tmp_path, "--enable_batching", "--batching_parameters_file", CONFIG / name)
+    parsed = parse("--model_base_path", tmp_path, "--enable_batching", "--batching_parameters_file", CONFIG / name)
     for field in ("max_batch_size", "batch_timeout_micros", "max_enqueued_batches", "num_batch_threads"):
-        assert getattr(given.batching, field).value > 0, field
+        assert getattr(parsed.batching, field).value > 0, field
 
 
 def test_monitoring_config_is_read(tmp_path):
-    given = parse("--model_base_path", tmp_path, "--monitoring_config_file", CONFIG / "monitoring.config")
-    assert given.metrics_path == "/monitoring/prometheus/metrics"
+    parsed = parse("--model_base_path", tmp_path, "--monitoring_config_file", CONFIG / "monitoring.config")
+    assert parsed.metrics_path == "/monitoring/prometheus/metrics"
 
 
 @pytest.mark.parametrize(
@@ -127,8 +127,8 @@ def test_monitoring_config_is_read(tmp_path):
 )
 def test_metrics_are_served_where_monitoring_is_enabled(tmp_path, text, path):
     (tmp_path / "monitoring").write_text(text)
-    given = parse("--model_base_path", tmp_path, "--monitoring_config_file", tmp_path / "monitoring")
-    assert given.metrics_path == path
+    parsed = parse("--model_base_path", tmp_path, "--monitoring_config_file", tmp_path / "monitoring")
+    assert parsed.metrics_path == path
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,14 @@ def make_app(tables: Any, model: Any, tmp_path: pathlib.Path) -> Iterator[Callab
 
 
 @pytest.fixture
+def web_log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """The records that the page logs during the test."""
+    logging.getLogger("web").addHandler(caplog.handler)
+    yield caplog
+    logging.getLogger("web").removeHandler(caplog.handler)
+
+
+@pytest.fixture
 def log(app: Any) -> Iterator[io.StringIO]:
     """What the site writes to its log."""
     stream = io.StringIO()

@@ -1,5 +1,4 @@
 import errno
-import logging
 import os
 import pathlib
 import re
@@ -93,12 +92,10 @@ def test_card_that_goes_while_it_is_read_is_none(served):
 
 
 @pytest.fixture
-def log(caplog):
-    """What the web tier logs, and nothing of what it has logged before."""
+def log(web_log):
+    """The records that the page logs, as if it had logged none before."""
     about._log_once.cache_clear()
-    logging.getLogger("web").addHandler(caplog.handler)
-    yield caplog
-    logging.getLogger("web").removeHandler(caplog.handler)
+    return web_log
 
 
 @pytest.mark.parametrize("name", ["", "10/model_card.html", "10/model.json"])

@@ -19,9 +19,9 @@ def run(tmp_path, model):
     """run(*arguments, **settings): the result of a command without tables."""
 
     def invoke(*arguments, **settings):
-        given = {"pilah_data": str(tmp_path / "data"), "serving_target": model.target, "database_url": "", **settings}
+        names = {"pilah_data": str(tmp_path / "data"), "serving_target": model.target, "database_url": "", **settings}
         with click.Context(click.Command("tests")):
-            app = web.create_app({**web_app.SETTINGS, **given})
+            app = web.create_app({**web_app.SETTINGS, **names})
         try:
             return app.test_cli_runner().invoke(args=list(arguments))
         finally:

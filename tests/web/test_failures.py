@@ -1,6 +1,5 @@
 import errno
 import io
-import logging
 import os
 import pathlib
 import shutil
@@ -26,17 +25,10 @@ FULL = OSError(errno.ENOSPC, "No space left on device")
 OVER_500_KB = 600_000  # werkzeug writes a larger form to TMPDIR
 
 
-@pytest.fixture
-def log(caplog):
-    logging.getLogger("web").addHandler(caplog.handler)
-    yield caplog
-    logging.getLogger("web").removeHandler(caplog.handler)
-
-
-def failures(log):
+def failures(web_log):
     """Messages of the failures in the log, none of which has a traceback."""
-    assert not [record for record in log.records if record.exc_info]
-    return [record.getMessage() for record in log.records if record.levelname == "ERROR"]
+    assert not [record for record in web_log.records if record.exc_info]
+    return [record.getMessage() for record in web_log.records if record.levelname == "ERROR"]
 
 
 def fail(error):
@@ -60,7 +52,7 @@ def locked(make_app, monkeypatch):
     other.close()
 
 
-def test_upload_while_sqlite_is_locked_is_503_and_leaves_no_picture(locked, log):
+def test_upload_while_sqlite_is_locked_is_503_and_leaves_no_picture(locked, web_log):
     app, other = locked
     browser = Browser(app)
     page, answer = browser.upload(), web_app.classify(app, photo())
@@ -68,8 +60,8 @@ def test_upload_while_sqlite_is_locked_is_503_and_leaves_no_picture(locked, log)
     assert int(page.headers["Retry-After"]) > 0 and int(answer.headers["Retry-After"]) > 0
     assert "minute" in page.text and answer.json["error"]
     assert web_app.files(app) == []
-    assert [line.split(":")[0] for line in failures(log)] == ["/classify", "/api/classify"]
-    assert all("locked" in line for line in failures(log))
+    assert [line.split(":")[0] for line in failures(web_log)] == ["/classify", "/api/classify"]
+    assert all("locked" in line for line in failures(web_log))
     other.execute("ROLLBACK")
     assert browser.upload().status_code == 303
 
@@ -86,7 +78,7 @@ def test_deletion_while_sqlite_is_locked_is_503_and_works_later(locked):
     assert web_app.rows(app) == web_app.files(app) == []
 
 
-def test_page_without_tables_is_503_and_logs_in_one_line_how_to_create_them(make_app, tables, tmp_path, log):
+def test_page_without_tables_is_503_and_logs_in_one_line_how_to_create_them(make_app, tables, tmp_path, web_log):
     make_app()
     if isinstance(tables, pathlib.Path):
         url = f"sqlite:///{tmp_path / 'empty.db'}"
@@ -99,7 +91,7 @@ def test_page_without_tables_is_503_and_logs_in_one_line_how_to_create_them(make
     assert web_app.files(app) == []
     with app.app_context():
         assert not background.succeeds("retrying", uploads.service().retry_waiting)
-    lines = set(failures(log))
+    lines = set(failures(web_log))
     assert len(lines) == 3 and all("flask --app web db upgrade" in line for line in lines)
 
 
@@ -119,13 +111,13 @@ def test_row_that_cannot_be_committed_leaves_its_picture_only_where_it_may_be_wr
     assert web_app.rows(app) == [] and len(web_app.files(app)) == may_be_written
 
 
-def test_upload_whose_row_is_written_waits_where_the_database_fails_then(app, monkeypatch, log):
+def test_upload_whose_row_is_written_waits_where_the_database_fails_then(app, monkeypatch, web_log):
     monkeypatch.setattr(uploads, "_update_waiting", fail(sa.exc.OperationalError("UPDATE", {}, Exception("away"))))
     answer = web_app.classify(app, photo())
     monkeypatch.undo()
     assert answer.status_code == 202 and answer.json["state"] == State.WAITING
     assert [row.id for row in web_app.rows(app)] == [answer.json["id"]]
-    assert len(failures(log)) == 1 and "away" in failures(log)[0]
+    assert len(failures(web_log)) == 1 and "away" in failures(web_log)[0]
 
 
 @pytest.mark.skipif(not web_app.HAS_POSTGRESQL, reason=web_app.NO_POSTGRESQL)
@@ -150,7 +142,7 @@ def test_paused_postgresql_is_503_in_time_and_works_when_it_goes_on(make_app, ta
     web_app.close(app)
 
 
-def test_server_that_takes_connections_and_says_nothing_is_503_in_time(tmp_path, model, monkeypatch, log):
+def test_server_that_takes_connections_and_says_nothing_is_503_in_time(tmp_path, model, monkeypatch, web_log):
     postgres = pytest.importorskip("web.postgres")
     monkeypatch.setattr(postgres, "CONNECT_SECONDS", 2)  # libpq's least
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -158,7 +150,7 @@ def test_server_that_takes_connections_and_says_nothing_is_503_in_time(tmp_path,
         app = web_app.make(url, tmp_path, model)
         assert app.test_client().get("/history").status_code == 503
     web_app.close(app)
-    assert len(failures(log)) == 1 and "timeout" in failures(log)[0]
+    assert len(failures(web_log)) == 1 and "timeout" in failures(web_log)[0]
 
 
 @pytest.mark.parametrize(
@@ -172,13 +164,13 @@ def test_server_that_takes_connections_and_says_nothing_is_503_in_time(tmp_path,
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_upload_where_a_step_finds_the_disk_full_is_503_and_leaves_nothing(app, monkeypatch, log, name, error):
+def test_upload_where_a_step_finds_the_disk_full_is_503_and_leaves_nothing(app, monkeypatch, web_log, name, error):
     monkeypatch.setattr(name, fail(error))
     answer = web_app.classify(app, photo())
     monkeypatch.undo()
     assert answer.status_code == 503 and answer.json["error"] == "full" and answer.headers["Retry-After"]
     assert web_app.rows(app) == web_app.files(app) == []
-    assert len(failures(log)) == 1 and error.strerror in failures(log)[0]
+    assert len(failures(web_log)) == 1 and error.strerror in failures(web_log)[0]
 
 
 @pytest.mark.parametrize(
@@ -190,7 +182,7 @@ def test_upload_where_a_step_finds_the_disk_full_is_503_and_leaves_nothing(app, 
     ],
     ids=["full", "none usable", "not writable"],
 )
-def test_upload_that_the_temporary_folder_has_no_room_for_is_503_and_named_in_the_log(app, monkeypatch, log, error):
+def test_upload_that_the_temporary_folder_has_no_room_for_is_503_and_named_in_the_log(app, monkeypatch, web_log, error):
     browser, content = Browser(app), photo().ljust(OVER_500_KB, b"\0")
     bodies = {}
     for path in ("/classify", "/api/classify"):
@@ -202,14 +194,14 @@ def test_upload_that_the_temporary_folder_has_no_room_for_is_503_and_named_in_th
     page, answer = (browser.client.post(path, data=body, content_type=kind) for path, body in bodies.items())
     assert page.status_code == answer.status_code == 503
     assert "no room for more photos" in page.text and answer.json["error"] == "full"
-    assert len(failures(log)) == 2 and all("/spool" in line for line in failures(log))
+    assert len(failures(web_log)) == 2 and all("/spool" in line for line in failures(web_log))
 
 
-def test_other_error_of_the_system_is_500_with_its_traceback(make_app, monkeypatch, log):
+def test_other_error_of_the_system_is_500_with_its_traceback(make_app, monkeypatch, web_log):
     app = make_app(PROPAGATE_EXCEPTIONS=False)
     monkeypatch.setattr(decoding.Decoder, "plain", fail(OSError(errno.EIO, "Input/output error")))
     assert web_app.classify(app, photo()).status_code == 500
-    assert any(record.exc_info for record in log.records)
+    assert any(record.exc_info for record in web_log.records)
 
 
 def test_thumbnail_on_a_full_disk_is_sent_and_not_kept(app, monkeypatch):
@@ -266,15 +258,15 @@ def test_disk_that_is_really_full_takes_deletions_and_prune(make_app, tables, mo
         subprocess.run(["umount", disk], check=True)
 
 
-def test_background_work_logs_one_line_for_a_database_or_disk_that_fails(app, log):
+def test_background_work_logs_one_line_for_a_database_or_disk_that_fails(app, web_log):
     errors = [sa.exc.OperationalError("SELECT", {}, Exception("first\n\tsecond")), sa.exc.TimeoutError("pool"), FULL]
     with app.app_context():
         assert [background.succeeds("the work", fail(error)) for error in errors] == [False] * 3
-    assert len(failures(log)) == 3 and "first second" in failures(log)[0]
-    assert all("\n" not in line for line in failures(log))
+    assert len(failures(web_log)) == 3 and "first second" in failures(web_log)[0]
+    assert all("\n" not in line for line in failures(web_log))
 
 
-def test_pause_grows_while_the_database_is_away_and_is_short_again_then(make_app, monkeypatch, log):
+def test_pause_grows_while_the_database_is_away_and_is_short_again_then(make_app, monkeypatch, web_log):
     app = make_app(retry_seconds=0.1)
     service, pauses = app.extensions["pilah_uploads"], []
 
@@ -289,4 +281,4 @@ def test_pause_grows_while_the_database_is_away_and_is_short_again_then(make_app
     service._ending = Ending()
     service._retry(app)
     assert pauses[:4] == [0.1, 0.2, 0.4, 0.8] and pauses[12] == uploads.MAX_PAUSE_SECONDS
-    assert pauses[-1] == 0.1 and len(failures(log)) == 12
+    assert pauses[-1] == 0.1 and len(failures(web_log)) == 12

@@ -1,4 +1,4 @@
-"""The page under gunicorn, as it is deployed, with clients that stall or send no HTTP, and with a wrong setting."""
+"""Test the page under gunicorn: clients that stall or send invalid HTTP, and a wrong setting."""
 
 import contextlib
 import http.client

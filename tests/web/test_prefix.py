@@ -29,11 +29,11 @@ def test_every_address_on_the_pages_has_the_prefix_and_answers(app, browser):
     result = below(browser.upload().location)
     operator = Browser(app, base_url=f"http://localhost{PREFIX}")
     assert operator.post("/operator", {"token": web_app.SETTINGS["admin_token"]}).location == f"{PREFIX}/history"
-    found = set()
+    links = set()
     for path in ("/", "/classify", "/history", "/history?corrected=1", "/operator", "/about", "/nothing", result):
-        found |= {*addresses(browser.get(path)), *addresses(operator.get(path))}
-    assert f"{PREFIX}/static/style.css" in found and f"{PREFIX}/history.csv" in found
-    for address in found:
+        links |= {*addresses(browser.get(path)), *addresses(operator.get(path))}
+    assert f"{PREFIX}/static/style.css" in links and f"{PREFIX}/history.csv" in links
+    for address in links:
         path = below(address.replace(f"http://localhost{PREFIX}", PREFIX))
         assert browser.get(path).status_code in (200, 405), path
 

@@ -1,6 +1,5 @@
 import concurrent.futures
 import datetime
-import logging
 import re
 import subprocess
 import sys
@@ -34,14 +33,6 @@ def make_app(make_app):
 @pytest.fixture
 def app(make_app):
     return make_app()
-
-
-@pytest.fixture
-def log(caplog):
-    """What the site writes to its log."""
-    logging.getLogger("web").addHandler(caplog.handler)
-    yield caplog
-    logging.getLogger("web").removeHandler(caplog.handler)
 
 
 def retry(app):
@@ -323,7 +314,7 @@ def test_row_that_the_server_fails_on_does_not_hold_up_the_others(app, model):
     assert {row.id: row.state for row in web_app.rows(app)} == {fails: State.WAITING, stays: State.DONE}
 
 
-def test_row_whose_picture_cannot_be_read_is_logged_and_does_not_hold_up_the_others(app, model, log):
+def test_row_whose_picture_cannot_be_read_is_logged_and_does_not_hold_up_the_others(app, model, web_log):
     model.stop()
     browser = Browser(app)
     fails, stays = browser.uploaded(), browser.uploaded(photo("metal"))
@@ -333,7 +324,7 @@ def test_row_whose_picture_cannot_be_read_is_logged_and_does_not_hold_up_the_oth
     bring_back(app, model)
     assert retry(app) == 1
     assert {row.id: row.state for row in web_app.rows(app)} == {fails: State.WAITING, stays: State.DONE}
-    [record] = [record for record in log.records if record.exc_info]
+    [record] = [record for record in web_log.records if record.exc_info]
     assert fails in record.getMessage()
 
 
@@ -410,7 +401,7 @@ def test_row_deleted_while_it_waits_stays_deleted(app, model):
     assert web_app.files(app) == [f"{stays}.jpg"]
 
 
-def test_rows_deleted_while_they_are_asked_about_stay_deleted(make_app, model, log):
+def test_rows_deleted_while_they_are_asked_about_stay_deleted(make_app, model, web_log):
     app = make_app(serving_timeout_seconds=10.0)  # the deletions must be done in that time
     model.before_answer = refuse(grpc.StatusCode.INTERNAL)
     browser = Browser(app)
@@ -424,7 +415,7 @@ def test_rows_deleted_while_they_are_asked_about_stay_deleted(make_app, model, l
     model.before_answer = delete_two
     retry(app)
     [row] = web_app.rows(app)
-    assert row.id == ids[2] and not [line for line in log.messages if "gone" in line]
+    assert row.id == ids[2] and not [line for line in web_log.messages if "gone" in line]
     check_answered(app, [row])
     assert web_app.files(app) == [f"{ids[2]}.jpg"]
 
@@ -463,7 +454,7 @@ def test_row_that_another_process_answered_meanwhile_is_not_changed(app, model):
     assert (row.class_name, row.model_version) == ("paper", 2)
 
 
-def test_row_without_its_picture_is_refused_and_does_not_hold_up_the_others(app, model, log):
+def test_row_without_its_picture_is_refused_and_does_not_hold_up_the_others(app, model, web_log):
     model.stop()
     browser = Browser(app)
     gone, stays = browser.uploaded(), browser.uploaded(photo("metal"))
@@ -471,17 +462,17 @@ def test_row_without_its_picture_is_refused_and_does_not_hold_up_the_others(app,
     bring_back(app, model)
     assert retry(app) == 1
     assert {row.id: row.state for row in web_app.rows(app)} == {gone: State.REFUSED, stays: State.DONE}
-    assert [record.levelname for record in log.records if gone in record.getMessage()][-1] == "ERROR"
+    assert [record.levelname for record in web_log.records if gone in record.getMessage()][-1] == "ERROR"
 
 
-def test_row_whose_folder_of_pictures_is_not_there_waits_for_it(app, model, log):
+def test_row_whose_folder_of_pictures_is_not_there_waits_for_it(app, model, web_log):
     model.stop()
     Browser(app).uploaded()
     bring_back(app, model)
     folder = app.extensions["pilah_uploads"].store.folder
     folder.rename(folder.with_name("elsewhere"))
     assert retry(app) == 0 and states(app) == [State.WAITING]
-    assert "PILAH_DATA" in log.messages[-1]
+    assert "PILAH_DATA" in web_log.messages[-1]
     folder.with_name("elsewhere").rename(folder)
     assert retry(app) == 1
     check_answered(app, web_app.rows(app))
