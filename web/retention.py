@@ -59,14 +59,18 @@ def prune(store: PictureStore, keep_days: int, max_stored_bytes: int) -> None:
 
 
 def _oldest_over(store: PictureStore, max_stored_bytes: int) -> list[str]:
-    """Return the ids of the oldest rows beyond the limit; rows with a correction come after all others."""
-    row_ids: list[str] = []
-    excess = store.size_bytes() - max_stored_bytes
-    if excess > 0:
-        order = (Upload.corrected_class.is_not(None), Upload.created_at)
-        for row_id in db.session.scalars(sa.select(Upload.id).order_by(*order)).all():
-            if excess <= 0:
-                break
-            excess -= store.size_bytes(row_id)
-            row_ids.append(row_id)
-    return row_ids
+    """Return the ids of the oldest rows beyond the limit; rows with a correction come after all others.
+
+    Pictures without a row do not count: deleting rows would not delete them, and the command doctor does.
+    """
+    order = (Upload.corrected_class.is_not(None), Upload.created_at)
+    row_ids = db.session.scalars(sa.select(Upload.id).order_by(*order)).all()
+    sizes = store.sizes()
+    excess = sum(sizes[row_id] for row_id in row_ids) - max_stored_bytes
+    oldest = []
+    for row_id in row_ids:
+        if excess <= 0:
+            break
+        excess -= sizes[row_id]
+        oldest.append(row_id)
+    return oldest

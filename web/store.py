@@ -1,5 +1,6 @@
 """The pictures on disk, named by row id, outside of the folder of static files."""
 
+import collections
 import contextlib
 import logging
 import os
@@ -78,13 +79,13 @@ class PictureStore:
             if shutil.disk_usage(self._reserve).free < RESERVE_BYTES:
                 self._reserve.unlink()
 
-    def size_bytes(self, row_id: str | None = None) -> int:
-        """Return the size of the files of a row, or of all rows."""
-        total = 0
-        for path in self.folder.glob(f"{row_id[:2]}/{row_id}.*" if row_id else "*/*"):
+    def sizes(self) -> collections.Counter[str]:
+        """Return row id -> bytes of all its files."""
+        sizes: collections.Counter[str] = collections.Counter()
+        for path in self.folder.glob("*/*"):
             with contextlib.suppress(FileNotFoundError):  # deleted in the meantime
-                total += path.stat().st_size
-        return total
+                sizes[path.name.partition(".")[0]] += path.stat().st_size
+        return sizes
 
     def remove(self, row_id: str) -> None:
         """Delete the picture, then its thumbnail and what killed processes left of them."""

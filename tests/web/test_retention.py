@@ -46,7 +46,7 @@ def test_page_deletes_rows_that_are_too_old_but_for_corrected_ones(app, store):
 def test_page_deletes_the_oldest_over_the_limit_and_corrected_ones_last(app, store):
     corrected = aged(app, 300, "metal")
     rows = [aged(app, days) for days in (200, 100, 50)]
-    prune(app, store, max_stored_bytes=store.size_bytes() - store.size_bytes(rows[0]))
+    prune(app, store, max_stored_bytes=store.sizes().total() - store.sizes()[rows[0]])
     assert ids(app) == {corrected, *rows[1:]}
     prune(app, store, max_stored_bytes=1)
     assert ids(app) == set() and web_app.files(app) == []
@@ -54,8 +54,16 @@ def test_page_deletes_the_oldest_over_the_limit_and_corrected_ones_last(app, sto
 
 def test_page_below_its_limits_deletes_nothing(app, store):
     aged(app, 100)
-    prune(app, store, max_stored_bytes=store.size_bytes())
+    prune(app, store, max_stored_bytes=store.sizes().total())
     assert len(ids(app)) == 1
+
+
+def test_pictures_without_a_row_push_no_upload_over_the_limit(app, store):
+    row_id = aged(app, 100)
+    limit = store.sizes().total()
+    store.add("0" * 32, b"of a lost database" * 1000)
+    prune(app, store, max_stored_bytes=limit)
+    assert ids(app) == {row_id}
 
 
 def test_many_rows_are_deleted_in_batches(app, store, monkeypatch):
