@@ -82,7 +82,7 @@ def measure(run_dir: pathlib.Path, count: int) -> dict[str, float]:
             test_views=1,
             augmentation=augmentation.Augmentation(1),
             image_size_px=SIZE_PX,
-            engine=inference.pick("auto"),
+            engine=inference.pick("auto", "ResNet50", features.pick_precision("auto")),
             precision=features.pick_precision("auto"),
             progress=ignore,
         )

@@ -6,7 +6,6 @@ import tensorflow as tf
 
 from components.base import artifacts
 from components.base.errors import PilahError
-from components.models import inference
 from pipeline import leaderboard_table, lock, recipe, resolved_settings, resume, run_folder, runner
 from pipeline.config import STAGES, Config, to_json
 from pipeline.stages import choice, dataset, export, features, model, photos, push, refine, report, search, validate
@@ -45,7 +44,8 @@ def run(config: Config, from_stage: str | None, overwrite: bool, console: rich.c
     if tf.config.list_physical_devices("GPU"):  # on CPUs the same ops give the same bits anyway
         tf.config.experimental.enable_op_determinism()
     # check first what would fail in an hour
-    inference.pick(config.engine)
+    for name in config.backbones:
+        recipe.engine(config, name)
     photos.check(config)
     recipe.look_up_weights(config)
     with lock.locked(config.run_dir):

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from components.base import settings
 from components.data import images, photos
 from components.models import backbones, features, head, inference
 from pipeline import resolved_settings, run_folder
@@ -42,11 +43,20 @@ def look_up_weights(config: Config) -> None:
 _find_weights = functools.cache(backbones.find_weights)
 
 
+def engine(config: Config, backbone: settings.Backbone) -> settings.InferenceEngine:
+    """Return the inference engine that runs `backbone` frozen.
+
+    Raises:
+        PilahError: the engine of the configuration does not work on this machine.
+    """
+    return inference.pick(config.engine, backbone, features.pick_precision(config.precision))
+
+
 def resolve(config: Config) -> resolved_settings.Resolved:
     """Return the settings that depend on this machine and on the weights files."""
     return resolved_settings.Resolved(
         weights={name: weights(config, name).fingerprint for name in config.backbones},
-        engine=inference.pick(config.engine),
+        engines={name: engine(config, name) for name in config.backbones},
         precision=features.pick_precision(config.precision),
         # a GPU computes them faster than a disk reads them
         frozen_activations_on_disk=config.unfreeze != "all" and not inference.on_gpu(),
@@ -82,7 +92,7 @@ def _finetuning(config: Config) -> study_module.Finetuning:
         learning_rate=config.rate_of_finetuning,
         options=config.finetuning,
         frozen_activations_dir=config.run_dir / run_folder.FROZEN_ACTIVATIONS if on_disk else None,
-        engine=inference.pick(config.engine),
+        engines={name: engine(config, name) for name in config.backbones},
         precision=features.pick_precision(config.precision),
     )
 

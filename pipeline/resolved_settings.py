@@ -14,15 +14,15 @@ class Resolved:
 
     Attributes:
         weights: backbone -> fingerprint of the weights that it starts from, see backbones.Weights.
-        engine: inference engine of the frozen backbones, "openvino" or "tensorflow".
-        precision: dtype in which backbones compute, "float32" or "bfloat16". Both are "auto" only where trials.py
-            compares with a run that resolved nothing.
+        engines: backbone -> inference engine that runs it frozen, "mnn", "openvino" or "tensorflow".
+        precision: dtype in which backbones compute, "float32" or "bfloat16". Engines and precision are "auto" only
+            where trials.py compares with a run that resolved nothing.
         frozen_activations_on_disk: whether fine-tuning runs the frozen layers once, and reads their activations from
             disk.
     """
 
     weights: Mapping[str, str]
-    engine: settings.Engine
+    engines: Mapping[str, settings.Engine]
     precision: settings.Precision
     frozen_activations_on_disk: bool
 
@@ -34,7 +34,12 @@ def write(run_dir: pathlib.Path, resolved: Resolved) -> None:
 def read(run_dir: pathlib.Path) -> Resolved | None:
     """Return the resolved settings of the run in `run_dir`; None for a run of a version that wrote none."""
     path = run_dir / run_folder.RESOLVED
-    return Resolved(**artifacts.read_json(path)) if path.exists() else None
+    if not path.exists():
+        return None
+    saved = artifacts.read_json(path)
+    if "engine" in saved:  # of a version that ran all backbones with one engine
+        saved["engines"] = dict.fromkeys(saved["weights"], saved.pop("engine"))
+    return Resolved(**saved)
 
 
 def random_backbones(weights: Mapping[str, str]) -> list[str]:

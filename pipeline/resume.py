@@ -125,10 +125,11 @@ def _changed_machine(run_dir: pathlib.Path, resolved: Resolved) -> str:
     """Return the resolved settings that differ from the last start, as text."""
     before = resolved_settings.read(run_dir) or resolved  # versions without resolved.json: nothing is known
     pairs: list[tuple[str, Any, Any]] = [
-        ("inference engine", before.engine, resolved.engine),
         ("precision", before.precision, resolved.precision),
         ("frozen activations on disk", before.frozen_activations_on_disk, resolved.frozen_activations_on_disk),
     ]
+    for name, engine in resolved.engines.items():
+        pairs.append((f"inference engine of {name}", before.engines.get(name, engine), engine))
     for name, weights in resolved.weights.items():
         pairs.append((f"weights of {name}", before.weights.get(name, weights), weights))
     return _differences(pairs)

@@ -62,7 +62,7 @@ def expected_settings(
             image_size_px=config.image_size_px,
             options=config.finetuning,
             frozen_activations_on_disk=resolved.frozen_activations_on_disk,
-            engine=resolved.engine,
+            engine=resolved.engines.get(scenario.backbone, config.engine),
         )
     else:
         features = _features(config, usable, scenario.backbone, resolved)
@@ -76,7 +76,7 @@ def _features(
     return feature_settings.of_features(
         backbone=backbone,
         weights=resolved.weights.get(backbone, ""),
-        engine=resolved.engine,
+        engine=resolved.engines.get(backbone, config.engine),
         precision=resolved.precision,
         image_size_px=config.image_size_px,
         photo_ids=[photo.id for photo in usable],
@@ -106,7 +106,7 @@ def _equal(config: Config, resolved: Resolved | None, settings: dict[str, Any], 
 
 
 def _unresolved(config: Config) -> Resolved:
-    return Resolved(weights={}, engine=config.engine, precision=config.precision, frozen_activations_on_disk=False)
+    return Resolved(weights={}, engines={}, precision=config.precision, frozen_activations_on_disk=False)
 
 
 def _without_resolved(config: Config, settings: dict[str, Any]) -> dict[str, Any]:

@@ -25,8 +25,8 @@ class Finetuning:
     Attributes:
         records: folder of the TFRecords.
         weights: backbone -> weights that it starts from.
+        engines: backbone -> inference engine of its frozen layers, see inference.load.
         frozen_activations_dir: folder that holds a folder for each backbone; None trains on pixels.
-        engine: inference engine of the frozen layers, see inference.load.
         precision: dtype in which backbones compute, see finetuning.Recipe.
     """
 
@@ -35,8 +35,8 @@ class Finetuning:
     image_size_px: int
     learning_rate: float
     options: settings_module.Finetuning
+    engines: Mapping[str, settings_module.InferenceEngine]
     frozen_activations_dir: pathlib.Path | None = None
-    engine: settings_module.InferenceEngine = "tensorflow"
     precision: settings_module.ComputeDtype = "float32"
 
 
@@ -103,7 +103,7 @@ class Study:
                 image_size_px=self.finetuning.image_size_px,
                 options=self.finetuning.options,
                 frozen_activations_on_disk=self.finetuning.frozen_activations_dir is not None,
-                engine=self.finetuning.engine,
+                engine=self.finetuning.engines[scenario.backbone],
             )
         else:
             features_settings = artifacts.read_json(self.features_dir / scenario.backbone / artifacts.SETTINGS)
@@ -163,7 +163,7 @@ class Study:
                 views=self.epochs,
                 augmentation=self.augmentation,
                 image_size_px=self.finetuning.image_size_px,
-                engine=self.finetuning.engine,
+                engine=self.finetuning.engines[backbone],
                 precision=self.finetuning.precision,
             )
         return pixels.Examples(self._ids, self.all_pixels(), self.labels, activations)

@@ -80,8 +80,9 @@ def of_finetuning(
         frozen_activations_on_disk: whether frozen layers run once, and their activations are then read from disk.
         engine: inference engine that runs them, see inference.load.
     """
-    # In float32 the engines differ by less than float16 rounds. Trials older than this setting were made by OpenVINO.
-    engine_matters = frozen_activations_on_disk and precision != "float32" and engine != "openvino"
+    # In float32 OpenVINO and TensorFlow differ by less than float16 rounds, and MNN's Winograd convolutions by about as
+    # much. Trials older than this setting were made by OpenVINO.
+    differs = engine == "mnn" or (precision != "float32" and engine != "openvino")
     return {
         **augmentation,
         "strategy": "finetune",
@@ -91,5 +92,5 @@ def of_finetuning(
         "image_size_px": image_size_px,
         **dataclasses.asdict(options),
         "trunk": "float16" if frozen_activations_on_disk else None,
-        **({"engine": engine} if engine_matters else {}),
+        **({"engine": engine} if frozen_activations_on_disk and differs else {}),
     }

@@ -35,6 +35,8 @@ class Backbone:
         layout: digest of their shapes, see weights_file.layout_of.
         channels: number of activations after pooling.
         stages: prefixes of the layer names of its last two stages, the last one last.
+        cpu_engine: its fastest inference engine on CPUs in float32, as measured in docs/PERFORMANCE.md. A constant,
+            because a run must give the same leaderboard when it is repeated.
     """
 
     build: Callable[..., keras.Model]
@@ -44,6 +46,7 @@ class Backbone:
     layout: str
     channels: int
     stages: tuple[str, str]
+    cpu_engine: settings.InferenceEngine
 
 
 _FILE = "{}_weights_tf_dim_ordering_tf_kernels_notop.h5"
@@ -56,6 +59,7 @@ BACKBONES: dict[settings.Backbone, Backbone] = {  # in the thesis's order
         layout="0eafd452ec7544ef",
         channels=2048,
         stages=("conv4_", "conv5_"),
+        cpu_engine="openvino",
     ),
     "VGG19": Backbone(
         keras.applications.VGG19,
@@ -65,6 +69,7 @@ BACKBONES: dict[settings.Backbone, Backbone] = {  # in the thesis's order
         layout="95ad7a6c26f4bcd2",
         channels=512,
         stages=("block4_", "block5_"),
+        cpu_engine="mnn",
     ),
     "DenseNet121": Backbone(
         keras.applications.DenseNet121,
@@ -74,6 +79,7 @@ BACKBONES: dict[settings.Backbone, Backbone] = {  # in the thesis's order
         layout="27670320fdbca3d7",
         channels=1024,
         stages=("conv4_", "conv5_"),
+        cpu_engine="openvino",
     ),
 }
 

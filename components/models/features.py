@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike
 from components.base import artifacts, metrics, settings
 from components.data import augmentation as augmentation_module
 from components.data import feature_settings, records
-from components.models import backbones, inference, tta
+from components.models import backbones, frozen_graph, inference, tta
 
 NOT_FINITE = "Check the weights file, or choose --precision float32 or --engine tensorflow."
 BATCH_SIZE = 16  # photos; any size from 1 to 32 is about as fast
@@ -96,7 +96,7 @@ def write_view(
     records_dir: pathlib.Path,
     photo_ids: Sequence[str],
     *,
-    forward: inference.Forward,
+    forward: frozen_graph.Forward,
     view: int,
     augmentation: augmentation_module.Augmentation,
     dtype: DTypeLike,

@@ -43,8 +43,8 @@ def load(
     Args:
         photo_ids: ids in the order of the records.
         unfreeze: the part above the frozen layers, "top" or "top2", see backbones.split.
-        engine: inference engine. In float32 engines differ by far less than float16 rounds, so that `folder` may hold
-            views of both.
+        engine: inference engine. In float32 OpenVINO and TensorFlow differ by far less than float16 rounds, so that
+            `folder` may hold views of both.
         precision: dtype in which the frozen layers compute.
 
     Raises:
@@ -56,7 +56,7 @@ def load(
             "unfrozen": unfreeze,
             "weights": weights.fingerprint,
             "precision": precision,
-            **({"engine": engine} if precision != "float32" else {}),
+            **({"engine": engine} if precision != "float32" or engine == "mnn" else {}),
             "image_size_px": image_size_px,
             "photos": artifacts.digest(list(photo_ids)),
             **augmentation.settings,

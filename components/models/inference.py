@@ -1,38 +1,61 @@
-"""Inference engines of a frozen backbone: OpenVINO on CPUs, TensorFlow on GPUs or where OpenVINO is not installed."""
+"""Inference engines of a frozen backbone: the fastest on CPUs for each backbone, TensorFlow on GPUs."""
 
-import collections
+import functools
 import importlib.util
-import pathlib
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
+import logging
 
 import keras
-import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from components.base import settings
 from components.base.errors import PilahError
+from components.models import backbones, frozen_graph, mnn_engine, openvino_engine
 
-# Batches of pixels, uint8 [n, size, size, 3], of any n -> their activations, float32 [n, channels], in order
-Forward = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
+log = logging.getLogger("pilah")
 
 
-def pick(engine: settings.Engine) -> settings.InferenceEngine:
-    """Return `engine`, or the faster of the installed ones for "auto".
+@functools.cache
+def pick(
+    engine: settings.Engine, backbone: settings.Backbone, precision: settings.ComputeDtype
+) -> settings.InferenceEngine:
+    """Return `engine`, or for "auto" the one for `backbone` in `precision` on this machine.
+
+    "auto" is TensorFlow on GPUs. On CPUs it is the backbone's `cpu_engine` in float32 and OpenVINO in bfloat16; where
+    MNN does not work OpenVINO, which is logged once; where OpenVINO is not installed TensorFlow.
 
     Raises:
-        PilahError: `engine` is "openvino", which is not installed.
+        PilahError: `engine` is not installed, does not work on this machine, or cannot compute in `precision`.
     """
-    installed = importlib.util.find_spec("openvino") is not None
-    if engine == "openvino" and not installed:
+    if engine == "mnn":
+        _check_mnn(precision)
+    if engine == "openvino" and not _openvino_is_installed():
         raise PilahError(
             "--engine openvino needs the package openvino, which is not installed. Install it, or choose --engine "
             "tensorflow."
         )
     if engine != "auto":
         return engine
-    return "openvino" if installed and not on_gpu() else "tensorflow"
+    if on_gpu():
+        return "tensorflow"
+    if precision == "float32" and backbones.BACKBONES[backbone].cpu_engine == "mnn":
+        if not mnn_engine.problem():
+            return "mnn"
+        log.warning("%s runs without MNN, half as fast, because MNN %s", backbone, mnn_engine.problem())
+    return "openvino" if _openvino_is_installed() else "tensorflow"
+
+
+def _check_mnn(precision: settings.ComputeDtype) -> None:
+    if precision != "float32":
+        raise PilahError(
+            f"--engine mnn computes in float32 (got --precision {precision}). Choose --precision float32, or --engine "
+            "openvino."
+        )
+    if mnn_engine.problem():
+        raise PilahError(f"--engine mnn does not work here: MNN {mnn_engine.problem()}. Choose --engine openvino.")
+
+
+def _openvino_is_installed() -> bool:
+    return importlib.util.find_spec("openvino") is not None
 
 
 def gpus() -> int:
@@ -51,64 +74,23 @@ def on_gpu() -> bool:
 
 def dtype_of_model(engine: settings.InferenceEngine, precision: settings.ComputeDtype) -> settings.ComputeDtype:
     """Return the dtype to build a model in that `engine` runs in `precision`; OpenVINO converts to bfloat16 itself."""
-    return "float32" if engine == "openvino" else precision
+    return precision if engine == "tensorflow" else "float32"
 
 
-def load(engine: settings.InferenceEngine, model: keras.Model, precision: settings.ComputeDtype) -> Forward:
-    """Load `model`, built in `dtype_of_model`, into `engine`; return the function that runs it in `precision`."""
-    return {"openvino": _openvino, "tensorflow": _tensorflow}[engine](model, precision)
+def load(
+    engine: settings.InferenceEngine, model: keras.Model, precision: settings.ComputeDtype
+) -> frozen_graph.Forward:
+    """Load `model`, built in `dtype_of_model`, into `engine`; return the function that runs it in `precision`.
 
-
-def _tensorflow(model: keras.Model, precision: settings.ComputeDtype) -> Forward:
-    call = tf.function(lambda pixels: model(pixels, training=False), input_signature=_signature(model))
-    return lambda batches: (call(pixels).numpy() for pixels in batches)
-
-
-def _openvino(model: keras.Model, precision: settings.ComputeDtype) -> Forward:
-    """Run a stream on each core, each with its own batch, so that no core waits for another's part of a layer."""
-    import openvino  # takes half a second, which other engines save
-
-    core = openvino.Core()
-    hints = {
-        "PERFORMANCE_HINT": "THROUGHPUT",
-        "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
-    }
-    compiled = core.compile_model(_converted(core, model), "CPU", hints)
-    # twice as many requests as run at once, so that a core always finds its next batch ready
-    count = 2 * compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
-
-    def forward(batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        free = [compiled.create_infer_request() for _ in range(count)]
-        running: collections.deque = collections.deque()  # oldest first
-        for pixels in batches:
-            if not free:
-                free.append(running.popleft())
-                yield _result(free[-1])
-            request = free.pop()
-            request.start_async({0: pixels})
-            running.append(request)
-        yield from map(_result, running)
-
-    return forward
-
-
-def _converted(core: object, model: keras.Model) -> object:
-    """Convert `model` to OpenVINO through a frozen graph.
-
-    OpenVINO's own converter of Keras models reports each use of it over the network.
+    Raises:
+        PilahError: MNN cannot load the model.
     """
-    function = tf.function(lambda pixels: model(pixels, training=False), input_signature=_signature(model))
-    frozen = convert_variables_to_constants_v2(function.get_concrete_function())
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder) / "frozen.pb"
-        path.write_bytes(frozen.graph.as_graph_def().SerializeToString())
-        return core.read_model(path)  # type: ignore[attr-defined]
-
-
-def _result(request: object) -> np.ndarray:
-    request.wait()  # type: ignore[attr-defined]
-    return request.get_output_tensor().data.copy()  # type: ignore[attr-defined]
-
-
-def _signature(model: keras.Model) -> tuple[tf.TensorSpec, ...]:
-    return (tf.TensorSpec(model.input_shape, tf.uint8),)
+    if engine == "openvino":
+        return openvino_engine.load(model, precision)
+    if engine == "mnn":
+        try:
+            return mnn_engine.load(model)
+        except mnn_engine.UnusableError as error:
+            raise PilahError(f"MNN cannot load {model.name}: MNN {error}. Choose --engine openvino.") from error
+    call = tf.function(lambda pixels: model(pixels, training=False), input_signature=frozen_graph.signature(model))
+    return lambda batches: (call(pixels).numpy() for pixels in batches)

@@ -6,7 +6,7 @@ from typing import Any
 
 from components.base import artifacts
 from components.data import augmentation
-from components.models import features, inference
+from components.models import features
 from pipeline import recipe, run_folder
 from pipeline.config import Config
 from pipeline.progress import Progress
@@ -21,7 +21,7 @@ def inputs(config: Config) -> dict[str, Any]:
         "test_views": config.test_views,
         "flips": config.flips,
         "seed": config.seed,
-        "engine": inference.pick(config.engine),
+        "engines": {name: recipe.engine(config, name) for name in config.backbones},
         "precision": features.pick_precision(config.precision),
     }
 
@@ -47,7 +47,7 @@ def run(config: Config, progress: Progress) -> None:
             test_views=config.test_views,
             augmentation=augmentation.Augmentation(config.seed, config.flips),
             image_size_px=config.image_size_px,
-            engine=inference.pick(config.engine),
+            engine=recipe.engine(config, name),
             precision=features.pick_precision(config.precision),
             progress=functools.partial(progress, what=name),
         )

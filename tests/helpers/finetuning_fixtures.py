@@ -50,7 +50,9 @@ def written(tiny: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[pathl
 
 @pytest.fixture
 def study(written: tuple[pathlib.Path, list[photos.Photo]]) -> study_module.Study:
-    tuning = study_module.Finetuning(written[0], {"Tiny": WEIGHTS}, SIZE_PX, 1e-2, settings.Finetuning())
+    tuning = study_module.Finetuning(
+        written[0], {"Tiny": WEIGHTS}, SIZE_PX, 1e-2, settings.Finetuning(), {"Tiny": "tensorflow"}
+    )
     rest: dict[str, Any] = {
         "views": 0,
         "epochs": 3,

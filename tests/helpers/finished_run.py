@@ -18,7 +18,10 @@ CLASSES = ["glass", "metal", "paper & foil"]
 FOLDS, EPOCHS, VIEWS = 2, 3, 2
 SKILLS = (0.9, 0.88, 0.55, 0.5)  # share of right answers, by scenario
 RESOLVED = resolved_settings.Resolved(
-    {"ResNet50": "1234567890abcdef", "VGG19": "random, seed 42"}, "openvino", "float32", False
+    {"ResNet50": "1234567890abcdef", "VGG19": "random, seed 42"},
+    {"ResNet50": "openvino", "VGG19": "mnn"},
+    "float32",
+    False,
 )
 SCENARIOS = scenarios.list_scenarios(["ResNet50", "VGG19"], ["AdamW"], [0.0, 0.5])
 
@@ -157,7 +160,7 @@ def _features(config: config_module.Config, backbone: settings.Backbone, listed:
     return feature_settings.of_features(
         backbone,
         RESOLVED.weights[backbone],
-        engine=RESOLVED.engine,
+        engine=RESOLVED.engines[backbone],
         precision=RESOLVED.precision,
         image_size_px=config.image_size_px,
         photo_ids=[photo.id for photo in listed],

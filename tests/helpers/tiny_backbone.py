@@ -29,7 +29,16 @@ def build(weights: Any, include_top: bool, input_shape: tuple[int, ...], name: s
 
 @contextlib.contextmanager
 def known() -> Iterator[pytest.MonkeyPatch]:
-    tiny = backbones.Backbone(build, lambda x: x / 127.5 - 1, "tiny.h5", 2104, "", channels=16, stages=("mid_", "top_"))
+    tiny = backbones.Backbone(
+        build,
+        lambda x: x / 127.5 - 1,
+        "tiny.h5",
+        2104,
+        "",
+        channels=16,
+        stages=("mid_", "top_"),
+        cpu_engine="openvino",
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(backbones.BACKBONES, TINY, tiny)
         yield patch

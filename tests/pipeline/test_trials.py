@@ -18,7 +18,7 @@ from pipeline.report import figures
 pytest_plugins = ["report_fixtures"]
 ALL = {1, 2, 3, 4, 5, 6}
 FROZEN, REFINED = {1, 2, 3, 4}, {5, 6}
-ADAM, RESNET = {1, 3, 6}, {1, 2, 5}
+ADAM, RESNET, VGG = {1, 3, 6}, {1, 2, 5}, {3, 4, 6}
 OF_FINETUNING = [
     {"unfreeze": "top2"},
     {"batchnorm": "trained"},
@@ -86,13 +86,21 @@ def test_trials_with_other_settings_do_not_belong_to_the_run(version, changes, s
 
 
 @pytest.mark.parametrize(
-    ("name", "same"), [("weights", RESNET), ("engine", REFINED), ("precision", set()), ("frozen activations", FROZEN)]
+    ("name", "same"),
+    [
+        ("weights", RESNET),
+        ("engine of VGG19", RESNET),
+        ("engine of ResNet50", VGG | REFINED),
+        ("precision", set()),
+        ("frozen activations", FROZEN),
+    ],
 )
 def test_trials_with_other_weights_or_machine_do_not_belong_to_the_run(name, same, config):
     resolved = resolved_settings.read(config.run_dir)
     changes: dict[str, dict[str, Any]] = {
         "weights": {"weights": {**resolved.weights, "VGG19": "0" * 16}},
-        "engine": {"engine": {"openvino": "tensorflow", "tensorflow": "openvino"}[resolved.engine]},
+        "engine of VGG19": {"engines": {"ResNet50": "openvino", "VGG19": "tensorflow"}},
+        "engine of ResNet50": {"engines": {"ResNet50": "tensorflow", "VGG19": "mnn"}},
         "precision": {"precision": {"float32": "bfloat16", "bfloat16": "float32"}[resolved.precision]},
         "frozen activations": {"frozen_activations_on_disk": not resolved.frozen_activations_on_disk},
     }
@@ -100,13 +108,19 @@ def test_trials_with_other_weights_or_machine_do_not_belong_to_the_run(name, sam
     assert of_run(config) == same
 
 
-@pytest.mark.parametrize(("name", "same"), [("engine", REFINED), ("precision", set())])
-def test_requested_engine_and_precision_are_compared_without_resolved_settings(name, same, config):
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [
+        ({"engine": "openvino"}, RESNET),
+        ({"engine": "tensorflow"}, {5}),
+        ({"precision": "float32"}, ALL),
+        ({"precision": "bfloat16"}, set()),
+    ],
+    ids=str,
+)
+def test_requested_engine_and_precision_are_compared_without_resolved_settings(changes, same, config):
     (config.run_dir / "resolved.json").unlink()
-    made_with = trials.read_settings(config, run_folder.usable_photos(config.run_dir), None)[1]["features"][name]
-    (other,) = {"engine": {"openvino", "tensorflow"}, "precision": {"float32", "bfloat16"}}[name] - {made_with}
-    assert of_run(dataclasses.replace(config, **{name: made_with})) == ALL
-    assert of_run(dataclasses.replace(config, **{name: other})) == same
+    assert of_run(dataclasses.replace(config, **changes)) == same
 
 
 def test_search_trial_in_the_folder_of_a_refined_one_does_not_belong_to_the_run(config):
@@ -143,7 +157,7 @@ def test_scenarios_with_other_settings_are_not_shown(version, changes, copy):
     "changes",
     [
         {"weights": {"ResNet50": "0" * 16, "VGG19": "random, seed 1"}},
-        {"engine": "tensorflow"},
+        {"engines": {"ResNet50": "tensorflow", "VGG19": "openvino"}},
         {"precision": "bfloat16"},
     ],
     ids=str,

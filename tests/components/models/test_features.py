@@ -153,9 +153,10 @@ def test_added_views_keep_existing_ones_and_progress_counts_new_ones(finished, s
     assert calls == [(5, 10), (10, 10)]
 
 
-def test_another_engine_recomputes_all_views_and_agrees(finished, source, unbroken):
+@pytest.mark.parametrize("engine", ["openvino", "mnn"])
+def test_another_engine_recomputes_all_views_and_agrees(engine, finished, source, unbroken):
     before = times(finished)
-    extract(finished, source, engine="openvino")
+    extract(finished, source, engine=engine)
     assert all(times(finished)[name] != written for name, written in before.items())
     ours, theirs = (np.stack(features.Views(folder, VIEWS)) for folder in (finished, unbroken))
     assert ours.dtype == np.float32
@@ -203,14 +204,11 @@ def test_run_stopped_within_a_view_resumes_with_the_same_bytes(tmp_path, source,
 
 
 def test_view_interrupted_by_a_full_disk_leaves_no_file(tmp_path, source, monkeypatch):
-    def full(model, precision):
-        def forward(batches):
-            yield np.zeros((2, 512), np.float32)
-            raise OSError("disk full")
+    def full(batches):
+        yield np.zeros((2, 512), np.float32)
+        raise OSError("disk full")
 
-        return forward
-
-    monkeypatch.setattr(inference, "_tensorflow", full)
+    monkeypatch.setattr(inference, "load", lambda engine, model, precision: full)
     with pytest.raises(OSError, match="disk full"):
         extract(tmp_path / "VGG19", source)
     assert [path.name for path in (tmp_path / "VGG19").iterdir()] == ["settings.json"]

@@ -1,0 +1,24 @@
+"""A Keras model as the TensorFlow graph that other inference engines read, and the function that they return."""
+
+import pathlib
+from collections.abc import Callable, Iterable, Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+# Batches of pixels, uint8 [n, size, size, 3], of any n -> their activations, float32 [n, ...], in order
+Forward = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
+
+
+def write(model: keras.Model, path: pathlib.Path) -> None:
+    """Write `model`, uint8 pixels [n, size, size, 3] -> its output, into `path` with its weights as constants."""
+    function = tf.function(lambda pixels: model(pixels, training=False), input_signature=signature(model))
+    frozen = convert_variables_to_constants_v2(function.get_concrete_function())
+    path.write_bytes(frozen.graph.as_graph_def().SerializeToString())
+
+
+def signature(model: keras.Model) -> tuple[tf.TensorSpec, ...]:
+    """Return the signature of a function of the pixels that `model` takes."""
+    return (tf.TensorSpec(model.input_shape, tf.uint8),)
