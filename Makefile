@@ -34,17 +34,16 @@ bench: .venv/ready
 bench-gpu: .venv/ready
 	$(VENV_PYTHON) -m benchmarks.gpu $(ARGS)
 
-# the environment: kept between calls, built again when the lock changes
-.venv/ready: requirements/dev.txt
+# the environment: updated when the lock changes, built again when its Python is gone
+.venv/ready: requirements/dev.txt requirements/uv.txt $(VENV_PYTHON)
 	@test -n "$(PYTHON)" || { echo "Pilah needs Python 3.11 to 3.13 with venv, and finds none on the path. Install one, or name it: make PYTHON=..." >&2; exit 1; }
-	rm -rf .venv
-	$(PYTHON) -m venv .venv
-	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements/dev.txt
-	touch $@
+	$(PYTHON) requirements/install.py
+
+$(VENV_PYTHON):
 
 # dev first: the images get the versions that the tests ran with
 lock:
-	for group in dev pipeline web; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	PATH="$$PATH:.venv/bin"; for group in dev pipeline web uv; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header --group pyproject.toml:$$group \
 		$$(test $$group = dev || echo -c requirements/dev.txt) -o requirements/$$group.txt || exit 1; done
 
