@@ -1,10 +1,12 @@
-# run: rebuild the models.   serve: model server and web page.   test: every check.   bench, bench-gpu: the benchmarks.
+# run: rebuild the models.   serve: model server and web page.   bench, bench-gpu: the benchmarks.
+# test: every check.   check: those of a minute.   coverage: which lines and branches the tests run.
 # lock: pin the dependencies again.   translations: update the message catalogs.   protos: compile the .proto files.
 SHELL := /bin/bash
 IMAGES ?=
 RUN ?= $(if $(IMAGES),runs/thesis,runs/demo)
 ARGS ?=
 VENV_PYTHON := .venv/bin/python
+PYTEST := -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # the first Python from 3.11 to 3.13 on the path
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
@@ -13,7 +15,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 # otherwise every process compiles TensorFlow and Beam again, ten seconds each time
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run serve test bench bench-gpu lock translations protos
+.PHONY: run serve test check coverage bench bench-gpu lock translations protos
 .DELETE_ON_ERROR:
 
 run: .venv/ready
@@ -22,11 +24,19 @@ run: .venv/ready
 serve: .venv/ready
 	$(VENV_PYTHON) -m web --model_base_path "$(RUN)/served/pilah" $(ARGS)
 
-test: .venv/ready
+# check leaves out the tests marked as slow
+check: SELECTED := -m "not slow"
+test check: .venv/ready
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	$(VENV_PYTHON) -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(VENV_PYTHON) $(PYTEST) $(SELECTED) $(ARGS)
+
+coverage: .venv/ready
+	.venv/bin/coverage erase
+	.venv/bin/coverage run $(PYTEST) $(ARGS)
+	.venv/bin/coverage combine --quiet
+	.venv/bin/coverage report
 
 bench: .venv/ready
 	$(VENV_PYTHON) -m benchmarks --run-dir "$(RUN)" $(ARGS)
