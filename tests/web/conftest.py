@@ -1,5 +1,7 @@
 """The web tier on each database, and the model server that it asks."""
 
+import contextlib
+import functools
 import io
 import logging
 import os
@@ -11,6 +13,20 @@ import pytest
 import web_app
 
 from web import telemetry
+
+DATABASES = ("sqlite", "postgresql")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "databases(*names): those that the tests run on; both without this mark")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that uses `database` on each of its databases; tests of code without SQL name one."""
+    if "database" in metafunc.fixturenames:
+        mark = metafunc.definition.get_closest_marker("databases")
+        names = mark.args if mark else DATABASES
+        metafunc.parametrize("database", [name for name in names if name == "sqlite" or web_app.HAS_POSTGRESQL])
 
 
 @pytest.fixture(scope="session")
@@ -29,32 +45,51 @@ def model(model_server: Any) -> Iterator[Any]:
     model_server.forget()
 
 
-@pytest.fixture(scope="session", params=["sqlite", *(["postgresql"] if web_app.HAS_POSTGRESQL else [])])
-def tables(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str | pathlib.Path]:
-    """Tables as the migrations make them: a SQLite file to copy, or the address of a PostgreSQL."""
-    data = tmp_path_factory.mktemp("tables")
-    if request.param == "sqlite":
-        web_app.upgrade(data, "")
-        yield data / "pilah.db"
-    else:
-        with web_app.own_schema(os.environ["DATABASE_URL"]) as url:
-            web_app.upgrade(data, url)
-            yield url
-
-
 @pytest.fixture(scope="session")
-def lasting_app(tables: Any, model_server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    app = web_app.make(tables, tmp_path_factory.mktemp("web"), model_server, serving_timeout_seconds=10.0)
-    yield app
-    web_app.close(app)
+def make_tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str | pathlib.Path]]:
+    """make_tables("sqlite" or "postgresql"): tables as the migrations make them, made once.
+
+    Those of SQLite are a file to copy, those of PostgreSQL its address.
+    """
+    with contextlib.ExitStack() as schemas:
+
+        @functools.cache
+        def make(database: str) -> str | pathlib.Path:
+            data = tmp_path_factory.mktemp("tables")
+            url = schemas.enter_context(web_app.own_schema(os.environ["DATABASE_URL"])) if database != "sqlite" else ""
+            web_app.upgrade(data, url)
+            return url or data / "pilah.db"
+
+        yield make
 
 
 @pytest.fixture
-def app(lasting_app: Any, model: Any) -> Any:
+def tables(database: str, make_tables: Callable[[str], str | pathlib.Path]) -> str | pathlib.Path:
+    return make_tables(database)
+
+
+@pytest.fixture(scope="session")
+def make_lasting_app(make_tables: Any, model_server: Any, tmp_path_factory: Any) -> Iterator[Callable[[str], Any]]:
+    """make_lasting_app(database): the web tier on it, made once."""
+    made: list[Any] = []
+
+    @functools.cache
+    def make(database: str) -> Any:
+        data = tmp_path_factory.mktemp("web")
+        made.append(web_app.make(make_tables(database), data, model_server, serving_timeout_seconds=10.0))
+        return made[-1]
+
+    yield make
+    web_app.close(*made)
+
+
+@pytest.fixture
+def app(database: str, make_lasting_app: Callable[[str], Any], model: Any) -> Any:
     """The web tier without a row, patient with serving: for tests where serving is there."""
-    web_app.empty(lasting_app)
-    web_app.wait_until(lasting_app.extensions["pilah_uploads"].caller.is_ready)
-    return lasting_app
+    app = make_lasting_app(database)
+    web_app.empty(app)
+    web_app.wait_until(app.extensions["pilah_uploads"].caller.is_ready)
+    return app
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from web_app import Browser
 from serving import client
 from web.pages import about
 
+pytestmark = pytest.mark.databases("sqlite")  # the tests are about what is read from files, which no database changes
+
 
 def write_card(folder, version, name, sentence):
     path = folder / version / name

@@ -5,6 +5,7 @@ import flask.sessions
 import pytest
 from web_app import Browser
 
+pytestmark = pytest.mark.databases("sqlite")  # the tests are about cookies, which no database changes
 KEY, OTHER_KEY = "k" * 32, "o" * 32
 HTTPS = {"base_url": "https://localhost", "headers": {"Referer": "https://localhost/"}}
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from web import decoding, pictures
 
+pytestmark = pytest.mark.databases("sqlite")  # the tests are about the decoding of photos, which no database changes
 PROC = pathlib.Path("/proc")
 
 

@@ -6,6 +6,7 @@ import pytest
 import web_app
 from web_app import Browser
 
+pytestmark = pytest.mark.databases("sqlite")  # the tests are about the parsing of forms, which no database changes
 CRLF = b"\r\n"
 TYPE = "multipart/form-data; boundary=x"
 LARGE = bytes(700_000)

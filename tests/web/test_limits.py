@@ -6,6 +6,7 @@ from web_app import Browser, photo
 
 from web import limits
 
+pytestmark = pytest.mark.databases("sqlite")  # the tests are about limits, which are kept in memory
 NO_PICTURE = b"<html>"
 
 

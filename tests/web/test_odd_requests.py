@@ -13,6 +13,7 @@ from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from web import security
 
+pytestmark = pytest.mark.databases("sqlite")  # unless what is sent reaches a query
 METHODS = ("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "PATCH", "POST", "CONNECT", "BREW")
 CURSOR = "2026-01-01T00:00:00"
 QUERIES = [
@@ -110,6 +111,7 @@ def test_every_method_on_every_route_is_answered(app, browser, row_id):
             assert method != "HEAD" or not answer.data
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 @pytest.mark.parametrize("signed_in", [False, True], ids=["visitor", "operator"])
 def test_odd_query_is_answered(browser, row_id, signed_in):
     if signed_in:
@@ -121,6 +123,7 @@ def test_odd_query_is_answered(browser, row_id, signed_in):
             assert answer.status_code in (200, 303)
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_odd_path_is_answered(browser, row_id):
     for path in PATHS:
         for method in ("GET", "HEAD", "POST", "OPTIONS"):
@@ -143,6 +146,7 @@ def test_odd_header_is_answered(make_app):
             assert {*security.HEADERS, "X-Request-Id"} <= {*headers.keys()}, (method, path, name, value[:200])
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 @pytest.mark.parametrize("path", FIELDS)
 def test_odd_value_of_a_field_is_answered(browser, row_id, path):
     token, address = browser.csrf_token(), path.replace("{id}", row_id)

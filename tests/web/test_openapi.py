@@ -13,6 +13,7 @@ from schemathesis.generation import GenerationMode
 
 from web import uploads
 
+pytestmark = pytest.mark.databases("sqlite")  # the tests are about the form of answers, which no database changes
 DESCRIPTION = json.loads((web_app.ROOT / "web" / "static" / "openapi.json").read_text(encoding="utf-8"))
 OPERATIONS = [(method.upper(), path) for path, methods in DESCRIPTION["paths"].items() for method in methods]
 PHOTOS = [web_app.photo(name, kind=kind) for name in web_app.CLASSES for kind in ("JPEG", "PNG")]

@@ -14,6 +14,7 @@ from upload_files import ACCEPTED, DARK, LIGHT, MAX_PIXELS, ROWS, encoded
 from components.data import images
 from web import pictures
 
+pytestmark = pytest.mark.databases("sqlite")  # the tests are about the decoding of photos, which no database changes
 CORNERS = {"red": (0, 0), "lime": (1, 0), "blue": (0, 1), "white": (1, 1)}  # colour -> column and row, upright
 TURNS = {  # EXIF orientation -> how the camera turned what it saw
     1: None,

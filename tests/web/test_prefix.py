@@ -6,6 +6,7 @@ import pytest
 import web_app
 from web_app import Browser, photo
 
+pytestmark = pytest.mark.databases("sqlite")  # the tests are about addresses, which no database changes
 PREFIX = "/pilah"
 ADDRESS = re.compile(r'(?:href|src|action|data-state)="([^"#]+)')
 

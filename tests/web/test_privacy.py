@@ -1,6 +1,8 @@
 import pytest
 from web_app import Browser
 
+pytestmark = pytest.mark.databases("sqlite")  # the tests are about settings and texts, which no database changes
+
 
 def text(app, language="en"):
     page = Browser(app).get("/privacy", headers={"Accept-Language": language})

@@ -6,6 +6,7 @@ import pytest
 import web_app
 from web_app import Browser, photo
 
+pytestmark = pytest.mark.databases("sqlite")  # the tests are about headers, which no database changes
 KEY = "k" * 32
 
 

@@ -14,6 +14,7 @@ from pipeline.report import localization
 from web import settings
 from web.pages import results
 
+pytestmark = pytest.mark.databases("sqlite")  # the tests are about texts, which no database changes
 ROOT = pathlib.Path(__file__).parents[2]
 CATALOGS = [
     pytest.param(folder, language, id=f"{folder} {language}")

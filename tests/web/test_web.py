@@ -14,6 +14,7 @@ from web_app import Browser, photo
 from web import uploads
 from web.database import Upload, db
 
+pytestmark = pytest.mark.databases("sqlite")  # unless a test is about what the database stores
 MIB = 1024 * 1024
 PAGES = ["/", "/classify", "/history", "/history.csv", "/operator", "/healthz", "/metrics", "/api/openapi.json"]
 NAMES = ["../../etc/passwd", "..\\..\\boot.jpg", "/etc/passwd.jpg", "a/b.jpg", "%2e%2e%2fx.jpg", "x" * 400 + ".jpg"]
@@ -30,6 +31,7 @@ def kept_in(folder):
     return {path for path in folder.rglob("*") if path.is_file() and "pilah.db" not in path.name}
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 @pytest.mark.parametrize("path", PAGES)
 def test_page_answers(browser, path):
     assert browser.get(path).status_code == 200
@@ -44,6 +46,7 @@ def test_wrong_address_is_a_page_and_json_for_programs(browser):
     assert browser.get("/api/classify").json["error"]
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 @pytest.mark.parametrize(
     "path",
     ["/result/%00", "/picture/a%00", "/api/results/%00", "/history?class=%00", "/history.csv?class=a%00b"]
@@ -54,6 +57,7 @@ def test_address_with_bytes_that_no_database_takes_is_the_callers_fault(browser,
     assert browser.get(path).status_code < 500
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_photo_is_kept_asked_about_and_shown(app, model, browser):
     response = browser.upload(photo("metal", size=(1200, 900)))
     assert response.status_code == 303
@@ -74,6 +78,7 @@ def test_photo_is_kept_asked_about_and_shown(app, model, browser):
     assert "private" in picture.headers["Cache-Control"]
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_program_is_answered_without_a_cookie(app):
     answer = web_app.classify(app, photo("paper"))
     [row] = web_app.rows(app)
