@@ -28,20 +28,21 @@ STALLED = {  # what a client sends before it says nothing more
 }
 
 
-@pytest.fixture
-def log_file(tmp_path):
-    return tmp_path / "log"
+@pytest.fixture(scope="module")
+def log_file(tmp_path_factory):
+    return tmp_path_factory.mktemp("log") / "log"
 
 
-@pytest.fixture
-def port(tmp_path, log_file, model):
-    """The port of a page with two threads that waits a second for clients that stall."""
+@pytest.fixture(scope="module")
+def port(tmp_path_factory, log_file, model_server):
+    """The port of a page with two threads that waits a second for clients that stall; the tests share it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    config = tmp_path / "config.py"
+    folder = tmp_path_factory.mktemp("page")
+    config = folder / "config.py"
     config.write_text(CONFIG)
-    data = {"PILAH_ENV": "development", "PILAH_DATA": str(tmp_path), "SERVING_TARGET": model.target}
+    data = {"PILAH_ENV": "development", "PILAH_DATA": str(folder), "SERVING_TARGET": model_server.target}
     command = [sys.executable, "-m", "gunicorn", "--config", str(config), "--bind", f"127.0.0.1:{port}"]
     environment = web_app.environment(**data)
     with (
@@ -102,6 +103,7 @@ ODD_PATHS = (  # valid HTTP with control characters
 
 
 def test_control_characters_and_what_is_no_http_reach_neither_answers_nor_log(port, log_file):
+    length_before = log_file.stat().st_size
     for request, status in NO_HTTP.items():
         head, _, body = answer_to(port, request).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 " + status)
@@ -110,7 +112,7 @@ def test_control_characters_and_what_is_no_http_reach_neither_answers_nor_log(po
         assert b"<" not in body and b"\x9b" not in body and f"Content-Length: {len(body)}".encode() in head
     for request in ODD_PATHS:
         assert b" 404 " in answer_to(port, request)
-    log = log_file.read_bytes()
+    log = log_file.read_bytes()[length_before:]
     assert not re.search(rb"[\x00-\x09\x0b-\x1f\x7f-\xff]", log)
     records = [json.loads(line) for line in log.splitlines() if line.startswith(b"{")]
     assert sum("Invalid request" in record["message"] for record in records) == len(NO_HTTP)
