@@ -63,6 +63,7 @@ def test_checks_answer_within_two_seconds():
     assert readiness.WAIT_SECONDS + client.PROBE_SECONDS <= 2
 
 
+@pytest.mark.databases("sqlite")
 @pytest.mark.parametrize("proxies", [0, 1])
 @pytest.mark.parametrize(
     ("networks", "open_to", "closed_to"),
@@ -82,6 +83,7 @@ def test_metrics_and_readiness_are_closed_beyond_the_networks(make_app, networks
     assert {get(app, "/healthz", peer).status_code for peer in open_to + closed_to} == {200}
 
 
+@pytest.mark.databases("sqlite")
 @pytest.mark.parametrize("proxies", [0, 1])
 def test_metrics_and_readiness_are_closed_to_what_a_proxy_passes_on(make_app, proxies):
     app = make_app(trusted_proxies=proxies)

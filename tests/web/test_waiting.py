@@ -145,6 +145,7 @@ def test_first_request_of_a_process_starts_asking_about_what_waited_before(make_
     assert [thread.name for thread in threading.enumerate()].count("retry") == 1
 
 
+@pytest.mark.databases("sqlite")
 def test_retrying_goes_on_when_a_round_fails(make_app, model, monkeypatch):
     """As where the database is away."""
     model.stop()
@@ -165,6 +166,7 @@ def test_retrying_goes_on_when_a_round_fails(make_app, model, monkeypatch):
     assert next(failures, None) is None
 
 
+@pytest.mark.databases("sqlite")
 def test_retrying_goes_on_when_a_picture_cannot_be_read(make_app, model, tmp_path, monkeypatch):
     model.stop()
     app = make_app()
@@ -179,6 +181,7 @@ def test_retrying_goes_on_when_a_picture_cannot_be_read(make_app, model, tmp_pat
     assert [row.id for row in web_app.rows(app)] == [row_id, other]
 
 
+@pytest.mark.databases("sqlite")
 def test_serving_that_ends_between_upload_and_answer_leaves_the_row_waiting(app, model):
     model.before_answer = lambda picture: stop_from_inside(model)
     row_id = Browser(app).uploaded()
@@ -198,6 +201,7 @@ def stop_from_inside(model):
     time.sleep(0.3)
 
 
+@pytest.mark.databases("sqlite")
 def test_serving_that_is_killed_between_upload_and_answer_leaves_the_row_waiting(make_app, model):
     command = [sys.executable, "-m", "web_app"]
     with subprocess.Popen(
@@ -217,6 +221,7 @@ def test_serving_that_is_killed_between_upload_and_answer_leaves_the_row_waiting
     check_answered(later, [row])
 
 
+@pytest.mark.databases("sqlite")
 def test_serving_that_takes_too_long_leaves_the_row_waiting(app, model):
     model.before_answer = lambda picture: time.sleep(1.0)
     Browser(app).uploaded()
@@ -237,6 +242,7 @@ def test_photo_that_the_model_refuses_twice_is_not_asked_about_again(app, model)
     assert retry(app) == 0 and model.photos == []
 
 
+@pytest.mark.databases("sqlite")
 def test_waiting_row_that_one_batch_failed_with_is_asked_about_again_at_once(app, model):
     model.stop()
     Browser(app).uploaded()
@@ -246,6 +252,7 @@ def test_waiting_row_that_one_batch_failed_with_is_asked_about_again_at_once(app
     check_answered(app, web_app.rows(app))
 
 
+@pytest.mark.databases("sqlite")
 def test_waiting_row_that_is_refused_and_then_meets_a_fault_of_the_server_waits_on(app, model):
     model.stop()
     Browser(app).uploaded()
@@ -255,6 +262,7 @@ def test_waiting_row_that_is_refused_and_then_meets_a_fault_of_the_server_waits_
     assert retry(app) == 0 and states(app) == [State.WAITING]
 
 
+@pytest.mark.databases("sqlite")
 def test_photo_that_failed_with_others_of_its_batch_is_answered_by_itself(app, model):
     model.before_answer = refuse(grpc.StatusCode.INVALID_ARGUMENT)
     Browser(app).uploaded()
@@ -263,6 +271,7 @@ def test_photo_that_failed_with_others_of_its_batch_is_answered_by_itself(app, m
     check_answered(app, web_app.rows(app))
 
 
+@pytest.mark.databases("sqlite")
 @pytest.mark.parametrize("code", [grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN])
 def test_fault_of_the_server_leaves_the_row_waiting_however_often_it_comes(app, model, code):
     model.before_answer = refuse(code)
@@ -273,6 +282,7 @@ def test_fault_of_the_server_leaves_the_row_waiting_however_often_it_comes(app, 
     check_answered(app, web_app.rows(app))
 
 
+@pytest.mark.databases("sqlite")
 def test_rows_that_the_server_fails_on_are_asked_about_less_and_less_until_one_is_answered(make_app, model):
     app = make_app(retry_seconds=0.1, serving_timeout_seconds=10.0)
     service = app.extensions["pilah_uploads"]
@@ -287,6 +297,7 @@ def test_rows_that_the_server_fails_on_are_asked_about_less_and_less_until_one_i
     assert retry(app) == 1 and service.pause_seconds == 0.1
 
 
+@pytest.mark.databases("sqlite")
 def test_server_that_is_away_is_looked_for_as_often_as_ever(make_app, model):
     app = make_app(retry_seconds=0.1)
     model.stop()
@@ -294,6 +305,7 @@ def test_server_that_is_away_is_looked_for_as_often_as_ever(make_app, model):
     assert retry(app) == 0 and app.extensions["pilah_uploads"].pause_seconds == 0.1
 
 
+@pytest.mark.databases("sqlite")
 def test_pause_between_looks_is_the_one_that_grows(make_app, model):
     app = make_app(retry_seconds=0.1, serving_timeout_seconds=10.0)
     model.before_answer = refuse(grpc.StatusCode.INTERNAL)
@@ -303,6 +315,7 @@ def test_pause_between_looks_is_the_one_that_grows(make_app, model):
     assert len(model.photos) <= 1 + 4
 
 
+@pytest.mark.databases("sqlite")
 def test_row_that_the_server_fails_on_does_not_hold_up_the_others(app, model):
     model.stop()
     browser = Browser(app)
@@ -314,6 +327,7 @@ def test_row_that_the_server_fails_on_does_not_hold_up_the_others(app, model):
     assert {row.id: row.state for row in web_app.rows(app)} == {fails: State.WAITING, stays: State.DONE}
 
 
+@pytest.mark.databases("sqlite")
 def test_row_whose_picture_cannot_be_read_is_logged_and_does_not_hold_up_the_others(app, model, web_log):
     model.stop()
     browser = Browser(app)
@@ -328,6 +342,7 @@ def test_row_whose_picture_cannot_be_read_is_logged_and_does_not_hold_up_the_oth
     assert fails in record.getMessage()
 
 
+@pytest.mark.databases("sqlite")
 def test_round_ends_where_the_server_is_away(app, model):
     model.stop()
     for name in web_app.CLASSES:
@@ -337,6 +352,7 @@ def test_round_ends_where_the_server_is_away(app, model):
     assert retry(app) == 0 and len(model.photos) == 1
 
 
+@pytest.mark.databases("sqlite")
 @pytest.mark.parametrize(
     "code", [grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.RESOURCE_EXHAUSTED]
 )
@@ -465,6 +481,7 @@ def test_row_without_its_picture_is_refused_and_does_not_hold_up_the_others(app,
     assert [record.levelname for record in web_log.records if gone in record.getMessage()][-1] == "ERROR"
 
 
+@pytest.mark.databases("sqlite")
 def test_row_whose_folder_of_pictures_is_not_there_waits_for_it(app, model, web_log):
     model.stop()
     Browser(app).uploaded()
@@ -533,6 +550,7 @@ def test_prune_goes_on_where_a_row_is_deleted_meanwhile(app, monkeypatch):
     assert web_app.rows(app) == web_app.files(app) == []
 
 
+@pytest.mark.databases("sqlite")
 def test_prune_refuses_days_that_are_none(app):
     for days in ("-1", "x"):
         assert app.test_cli_runner().invoke(args=["prune", "--days", days]).exit_code == 2
@@ -571,6 +589,7 @@ def test_doctor_deletes_nothing_where_no_row_has_its_picture(app, monkeypatch):
     assert "1 rows" in run(app, *re.search("prune .*", done.output)[0].split())
 
 
+@pytest.mark.databases("sqlite")
 def test_doctor_leaves_fresh_pictures_alone_and_says_so(app):
     with app.app_context():
         uploads.service().store.add("f" * 32, pictures.plain(photo(), 10**6))  # its row comes next
@@ -604,6 +623,7 @@ def test_export_writes_corrected_photos_by_their_right_class(app, tmp_path):
     assert (tmp_path / "new" / "metal" / f"{ids['glass']}.jpg").read_bytes() == kept(app, ids["glass"])
 
 
+@pytest.mark.databases("sqlite")
 def test_export_leaves_a_folder_of_other_files_alone(app, tmp_path):
     browser = Browser(app)
     row_id = browser.uploaded(photo("glass"))
@@ -616,6 +636,7 @@ def test_export_leaves_a_folder_of_other_files_alone(app, tmp_path):
     assert list(folder.iterdir()) == [folder / "notes.txt"]
 
 
+@pytest.mark.databases("sqlite")
 def test_export_goes_on_where_a_picture_is_gone(app, tmp_path):
     browser = Browser(app)
     ids = [browser.uploaded(), browser.uploaded()]
