@@ -62,7 +62,7 @@ def test_upload_is_accepted_or_refused_as_the_table_says(make, expected):
 
 @bad_exif_warns
 def test_table_over_http_has_the_same_statuses_and_keeps_what_is_accepted_alone(make_app):
-    app = make_app(max_pixels=MAX_PIXELS)
+    app = make_app(max_pixels=MAX_PIXELS, serving_timeout_seconds=10.0)
     answers = {name: web_app.classify(app, make(), "photo.jpg") for name, make, _ in ROWS}
     assert {name: answer.status_code for name, answer in answers.items()} == {name: status for name, _, status in ROWS}
     accepted = {answer.json["id"] for answer in answers.values() if answer.status_code == ACCEPTED}
