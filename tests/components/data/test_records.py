@@ -4,6 +4,7 @@ import pathlib
 import shutil
 
 import numpy as np
+import photo_files
 import pytest
 import tensorflow as tf
 from PIL import Image
@@ -57,73 +58,88 @@ def spoil(path, content):
     return path
 
 
-def test_records_hold_what_the_photo_list_says_in_its_order(tmp_path, save_classes, save_photo):
-    root = save_classes(tmp_path / "photos", {"glass": 4, "metal": 5, "paper": 3})
-    save_photo(root / "metal" / "large.jpg", 100, size=(60, 45))
-    photo_list = listed(root)
-    assert build(tmp_path / "dataset", photo_list) == []
-    rows = read(tmp_path / "dataset")
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """(folder, photo list, calls of progress) of records of photos of all kinds, for tests that only read them."""
+    folder = tmp_path_factory.mktemp("recorded")
+    root = photo_files.write_classes(folder / "photos", {"glass": 4, "metal": 5, "paper": 3})
+    photo_files.write_classes(root, {"glass": 2, "metal": 2}, ".jpg")
+    photo_files.write_photo(root / "metal" / "large.jpg", 100, size=(60, 45))
+    for seed, name in enumerate(["glass/grey.jpg", "glass/grey.png", "metal/grey.jpg", "metal/grey.png"], start=101):
+        photo_files.write_photo(root / name, seed, mode="L")
+    save_turned(root / "paper" / "turned.png")
+    photo_list, calls = listed(root), []
+
+    def progress(done, total):
+        calls.append((done, total))
+
+    assert build(folder / "dataset", photo_list, max_rejects=0.0, progress=progress) == []
+    return folder / "dataset", photo_list, calls
+
+
+def save_turned(path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera stood on its side: what it stored first is the right edge
+    stored = Image.new("RGB", (40, 20), "black")
+    stored.paste("white", (0, 0, 20, 20))
+    stored.save(path, exif=exif)
+
+
+@pytest.fixture
+def earlier(recorded, tmp_path):
+    """A copy of the records, to change."""
+    return pathlib.Path(shutil.copytree(recorded[0], tmp_path / "dataset"))
+
+
+def records_of(recorded, ending):
+    """(record, photo) of each photo whose path ends so."""
+    folder, photo_list, _ = recorded
+    pairs = [pair for pair in zip(read(folder), photo_list, strict=True) if pair[1].path.endswith(ending)]
+    assert pairs
+    return pairs
+
+
+def test_records_hold_what_the_photo_list_says_in_its_order(recorded):
+    folder, photo_list, _ = recorded
+    rows = read(folder)
     assert ids(rows) == [photo.id for photo in photo_list]
     assert [record["fold"] for record in rows] == [photo.fold for photo in photo_list]
     names = photos.class_names(photo_list)
     assert [names[record["label"]] for record in rows] == [photo.label for photo in photo_list]
+    sizes = {"large.jpg": (60, 45), "turned.png": (20, 40)}
     for record, photo in zip(rows, photo_list, strict=True):
-        original = (60, 45) if photo.path.endswith("large.jpg") else (20, 16)
+        original = sizes.get(pathlib.Path(photo.path).name, (20, 16))
         assert (record["original_width_px"], record["original_height_px"]) == original
 
 
-def test_pixels_of_earlier_records_are_removed_when_records_are_written(tmp_path, save_classes):
-    photo_list = listed(save_classes(tmp_path / "photos", {"glass": 2, "metal": 2}))
-    build(tmp_path / "dataset", photo_list)
-    (tmp_path / "dataset" / "pixels.npy").write_bytes(b"of the earlier records")
-    build(tmp_path / "dataset", photo_list)
-    assert not (tmp_path / "dataset" / "pixels.npy").exists()
-
-
-def test_killed_rebuild_leaves_the_list_of_rejects(tmp_path, save_classes, monkeypatch):
-    photo_list = listed(save_classes(tmp_path / "photos", {"glass": 2, "metal": 2}))
-    build(tmp_path / "dataset", photo_list)
+def test_killed_rebuild_leaves_the_list_of_rejects(earlier, recorded, monkeypatch):
     monkeypatch.setattr(records.PhotoRecords, "download_and_prepare", killed)
     with pytest.raises(KeyboardInterrupt):
-        build(tmp_path / "dataset", photo_list)
-    assert [path.name for path in (tmp_path / "dataset").iterdir()] == [photos.REJECTS]
+        build(earlier, recorded[1])
+    assert [path.name for path in earlier.iterdir()] == [photos.REJECTS]
 
 
 def killed(builder):
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpg"])
-def test_image_of_a_record_equals_the_resized_file_exactly(tmp_path, save_classes, suffix):
-    photo_list = listed(save_classes(tmp_path / "photos", {"glass": 2, "metal": 2}, suffix))
-    build(tmp_path / "dataset", photo_list)
-    for record, photo in zip(read(tmp_path / "dataset"), photo_list, strict=True):
+@pytest.mark.parametrize("suffix", ["0.png", "0.jpg", "large.jpg"])
+def test_image_of_a_record_equals_the_resized_file_exactly(recorded, suffix):
+    for record, photo in records_of(recorded, suffix):
         expected = resize.decode_and_resize(tf.io.read_file(photo.path), SIZE_PX)
         assert record["image"].dtype == np.uint8
         np.testing.assert_array_equal(record["image"], expected)
 
 
-def test_grey_photos_become_rgb_of_three_equal_channels(tmp_path, save_photo):
-    root = tmp_path / "photos"
-    for seed, name in enumerate(["glass/a.jpg", "glass/b.png", "metal/a.jpg", "metal/b.png"]):
-        save_photo(root / name, seed, mode="L")
-    build(tmp_path / "dataset", listed(root))
-    for record in read(tmp_path / "dataset"):
+@pytest.mark.parametrize("name", ["grey.jpg", "grey.png"])
+def test_grey_photos_become_rgb_of_three_equal_channels(recorded, name):
+    for record, _ in records_of(recorded, name):
         assert record["image"].shape == (SIZE_PX, SIZE_PX, 3)
         assert (record["image"] == record["image"][..., :1]).all()
 
 
-def test_turned_photo_is_recorded_upright_with_its_upright_size(tmp_path, save_classes):
-    root = save_classes(tmp_path / "photos", {"glass": 2, "metal": 1})
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the camera stood on its side: what it stored first is the right edge
-    stored = Image.new("RGB", (40, 20), "black")
-    stored.paste("white", (0, 0, 20, 20))
-    stored.save(root / "metal" / "turned.png", exif=exif)
-    photo_list = listed(root)
-    build(tmp_path / "dataset", photo_list)
-    position = [pathlib.Path(photo.path).name for photo in photo_list].index("turned.png")
-    record = read(tmp_path / "dataset")[position]
+def test_turned_photo_is_recorded_upright_with_its_upright_size(recorded):
+    ((record, _),) = records_of(recorded, "turned.png")
     assert (record["original_width_px"], record["original_height_px"]) == (20, 40)
     assert record["image"][2].min() == 255 and record["image"][-2].max() == 0
 
@@ -152,11 +168,10 @@ def test_rejects_are_counted_and_listed_while_the_rest_goes_on(tmp_path, save_cl
     assert ids(read(tmp_path / "dataset")) == [photo.id for photo in kept]
 
 
-def test_good_photos_leave_an_empty_list_of_rejects(tmp_path, save_classes):
-    photo_list = listed(save_classes(tmp_path / "photos", {"glass": 2, "metal": 2}))
-    build(tmp_path / "dataset", photo_list, max_rejects=0.0)
-    assert artifacts.read_csv(tmp_path / "dataset" / "rejects.csv") == []
-    assert photos.accepted(photo_list, tmp_path / "dataset") == photo_list
+def test_good_photos_leave_an_empty_list_of_rejects(recorded):
+    folder, photo_list, _ = recorded
+    assert artifacts.read_csv(folder / "rejects.csv") == []
+    assert photos.accepted(photo_list, folder) == photo_list
 
 
 def test_more_rejects_than_allowed_raise_with_their_reasons(tmp_path, save_classes):
@@ -195,41 +210,46 @@ def test_class_of_rejects_alone_raises(tmp_path, save_classes):
 
 
 # 20: TensorFlow Datasets takes 16 records of a shard, then turns to the next, unless told otherwise
-@pytest.mark.parametrize("photos_per_shard", [3, 20, 1000])
+@pytest.mark.parametrize("photos_per_shard", [3, 20])
 def test_order_is_kept_across_shards(tmp_path, save_classes, monkeypatch, photos_per_shard):
     monkeypatch.setattr(records, "PHOTOS_PER_SHARD", photos_per_shard)
     photo_list = listed(save_classes(tmp_path / "photos", {"glass": 26, "metal": 25}))
     build(tmp_path / "dataset", photo_list)
-    assert len(list((tmp_path / "dataset").rglob("*.tfrecord-*"))) == -(-51 // photos_per_shard)
+    assert len(shards_of(tmp_path / "dataset")) == -(-51 // photos_per_shard)
     assert ids(read(tmp_path / "dataset")) == [photo.id for photo in photo_list]
     assert ids(read(tmp_path / "dataset")) == [photo.id for photo in photo_list], "another read, another order"
 
 
-@pytest.mark.parametrize("empty_shard", [0, 1, 3], ids=["first", "middle", "last"])
-def test_shard_of_rejects_alone_reads_back_as_nothing(tmp_path, save_classes, monkeypatch, empty_shard):
+def test_few_photos_are_one_shard(recorded):
+    assert len(recorded[1]) > 16 and len(shards_of(recorded[0])) == 1
+
+
+def shards_of(folder):
+    return list(folder.rglob("*.tfrecord-*"))
+
+
+def test_shards_of_rejects_alone_read_back_as_nothing(tmp_path, save_classes, monkeypatch):
     monkeypatch.setattr(records, "PHOTOS_PER_SHARD", 2)
     root = save_classes(tmp_path / "photos", {"glass": 4, "metal": 4})
-    texts = [save_text(root / "glass" / f"{number}.jpg", number) for number in range(2)]
-    good = [photo for photo in listed(root) if photo.path not in map(str, texts)]
-    bad = [photo for photo in listed(root) if photo.path in map(str, texts)]
-    photo_list = [*good[: 2 * empty_shard], *bad, *good[2 * empty_shard :]]
+    texts = {str(save_text(root / "glass" / f"{number}.jpg", number)) for number in range(6)}
+    good = [photo for photo in listed(root) if photo.path not in texts]
+    bad = [photo for photo in listed(root) if photo.path in texts]
+    photo_list = [*bad[:2], *good[:2], *bad[2:4], *good[2:], *bad[4:]]  # the first shard, a middle one and the last
     assert [row["id"] for row in build(tmp_path / "dataset", photo_list, folds=1)] == [photo.id for photo in bad]
     assert ids(read(tmp_path / "dataset")) == [photo.id for photo in good]
 
 
-def test_building_again_replaces_what_was_there(tmp_path, save_classes):
-    folder = tmp_path / "dataset"
-    build(folder, listed(save_classes(tmp_path / "first", {"glass": 5, "metal": 5})))
+def test_building_again_replaces_what_was_there_and_removes_its_pixels(earlier, tmp_path, save_classes):
+    (earlier / "pixels.npy").write_bytes(b"of the earlier records")
     second = listed(save_classes(tmp_path / "second", {"blue": 2, "green": 2, "red": 3}))
-    build(folder, second)
-    assert ids(read(folder)) == [photo.id for photo in second]
+    build(earlier, second)
+    assert ids(read(earlier)) == [photo.id for photo in second]
+    assert not (earlier / "pixels.npy").exists()
 
 
-def test_records_read_back_after_the_folder_has_moved(tmp_path, save_classes):
-    photo_list = listed(save_classes(tmp_path / "photos", {"glass": 2, "metal": 2}))
-    build(tmp_path / "dataset", photo_list)
-    moved = (tmp_path / "dataset").rename(tmp_path / "moved run")
-    assert ids(read(moved)) == [photo.id for photo in photo_list]
+def test_records_read_back_after_the_folder_has_moved(earlier, recorded, tmp_path):
+    moved = earlier.rename(tmp_path / "moved run")
+    assert ids(read(moved)) == [photo.id for photo in recorded[1]]
 
 
 def test_worker_processes_write_the_same_records(tmp_path, save_classes, monkeypatch):
@@ -252,12 +272,10 @@ def test_unknown_beam_option_does_not_stop_the_build(tmp_path, save_classes):
     assert len(read(tmp_path / "dataset")) == 4
 
 
-def test_progress_ends_at_the_number_of_photos(tmp_path, save_classes):
-    calls = []
-    photo_list = listed(save_classes(tmp_path / "photos", {"glass": 3, "metal": 2}))
-    build(tmp_path / "dataset", photo_list, progress=lambda done, total: calls.append((done, total)))
-    assert calls[-1] == (5, 5)
-    assert all(done <= total == 5 for done, total in calls)
+def test_progress_ends_at_the_number_of_photos(recorded):
+    _, photo_list, calls = recorded
+    assert calls[-1] == (len(photo_list), len(photo_list))
+    assert all(done <= total == len(photo_list) for done, total in calls)
 
 
 @pytest.mark.parametrize("change", ["overwritten", "removed"])
