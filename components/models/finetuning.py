@@ -186,6 +186,9 @@ def prepare(model: keras.Model, learner: keras.Model, recipe: Recipe, *, steps: 
         jit_compile=recipe.options.xla or _needs_xla(),
     )
     learner.optimizer.build(learner.trainable_variables)
+    no_scores = np.zeros((1, recipe.classes), np.float32)
+    learner.compute_metrics(None, no_scores, no_scores)  # which Keras would build in the first step, and trace it twice
+    learner.reset_metrics()
 
 
 def _learning_rate(recipe: Recipe, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:

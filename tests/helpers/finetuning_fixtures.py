@@ -14,7 +14,7 @@ from components.data import photos, records
 from components.models import backbones
 from tuner import study as study_module
 
-SIZE_PX, CLASSES, FOLDS, PER_CLASS = 16, ["glass", "metal", "paper"], 5, 30
+SIZE_PX, CLASSES, FOLDS, PER_CLASS = 16, ["glass", "metal", "paper"], 2, 30
 WEIGHTS = backbones.Weights(None, seed=3)
 
 
