@@ -4,6 +4,8 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
+import tiny_backbone
+from tiny_backbone import TINY
 
 from components.base import artifacts
 from components.base.errors import NotFiniteError
@@ -13,8 +15,15 @@ from components.models import backbones, features, inference
 SIZE_PX = 32
 SEED = 7
 AUGMENTATION = augmentation.Augmentation(SEED)
-VIEWS = 2
+VIEWS, CHANNELS = 2, 16
 WEIGHTS = backbones.Weights(None, 1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny():
+    """Let the tests use a backbone of three convolutions, as a real one takes seconds to build."""
+    with tiny_backbone.known():
+        yield
 
 
 def ignore(done, total):
@@ -25,7 +34,7 @@ def extract(folder, source, views=VIEWS, progress=ignore, **changed):
     records_dir, photo_ids = source
     arguments = {
         "photo_ids": photo_ids,
-        "backbone": "VGG19",
+        "backbone": TINY,
         "weights": WEIGHTS,
         "augmentation": AUGMENTATION,
         "image_size_px": SIZE_PX,
@@ -66,7 +75,7 @@ def source(tmp_path_factory, save_classes):
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory, source):
-    folder = tmp_path_factory.mktemp("unbroken") / "VGG19"
+    folder = tmp_path_factory.mktemp("unbroken") / TINY
     extract(folder, source)
     return folder
 
@@ -74,13 +83,13 @@ def unbroken(tmp_path_factory, source):
 @pytest.fixture
 def finished(tmp_path, unbroken):
     """A copy of the unbroken run's folder, to change."""
-    return pathlib.Path(shutil.copytree(unbroken, tmp_path / "VGG19"))
+    return pathlib.Path(shutil.copytree(unbroken, tmp_path / TINY))
 
 
 def test_each_view_file_has_one_row_of_channels_per_photo(unbroken):
     assert list(contents(unbroken)) == ["view-00.npy", "view-01.npy", "view-02.npy"]
     views = np.stack(features.Views(unbroken, VIEWS))
-    assert views.shape == (3, 5, 512) and views.dtype == np.float32
+    assert views.shape == (3, 5, CHANNELS) and views.dtype == np.float32
     assert features.missing_views(unbroken, VIEWS, 1) == []
 
 
@@ -94,7 +103,7 @@ def test_view_equals_the_model_output_for_the_records_in_order(source, unbroken)
             for view in (1, 2)
         ),
     ]
-    model = backbones.build("VGG19", WEIGHTS, SIZE_PX, "float32")
+    model = backbones.build(TINY, WEIGHTS, SIZE_PX, "float32")
     expected = [model(pixels, training=False) for pixels in views]
     np.testing.assert_allclose(np.stack(features.Views(unbroken, VIEWS)), expected, rtol=1e-3, atol=1e-6)
 
@@ -102,7 +111,7 @@ def test_view_equals_the_model_output_for_the_records_in_order(source, unbroken)
 def test_time_view_equals_what_the_served_model_averages(finished, source):
     extract(finished, source, test_views=2)
     clean = np.stack([record["image"] for record in records.read(source[0]).as_numpy_iterator()])
-    model = backbones.build("VGG19", WEIGHTS, SIZE_PX, "float32")
+    model = backbones.build(TINY, WEIGHTS, SIZE_PX, "float32")
     expected = [model(pixels, training=False) for pixels in (clean, clean[:, :, ::-1])]
     np.testing.assert_allclose(features.test_views(finished, 2), expected, rtol=1e-3, atol=1e-6)
 
@@ -123,9 +132,9 @@ def test_short_last_batch_is_included(source, monkeypatch, batch_size):
 
 def test_several_batches_give_the_same_features_as_one(tmp_path, source, unbroken, monkeypatch):
     monkeypatch.setattr(features, "BATCH_SIZE", 2)
-    extract(tmp_path / "VGG19", source, views=0)
+    extract(tmp_path / TINY, source, views=0)
     expected = np.stack(features.Views(unbroken, 0))
-    np.testing.assert_allclose(np.stack(features.Views(tmp_path / "VGG19", 0)), expected, rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(np.stack(features.Views(tmp_path / TINY, 0)), expected, rtol=1e-3, atol=1e-6)
 
 
 def test_finished_views_are_skipped(finished, source):
@@ -163,6 +172,17 @@ def test_another_engine_recomputes_all_views_and_agrees(engine, finished, source
     np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5 * np.abs(theirs).max())
 
 
+def test_engines_agree_on_a_real_backbone():
+    model = backbones.build("VGG19", WEIGHTS, SIZE_PX, "float32")
+    pixels = np.random.default_rng(1).integers(0, 256, (5, SIZE_PX, SIZE_PX, 3), np.uint8)
+    mnn, openvino, tensorflow = (
+        np.concatenate(list(inference.load(engine, model, "float32")([pixels[:3], pixels[3:]])))
+        for engine in ("mnn", "openvino", "tensorflow")
+    )
+    np.testing.assert_allclose(openvino, tensorflow, rtol=1e-3, atol=1e-5 * np.abs(tensorflow).max())
+    np.testing.assert_allclose(mnn, tensorflow, rtol=1e-3, atol=1e-4 * np.abs(tensorflow).max())
+
+
 @pytest.mark.parametrize(
     "changed",
     [
@@ -181,14 +201,14 @@ def test_changed_setting_clears_the_folder(finished, source, changed):
 
 
 def test_view_with_changed_content_is_computed_again(finished, source, unbroken):
-    np.save(finished / "view-01.npy", np.full((5, 512), 7, np.float32))
+    np.save(finished / "view-01.npy", np.full((5, CHANNELS), 7, np.float32))
     assert features.missing_views(finished, VIEWS, 1) == [1]
     extract(finished, source)
     assert contents(finished) == contents(unbroken)
 
 
 def test_run_stopped_within_a_view_resumes_with_the_same_bytes(tmp_path, source, unbroken):
-    folder = tmp_path / "VGG19"
+    folder = tmp_path / TINY
 
     def stop(done, total):
         if done == 10:
@@ -205,13 +225,13 @@ def test_run_stopped_within_a_view_resumes_with_the_same_bytes(tmp_path, source,
 
 def test_view_interrupted_by_a_full_disk_leaves_no_file(tmp_path, source, monkeypatch):
     def full(batches):
-        yield np.zeros((2, 512), np.float32)
+        yield np.zeros((2, CHANNELS), np.float32)
         raise OSError("disk full")
 
     monkeypatch.setattr(inference, "load", lambda engine, model, precision: full)
     with pytest.raises(OSError, match="disk full"):
-        extract(tmp_path / "VGG19", source)
-    assert [path.name for path in (tmp_path / "VGG19").iterdir()] == ["settings.json"]
+        extract(tmp_path / TINY, source)
+    assert [path.name for path in (tmp_path / TINY).iterdir()] == ["settings.json"]
 
 
 @pytest.mark.parametrize(
@@ -222,8 +242,8 @@ def test_view_interrupted_by_a_full_disk_leaves_no_file(tmp_path, source, monkey
 def test_records_of_other_photos_raise_and_leave_no_file(tmp_path, source, pick):
     records_dir, photo_ids = source
     with pytest.raises(RuntimeError, match=r"[Rr]ecord"):
-        extract(tmp_path / "VGG19", (records_dir, pick(photo_ids)), views=0)
-    assert contents(tmp_path / "VGG19") == {}
+        extract(tmp_path / TINY, (records_dir, pick(photo_ids)), views=0)
+    assert contents(tmp_path / TINY) == {}
 
 
 def test_seconds_of_each_view_are_recorded(unbroken):
