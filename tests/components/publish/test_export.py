@@ -1,9 +1,11 @@
+import dataclasses
 import io
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tiny_backbone
 from PIL import Image
 from tensorflow_serving.apis import prediction_log_pb2
 
@@ -55,17 +57,11 @@ def saved_model(model, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("backbone", ["ResNet50", "VGG19"])  # preprocessing by slices and sums, saved inside
-def test_saved_keras_model_reads_back_with_the_same_scores(backbone, tmp_path):
-    trained = head.build(
-        {"ResNet50": 2048, "VGG19": 512}[backbone],
-        len(CLASSES),
-        optimizer="Adam",
-        dropout=0.5,
-        learning_rate=1e-3,
-        weight_decay=0.0,
-        seed=1,
-    )
+@pytest.mark.parametrize("backbone", list(backbones.BACKBONES))  # each with its preprocessing, saved inside
+def test_saved_keras_model_reads_back_with_the_same_scores(backbone, tmp_path, monkeypatch):
+    small = dataclasses.replace(backbones.BACKBONES[backbone], build=tiny_backbone.build)
+    monkeypatch.setitem(backbones.BACKBONES, backbone, small)
+    trained = build_head(channels=16, seed=1)
     trained.optimizer.build(trained.trainable_variables)  # as training does
     model = assembly.assemble(backbone, backbones.Weights(None, 1), image_size_px=SIZE_PX, trained_head=trained)
     assembly.save(model, tmp_path / "model.keras")
