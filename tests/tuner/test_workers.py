@@ -33,10 +33,9 @@ def test_each_process_sees_another_gpu(monkeypatch):
 
 
 def test_processes_of_a_machine_without_gpus_compute_in_one_thread_each():
-    with workers.pool(2) as executor:
-        threads = list(executor.map(_threads, range(2)))
-    assert threads == [1, 1]
+    with workers.pool(1) as executor:  # every process starts in the same way, and each import of TensorFlow is slow
+        assert executor.submit(_threads).result() == 1
 
 
-def _threads(number):
+def _threads():
     return tf.config.threading.get_intra_op_parallelism_threads()
