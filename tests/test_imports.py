@@ -1,6 +1,7 @@
 """Which folder may import which, and which library may appear where (docs/ARCHITECTURE.md has the same rules)."""
 
 import ast
+import functools
 import graphlib
 import pathlib
 import subprocess
@@ -57,6 +58,7 @@ def imports_of(file):
     return {name.split(".")[0] for name in modules_of(file)}
 
 
+@functools.cache
 def modules_of(file):
     """Dotted names of every module that `file` imports, wherever in the file; those of ours down to the module."""
     names = set()
