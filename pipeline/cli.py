@@ -226,3 +226,6 @@ def _errors_in_one_line(debug: bool) -> Iterator[None]:
             f"pilah: {error_text.one_line(error)}", style="bold red", soft_wrap=True, highlight=False, markup=False
         )
         raise typer.Exit(1) from error
+    finally:
+        log.removeHandler(handler)
+        log.propagate = True
