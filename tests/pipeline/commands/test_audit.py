@@ -1,4 +1,6 @@
 import io
+import pathlib
+import shutil
 
 import pytest
 import report_reader
@@ -120,9 +122,9 @@ def test_run_without_a_leaderboard_raises(tmp_path):
         audit.finished(tmp_path)
 
 
-def test_run_with_outdated_features_raises_despite_its_leaderboard(tmp_path):
-    small_run.make(tmp_path)
-    audit.finished(tmp_path)
-    runner.path(tmp_path, "features").unlink()
+def test_run_with_outdated_features_raises_despite_its_leaderboard(audited, tmp_path):
+    run_dir = pathlib.Path(shutil.copytree(audited[0], tmp_path / "run"))
+    audit.finished(run_dir)
+    runner.path(run_dir, "features").unlink()
     with pytest.raises(PilahError, match=r"still to do features, search, choice\."):
-        audit.finished(tmp_path)
+        audit.finished(run_dir)
