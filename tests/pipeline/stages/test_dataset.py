@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import shutil
 
 import colour_profiles
 import pytest
@@ -18,16 +19,17 @@ from pipeline.stages import dataset, photos
 CONSOLE = rich.console.Console(file=io.StringIO())
 
 
-@pytest.fixture
-def config(tmp_path, save_classes, monkeypatch):
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, save_classes):
     """A run whose records were made before photos in Display P3 were converted; it has one, and a damaged photo."""
-    folder = save_classes(tmp_path / "photos", {"glass": 4, "metal": 4})
+    root = tmp_path_factory.mktemp("made")
+    folder = save_classes(root / "photos", {"glass": 4, "metal": 4})
     photo = Image.effect_noise((40, 40), 80).convert("RGB")
     photo.putpixel((0, 0), (60, 160, 60))
     photo.save(folder / "glass" / "phone.png", icc_profile=colour_profiles.display_p3())
     (folder / "glass" / "damaged.png").write_bytes(photo.tobytes())
-    config = Config(tmp_path / "run", images=(folder,), folds=2, image_size_px=32, max_rejects=1.0)
-    with monkeypatch.context() as earlier:
+    config = Config(root / "run", images=(folder,), folds=2, image_size_px=32, max_rejects=1.0)
+    with pytest.MonkeyPatch.context() as earlier:
         earlier.setattr(images.colour, "is_srgb", lambda profile, mode: True)
         runner.run(photos.STAGE, config, CONSOLE)
         runner.run(dataset.STAGE, config, CONSOLE)
@@ -36,6 +38,16 @@ def config(tmp_path, save_classes, monkeypatch):
     del mark["inputs"]["normalizer"]
     artifacts.write_json(path, mark)
     return config
+
+
+@pytest.fixture
+def config(made, tmp_path):
+    """That run, whose folders are as they were again after the test: photos.csv has the paths of the photos."""
+    root = made.run_dir.parent
+    shutil.copytree(root, tmp_path / "copy")
+    yield made
+    shutil.rmtree(root)
+    shutil.copytree(tmp_path / "copy", root)
 
 
 def test_photo_with_other_pixels_than_its_record_is_named(config):
