@@ -170,9 +170,10 @@ def test_correction_is_kept_and_can_be_taken_back(site, open_page):
     assert web_app.rows(site.app)[0].corrected_class is None
 
 
-def test_page_of_a_photo_that_waits_fills_in_by_itself(site, open_page):
+def test_page_of_a_photo_that_waits_fills_in_by_itself(make_site, open_page):
+    site = make_site()  # its own, since it goes on to ask about photos that wait
     site.model.stop()
-    page = open_page("/classify")
+    page = open_page("/classify", of=site)
     page.set_input_files("#image", website.chosen())
     page.get_by_role("button", name="Sort it").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Waiting for an answer")

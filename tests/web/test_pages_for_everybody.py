@@ -40,8 +40,7 @@ def visit(site, open_page):
     """visit(name, **options): one of `PAGES`, with every question on it open."""
 
     def open_one(name, **options):
-        page = open_page("/", visitor=True, **options)
-        page.goto(path_to(site, name))
+        page = open_page(path_to(site, name), visitor=True, **options)
         if name == "refusal":
             page.set_input_files("#image", {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": b"no picture"})
             page.locator("#send").click()
@@ -102,10 +101,11 @@ def test_refusal_language_filter_and_paging_work_without_javascript(site, open_p
 
 
 def test_colours_follow_the_setting_of_the_browser(visit):
-    looks = {}
+    page, looks = visit("home", java_script_enabled=False), {}
+    colours = "body => [getComputedStyle(body).backgroundColor, getComputedStyle(body).color]"
     for scheme in ("light", "dark"):
-        body = visit("home", color_scheme=scheme, java_script_enabled=False).locator("body")
-        looks[scheme] = body.evaluate("body => [getComputedStyle(body).backgroundColor, getComputedStyle(body).color]")
+        page.emulate_media(color_scheme=scheme)
+        looks[scheme] = page.locator("body").evaluate(colours)
     assert _lightness(looks["light"][0]) > 200 > 100 > _lightness(looks["light"][1])
     assert _lightness(looks["dark"][1]) > 200 > 100 > _lightness(looks["dark"][0])
 
