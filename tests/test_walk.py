@@ -5,11 +5,9 @@ import json
 import os
 import pathlib
 import shutil
-import signal
 import socket
 import subprocess
 import sys
-import time
 
 import pytest
 import tensorflow as tf
@@ -17,10 +15,12 @@ import tensorflow as tf
 from components.data import records
 from components.demo import synthetic_photos
 
+pytest_plugins = ["forked_commands"]
 ROOT = pathlib.Path(__file__).parents[1]
-SETTINGS = "--profile demo --backbones ResNet50,VGG19 --optimizers Adam,Nadam --dropouts 0.0,0.5".split()
-SETTINGS += "--folds 3 --epochs 2 --views 1 --image-size 80 --seed 7 --min-f1 0".split()
-SCENARIOS, FOLDS = 8, 3
+SETTINGS = "--profile demo --optimizers Adam --dropouts 0.0,0.5 --folds 3 --epochs 2 --views 1".split()
+SETTINGS += "--image-size 48 --seed 7 --min-f1 0".split()
+ALL_PHOTOS = ("--max-rejects", "0.1")  # one of 30 is broken
+SCENARIOS = 2
 
 
 @pytest.fixture(scope="module")
@@ -35,54 +35,17 @@ def images(tmp_path_factory):
     return root.parents[1]
 
 
-def command(run_dir, images, *more):
-    return [
-        sys.executable,
-        "-m",
-        "pipeline",
-        "run",
-        "--run-dir",
-        str(run_dir),
-        "--images",
-        str(images),
-        *SETTINGS,
-        *more,
-    ]
-
-
-def run(run_dir, images, *more):
-    environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
-    return subprocess.run(
-        command(run_dir, images, *more), cwd=ROOT, capture_output=True, text=True, check=False, env=environment
-    )
-
-
-def run_until_killed(run_dir, images, reached, *more):
-    """Start a run and send SIGKILL as soon as `reached()` is true."""
-    process = subprocess.Popen(
-        command(run_dir, images, *more), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 300
-    while not reached():
-        assert process.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < deadline, "the run never got there"
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-
-
-def board_without_seconds(run_dir):
-    board = json.loads((run_dir / "leaderboard.json").read_text())
-    for row in board["scenarios"]:
-        del row["seconds"]
-    return json.dumps(board)
+def arguments(run_dir, images, backbones="VGG19"):
+    return ["run", "--run-dir", run_dir, "--images", images, "--backbones", backbones, *SETTINGS]
 
 
 @pytest.fixture(scope="module")
 def whole(images, tmp_path_factory):
-    """A run that was never disturbed: (run folder, what it printed)."""
+    """A run with a real network, started as users do and never disturbed: (run folder, what it printed)."""
     run_dir = tmp_path_factory.mktemp("runs") / "whole"
-    done = run(run_dir, images, "--max-rejects", "0.1")
+    command = [sys.executable, "-m", "pipeline", *arguments(run_dir, images), *ALL_PHOTOS]
+    environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return run_dir, done.stdout
 
@@ -112,13 +75,13 @@ def test_copies_conflicts_and_rejects_are_left_out_and_reported(whole):
 
 def test_photos_are_seen_at_the_size_asked_for(whole):
     run_dir, _ = whole
-    assert records.read(run_dir / "dataset").element_spec["image"].shape == (80, 80, 3)
-    assert json.loads((run_dir / "features" / "VGG19" / "settings.json").read_text())["image_size_px"] == 80
+    assert records.read(run_dir / "dataset").element_spec["image"].shape == (48, 48, 3)
+    assert json.loads((run_dir / "features" / "VGG19" / "settings.json").read_text())["image_size_px"] == 48
 
 
 def test_random_weights_are_said_out_loud_or_imagenets_were_used(whole):
     run_dir, printed = whole
-    settings = json.loads((run_dir / "features" / "ResNet50" / "settings.json").read_text())
+    settings = json.loads((run_dir / "features" / "VGG19" / "settings.json").read_text())
     assert ("RANDOM weights" in printed) == settings["weights"].startswith("random")
 
 
@@ -144,7 +107,7 @@ def test_pushed_version_serves_a_photo_from_disk(whole, images):
     assert answer["class_names"].numpy()[0].tolist() == [name.encode() for name in board["classes"]]
 
 
-def test_second_start_skips_everything_and_finds_the_version_served(whole, images):
+def test_second_start_skips_everything_and_finds_the_version_served(whole, images, commands):
     run_dir, _ = whole
     before = (run_dir / "leaderboard.json").read_bytes()
     with socket.socket() as probe:
@@ -154,70 +117,81 @@ def test_second_start_skips_everything_and_finds_the_version_served(whole, image
     serve = [sys.executable, "-m", "serving", "--model_name", "pilah", "--model_base_path", base, "--port", str(port)]
     server = subprocess.Popen(serve, cwd=ROOT, stderr=subprocess.DEVNULL)
     try:
-        done = run(run_dir, images, "--max-rejects", "0.1", "--check-serving", f"localhost:{port}")
+        served = ("--check-serving", f"localhost:{port}")
+        exit_code, command = commands.run(*arguments(run_dir, images), *ALL_PHOTOS, *served)
     finally:
         server.terminate()
         assert server.wait() == 0
-    assert done.returncode == 0, done.stdout
-    assert done.stdout.count("unchanged, skipped") == 10
-    assert f"localhost:{port} serves version 1" in " ".join(done.stdout.split())
+    assert exit_code == 0, command.printed
+    assert command.printed.count("unchanged, skipped") == 10
+    assert f"localhost:{port} serves version 1" in command.words
     assert (run_dir / "leaderboard.json").read_bytes() == before
     assert [path.name for path in (run_dir / "served" / "pilah").iterdir()] == ["1"]
 
 
-def test_killed_in_features_and_twice_in_search_ends_with_the_same_board(whole, images, tmp_path):
-    run_dir, settings = tmp_path / "killed", ("--max-rejects", "0.1")
-    shard_and_view = run_dir / "features" / "VGG19" / "settings.json"
-    run_until_killed(run_dir, images, shard_and_view.exists, *settings)  # amid a view of the second backbone
-    kept_view = run_dir / "features" / "ResNet50" / "view-01.npy"
-    view_time = kept_view.stat().st_mtime_ns
-
-    mid_scenario = run_dir / "trials" / "02" / "fold-1.csv"
-    run_until_killed(run_dir, images, mid_scenario.exists, *settings)
-    fold_time = mid_scenario.stat().st_mtime_ns
-
-    between = run_dir / "trials" / "05" / "predictions.csv"
-    run_until_killed(run_dir, images, between.exists, *settings)
-
-    done = run(run_dir, images, *settings)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert board_without_seconds(run_dir) == board_without_seconds(whole[0])
-    assert kept_view.stat().st_mtime_ns == view_time
-    assert mid_scenario.stat().st_mtime_ns == fold_time
+def test_too_many_rejects_stop_the_run_with_the_way_out(images, tmp_path, commands):
+    exit_code, command = commands.run(*arguments(tmp_path / "run", images), "--max-rejects", "0.01", small=True)
+    assert exit_code == 1
+    assert "--max-rejects" in command.printed.strip().splitlines()[-1]
 
 
-def test_second_run_on_a_run_folder_names_the_first_ones_process(images, tmp_path):
-    first = subprocess.Popen(command(tmp_path / "run", images), cwd=ROOT, stdout=subprocess.DEVNULL)
-    try:
-        lock = tmp_path / "run" / "run.lock"
-        deadline = time.monotonic() + 120
-        while not (lock.exists() and lock.read_text()):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        done = run(tmp_path / "run", images)
-    finally:
-        first.kill()
-        first.wait()
-    assert done.returncode == 1
-    assert f"held by process {first.pid}" in " ".join(done.stdout.split())
-
-
-def test_too_many_rejects_stop_the_run_with_the_way_out(images, tmp_path):
-    done = run(tmp_path / "run", images, "--max-rejects", "0.01")
-    assert done.returncode == 1
-    assert "--max-rejects" in done.stdout.strip().splitlines()[-1]
-
-
-def test_worse_model_is_refused_and_forced_through(whole, images, tmp_path):
+def test_worse_model_is_refused_and_forced_through(whole, images, tmp_path, commands):
     run_dir = tmp_path / "worse"
     shutil.copytree(whole[0], run_dir)
     described = run_dir / "served" / "pilah" / "1" / "model.json"
     served = json.loads(described.read_text())
     served["figures"]["f1"] = 0.999
     described.write_text(json.dumps(served))
-    again = ("--max-rejects", "0.1", "--from", "push")
-    refused = run(run_dir, images, *again)
-    assert refused.returncode == 1 and "0.9990 of version 1" in refused.stdout
-    forced = run(run_dir, images, *again, "--force")
-    assert forced.returncode == 0, forced.stdout
+    again = (*arguments(run_dir, images), *ALL_PHOTOS, "--from", "push")
+    exit_code, refused = commands.run(*again)
+    assert exit_code == 1 and "0.9990 of version 1" in refused.printed
+    exit_code, forced = commands.run(*again, "--force")
+    assert exit_code == 0, forced.printed
     assert sorted(path.name for path in (run_dir / "served" / "pilah").iterdir()) == ["1", "2"]
+
+
+def board_without_seconds(run_dir):
+    board = json.loads((run_dir / "leaderboard.json").read_text())
+    for row in board["scenarios"]:
+        del row["seconds"]
+    return json.dumps(board)
+
+
+def test_killed_in_features_and_twice_in_search_ends_with_the_same_board(images, tmp_path, commands):
+    def start(run_dir, **processes):
+        return commands.start(*arguments(run_dir, images, "ResNet50,VGG19"), *ALL_PHOTOS, small=True, **processes)
+
+    undisturbed, run_dir = tmp_path / "undisturbed", tmp_path / "killed"
+    start(undisturbed, processes=1).kill_when((undisturbed / "leaderboard.json").exists)
+
+    start(run_dir).kill_when((run_dir / "features" / "VGG19" / "settings.json").exists)  # in the second backbone
+    kept_view = run_dir / "features" / "ResNet50" / "view-01.npy"
+    view_time = kept_view.stat().st_mtime_ns
+
+    mid_scenario = run_dir / "trials" / "02" / "fold-1.csv"
+    start(run_dir).kill_when(mid_scenario.exists)  # with a training worker on each core
+    fold_time = mid_scenario.stat().st_mtime_ns
+
+    start(run_dir, processes=1).kill_when((run_dir / "trials" / "03" / "predictions.csv").exists)
+
+    done = start(run_dir, processes=1)
+    assert done.exit_code() == 0, done.printed
+    assert board_without_seconds(run_dir) == board_without_seconds(undisturbed)
+    assert kept_view.stat().st_mtime_ns == view_time
+    assert mid_scenario.stat().st_mtime_ns == fold_time
+
+
+def test_second_run_on_a_run_folder_names_the_first_ones_process(images, tmp_path, commands):
+    first = commands.start(*arguments(tmp_path / "run", images), small=True)
+    lock = tmp_path / "run" / "run.lock"
+    seconds = []
+
+    def refused():
+        if lock.exists() and lock.read_text():
+            seconds.append(commands.run(*arguments(tmp_path / "run", images), small=True))
+        return seconds
+
+    first.kill_when(refused)
+    ((exit_code, second),) = seconds
+    assert exit_code == 1
+    assert f"held by process {first.pid}" in second.words
