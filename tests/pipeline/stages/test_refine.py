@@ -72,9 +72,12 @@ def recording(stage, undeclared):
     return dataclasses.replace(stage, run=run)
 
 
-def run(config, from_stage=None, overwrite=True):
-    text = io.StringIO()
-    main.run(config, from_stage, overwrite, rich.console.Console(file=text, width=200))
+def run(config, from_stage=None, overwrite=True, until="report"):
+    """Run the stages up to `until` that are not finished; return what was printed."""
+    text, stages = io.StringIO(), main.PIPELINE[: config_module.STAGES.index(until) + 1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(main, "PIPELINE", stages)
+        main.run(config, from_stage, overwrite, rich.console.Console(file=text, width=200))
     return text.getvalue()
 
 
@@ -145,7 +148,7 @@ def test_second_run_does_nothing_and_from_refine_trains_the_refined_scenario_alo
     config, _ = refined
     assert "refine: unchanged, skipped" in run(config)
     before = {number: times(config, number) for number in (1, 2, 3)}
-    run(config, "refine")
+    run(config, "refine", until="refine")
     assert [times(config, number) == before[number] for number in (1, 2, 3)] == [True, True, False]
 
 
@@ -201,12 +204,12 @@ def test_refined_scenario_is_trained_when_its_folder_has_another_one(refined):
     """A narrower search numbers it 2, under which the wider one has a scenario with its backbone frozen."""
     config, _ = refined
     narrower = dataclasses.replace(config, dropouts=(board_of(config)["scenarios"][2]["dropout"],))
-    run(narrower)
+    run(narrower, until="choice")
     rows = board_of(narrower)["scenarios"]
     settings = [artifacts.read_json(config.run_dir / "trials" / f"{n:02d}" / "settings.json") for n in (1, 2)]
     assert [row["strategy"] for row in rows] == ["features", "finetune"]
     assert [one.get("strategy", "features") for one in settings] == ["features", "finetune"]
-    wider = board_of(config) if "refine: done" in run(config) else None
+    wider = board_of(config) if "refine: done" in run(config, until="choice") else None
     assert wider and [row["strategy"] for row in wider["scenarios"]] == ["features", "features", "finetune"]
 
 
