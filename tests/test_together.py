@@ -28,13 +28,15 @@ path.write_text("runs")
 time.sleep(60)
 """
 PARENT = """
-import signal, sys
+import os, signal, subprocess, sys
 from web import __main__ as together
 signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal, wherever the tests run:
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # in the background both may be ignored
 child, *paths = sys.argv[1:3], *sys.argv[3:5]
 together._serving = lambda _: [sys.executable, *child, paths[0]]
 together._web = lambda _: [sys.executable, *child, paths[1]]
+if "NO_UPGRADE" in os.environ:  # of the database, which takes most of the time of a start
+    subprocess.run = lambda command, **_: subprocess.CompletedProcess(command, 0)
 sys.argv[1:] = ["--model_base_path", "."]
 sys.exit(together.main())
 """
@@ -48,7 +50,7 @@ def start(folder, **names):
     command = [sys.executable, "-c", PARENT, "-c", CHILD, *map(str, files)]
     with subprocess.Popen(command, cwd=web_app.ROOT, env=given, start_new_session=True) as process:
         try:
-            web_app.wait_until(lambda: said(files) == ["runs"] * 2)
+            web_app.wait_until(lambda: said(files) == ["runs"] * 2, seconds=120)
             yield process, files
         finally:
             process.kill()
@@ -73,7 +75,7 @@ def press_ctrl_c(process):
     ids=["Ctrl-C", "terminated", "terminal closed", "killed"],
 )
 def test_both_servers_are_asked_to_drain_however_it_ends(tmp_path, end, exit_status):
-    with start(tmp_path) as (process, files):
+    with start(tmp_path, NO_UPGRADE="1") as (process, files):
         end(process)
         web_app.wait_until(lambda: said(files) == ["SIGTERM"] * 2)  # gunicorn takes SIGINT for "at once"
         assert process.wait(30) == exit_status
