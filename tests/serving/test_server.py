@@ -93,9 +93,14 @@ class Server:
 
     def __init__(self, log_path, *flags, port=None, rest_api_port=None):
         self.log_path, self.port, self.rest_api_port = log_path, port or free_port(), rest_api_port or free_port()
-        command = [sys.executable, "-m", "serving", f"--port={self.port}", f"--rest_api_port={self.rest_api_port}"]
-        with log_path.open("ab") as log:
-            self.process = subprocess.Popen([*command, *flags], cwd=REPOSITORY, stdout=log, stderr=log)
+        ports = [f"--port={self.port}", f"--rest_api_port={self.rest_api_port}"]
+        self._command = [sys.executable, "-m", "serving", *ports, *flags]
+        self.start()
+
+    def start(self):
+        """Start it, or start it again after it was killed."""
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(self._command, cwd=REPOSITORY, stdout=log, stderr=log)
 
     def wait_until_ready(self):
         give_up = time.monotonic() + GIVE_UP_SECONDS
@@ -272,20 +277,19 @@ def test_server_that_cannot_start_says_why_in_one_line_and_exits_with_1(failed_s
         assert len(lines) == 1, "nothing was done that could be logged"
 
 
-def test_killed_server_answers_again_at_the_same_ports(base, tmp_path):
-    flags = model_flags(base)
-    with started(tmp_path / "log", *flags) as first, connected(first) as channel:
+def test_killed_server_answers_again_at_the_same_ports(server):
+    with connected(server) as channel:
         assert predict(channel) == (1, 1)
-        with pytest.raises(urllib.error.HTTPError) as caught:
-            page(first, "/monitoring/prometheus/metrics")  # it was started without a monitoring configuration
-        assert caught.value.code == 404
-        first.kill()
-        with pytest.raises(grpc.RpcError) as failed:
-            predict(channel)
+        server.kill()
+        try:
+            with pytest.raises(grpc.RpcError) as failed:
+                predict(channel)
+        finally:  # the tests share the server
+            server.start()
+        server.wait_until_ready()
         assert failed.value.code() is grpc.StatusCode.UNAVAILABLE
-        with started(tmp_path / "log", *flags, port=first.port, rest_api_port=first.rest_api_port) as second:
-            assert predict_by_rest(second) == [1]
-            assert answered_in_the_end(lambda: predict(channel)) == (1, 1), "the old connection comes back"
+        assert predict_by_rest(server) == [1]
+        assert answered_in_the_end(lambda: predict(channel)) == (1, 1), "the old connection comes back"
 
 
 def answered_in_the_end(call):
@@ -302,6 +306,9 @@ def test_sigterm_answers_what_is_under_way_refuses_new_calls_and_exits_with_0(ba
     with started(tmp_path / "log", *model_flags(base), "--enable_batching") as server, connected(server) as channel:
         predict(channel)
         predict_by_rest(server)
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            page(server, "/monitoring/prometheus/metrics")  # it was started without a monitoring configuration
+        assert caught.value.code == 404
         with concurrent.futures.ThreadPoolExecutor(2) as callers:
             slow = [callers.submit(predict, channel, SLOW_ROUNDS, tmp_path / "by-grpc")]
             wait_until((tmp_path / "by-grpc").exists)
