@@ -24,8 +24,7 @@ run: .venv/ready
 serve: .venv/ready
 	$(VENV_PYTHON) -m web --model_base_path "$(RUN)/served/pilah" $(ARGS)
 
-# check leaves out the tests marked as slow
-check: SELECTED := -m "not slow"
+check: SELECTED := --quick
 test check: .venv/ready
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .

@@ -11,6 +11,44 @@ from collections.abc import Callable
 import photo_files
 import pytest
 
+TESTS = pathlib.Path(__file__).parent
+SLOW = {  # files and folders of tests that train networks, or start servers, browsers or many processes
+    "components/data/test_records.py",
+    "components/models",
+    "components/publish/test_export.py",
+    "pipeline/stages",
+    "pipeline/test_cli.py",
+    "pipeline/test_start.py",
+    "serving/test_conformance.py",
+    "serving/test_saved_model.py",
+    "serving/test_server.py",
+    "test_photo_accounting.py",
+    "test_together.py",
+    "test_walk.py",
+    "tuner/test_cross_validation.py",
+    "tuner/test_workers.py",
+    "web/test_commands.py",
+    "web/test_gunicorn.py",
+    "web/test_narrow_screens.py",
+    "web/test_odd_requests.py",
+    "web/test_openapi.py",
+    "web/test_operator_sessions.py",
+    "web/test_pages_browser.py",
+    "web/test_pages_for_everybody.py",
+    "web/test_pictures.py",
+    "web/test_visitors.py",
+    "web/test_waiting.py",
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="Leave out the slow tests, as make check does.")
+
+
+def pytest_ignore_collect(collection_path: pathlib.Path, config: pytest.Config) -> bool | None:
+    is_slow = collection_path.is_relative_to(TESTS) and collection_path.relative_to(TESTS).as_posix() in SLOW
+    return True if is_slow and config.getoption("quick") else None
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The walk first: it takes longest, and the processes that tests are spread over should end together."""
