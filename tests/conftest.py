@@ -12,13 +12,15 @@ import photo_files
 import pytest
 
 TESTS = pathlib.Path(__file__).parent
-SLOW = {  # files and folders of tests that train networks, or start servers, browsers or many processes
+SLOW = {  # files and folders of tests that train networks, or start servers, browsers, processes or the web tier
     "components/data/test_records.py",
     "components/models",
     "components/publish/test_export.py",
+    "pipeline/report/test_page.py",
     "pipeline/stages",
     "pipeline/test_cli.py",
     "pipeline/test_start.py",
+    "serving/test_client.py",
     "serving/test_conformance.py",
     "serving/test_saved_model.py",
     "serving/test_server.py",
@@ -27,17 +29,7 @@ SLOW = {  # files and folders of tests that train networks, or start servers, br
     "test_walk.py",
     "tuner/test_cross_validation.py",
     "tuner/test_workers.py",
-    "web/test_commands.py",
-    "web/test_gunicorn.py",
-    "web/test_narrow_screens.py",
-    "web/test_odd_requests.py",
-    "web/test_openapi.py",
-    "web/test_operator_sessions.py",
-    "web/test_pages_browser.py",
-    "web/test_pages_for_everybody.py",
-    "web/test_pictures.py",
-    "web/test_visitors.py",
-    "web/test_waiting.py",
+    "web",
 }
 
 
