@@ -1,5 +1,6 @@
 import io
 import struct
+import zlib
 
 import hostile_photos
 import pytest
@@ -113,3 +114,19 @@ def test_photo_is_known_by_its_first_bytes(kind):
 )
 def test_text_and_videos_are_no_photos(start):
     assert not essentials.is_photo(start)
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["text", "packed text"])
+@pytest.mark.parametrize("key", ["exif", "APP1"])
+def test_orientation_that_a_png_has_as_text_is_read(key, packed):
+    block = upload_files.exif(6)
+    text = b"\nexif\n%8d\n" % len(block) + block.hex().encode() + b"\n"  # as ImageMagick writes it
+    name = f"Raw profile type {key}\0".encode()
+    written = upload_files.chunk(b"zTXt", name + b"\0" + zlib.compress(text)) if packed else None
+    photo = hostile_photos.png_with(written or upload_files.chunk(b"tEXt", name + text))
+    assert essentials.of(photo).orientation == 6
+
+
+def test_png_text_that_is_no_exif_is_upright():
+    photo = hostile_photos.png_with(upload_files.chunk(b"zTXt", b"Raw profile type exif\0\0not packed"))
+    assert essentials.of(photo).orientation == 1
