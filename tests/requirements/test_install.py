@@ -1,10 +1,12 @@
 """Setting up .venv with the uv on the path, with the locked one and with pip: fakes that record their calls."""
 
+import os
 import pathlib
 import shutil
 import signal
 import subprocess
 import sys
+import time
 import venv
 
 import pytest
@@ -202,6 +204,11 @@ def test_failure_is_told_in_one_line_and_leaves_no_finished_environment():
     assert not install.READY.exists()
 
 
+def make_older(path, seconds):
+    """Date a file back, since two files written in turn can have the same time."""
+    os.utime(path, (time.time() - seconds,) * 2, follow_symlinks=False)
+
+
 @pytest.fixture
 def is_up_to_date(checkout):
     """Return what tells whether make would leave the finished .venv as it is."""
@@ -209,15 +216,17 @@ def is_up_to_date(checkout):
     set_up()
     shutil.copy(ROOT / "Makefile", checkout)
     pathlib.Path("requirements/uv.txt").touch()
-    install.READY.touch()
+    for path in (*pathlib.Path("requirements").iterdir(), pathlib.Path(install.PYTHON)):
+        make_older(path, 400)
+    make_older(install.READY, 300)
     return lambda: subprocess.run([make, "--question", ".venv/ready"], stderr=subprocess.DEVNULL).returncode == 0
 
 
 def test_make_sets_up_again_only_after_a_change_of_the_lock_or_the_loss_of_its_python(is_up_to_date):
     assert is_up_to_date()
-    pathlib.Path("requirements/dev.txt").touch()
+    make_older(pathlib.Path("requirements/dev.txt"), 200)
     assert not is_up_to_date()
-    install.READY.touch()
+    make_older(install.READY, 100)
     assert is_up_to_date()
     lose_python()
     assert not is_up_to_date()
