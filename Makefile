@@ -33,9 +33,8 @@ test check: .venv/ready
 
 coverage: .venv/ready
 	.venv/bin/coverage erase
-	.venv/bin/coverage run $(PYTEST) $(ARGS)
-	.venv/bin/coverage combine --quiet
-	.venv/bin/coverage report
+	.venv/bin/coverage run $(PYTEST) $(ARGS); failed=$$?; \
+		.venv/bin/coverage combine --quiet && .venv/bin/coverage report && exit $$failed
 
 bench: .venv/ready
 	$(VENV_PYTHON) -m benchmarks --run-dir "$(RUN)" $(ARGS)
