@@ -9,6 +9,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads both as i
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import argparse
+import collections
 import json
 import pathlib
 import resource
@@ -56,7 +57,14 @@ def measure(run_dir: pathlib.Path, count: int) -> dict[str, float]:
     from tuner import study as study_module
 
     listed = photos.read(run_dir / "photos.csv")
-    chosen = listed[:: max(1, len(listed) // count)][:count]
+    seen: collections.Counter[tuple[str, int]] = collections.Counter()
+
+    def rank_in_class_and_fold(photo: photos.Photo) -> int:
+        seen[photo.label, photo.fold] += 1
+        return seen[photo.label, photo.fold]
+
+    # the first of each class and fold, then the second: a class without photos in a fold cannot be tested
+    chosen = sorted(sorted(listed, key=rank_in_class_and_fold)[:count], key=lambda photo: photo.id)
     classes = photos.class_names(chosen)
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
