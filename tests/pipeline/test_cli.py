@@ -3,7 +3,6 @@ import pathlib
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import rich.table
 import typer.testing
@@ -71,54 +70,6 @@ def test_wrong_usage_in_a_process_of_its_own_ends_with_code_2_and_no_traceback()
     done = pilah("run", "--run-dir", "r", "--folds", "1")
     assert done.returncode == 2 and "--folds" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_status_of_no_run_is_one_line_and_code_1(tmp_path):
-    done = pilah("status", "--run-dir", tmp_path)
-    assert done.returncode == 1
-    (line,) = done.stdout.strip().splitlines()
-    assert "must hold a run" in line and str(tmp_path) in line
-
-
-def test_status_tells_what_is_done_and_what_is_left(tmp_path):
-    settings = config.Config(
-        tmp_path, backbones=("VGG19",), optimizers=("Adam",), dropouts=(0.0, 0.5), folds=2, views=3
-    )
-    artifacts.write_json(tmp_path / "run.json", config.to_json(settings))
-    artifacts.write_json(tmp_path / "stages" / "photos.json", {"inputs": {}, "seconds": 61.0})
-    for view in range(2):
-        artifacts.write_json(tmp_path / "features" / "VGG19" / f"view-{view:02d}.json", {"seconds": 30.0})
-    rows = {
-        line.split()[0]: line for line in pilah("status", "--run-dir", tmp_path).stdout.splitlines() if line.split()
-    }
-    assert "done" in rows["photos"] and "1 min 1 s" in rows["photos"]
-    assert "2 of 4" in rows["features"] and "1 min 0 s" in rows["features"]
-    assert "0 of 4" in rows["search"] and "not measured yet" in rows["search"]
-    assert "to do" in rows["push"]
-
-
-def test_status_counts_epochs_of_folds_under_way_and_that_several_are(tmp_path):
-    settings = config.Config(
-        tmp_path, backbones=("VGG19",), optimizers=("Adam",), dropouts=(0.0,), strategy="finetune", folds=4, epochs=10
-    )
-    artifacts.write_json(tmp_path / "run.json", config.to_json(settings))
-    trial = tmp_path / "trials" / "01"
-    artifacts.write_json(tmp_path / "trials" / "processes.json", {"processes": 2})
-    artifacts.write_json(trial / "fold-0.json", {"seconds": 1000.0, "history": {}})
-    np.savez(trial / "fold-1.0.npz", seconds=500.0, history=np.zeros((2, 5)))
-    text = pilah("status", "--run-dir", tmp_path).stdout
-    (line,) = [line for line in text.splitlines() if line.split()[:1] == ["search"]]
-    assert "1.5 of 4" in line and "12 min 30 s" in line  # took
-    assert "20 min 50 s" in line  # 2.5 folds of 1000 s, two side by side
-
-
-def test_status_does_not_call_done_what_stands_behind_a_stage_to_do(tmp_path):
-    artifacts.write_json(tmp_path / "run.json", config.to_json(config.Config(tmp_path)))
-    for name in ("photos", "features"):
-        artifacts.write_json(tmp_path / "stages" / f"{name}.json", {"inputs": {}, "seconds": 1.0})
-    text = pilah("status", "--run-dir", tmp_path).stdout
-    (line,) = [line for line in text.splitlines() if line.split()[:1] == ["features"]]
-    assert "to be checked again" in line
 
 
 @pytest.mark.parametrize(
