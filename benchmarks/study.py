@@ -96,8 +96,8 @@ def extraction(
     """Compare features from records with bare loops of the engines; return photos a second."""
     size_px, count, engine = config.image_size_px, MEASURED[name], inference.pick("auto", name, precision)
     model = backbones.build(name, weights, size_px, "float32")
-    both: tuple[settings.InferenceEngine, ...] = ("openvino", "tensorflow")
-    others = [other for other in both if other != engine]
+    compared: tuple[settings.InferenceEngine, ...] = ("openvino", "tensorflow")
+    others = [other for other in compared if other != engine]
     forwards = {engine: inference.load(engine, model, precision)}
     forwards |= {other: inference.load(other, model, "float32") for other in others}
     pixels = np.random.default_rng(1).integers(0, 256, (PHOTOS_AT_ONCE, size_px, size_px, 3), np.uint8)

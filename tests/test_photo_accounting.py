@@ -128,7 +128,7 @@ def shown(path: pathlib.Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-@hypothesis.settings(max_examples=250, deadline=None, derandomize=True)
+@hypothesis.settings(max_examples=600, deadline=None, derandomize=True)
 @hypothesis.given(tree=trees())
 def test_every_file_of_a_folder_is_used_rejected_or_ignored(tree):
     with tempfile.TemporaryDirectory() as name:
@@ -143,7 +143,7 @@ def test_every_file_of_a_folder_is_used_rejected_or_ignored(tree):
                 check_every_file_is_accounted_for(base / "photos", expected)
 
 
-@hypothesis.settings(max_examples=150, deadline=None, derandomize=True)
+@hypothesis.settings(max_examples=400, deadline=None, derandomize=True)
 @hypothesis.given(tree=trees(IN_ZIPS))
 def test_every_file_of_a_zip_is_used_rejected_or_ignored(tree):
     with tempfile.TemporaryDirectory() as name:

@@ -12,6 +12,7 @@ from multiprocessing.queues import SimpleQueue
 
 import tensorflow as tf
 
+from components.base import machine
 from components.models import inference
 from tuner.scenarios import Scenario
 from tuner.study import Study
@@ -32,8 +33,7 @@ def count(tasks: int) -> int:
     """Return over how many processes `tasks` should be spread; 1 means this one."""
     if inference.on_gpu():
         return min(inference.gpus(), tasks)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, tasks, MAX_WORKERS))
+    return max(1, min(machine.cores(), tasks, MAX_WORKERS))
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 import keras
 import numpy as np
 
+from components.base import machine
 from components.models import frozen_graph
 
 CONVERSION = pathlib.Path(__file__).with_name("mnn_conversion.py")
@@ -53,7 +54,7 @@ def load(model: keras.Model) -> frozen_graph.Forward:
         path = pathlib.Path(folder) / "model.mnn"
         _convert(model, path)
         with _native_output_discarded():
-            sessions = [_Session(path) for _ in range(_cores())]
+            sessions = [_Session(path) for _ in range(machine.cores())]
 
     def forward(batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         free: queue.SimpleQueue[_Session] = queue.SimpleQueue()
@@ -151,7 +152,3 @@ def _native_output_discarded() -> Iterator[None]:
         os.dup2(output, 1)
         os.close(output)
         os.close(nowhere)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

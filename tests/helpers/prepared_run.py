@@ -27,6 +27,7 @@ def make(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> config_module
         refine=2,
         unfreeze="top",
         finetuning_rate=1e-3,
+        precision="float32",  # the same on every CPU: the engine of VGG19 depends on it
     )
     listed = [photos.Photo(f"{n:016x}", f"/photos/{n}.jpg", ("glass", "metal")[n % 2], n % 5) for n in range(20)]
     photos.write(config.run_dir / "photos.csv", listed)

@@ -211,7 +211,7 @@ def make_older(path, seconds):
 
 @pytest.fixture
 def is_up_to_date(checkout):
-    """Return what tells whether make would leave the finished .venv as it is."""
+    """Return a function that asks make whether the finished .venv is up to date."""
     make = shutil.which("make", path="/usr/bin:/bin:/usr/local/bin")
     set_up()
     shutil.copy(ROOT / "Makefile", checkout)

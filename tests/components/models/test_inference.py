@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from components.base import machine
 from components.base.errors import PilahError
 from components.models import backbones, frozen_graph, inference, mnn_engine
 
@@ -70,10 +71,21 @@ def test_output_of_every_engine_is_that_of_keras_in_the_order_of_the_batches(eng
     np.testing.assert_allclose(np.concatenate(results), expected, atol=2e-3 * np.abs(expected).max())
 
 
+def test_engines_agree_on_a_real_backbone():
+    model = backbones.build("VGG19", backbones.Weights(None, 1), SIZE_PX, "float32")
+    pixels = np.random.default_rng(1).integers(0, 256, (5, SIZE_PX, SIZE_PX, 3), np.uint8)
+    mnn, openvino, tensorflow = (
+        np.concatenate(list(inference.load(engine, model, "float32")([pixels[:3], pixels[3:]])))
+        for engine in ("mnn", "openvino", "tensorflow")
+    )
+    np.testing.assert_allclose(openvino, tensorflow, rtol=1e-3, atol=1e-5 * np.abs(tensorflow).max())
+    np.testing.assert_allclose(mnn, tensorflow, rtol=1e-3, atol=1e-4 * np.abs(tensorflow).max())
+
+
 def test_output_of_mnn_does_not_depend_on_the_number_of_cores(model, pixels, monkeypatch):
     results = []
     for cores in (1, 3):
-        monkeypatch.setattr(mnn_engine, "_cores", lambda cores=cores: cores)
+        monkeypatch.setattr(machine, "cores", lambda cores=cores: cores)
         results.append(np.concatenate(list(inference.load("mnn", model, "float32")([pixels] * 4))))
     np.testing.assert_array_equal(*results)
 
