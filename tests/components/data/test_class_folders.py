@@ -106,6 +106,15 @@ def test_photos_behind_links_are_found_and_links_back_are_not_followed(tmp_path,
     assert {file.reason for file in found.ignored} == {folders.REPEATED} and len(found.ignored) == 3
 
 
+@pytest.mark.parametrize("target", ["photos", "photos/nested"])
+def test_link_below_a_class_to_a_folder_above_it_is_ignored_and_named(tmp_path, save_classes, target):
+    root = save_classes(tmp_path / "photos" / "nested", COUNTS | {"glass/brown": 2})
+    link = root / "glass" / "brown" / "up"
+    link.symlink_to(tmp_path / target)
+    assert counts(tmp_path / "photos") == COUNTS | {"glass": COUNTS["glass"] + 2}
+    assert scan(tmp_path / "photos").ignored == [folders.Ignored(str(link), folders.REPEATED)]
+
+
 def test_link_that_leads_nowhere_is_a_reject(tmp_path, save_classes):
     root = save_classes(tmp_path, COUNTS)
     (root / "glass" / "annexed.jpg").symlink_to("../.git/annex/objects/gone.jpg")

@@ -1,5 +1,7 @@
 import json
+import pathlib
 import re
+import shutil
 
 import pytest
 
@@ -50,13 +52,32 @@ def test_copy_that_was_cut_off_is_not_a_version_and_is_cleared(saved_model, tmp_
     assert version.name == "1" and not (version / "half").exists()
 
 
-def test_failing_copy_leaves_the_served_versions_alone(saved_model, tmp_path):
+def copy_in_part(source, target):
+    pathlib.Path(target).mkdir()
+    shutil.copy(source / "saved_model.pb", target)
+    raise OSError("disk is full")
+
+
+def write_nothing(path, value):
+    raise OSError("disk is full")
+
+
+@pytest.mark.parametrize(
+    ("module", "function", "failing"),
+    [(shutil, "copytree", copy_in_part), (artifacts, "write_json", write_nothing)],
+    ids=["model", "description"],
+)
+def test_push_that_fails_midway_leaves_the_served_versions_alone(
+    saved_model, tmp_path, monkeypatch, module, function, failing
+):
     base = tmp_path / "served"
     push.push(saved_model, base, {"figures": 1}, keep_versions=1)
-    with pytest.raises(FileNotFoundError):
-        push.push(tmp_path / "missing", base, {}, keep_versions=1)
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="disk is full"):
+        patch.setattr(module, function, failing)
+        push.push(saved_model, base, {"figures": 2}, keep_versions=1)
     assert push.versions(base) == [1]
     assert json.loads((base / "1" / "model.json").read_text())["figures"] == 1
+    assert push.push(saved_model, base, {}, keep_versions=1).name == "2"
 
 
 def pushed(saved_model, base, *f1):

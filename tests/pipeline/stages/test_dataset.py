@@ -1,4 +1,4 @@
-"""A run whose records an earlier version made: its photos are looked at again before anything else is done."""
+"""The stage dataset: files that it rejects, and runs whose records an earlier version of Pilah made."""
 
 import dataclasses
 import io
@@ -80,3 +80,12 @@ def test_run_whose_photos_look_the_same_goes_on(change, config, monkeypatch):
         runner.run(dataset.STAGE, config, CONSOLE)
         monkeypatch.setattr(dataset.stale_records, "find", lambda *arguments: pytest.fail("photos were read again"))
     dataset.check(config)
+
+
+def test_files_that_cannot_be_read_count_as_rejects_of_the_stage(tmp_path, save_classes):
+    folder = save_classes(tmp_path / "photos", {"glass": 2, "metal": 2})
+    (folder / "glass" / "gone.jpg").symlink_to("nowhere")
+    config = Config(tmp_path / "run", images=(folder,), folds=2, image_size_px=32, max_rejects=0.0)
+    runner.run(photos.STAGE, config, CONSOLE)
+    with pytest.raises(PilahError, match=r"1 of 5 are \(dead link 1\)"):
+        runner.run(dataset.STAGE, config, CONSOLE)
