@@ -30,7 +30,8 @@ class Backbone:
     Attributes:
         build: constructor.
         preprocess: preprocessing of RGB pixels in [0, 255] that its weights expect.
-        weights_file: file name of its ImageNet weights in Keras Applications.
+        weights_url: address of its ImageNet weights in Keras Applications.
+        weights_md5: digest of that file, as Keras checks it.
         parameters: number of weights.
         layout: digest of their shapes, see weights_file.layout_of.
         channels: number of activations after pooling.
@@ -41,20 +42,27 @@ class Backbone:
 
     build: Callable[..., keras.Model]
     preprocess: Callable
-    weights_file: str
+    weights_url: str
+    weights_md5: str
     parameters: int
     layout: str
     channels: int
     stages: tuple[str, str]
     cpu_engine: settings.InferenceEngine
 
+    @property
+    def weights_file(self) -> str:
+        """The file name of its ImageNet weights."""
+        return self.weights_url.rpartition("/")[2]
 
-_FILE = "{}_weights_tf_dim_ordering_tf_kernels_notop.h5"
+
+_URL = "https://storage.googleapis.com/tensorflow/keras-applications/{}/{}_weights_tf_dim_ordering_tf_kernels_notop.h5"
 BACKBONES: dict[settings.Backbone, Backbone] = {  # in the thesis's order
     "ResNet50": Backbone(
         keras.applications.ResNet50,
         keras.applications.resnet.preprocess_input,
-        _FILE.format("resnet50"),
+        _URL.format("resnet", "resnet50"),
+        weights_md5="4d473c1dd8becc155b73f8504c6f6626",
         parameters=23_587_712,
         layout="0eafd452ec7544ef",
         channels=2048,
@@ -64,7 +72,8 @@ BACKBONES: dict[settings.Backbone, Backbone] = {  # in the thesis's order
     "VGG19": Backbone(
         keras.applications.VGG19,
         keras.applications.vgg19.preprocess_input,
-        _FILE.format("vgg19"),
+        _URL.format("vgg19", "vgg19"),
+        weights_md5="253f8cb515780f3b799900260a226db6",
         parameters=20_024_384,
         layout="95ad7a6c26f4bcd2",
         channels=512,
@@ -74,7 +83,8 @@ BACKBONES: dict[settings.Backbone, Backbone] = {  # in the thesis's order
     "DenseNet121": Backbone(
         keras.applications.DenseNet121,
         keras.applications.densenet.preprocess_input,
-        _FILE.format("densenet121"),
+        _URL.format("densenet", "densenet121"),
+        weights_md5="30ee3e1110167f948a6b9946edeeb738",
         parameters=7_037_504,
         layout="27670320fdbca3d7",
         channels=1024,
@@ -113,7 +123,7 @@ def find_weights(name: settings.Backbone, weights_dir: pathlib.Path | None, allo
     Raises:
         PilahError: `weights_dir` lacks the file, or the download failed and random weights are not allowed.
     """
-    file = BACKBONES[name].weights_file
+    backbone, file = BACKBONES[name], BACKBONES[name].weights_file
     if weights_dir:
         if not (weights_dir / file).is_file():
             raise PilahError(
@@ -123,7 +133,8 @@ def find_weights(name: settings.Backbone, weights_dir: pathlib.Path | None, allo
         return Weights(str(weights_dir / file), seed)
     try:
         with _network_timeout(DOWNLOAD_TIMEOUT_SECONDS):
-            BACKBONES[name].build(weights="imagenet", include_top=False)
+            # to where the constructor looks for it, which would build the network before it downloads the file
+            keras.utils.get_file(file, backbone.weights_url, cache_subdir="models", file_hash=backbone.weights_md5)
     except Exception as error:  # Keras raises a plain Exception when the download fails
         if allow_random:
             log.warning("Keras could not download %s: %s", file, " ".join(str(error).split()))

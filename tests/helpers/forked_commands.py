@@ -1,6 +1,7 @@
-"""Commands of the pipeline in forks of one process that has imported TensorFlow, which takes seconds a process."""
+"""Commands of the pipeline and of the server in forks of one process: importing TensorFlow takes it seconds."""
 
 import dataclasses
+import importlib
 import json
 import os
 import pathlib
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,6 +20,7 @@ from components.base import settings
 
 ROOT = pathlib.Path(__file__).parents[2]
 SERVER = "import forked_commands; forked_commands.serve()"  # not a file: training workers would run it again
+IMPORTS = {"pipeline": "pipeline.main", "serving": "serving.embedded.server"}  # program -> module that imports the rest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +36,14 @@ class Command:
     pid: int
     log: pathlib.Path
     exit_code: Callable[[], int]
+
+    @property
+    def is_running(self) -> bool:
+        ended = os.pidfd_open(self.pid)
+        try:
+            return not select.select([ended], [], [], 0)[0]
+        finally:
+            os.close(ended)
 
     @property
     def printed(self) -> str:
@@ -60,20 +71,22 @@ class Command:
 class Commands:
     """The process that forks."""
 
-    def __init__(self, folder: pathlib.Path):
+    def __init__(self, folder: pathlib.Path, *programs: str):
         path = os.pathsep.join([str(ROOT), str(pathlib.Path(__file__).parent)])
         self._folder, self._count = folder, 0
         self._server = subprocess.Popen(
-            [sys.executable, "-c", SERVER],
+            [sys.executable, "-c", SERVER, *programs],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": path},
+            env={**os.environ, "PYTHONPATH": path, "COLUMNS": "300", "NO_COLOR": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
 
-    def start(self, *arguments: object, small: bool = False, processes: int | None = None) -> Command:
-        """Start `python -m pipeline` with `arguments`.
+    def start(
+        self, *arguments: object, program: str = "pipeline", small: bool = False, processes: int | None = None
+    ) -> Command:
+        """Start `python -m PROGRAM` with `arguments`.
 
         Args:
             small: whether ResNet50 and VGG19 are networks of three convolutions.
@@ -81,12 +94,12 @@ class Commands:
         """
         self._count += 1
         log = self._folder / f"{self._count}.txt"
-        pid = self._ask([[str(argument) for argument in arguments], str(log), small, processes])
+        pid = self._ask([program, [str(argument) for argument in arguments], str(log), small, processes])
         return Command(pid, log, lambda: self._ask(pid))
 
-    def run(self, *arguments: object, small: bool = False, processes: int | None = None) -> tuple[int, Command]:
+    def run(self, *arguments: object, **options: Any) -> tuple[int, Command]:
         """Run a command to its end; return its exit code too."""
-        command = self.start(*arguments, small=small, processes=processes)
+        command = self.start(*arguments, **options)
         return command.exit_code(), command
 
     def close(self) -> None:
@@ -102,16 +115,24 @@ class Commands:
 @pytest.fixture(scope="module")
 def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
     """Return the commands of a module, which are killed at its end."""
-    started = Commands(tmp_path_factory.mktemp("printed"))
+    started = Commands(tmp_path_factory.mktemp("printed"), "pipeline", "serving")
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
+    """Return the servers of a module, which are killed at its end."""
+    started = Commands(tmp_path_factory.mktemp("printed"), "serving")
     yield started
     started.close()
 
 
 def serve() -> None:
     """Answer each line of standard input: start a command and print its process id, or wait for one to end."""
-    import pipeline.__main__  # sets variables that TensorFlow reads when it is imported
-    import pipeline.main  # noqa: F401  # imports TensorFlow, and starts none of its threads
-
+    for program in sys.argv[1:]:
+        importlib.import_module(f"{program}.__main__")  # sets variables that TensorFlow reads when it is imported
+        importlib.import_module(IMPORTS[program])  # imports TensorFlow, and starts none of its threads
     running = set()
     for line in sys.stdin:
         request = json.loads(line)
@@ -126,7 +147,7 @@ def serve() -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def _fork(arguments: list[str], log: str, small: bool, processes: int | None) -> int:
+def _fork(program: str, arguments: list[str], log: str, small: bool, processes: int | None) -> int:
     """Start a command in a fork; return its process id."""
     pid = os.fork()
     if pid:
@@ -142,13 +163,26 @@ def _fork(arguments: list[str], log: str, small: bool, processes: int | None) ->
             from tuner import workers
 
             workers.count = lambda tasks: processes
-        from pipeline.cli import app
+        sys.argv[1:] = arguments
+        if program == "pipeline":
+            from pipeline.cli import app
 
-        app(arguments, prog_name="python -m pipeline")
+            app(prog_name="python -m pipeline")
+        else:
+            from serving.__main__ import main
+
+            main()
+        code = 0
     except SystemExit as end:
         code = end.code
+        if isinstance(code, str):  # a message, as Python's own handling of SystemExit prints it
+            print(code, file=sys.stderr)
+            code = 1
+    except BaseException:
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
+        sys.stderr.flush()
         os._exit(code)
 
 
@@ -158,16 +192,12 @@ def _use_small_networks() -> None:
 
     from components.models import backbones
 
-    def build(weights: Any, **arguments: Any) -> Any:
-        if weights:
-            raise OSError("small networks have no weights to download")
-        return tiny_backbone.build(weights, **arguments)
-
     scales: dict[settings.Backbone, float] = {"ResNet50": 255.0, "VGG19": 64.0}
     for name, scale in scales.items():
         backbones.BACKBONES[name] = dataclasses.replace(
             backbones.BACKBONES[name],
-            build=build,
+            build=tiny_backbone.build,
+            weights_url=f"http://localhost:1/{name}.h5",  # where no server listens
             preprocess=lambda pixels, scale=scale: pixels / scale - 1,
             parameters=2104,
             channels=16,

@@ -32,9 +32,10 @@ def known() -> Iterator[pytest.MonkeyPatch]:
     tiny = backbones.Backbone(
         build,
         lambda x: x / 127.5 - 1,
-        "tiny.h5",
-        2104,
-        "",
+        "http://localhost:1/tiny.h5",
+        weights_md5="",
+        parameters=2104,
+        layout="",
         channels=16,
         stages=("mid_", "top_"),
         cpu_engine="openvino",

@@ -1,4 +1,6 @@
+import dataclasses
 import functools
+import hashlib
 import os
 import pathlib
 import socket
@@ -7,6 +9,7 @@ from typing import get_args
 import keras
 import numpy as np
 import pytest
+from keras.src.applications import densenet, resnet
 
 from components.base import settings
 from components.base.errors import PilahError
@@ -191,6 +194,37 @@ def test_no_network_raises_where_random_weights_are_not_allowed(no_network):
     assert "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5" in message and "--weights-dir" in message
     assert "network is unreachable" in message and "\n" not in message
     assert socket.getdefaulttimeout() is None
+
+
+@of_each_backbone
+def test_download_is_the_file_that_the_constructor_asks_for(monkeypatch, name):
+    downloads = []
+
+    def stop(file, url, **arguments):
+        downloads.append((file, url, arguments))
+        raise OSError("nothing is downloaded")
+
+    for module, blocks in ((resnet, "stack_residual_blocks_v1"), (densenet, "dense_block")):
+        monkeypatch.setattr(module, blocks, lambda x, *args, **kwargs: x)  # which take seconds to build
+    monkeypatch.setattr(keras.src.utils.file_utils, "get_file", stop)
+    monkeypatch.setattr(keras.utils, "get_file", stop)
+    with pytest.raises(OSError):
+        backbones.BACKBONES[name].build(weights="imagenet", include_top=False)
+    assert backbones.find_weights(name, None, True, SEED) == backbones.Weights(None, SEED)
+    constructor, ours = downloads
+    assert ours == constructor
+
+
+def test_downloaded_file_is_found_without_building_the_network(monkeypatch, tmp_path):
+    content = b"weights"
+    network = dataclasses.replace(
+        backbones.BACKBONES["VGG19"], build=None, weights_md5=hashlib.md5(content).hexdigest()
+    )
+    monkeypatch.setitem(backbones.BACKBONES, "VGG19", network)
+    monkeypatch.setattr(keras.src.backend.config, "_KERAS_DIR", str(tmp_path))
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / network.weights_file).write_bytes(content)
+    assert backbones.find_weights("VGG19", None, False, SEED) == backbones.Weights("imagenet", SEED)
 
 
 def test_fingerprint_depends_on_the_bytes_and_not_on_the_place(tmp_path):
