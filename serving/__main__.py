@@ -10,9 +10,16 @@ def main() -> None:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO, stream=sys.stderr)
 
-    from serving.embedded import flags, server, status
+    from serving.embedded import flags, ports
 
     options = flags.parse(sys.argv[1:])
+    try:
+        ports.check(options.host, options.port, options.rest_api_port)  # importing TensorFlow below takes seconds
+    except OSError as error:
+        sys.exit(f"serving: {error}")
+
+    from serving.embedded import server, status
+
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # hides its warning that the loader is deprecated
     try:
         server.run_until_terminated(options)

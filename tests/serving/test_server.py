@@ -18,6 +18,7 @@ import tensorflow as tf
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_service_pb2_grpc
 
+pytest_plugins = ["forked_commands"]
 REPOSITORY = pathlib.Path(__file__).parents[2]
 GIVE_UP_SECONDS = 120.0  # so that a fault fails a test, and does not hang it
 METRICS_PATH = "/metrics/of/the/test"
@@ -25,7 +26,7 @@ SLOW_ROUNDS = 100_000  # small ones, which more cores do not make faster: a seco
 
 
 class Rounds(tf.Module):
-    """As slow as asked: each round multiplies two matrices. It tells its version."""
+    """A model that multiplies two matrices in each round, and returns its version."""
 
     def __init__(self, version):
         super().__init__()
@@ -33,7 +34,7 @@ class Rounds(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, "rounds"), tf.TensorSpec([None], tf.string, "begun")])
     def serve(self, rounds, begun):
-        """`begun` is a file that is written before the first round."""
+        """Write the file `begun`, compute the rounds, and return the version."""
         with tf.control_dependencies([tf.io.write_file(begun[0], "")]):
             start = tf.eye(48) * tf.cast(rounds[0] > 0, tf.float32)
         _, product = tf.while_loop(
@@ -41,7 +42,7 @@ class Rounds(tf.Module):
             lambda done, product: (done + 1, tf.linalg.matmul(product, start)),
             (0, start),
         )
-        # the product is of ones and zeros: it only has to be needed
+        # the product is of ones and zeros: the version depends on it, so that it is computed
         return {"version": tf.fill(tf.shape(rounds), tf.cast(self._version * product[0, 0], tf.int64))}
 
 
@@ -52,7 +53,7 @@ def save(path, version=1):
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    """The folder of a model with one version."""
+    """Return the folder of a model with one version."""
     folder = tmp_path_factory.mktemp("served") / "m"
     save(folder / "1")
     return folder
@@ -60,15 +61,15 @@ def base(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def changing(tmp_path_factory):
-    """The folder of a model with one version, to push others to."""
+    """Return the folder of a model with one version, to which a test pushes others."""
     folder = tmp_path_factory.mktemp("changing") / "changing"
     save(folder / "1")
     return folder
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory, base, changing):
-    """A server that the tests share, with two models and the page of metrics."""
+def server(tmp_path_factory, servers, base, changing):
+    """Yield a server that the tests share, with two models and the page of metrics."""
     configs = tmp_path_factory.mktemp("config")
     (configs / "models").write_text(
         "model_config_list {"
@@ -78,54 +79,67 @@ def server(tmp_path_factory, base, changing):
     )
     (configs / "monitoring").write_text(f'prometheus_config {{ enable: true path: "{METRICS_PATH}" }}')
     flags = [f"--model_config_file={configs / 'models'}", f"--monitoring_config_file={configs / 'monitoring'}"]
-    with started(configs / "log", *flags, "--file_system_poll_wait_seconds=0.1") as running:
-        yield running
+    shared = Server(*flags, "--file_system_poll_wait_seconds=0.1")
+    shared.start(servers)
+    return shared
 
 
 def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 class Server:
-    """`python -m serving` in a process of its own."""
+    """A server in a fork of the process `servers`, with free ports.
 
-    def __init__(self, log_path, *flags, port=None, rest_api_port=None):
-        self.log_path, self.port, self.rest_api_port = log_path, port or free_port(), rest_api_port or free_port()
+    Attributes:
+        command: its process.
+    """
+
+    def __init__(self, *flags):
+        self.port, self.rest_api_port = free_port(), free_port()
+        self._flags = [f"--port={self.port}", f"--rest_api_port={self.rest_api_port}", *flags]
+
+    def start(self, servers):
+        """Start it, or start it again after it was killed, and wait until it listens."""
+        self.command = servers.start(*self._flags, program="serving")
+        wait_until_listening(self.rest_api_port, lambda: self.command.is_running, self.command.log)
+
+
+def wait_until_listening(rest_api_port, is_running, log_path):
+    """Wait for the port on which a server listens last."""
+    give_up = time.monotonic() + GIVE_UP_SECONDS
+    while not can_connect(rest_api_port):
+        assert is_running() and time.monotonic() < give_up, log_path.read_text()
+        time.sleep(0.05)
+
+
+class Process:
+    """`python -m serving` in a process of its own, with free ports."""
+
+    def __init__(self, log_path, *flags):
+        self.log_path, self.port, self.rest_api_port = log_path, free_port(), free_port()
         ports = [f"--port={self.port}", f"--rest_api_port={self.rest_api_port}"]
-        self._command = [sys.executable, "-m", "serving", *ports, *flags]
-        self.start()
-
-    def start(self):
-        """Start it, or start it again after it was killed."""
         with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen(self._command, cwd=REPOSITORY, stdout=log, stderr=log)
-
-    def wait_until_ready(self):
-        give_up = time.monotonic() + GIVE_UP_SECONDS
-        while not can_connect(self.rest_api_port):  # the last that it listens at
-            assert self.process.poll() is None, self.log_path.read_text()
-            assert time.monotonic() < give_up, self.log_path.read_text()
-            time.sleep(0.05)
-        return self
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "serving", *ports, *flags], cwd=REPOSITORY, stdout=log, stderr=log
+            )
 
     def ended(self):
-        """The exit status, and the lines of the log."""
+        """Wait for its end; return the exit code and the lines of the log."""
         return self.process.wait(GIVE_UP_SECONDS), self.log_path.read_text().splitlines()
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
 
 
 @contextlib.contextmanager
-def started(log_path, *flags, **ports):
-    running = Server(log_path, *flags, **ports)
+def started(log_path, *flags):
+    running = Process(log_path, *flags)
     try:
-        yield running.wait_until_ready()
+        wait_until_listening(running.rest_api_port, lambda: running.process.poll() is None, log_path)
+        yield running
     finally:
-        running.kill()
+        running.process.kill()
+        running.process.wait()
 
 
 def model_flags(base):
@@ -140,13 +154,13 @@ def can_connect(port):
 
 @contextlib.contextmanager
 def connected(server):
-    """A connection of its own, and not one that gRPC shares in the process."""
+    """Yield a connection that is not the one that gRPC shares in this process."""
     with grpc.insecure_channel(f"127.0.0.1:{server.port}", [("grpc.use_local_subchannel_pool", 1)]) as channel:
         yield channel
 
 
 def predict(channel, rounds=1, begun=os.devnull, name="m"):
-    """The version that answered, as the response and as the model itself tell it."""
+    """Return the version that answered, by the response and by the model itself."""
     request = predict_pb2.PredictRequest()
     request.model_spec.name = name
     request.inputs["rounds"].CopyFrom(tf.make_tensor_proto([rounds], tf.int32))
@@ -163,9 +177,9 @@ def predict_by_rest(server, rounds=1, begun=os.devnull):
         return json.load(response)["predictions"]
 
 
-def wait_until(true):
+def wait_until(condition):
     give_up = time.monotonic() + GIVE_UP_SECONDS
-    while not true():
+    while not condition():
         assert time.monotonic() < give_up, "it never came true"
         time.sleep(0.01)
 
@@ -176,38 +190,12 @@ def page(server, path=METRICS_PATH):
 
 
 def counted(server, name):
-    """The value of each line of a metric, from labels to number."""
+    """Return labels -> value of each line of a metric."""
     lines = [line for line in page(server).splitlines() if line.startswith(name + "{")]
     return {labels: float(value) for labels, _, value in (line[len(name) :].rpartition(" ") for line in lines)}
 
 
-@pytest.fixture(scope="module")
-def failed_starts(tmp_path_factory, base):
-    """What a server says that cannot start, and its exit status: (words, exit status, lines) by what is wrong."""
-    folder = tmp_path_factory.mktemp("failed")
-    (folder / "empty" / "not-a-version").mkdir(parents=True)
-    with socket.socket() as one, socket.socket() as other:
-        for taken in (one, other):
-            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # as TensorFlow Serving holds its ports
-            taken.bind(("0.0.0.0", 0))
-            taken.listen()
-        port, rest_api_port = one.getsockname()[1], other.getsockname()[1]
-        servers = {  # all at once, since most of a start is imports
-            "port": (str(port), Server(folder / "log1", *model_flags(base), port=port)),
-            "rest_api_port": (
-                str(rest_api_port),
-                Server(folder / "log2", *model_flags(base), rest_api_port=rest_api_port),
-            ),
-            "base_path": (str(folder / "empty"), Server(folder / "log3", *model_flags(folder / "empty"))),
-        }
-        try:
-            return {wrong: (word, *server.ended()) for wrong, (word, server) in servers.items()}
-        finally:
-            for _, server in servers.values():
-                server.kill()
-
-
-def test_both_faces_answer(server):
+def test_server_answers_over_grpc_and_rest(server):
     with connected(server) as channel:
         assert predict(channel) == (1, 1)
     assert predict_by_rest(server) == [1]
@@ -249,13 +237,13 @@ def test_names_of_models_that_are_not_served_are_neither_counted_one_by_one_nor_
             urllib.request.urlopen(url, b"no JSON", timeout=GIVE_UP_SECONDS)
     assert "stranger" not in page(server)
     assert '{model_name="(unknown)",status="INVALID_ARGUMENT"}' in counted(server, ":tensorflow:serving:request_count")
-    assert "\nGRPC Predict m OK" not in server.log_path.read_text()
+    assert "\nGRPC Predict m OK" not in server.command.printed
 
 
 def test_server_listens_on_this_machine_alone_unless_told_otherwise(server):
     for port in (server.port, server.rest_api_port):
         with socket.socket() as elsewhere:
-            elsewhere.bind(("127.0.0.2", port))  # taken, where the server listens at every address
+            elsewhere.bind(("127.0.0.2", port))  # fails if the server listens at every address
 
 
 def test_metrics_page_stands_at_its_path_alone(server):
@@ -265,28 +253,39 @@ def test_metrics_page_stands_at_its_path_alone(server):
         assert caught.value.code == 404
 
 
-@pytest.mark.parametrize("wrong", ["port", "rest_api_port", "base_path"])
-def test_server_that_cannot_start_says_why_in_one_line_and_exits_with_1(failed_starts, wrong):
-    """Wrong are a port that is taken, and a folder without versions."""
-    word, exit_status, lines = failed_starts[wrong]
-    assert exit_status == 1
-    assert [line.startswith("serving: ") for line in lines] == [False] * (len(lines) - 1) + [True]
-    assert word in lines[-1]
-    assert "Traceback" not in "\n".join(lines)
-    if wrong == "base_path":
-        assert len(lines) == 1, "nothing was done that could be logged"
+@pytest.mark.parametrize("flag", ["port", "rest_api_port"])
+def test_port_in_use_is_one_line_before_tensorflow_is_imported(base, flag):
+    code = "import sys, atexit; atexit.register(lambda: print('tensorflow' in sys.modules)); "
+    code += "from serving.__main__ import main; main()"
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # as TensorFlow Serving holds its ports
+        taken.bind(("0.0.0.0", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        flags = [*model_flags(base), f"--port={free_port()}", f"--{flag}={port}"]
+        command = [sys.executable, "-c", code, *flags]
+        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=GIVE_UP_SECONDS)
+    error = f"serving: Failed to bind to address 127.0.0.1:{port}: [Errno 98] Address already in use\n"
+    assert (done.returncode, done.stderr, done.stdout) == (1, error, "False\n")
 
 
-def test_killed_server_answers_again_at_the_same_ports(server):
+def test_folder_without_versions_is_one_line_and_exit_code_1(servers, tmp_path):
+    (tmp_path / "not-a-version").mkdir()
+    exit_code, command = servers.run(*model_flags(tmp_path), f"--port={free_port()}", program="serving")
+    assert exit_code == 1
+    (line,) = command.printed.splitlines()
+    assert line.startswith("serving: ") and str(tmp_path) in line
+
+
+def test_killed_server_answers_again_at_the_same_ports(server, servers):
     with connected(server) as channel:
         assert predict(channel) == (1, 1)
-        server.kill()
+        server.command.kill()
         try:
             with pytest.raises(grpc.RpcError) as failed:
                 predict(channel)
         finally:  # the tests share the server
-            server.start()
-        server.wait_until_ready()
+            server.start(servers)
         assert failed.value.code() is grpc.StatusCode.UNAVAILABLE
         assert predict_by_rest(server) == [1]
         assert answered_in_the_end(lambda: predict(channel)) == (1, 1), "the old connection comes back"
@@ -319,10 +318,10 @@ def test_sigterm_answers_what_is_under_way_refuses_new_calls_and_exits_with_0(ba
             while can_connect(server.port) or can_connect(server.rest_api_port):
                 assert not any(call.done() for call in slow), "new calls are taken until the old ones have ended"
             with pytest.raises(grpc.RpcError) as refused:
-                predict(channel)  # nor does the connection help that is there already
+                predict(channel)  # over a connection that was open before
             under_way = not any(call.done() for call in slow)
             answers = [call.result() for call in slow]
-        while server.process.poll() is None:  # to be asked again while it exits changes nothing
+        while server.process.poll() is None:  # further signals during the exit change nothing
             server.process.terminate()
             time.sleep(0.01)
         exit_status, lines = server.ended()
@@ -334,13 +333,13 @@ def test_sigterm_answers_what_is_under_way_refuses_new_calls_and_exits_with_0(ba
 
 
 def test_new_versions_under_load_fail_no_request_and_are_all_seen(server, changing, tmp_path):
-    newest, callers = 6, 8
+    newest, callers = 4, 4
     for version in range(2, newest + 1):
         save(tmp_path / str(version), version)
     ended, seen = threading.Event(), set()
 
     def call_without_pause():
-        """How many requests were answered; it ends at the first that fails."""
+        """Return the number of requests that were answered; raise the error of the first that fails."""
         answered = 0
         with connected(server) as channel:
             while not ended.is_set():
