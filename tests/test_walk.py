@@ -1,8 +1,7 @@
-"""The whole pipeline on a few drawn photos, killed and started again, as a user would do it."""
+"""The whole pipeline on a few synthetic photos, killed and started again, as a user would do it."""
 
 import csv
 import json
-import os
 import pathlib
 import shutil
 import socket
@@ -25,7 +24,7 @@ SCENARIOS = 2
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
-    """Photos with everything in them that a folder of photos may hold."""
+    """Return a folder of photos with copies, a conflict and a damaged file."""
     root = tmp_path_factory.mktemp("photos") / "Garbage classification" / "Garbage classification"
     synthetic_photos.write(root, 6, seed=1, progress=lambda done, total: None)
     shutil.rmtree(root / "trash")
@@ -40,14 +39,15 @@ def arguments(run_dir, images, backbones="VGG19"):
 
 
 @pytest.fixture(scope="module")
-def whole(images, tmp_path_factory):
-    """A run with a real network, started as users do and never disturbed: (run folder, what it printed)."""
+def whole(images, tmp_path_factory, commands):
+    """Return (run folder, what it printed) of a run with a real network, which nothing disturbs.
+
+    It trains in one process: others would import TensorFlow, too, as the killed run below has them do.
+    """
     run_dir = tmp_path_factory.mktemp("runs") / "whole"
-    command = [sys.executable, "-m", "pipeline", *arguments(run_dir, images), *ALL_PHOTOS]
-    environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return run_dir, done.stdout
+    exit_code, command = commands.run(*arguments(run_dir, images), *ALL_PHOTOS, processes=1)
+    assert exit_code == 0, command.printed
+    return run_dir, command.words
 
 
 def test_board_has_every_scenario_and_matrices_of_all_photos(whole):
@@ -68,9 +68,8 @@ def test_copies_conflicts_and_rejects_are_left_out_and_reported(whole):
     with (run_dir / "dataset" / "rejects.csv").open() as file:
         rejects = [(pathlib.Path(row["path"]).name, row["reason"]) for row in csv.DictReader(file)]
     assert rejects == [("broken.jpg", "truncated")]
-    flat = " ".join(printed.split())
-    assert "identical files with different labels" in flat and "stray.jpg" in flat
-    assert "1 photos cannot be used" in flat
+    assert "identical files with different labels" in printed and "stray.jpg" in printed
+    assert "1 photos cannot be used" in printed
 
 
 def test_photos_are_seen_at_the_size_asked_for(whole):
@@ -79,7 +78,7 @@ def test_photos_are_seen_at_the_size_asked_for(whole):
     assert json.loads((run_dir / "features" / "VGG19" / "settings.json").read_text())["image_size_px"] == 48
 
 
-def test_random_weights_are_said_out_loud_or_imagenets_were_used(whole):
+def test_random_weights_are_announced_unless_imagenet_weights_were_used(whole):
     run_dir, printed = whole
     settings = json.loads((run_dir / "features" / "VGG19" / "settings.json").read_text())
     assert ("RANDOM weights" in printed) == settings["weights"].startswith("random")
@@ -117,8 +116,8 @@ def test_second_start_skips_everything_and_finds_the_version_served(whole, image
     serve = [sys.executable, "-m", "serving", "--model_name", "pilah", "--model_base_path", base, "--port", str(port)]
     server = subprocess.Popen(serve, cwd=ROOT, stderr=subprocess.DEVNULL)
     try:
-        served = ("--check-serving", f"localhost:{port}")
-        exit_code, command = commands.run(*arguments(run_dir, images), *ALL_PHOTOS, *served)
+        check = ("--check-serving", f"localhost:{port}")
+        exit_code, command = commands.run(*arguments(run_dir, images), *ALL_PHOTOS, *check)
     finally:
         server.terminate()
         assert server.wait() == 0
