@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.base import metrics, settings
+from components.models import fused_optimizers
 
 HIDDEN_UNITS = 256
 DIVERGED = "Training diverged: lower --learning-rate."
@@ -119,6 +120,7 @@ def _program(serialized: str) -> tuple[keras.Model, Callable]:
     is one call, as a return to Python takes far longer than a step, and one trace, whatever the number of photos.
     """
     twin = keras.saving.deserialize_keras_object(json.loads(serialized))
+    twin.compile(fused_optimizers.fused(twin.optimizer))
     shapes = (tf.TensorSpec((None, twin.input_shape[1])), tf.TensorSpec((None,), tf.int64), tf.TensorSpec((), tf.int32))
 
     @tf.function(input_signature=shapes)
