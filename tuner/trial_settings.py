@@ -11,6 +11,9 @@ from typing import Any, Protocol
 from components.base import settings
 from tuner import scenarios
 
+# Trials older than this setting were trained without BatchNormalization.
+HEAD = "Dense(256, relu), BatchNormalization, Dropout, Dense(softmax)"
+
 
 class Training(Protocol):
     """Settings that the pipeline's Config and the Study have in common."""
@@ -45,6 +48,7 @@ def of_trial(
         "batch_size": training.batch_size,
         "seed": training.seed,
         "photos": photos_and_folds,
+        "head": HEAD,
         # trials older than this setting have one view
         **({"test_views": training.test_views} if training.test_views > 1 else {}),
         **of_strategy,

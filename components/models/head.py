@@ -33,7 +33,7 @@ def build(
     """Return a new head with a new optimizer, compiled: float32 [n, channels] -> probabilities, float32 [n, classes].
 
     Args:
-        dropout: rate in [0, 1) between the two dense layers; 0 leaves the layer out.
+        dropout: rate in [0, 1) before the last layer; 0 leaves the layer out.
         weight_decay: decoupled weight decay, used by AdamW alone.
         seed: of the initial weights and the dropout masks; heads of equal seed and shape start with equal weights.
     """
@@ -43,12 +43,13 @@ def build(
 
 
 def untrained(channels: int, classes: int, dropout: float, seed: int) -> keras.Sequential:
-    """Return a new head, not compiled. Arguments as in `build`."""
+    """Return a new head, not compiled, with the layers of the thesis's notebooks. Arguments as in `build`."""
     layers = [
         keras.Input((channels,), name="activations"),
         keras.layers.Dense(
             HIDDEN_UNITS, "relu", kernel_initializer=keras.initializers.GlorotUniform(seed), name="hidden"
         ),
+        keras.layers.BatchNormalization(name="normalization"),
         keras.layers.Dropout(dropout, seed=seed, name="dropout") if dropout else None,
         keras.layers.Dense(
             classes, "softmax", kernel_initializer=keras.initializers.GlorotUniform(seed + 1), name="scores"
@@ -70,8 +71,8 @@ def new_optimizer(
 
 
 def parameters(channels: int, classes: int) -> int:
-    """Return the number of weights of a head."""
-    return (channels + 1) * HIDDEN_UNITS + (HIDDEN_UNITS + 1) * classes
+    """Return the number of weights of a head, the moving averages of its BatchNormalization included."""
+    return (channels + 1) * HIDDEN_UNITS + 4 * HIDDEN_UNITS + (HIDDEN_UNITS + 1) * classes
 
 
 def fit(

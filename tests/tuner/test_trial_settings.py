@@ -34,6 +34,7 @@ OF_BOTH_STRATEGIES = {
     "batch_size": 32,
     "seed": 42,
     "photos": "14a93f64434dddb7",
+    "head": "Dense(256, relu), BatchNormalization, Dropout, Dense(softmax)",
     "test_views": 2,
 }
 OF_FROZEN = {

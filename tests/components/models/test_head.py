@@ -38,7 +38,10 @@ def fit(model, activations, rows=ALL, epochs=2, seed=5):
 
 
 def cross_entropy(model, activations, rows):
-    probabilities = head.predict(model, activations[rows])
+    """The loss in training, where the statistics of the batch normalize it."""
+    twin = keras.models.clone_model(model)
+    twin.set_weights(model.get_weights())
+    probabilities = twin(activations[rows], training=True).numpy()
     return -np.log(probabilities[np.arange(len(rows)), labels_of()[rows]]).mean()
 
 
@@ -61,10 +64,42 @@ def test_optimizers_are_those_of_the_settings_in_their_order():
     assert tuple(head.OPTIMIZERS) == get_args(settings.Optimizer)
 
 
-@pytest.mark.parametrize(("dropout", "layers"), [(0.0, 0), (0.2, 1), (0.5, 1)])
-def test_dropout_layer_is_there_only_above_0(dropout, layers):
-    found = [layer for layer in build(dropout=dropout).layers if isinstance(layer, keras.layers.Dropout)]
-    assert [layer.rate for layer in found] == [dropout] * layers
+@pytest.mark.parametrize("dropout", [0.0, 0.2, 0.5])
+def test_layers_are_those_of_the_thesis_notebooks(dropout):
+    hidden, normalization, *dropped, scores = build(dropout=dropout).layers
+    assert (hidden.units, hidden.activation.__name__) == (256, "relu")
+    assert type(normalization) is keras.layers.BatchNormalization
+    assert (normalization.momentum, normalization.epsilon) == (0.99, 1e-3), "Keras's defaults"
+    assert [layer.rate for layer in dropped] == ([dropout] if dropout else [])
+    assert (scores.units, scores.activation.__name__) == (CLASSES, "softmax")
+
+
+@pytest.mark.parametrize("optimizer", list(head.OPTIMIZERS))
+def test_training_equals_that_of_keras_on_the_same_batches(optimizer):
+    """With dropout, too, as its masks are drawn by the layer's own seed."""
+    activations, labels = activations_of(2), labels_of()
+    ours, theirs = build(optimizer, 0.5), build(optimizer, 0.5)
+    history = fit(ours, activations, epochs=3)
+    theirs.compile(theirs.optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    rng = np.random.Generator(np.random.Philox(5))
+    for epoch, view in enumerate((1, 2, 1)):
+        rows = rng.permutation(ALL)
+        logs = theirs.fit(activations[view][rows], labels[rows], batch_size=BATCH, shuffle=False, verbose=0).history
+        assert history["loss"][epoch] == pytest.approx(logs["loss"][0], rel=1e-4)
+        assert history["accuracy"][epoch] == pytest.approx(logs["accuracy"][0])
+    for mine, keras_own in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, keras_own, rtol=1e-3, atol=1e-4)
+
+
+def test_moving_averages_are_trained_and_used_in_predictions():
+    model, activations = build(), activations_of(1)
+    fit(model, activations)
+    normalization = model.get_layer("normalization")
+    averages = [normalization.moving_mean.numpy(), normalization.moving_variance.numpy()]
+    assert (averages[0] != 0).any() and (averages[1] != 1).any()
+    before = head.predict(model, activations[0])
+    normalization.moving_variance.assign(averages[1] * 4)
+    assert (head.predict(model, activations[0]) != before).any()
 
 
 @pytest.mark.parametrize(
@@ -161,9 +196,10 @@ def test_newly_built_head_knows_nothing_of_the_last_fit():
 
 def test_epochs_take_the_augmented_views_in_turn():
     activations, rows = activations_of(3), ALL[4:17]
-    model = build(learning_rate=0.0)  # a head that stays as it is tells the views apart by their loss
+    model = build(learning_rate=0.0)  # a head that does not learn tells the views apart by their loss
     expected = [cross_entropy(model, activations[view], rows) for view in (1, 2, 3, 1, 2)]
-    np.testing.assert_allclose(fit(model, activations, rows, epochs=5)["loss"], expected, rtol=1e-5)
+    losses = head.fit(model, activations, labels_of(), rows=rows, epochs=5, batch_size=len(rows), seed=5)["loss"]
+    np.testing.assert_allclose(losses, expected, rtol=1e-5)
 
 
 def test_clean_view_and_other_photos_are_never_trained_on():
