@@ -38,8 +38,8 @@ AUDIT = "audit"
 AUDIT_SUMMARY = f"{AUDIT}/audit.json"
 NEAR_DUPLICATES, LABEL_ISSUES = f"{AUDIT}/near_duplicates.csv", f"{AUDIT}/label_doubts.csv"
 IMAGE_QUALITY = f"{AUDIT}/odd_photos.csv"
-LEAKAGE_CHECK = f"{AUDIT}/protocol.json"
-LEAKAGE_TRIALS = f"{AUDIT}/protocol"  # a file for each scenario
+LEAKAGE_CHECK = f"{AUDIT}/leakage_check.json"
+LEAKAGE_TRIALS = f"{AUDIT}/leakage_check"  # a file for each scenario
 EVALUATIONS = "evaluations"
 
 

@@ -46,15 +46,13 @@ def epochs_done(folder: pathlib.Path, fold: int, epochs: int) -> int:
     return finetuning.spent(trial_folder.fold_checkpoint(folder, fold))[0]
 
 
-def train_head(
-    model: keras.Model, study: Study, scenario: scenarios.Scenario, fold: int
-) -> tuple[dict[str, list[float]], np.ndarray]:
-    """Train a head on the saved features of the other folds.
+def train_head(study: Study, scenario: scenarios.Scenario, fold: int) -> tuple[dict[str, list[float]], np.ndarray]:
+    """Train a new head on the saved features of the other folds.
 
     Returns:
         Metric -> value after each epoch, and the probabilities of the photos in `fold`, float32 [photos, classes].
     """
-    folder, in_fold = study.features_dir / scenario.backbone, study.fold_of == fold
+    folder, in_fold, model = study.features_dir / scenario.backbone, study.fold_of == fold, study.new_head(scenario)
     history = head.fit(
         model,
         features.Views(folder, study.views),
@@ -89,7 +87,7 @@ def _train_fold(
         model = tta.averaged(model, study.test_views)
         probabilities = finetuning.predict(model, examples.pixels, np.flatnonzero(in_fold))
     else:
-        history, probabilities = train_head(study.new_head(scenario), study, scenario, fold)
+        history, probabilities = train_head(study, scenario, fold)
     seconds = round(time.monotonic() - started, 3)
     artifacts.write_json(trial_folder.fold_history(folder, fold), {"seconds": seconds, "history": history})
     tested = [photo for photo in study.photo_list if photo.fold == fold]

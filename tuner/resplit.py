@@ -11,19 +11,11 @@ from tuner import folds, scenarios
 from tuner.study import Study
 
 
-def matrix(study: Study, scenario: scenarios.Scenario, carried: bool = False) -> np.ndarray:
-    """Return the confusion matrix summed over folds, int64 [classes, classes], rows = actual class.
-
-    Args:
-        carried: train one head through all folds without a reset, so that from the second fold on it is tested on
-            photos that it was trained on. This is a mistake, to be measured and never to be used.
-    """
+def matrix(study: Study, scenario: scenarios.Scenario) -> np.ndarray:
+    """Return the confusion matrix summed over folds, int64 [classes, classes], rows = actual class."""
     predicted = np.empty(len(study.labels), np.int64)
-    model = study.new_head(scenario)
     for fold in range(study.folds):
-        if not carried:
-            model = study.new_head(scenario)
-        _, probabilities = folds.train_head(model, study, scenario, fold)
+        _, probabilities = folds.train_head(study, scenario, fold)
         predicted[study.fold_of == fold] = probabilities.argmax(axis=1)
     return metrics.confusion(study.labels, predicted, len(study.classes))
 

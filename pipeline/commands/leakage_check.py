@@ -1,7 +1,11 @@
-"""The leakage check: the honest leaderboard, the one of a model carried through the folds, and the thesis's F1."""
+"""The leakage check: the honest leaderboard, the one of a model carried through the folds, and the thesis's F1.
+
+The F1 of the folds, in the order in which a model is carried through them, shows where the leak begins: the first fold
+is tested by a model that has not been trained on it.
+"""
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,11 +14,13 @@ import rich.console
 import rich.table
 from scipy.stats import spearmanr
 
-from components.base import artifacts, documents
+from components.base import artifacts, documents, metrics
 from pipeline import lock, progress, recipe, run_folder
 from pipeline import thesis as thesis_module
 from pipeline.commands import audit
-from tuner import leakage_check
+from pipeline.config import Config
+from tuner import leakage_check, predictions
+from tuner.study import Study
 
 WARNING = (
     "LEAKING: one model is trained through all folds without a reset, so that it is tested on photos that it was "
@@ -23,7 +29,7 @@ WARNING = (
 
 
 def run(run_dir: pathlib.Path, console: rich.console.Console) -> None:
-    """Write RUN/audit/protocol.json and a file for each scenario beside it, and print the tables as one.
+    """Write RUN/audit/leakage_check.json and a file for each scenario beside it, and print the tables.
 
     Raises:
         PilahError: the study is not finished.
@@ -32,11 +38,44 @@ def run(run_dir: pathlib.Path, console: rich.console.Console) -> None:
     with lock.locked(config.run_dir), progress.reporting(console, "leakage check") as update_progress:
         path, trials_dir = config.run_dir / run_folder.LEAKAGE_CHECK, config.run_dir / run_folder.LEAKAGE_TRIALS
         path.unlink(missing_ok=True)  # it must never have other settings than the folder beside it
-        rows = leakage_check.check(recipe.study(config), recipe.scenarios(config), trials_dir, update_progress)
+        study, scenario_list = recipe.study(config), recipe.scenarios(config)
+        rows = leakage_check.check(study, scenario_list, trials_dir, update_progress)
         honest = run_folder.read_leaderboard(config.run_dir)
-        compared = compare(honest, rows, thesis_module.f1_of_scenarios(config.run_dir, honest))
-        artifacts.write_json(path, {"leaking": True, "warning": WARNING, "scenarios": rows, "compared": compared})
+        fold_f1 = {
+            "honest": {scenario.number: honest_fold_f1(config, study, scenario.number) for scenario in scenario_list},
+            "carried": {row["scenario"]: row["fold_f1"] for row in rows},
+            "thesis": thesis_module.fold_f1_of_scenarios(config.run_dir, honest),
+        }
+        results = {
+            "leaking": True,
+            "warning": WARNING,
+            "scenarios": rows,
+            "compared": compare(honest, rows, thesis_module.f1_of_scenarios(config.run_dir, honest)),
+            "mean_of_folds": mean_by_fold(fold_f1, [row["scenario"] for row in rows]),
+            "folds": {
+                backbone: mean_by_fold(fold_f1, [row["scenario"] for row in rows if row["backbone"] == backbone])
+                for backbone in config.backbones
+            },
+        }
+        artifacts.write_json(path, results)
     show(config.run_dir, console)
+
+
+def honest_fold_f1(config: Config, study: Study, number: int) -> list[float]:
+    """Return the macro F1 of each fold of scenario `number` in the search, which trains a new model for each."""
+    answers = predictions.read(config.run_dir / run_folder.predictions(number))
+    in_folds = [answers.fold == fold for fold in range(study.folds)]
+    classes = len(study.classes)
+    matrices = [metrics.confusion(answers.actual[rows], answers.predicted[rows], classes) for rows in in_folds]
+    return [metrics.score(matrix, study.classes).f1 for matrix in matrices]
+
+
+def mean_by_fold(
+    fold_f1: Mapping[str, Mapping[int, Sequence[float]]], numbers: Sequence[int]
+) -> dict[str, list[float]]:
+    """Return table -> F1 of each fold, its mean over those scenarios of `numbers` that the table has."""
+    known = {name: [table[number] for number in numbers if number in table] for name, table in fold_f1.items()}
+    return {name: np.mean(rows, axis=0).tolist() for name, rows in known.items() if rows}
 
 
 def compare(
@@ -67,7 +106,7 @@ def distance(first: Sequence[float], second: Sequence[float]) -> dict[str, float
 
 
 def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
-    """Print the F1 of every scenario in each table, and the distances of the tables."""
+    """Print the F1 of every scenario in each table, over all photos and by fold, and the distances of the tables."""
     results = artifacts.read_json(run_dir / run_folder.LEAKAGE_CHECK)
     honest = run_folder.read_leaderboard(run_dir)
     thesis = thesis_module.f1_of_scenarios(run_dir, honest)
@@ -81,6 +120,7 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
         settings = (str(row["scenario"]), row["backbone"], row["optimizer"], str(row["dropout"]))
         table.add_row(*settings, *(f"{figure:.4f}" for figure in figures))
     console.print(table)
+    console.print(_fold_table(results, thesis_module.fold_f1_of_scenarios(run_dir, honest)))
     for name, value in results["compared"].items():
         rank = "none" if value["rank_correlation"] is None else f"{value['rank_correlation']:.3f}"
         console.print(
@@ -89,3 +129,22 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
             highlight=False,
         )
     console.print(results["warning"], style="bold yellow", soft_wrap=True, highlight=False)
+
+
+def _fold_table(results: dict[str, Any], thesis: Mapping[int, Sequence[float]]) -> rich.table.Table:
+    """Return F1 by fold in the order of training: of each scenario, then the means of each backbone."""
+    table = rich.table.Table(title="F1 by fold", box=rich.box.SIMPLE_HEAD)
+    for name in ("scenarios", "carried (LEAKING)", *(["thesis"] if thesis else []), "honest"):
+        table.add_column(name)
+    for row in results["scenarios"]:
+        published = [_joined(thesis.get(row["scenario"], ()), 2)] if thesis else []
+        table.add_row(str(row["scenario"]), _joined(row["fold_f1"]), *published, "")
+    table.add_section()
+    for backbone, means in results["folds"].items():
+        published = [_joined(means.get("thesis", ()))] if thesis else []
+        table.add_row(f"{backbone}, mean", _joined(means["carried"]), *published, _joined(means["honest"]))
+    return table
+
+
+def _joined(values: Sequence[float], decimals: int = 3) -> str:
+    return " ".join(f"{value:.{decimals}f}" for value in values) or "not published"

@@ -4,7 +4,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from pipeline.report import sentences
+from pipeline.report import plots, sentences
 from pipeline.report.source import Contents, Source
 
 
@@ -26,13 +26,19 @@ def audit(source: Source) -> Contents:
 def leakage_check(source: Source) -> Contents:
     if not source.figures["winner"]:
         return None
-    _, results = source.gettext, source.figures["protocol"]
+    _, results = source.gettext, source.figures["leakage_check"]
     title = _("Leakage check")
     if not results:
         return {"title": title, "command": _command("leakage-check")}
     return {
         "title": title,
-        "sentence": sentences.leakage(results["compared"], source),
+        "sentences": sentences.leakage(results, source),
+        "plot": plots.folds(
+            results["folds"],
+            {"honest": _("a new model for each fold"), "carried": _("LEAKING: one model"), "thesis": _("the thesis")},
+            _("fold"),
+            _("macro F1"),
+        ),
         "comparisons": {
             "honest_and_carried": _("honest and carried"),
             "honest_and_thesis": _("honest and the thesis's"),

@@ -28,7 +28,7 @@ def compute(run_dir: pathlib.Path, photos_and_folds: str, leaderboard: documents
     current = [path for path in sorted(folder.glob("*.json")) if _applies(run_dir, path, photos_and_folds)]
     return {
         "audit": audit(run_dir, photos_and_folds, leaderboard) if leaderboard else None,
-        "protocol": leakage_check(run_dir, leaderboard) if leaderboard else None,
+        "leakage_check": leakage_check(run_dir, leaderboard) if leaderboard else None,
         "evaluations": [evaluation(path) for path in current],
         "evaluations_of_others": len(list(folder.glob("*.json"))) - len(current),
     }
@@ -67,16 +67,19 @@ def leakage_check(run_dir: pathlib.Path, leaderboard: documents.Leaderboard) -> 
         return None
     honest = {row["scenario"]: row["f1"] for row in leaderboard["scenarios"]}
     thesis = thesis_module.f1_of_scenarios(run_dir, leaderboard)
+    thesis_folds = thesis_module.fold_f1_of_scenarios(run_dir, leaderboard)
     rows = [
         {
             **{name: row[name] for name in ("scenario", "backbone", "optimizer", "dropout", "leaking")},
             "honest_f1": honest[row["scenario"]],
             "carried_f1": row["f1"],
+            "carried_fold_f1": row["fold_f1"],
+            "thesis_fold_f1": thesis_folds.get(row["scenario"]),
             "thesis_f1": thesis.get(row["scenario"]),
         }
         for row in results["scenarios"]
     ]
-    return {"leaking": True, "scenarios": rows, "compared": results["compared"]}
+    return {"leaking": True, "scenarios": rows} | {key: results[key] for key in ("compared", "mean_of_folds", "folds")}
 
 
 def evaluation(path: pathlib.Path) -> dict[str, Any]:

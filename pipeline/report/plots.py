@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.figure import Figure
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
@@ -123,6 +124,25 @@ def small_training(trials: Mapping[int, Sequence[Mapping[str, Sequence[float]]]]
         axes.tick_params(labelsize=7)
     for axes in grid[len(trials) :]:
         axes.set_visible(False)
+    return _svg(figure)
+
+
+@matplotlib.rc_context(STYLE)
+def folds(tables: Mapping[str, Mapping[str, Sequence[float]]], labels: Mapping[str, str], fold: str, f1: str) -> str:
+    """Plot F1 by fold, a column for each backbone of `tables` and a line for each of its tables, named by `labels`."""
+    figure, all_axes = _figure(7.2, 3.2, len(tables))
+    for axes, (backbone, lines) in zip(np.atleast_1d(all_axes), tables.items(), strict=True):
+        for index, (name, label) in enumerate(labels.items()):
+            if name in lines:
+                axes.plot(_epochs(lines[name]), lines[name], color=COLOURS[index], marker=MARKERS[index], label=label)
+        axes.set(title=backbone, xlabel=fold, xticks=_epochs(lines["honest"]))
+    lowest = min(value for lines in tables.values() for values in lines.values() for value in values)
+    for axes in np.atleast_1d(all_axes):
+        axes.set_ylim(np.floor(lowest * 10) / 10, 1)
+    np.atleast_1d(all_axes)[0].set_ylabel(f1)
+    figure.legend(
+        *np.atleast_1d(all_axes)[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(labels)
+    )
     return _svg(figure)
 
 

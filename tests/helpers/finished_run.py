@@ -82,7 +82,7 @@ def serve(run_dir: pathlib.Path) -> pathlib.Path:
 def check(run_dir: pathlib.Path) -> None:
     """Write the results of an audit, a leakage check and an evaluation, with made-up findings."""
     _write_audit(run_dir, photos.read(run_dir / "photos.csv"))
-    _write_protocol(run_dir)
+    _write_leakage_check(run_dir)
     found = {
         "images": "/somewhere/kitchen",
         "version": 1,
@@ -133,18 +133,28 @@ def _write_audit(run_dir: pathlib.Path, listed: list[photos.Photo]) -> None:
     artifacts.write_json(run_dir / "audit" / "audit.json", found)
 
 
-def _write_protocol(run_dir: pathlib.Path) -> None:
+def _write_leakage_check(run_dir: pathlib.Path) -> None:
     """Every scenario 0.05 better than it is."""
     board = artifacts.read_json(run_dir / "leaderboard.json")["scenarios"]
     settings = {
         str(row["scenario"]): artifacts.read_json(run_dir / "trials" / f"{row['scenario']:02d}" / "settings.json")
         for row in board
     }
-    artifacts.write_json(run_dir / "audit" / "protocol" / "settings.json", {"leaking": True, "scenarios": settings})
-    rows = [{**row, "leaking": True, "f1": row["f1"] + 0.05} for row in board]
+    artifacts.write_json(
+        run_dir / "audit" / "leakage_check" / "settings.json", {"leaking": True, "scenarios": settings}
+    )
+    rows = [{**row, "leaking": True, "f1": row["f1"] + 0.05, "fold_f1": [row["f1"], row["f1"] + 0.1]} for row in board]
     near = {"mean_difference": 0.05, "mean_absolute_difference": 0.05, "rank_correlation": 1.0}
-    found = {"leaking": True, "warning": "LEAKING", "scenarios": rows, "compared": {"honest_and_carried": near}}
-    artifacts.write_json(run_dir / "audit" / "protocol.json", found)
+    by_fold = {"honest": [0.7, 0.71], "carried": [0.7, 0.8]}
+    found = {
+        "leaking": True,
+        "warning": "LEAKING",
+        "scenarios": rows,
+        "compared": {"honest_and_carried": near},
+        "mean_of_folds": by_fold,
+        "folds": dict.fromkeys(("ResNet50", "VGG19"), by_fold),
+    }
+    artifacts.write_json(run_dir / "audit" / "leakage_check.json", found)
 
 
 def _fingerprint(run_dir: pathlib.Path) -> str:

@@ -169,7 +169,7 @@ def test_scenarios_with_other_weights_or_machine_are_not_shown(changes, copy):
 
 
 def assert_nothing_is_shown(found):
-    assert found["winner"] is None and found["scenarios"] == [] and found["audit"] is found["protocol"] is None
+    assert found["winner"] is None and found["scenarios"] == [] and found["audit"] is found["leakage_check"] is None
     assert found["progress"]["scenarios_done"] == found["progress"]["folds_done"] == 0
 
 

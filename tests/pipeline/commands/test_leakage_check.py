@@ -5,20 +5,21 @@ import pytest
 import rich.console
 import small_run
 
-from components.base import artifacts
+from components.base import artifacts, metrics
 from components.base.errors import PilahError
 from pipeline import lock, recipe, thesis
 from pipeline.commands import audit, leakage_check
 from pipeline.report import findings
+from tuner import leakage_check as check_module
 from tuner import predictions, resplit
 
 
 def check(run_dir):
-    """Run the leakage check and return protocol.json and the printed text."""
+    """Run the leakage check and return leakage_check.json and the printed text."""
     text = io.StringIO()
     console = rich.console.Console(file=text, width=160)
     leakage_check.run(run_dir, console)
-    return artifacts.read_json(run_dir / "audit" / "protocol.json"), text.getvalue()
+    return artifacts.read_json(run_dir / "audit" / "leakage_check.json"), text.getvalue()
 
 
 def contents(run_dir):
@@ -59,7 +60,7 @@ def test_retrained_folds_repeat_the_search(run_dir):
 def test_check_during_a_run_raises_and_changes_nothing(run_dir, checked):
     with lock.locked(run_dir), pytest.raises(PilahError, match="is in use, held by process"):
         check(run_dir)
-    assert artifacts.read_json(run_dir / "audit" / "protocol.json") == checked[1]
+    assert artifacts.read_json(run_dir / "audit" / "leakage_check.json") == checked[1]
 
 
 def test_model_reused_across_folds_scores_too_high(run_dir, checked):
@@ -75,8 +76,32 @@ def test_leaked_results_are_marked_everywhere(run_dir, checked):
     _, found, text = checked
     assert found["leaking"] and "LEAKING" in found["warning"]
     assert all(row["leaking"] for row in found["scenarios"])
-    assert all(artifacts.read_json(path)["leaking"] for path in (run_dir / "audit" / "protocol").glob("*.json"))
+    assert all(artifacts.read_json(path)["leaking"] for path in (run_dir / "audit" / "leakage_check").glob("*.json"))
     assert "carried F1 (LEAKING)" in text and "They are no result." in text
+
+
+def test_folds_are_printed_by_scenario_and_averaged_by_backbone(run_dir, checked):
+    _, found, text = checked
+    carried = np.array([row["fold_f1"] for row in found["scenarios"]])
+    honest = found["folds"]["VGG19"]["honest"]
+    np.testing.assert_allclose(found["folds"]["VGG19"]["carried"], carried.mean(axis=0))
+    assert found["mean_of_folds"] == found["folds"]["VGG19"] and "thesis" not in found["mean_of_folds"]
+    assert carried[:, 1:].mean() > np.mean(honest) + 0.1, "photos that it was trained on"
+    assert "  ".join(f"{value:.3f}" for value in carried[0]).replace("  ", " ") in text
+    config = audit.finished(run_dir)
+    answers = predictions.read(run_dir / "trials" / "01" / "predictions.csv")
+    first = answers.fold == 0
+    matrix = metrics.confusion(answers.actual[first], answers.predicted[first], len(answers.classes))
+    expected = metrics.score(matrix, answers.classes).f1
+    assert leakage_check.honest_fold_f1(config, recipe.study(config), 1)[0] == expected
+
+
+def test_backbone_means_are_of_the_published_scenarios():
+    folds = {"carried": {1: [0.5, 0.9], 2: [0.7, 0.9]}, "thesis": {2: [0.8, 1.0]}, "other": {}}
+    assert leakage_check.mean_by_fold(folds, [1, 2]) == {
+        "carried": pytest.approx([0.6, 0.9]),
+        "thesis": pytest.approx([0.8, 1.0]),
+    }
 
 
 def test_report_shows_the_check_next_to_the_leaderboard(run_dir, checked):
@@ -94,12 +119,14 @@ def test_check_leaves_leaderboard_and_trials_unchanged(run_dir, checked):
 
 def test_interrupted_check_resumes_at_the_next_scenario(run_dir, checked, monkeypatch):
     trained = []
-    carry = resplit.matrix
+    carry = check_module.fold_matrices
     monkeypatch.setattr(
-        resplit, "matrix", lambda *args, **kwargs: trained.append(args[1].number) or carry(*args, **kwargs)
+        check_module,
+        "fold_matrices",
+        lambda study, scenario: trained.append(scenario.number) or carry(study, scenario),
     )
-    (run_dir / "audit" / "protocol" / "02.json").unlink()
-    (run_dir / "audit" / "protocol.json").unlink()
+    (run_dir / "audit" / "leakage_check" / "02.json").unlink()
+    (run_dir / "audit" / "leakage_check.json").unlink()
     found, _ = check(run_dir)
     assert trained == [2]
     assert [row["f1"] for row in found["scenarios"]] == [row["f1"] for row in checked[1]["scenarios"]]
@@ -133,7 +160,7 @@ def test_refined_scenarios_are_left_out(run_dir, checked, monkeypatch):
     honest = artifacts.read_json(run_dir / "leaderboard.json")
     refined = {**honest["scenarios"][0], "scenario": 3, "strategy": "finetune"}
     found = checked[1]
-    both = {"leaderboard.json": {**honest, "scenarios": [*honest["scenarios"], refined]}, "protocol.json": found}
+    both = {"leaderboard.json": {**honest, "scenarios": [*honest["scenarios"], refined]}, "leakage_check.json": found}
     monkeypatch.setattr(artifacts, "read_json", lambda path: both[path.name])
     text = io.StringIO()
     console = rich.console.Console(file=text, width=160)

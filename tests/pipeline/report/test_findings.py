@@ -63,6 +63,8 @@ def test_leaking_table_is_marked_and_shown_beside_the_leaderboard(run_dir):
         cell = row["LEAKING: F1 of the carried model"]
         assert cell.startswith("LEAKING")
         assert float(cell.removeprefix("LEAKING")) == pytest.approx(honest["f1"] + 0.05, abs=1e-4)
+        low, high = (float(figure) for figure in row["LEAKING: folds of the carried model"].split("/"))
+        assert (low, high) == pytest.approx((honest["f1"], honest["f1"] + 0.1), abs=1e-3)
     assert reader.tables["compared-table"][1:] == [["honest and carried", "0.0500", "0.0500", "1.000"]]
     assert "adds 0.050 to F1 on average" in reader.text and "thesis" not in reader.text
     assert [
@@ -76,23 +78,28 @@ def test_leaking_table_is_of_the_frozen_scenarios_where_others_were_refined(copy
     refined = {**leaderboard["scenarios"][0], "scenario": len(frozen) + 1, "strategy": "finetune"}
     artifacts.write_json(copy / "leaderboard.json", {**leaderboard, "scenarios": [*leaderboard["scenarios"], refined]})
     artifacts.write_json(copy / "trials" / f"{len(frozen) + 1:02d}" / "settings.json", {"strategy": "finetune"})
-    assert [row["scenario"] for row in findings_of(copy)["protocol"]["scenarios"]] == frozen
+    assert [row["scenario"] for row in findings_of(copy)["leakage_check"]["scenarios"]] == frozen
 
 
-@pytest.mark.parametrize(("carried", "said"), [(0.01, "can explain"), (0.09, "does not explain")])
+@pytest.mark.parametrize(("carried", "said"), [(0.01, "as the thesis's notebooks do"), (0.09, "does not explain")])
 def test_thesis_is_compared_with_its_own_scenarios_alone(run_dir, carried, said):
     figures = artifacts.read_json(run_dir / "report" / "figures.json")
-    for row in figures["protocol"]["scenarios"]:
-        row["thesis_f1"] = 0.9511
+    for row in figures["leakage_check"]["scenarios"]:
+        row |= {"thesis_f1": 0.9511, "thesis_fold_f1": [0.86, 0.99]}
     near = {"mean_difference": 0.0, "rank_correlation": None}
-    figures["protocol"]["compared"] |= {
+    figures["leakage_check"]["compared"] |= {
         "honest_and_thesis": {**near, "mean_absolute_difference": 0.08},
         "carried_and_thesis": {**near, "mean_absolute_difference": carried},
     }
+    figures["leakage_check"]["mean_of_folds"]["thesis"] = [0.76, 0.98]
     source, jinja = report_reader.with_figures(run_dir, figures)
     reader = report_reader.Reader(page.render(finding_sections.leakage_check, source, jinja)["body"])
     assert {row["The thesis's F1"] for row in report_reader.rows_of(reader.tables["leakage-table"])} == {"0.9511"}
     assert f"from 0.080 to {carried:.3f}" in reader.text and said in reader.text
+    assert {row["The thesis's folds"] for row in report_reader.rows_of(reader.tables["leakage-table"])} == {
+        "0.86 /0.99"
+    }
+    assert ("the thesis has a mean F1 of 0.760" in reader.text) == (carried < 0.08)
 
 
 def test_evaluation_is_shown_class_by_class(run_dir):
@@ -113,7 +120,7 @@ def test_findings_of_other_photos_or_settings_are_left_out(copy):
         (copy / "evaluations" / "kitchen.json", {"version": 2}),
     ):
         artifacts.write_json(path, {**artifacts.read_json(path), **changes})
-    assert findings_of(copy) == {"audit": None, "protocol": None, "evaluations": [], "evaluations_of_others": 1}
+    assert findings_of(copy) == {"audit": None, "leakage_check": None, "evaluations": [], "evaluations_of_others": 1}
 
 
 @pytest.mark.parametrize(
@@ -127,7 +134,7 @@ def test_audit_by_another_winner_or_settings_is_left_out(path, changes, copy):
 
 
 def test_missing_results_show_the_command(run_dir):
-    nothing = {"audit": None, "protocol": None, "evaluations": [], "evaluations_of_others": 0}
+    nothing = {"audit": None, "leakage_check": None, "evaluations": [], "evaluations_of_others": 0}
     source, jinja = report_reader.with_figures(
         run_dir, artifacts.read_json(run_dir / "report" / "figures.json") | nothing
     )

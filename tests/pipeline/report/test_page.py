@@ -35,7 +35,7 @@ def test_every_number_on_the_page_is_the_one_in_figures_json(run_dir):
         "scenarios",
         "winner",
         "audit",
-        "protocol",
+        "leakage_check",
         "evaluations",
     }
     for path, value, shown in shown_figures:
@@ -133,7 +133,7 @@ def test_unfinished_run_says_so_and_shows_its_results(copy):
 def test_leaderboard_of_other_predictions_names_no_winner(copy):
     shutil.copy(copy / "trials" / "04" / "predictions.csv", copy / "trials" / "01" / "predictions.csv")
     computed = figures.compute(config.read(copy))
-    assert computed["winner"] is None and computed["protocol"] is None
+    assert computed["winner"] is None and computed["leakage_check"] is None
     assert len(computed["scenarios"]) == 4
 
 
