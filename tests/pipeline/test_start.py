@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import runpy
 import subprocess
 import sys
 
@@ -52,3 +53,7 @@ def test_file_in_the_place_of_the_temporary_home_is_left_alone(tmp_path):
     home = pathlib.Path(started(tmp_path).stdout.split()[0])
     assert home.is_dir() and home.parent == tmp_path
     assert (tmp_path / f"pilah-{os.getuid()}").read_text() == "of somebody else"
+
+
+def test_program_is_imported_by_training_processes_without_being_run():
+    runpy.run_path(str(ROOT / "pipeline" / "__main__.py"), run_name="__mp_main__")  # as multiprocessing does

@@ -252,18 +252,20 @@ def test_records_read_back_after_the_folder_has_moved(earlier, recorded, tmp_pat
     assert ids(read(moved)) == [photo.id for photo in recorded[1]]
 
 
-def test_worker_processes_write_the_same_records(tmp_path, save_classes, monkeypatch):
+# a process imports TensorFlow: one shows that the steps can be pickled, and threads show that workers keep the order
+@pytest.mark.parametrize(("mode", "workers"), [("multi_processing", 1), ("multi_threading", 2)])
+def test_workers_write_the_same_records(tmp_path, save_classes, monkeypatch, mode, workers):
     monkeypatch.setattr(records, "PHOTOS_PER_SHARD", 2)
     monkeypatch.chdir(REPOSITORY)  # the workers import `components` from where they start
     root = save_classes(tmp_path / "photos", {"glass": 5, "metal": 5})
     spoil(root / "glass" / "glass0.png", b"text")
     photo_list = listed(root)
     here = build(tmp_path / "here", photo_list)
-    workers = ["--direct_num_workers=2", "--direct_running_mode=multi_processing"]
-    assert build(tmp_path / "workers", photo_list, beam_args=workers) == here
+    beam_args = [f"--direct_num_workers={workers}", f"--direct_running_mode={mode}"]
+    assert build(tmp_path / "workers", photo_list, beam_args=beam_args) == here
     assert len(here) == 1
-    for one, other in zip(read(tmp_path / "here"), read(tmp_path / "workers"), strict=True):
-        np.testing.assert_equal(one, other)
+    for expected, record in zip(read(tmp_path / "here"), read(tmp_path / "workers"), strict=True):
+        np.testing.assert_equal(record, expected)
 
 
 def test_unknown_beam_option_does_not_stop_the_build(tmp_path, save_classes):
