@@ -12,9 +12,9 @@ from pipeline.report import plots
 
 TARGET = pathlib.Path(__file__).parent / "images" / "leakage-by-fold.svg"
 LABELS = {
-    "honest": "ours, a new model for each fold",
-    "carried": "ours, one model carried through (LEAKING)",
-    "thesis": "the thesis",
+    "honest": "ours, new for each fold",
+    "carried": "ours, carried (LEAKING)",
+    "thesis": "the thesis, carried",
 }
 
 
