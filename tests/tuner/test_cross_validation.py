@@ -155,7 +155,7 @@ def test_random_labels_score_at_chance_out_of_fold(tmp_path):
     search(study, tmp_path / "trials", [scenarios.Scenario(1, "ResNet50", "Adam", 0.0)])
     for fold in range(FOLDS):
         history = artifacts.read_json(tmp_path / "trials" / "01" / f"fold-{fold}.json")["history"]
-        assert history["accuracy"][-1] > 0.99, "the head has not learnt its photos by heart: the test says nothing"
+        assert history["accuracy"][-1] > 0.9, "the head has not learnt its photos by heart: the test says nothing"
     rows = artifacts.read_csv(tmp_path / "trials" / "01" / "predictions.csv")
     assert abs(np.mean([row["predicted"] == row["label"] for row in rows]) - 1 / 3) < 0.12
 

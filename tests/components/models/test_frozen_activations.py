@@ -19,7 +19,8 @@ def frozen_study(request, study, tmp_path):
     """The study with the last stages trained alone, on frozen activations from disk."""
     unfreeze, batchnorm = getattr(request, "param", ("top", "frozen"))
     study = with_options(study, unfreeze=unfreeze, batchnorm=batchnorm)
-    tuning = dataclasses.replace(study.finetuning, frozen_activations_dir=tmp_path / "trunk")
+    # at a rate at which training does not amplify the rounding to float16
+    tuning = dataclasses.replace(study.finetuning, frozen_activations_dir=tmp_path / "trunk", learning_rate=1e-3)
     return dataclasses.replace(study, finetuning=tuning)
 
 
