@@ -2,6 +2,8 @@
 
 import multiprocessing
 import os
+import queue
+import signal
 
 import pytest
 import tensorflow as tf
@@ -30,6 +32,20 @@ def test_each_process_sees_another_gpu(monkeypatch):
         numbers.put(number)
     assert workers.see_one_gpu(numbers) and workers.see_one_gpu(numbers)
     assert seen == [("first", "GPU"), ("second", "GPU")]
+
+
+def test_process_ends_with_its_parent(monkeypatch):
+    ended = queue.SimpleQueue()
+    monkeypatch.setattr(os, "_exit", ended.put)
+    monkeypatch.setattr(signal, "signal", lambda number, action: None)
+    monkeypatch.setattr(workers, "see_one_gpu", lambda numbers: True)
+    monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: None)
+    lifeline, end_of_the_parent = multiprocessing.Pipe(duplex=False)
+    workers._start(lifeline, None)
+    with pytest.raises(queue.Empty):
+        ended.get(timeout=0.1)
+    end_of_the_parent.close()  # as the operating system does when the parent ends
+    assert ended.get(timeout=30) == 1
 
 
 def test_processes_of_a_machine_without_gpus_compute_in_one_thread_each():

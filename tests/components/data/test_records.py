@@ -3,10 +3,12 @@ import dataclasses
 import pathlib
 import shutil
 
+import apache_beam as beam
 import numpy as np
 import photo_files
 import pytest
 import tensorflow as tf
+from apache_beam.options.pipeline_options import DirectOptions
 from PIL import Image
 
 from components.base import artifacts
@@ -272,6 +274,19 @@ def test_unknown_beam_option_does_not_stop_the_build(tmp_path, save_classes):
     photo_list = listed(save_classes(tmp_path / "photos", {"glass": 2, "metal": 2}))
     build(tmp_path / "dataset", photo_list, beam_args=["--no_such_option=3", "--no_such_flag"])
     assert len(read(tmp_path / "dataset")) == 4
+
+
+def test_beam_option_of_the_user_replaces_ours(tmp_path, save_classes, monkeypatch):
+    photo_list, used = listed(save_classes(tmp_path / "photos", {"glass": 2, "metal": 2})), []
+    pipeline = beam.Pipeline
+
+    def recorded_pipeline(options):
+        used.append(options.view_as(DirectOptions).direct_num_workers)
+        return pipeline(options=options)
+
+    monkeypatch.setattr(beam, "Pipeline", recorded_pipeline)
+    build(tmp_path / "dataset", photo_list, beam_args=["--direct_num_workers=3"])
+    assert used == [3]
 
 
 def test_progress_ends_at_the_number_of_photos(recorded):

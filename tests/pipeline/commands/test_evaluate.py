@@ -7,6 +7,7 @@ import pytest
 import rich.console
 from PIL import Image
 
+from components.audit import evaluation
 from components.base import artifacts
 from components.base.errors import PilahError
 from components.data import listing, photos
@@ -87,6 +88,27 @@ def test_matrix_and_means_equal_hand_counts(pushed, tmp_path):
     assert all(sum(float(row[f"p_{name}"]) for name in CLASSES) == pytest.approx(1, abs=1e-5) for row in rows)
     reported = findings.compute(pushed, photos.fingerprint(photos.read(pushed / "photos.csv")), None)["evaluations"]
     assert [one["f1"] for one in reported if one["name"] == "kitchen"] == [found["f1"]]
+
+
+def test_photos_of_a_later_batch_keep_their_labels(pushed, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluation, "BATCH_SIZE", 2)
+    for shade in range(9):
+        label = CLASSES[shade // 3]
+        save(tmp_path / "many" / label / f"{shade}.png", label, 10 + shade)
+    found, _ = evaluated(pushed, tmp_path / "many")
+    assert found["confusion_matrix"] == [[3, 0, 0], [0, 3, 0], [0, 0, 3]]
+
+
+def test_photo_that_the_study_left_out_as_a_copy_is_not_new(pushed, tmp_path):
+    photo = save(tmp_path / "copies" / "glass" / "copy.png", "glass", 30)
+    save(tmp_path / "copies" / "metal" / "new.png", "metal", 30)
+    copy = listing.Duplicate(artifacts.file_digest(photo), "conflict", "elsewhere/copy.png", "glass", "")
+    listing.write_duplicates(pushed / "duplicates.csv", [copy])
+    try:
+        found, _ = evaluated(pushed, tmp_path / "copies")
+    finally:
+        listing.write_duplicates(pushed / "duplicates.csv", [])
+    assert found["photos"] == 1 and found["left_out"] == {evaluate.TRAINED_ON: 1}
 
 
 def test_unusable_files_are_left_out_and_counted_by_reason(pushed, tmp_path):
