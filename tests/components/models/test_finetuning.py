@@ -185,7 +185,7 @@ def test_oversampling_draws_every_class_equally_often(study):
     assert 5 < targets[:, 1].sum() < 25 and targets.sum() == len(rows)
 
 
-def test_batches_shuffle_rows_and_change_view_each_epoch(study):
+def test_batches_shuffle_rows_in_each_epoch(study):
     rows, recipe, examples = np.arange(20, 50), study.recipe(SCENARIO), study.examples("Tiny")
     grey = np.arange(90, dtype=np.uint8)[:, np.newaxis, np.newaxis, np.newaxis]
     examples = dataclasses.replace(examples, pixels=np.broadcast_to(grey, examples.pixels.shape))  # pixel = row
@@ -197,6 +197,19 @@ def test_batches_shuffle_rows_and_change_view_each_epoch(study):
     assert orders[0] != orders[1] and orders[0] == orders[2]
     labels = np.concatenate([targets for _, targets, _ in seen[0]]).argmax(axis=1)
     assert labels.tolist() == examples.labels[orders[0]].tolist()
+
+
+def test_each_epoch_has_its_own_augmented_view(study):
+    examples = study.examples("Tiny")
+    noise = np.random.default_rng(1).integers(0, 256, examples.pixels.shape, np.uint8)
+    examples = dataclasses.replace(examples, pixels=noise)
+    first, second, again = (
+        next(
+            finetuning.batches(study.recipe(SCENARIO), examples, np.array([5]), epoch=epoch, seed=7).as_numpy_iterator()
+        )
+        for epoch in (0, 1, 0)
+    )
+    assert (first[0] != second[0]).any() and (first[0] == again[0]).all()
 
 
 def test_true_labels_are_learnt_and_permuted_labels_score_at_chance(study, tmp_path):
