@@ -212,6 +212,21 @@ def test_each_epoch_has_its_own_augmented_view(study):
     assert (first[0] != second[0]).any() and (first[0] == again[0]).all()
 
 
+def test_fold_is_trained_on_the_photos_of_the_other_folds_alone(study, tmp_path, monkeypatch):
+    trained = []
+
+    def stopped_fit(recipe, examples, rows, **options):
+        trained.append(rows.tolist())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(finetuning, "fit", stopped_fit)
+    for fold in range(study.folds):
+        with pytest.raises(KeyboardInterrupt):
+            folds.train(study, SCENARIO, [fold], tmp_path / str(fold))
+    listed = list(enumerate(study.photo_list))
+    assert trained == [[row for row, photo in listed if photo.fold != fold] for fold in range(study.folds)]
+
+
 def test_true_labels_are_learnt_and_permuted_labels_score_at_chance(study, tmp_path):
     study = dataclasses.replace(study, epochs=12, batch_size=8)  # steps in which the moving averages settle
     folds.train(study, SCENARIO, [0], tmp_path / "true")
