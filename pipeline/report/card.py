@@ -130,25 +130,22 @@ def _scores(figures: dict[str, Any], first: dict[str, Any], _: localization.Gett
 
 def _leakage(figures: dict[str, Any], scenario: int, _: localization.Gettext, number: Any) -> list[str]:
     """Say what leakage would have made of the winner's F1, and the thesis's, where the leakage check knows it."""
-    check = figures["leakage_check"] or {"scenarios": []}
-    lines: list[str] = []
-    for row in check["scenarios"]:
-        if row["scenario"] == scenario:
-            lines.append(
-                _(
-                    "One model carried through the folds, and so tested on photos that it was trained on, has an F1 of "
-                    "%(f1)s. The figures here do not leak: each fold has a new model.",
-                    f1=number(row["carried_f1"]),
-                )
-            )
-            if row["thesis_f1"]:
-                lines.append(
-                    _(
-                        "The thesis reports an F1 of %(f1)s for this scenario, of a model carried through the folds.",
-                        f1=number(row["thesis_f1"]),
-                    )
-                )
-    return lines
+    checked = figures["leakage_check"]["scenarios"] if figures["leakage_check"] else []
+    leaking = next((row for row in checked if row["scenario"] == scenario), None)
+    if not leaking:
+        return []
+    carried = _(
+        "One model carried through the folds, and so tested on photos that it was trained on, has an F1 of %(f1)s. The "
+        "figures here do not leak: each fold has a new model.",
+        f1=number(leaking["carried_f1"]),
+    )
+    if not leaking["thesis_f1"]:
+        return [carried]
+    thesis_f1 = number(leaking["thesis_f1"])
+    return [
+        carried,
+        _("The thesis reports an F1 of %(f1)s for this scenario, of a model carried through the folds.", f1=thesis_f1),
+    ]
 
 
 def _class_table(figures: dict[str, Any], _: localization.Gettext, number: Any) -> list[list[str]]:

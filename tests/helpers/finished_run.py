@@ -146,7 +146,7 @@ def _write_leakage_check(run_dir: pathlib.Path) -> None:
     rows = [{**row, "leaking": True, "f1": row["f1"] + 0.05, "fold_f1": [row["f1"], row["f1"] + 0.1]} for row in board]
     near = {"mean_difference": 0.05, "mean_absolute_difference": 0.05, "rank_correlation": 1.0}
     by_fold = {"honest": [0.7, 0.71], "carried": [0.7, 0.8]}
-    found = {
+    results = {
         "leaking": True,
         "warning": "LEAKING",
         "scenarios": rows,
@@ -154,7 +154,7 @@ def _write_leakage_check(run_dir: pathlib.Path) -> None:
         "mean_of_folds": by_fold,
         "folds": dict.fromkeys(("ResNet50", "VGG19"), by_fold),
     }
-    artifacts.write_json(run_dir / "audit" / "leakage_check.json", found)
+    artifacts.write_json(run_dir / "audit" / "leakage_check.json", results)
 
 
 def _fingerprint(run_dir: pathlib.Path) -> str:

@@ -27,17 +27,17 @@ def run(tmp_path_factory):
 def test_folds_are_of_whole_batches_in_random_order(run, photos, sizes):
     """The sizes of the first are those that the thesis's notebooks print."""
     study = dataclasses.replace(run[0], folds=5, batch_size=32, seed=42)
-    found = leakage_check.folds_of_batches(photos, study)
-    assert [len(test) for _, test in found] == sizes
-    for train, test in found:
+    folds = leakage_check.folds_of_batches(photos, study)
+    assert [len(test) for _, test in folds] == sizes
+    for train, test in folds:
         assert sorted([*train, *test]) == list(range(photos))
-    assert sorted(row for _, test in found for row in test) == list(range(photos))
+    assert sorted(row for _, test in folds for row in test) == list(range(photos))
     batches = -(-photos // min(32, photos // 5))
     first = next(iter(KFold(5, shuffle=True, random_state=42).split(range(batches))))[1]
     order = np.random.default_rng(42).permutation(photos)
     size = min(32, photos // 5)
     expected = np.concatenate([order[number * size : (number + 1) * size] for number in first])
-    np.testing.assert_array_equal(found[0][1], expected)
+    np.testing.assert_array_equal(folds[0][1], expected)
 
 
 @pytest.mark.parametrize(("views", "expected"), [(5, (4, 5)), (2, (1, 2)), (1, (1, 0))])

@@ -199,17 +199,17 @@ def test_card_is_written_beside_the_model_with_its_figures(copy):
 
 def test_card_tells_what_leakage_would_have_made_of_its_f1(copy):
     path = copy / "report" / "figures.json"
-    found = artifacts.read_json(path)
-    winner = found["scenarios"][0]["scenario"]
-    row = next(row for row in found["leakage_check"]["scenarios"] if row["scenario"] == winner)
+    computed = artifacts.read_json(path)
+    winner = computed["scenarios"][0]["scenario"]
+    row = next(row for row in computed["leakage_check"]["scenarios"] if row["scenario"] == winner)
     card.write(copy)
     text = (copy / "served" / "pilah" / "1" / "MODEL_CARD.md").read_text()
     assert f"has an F1 of {row['carried_f1']:.3f}. The figures here do not leak" in text and "thesis" not in text
     row["thesis_f1"] = 0.9511
-    artifacts.write_json(path, found)
+    artifacts.write_json(path, computed)
     card.write(copy)
     assert "The thesis reports an F1 of 0.951" in (copy / "served" / "pilah" / "1" / "MODEL_CARD.md").read_text()
-    artifacts.write_json(path, {**found, "leakage_check": None})
+    artifacts.write_json(path, {**computed, "leakage_check": None})
     card.write(copy)
     assert "leak" not in (copy / "served" / "pilah" / "1" / "MODEL_CARD.md").read_text()
 
