@@ -16,7 +16,7 @@ StageName = Literal[
     "photos", "dataset", "features", "search", "refine", "choice", "model", "export", "validate", "push", "report"
 ]
 STAGES: tuple[StageName, ...] = get_args(StageName)
-# Seeds of folds and ensemble members are sums with it, and scikit-learn's must be below 2**32.
+# scikit-learn's seeds must be below 2**32, and the audit draws folds with the next ones too
 MAX_SEED = 2**31 - 1
 Profile = Literal["thesis", "finetuned", "demo"]
 PROFILES: dict[Profile, dict[str, Any]] = {

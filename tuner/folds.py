@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 
-from components.base import artifacts
+from components.base import artifacts, seeds
 from components.models import features, finetuning, head, tta
 from tuner import predictions, scenarios, trial_folder
 from tuner.study import Study
@@ -60,7 +60,7 @@ def train_head(study: Study, scenario: scenarios.Scenario, fold: int) -> tuple[d
         rows=np.flatnonzero(~in_fold),
         epochs=study.epochs,
         batch_size=study.batch_size,
-        seed=study.seed + fold,
+        seed=seeds.derive(study.seed, seeds.FOLD, fold),
     )
     return history, head.predict_averaged(
         model, [view[in_fold] for view in features.test_views(folder, study.test_views)]
@@ -80,7 +80,7 @@ def _train_fold(
             study.recipe(scenario),
             examples,
             np.flatnonzero(~in_fold),
-            seed=study.seed + fold,
+            seed=seeds.derive(study.seed, seeds.FOLD, fold),
             checkpoint=checkpoint,
             on_epoch=on_epoch,
         )

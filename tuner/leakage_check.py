@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import KFold
 
-from components.base import artifacts, metrics
+from components.base import artifacts, metrics, seeds
 from components.models import features, head
 from tuner import choose, scenarios, trial_folder
 from tuner.study import Study
@@ -66,7 +66,7 @@ def fold_matrices(study: Study, scenario: scenarios.Scenario) -> list[np.ndarray
             rows=train,
             epochs=study.epochs,
             batch_size=study.batch_size,
-            seed=study.seed + fold,
+            seed=seeds.derive(study.seed, seeds.FOLD, fold),
         )
         predicted = head.predict_averaged(model, [tested[test]]).argmax(axis=1)
         matrices.append(metrics.confusion(study.labels[test], predicted, len(study.classes)))

@@ -13,6 +13,8 @@ from tuner import scenarios
 
 # Trials older than this setting were trained without BatchNormalization.
 HEAD = "Dense(256, relu), BatchNormalization, Dropout, Dense(softmax)"
+# Trials older than this setting were trained with sums such as seed + fold.
+SEEDS = "SeedSequence"
 
 
 class Training(Protocol):
@@ -49,6 +51,7 @@ def of_trial(
         "seed": training.seed,
         "photos": photos_and_folds,
         "head": HEAD,
+        "seeds": SEEDS,
         # trials older than this setting have one view
         **({"test_views": training.test_views} if training.test_views > 1 else {}),
         **of_strategy,

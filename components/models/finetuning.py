@@ -11,14 +11,13 @@ import numpy as np
 import tensorflow as tf
 from sklearn.utils.class_weight import compute_sample_weight
 
-from components.base import artifacts, metrics, settings
+from components.base import artifacts, metrics, seeds, settings
 from components.data import augmentation, pixels
 from components.models import assembly, backbones, head
 
 RAMP = 0.1  # share of the steps in which the learning rate of schedule "cosine" rises
 HISTORY = ("loss", "accuracy")
 DIVERGED = "Training diverged: lower --finetuning-rate (or --learning-rate) or set --clip-norm."
-MEMBER_SEEDS_APART = 1000  # further than the seeds of folds
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -114,8 +113,8 @@ def _fit_member(
     on_epoch: Callable[[], object],
 ) -> tuple[keras.Model, dict[str, list[float]]]:
     """Train member `member`, counted from 0, with the file `checkpoint`; the rest is as in `fit`."""
-    started, seed_offset = time.monotonic() - _spent(checkpoint)[1], member * MEMBER_SEEDS_APART
-    model = build(dataclasses.replace(recipe, seed=recipe.seed + seed_offset))
+    started = time.monotonic() - _spent(checkpoint)[1]
+    model = build(dataclasses.replace(recipe, seed=_member_seed(recipe.seed, member)))
     learner = model
     if examples.frozen_activations:
         _, learner = backbones.split(model, recipe.backbone, recipe.options.unfreeze)  # both share their layers
@@ -124,7 +123,7 @@ def _fit_member(
     for epoch in range(len(history["loss"]), recipe.epochs):
         if epoch in (0, recipe.options.warmup_epochs):
             prepare(model, learner, recipe, steps=steps, epoch=epoch)
-        epoch_batches = batches(recipe, examples, rows, epoch=epoch, seed=seed + seed_offset)
+        epoch_batches = batches(recipe, examples, rows, epoch=epoch, seed=_member_seed(seed, member))
         logs = learner.fit(epoch_batches, shuffle=False, verbose=0).history
         for name in HISTORY:
             history[name].append(float(logs[name][0]))
@@ -132,6 +131,11 @@ def _fit_member(
         _save(learner, history, time.monotonic() - started, checkpoint)
         on_epoch()
     return _in_float32(model, recipe), history
+
+
+def _member_seed(seed: int, member: int) -> int:
+    """Return the seed of a member; that of the first is `seed`, as for a single model."""
+    return seeds.derive(seed, seeds.MEMBER, member) if member else seed
 
 
 def _check_finite(learner: keras.Model, losses: Sequence[float]) -> None:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from components.base import metrics, settings
+from components.base import metrics, seeds, settings
 from components.models import fused_optimizers
 
 HIDDEN_UNITS = 256
@@ -44,15 +44,16 @@ def build(
 
 def untrained(channels: int, classes: int, dropout: float, seed: int) -> keras.Sequential:
     """Return a new head, not compiled, with the layers of the thesis's notebooks. Arguments as in `build`."""
+    of_hidden, of_dropout, of_scores = (seeds.derive(seed, seeds.LAYER, number) for number in range(3))
     layers = [
         keras.Input((channels,), name="activations"),
         keras.layers.Dense(
-            HIDDEN_UNITS, "relu", kernel_initializer=keras.initializers.GlorotUniform(seed), name="hidden"
+            HIDDEN_UNITS, "relu", kernel_initializer=keras.initializers.GlorotUniform(of_hidden), name="hidden"
         ),
         keras.layers.BatchNormalization(name="normalization"),
-        keras.layers.Dropout(dropout, seed=seed, name="dropout") if dropout else None,
+        keras.layers.Dropout(dropout, seed=of_dropout, name="dropout") if dropout else None,
         keras.layers.Dense(
-            classes, "softmax", kernel_initializer=keras.initializers.GlorotUniform(seed + 1), name="scores"
+            classes, "softmax", kernel_initializer=keras.initializers.GlorotUniform(of_scores), name="scores"
         ),
     ]
     return keras.Sequential([layer for layer in layers if layer is not None], name="head")

@@ -9,7 +9,7 @@ import typer.testing
 
 from components.base import artifacts, settings
 from components.base.errors import PilahError
-from components.models import finetuning
+from components.data import stratified_folds
 from pipeline import cli, config, main
 from pipeline.commands import audit, evaluate, leakage_check
 
@@ -271,10 +271,9 @@ def test_number_out_of_bounds_is_refused_by_name(tmp_path, option):
     assert not (tmp_path / "run").exists()
 
 
-def test_largest_seed_can_be_used_with_all_that_is_added_to_it():
-    members, folds = (NUMBERS[option].max for option in ("--ensemble", "--folds"))
-    largest = config.MAX_SEED + folds + members * finetuning.MEMBER_SEEDS_APART
-    assert largest < 2**32 - 1  # of scikit-learn's splits and Keras's generators
+def test_largest_seed_can_split_the_folds_that_the_audit_draws():
+    fold_of = stratified_folds.assign(["glass", "metal"] * 2, 2, config.MAX_SEED + audit.FOLD_DRAWS - 1)
+    assert sorted(fold_of.tolist()) == [0, 0, 1, 1]
 
 
 @pytest.mark.parametrize("content", ["", '{"seconds": 1', "\0\0\0"], ids=["empty", "cut short", "zeros"])

@@ -35,6 +35,7 @@ OF_BOTH_STRATEGIES = {
     "seed": 42,
     "photos": "14a93f64434dddb7",
     "head": "Dense(256, relu), BatchNormalization, Dropout, Dense(softmax)",
+    "seeds": "SeedSequence",
     "test_views": 2,
 }
 OF_FROZEN = {

@@ -12,7 +12,7 @@ import pytest
 import rich.console
 from tiny_backbone import SCENARIO, fit, with_options
 
-from components.base import artifacts, settings
+from components.base import artifacts, seeds, settings
 from components.base.errors import PilahError
 from components.models import assembly, backbones, finetuning
 from pipeline import config as config_module
@@ -100,7 +100,8 @@ def test_killed_ensemble_repeats_no_epoch_and_has_the_same_result(study, tmp_pat
         fit(study, rows, tmp_path / "broken")
     assert finetuning.spent(tmp_path / "broken")[0] == 4
     resumed, resumed_history = fit(study, rows, tmp_path / "broken")
-    assert begun == [(7, 0), (7, 1), (7, 2), (1007, 0), (1007, 1), (1007, 1), (1007, 2)]
+    second = seeds.derive(7, seeds.MEMBER, 1)
+    assert begun == [(7, 0), (7, 1), (7, 2), (second, 0), (second, 1), (second, 1), (second, 2)]
     assert resumed_history == history
     tested, read = np.arange(50, 90), study.examples("Tiny").pixels
     np.testing.assert_array_equal(finetuning.predict(resumed, read, tested), finetuning.predict(whole, read, tested))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tiny_backbone import SCENARIO, fit, with_options
 
-from components.base import artifacts
+from components.base import artifacts, seeds
 from components.base.errors import PilahError
 from components.models import backbones, features, finetuning
 
@@ -49,13 +49,13 @@ def test_ensemble_scores_are_means_over_models_with_different_seeds(frozen_study
     both, history = finetuning.fit(pair, examples, rows, seed=7, checkpoint=tmp_path / "both")
     fitted = [
         finetuning.fit(
-            dataclasses.replace(recipe, seed=recipe.seed + apart),
+            dataclasses.replace(recipe, seed=seed_of(recipe.seed)),
             examples,
             rows,
-            seed=7 + apart,
+            seed=seed_of(7),
             checkpoint=tmp_path / name,
         )
-        for name, apart in (("first", 0), ("second", finetuning.MEMBER_SEEDS_APART))
+        for name, seed_of in (("first", int), ("second", lambda seed: seeds.derive(seed, seeds.MEMBER, 1)))
     ]
     np.testing.assert_allclose(history["loss"], np.mean([each["loss"] for _, each in fitted], axis=0), rtol=1e-5)
     first, second = (finetuning.predict(model, examples.pixels, tested) for model, _ in fitted)

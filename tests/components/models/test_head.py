@@ -136,6 +136,12 @@ def test_heads_of_one_seed_start_alike_whatever_their_optimizer_and_dropout():
     assert (build(seed=1).get_layer("hidden").kernel.numpy() != build(seed=2).get_layer("hidden").kernel.numpy()).any()
 
 
+def test_layers_of_a_head_share_no_seed_with_each_other_or_with_the_next_head():
+    heads = [build(dropout=0.5, seed=seed) for seed in (1, 2)]
+    seeds = [head.get_layer(name).kernel_initializer.seed for head in heads for name in ("hidden", "scores")]
+    assert len({*seeds, *(head.get_layer("dropout").seed for head in heads)}) == 6
+
+
 def test_probabilities_are_float32_rows_that_sum_to_1():
     activations = activations_of(0)[0]
     probabilities = head.predict(build(dropout=0.5), activations)
