@@ -120,9 +120,19 @@ def _scores(figures: dict[str, Any], first: dict[str, Any], _: localization.Gett
             n=best["alike"],
         ),
         _(
+            "Because the model was chosen on the same photos, its F1 is between %(low)s and %(high)s too high on "
+            "average, and its other figures similarly.",
+            **{name: number(value, "4") for name, value in best["selection_bias"].items()},
+        ),
+        _(
             "Its mean confidence is %(confidence)s; the expected calibration error (ECE) is %(ece)s.",
             confidence=number(best["mean_confidence"], "%"),
             ece=number(first["ece"]),
+        )
+        + " "
+        + _(
+            "A perfectly calibrated model would have %(mean)s on average (95 %% of the time %(low)s to %(high)s).",
+            **{name: number(value) for name, value in best["ece_by_chance"].items()},
         ),
         *_leakage(figures, first["scenario"], _, number),
     ]

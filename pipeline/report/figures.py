@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import f1_score
 
 from components.base import artifacts, documents, metrics
 from components.data import photos
@@ -58,9 +59,11 @@ def compute(config: Config) -> dict[str, Any]:
     )
     first = leaderboard["winner"]["scenario"] if leaderboard else None  # breaks ties of F1
     best_first = sorted(rows, key=lambda row: (-row["f1"], row["scenario"] != first, row["scenario"]))
-    scenarios = [_scenario(row, answers[row["scenario"]], config.seed) for row in best_first]
-    if leaderboard:
-        _compare_with_first(scenarios, answers, config.seed)
+    against = comparisons.with_winner([row["scenario"] for row in best_first], answers, config.seed) if first else {}
+    scenarios = [
+        _scenario(row, answers[row["scenario"]]) | {"against": against.get(row["scenario"])} for row in best_first
+    ]
+    searched = [row for row in scenarios if row["scenario"] <= config.scenario_count]
     return {
         "run": _run(config, settings),
         "progress": {
@@ -71,8 +74,8 @@ def compute(config: Config) -> dict[str, Any]:
         },
         "classes": _classes(usable, config.folds),
         "scenarios": scenarios,
-        "comparisons": comparisons.compute([row for row in scenarios if row["scenario"] <= config.scenario_count]),
-        "winner": winner.compute(leaderboard["winner"], scenarios, answers[first]) if leaderboard and first else None,
+        "comparisons": comparisons.of_settings(searched, answers, config.seed),
+        "winner": winner.compute(leaderboard["winner"], scenarios, answers, config.seed) if leaderboard else None,
         **findings.compute(run_dir, fingerprint, leaderboard),
     }
 
@@ -107,13 +110,11 @@ def _row(settings: dict[str, Any], number: int, answers: predictions.Predictions
     }
 
 
-def _scenario(row: Mapping[str, Any], answers: predictions.Predictions, seed: int) -> dict[str, Any]:
+def _scenario(row: Mapping[str, Any], answers: predictions.Predictions) -> dict[str, Any]:
     """Return the row with its interval, F1 of its folds, and calibration."""
-    low, high = statistics.interval(np.array(row["confusion_matrix"]), seed)
+    low, high = statistics.interval(np.array(row["confusion_matrix"]))
     folds = [
-        statistics.macro_f1_of_present_classes(
-            metrics.confusion(answers.actual[in_fold], answers.predicted[in_fold], len(answers.classes))
-        )
+        _f1_of_present_classes(answers.actual[in_fold], answers.predicted[in_fold])
         for in_fold in (answers.fold == fold for fold in np.unique(answers.fold))
     ]
     confidence, right = answers.probabilities.max(axis=1), answers.predicted == answers.actual
@@ -127,39 +128,12 @@ def _scenario(row: Mapping[str, Any], answers: predictions.Predictions, seed: in
         "fold_f1_lowest": min(folds),
         "fold_f1_highest": max(folds),
         "ece": statistics.expected_calibration_error(statistics.reliability(confidence, right)),
-        "against": None,  # comparison with the winner
     }
 
 
-def _compare_with_first(
-    scenarios: list[dict[str, Any]], answers: Mapping[int, predictions.Predictions], seed: int
-) -> None:
-    """Add to every other scenario its comparison with the first, with corrected p values."""
-    first, *others = scenarios
-    best, draws = answers[first["scenario"]], statistics.draws_for(len(others))
-    for row in others:
-        other = answers[row["scenario"]]
-        low, high, p = statistics.difference(
-            best.actual, best.predicted, other.predicted, len(best.classes), seed, draws
-        )
-        only_first, only_other, exact_p = statistics.mcnemar(
-            best.predicted == best.actual, other.predicted == best.actual
-        )
-        row["against"] = {
-            "gap": first["f1"] - row["f1"],
-            "gap_low": low,
-            "gap_high": high,
-            "p": p,
-            "only_winner_right": only_first,
-            "only_other_right": only_other,
-            "mcnemar_p": exact_p,
-        }
-    for name in ("p", "mcnemar_p"):
-        for row, p in zip(others, statistics.holm([row["against"][name] for row in others]), strict=True):
-            row["against"][f"{name}_holm"] = p
-    for row in others:
-        row["against"]["told_apart"] = bool(row["against"]["p_holm"] < statistics.SIGNIFICANCE)
-        row["against"]["mcnemar_told_apart"] = bool(row["against"]["mcnemar_p_holm"] < statistics.SIGNIFICANCE)
+def _f1_of_present_classes(actual: np.ndarray, predicted: np.ndarray) -> float:
+    """Return macro F1 over the classes of `actual`: a fold may have no photo of a small class."""
+    return float(f1_score(actual, predicted, labels=np.unique(actual), average="macro", zero_division=0))
 
 
 def _run(config: Config, settings: Mapping[int, dict[str, Any]]) -> dict[str, Any]:

@@ -27,7 +27,24 @@ def comparison(
             worst_mean=figure(f"{path}/values/{len(others)}/mean"),
         )
     ]
-    gap = {"gap": figure(f"{path}/gap"), "uncertainty": figure(f"{path}/doubt")}
+    values = {name: figure(f"{path}/{name}", "4") for name in ("gap", "gap_low", "gap_high")}
+    values["p"] = figure(f"{path}/p", "p")
+    if compared["told_apart"]:
+        sentences.append(
+            _(
+                "The difference of %(gap)s is measurable (95 %% interval %(gap_low)s to %(gap_high)s; adjusted p: "
+                "%(p)s).",
+                **values,
+            )
+        )
+    else:
+        sentences.append(
+            _(
+                "The difference of %(gap)s can be chance (95 %% interval %(gap_low)s to %(gap_high)s; adjusted p: "
+                "%(p)s).",
+                **values,
+            )
+        )
     if best["worst"] > compared["next_best"]:
         sentences.append(
             _(
@@ -37,10 +54,6 @@ def comparison(
                 next_best=figure(f"{path}/next_best"),
             )
         )
-    elif compared["gap"] > compared["doubt"]:
-        sentences.append(_("The %(gap)s difference is larger than the uncertainty (±%(uncertainty)s).", **gap))
-    else:
-        sentences.append(_("The %(gap)s difference is smaller than the uncertainty (±%(uncertainty)s).", **gap))
     if compared["matched"] is not None:
         sentences.append(
             _(
@@ -49,6 +62,22 @@ def comparison(
             )
         )
     return sentences
+
+
+def calibration(source: Source) -> Markup:
+    """Say whether the winner's calibration error is more than chance."""
+    _, best, ece = source.gettext, source.figures["winner"], source.figures["scenarios"][0]["ece"]
+    values = {name: source.figure(f"winner/ece_by_chance/{name}") for name in ("mean", "low", "high")}
+    if ece > best["ece_by_chance"]["high"]:
+        return _(
+            "That is more than chance: a perfectly calibrated model would have %(mean)s on average (95 %% of the time "
+            "%(low)s to %(high)s).",
+            **values,
+        )
+    return _(
+        "A perfectly calibrated model would have %(mean)s on average (95 %% of the time %(low)s to %(high)s).",
+        **values,
+    )
 
 
 def near_duplicates(audit: dict[str, Any], source: Source) -> list[Markup]:

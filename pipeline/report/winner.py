@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from components.base import metrics
-from pipeline.report import statistics
+from pipeline.report import comparisons, statistics
 from tuner import predictions
 
 THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10)) + (0.99,)
@@ -14,10 +14,11 @@ WORST_PER_PAIR = 4
 
 
 def compute(
-    row: Mapping[str, Any], scenarios: list[dict[str, Any]], answers: predictions.Predictions
+    row: Mapping[str, Any], scenarios: list[dict[str, Any]], all_answers: comparisons.Answers, seed: int
 ) -> dict[str, Any]:
-    """Compute the figures of the winner, which is the first of `scenarios`; `answers` are its predictions."""
+    """Compute the figures of the winner, which is the first of `scenarios`."""
     first, *others = scenarios
+    answers = all_answers[first["scenario"]]
     matrix = np.array(first["confusion_matrix"])
     alike = [other["scenario"] for other in others if not other["against"]["told_apart"]]
     confidence, right = answers.probabilities.max(axis=1), answers.predicted == answers.actual
@@ -27,12 +28,9 @@ def compute(
         "compared": len(others),
         "alike": len(alike),
         "not_told_apart": alike,
-        "mcnemar_differs": [
-            other["scenario"]
-            for other in others
-            if other["against"]["told_apart"] != other["against"]["mcnemar_told_apart"]
-        ],
+        "selection_bias": comparisons.selection_bias(all_answers, seed),
         "mean_confidence": float(confidence.mean()),
+        "ece_by_chance": statistics.calibration_error_by_chance(confidence, seed),
         "reliability": statistics.reliability(confidence, right),
         "coverage": statistics.coverage(confidence, right, THRESHOLDS),
         "mistakes": mistakes(answers),

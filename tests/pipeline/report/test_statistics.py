@@ -1,90 +1,37 @@
-import tracemalloc
-
 import numpy as np
 import pytest
-from sklearn.metrics import f1_score
+import scipy.stats
 
 from pipeline.report import statistics
 
-RNG = np.random.default_rng(3)
-ACTUAL = RNG.integers(0, 3, 150)
-GOOD = np.where(RNG.random(150) < 0.85, ACTUAL, RNG.integers(0, 3, 150))
-POOR = np.where(RNG.random(150) < 0.6, ACTUAL, RNG.integers(0, 3, 150))
+
+def test_interval_of_two_balanced_classes_is_jeffreys_of_the_accuracy():
+    low, high = statistics.interval(np.array([[95, 5], [5, 95]]))
+    assert (low, high) == pytest.approx(scipy.stats.beta.interval(0.95, 190.5, 10.5), abs=0.001)
 
 
-def matrix_of(predicted, actual=ACTUAL):
-    return np.array([[np.sum((row == actual) & (predicted == column)) for column in range(3)] for row in range(3)])
+def test_interval_of_a_matrix_without_mistakes_admits_some():
+    low, high = statistics.interval(np.diag([100, 100]))
+    assert 0.97 < low < 0.99 and high == 1.0
+    assert statistics.interval(np.diag([10] * 6))[0] < low
+    assert statistics.interval(np.array([[0, 5], [5, 0]]))[0] == 0.0
 
 
-def photo_by_photo(predicted, other=None, draws=300):
-    """The bootstrap as the books have it: photos are drawn one by one, and each draw is counted anew."""
-    picks = np.random.default_rng(5).integers(0, 150, (draws, 150))
-
-    def scores(answers):
-        return statistics.macro_f1(np.stack([matrix_of(answers[rows], ACTUAL[rows]) for rows in picks]))
-
-    return scores(predicted) - (scores(other) if other is not None else 0)
+def test_few_photos_of_one_class_widen_the_interval():
+    even, uneven = np.full((3, 3), 5) + np.diag([85] * 3), np.array([[142, 4, 4], [4, 142, 4], [1, 0, 4]])
+    width = [high - low for low, high in map(statistics.interval, (even, uneven))]
+    assert width[1] > 2 * width[0]
 
 
-def test_macro_f1_is_that_of_scikit_learn_for_each_of_many_matrices():
-    both = statistics.macro_f1(np.stack([matrix_of(GOOD), matrix_of(POOR)]))
-    assert both == pytest.approx([f1_score(ACTUAL, answers, average="macro") for answers in (GOOD, POOR)])
-    assert statistics.macro_f1(np.array([[4, 0], [4, 0]])) == pytest.approx((2 * 4 / 12 + 0) / 2)
-
-
-def test_class_that_no_photo_of_a_fold_is_of_does_not_lower_its_f1():
-    assert statistics.macro_f1_of_present_classes(np.array([[3, 0, 0], [0, 2, 0], [0, 0, 0]])) == 1.0
-    with_one_taken_for_it = np.array([[3, 0, 1], [0, 2, 0], [0, 0, 0]])
-    assert statistics.macro_f1_of_present_classes(with_one_taken_for_it) == pytest.approx((6 / 7 + 1) / 2)
-
-
-def test_interval_is_that_of_a_bootstrap_photo_by_photo():
-    expected = np.quantile(photo_by_photo(GOOD), [0.025, 0.975])
-    assert statistics.interval(matrix_of(GOOD), seed=1) == pytest.approx(expected, abs=0.02)
-
-
-def test_difference_is_paired_photo_by_photo():
-    low, high, p = statistics.difference(ACTUAL, GOOD, POOR, 3, seed=1)
-    assert (low, high) == pytest.approx(np.quantile(photo_by_photo(GOOD, POOR), [0.025, 0.975]), abs=0.02)
-    assert 2 / 2001 <= p < 0.02
-    back_low, back_high, _ = statistics.difference(ACTUAL, POOR, GOOD, 3, seed=1)
-    assert (back_low, back_high) == pytest.approx((-high, -low), abs=0.02)
-
-
-def test_same_answers_cannot_be_told_apart():
-    assert statistics.difference(ACTUAL, GOOD, GOOD, 3, seed=1) == (0.0, 0.0, 1.0)
-    right = GOOD == ACTUAL
-    assert statistics.mcnemar(right, right) == (0, 0, 1.0)
-
-
-def test_difference_of_many_classes_takes_little_memory():
-    actual = np.arange(2000) % 200
-    tracemalloc.start()
-    low, high, _ = statistics.difference(actual, actual, np.roll(actual, 1), 200, seed=1)
-    assert (low, high) == (1.0, 1.0)
-    assert tracemalloc.get_traced_memory()[1] < 200e6
-    tracemalloc.stop()
-
-
-@pytest.mark.parametrize("comparisons", [1, 26, 53, 500])
-def test_plain_gap_is_told_apart_among_any_number_of_comparisons(comparisons):
-    actual = np.arange(300) % 3
-    draws = statistics.draws_for(comparisons)
-    _, _, p = statistics.difference(actual, actual, (actual + 1) % 3, 3, seed=1, draws=draws)
-    assert statistics.holm([p] * comparisons)[0] < statistics.SIGNIFICANCE
-
-
-def test_mcnemar_is_the_binomial_of_the_photos_that_one_alone_got_right():
-    right = np.array([True] * 9 + [False] * 1 + [True] * 20)
-    other = np.array([False] * 9 + [True] * 1 + [True] * 20)
-    first, second, p = statistics.mcnemar(right, other)
-    assert (first, second) == (9, 1)
-    assert p == pytest.approx(2 * (1 + 10) / 2**10)
-
-
-def test_holm_multiplies_by_what_is_left_and_never_falls():
-    assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert statistics.holm([0.9, 0.8]) == [1.0, 1.0]
+def test_interval_holds_the_true_value_about_95_times_of_100():
+    generator, photos = np.random.default_rng(4), np.array([60, 40, 10])
+    chances = np.array([[0.9, 0.06, 0.04], [0.1, 0.85, 0.05], [0.1, 0.1, 0.8]])
+    truth = statistics.macro_f1(chances * photos[:, None])
+    hits = 0
+    for _ in range(1000):
+        low, high = statistics.interval(np.stack(list(map(generator.multinomial, photos, chances))))
+        hits += low <= truth <= high
+    assert 920 < hits < 980
 
 
 def test_calibration_error_is_the_mean_gap_of_the_bins():
@@ -93,6 +40,26 @@ def test_calibration_error_is_the_mean_gap_of_the_bins():
     assert [(one["photos"], one["accuracy"]) for one in bins] == [(2, 0.5), (2, 1.0), (1, 1.0)]
     assert bins[-1]["high"] == 1.0
     assert statistics.expected_calibration_error(bins) == pytest.approx((2 * 0.12 + 2 * 0.09 + 0) / 5)
+
+
+def test_calibrated_answers_have_a_calibration_error_that_chance_explains():
+    generator = np.random.default_rng(2)
+    confidence = generator.uniform(0.3, 1, 800)
+    chance = statistics.calibration_error_by_chance(confidence, seed=1)
+    assert 0 < chance["low"] < chance["mean"] < chance["high"] < 0.1
+
+    def error(right_with):
+        return statistics.expected_calibration_error(
+            statistics.reliability(confidence, generator.random(800) < right_with)
+        )
+
+    within = [chance["low"] <= error(confidence) <= chance["high"] for _ in range(200)]
+    assert 0.88 < np.mean(within) < 0.99
+    assert error(confidence - 0.15) > chance["high"]
+
+
+def test_calibration_error_by_chance_is_0_for_answers_that_cannot_be_wrong():
+    assert statistics.calibration_error_by_chance(np.ones(50), seed=1) == {"mean": 0.0, "low": 0.0, "high": 0.0}
 
 
 def test_coverage_counts_the_photos_that_are_sure_enough():

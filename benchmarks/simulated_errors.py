@@ -1,0 +1,169 @@
+"""Simulated error rates of the report's statistics: `python -m benchmarks.simulated_errors [--run-dir RUN]`.
+
+Studies with known truth are drawn, and the report's own functions judge them. docs/METHOD.md quotes the figures. With
+--run-dir, that run's leaderboard is a case too, and its verdicts are computed under other seeds.
+"""
+
+import argparse
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+import scipy.stats
+from sklearn.metrics import f1_score
+
+from pipeline import run_folder
+from pipeline.report import comparisons, max_t, statistics
+from tuner import predictions
+
+SEED = 1
+DRAWS = 1_999  # of each simulated study
+BACKBONES = 3
+THESIS_CLASSES = (403, 501, 410, 590, 482, 135)  # photos
+# name -> photos of each class, scenarios, accuracy, and the standard deviations of what makes an answer wrong: the
+# photo itself, the photo for one of three backbones, the photo for one scenario
+STUDIES = {
+    "18 scenarios, 398 photos, much alike": ((200, 198), 18, 0.96, (1.0, 0.35, 0.2)),
+    "18 scenarios, 398 photos, less alike": ((200, 198), 18, 0.96, (0.5, 0.5, 0.7)),
+    "27 scenarios, 2,521 photos, much alike": (THESIS_CLASSES, 27, 0.85, (1.0, 0.7, 0.35)),
+    "27 scenarios, 2,521 photos, less alike": (THESIS_CLASSES, 27, 0.85, (0.5, 0.5, 0.7)),
+}
+# name -> photos of each class, and the range from which the accuracy is drawn
+MATRICES = {
+    "200 photos of 2 classes, accuracy 0.995": ((100, 100), (0.995, 0.995)),
+    "200 photos of 6 classes, accuracy 0.995": ((34, 34, 33, 33, 33, 33), (0.995, 0.995)),
+    "200 photos of 2 classes, accuracy 0.98 to 1": ((100, 100), (0.98, 1.0)),
+    "60 photos of 6 classes, accuracy 0.85": ((10,) * 6, (0.85, 0.85)),
+    "60 photos of 6 classes, accuracy 0.95": ((10,) * 6, (0.95, 0.95)),
+    "60 photos of 6 classes, accuracy 0.8 to 1": ((10,) * 6, (0.8, 1.0)),
+    "100 photos of 2 classes, accuracy 0.99": ((50, 50), (0.99, 0.99)),
+    "200 photos, one class of 3, accuracy 0.9": ((40, 40, 40, 40, 37, 3), (0.9, 0.9)),
+    "398 photos of 2 classes, accuracy 0.96": ((200, 198), (0.96, 0.96)),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run-dir", type=pathlib.Path, help="finished run, to be judged under other seeds")
+    parser.add_argument("--studies", type=int, default=1000, help="number of simulated studies of each case")
+    parser.add_argument(
+        "--matrices", type=int, default=4000, help="number of simulated confusion matrices of each case"
+    )
+    parser.add_argument("--seeds", type=int, default=60, help="number of seeds for the verdicts of the run")
+    args = parser.parse_args()
+    of_reports, max_t.DRAWS = max_t.DRAWS, DRAWS
+    print("Studies of equal scenarios in which some pair is told apart (nominal 5 %), and F1 of the highest:")
+    for name, case in STUDIES.items():
+        rate, excess, low, high = false_alarms(*case, studies=args.studies)
+        print(f"  {name:44} {rate:6.1%}   {excess:.4f} too high, reported {low:.4f} to {high:.4f}", flush=True)
+    print("\nIntervals that hold the true macro F1 (nominal 95 %), and their mean width:")
+    for name, (photos, (lowest, highest)) in MATRICES.items():
+        chances = [_chances(len(photos), accuracy) for accuracy in np.linspace(lowest, highest, args.matrices)]
+        print("  {:44} {:6.1%}   {:.3f}".format(name, *interval_coverage(photos, chances)), flush=True)
+    max_t.DRAWS = of_reports
+    if args.run_dir:
+        show_run(args.run_dir, args.matrices, args.seeds)
+
+
+def show_run(run_dir: pathlib.Path, matrices: int, seeds: int) -> None:
+    """Print the coverage for the winner of a run, and which of its verdicts depend on the seed."""
+    leaderboard = run_folder.read_leaderboard(run_dir)
+    winner = leaderboard["winner"]["scenario"]
+    rows = {row["scenario"]: np.array(row["confusion_matrix"]) for row in leaderboard["scenarios"]}
+    photos = rows[winner].sum(axis=1)
+    coverage, width = interval_coverage(photos, [rows[winner] / photos[:, None]] * matrices)
+    print(f"  {'winner of ' + run_dir.name:44} {coverage:6.1%}   {width:.3f}")
+    answers = {number: predictions.read(run_dir / run_folder.predictions(number)) for number in rows}
+    numbers = [winner, *(number for number in answers if number != winner)]
+    verdicts = [
+        [number for number, row in comparisons.with_winner(numbers, answers, seed).items() if row["told_apart"]]
+        for seed in range(seeds)
+    ]
+    same = sum(verdict == verdicts[0] for verdict in verdicts)
+    print(f"\n{run_dir.name}: worse than {winner}: {verdicts[0]}; the same under {same} of {seeds} seeds")
+
+
+def false_alarms(
+    photos: Sequence[int], scenarios: int, accuracy: float, deviations: tuple[float, float, float], studies: int
+) -> tuple[float, float, float, float]:
+    """Simulate studies of equally good scenarios.
+
+    Returns:
+        Share of the studies in which some pair is told apart; by how much the highest F1 is above the mean of all; and
+        the mean ends of comparisons.selection_bias.
+    """
+    generator = np.random.default_rng(SEED)
+    alarms, excess, biases = 0, [], []
+    for seed in range(studies):
+        answers = simulated_study(generator, photos, scenarios, accuracy, deviations)
+        _, _, compared = comparisons.of_all_pairs(answers, seed)
+        alarms += bool((compared.p < max_t.SIGNIFICANCE).any())
+        f1 = [f1_score(each.actual, each.predicted, average="macro") for each in answers]
+        excess.append(max(f1) - np.mean(f1))
+        bias = comparisons.selection_bias(dict(enumerate(answers)), seed)
+        biases.append((bias["low"], bias["high"]))
+    low, high = np.mean(biases, axis=0).tolist()
+    return alarms / studies, float(np.mean(excess)), low, high
+
+
+def simulated_study(
+    generator: np.random.Generator,
+    photos: Sequence[int],
+    scenarios: int,
+    accuracy: float,
+    deviations: tuple[float, float, float],
+) -> list[predictions.Predictions]:
+    """Return the predictions of scenarios that are equally often wrong, on photos that are hard for several of them.
+
+    An answer is wrong where the sum of three normal variables is low: of the photo, of the photo and the scenario's
+    backbone, of the photo and the scenario. Four of five wrong answers are the class that the photo resembles.
+    """
+    actual, total, classes = np.repeat(np.arange(len(photos)), photos), sum(photos), len(photos)
+    of_backbone = np.repeat(generator.standard_normal((BACKBONES, total)), scenarios // BACKBONES, axis=0)
+    ease = (
+        deviations[0] * generator.standard_normal(total)
+        + deviations[1] * of_backbone
+        + deviations[2] * generator.standard_normal((scenarios, total))
+    )
+    wrong = ease < scipy.stats.norm.ppf(1 - accuracy) * np.linalg.norm(deviations)
+    steps = np.where(
+        generator.random((scenarios, total)) < 0.8,
+        generator.integers(1, classes, total),
+        generator.integers(1, classes, (scenarios, total)),
+    )
+    return [
+        predictions.Predictions(
+            ids=[],
+            classes=[str(number) for number in range(classes)],
+            actual=actual,
+            predicted=predicted,
+            fold=np.zeros(total, np.int64),
+            probabilities=np.empty((total, classes)),
+        )
+        for predicted in np.where(wrong, (actual + steps) % classes, actual)
+    ]
+
+
+def interval_coverage(photos: Sequence[int] | np.ndarray, chances: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Return the share of intervals that hold the true macro F1, and their mean width.
+
+    Args:
+        chances: the chance of each predicted class by actual class, float64 [classes, classes], of each matrix drawn.
+    """
+    generator, counts = np.random.default_rng(SEED), np.asarray(photos)
+    hits, width = 0, 0.0
+    for chance in chances:
+        low, high = statistics.interval(np.stack(list(map(generator.multinomial, counts, chance))))
+        hits += low <= statistics.macro_f1(chance * counts[:, None]) <= high
+        width += high - low
+    return hits / len(chances), width / len(chances)
+
+
+def _chances(classes: int, accuracy: float) -> np.ndarray:
+    chances = np.full((classes, classes), (1 - accuracy) / (classes - 1))
+    np.fill_diagonal(chances, accuracy)
+    return chances
+
+
+if __name__ == "__main__":
+    main()

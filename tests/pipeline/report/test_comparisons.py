@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from pipeline.report import comparisons
+from tuner import predictions
+
+CLASSES = ["glass", "metal", "paper"]
+RNG = np.random.default_rng(8)
+ACTUAL = np.repeat(np.arange(3), 100)
+
+
+def answers_of(predicted):
+    return predictions.Predictions(
+        ids=[str(number) for number in range(300)],
+        classes=CLASSES,
+        actual=ACTUAL,
+        predicted=predicted,
+        fold=np.arange(300) % 5,
+        probabilities=np.eye(3)[predicted],
+    )
+
+
+def with_accuracy(accuracy):
+    return answers_of(np.where(RNG.random(300) < accuracy, ACTUAL, (ACTUAL + 1) % 3))
+
+
+def f1_of(answers):
+    return f1_score(answers.actual, answers.predicted, average="macro")
+
+
+def row_of(number, answers, backbone="ResNet50", optimizer="Adam", dropout=0.0):
+    return {
+        "scenario": number,
+        "f1": f1_of(answers),
+        "backbone": backbone,
+        "optimizer": optimizer,
+        "dropout": dropout,
+    }
+
+
+def test_each_scenario_is_compared_with_the_winner():
+    best, close, poor = with_accuracy(0.9), with_accuracy(0.88), with_accuracy(0.6)
+    compared = comparisons.with_winner([4, 2, 7], {2: close, 4: best, 7: poor}, seed=1)
+    assert compared.keys() == {2, 7}
+    for number, answers in ((2, close), (7, poor)):
+        assert compared[number]["gap"] == pytest.approx(f1_of(best) - f1_of(answers))
+        assert compared[number]["gap_low"] < compared[number]["gap"] < compared[number]["gap_high"]
+        right, other_right = best.predicted == ACTUAL, answers.predicted == ACTUAL
+        assert compared[number]["only_winner_right"] == np.sum(right & ~other_right)
+        assert compared[number]["only_other_right"] == np.sum(other_right & ~right)
+    assert compared[7]["told_apart"] and not compared[2]["told_apart"]
+
+
+def test_twin_of_the_winner_does_not_differ_and_does_not_count():
+    best, other = with_accuracy(0.9), with_accuracy(0.8)
+    alone = comparisons.with_winner([1, 2], {1: best, 2: other}, seed=1)
+    with_twins = comparisons.with_winner([1, 2, 3, 4], {1: best, 2: other, 3: best, 4: other}, seed=1)
+    assert with_twins[3] == {
+        "gap": 0.0,
+        "gap_low": 0.0,
+        "gap_high": 0.0,
+        "p": 1.0,
+        "told_apart": False,
+        "only_winner_right": 0,
+        "only_other_right": 0,
+    }
+    assert with_twins[2] == with_twins[4] == alone[2]
+
+
+def test_single_scenario_has_nothing_to_be_compared_with():
+    only = with_accuracy(0.9)
+    assert comparisons.with_winner([1], {1: only}, seed=1) == {}
+    effects = comparisons.of_settings([row_of(1, only)], {1: only}, seed=1)
+    assert [list(effect) for effect in effects.values()] == [["values", "matched", "next_best"]] * 3
+
+
+def test_setting_that_changes_the_answers_is_measurable_and_another_is_not():
+    answers = {number: with_accuracy(0.9 if number < 4 else 0.7) for number in range(1, 7)}
+    scenarios = [
+        row_of(number, answers[number], "ResNet50" if number < 4 else "VGG19", ("Adam", "Nadam", "AdamW")[number % 3])
+        for number in answers
+    ]
+    effects = comparisons.of_settings(scenarios, answers, seed=1)
+    backbone = effects["backbone"]
+    assert [group["value"] for group in backbone["values"]] == ["ResNet50", "VGG19"]
+    means = [np.mean([f1_of(answers[number]) for number in numbers]) for numbers in ((1, 2, 3), (4, 5, 6))]
+    assert backbone["gap"] == pytest.approx(means[0] - means[1])
+    assert backbone["told_apart"] and backbone["gap_low"] > 0
+    assert not effects["optimizer"]["told_apart"] and effects["optimizer"]["gap_low"] < 0
+    assert backbone["matched"] == pytest.approx(max(f1_of(answers[i]) - f1_of(answers[i + 3]) for i in (1, 2, 3)))
+
+
+def test_selection_bias_is_at_most_what_choosing_among_equals_adds(monkeypatch):
+    monkeypatch.setattr(comparisons, "DRAWS", 999)
+    true_f1, excess, low, high = 0.8, [], [], []
+    for seed in range(60):
+        answers = {number: with_accuracy(true_f1) for number in range(12)}
+        bias = comparisons.selection_bias(answers, seed)
+        excess.append(max(map(f1_of, answers.values())) - true_f1)
+        low.append(bias["low"])
+        high.append(bias["high"])
+    assert np.mean(low) < np.mean(excess)
+    assert np.mean(high) == pytest.approx(np.mean(excess), rel=0.15)
+
+
+def test_scenario_far_above_the_others_is_not_flattered():
+    answers = {1: with_accuracy(0.95), 2: with_accuracy(0.5), 3: with_accuracy(0.5)}
+    assert comparisons.selection_bias(answers, seed=1)["low"] == pytest.approx(0, abs=5e-4)

@@ -1,0 +1,91 @@
+import itertools
+
+import numpy as np
+import pytest
+import scipy.stats
+from sklearn.metrics import f1_score
+
+from pipeline.report import max_t
+
+RNG = np.random.default_rng(3)
+ACTUAL = RNG.integers(0, 3, 150)
+GOOD = np.where(RNG.random(150) < 0.85, ACTUAL, RNG.integers(0, 3, 150))
+POOR = np.where(RNG.random(150) < 0.6, ACTUAL, RNG.integers(0, 3, 150))
+
+
+def macro_f1(predicted):
+    return f1_score(ACTUAL, predicted, average="macro")
+
+
+def accuracy_contributions(first_alone, second_alone, photos=60):
+    """Contributions to the difference of two accuracies, of which each is right alone on some photos."""
+    contributions = np.zeros((photos, 1))
+    contributions[:first_alone] = 1 / photos
+    contributions[first_alone : first_alone + second_alone] = -1 / photos
+    return contributions
+
+
+def test_contributions_add_up_to_the_difference_of_scikit_learns_macro_f1():
+    contributions = max_t.pair_contributions(ACTUAL, GOOD, POOR, 3)
+    assert contributions.sum() == pytest.approx(macro_f1(GOOD) - macro_f1(POOR))
+    np.testing.assert_allclose(max_t.pair_contributions(ACTUAL, POOR, GOOD, 3), -contributions)
+    assert not contributions[GOOD == POOR].any()
+
+
+def test_effects_of_photos_predict_macro_f1_with_a_photo_less():
+    effects, f1 = max_t.photo_effects(ACTUAL, GOOD, 3)
+    assert f1 == pytest.approx(macro_f1(GOOD))
+    for label in range(3):
+        photos = np.flatnonzero(ACTUAL == label)
+        assert effects[photos].sum() == pytest.approx(0)
+        first, second = (photos[np.flatnonzero((GOOD == ACTUAL)[photos] == right)[0]] for right in (True, False))
+        exchanged = GOOD.copy()
+        exchanged[second] = GOOD[first]  # one photo that was wrong is right
+        assert macro_f1(exchanged) - f1 == pytest.approx(effects[first] - effects[second], abs=5e-4)
+
+
+@pytest.mark.parametrize(("first_alone", "second_alone"), [(13, 2), (9, 1), (5, 0), (8, 7)])
+def test_p_of_one_difference_of_accuracies_is_that_of_mcnemars_exact_test(first_alone, second_alone):
+    expected = scipy.stats.binomtest(first_alone, first_alone + second_alone).pvalue
+    result = max_t.compare(accuracy_contributions(first_alone, second_alone), seed=1)
+    assert result.p[0] == pytest.approx(expected, abs=0.005)
+
+
+def test_p_is_below_5_percent_exactly_where_the_interval_leaves_out_0():
+    for first_alone, second_alone in itertools.product(range(16), range(3)):
+        result = max_t.compare(accuracy_contributions(first_alone, second_alone), seed=1)
+        assert (result.p[0] < max_t.SIGNIFICANCE) == (result.low[0] > 0 or result.high[0] < 0)
+
+
+def test_p_and_interval_of_a_difference_grow_with_the_family():
+    alone = max_t.pair_contributions(ACTUAL, GOOD, POOR, 3)[:, None]
+    others = RNG.permuted(np.repeat(alone, 40, axis=1), axis=0) * RNG.choice([-1, 1], (150, 40))
+    single, family = (max_t.compare(columns, seed=1) for columns in (alone, np.hstack([alone, others])))
+    assert single.p[0] < family.p[0] < 41 * single.p[0] + 0.001
+    assert family.low[0] < single.low[0] and family.high[0] > single.high[0]
+    assert [family.gap[0], single.gap[0]] == pytest.approx([macro_f1(GOOD) - macro_f1(POOR)] * 2)
+
+
+def test_repeated_difference_does_not_change_the_others():
+    alone = max_t.pair_contributions(ACTUAL, GOOD, POOR, 3)[:, None]
+    single, repeated = (max_t.compare(np.repeat(alone, times, axis=1), seed=1) for times in (1, 30))
+    assert repeated.p == pytest.approx(single.p[0], abs=2e-5)
+
+
+def test_equal_answers_cannot_be_told_apart():
+    nothing = np.zeros((150, 2))
+    result = max_t.compare(nothing, seed=1)
+    assert result.p.tolist() == [1.0, 1.0] and result.low.tolist() == result.high.tolist() == [0.0, 0.0]
+    one_of_two = np.hstack([nothing[:, :1], max_t.pair_contributions(ACTUAL, GOOD, POOR, 3)[:, None]])
+    result = max_t.compare(one_of_two, seed=1)
+    assert result.p[0] == 1.0 and result.p[1] < 0.01
+
+
+def test_verdicts_do_not_depend_on_the_seed():
+    p = [max_t.compare(accuracy_contributions(13, 2), seed).p[0] for seed in range(20)]
+    assert max(p) - min(p) < 0.002
+
+
+def test_large_families_get_fewer_draws(monkeypatch):
+    monkeypatch.setattr(max_t, "MOST_PRODUCTS", 150 * 3000)
+    assert len(max_t.largest_by_chance(accuracy_contributions(100, 50, 150), seed=1)) == 3000
