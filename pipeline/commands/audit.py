@@ -23,6 +23,7 @@ from pipeline import config as config_module
 from pipeline import lock, recipe, run_folder, runner
 from pipeline.config import STAGES, Config
 from pipeline.progress import Progress, reporting
+from pipeline.stages import report
 from tuner import predictions, resplit
 from tuner.study import Study
 
@@ -32,42 +33,49 @@ FOLD_DRAWS = 3  # number of seeds for new folds, which shows how much F1 depends
 
 
 def run(run_dir: pathlib.Path, console: rich.console.Console) -> None:
-    """Write RUN/audit/*.csv and audit.json, and print a summary.
+    """Write RUN/audit/*.csv and audit.json, print a summary, and write the report again.
 
     Raises:
         PilahError: the study is not finished.
     """
     config = finished(run_dir)
-    with lock.locked(config.run_dir), reporting(console, "audit") as progress:
-        study = recipe.study(config)
-        near = find_near_duplicates(config, study, progress)
-        near_rows = tables.near_duplicate_rows(near, study.photo_list)
-        issue_rows = find_label_issues(config, study)
-        poor = image_quality.find(study.photo_list, config.max_pixels, functools.partial(progress, what="pictures"))
-        quality_rows = tables.image_quality_rows(poor, study.photo_list)
-        for name, columns, rows in (
-            (run_folder.NEAR_DUPLICATES, tables.NEAR_DUPLICATE_COLUMNS, near_rows),
-            (run_folder.LABEL_ISSUES, tables.LABEL_ISSUE_COLUMNS, issue_rows),
-            (run_folder.IMAGE_QUALITY, tables.IMAGE_QUALITY_COLUMNS, quality_rows),
-        ):
-            artifacts.write_csv(config.run_dir / name, columns, rows)
-        kinds = run_folder.count_duplicates(config.run_dir)
-        summary = {
-            "photos": len(study.photo_list),
-            "photos_and_folds": photos.fingerprint(study.photo_list),
-            "exact_duplicates": {"copies": kinds["duplicate"], "conflicts": kinds["conflict"]},
-            "near_duplicates": tables.near_duplicate_counts(near_rows),
-            "label_doubts": count_label_issues(issue_rows),
-            "odd_photos": {kind: sum(row["kind"] == kind for row in quality_rows) for kind in image_quality.THRESHOLDS},
-            "folds": compare_folds(config, study, near.group, progress),
-            "settings": settings(config, near.min_cosine),
-            "scenarios": {
-                str(number): artifacts.read_json(config.run_dir / run_folder.trial_settings(number))
-                for number in sorted({recipe.winner(config).number, recipe.frozen_winner(config).number})
-            },
-        }
-        artifacts.write_json(config.run_dir / run_folder.AUDIT_SUMMARY, summary)
-    show(config.run_dir, console)
+    with lock.locked(config.run_dir):
+        with reporting(console, "audit") as progress:
+            write(config, progress)
+        show(config.run_dir, console)
+        report.refresh(config.run_dir, console)
+
+
+def write(config: Config, progress: Progress) -> None:
+    """Write RUN/audit/*.csv and audit.json."""
+    study = recipe.study(config)
+    near = find_near_duplicates(config, study, progress)
+    near_rows = tables.near_duplicate_rows(near, study.photo_list)
+    issue_rows = find_label_issues(config, study)
+    poor = image_quality.find(study.photo_list, config.max_pixels, functools.partial(progress, what="pictures"))
+    quality_rows = tables.image_quality_rows(poor, study.photo_list)
+    for name, columns, rows in (
+        (run_folder.NEAR_DUPLICATES, tables.NEAR_DUPLICATE_COLUMNS, near_rows),
+        (run_folder.LABEL_ISSUES, tables.LABEL_ISSUE_COLUMNS, issue_rows),
+        (run_folder.IMAGE_QUALITY, tables.IMAGE_QUALITY_COLUMNS, quality_rows),
+    ):
+        artifacts.write_csv(config.run_dir / name, columns, rows)
+    kinds = run_folder.count_duplicates(config.run_dir)
+    summary = {
+        "photos": len(study.photo_list),
+        "photos_and_folds": photos.fingerprint(study.photo_list),
+        "exact_duplicates": {"copies": kinds["duplicate"], "conflicts": kinds["conflict"]},
+        "near_duplicates": tables.near_duplicate_counts(near_rows),
+        "label_doubts": count_label_issues(issue_rows),
+        "odd_photos": {kind: sum(row["kind"] == kind for row in quality_rows) for kind in image_quality.THRESHOLDS},
+        "folds": compare_folds(config, study, near.group, progress),
+        "settings": settings(config, near.min_cosine),
+        "scenarios": {
+            str(number): artifacts.read_json(config.run_dir / run_folder.trial_settings(number))
+            for number in sorted({recipe.winner(config).number, recipe.frozen_winner(config).number})
+        },
+    }
+    artifacts.write_json(config.run_dir / run_folder.AUDIT_SUMMARY, summary)
 
 
 def finished(run_dir: pathlib.Path) -> Config:

@@ -62,14 +62,15 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
 
 def serve(run_dir: pathlib.Path) -> pathlib.Path:
     """The winner as version 1 of the served model, by its description alone."""
-    winner = artifacts.read_json(run_dir / "leaderboard.json")["winner"]
+    board = artifacts.read_json(run_dir / "leaderboard.json")
+    winner = board["winner"]
     description = {
         "version": 1,
         "scenario": {name: winner[name] for name in ("scenario", "backbone", "optimizer", "dropout", "parameters")},
         "figures": {"f1": winner["f1"]},
-        "classes": CLASSES,
+        "classes": board["classes"],
         "weights": "1234567890abcdef",
-        "data": {"photos": 90, "photos_and_folds": _fingerprint(run_dir), "drawn": True},
+        "data": {"photos": board["photos"], "photos_and_folds": _fingerprint(run_dir), "drawn": True},
         "code": "0123456789abcdef",
         "packages": {"keras": "3.15.1"},
         "settings": artifacts.read_json(run_dir / "run.json"),
