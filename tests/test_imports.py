@@ -38,7 +38,7 @@ ARROWS = {  # module, or folder with all in it -> those that it may import besid
     "pipeline.commands": COMPONENTS
     | READERS
     | {"tuner", "serving"}
-    | {f"pipeline.{name}" for name in ("lock", "progress", "recipe", "runner")},
+    | {f"pipeline.{name}" for name in ("lock", "progress", "recipe", "runner", "stages.report")},
     "pipeline.report": DATA | READERS | {"components.publish.push", "tuner"},
     "serving": {"components.data.images"},
     "web": {"serving", "components.data.images", "components.data.decoding_process"},

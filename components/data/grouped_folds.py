@@ -62,6 +62,30 @@ def assign(labels: Sequence[str], groups: np.ndarray, folds: int, seed: int) -> 
     return fold_of
 
 
+def keep_together(fold_of: np.ndarray, labels: Sequence[str], groups: np.ndarray, folds: int) -> np.ndarray:
+    """Return `fold_of` with each group moved to the fold that holds most of its photos, the first of several such.
+
+    Photos without a near-duplicate stay where they are, so that the two splits differ in the moved photos alone.
+
+    Args:
+        fold_of: int64 [n], fold of each photo.
+        groups: int64 [n], equal for photos of one group.
+
+    Raises:
+        UngroupableError: some fold would test no photo of a class.
+    """
+    _, group = np.unique(groups, return_inverse=True)
+    counts = np.zeros((len(groups), folds), np.int64)  # photos by group and fold
+    np.add.at(counts, (group, fold_of), 1)
+    together = counts.argmax(axis=1)[group]
+    if missing := stratified_folds.untested(labels, together, folds):
+        raise UngroupableError(
+            "Every fold must test every class, and with each group of near-duplicates moved to one fold there is "
+            f"nothing to test of {missing}. Add photos."
+        )
+    return together
+
+
 def too_few_groups(labels: Sequence[str], groups: np.ndarray, folds: int) -> str:
     """Return the classes with fewer groups than folds, with their numbers of groups, as text; empty if none."""
     counts = collections.Counter(label for label, _ in set(zip(labels, groups.tolist(), strict=True)))

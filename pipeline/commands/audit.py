@@ -23,51 +23,60 @@ from pipeline import config as config_module
 from pipeline import lock, recipe, run_folder, runner
 from pipeline.config import STAGES, Config
 from pipeline.progress import Progress, reporting
+from pipeline.stages import report
 from tuner import predictions, resplit
 from tuner.study import Study
 
 log = logging.getLogger("pilah")
 PACKAGES = ("imagehash", "cleanlab")
-FOLD_DRAWS = 3  # number of seeds for new folds, which shows how much F1 depends on the split
+FOLD_DRAWS = 10  # number of new splits into folds, over which the effect of near-duplicates is averaged
+FOLD_SEEDS = 1  # keeps the seeds of these splits apart from other numbers that are derived from the run's seed
 
 
 def run(run_dir: pathlib.Path, console: rich.console.Console) -> None:
-    """Write RUN/audit/*.csv and audit.json, and print a summary.
+    """Write RUN/audit/*.csv and audit.json, print a summary, and write the report again.
 
     Raises:
         PilahError: the study is not finished.
     """
     config = finished(run_dir)
-    with lock.locked(config.run_dir), reporting(console, "audit") as progress:
-        study = recipe.study(config)
-        near = find_near_duplicates(config, study, progress)
-        near_rows = tables.near_duplicate_rows(near, study.photo_list)
-        issue_rows = find_label_issues(config, study)
-        poor = image_quality.find(study.photo_list, config.max_pixels, functools.partial(progress, what="pictures"))
-        quality_rows = tables.image_quality_rows(poor, study.photo_list)
-        for name, columns, rows in (
-            (run_folder.NEAR_DUPLICATES, tables.NEAR_DUPLICATE_COLUMNS, near_rows),
-            (run_folder.LABEL_ISSUES, tables.LABEL_ISSUE_COLUMNS, issue_rows),
-            (run_folder.IMAGE_QUALITY, tables.IMAGE_QUALITY_COLUMNS, quality_rows),
-        ):
-            artifacts.write_csv(config.run_dir / name, columns, rows)
-        kinds = run_folder.count_duplicates(config.run_dir)
-        summary = {
-            "photos": len(study.photo_list),
-            "photos_and_folds": photos.fingerprint(study.photo_list),
-            "exact_duplicates": {"copies": kinds["duplicate"], "conflicts": kinds["conflict"]},
-            "near_duplicates": tables.near_duplicate_counts(near_rows),
-            "label_doubts": count_label_issues(issue_rows),
-            "odd_photos": {kind: sum(row["kind"] == kind for row in quality_rows) for kind in image_quality.THRESHOLDS},
-            "folds": compare_folds(config, study, near.group, progress),
-            "settings": settings(config, near.min_cosine),
-            "scenarios": {
-                str(number): artifacts.read_json(config.run_dir / run_folder.trial_settings(number))
-                for number in sorted({recipe.winner(config).number, recipe.frozen_winner(config).number})
-            },
-        }
-        artifacts.write_json(config.run_dir / run_folder.AUDIT_SUMMARY, summary)
-    show(config.run_dir, console)
+    with lock.locked(config.run_dir):
+        with reporting(console, "audit") as progress:
+            write(config, progress)
+        show(config.run_dir, console)
+        report.refresh(config.run_dir, console)
+
+
+def write(config: Config, progress: Progress) -> None:
+    """Write RUN/audit/*.csv and audit.json."""
+    study = recipe.study(config)
+    near = find_near_duplicates(config, study, progress)
+    near_rows = tables.near_duplicate_rows(near, study.photo_list)
+    issue_rows = find_label_issues(config, study)
+    poor = image_quality.find(study.photo_list, config.max_pixels, functools.partial(progress, what="pictures"))
+    quality_rows = tables.image_quality_rows(poor, study.photo_list)
+    for name, columns, rows in (
+        (run_folder.NEAR_DUPLICATES, tables.NEAR_DUPLICATE_COLUMNS, near_rows),
+        (run_folder.LABEL_ISSUES, tables.LABEL_ISSUE_COLUMNS, issue_rows),
+        (run_folder.IMAGE_QUALITY, tables.IMAGE_QUALITY_COLUMNS, quality_rows),
+    ):
+        artifacts.write_csv(config.run_dir / name, columns, rows)
+    kinds = run_folder.count_duplicates(config.run_dir)
+    summary = {
+        "photos": len(study.photo_list),
+        "photos_and_folds": photos.fingerprint(study.photo_list),
+        "exact_duplicates": {"copies": kinds["duplicate"], "conflicts": kinds["conflict"]},
+        "near_duplicates": tables.near_duplicate_counts(near_rows),
+        "label_doubts": count_label_issues(issue_rows),
+        "odd_photos": {kind: sum(row["kind"] == kind for row in quality_rows) for kind in image_quality.THRESHOLDS},
+        "folds": compare_folds(config, study, near.group, progress) if near_rows else None,
+        "settings": settings(config, near.min_cosine),
+        "scenarios": {
+            str(number): artifacts.read_json(config.run_dir / run_folder.trial_settings(number))
+            for number in sorted({recipe.winner(config).number, recipe.frozen_winner(config).number})
+        },
+    }
+    artifacts.write_json(config.run_dir / run_folder.AUDIT_SUMMARY, summary)
 
 
 def finished(run_dir: pathlib.Path) -> Config:
@@ -109,13 +118,17 @@ def find_label_issues(config: Config, study: Study) -> list[dict[str, Any]]:
 
 
 def compare_folds(config: Config, study: Study, groups: np.ndarray, progress: Progress) -> dict[str, Any] | None:
-    """Return the macro F1 with new stratified folds, and with new folds that keep near-duplicates together.
+    """Return the macro F1 with new stratified folds, with near-duplicates in them moved together, and the difference.
 
     It is of the winner, or of the scenario of the search that the winner was refined from, which takes minutes instead
-    of hours. None if the groups cannot be split so that every fold tests every class.
+    of hours. None if the groups cannot be moved together so that every fold still tests every class.
+
+    The difference is "measurable" if it is larger than two standard errors. These cover the choice of the split, since
+    it varies from draw to draw, but not that of the photos.
     """
     scenario = recipe.frozen_winner(config)
-    seeds = range(config.seed, config.seed + FOLD_DRAWS)
+    # not the seed of the run, by whose split the winner was chosen, and none that a run of another seed has
+    seeds = np.random.SeedSequence((config.seed, FOLD_SEEDS)).generate_state(FOLD_DRAWS).tolist()
     try:
         draws = resplit.plain_and_grouped(
             study, scenario, groups, seeds=seeds, progress=functools.partial(progress, what="folds")
@@ -123,15 +136,16 @@ def compare_folds(config: Config, study: Study, groups: np.ndarray, progress: Pr
     except grouped_folds.UngroupableError as error:
         log.warning("F1 with near-duplicates kept in one fold cannot be measured: %s", error)
         return None
-    plain, grouped = (np.array([draw[name] for draw in draws]) for name in ("plain", "grouped"))
+    plain, grouped, differences = ([draw[name] for draw in draws] for name in ("plain", "grouped", "difference"))
+    difference, standard_error = np.mean(differences), np.std(differences, ddof=1) / np.sqrt(len(draws))
     return {
         "scenario": scenario.number,
         "draws": draws,
-        "plain_mean": float(plain.mean()),
-        "plain_spread": float(np.ptp(plain)),
-        "grouped_mean": float(grouped.mean()),
-        "grouped_spread": float(np.ptp(grouped)),
-        "difference": float((grouped - plain).mean()),
+        "plain_mean": float(np.mean(plain)),
+        "grouped_mean": float(np.mean(grouped)),
+        "difference": float(difference),
+        "standard_error": float(standard_error),
+        "measurable": bool(abs(difference) > 2 * standard_error),
     }
 
 
@@ -153,6 +167,7 @@ def settings(config: Config, min_cosine: float) -> dict[str, Any]:
         "min_cosine": min_cosine,
         "odd_photos": image_quality.THRESHOLDS,
         "group_folds": config.group_folds,
+        "fold_draws": FOLD_DRAWS,
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
     }
 
@@ -180,13 +195,16 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
         table.add_row(finding, str(count), details)
     console.print(table)
     if folds := summary["folds"]:
+        effect = "larger than two standard errors" if folds["measurable"] else "no measurable effect"
         console.print(
-            f"Macro F1 of scenario {folds['scenario']} with {len(folds['draws'])} other splits into folds: "
-            f"{folds['plain_mean']:.4f} stratified (spread {folds['plain_spread']:.4f}), "
-            f"{folds['grouped_mean']:.4f} with near-duplicates kept together (spread {folds['grouped_spread']:.4f}), "
-            f"{folds['difference']:+.4f}.",
+            f"Mean macro F1 of scenario {folds['scenario']} over {len(folds['draws'])} other splits into folds: "
+            f"{folds['plain_mean']:.4f} stratified, {folds['grouped_mean']:.4f} with near-duplicates kept together. "
+            f"Difference {folds['difference']:+.4f}, standard error {folds['standard_error']:.4f}: {effect}. The "
+            "standard error covers the choice of the split, not other photos.",
             highlight=False,
         )
+    elif not near["pairs"]:
+        console.print("There are no near-duplicates, so that none are to be kept in one fold.", highlight=False)
     used = summary["settings"]
     console.print(
         f"Near-duplicates differ in at most {used['max_hamming_bits']} of {used['hash_bits']} bits of the hash, or "

@@ -18,9 +18,10 @@ from components.base.errors import PilahError
 from components.data import class_folders, class_names, listing, photo_scan, photo_sources, photos
 from components.publish import push, validate
 from pipeline import config as config_module
-from pipeline import run_folder
+from pipeline import lock, run_folder
 from pipeline.config import Config
 from pipeline.progress import Progress, reporting
+from pipeline.stages import report
 from tuner import predictions
 
 log = logging.getLogger("pilah")
@@ -38,12 +39,13 @@ def run(
     labels: pathlib.Path | None = None,
     zip_encoding: str | None = None,
 ) -> None:
-    """Score the newest version on `images` (folder or zip) into RUN/evaluations, and print the figures.
+    """Score the newest version on `images` into RUN/evaluations, print the figures, and write the report again.
 
     Writes NAME.json, NAME-predictions.csv and NAME-left-out.csv, where NAME is that of `images`, and replaces those of
     an earlier evaluation.
 
     Args:
+        images: folder or zip of class folders.
         labels: table of the classes of `images`, see class_folders.scan.
         zip_encoding: of the names in a zip that does not state it.
 
@@ -52,9 +54,23 @@ def run(
     """
     photo_sources.check_encoding(zip_encoding)
     config = dataclasses.replace(config_module.read(run_dir), labels=labels, zip_encoding=zip_encoding)
-    card = push.served(config.run_dir / run_folder.SERVED)
-    if card is None:
-        raise PilahError(f"--run-dir must hold a pushed model, and {run_dir} has none. Push one with 'run'.")
+    with lock.locked(config.run_dir):
+        card = push.served(config.run_dir / run_folder.SERVED)
+        if card is None:
+            raise PilahError(f"--run-dir must hold a pushed model, and {run_dir} has none. Push one with 'run'.")
+        path = write(config, card, images, console)
+        show(path, console)
+        report.refresh(config.run_dir, console)
+
+
+def write(
+    config: Config, card: documents.ModelDescription, images: pathlib.Path, console: rich.console.Console
+) -> pathlib.Path:
+    """Score the version that `card` describes, write the three files in RUN/evaluations, and return the first.
+
+    Raises:
+        PilahError: a class is not the model's, or no photo can be scored.
+    """
     scan = _scan(config, images, card["classes"])
     with reporting(console, "evaluate") as progress:
         new, left_out = new_photos(config, scan)
@@ -83,7 +99,7 @@ def run(
         "training_photos_known": card["data"]["photos_and_folds"] == photos.fingerprint(usable),
     }
     artifacts.write_json(path, summary)
-    show(path, console)
+    return path
 
 
 def _scan(config: Config, images: pathlib.Path, classes: Sequence[str]) -> photo_scan.Scan:

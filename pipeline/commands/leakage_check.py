@@ -15,10 +15,12 @@ import rich.table
 from scipy.stats import spearmanr
 
 from components.base import artifacts, documents, metrics
-from pipeline import lock, progress, recipe, run_folder
+from pipeline import lock, recipe, run_folder
 from pipeline import thesis as thesis_module
 from pipeline.commands import audit
 from pipeline.config import Config
+from pipeline.progress import Progress, reporting
+from pipeline.stages import report
 from tuner import leakage_check, predictions
 from tuner.study import Study
 
@@ -29,36 +31,43 @@ WARNING = (
 
 
 def run(run_dir: pathlib.Path, console: rich.console.Console) -> None:
-    """Write RUN/audit/leakage_check.json and a file for each scenario beside it, and print the tables.
+    """Write leakage_check.json and a folder beside it into RUN/audit, print the tables, and write the report again.
 
     Raises:
         PilahError: the study is not finished.
     """
     config = audit.finished(run_dir)
-    with lock.locked(config.run_dir), progress.reporting(console, "leakage check") as update_progress:
-        path, trials_dir = config.run_dir / run_folder.LEAKAGE_CHECK, config.run_dir / run_folder.LEAKAGE_TRIALS
-        path.unlink(missing_ok=True)  # it must never have other settings than the folder beside it
-        study, scenario_list = recipe.study(config), recipe.scenarios(config)
-        rows = leakage_check.check(study, scenario_list, trials_dir, update_progress)
-        honest = run_folder.read_leaderboard(config.run_dir)
-        fold_f1 = {
-            "honest": {scenario.number: honest_fold_f1(config, study, scenario.number) for scenario in scenario_list},
-            "carried": {row["scenario"]: row["fold_f1"] for row in rows},
-            "thesis": thesis_module.fold_f1_of_scenarios(config.run_dir, honest),
-        }
-        results = {
-            "leaking": True,
-            "warning": WARNING,
-            "scenarios": rows,
-            "compared": compare(honest, rows, thesis_module.f1_of_scenarios(config.run_dir, honest)),
-            "mean_of_folds": mean_by_fold(fold_f1, [row["scenario"] for row in rows]),
-            "folds": {
-                backbone: mean_by_fold(fold_f1, [row["scenario"] for row in rows if row["backbone"] == backbone])
-                for backbone in config.backbones
-            },
-        }
-        artifacts.write_json(path, results)
-    show(config.run_dir, console)
+    with lock.locked(config.run_dir):
+        with reporting(console, "leakage check") as progress:
+            write(config, progress)
+        show(config.run_dir, console)
+        report.refresh(config.run_dir, console)
+
+
+def write(config: Config, progress: Progress) -> None:
+    """Write RUN/audit/leakage_check.json and a file for each scenario beside it."""
+    path, trials_dir = config.run_dir / run_folder.LEAKAGE_CHECK, config.run_dir / run_folder.LEAKAGE_TRIALS
+    path.unlink(missing_ok=True)  # it must never have other settings than the folder beside it
+    study, scenario_list = recipe.study(config), recipe.scenarios(config)
+    rows = leakage_check.check(study, scenario_list, trials_dir, progress)
+    honest = run_folder.read_leaderboard(config.run_dir)
+    fold_f1 = {
+        "honest": {scenario.number: honest_fold_f1(config, study, scenario.number) for scenario in scenario_list},
+        "carried": {row["scenario"]: row["fold_f1"] for row in rows},
+        "thesis": thesis_module.fold_f1_of_scenarios(config.run_dir, honest),
+    }
+    results = {
+        "leaking": True,
+        "warning": WARNING,
+        "scenarios": rows,
+        "compared": compare(honest, rows, thesis_module.f1_of_scenarios(config.run_dir, honest)),
+        "mean_of_folds": mean_by_fold(fold_f1, [row["scenario"] for row in rows]),
+        "folds": {
+            backbone: mean_by_fold(fold_f1, [row["scenario"] for row in rows if row["backbone"] == backbone])
+            for backbone in config.backbones
+        },
+    }
+    artifacts.write_json(path, results)
 
 
 def honest_fold_f1(config: Config, study: Study, number: int) -> list[float]:

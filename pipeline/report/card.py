@@ -216,23 +216,32 @@ def _photos(
     if not audit:
         return [*lines, _("The photos have not been audited for near-duplicates and label issues.")]
     near, folds = audit["near_duplicates"], audit["folds"]
-    lines.append(
-        _(
-            "Pairs of near-duplicates found by the audit: %(pairs)s; of these, across folds: %(across)s.",
-            pairs=near["pairs"],
-            across=near["pairs_across_folds"],
-        )
-    )
-    if folds:
+    if near["pairs"]:
         lines.append(
             _(
-                "With near-duplicates kept in one fold, macro F1 of scenario %(scenario)s, with its backbone frozen, "
-                "is %(grouped)s instead of %(plain)s.",
-                scenario=folds["scenario"],
-                grouped=number(folds["grouped_mean"]),
-                plain=number(folds["plain_mean"]),
+                "Pairs of near-duplicates found by the audit: %(pairs)s; of these, across folds: %(across)s.",
+                pairs=near["pairs"],
+                across=near["pairs_across_folds"],
             )
         )
+    else:
+        lines.append(_("The audit found no near-duplicates, so there are none to keep in one fold."))
+    if folds:
+        names = ("grouped_mean", "plain_mean", "difference", "standard_error")
+        lines += [
+            _(
+                "With near-duplicates kept in one fold, the mean macro F1 of scenario %(scenario)s over %(draws)s "
+                "splits, with its backbone frozen, is %(grouped_mean)s instead of %(plain_mean)s: a mean difference of "
+                "%(difference)s, with a standard error of %(standard_error)s.",
+                scenario=folds["scenario"],
+                draws=len(folds["draws"]),
+                **{name: number(folds[name], "4") for name in names},
+            ),
+            _("The difference is larger than two standard errors.")
+            if folds["measurable"]
+            else _("This is no measurable effect: the difference is at most two standard errors."),
+            _("The standard error covers the choice of the split, not other photos."),
+        ]
     return [
         *lines,
         _("Label issues found by the audit: %(photos)s.", photos=audit["label_doubts"]["photos"]),

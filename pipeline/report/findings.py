@@ -37,10 +37,11 @@ def compute(run_dir: pathlib.Path, photos_and_folds: str, leaderboard: documents
 def audit(run_dir: pathlib.Path, photos_and_folds: str, leaderboard: documents.Leaderboard) -> dict[str, Any] | None:
     """Return audit.json with the first pairs across folds or classes, label issues and image quality issues.
 
-    None where photos, folds or the winner, whose predictions show the label issues, have changed since.
+    None where photos, folds or the winner, whose predictions show the label issues, have changed since, and where an
+    earlier version made the audit, whose comparison of folds has no standard error.
     """
     results = _read(run_dir / run_folder.AUDIT_SUMMARY)
-    if not results or results["photos_and_folds"] != photos_and_folds:
+    if not results or results["photos_and_folds"] != photos_and_folds or "fold_draws" not in results["settings"]:
         return None
     same_winner = results["settings"]["scenario"] == leaderboard["winner"]["scenario"]
     if not same_winner or results.get("scenarios") != _settings_of(run_dir, results.get("scenarios", ())):

@@ -83,29 +83,31 @@ def calibration(source: Source) -> Markup:
 def near_duplicates(audit: dict[str, Any], source: Source) -> list[Markup]:
     """Say how keeping near-duplicates in one fold changes F1; `audit` is the figures' audit."""
     _, figure, folds = source.gettext, source.figure, audit["folds"]
+    if not audit["near_duplicates"]["pairs"]:
+        return [_("The audit found no near-duplicates, so there are none to keep in one fold.")]
     if not folds:
         return [
             _(
-                "F1 with near-duplicates kept together cannot be computed: a class has fewer groups of photos than "
-                "there are folds."
+                "F1 with near-duplicates kept together cannot be computed: some fold would then test no photo of a "
+                "class."
             )
         ]
-    values = {name: figure(f"audit/folds/{name}") for name in ("difference", "plain_mean", "grouped_mean")}
-    spread = figure("audit/folds/plain_spread")
-    sentences = [
+    names = ("grouped_mean", "plain_mean", "difference", "standard_error")
+    effect = (
+        _("The difference is larger than two standard errors.")
+        if folds["measurable"]
+        else _("This is no measurable effect: the difference is at most two standard errors.")
+    )
+    return [
         _(
-            "With near-duplicates kept in one fold, the mean F1 is %(grouped_mean)s instead of %(plain_mean)s: a "
-            "difference of %(difference)s.",
-            **values,
-        )
+            "With near-duplicates kept in one fold, the mean F1 over %(draws)s splits is %(grouped_mean)s instead of "
+            "%(plain_mean)s: a mean difference of %(difference)s, with a standard error of %(standard_error)s.",
+            draws=len(folds["draws"]),
+            **{name: figure(f"audit/folds/{name}", "4") for name in names},
+        ),
+        effect,
+        _("The standard error covers the choice of the split, not other photos."),
     ]
-    if abs(folds["difference"]) <= folds["plain_spread"]:
-        sentences.append(
-            _("That is no more than the spread between seeds without grouping (%(spread)s).", spread=spread)
-        )
-    else:
-        sentences.append(_("That is more than the spread between seeds without grouping (%(spread)s).", spread=spread))
-    return sentences
 
 
 def leakage(results: dict[str, Any], source: Source) -> list[Markup]:

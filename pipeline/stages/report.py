@@ -3,6 +3,8 @@
 import pathlib
 from typing import Any
 
+import rich.console
+
 from components.publish import push
 from pipeline import config as config_module
 from pipeline import run_folder, runner
@@ -31,6 +33,22 @@ def make(run_dir: pathlib.Path, language: str) -> pathlib.Path:
     logs.write(run_dir)
     card.write(run_dir)
     return path
+
+
+def refresh(run_dir: pathlib.Path, console: rich.console.Console) -> None:
+    """Write the report again after a command has changed what it shows, and print where it is; hold the run's lock.
+
+    The run's mark of the stage stays true, so that the next run repeats nothing. An unfinished run gets no report that
+    it did not have.
+    """
+    config = config_module.read(run_dir)
+    if set(runner.left(config)) <= {STAGE.name}:
+        runner.run(STAGE, config, console)
+    elif (run_dir / run_folder.PAGE).exists():
+        make(run_dir, "en")
+    else:
+        return
+    console.print(f"report: {run_dir / run_folder.PAGE}", soft_wrap=True, highlight=False)
 
 
 STAGE = Stage(

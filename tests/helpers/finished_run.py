@@ -62,14 +62,15 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
 
 def serve(run_dir: pathlib.Path) -> pathlib.Path:
     """The winner as version 1 of the served model, by its description alone."""
-    winner = artifacts.read_json(run_dir / "leaderboard.json")["winner"]
+    board = artifacts.read_json(run_dir / "leaderboard.json")
+    winner = board["winner"]
     description = {
         "version": 1,
         "scenario": {name: winner[name] for name in ("scenario", "backbone", "optimizer", "dropout", "parameters")},
         "figures": {"f1": winner["f1"]},
-        "classes": CLASSES,
+        "classes": board["classes"],
         "weights": "1234567890abcdef",
-        "data": {"photos": 90, "photos_and_folds": _fingerprint(run_dir), "drawn": True},
+        "data": {"photos": board["photos"], "photos_and_folds": _fingerprint(run_dir), "drawn": True},
         "code": "0123456789abcdef",
         "packages": {"keras": "3.15.1"},
         "settings": artifacts.read_json(run_dir / "run.json"),
@@ -120,13 +121,16 @@ def _write_audit(run_dir: pathlib.Path, listed: list[photos.Photo]) -> None:
         "odd_photos": {"dark": 0, "blurred": 1},
         "folds": {
             "scenario": 1,
-            "draws": [{"seed": 42, "plain": 0.83, "grouped": 0.8}, {"seed": 43, "plain": 0.84, "grouped": 0.82}],
-            **{"plain_mean": 0.835, "plain_spread": 0.01, "grouped_mean": 0.81, "grouped_spread": 0.02},
-            "difference": -0.025,
+            "draws": [
+                {"seed": 52, "plain": 0.83, "grouped": 0.8, "difference": -0.03},
+                {"seed": 31, "plain": 0.84, "grouped": 0.82, "difference": -0.02},
+            ],
+            **{"plain_mean": 0.835, "grouped_mean": 0.81},
+            **{"difference": -0.025, "standard_error": 0.005, "measurable": True},
         },
         "settings": {
             **{"scenario": 1, "backbone": "ResNet50"},
-            **{"max_hamming_bits": 4, "hash_bits": 64, "min_cosine": 0.9},
+            **{"max_hamming_bits": 4, "hash_bits": 64, "min_cosine": 0.9, "fold_draws": 2},
         },
         "scenarios": {"1": artifacts.read_json(run_dir / "trials" / "01" / "settings.json")},
     }

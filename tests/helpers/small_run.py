@@ -1,23 +1,29 @@
 """A finished search on a few drawn photos, in a second or two: the features are made up, all else is real."""
 
 import dataclasses
+import io
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
+import finished_run
 import numpy as np
+import rich.console
 from PIL import Image, ImageFilter
 
 from components.base import artifacts
-from components.data import class_folders, listing, photos
+from components.data import class_folders, feature_settings, listing, photos
 from components.demo import synthetic_photos
 from components.models import features
 from pipeline import config as config_module
-from pipeline import recipe, runner
+from pipeline import recipe, resolved_settings, runner
+from pipeline.stages import report
 from tuner import choose, cross_validation
 
 CLASSES = ("glass", "metal", "paper")
 PHOTOS_PER_CLASS = 12
 WIDTH = 8  # of the features
+RESOLVED = resolved_settings.Resolved({"VGG19": "made up"}, {"VGG19": "mnn"}, "float32", False)
 TWIN, WRONG, BLURRED = "glass/twin.jpg", "metal/wrong.jpg", "paper/blurred.jpg"
 
 
@@ -67,7 +73,9 @@ def make(run_dir: pathlib.Path, noise: float = 0.5, alike: Sequence[str] = ()) -
     listing.write_duplicates(run_dir / "duplicates.csv", duplicates)
     artifacts.write_csv(run_dir / "dataset" / "rejects.csv", ["id"], [])
     artifacts.write_json(run_dir / "run.json", config_module.to_json(config))
+    resolved_settings.write(run_dir, RESOLVED)
     write_features(run_dir / "features" / "VGG19", listed, noise)
+    artifacts.write_json(run_dir / "features" / "VGG19" / "settings.json", features_settings(config, listed))
     study, scenario_list = recipe.study(config), recipe.scenarios(config)
     cross_validation.search(study, scenario_list, run_dir / "trials", processes=1, progress=lambda done, total: None)
     board = choose.leaderboard(run_dir / "trials", scenario_list, study, {"VGG19": 1})
@@ -75,6 +83,31 @@ def make(run_dir: pathlib.Path, noise: float = 0.5, alike: Sequence[str] = ()) -
     for name in config_module.STAGES[: config_module.STAGES.index("model")]:
         artifacts.write_json(runner.path(run_dir, name), {"inputs": {}, "seconds": 1.0})
     return config
+
+
+def finish(run_dir: pathlib.Path) -> pathlib.Path:
+    """Mark the later stages of a run as done, serve its winner by its description alone, and run the stage report.
+
+    Returns:
+        The folder of the served version, which has the model card.
+    """
+    version = finished_run.serve(run_dir)
+    for name in config_module.STAGES[config_module.STAGES.index("model") : -1]:
+        artifacts.write_json(runner.path(run_dir, name), {"inputs": {}, "seconds": 1.0})
+    runner.run(report.STAGE, config_module.read(run_dir), rich.console.Console(file=io.StringIO()))
+    return version
+
+
+def features_settings(config: config_module.Config, photo_list: Sequence[photos.Photo]) -> dict[str, Any]:
+    return feature_settings.of_features(
+        "VGG19",
+        RESOLVED.weights["VGG19"],
+        engine=RESOLVED.engines["VGG19"],
+        precision=RESOLVED.precision,
+        image_size_px=config.image_size_px,
+        photo_ids=[photo.id for photo in photo_list],
+        augmentation=feature_settings.of_augmentation(config.seed, config.flips),
+    )
 
 
 def write_features(folder: pathlib.Path, photo_list: Sequence[photos.Photo], noise: float) -> None:
@@ -88,4 +121,3 @@ def write_features(folder: pathlib.Path, photo_list: Sequence[photos.Photo], noi
     for view, spread in ((0, 0.0), (1, 0.1), (-1, noise / 4)):
         activations = clean + spread * rng.normal(size=clean.shape)
         np.save(features.view_path(folder, view), activations.astype(np.float32))
-    artifacts.write_json(folder / "settings.json", {"backbone": "VGG19", "weights": "made up"})

@@ -1,7 +1,9 @@
+import dataclasses
 import io
 import pathlib
 import shutil
 
+import numpy as np
 import pytest
 import report_reader
 import rich.console
@@ -9,24 +11,42 @@ import small_run
 
 from components.base import artifacts
 from components.base.errors import PilahError
-from components.data import photos
+from components.data import grouped_folds, near_duplicates, photos
 from pipeline import config as config_module
-from pipeline import run_folder, runner
+from pipeline import recipe, run_folder, runner
 from pipeline.commands import audit
 from pipeline.report import finding_sections, findings, page
+from pipeline.stages import report
+from tuner import resplit
 
 NO_LISTS = {"pairs_across": 0, "pairs": [], "doubts": [], "odd": []}
 
 
 @pytest.fixture(scope="module")
 def audited(tmp_path_factory):
-    """A run folder after its audit, and what was printed."""
+    """The folder of a finished run after its audit, and what was printed."""
     run_dir = tmp_path_factory.mktemp("audited")
     small_run.make(run_dir)
+    card = small_run.finish(run_dir) / "MODEL_CARD.md"
+    assert "have not been audited" in report_reader.read(run_dir).text and "have not been audited" in card.read_text()
+    return run_dir, run_audit(run_dir)
+
+
+@pytest.fixture
+def copy(audited, tmp_path):
+    """A copy of the run folder that a test may change."""
+    return pathlib.Path(shutil.copytree(audited[0], tmp_path / "run"))
+
+
+def run_audit(run_dir):
+    """Audit the run and return what was printed, its lines joined."""
     text = io.StringIO()
-    console = rich.console.Console(file=text, width=140)
-    audit.run(run_dir, console)
-    return run_dir, text.getvalue()
+    audit.run(run_dir, rich.console.Console(file=text, width=140))
+    return " ".join(text.getvalue().split())
+
+
+def read_card(run_dir):
+    return (run_dir / "served" / "pilah" / "1" / "MODEL_CARD.md").read_text()
 
 
 def rows(audited, name):
@@ -71,18 +91,78 @@ def test_only_the_blurred_photo_has_a_quality_issue(audited):
     assert counts(audited)["odd_photos"]["blurred"] == 1
 
 
-def test_grouped_folds_are_compared_seed_by_seed(audited):
+def test_effect_of_near_duplicates_is_the_mean_of_paired_draws_with_its_standard_error(audited):
     folds = counts(audited)["folds"]
-    assert [draw["seed"] for draw in folds["draws"]] == [42, 43, 44]
     differences = [draw["grouped"] - draw["plain"] for draw in folds["draws"]]
-    assert folds["difference"] == pytest.approx(sum(differences) / 3)
+    assert len({draw["seed"] for draw in folds["draws"]}) == 10
+    assert folds["difference"] == pytest.approx(np.mean(differences))
+    assert folds["standard_error"] == pytest.approx(np.std(differences, ddof=1) / 10**0.5)
+    assert folds["measurable"] == (abs(folds["difference"]) > 2 * folds["standard_error"])
     assert all(0.9 < draw[name] <= 1 for draw in folds["draws"] for name in ("plain", "grouped"))
+
+
+@pytest.mark.parametrize(("shift", "measurable"), [(0.0, False), (0.05, True)])
+def test_difference_of_more_than_two_standard_errors_is_measurable(copy, monkeypatch, shift, measurable):
+    noise = np.tile([-0.01, 0.01], 5)
+    draws = [{"seed": 1, "plain": 0.8, "grouped": 0.8 + d, "difference": d} for d in (noise + shift).tolist()]
+    monkeypatch.setattr(resplit, "plain_and_grouped", lambda *args, **settings: draws)
+    printed, shown, card = run_audit(copy), report_reader.read(copy).text, read_card(copy)
+    assert f"Difference {shift:+.4f}, standard error 0.0033" in printed
+    for text in (printed, shown, card):
+        assert ("no measurable effect" in text) == (not measurable)
+        assert ("larger than two standard errors" in text) == measurable
+        assert "choice of the split, not other photos" in text
+
+
+def test_draws_have_neither_the_seed_of_the_run_nor_those_of_the_next_run(audited, monkeypatch):
+    config, drawn = audit.finished(audited[0]), []
+
+    def note(*args, seeds, **settings):
+        drawn.append(set(seeds))
+        raise grouped_folds.UngroupableError("noted")
+
+    monkeypatch.setattr(resplit, "plain_and_grouped", note)
+    for seed in (42, 43, 42):
+        changed = dataclasses.replace(config, seed=seed)
+        assert audit.compare_folds(changed, recipe.study(config), np.arange(39), lambda *args, **settings: None) is None
+    first, second, again = drawn
+    assert first == again and not first & second and not (first | second) & {*range(30, 60)}
+
+
+def test_run_without_near_duplicates_trains_nothing_and_says_so(copy, monkeypatch):
+    none = near_duplicates.NearDuplicates(
+        np.zeros((0, 2), np.int64), np.zeros(0, np.int64), np.zeros(0), 0.9, np.arange(39)
+    )
+    monkeypatch.setattr(audit, "find_near_duplicates", lambda config, study, progress: none)
+    monkeypatch.setattr(resplit, "plain_and_grouped", lambda *args, **settings: pytest.fail("heads are trained"))
+    printed = run_audit(copy)
+    assert artifacts.read_json(copy / "audit" / "audit.json")["folds"] is None
+    assert "There are no near-duplicates" in printed
+    assert "The audit found no near-duplicates" in report_reader.read(copy).text
+    assert "The audit found no near-duplicates" in read_card(copy)
 
 
 def test_summary_lists_the_audit_results(audited):
     text = audited[1]
-    for line in ("Audit of 39 photos", "1 metal -> glass", "blurred", "kept together"):
+    for line in ("Audit of 39 photos", "1 metal -> glass", "blurred", "kept together", "standard error"):
         assert line in text, line
+
+
+def test_page_and_card_name_the_counts_without_another_command(audited):
+    run_dir, printed = audited
+    page, card, near = report_reader.read(run_dir), read_card(run_dir), counts(audited)["near_duplicates"]
+    assert int(dict(page.tables["audit-table"])["pairs of near-duplicates"]) == near["pairs"]
+    assert artifacts.read_json(run_dir / "report" / "figures.json")["audit"]["near_duplicates"] == near
+    assert f"found by the audit: {near['pairs']}; of these, across folds: {near['pairs_across_folds']}." in card
+    assert "have not been audited" not in page.text + card and "Stages still to do" not in page.text
+    assert f"report: {run_dir / 'report' / 'index.html'}" in printed
+
+
+def test_next_run_after_the_audit_has_nothing_to_do(audited):
+    config, text = config_module.read(audited[0]), io.StringIO()
+    assert runner.left(config) == []
+    runner.run(report.STAGE, config, rich.console.Console(file=text))
+    assert text.getvalue() == "report: unchanged, skipped\n"
 
 
 def test_report_shows_the_audit_results(audited):
@@ -102,13 +182,12 @@ def test_report_shows_the_audit_results(audited):
 def test_fewer_groups_than_folds_skips_the_fold_comparison_and_keeps_the_lists(tmp_path, caplog):
     run_dir = tmp_path / "run"
     small_run.make(run_dir, alike=["paper"])
-    text = io.StringIO()
-    console = rich.console.Console(file=text, width=140)
-    audit.run(run_dir, console)
-    assert "as folds (3), and these have fewer: paper 2" in caplog.text  # those alike, and the blurred one
+    printed = run_audit(run_dir)
+    assert "nothing to test of paper in fold" in caplog.text  # two groups: those alike, and the blurred one
     found = artifacts.read_json(run_dir / "audit" / "audit.json")
     assert found["folds"] is None and found["near_duplicates"]["pairs"] >= small_run.PHOTOS_PER_CLASS - 1
-    assert "Macro F1" not in text.getvalue() and "near-duplicates" in text.getvalue()
+    assert "macro F1" not in printed and "near-duplicates" in printed
+    assert not (run_dir / "report").exists() and "report:" not in printed, "the run is not finished"
     source, jinja = report_reader.with_figures(run_dir, {"winner": {"scenario": 1}, "audit": {**found, **NO_LISTS}})
     body = page.render(finding_sections.audit, source, jinja)["body"]
     assert "cannot be computed" in body and "folds-table" not in body
@@ -122,9 +201,8 @@ def test_run_without_a_leaderboard_raises(tmp_path):
         audit.finished(tmp_path)
 
 
-def test_run_with_outdated_features_raises_despite_its_leaderboard(audited, tmp_path):
-    run_dir = pathlib.Path(shutil.copytree(audited[0], tmp_path / "run"))
-    audit.finished(run_dir)
-    runner.path(run_dir, "features").unlink()
+def test_run_with_outdated_features_raises_despite_its_leaderboard(copy):
+    audit.finished(copy)
+    runner.path(copy, "features").unlink()
     with pytest.raises(PilahError, match=r"still to do features, search, choice\."):
-        audit.finished(run_dir)
+        audit.finished(copy)

@@ -13,8 +13,10 @@ from components.base.errors import PilahError
 from components.data import listing, photos
 from components.publish import export, push
 from pipeline import config as config_module
+from pipeline import lock
 from pipeline.commands import evaluate
 from pipeline.report import findings
+from pipeline.stages import report
 
 CLASSES = ["glass", "metal", "paper"]
 COLOURS = {"glass": (200, 20, 20), "metal": (20, 200, 20), "paper": (20, 20, 200)}
@@ -184,6 +186,27 @@ def test_run_without_a_pushed_model_raises(tmp_path):
     artifacts.write_json(tmp_path / "run.json", config_module.to_json(config_module.of_profile("demo", tmp_path)))
     with pytest.raises(PilahError, match="must hold a pushed model"):
         evaluated(tmp_path, tmp_path)
+
+
+def test_report_that_the_run_has_is_written_again_with_the_evaluation(pushed, tmp_path):
+    run_dir = tmp_path / "run"
+    shutil.copytree(pushed, run_dir)
+    save(tmp_path / "shed" / "glass" / "a.png", "glass", 1)
+    _, text = evaluated(run_dir, tmp_path / "shed")
+    assert "report:" not in text and not (run_dir / "report").exists()
+    report.make(run_dir, "en")
+    _, text = evaluated(run_dir, tmp_path / "shed")
+    assert f"report: {run_dir / 'report' / 'index.html'}" in text.replace("\n", "")
+    save(tmp_path / "attic" / "glass" / "b.png", "glass", 2)
+    evaluated(run_dir, tmp_path / "attic")
+    shown = artifacts.read_json(run_dir / "report" / "figures.json")["evaluations"]
+    assert {row["name"] for row in shown} >= {"attic", "shed"}
+
+
+def test_evaluation_during_a_run_raises(pushed, tmp_path):
+    save(tmp_path / "shed" / "glass" / "a.png", "glass", 1)
+    with lock.locked(pushed), pytest.raises(PilahError, match="is in use, held by process"):
+        evaluated(pushed, tmp_path / "shed")
 
 
 def test_version_trained_on_other_photos_is_reported(pushed, tmp_path):

@@ -1,7 +1,10 @@
 import io
+import pathlib
+import shutil
 
 import numpy as np
 import pytest
+import report_reader
 import rich.console
 import small_run
 
@@ -115,6 +118,18 @@ def test_report_shows_the_check_next_to_the_leaderboard(run_dir, checked):
 def test_check_leaves_leaderboard_and_trials_unchanged(run_dir, checked):
     assert contents(run_dir) == checked[0]
     assert not list((run_dir / "audit").rglob("*.csv"))
+
+
+def test_page_shows_the_check_without_another_command(run_dir, checked, tmp_path):
+    copy = pathlib.Path(shutil.copytree(run_dir, tmp_path / "run"))
+    (copy / "audit" / "leakage_check.json").unlink()
+    card = small_run.finish(copy) / "MODEL_CARD.md"
+    assert "leakage-table" not in report_reader.read(copy).tables
+    _, text = check(copy)
+    shown = report_reader.rows_of(report_reader.read(copy).tables["leakage-table"])
+    assert [int(row["No."]) for row in shown] == [1, 2]
+    assert "The figures here do not leak" in card.read_text()
+    assert f"report: {copy / 'report' / 'index.html'}" in text.replace("\n", "")
 
 
 def test_interrupted_check_resumes_at_the_next_scenario(run_dir, checked, monkeypatch):

@@ -27,12 +27,12 @@ def test_counts_and_folds_are_those_of_the_audit(run_dir):
     assert int(counts["identical files with different labels, left out"]) == 6
     assert int(counts["label issues"]) == 2 and int(counts["blurred"]) == 1
     assert tables["folds-table"][1:] == [
-        ["42", "0.8300", "0.8000"],
-        ["43", "0.8400", "0.8200"],
-        ["Mean", "0.8350", "0.8100"],
-        ["Spread", "0.0100", "0.0200"],
+        ["52", "0.8300", "0.8000", "\N{MINUS SIGN}0.0300"],
+        ["31", "0.8400", "0.8200", "\N{MINUS SIGN}0.0200"],
+        ["Mean", "0.8350", "0.8100", "\N{MINUS SIGN}0.0250"],
+        ["Standard error of the mean difference", "0.0050"],
     ]
-    assert "more than the spread between seeds" in report_reader.read(run_dir).text
+    assert "is larger than two standard errors" in report_reader.read(run_dir).text
 
 
 def test_photos_to_check_are_those_of_the_lists(run_dir):
@@ -130,6 +130,15 @@ def test_findings_of_other_photos_or_settings_are_left_out(copy):
 )
 def test_audit_by_another_winner_or_settings_is_left_out(path, changes, copy):
     artifacts.write_json(copy / path, {**artifacts.read_json(copy / path), **changes})
+    assert findings_of(copy)["audit"] is None
+
+
+def test_audit_of_an_earlier_version_is_left_out(copy):
+    path = copy / "audit" / "audit.json"
+    audit = artifacts.read_json(path)
+    del audit["settings"]["fold_draws"]
+    audit["folds"] = {"scenario": 1, "draws": [], "plain_mean": 0.8, "plain_spread": 0.01, "difference": 0.0}
+    artifacts.write_json(path, audit)
     assert findings_of(copy)["audit"] is None
 
 

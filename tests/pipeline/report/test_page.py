@@ -194,7 +194,7 @@ def test_card_is_written_beside_the_model_with_its_figures(copy):
     assert f"F1 makro {f1:.3f}".replace(".", ",") in (version / "model_card.id.html").read_text()
     assert '<div class="scroll" tabindex="0"' in (version / "model_card.html").read_text()  # narrow screens
     assert "found by the audit: 3; of these, across folds: 1." in (version / "MODEL_CARD.md").read_text()
-    assert "macro F1 of scenario 1, with its backbone frozen, is 0.810" in (version / "MODEL_CARD.md").read_text()
+    assert "of scenario 1 over 2 splits, with its backbone frozen, is 0.8100" in (version / "MODEL_CARD.md").read_text()
 
 
 def test_card_tells_what_leakage_would_have_made_of_its_f1(copy):
