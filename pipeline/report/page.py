@@ -1,6 +1,7 @@
 """The report of a run: one self-contained HTML page, with figures.json and the confusion matrices beside it."""
 
 import pathlib
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -41,6 +42,13 @@ def write(run_dir: pathlib.Path, language: str, stages_left: Sequence[str]) -> p
     with artifacts.atomic_write(folder / "index.html") as temporary:
         temporary.write_text(html, encoding="utf-8")
     return folder / "index.html"
+
+
+def language_of(run_dir: pathlib.Path) -> str:
+    """Return the language of the page in the run folder, or English where it has none."""
+    path = run_dir / run_folder.PAGE
+    written = re.search(r'<html lang="(\w+)"', path.read_text(encoding="utf-8")) if path.exists() else None
+    return written[1] if written else "en"
 
 
 def render(

@@ -19,17 +19,21 @@ def inputs(config: Config) -> dict[str, Any]:
 
 
 def run(config: Config, progress: Progress) -> None:
-    make(config.run_dir, "en")
+    make(config.run_dir)
 
 
-def make(run_dir: pathlib.Path, language: str) -> pathlib.Path:
-    """Write the page, the card and the logs of the run, finished or not; return the path of the page."""
+def make(run_dir: pathlib.Path, language: str | None = None) -> pathlib.Path:
+    """Write the page, the card and the logs of the run, finished or not; return the path of the page.
+
+    Args:
+        language: "en" or "id"; None keeps the language of the page, which is English at first.
+    """
     from pipeline.report import card, logs, page  # imported late, because only the report needs the plotting library
 
     left = [name for name in runner.left(config_module.read(run_dir)) if name != "report"]
     if left:  # the finished run must write its page again
         runner.path(run_dir, "report").unlink(missing_ok=True)
-    path = page.write(run_dir, language, left)
+    path = page.write(run_dir, language or page.language_of(run_dir), left)
     logs.write(run_dir)
     card.write(run_dir)
     return path
@@ -45,7 +49,7 @@ def refresh(run_dir: pathlib.Path, console: rich.console.Console) -> None:
     if set(runner.left(config)) <= {STAGE.name}:
         runner.run(STAGE, config, console)
     elif (run_dir / run_folder.PAGE).exists():
-        make(run_dir, "en")
+        make(run_dir)
     else:
         return
     console.print(f"report: {run_dir / run_folder.PAGE}", soft_wrap=True, highlight=False)

@@ -194,7 +194,7 @@ def test_report_that_the_run_has_is_written_again_with_the_evaluation(pushed, tm
     save(tmp_path / "shed" / "glass" / "a.png", "glass", 1)
     _, text = evaluated(run_dir, tmp_path / "shed")
     assert "report:" not in text and not (run_dir / "report").exists()
-    report.make(run_dir, "en")
+    report.make(run_dir)
     _, text = evaluated(run_dir, tmp_path / "shed")
     assert f"report: {run_dir / 'report' / 'index.html'}" in text.replace("\n", "")
     save(tmp_path / "attic" / "glass" / "b.png", "glass", 2)

@@ -163,7 +163,7 @@ def test_plots_compare_only_the_scenarios_of_the_search(refined, monkeypatch):
     config, _ = refined
     shown = []
     monkeypatch.setattr(plots, "groups", lambda values, rows, *words: shown.extend(row["scenario"] for row in rows))
-    report_stage.make(config.run_dir, "en")
+    report_stage.make(config.run_dir)
     assert set(shown) == {1, 2}
 
 
@@ -179,7 +179,7 @@ def test_run_killed_in_features_after_a_change_reports_no_old_trials(refined, mo
             patch.setattr(recipe, "_find_weights", lambda *settings: backbones.Weights(None, 2))
         with pytest.raises(KeyboardInterrupt):
             run(dataclasses.replace(config, **changes))
-    report_stage.make(config.run_dir, "en")
+    report_stage.make(config.run_dir)
     found = artifacts.read_json(config.run_dir / "report" / "figures.json")
     assert found["scenarios"] == [] and found["winner"] is None
     assert "is the best" not in (config.run_dir / "report" / "index.html").read_text()
