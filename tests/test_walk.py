@@ -167,7 +167,7 @@ def test_killed_in_features_and_twice_in_search_ends_with_the_same_board(images,
     kept_view = run_dir / "features" / "ResNet50" / "view-01.npy"
     view_time = kept_view.stat().st_mtime_ns
 
-    mid_scenario = run_dir / "trials" / "02" / "fold-1.csv"
+    mid_scenario = run_dir / "trials" / "02" / "fold-2.csv"
     start(run_dir).kill_when(mid_scenario.exists)  # with a training worker on each core
     fold_time = mid_scenario.stat().st_mtime_ns
 

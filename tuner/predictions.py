@@ -21,7 +21,7 @@ class Predictions:
     Attributes:
         classes: class names in class order.
         actual, predicted: int64 [photos], in [0, classes).
-        fold: int64 [photos], the fold that tested the photo.
+        fold: int64 [photos], the fold that tested the photo, in [0, folds). The file counts from 1.
         probabilities: float64 [photos, classes], to six decimals.
     """
 
@@ -43,7 +43,7 @@ def write(
 ) -> None:
     """Write `probabilities`, float32 [n, classes], of the n photos `tested`."""
     rows = (
-        {"id": photo.id, "label": photo.label, "fold": photo.fold, **answer_columns(row, classes)}
+        {"id": photo.id, "label": photo.label, "fold": photo.fold + 1, **answer_columns(row, classes)}
         for photo, row in zip(tested, probabilities, strict=True)
     )
     artifacts.write_csv(path, columns(classes), rows)
@@ -58,10 +58,17 @@ def answer_columns(probabilities: np.ndarray, classes: Sequence[str]) -> dict[st
 def join(fold_files: Sequence[pathlib.Path], photo_list: Sequence[photos.Photo], path: pathlib.Path) -> None:
     """Write the rows of all folds into the file `path`, in the order of `photo_list`.
 
+    Args:
+        fold_files: the files of the folds, the first fold first.
+
     Raises:
         ValueError: a photo is missing, or is in two folds.
     """
-    rows = [row for file in fold_files for row in artifacts.read_csv(file)]
+    rows = [
+        {**row, "fold": str(number)}  # files of older versions count from 0
+        for number, file in enumerate(fold_files, start=1)
+        for row in artifacts.read_csv(file)
+    ]
     row_of = {row["id"]: row for row in rows}
     if len(rows) != len(photo_list) or row_of.keys() != {photo.id for photo in photo_list}:
         raise ValueError(
@@ -72,7 +79,7 @@ def join(fold_files: Sequence[pathlib.Path], photo_list: Sequence[photos.Photo],
 
 
 def read(path: pathlib.Path) -> Predictions:
-    """Read a file that `write` or `join` wrote.
+    """Read a complete file, that is, one that `join` wrote.
 
     Raises:
         NotFiniteError: some probabilities are not finite, which earlier versions did not check.
@@ -82,12 +89,13 @@ def read(path: pathlib.Path) -> Predictions:
     number = {name: index for index, name in enumerate(classes)}
     probabilities = np.array([[float(row[PROBABILITY + name]) for name in classes] for row in rows])
     metrics.check_finite(probabilities, f"Probabilities in {path}", "Delete the file's folder and run again.")
+    fold = np.array([int(row["fold"]) for row in rows])
     return Predictions(
         ids=[row["id"] for row in rows],
         classes=classes,
         actual=np.array([number[row["label"]] for row in rows]),
         predicted=np.array([number[row["predicted"]] for row in rows]),
-        fold=np.array([int(row["fold"]) for row in rows]),
+        fold=fold - fold.min(),  # older files count from 0; a complete file has photos of its first fold
         probabilities=probabilities,
     )
 

@@ -1,4 +1,4 @@
-"""Results of an audit -> rows of its tables, and counts."""
+"""Results of an audit -> rows of its tables, which count folds from 1, and counts."""
 
 import collections
 from collections.abc import Sequence
@@ -48,8 +48,8 @@ def near_duplicate_rows(
                 "found_by": "both" if by_hash and by_features else "hash" if by_hash else "features",
                 "first_label": first.label,
                 "second_label": second.label,
-                "first_fold": first.fold,
-                "second_fold": second.fold,
+                "first_fold": first.fold + 1,
+                "second_fold": second.fold + 1,
                 "first_path": first.path,
                 "second_path": second.path,
             }
@@ -98,7 +98,7 @@ def label_issue_rows(
                 "suggested": classes[suggested],
                 "p_label": f"{of_classes[classes.index(photo.label)]:.6f}",
                 "p_suggested": f"{of_classes[suggested]:.6f}",
-                "fold": photo.fold,
+                "fold": photo.fold + 1,
                 "path": photo.path,
             }
         )

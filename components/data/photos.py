@@ -19,7 +19,7 @@ class Photo:
         id: 16 hexadecimal digits of the SHA-256 of the file's bytes, so that a copy or a new name changes nothing.
         path: where the file is.
         label: name of its class, which is the name of its class folder.
-        fold: the fold, in [0, folds), in which this photo is tested and not trained on.
+        fold: the fold, in [0, folds), in which this photo is tested and not trained on. The file counts from 1.
     """
 
     id: str
@@ -69,8 +69,11 @@ def spread_rows(total: int, count: int) -> list[int]:
 
 
 def write(path: pathlib.Path, photos: Sequence[Photo]) -> None:
-    artifacts.write_csv(path, COLUMNS, map(dataclasses.asdict, photos))
+    artifacts.write_csv(path, COLUMNS, ({**dataclasses.asdict(photo), "fold": photo.fold + 1} for photo in photos))
 
 
 def read(path: pathlib.Path) -> list[Photo]:
-    return [Photo(row["id"], row["path"], row["label"], int(row["fold"])) for row in artifacts.read_csv(path)]
+    rows = artifacts.read_csv(path)
+    # older files count from 0; a complete file has photos of its first fold
+    first = min((int(row["fold"]) for row in rows), default=1)
+    return [Photo(row["id"], row["path"], row["label"], int(row["fold"]) - first) for row in rows]

@@ -36,11 +36,13 @@ def check_class_sizes(labels: Sequence[str], classes: Sequence[str], folds: int,
 
 
 def untested(labels: Sequence[str], fold_of: np.ndarray, folds: int) -> str:
-    """Return which classes are tested in no photo of which folds, as text; empty if every fold tests every class.
+    """Return which classes are tested in no photo of which folds, as text that counts folds from 1.
+
+    The text is empty if every fold tests every class.
 
     Args:
         fold_of: int64 [n], the fold of each label.
     """
     tested = set(zip(labels, fold_of.tolist(), strict=True))
     missing = [(name, fold) for name in sorted(set(labels)) for fold in range(folds) if (name, fold) not in tested]
-    return ", ".join(f"{name} in fold {fold}" for name, fold in missing)
+    return ", ".join(f"{name} in fold {fold + 1}" for name, fold in missing)

@@ -40,10 +40,11 @@ def _write_scenario(folder: pathlib.Path, row: dict[str, Any]) -> None:
         hparams.hparams({name: row[name] for name in HYPERPARAMETERS}, trial_id=folder.name)
         for name in SCORES:
             tf.summary.scalar(name, row[name], step=0)
-        for file in (trial_folder.fold_history(folder, fold) for fold in trial_folder.finished_folds(folder)):
-            for metric, values in artifacts.read_json(file)["history"].items():
+        for fold in trial_folder.finished_folds(folder):
+            history = artifacts.read_json(trial_folder.fold_history(folder, fold))["history"]
+            for metric, values in history.items():
                 for epoch, value in enumerate(values, start=1):
-                    tf.summary.scalar(f"{metric}/{file.stem}", value, step=epoch)
+                    tf.summary.scalar(f"{metric}/fold-{fold + 1}", value, step=epoch)
 
 
 def _writer(folder: pathlib.Path) -> Any:

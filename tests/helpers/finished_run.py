@@ -194,6 +194,6 @@ def _write_answers(folder: pathlib.Path, listed: list[photos.Photo], skill: floa
     for fold in range(FOLDS):
         tested = [row for row, photo in enumerate(listed) if photo.fold == fold]
         rows = [listed[row] for row in tested]
-        predictions.write(folder / f"fold-{fold}.csv", rows, probabilities[tested], CLASSES)
-        artifacts.write_json(folder / f"fold-{fold}.json", {"seconds": 1.5, "history": history})
-    predictions.join([folder / f"fold-{fold}.csv" for fold in range(FOLDS)], listed, folder / "predictions.csv")
+        predictions.write(folder / f"fold-{fold + 1}.csv", rows, probabilities[tested], CLASSES)
+        artifacts.write_json(folder / f"fold-{fold + 1}.json", {"seconds": 1.5, "history": history})
+    predictions.join([folder / f"fold-{fold + 1}.csv" for fold in range(FOLDS)], listed, folder / "predictions.csv")

@@ -17,12 +17,12 @@ from pipeline.config import Config, of_profile
 def test_run_that_cannot_start_changes_nothing(from_stage, tmp_path, save_classes):
     folder = save_classes(tmp_path / "photos", {"glass": 2, "metal": 2})
     config = Config(tmp_path / "run", images=(folder,), weights_dir=tmp_path / "no such folder", folds=2)
-    for name in ("run.json", "trials/01/fold-0.json", "stages/search.json"):
+    for name in ("run.json", "trials/01/fold-1.json", "stages/search.json"):
         artifacts.write_json(config.run_dir / name, {"of": "what is there"})
     with pytest.raises(PilahError, match="no such folder"):
         main.run(config, from_stage, False, rich.console.Console(file=io.StringIO()))
     left = [file.relative_to(config.run_dir) for file in config.run_dir.rglob("*.*")]
-    assert sorted(map(str, left)) == ["run.json", "stages/search.json", "trials/01/fold-0.json"]
+    assert sorted(map(str, left)) == ["run.json", "stages/search.json", "trials/01/fold-1.json"]
 
 
 def test_backend_other_than_tensorflow_raises_before_writing(tmp_path, monkeypatch):

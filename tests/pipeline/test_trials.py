@@ -198,7 +198,7 @@ def test_finished_run_without_resolved_settings_is_shown(copy):
 def test_status_counts_only_views_and_folds_with_the_runs_settings(changes, done, config):
     for view in ("view-00", "view-01"):
         artifacts.write_json(config.run_dir / "features" / "VGG19" / f"{view}.json", {"seconds": 3.0})
-    artifacts.write_json(config.run_dir / "trials" / "03" / "fold-0.json", {"seconds": 2.0})
+    artifacts.write_json(config.run_dir / "trials" / "03" / "fold-1.json", {"seconds": 2.0})
     changed = dataclasses.replace(config, **changes)
     artifacts.write_json(config.run_dir / "run.json", config_module.to_json(changed))
     text = io.StringIO()

@@ -108,11 +108,11 @@ def test_predictions_have_each_photo_once_in_order_with_its_fold(study, unbroken
     folder = trial_folder.path(unbroken, scenario.number)
     rows = artifacts.read_csv(folder / "predictions.csv")
     assert [(row["id"], row["label"], int(row["fold"])) for row in rows] == [
-        (photo.id, photo.label, photo.fold) for photo in study.photo_list
+        (photo.id, photo.label, photo.fold + 1) for photo in study.photo_list
     ]
     for fold in range(FOLDS):
         of_fold = artifacts.read_csv(trial_folder.fold_predictions(folder, fold))
-        assert of_fold == [row for row in rows if row["fold"] == str(fold)]
+        assert of_fold == [row for row in rows if row["fold"] == str(fold + 1)]
     for row in rows:
         assert sum(probabilities_of(row)) == pytest.approx(1, abs=1e-5)
         assert row["predicted"] == CLASSES[np.argmax(probabilities_of(row))]
@@ -154,7 +154,7 @@ def test_random_labels_score_at_chance_out_of_fold(tmp_path):
         np.save(features.view_path(tmp_path / "features" / "ResNet50", view), noise)
     search(study, tmp_path / "trials", [scenarios.Scenario(1, "ResNet50", "Adam", 0.0)])
     for fold in range(FOLDS):
-        history = artifacts.read_json(tmp_path / "trials" / "01" / f"fold-{fold}.json")["history"]
+        history = artifacts.read_json(tmp_path / "trials" / "01" / f"fold-{fold + 1}.json")["history"]
         assert history["accuracy"][-1] > 0.9, "the head has not learnt its photos by heart: the test says nothing"
     rows = artifacts.read_csv(tmp_path / "trials" / "01" / "predictions.csv")
     assert abs(np.mean([row["predicted"] == row["label"] for row in rows]) - 1 / 3) < 0.12
@@ -195,7 +195,7 @@ def test_killed_worker_ends_the_search_and_keeps_finished_folds(tmp_path, study,
     with pytest.raises(PilahError, match="lack of memory"):
         search(study, finished, progress=kill_one, processes=2)
     assert killed and not multiprocessing.active_children()
-    assert predictions_in(finished).keys() >= {f"02/fold-{fold}.csv" for fold in range(FOLDS)}
+    assert predictions_in(finished).keys() >= {f"02/fold-{fold + 1}.csv" for fold in range(FOLDS)}
 
 
 def test_two_searches_with_one_seed_write_the_same_bytes(tmp_path, study, unbroken):
@@ -294,7 +294,7 @@ def test_full_disk_stops_the_search_and_raises_the_original_error(tmp_path, stud
         search(study, tmp_path)
     assert caught.value is full
     assert begun == [1, 2]
-    assert list(times_of_folds(tmp_path)) == ["01/fold-0.csv"]
+    assert list(times_of_folds(tmp_path)) == ["01/fold-1.csv"]
 
 
 def test_uncreatable_trial_folder_stops_the_search(tmp_path, study, fail_fits):
@@ -307,7 +307,7 @@ def test_uncreatable_trial_folder_stops_the_search(tmp_path, study, fail_fits):
 
 def test_seconds_and_history_of_each_fold_are_recorded(study, unbroken):
     for scenario, fold in itertools.product(TWO, range(FOLDS)):
-        kept = artifacts.read_json(trial_folder.path(unbroken, scenario.number) / f"fold-{fold}.json")
+        kept = artifacts.read_json(trial_folder.path(unbroken, scenario.number) / f"fold-{fold + 1}.json")
         assert kept["seconds"] > 0
         assert len(kept["history"]["loss"]) == len(kept["history"]["accuracy"]) == study.epochs
 
@@ -316,12 +316,12 @@ def test_scenario_with_non_finite_probabilities_fails_without_retry(tmp_path, un
     broken = make_study(tmp_path / "features")
     view = features.view_path(tmp_path / "features" / "VGG19", 0)
     activations = np.load(view)
-    activations[3] = np.nan  # of a photo in fold 1; the augmented views are whole, so that training does not diverge
+    activations[3] = np.nan  # in the second fold; the augmented views are whole, so that training does not diverge
     np.save(view, activations)
     search(broken, tmp_path / "trials")
     (failure,) = [record.message for record in caplog.records if record.levelname == "ERROR"]
     assert failure.startswith("scenario 2 failed, given up: Probabilities must be finite, and 1 of 9 are not")
-    assert not (tmp_path / "trials" / "02" / "fold-1.csv").exists()
+    assert not (tmp_path / "trials" / "02" / "fold-2.csv").exists()
     others = {name: content for name, content in predictions_in(unbroken).items() if name.startswith("01")}
     assert {
         name: content for name, content in predictions_in(tmp_path / "trials").items() if name[:2] == "01"

@@ -1,10 +1,12 @@
+import shutil
+
 import numpy as np
 import pytest
 
 from components.base import artifacts
 from components.base.errors import PilahError
 from components.data import photos
-from tuner import predictions
+from tuner import predictions, trial_folder
 
 CLASSES = ["glass", "metal", "papier, Übersee 紙"]
 
@@ -18,17 +20,17 @@ PHOTOS = [photo(number, fold=number % 2) for number in range(6)]
 
 def write_fold(folder, fold, tested):
     probabilities = np.random.default_rng(fold).dirichlet(np.ones(3), len(tested)).astype(np.float32)
-    predictions.write(folder / f"fold-{fold}.csv", tested, probabilities, CLASSES)
-    return folder / f"fold-{fold}.csv"
+    predictions.write(folder / f"fold-{fold + 1}.csv", tested, probabilities, CLASSES)
+    return folder / f"fold-{fold + 1}.csv"
 
 
 def test_rows_hold_photo_fold_likeliest_class_and_probabilities(tmp_path):
     probabilities = np.array([[0.7, 0.2, 0.1], [0.125, 0.375, 0.5]], np.float32)
-    predictions.write(tmp_path / "fold-1.csv", [photo(4, 1), photo(0, 1)], probabilities, CLASSES)
-    rows = artifacts.read_csv(tmp_path / "fold-1.csv")
+    predictions.write(tmp_path / "fold-2.csv", [photo(4, 1), photo(0, 1)], probabilities, CLASSES)
+    rows = artifacts.read_csv(tmp_path / "fold-2.csv")
     assert [list(row.values()) for row in rows] == [
-        [f"{4:016x}", "metal", "1", "glass", "0.700000", "0.200000", "0.100000"],
-        [f"{0:016x}", "glass", "1", CLASSES[2], "0.125000", "0.375000", "0.500000"],
+        [f"{4:016x}", "metal", "2", "glass", "0.700000", "0.200000", "0.100000"],
+        [f"{0:016x}", "glass", "2", CLASSES[2], "0.125000", "0.375000", "0.500000"],
     ]
     assert list(rows[0]) == ["id", "label", "fold", "predicted", "p_glass", "p_metal", f"p_{CLASSES[2]}"]
 
@@ -36,7 +38,7 @@ def test_rows_hold_photo_fold_likeliest_class_and_probabilities(tmp_path):
 @pytest.mark.parametrize("shape", [(1, 3), (3, 3), (2, 2), (2, 4)])
 def test_probabilities_that_do_not_fit_raise_and_leave_no_file(tmp_path, shape):
     with pytest.raises(ValueError):
-        predictions.write(tmp_path / "fold-0.csv", PHOTOS[:2], np.ones(shape), CLASSES)
+        predictions.write(tmp_path / "fold-1.csv", PHOTOS[:2], np.ones(shape), CLASSES)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -78,6 +80,27 @@ def test_matrix_counts_actual_classes_in_rows(tmp_path):
     ]
 
 
+def test_predictions_of_an_older_version_whose_folds_count_from_0_are_read_and_joined(tmp_path):
+    files = [write_fold(tmp_path, fold, [photo for photo in PHOTOS if photo.fold == fold]) for fold in (0, 1)]
+    predictions.join(files, PHOTOS, tmp_path / "new.csv")
+    for path in (*files, shutil.copy(tmp_path / "new.csv", tmp_path / "old.csv")):
+        rows = artifacts.read_csv(path)
+        artifacts.write_csv(path, list(rows[0]), [{**row, "fold": int(row["fold"]) - 1} for row in rows])
+    predictions.join(files, PHOTOS, tmp_path / "joined.csv")
+    assert (tmp_path / "joined.csv").read_bytes() == (tmp_path / "new.csv").read_bytes()
+    for name in ("new.csv", "old.csv"):
+        assert predictions.read(tmp_path / name).fold.tolist() == [photo.fold for photo in PHOTOS]
+
+
+@pytest.mark.parametrize(("first", "names"), [(1, ["fold-1", "fold-3"]), (0, ["fold-0", "fold-2"])])
+def test_names_of_fold_files_count_from_1_and_in_older_folders_from_0(tmp_path, first, names):
+    for name in names:
+        (tmp_path / f"{name}.csv").touch()
+    assert trial_folder.finished_folds(tmp_path) == [0, 2]
+    assert trial_folder.fold_predictions(tmp_path, 1) == tmp_path / f"fold-{first + 1}.csv"
+    assert trial_folder.fold_history(tmp_path, 2) == tmp_path / f"fold-{first + 2}.json"
+
+
 @pytest.mark.parametrize("change", ["cut", "order", "label", "fold", "predicted", "class"])
 def test_matrix_of_other_predictions_than_the_runs_is_refused(tmp_path, change):
     path = tmp_path / "predictions.csv"
@@ -94,7 +117,7 @@ def test_matrix_of_other_predictions_than_the_runs_is_refused(tmp_path, change):
             for row in rows
         ]
     else:
-        rows[2] = {**rows[2], change: {"label": "glass", "fold": "1", "predicted": "metal"}[change]}
+        rows[2] = {**rows[2], change: {"label": "glass", "fold": "2", "predicted": "metal"}[change]}
     artifacts.write_csv(path, columns, rows)
     with pytest.raises(PilahError, match=r"does not hold the predictions of the run's 6 photos\. Delete the file"):
         predictions.confusion(path, PHOTOS, CLASSES)

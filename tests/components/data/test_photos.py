@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from components.base import artifacts
 from components.base.errors import PilahError
 from components.data import class_folders, listing, photos, stratified_folds
 
@@ -110,6 +111,16 @@ def test_csv_reads_back_as_written(tmp_path, save_classes):
     photos.write(tmp_path / "photos.csv", kept)
     assert photos.read(tmp_path / "photos.csv") == kept
     assert (tmp_path / "photos.csv").read_text(encoding="utf-8").startswith("id,path,label,fold\n")
+
+
+def test_folds_count_from_1_in_the_file_and_an_older_file_from_0_is_read_alike(tmp_path):
+    kept = [photos.Photo(str(number), f"{number}.jpg", "glass", fold) for number, fold in enumerate((2, 0, 1))]
+    path = tmp_path / "photos.csv"
+    photos.write(path, kept)
+    rows = artifacts.read_csv(path)
+    assert [row["fold"] for row in rows] == ["3", "1", "2"]
+    artifacts.write_csv(path, photos.COLUMNS, [{**row, "fold": int(row["fold"]) - 1} for row in rows])
+    assert photos.read(path) == kept
 
 
 def test_progress_counts_up_to_every_file(tmp_path, save_classes):

@@ -326,5 +326,5 @@ def test_fold_that_rejects_leave_without_a_photo_of_a_class_is_named(tmp_path, s
         dataclasses.replace(photo, fold=int(photo.path.endswith(".jpg"))) if photo.label == "metal" else photo
         for photo in folds
     ]
-    with pytest.raises(PilahError, match=r"nothing to test of metal in fold 1\."):
+    with pytest.raises(PilahError, match=r"nothing to test of metal in fold 2\."):
         build(tmp_path / "dataset", uneven)

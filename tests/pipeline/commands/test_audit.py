@@ -64,6 +64,8 @@ def test_photo_saved_twice_is_a_near_duplicate_across_folds(audited):
         small_run.TWIN,
     }
     assert pair["first_fold"] != pair["second_fold"]
+    fold_of = {row["id"]: row["fold"] for row in artifacts.read_csv(audited[0] / "photos.csv")}
+    assert (pair["first_fold"], pair["second_fold"]) == (fold_of[pair["first_id"]], fold_of[pair["second_id"]])
     assert pair["found_by"] in ("hash", "both")
 
 
@@ -81,6 +83,8 @@ def test_counts_equal_the_rows(audited):
 def test_photo_in_the_wrong_folder_is_the_only_label_issue(audited):
     (doubt,) = rows(audited, "label_doubts")
     assert doubt["path"].endswith(small_run.WRONG)
+    listed = artifacts.read_csv(audited[0] / "photos.csv")
+    assert (doubt["id"], doubt["fold"]) in [(row["id"], row["fold"]) for row in listed]
     assert (doubt["label"], doubt["suggested"]) == ("metal", "glass")
     assert float(doubt["p_label"]) < 0.1 < 0.9 < float(doubt["p_suggested"])
 

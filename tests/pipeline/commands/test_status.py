@@ -52,8 +52,8 @@ def test_status_counts_epochs_of_folds_under_way_and_that_several_are(tmp_path):
     artifacts.write_json(tmp_path / "run.json", config.to_json(settings))
     trial = tmp_path / "trials" / "01"
     artifacts.write_json(tmp_path / "trials" / "processes.json", {"processes": 2})
-    artifacts.write_json(trial / "fold-0.json", {"seconds": 1000.0, "history": {}})
-    np.savez(trial / "fold-1.0.npz", seconds=500.0, history=np.zeros((2, 5)))
+    artifacts.write_json(trial / "fold-1.json", {"seconds": 1000.0, "history": {}})
+    np.savez(trial / "fold-2.0.npz", seconds=500.0, history=np.zeros((2, 5)))
     text = status(tmp_path).stdout
     (line,) = [line for line in text.splitlines() if line.split()[:1] == ["search"]]
     assert "1.5 of 4" in line and "12 min 30 s" in line  # took

@@ -276,6 +276,8 @@ def test_tensorboard_reads_scores_hyperparameters_and_training_of_each_scenario(
         events = event_accumulator.EventAccumulator(str(folder)).Reload()
         (f1,) = events.Tensors("f1")
         assert tensor_util.make_ndarray(f1.tensor_proto) == pytest.approx(row["f1"])
+        tags = [tag for tag in events.Tags()["tensors"] if tag.startswith("loss/")]
+        assert tags == [f"loss/fold-{number}" for number in range(1, finished_run.FOLDS + 1)]
         assert len(events.Tensors("loss/fold-1")) == finished_run.EPOCHS
         metadata = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
         started = plugin_data_pb2.HParamsPluginData.FromString(metadata).session_start_info
