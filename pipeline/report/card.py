@@ -120,7 +120,7 @@ def _scores(figures: dict[str, Any], first: dict[str, Any], _: localization.Gett
             n=best["alike"],
         ),
         _(
-            "Because the model was chosen on the same photos, its F1 is between %(low)s and %(high)s too high on "
+            "Because the model was chosen on the same photos, its F1 is about %(low)s to %(high)s too high on "
             "average, and its other figures similarly.",
             **{name: number(value, "4") for name, value in best["selection_bias"].items()},
         ),

@@ -36,7 +36,7 @@ def test_effects_of_photos_predict_macro_f1_with_a_photo_less():
     effects, f1 = max_t.photo_effects(ACTUAL, GOOD, 3)
     assert f1 == pytest.approx(macro_f1(GOOD))
     for label in range(3):
-        photos = np.flatnonzero(ACTUAL == label)
+        photos = np.flatnonzero(label == ACTUAL)
         assert effects[photos].sum() == pytest.approx(0)
         first, second = (photos[np.flatnonzero((GOOD == ACTUAL)[photos] == right)[0]] for right in (True, False))
         exchanged = GOOD.copy()
