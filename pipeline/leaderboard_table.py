@@ -10,6 +10,7 @@ import rich.table
 from components.base import artifacts, documents, metrics
 from components.data import class_names
 from pipeline import resolved_settings, run_folder, thesis
+from tuner import choose
 
 SETTINGS = ("scenario", "backbone", "optimizer", "dropout", "strategy")
 
@@ -58,13 +59,13 @@ def caveats(run_dir: pathlib.Path) -> list[str]:
 
 
 def table(leaderboard: documents.Leaderboard, thesis_f1: dict[int, float]) -> rich.table.Table:
-    """Return the scenarios by F1, with a column for the thesis's F1 if `thesis_f1` (scenario -> F1) has any."""
+    """Return the scenarios, best first, with a column for the thesis's F1 if `thesis_f1` (scenario -> F1) has any."""
     names = (*SETTINGS, "precision", "recall", "F1", "accuracy", *(["thesis F1"] if thesis_f1 else []), "seconds")
     left_aligned = ("backbone", "optimizer", "strategy")
     columns = (rich.table.Column(name, justify="left" if name in left_aligned else "right") for name in names)
     title = f"{leaderboard['photos']} photos, {leaderboard['folds']} folds, seed {leaderboard['seed']}"
     result = rich.table.Table(*columns, title=title, box=rich.box.SIMPLE_HEAD)
-    for row in sorted(leaderboard["scenarios"], key=lambda row: (-row["f1"], row["scenario"])):
+    for row in choose.best_first(leaderboard["scenarios"], leaderboard["winner"]["scenario"]):
         number = row["scenario"]
         settings = (number, row["backbone"], row["optimizer"], row["dropout"], row["strategy"])
         figures = [f"{score:.4f}" for score in (row["precision"], row["recall"], row["f1"], row["accuracy"])]

@@ -1,21 +1,25 @@
-"""Choice of the winner among the scenarios, by their out-of-fold predictions."""
+"""Choice of the winner among the scenarios, by their out-of-fold predictions. Needs no TensorFlow."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
 from components.base import artifacts, documents, metrics
 from components.base.errors import PilahError
 from tuner import predictions, scenarios, trial_folder
-from tuner.study import Study
+
+if TYPE_CHECKING:
+    from tuner.study import Study
+
+Row = TypeVar("Row", bound=Mapping[str, Any])
 
 
 def leaderboard(
     trials_dir: pathlib.Path,
     scenario_list: Sequence[scenarios.Scenario],
-    study: Study,
+    study: "Study",
     parameters: Mapping[str, int],
 ) -> documents.Leaderboard:
     """Return the leaderboard: scenarios in order of number, and the winner.
@@ -54,7 +58,7 @@ def check_complete(trials_dir: pathlib.Path, scenario_list: Sequence[scenarios.S
         )
 
 
-def read_row(trials_dir: pathlib.Path, scenario: scenarios.Scenario, study: Study) -> documents.LeaderboardRow:
+def read_row(trials_dir: pathlib.Path, scenario: scenarios.Scenario, study: "Study") -> documents.LeaderboardRow:
     """Return a scenario's row, from the predictions in its trial folder.
 
     Raises:
@@ -87,18 +91,53 @@ def make_row(
 
 
 def rank(rows: Sequence[documents.LeaderboardRow], parameters: Mapping[str, int]) -> list[documents.LeaderboardRow]:
-    """Sort best first: by F1, then by fewer parameters, then by number."""
-    return sorted(rows, key=lambda row: (-row["f1"], parameters[row["backbone"]], row["scenario"]))
+    """Sort best first: by exact F1, then by fewer parameters, then by number."""
+    return sorted(
+        rows,
+        key=lambda row: (
+            -metrics.exact_f1(row["confusion_matrix"]),
+            parameters[row["backbone"]],
+            row["scenario"],
+        ),
+    )
+
+
+def best_first(rows: Sequence[Row], winner_number: int | None) -> list[Row]:
+    """Sort rows of a leaderboard for display: by exact F1, of tied ones the winner first, then by number.
+
+    Args:
+        rows: each with "scenario" and "confusion_matrix".
+        winner_number: None where no winner is chosen.
+    """
+
+    def key(row: Row) -> tuple[Any, ...]:
+        return -metrics.exact_f1(row["confusion_matrix"]), row["scenario"] != winner_number, row["scenario"]
+
+    return sorted(rows, key=key)
 
 
 def winner(rows: Sequence[documents.LeaderboardRow], parameters: Mapping[str, int]) -> documents.Winner:
     """Return the best row, without its matrix and time, and why it won."""
     best, *others = rank(rows, parameters)
+    highest = metrics.exact_f1(best["confusion_matrix"])
+    tied = [row for row in others if metrics.exact_f1(row["confusion_matrix"]) == highest]
     reason = f"highest macro F1 of {len(rows)}"
-    tied = [row for row in others if row["f1"] == best["f1"]]
     if tied:
-        fewer = all(parameters[row["backbone"]] > parameters[best["backbone"]] for row in tied)
-        reason += f", tied with {', '.join(str(row['scenario']) for row in tied)}: fewer parameters"
-        reason += "" if fewer else ", then the lower number"
+        reason += f", tied with {_numbers(tied)}: {_tie_break(best, tied, parameters)}"
     scores = {name: value for name, value in best.items() if name not in ("confusion_matrix", "seconds")}
     return cast(documents.Winner, {**scores, "parameters": parameters[best["backbone"]], "reason": reason})
+
+
+def _tie_break(
+    best: documents.LeaderboardRow, tied: Sequence[documents.LeaderboardRow], parameters: Mapping[str, int]
+) -> str:
+    """Return what `best` has before the scenarios `tied` with it, naming them where they differ in it."""
+    larger = [row for row in tied if parameters[row["backbone"]] > parameters[best["backbone"]]]
+    equal = [row for row in tied if row not in larger]
+    if larger and equal:
+        return f"fewer parameters than {_numbers(larger)}, lower number than {_numbers(equal)}"
+    return "fewer parameters" if larger else "lower number"
+
+
+def _numbers(rows: Sequence[documents.LeaderboardRow]) -> str:
+    return ", ".join(str(number) for number in sorted(row["scenario"] for row in rows))

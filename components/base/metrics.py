@@ -1,6 +1,7 @@
 """Confusion matrices summed over folds, and precision, recall, F1 and accuracy from them."""
 
 import dataclasses
+import fractions
 from collections.abc import Sequence
 
 import numpy as np
@@ -70,6 +71,21 @@ def score(matrix: np.ndarray, class_names: Sequence[str]) -> Scores:
         class_f1=tuple(f1.tolist()),
         never_predicted=tuple(name for name, count in zip(class_names, predicted, strict=True) if count == 0),
     )
+
+
+def exact_f1(matrix: Sequence[Sequence[int]] | np.ndarray) -> fractions.Fraction:
+    """Return the macro F1 of a matrix of counts, [classes, classes], as in `score`, without rounding.
+
+    Use it to compare: the last digits of the float depend on the order of the classes.
+    """
+    counts = np.asarray(matrix)
+    totals = (counts.sum(axis=0) + counts.sum(axis=1)).tolist()
+    shares = [
+        fractions.Fraction(2 * hits, total)
+        for hits, total in zip(np.diag(counts).tolist(), totals, strict=True)
+        if total
+    ]
+    return sum(shares, fractions.Fraction(0)) / len(counts)
 
 
 def _divide(counts: np.ndarray, totals: np.ndarray) -> np.ndarray:

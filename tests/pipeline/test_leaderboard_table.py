@@ -10,6 +10,8 @@ from pipeline import leaderboard_table, resolved_settings, thesis
 
 RESOLVED = resolved_settings.Resolved({"ResNet50": "random, seed 1", "VGG19": "1" * 16}, "openvino", "float32", False)
 
+LOW = ((1, 4), (4, 1))
+
 
 def row(number, f1, matrix=((5, 0), (0, 5))):
     settings = {"scenario": number, "backbone": "ResNet50", "optimizer": "Adam", "dropout": 0.0, "strategy": "features"}
@@ -26,7 +28,7 @@ def row(number, f1, matrix=((5, 0), (0, 5))):
 
 @pytest.fixture
 def run_dir(tmp_path):
-    rows = [row(1, 0.81), row(2, 0.93, matrix=((5, 0), (5, 0))), row(3, 0.85)]
+    rows = [row(1, 0.81, LOW), row(2, 0.93, matrix=((5, 0), (5, 0))), row(3, 0.85, matrix=((1, 4), (3, 2)))]
     winner = {**rows[1], "reason": "highest macro F1"}
     about = {"classes": ["glass", "metal"], "photos": 10, "folds": 2, "seed": 1}
     artifacts.write_json(tmp_path / "leaderboard.json", {**about, "scenarios": rows, "winner": winner})
@@ -52,6 +54,15 @@ def printed(run_dir):
 def test_scenarios_are_sorted_best_first(run_dir):
     text = printed(run_dir)
     assert text.index("0.9300") < text.index("0.8500") < text.index("0.8100")
+
+
+def test_winner_is_first_of_the_scenarios_that_are_tied_with_it(run_dir):
+    whole = artifacts.read_json(run_dir / "leaderboard.json")
+    whole["scenarios"].append(row(4, 0.93000001, matrix=whole["winner"]["confusion_matrix"]))
+    whole["winner"] |= {"scenario": 4}
+    artifacts.write_json(run_dir / "leaderboard.json", whole)
+    numbers = [line.split()[0] for line in printed(run_dir).splitlines() if "features" in line]
+    assert numbers[:4] == ["4", "2", "3", "1"]
 
 
 def test_winner_and_reason_are_named(run_dir):

@@ -48,10 +48,14 @@ def board_of(trials_dir, wrong_of):
     return choose.leaderboard(trials_dir, THREE, STUDY, PARAMETERS)
 
 
-def rows_of(*scores):
-    """Rows of a board from (scenario, backbone, f1)."""
-    rest = {"optimizer": "Adam", "dropout": 0.0, "strategy": "features", "precision": 0, "recall": 0, "accuracy": 0}
-    return [{**rest, "scenario": number, "backbone": backbone, "f1": f1} for number, backbone, f1 in scores]
+def rows_of(*results):
+    """Rows of a board from (scenario, backbone, how many of 100 photos of two classes are right)."""
+    return [
+        choose.make_row(
+            scenarios.Scenario(number, backbone, "Adam", 0.0), np.diag([right, 0]) + [[0, 0], [100 - right, 0]], "ab", 0
+        )
+        for number, backbone, right in results
+    ]
 
 
 def test_board_has_the_names_that_scripts_rely_on(tmp_path):
@@ -108,30 +112,65 @@ def test_winner_is_the_row_of_the_highest_f1_with_parameters_and_reason(tmp_path
 def test_tie_goes_to_fewer_parameters_and_the_reason_says_so(tmp_path):
     winner = board_of(tmp_path, [3, 3, 3])["winner"]
     assert winner["scenario"] == 3
-    assert winner["reason"] == "highest macro F1 of 3, tied with 2, 1: fewer parameters"
+    assert winner["reason"] == "highest macro F1 of 3, tied with 1, 2: fewer parameters"
 
 
-def test_tie_of_one_backbone_goes_to_the_lower_number_and_the_reason_says_so():
-    rows = rows_of((1, "ResNet50", 0.8), (4, "VGG19", 0.9), (5, "VGG19", 0.9), (6, "VGG19", 0.7))
+@pytest.mark.parametrize(
+    ("tied", "decided"),
+    [
+        ([(4, "VGG19"), (5, "VGG19"), (6, "VGG19")], "tied with 5, 6: lower number"),
+        ([(4, "VGG19"), (1, "ResNet50"), (2, "ResNet50")], "tied with 1, 2: fewer parameters"),
+        (
+            [(4, "VGG19"), (5, "VGG19"), (1, "ResNet50"), (12, "ResNet50")],
+            "tied with 1, 5, 12: fewer parameters than 1, 12, lower number than 5",
+        ),
+    ],
+    ids=["number", "parameters", "both"],
+)
+def test_reason_names_what_decided_a_tie(tied, decided):
+    rows = rows_of(*[(*scenario, 90) for scenario in tied], (3, "ResNet50", 80), (7, "VGG19", 80))
     winner = choose.winner(rows, PARAMETERS)
     assert winner["scenario"] == 4
-    assert winner["reason"] == "highest macro F1 of 4, tied with 5: fewer parameters, then the lower number"
+    assert winner["reason"] == f"highest macro F1 of {len(rows)}, {decided}"
 
 
 def test_higher_f1_wins_over_fewer_parameters_however_small_the_lead():
-    rows = rows_of((1, "ResNet50", 0.9), (2, "DenseNet121", np.nextafter(0.9, 0)))
+    """The two exact scores are one float: 2 TP / (2 TP + FP + FN) with and without one error of 10**18 photos."""
+    rows = rows_of((1, "ResNet50", 100), (2, "DenseNet121", 100))
+    for row, wrong in zip(rows, (0, 1), strict=True):
+        row["confusion_matrix"] = [[10**18, 0], [wrong, 10**18]]
     winner = choose.winner(rows, PARAMETERS)
     assert (winner["scenario"], winner["reason"]) == (1, "highest macro F1 of 2")
 
 
+def test_scenarios_of_equal_scores_are_tied_whatever_the_order_of_their_classes():
+    """The floats of these differ in the last digit, as their sums have another order."""
+    matrix = np.array([[8, 3, 0], [2, 8, 3], [2, 1, 7]])
+    rows = [
+        choose.make_row(scenarios.Scenario(1, "ResNet50", "Adam", 0.0), matrix, CLASSES, 0),
+        choose.make_row(scenarios.Scenario(2, "DenseNet121", "Adam", 0.0), matrix[::-1, ::-1], CLASSES, 0),
+    ]
+    assert rows[0]["f1"] > rows[1]["f1"]
+    winner = choose.winner(rows, PARAMETERS)
+    assert (winner["scenario"], winner["reason"]) == (2, "highest macro F1 of 2, tied with 1: fewer parameters")
+    assert [row["scenario"] for row in choose.best_first(rows, 2)] == [2, 1]
+
+
+def test_rows_for_display_have_the_winner_first_of_those_tied_with_it():
+    rows = rows_of((1, "VGG19", 90), (2, "ResNet50", 90), (3, "VGG19", 95), (4, "DenseNet121", 90), (5, "VGG19", 95))
+    for order in (rows, rows[::-1]):
+        assert [row["scenario"] for row in choose.best_first(order, 5)] == [5, 3, 1, 2, 4]
+        assert [row["scenario"] for row in choose.best_first(order, None)] == [3, 5, 1, 2, 4]
+
+
 def test_ranking_is_by_f1_then_parameters_then_number():
     rows = rows_of(
-        (1, "ResNet50", 0.9),
-        (2, "ResNet50", 0.9),
-        (3, "VGG19", 0.95),
-        (4, "VGG19", 0.9),
-        (5, "DenseNet121", 0.9),
-        (6, "DenseNet121", 0.1),
+        (1, "ResNet50", 90),
+        (2, "ResNet50", 90),
+        (3, "VGG19", 95),
+        (4, "VGG19", 90),
+        (5, "DenseNet121", 90),
+        (6, "DenseNet121", 10),
     )
     for order in (rows, rows[::-1]):
         assert [row["scenario"] for row in choose.rank(order, PARAMETERS)] == [3, 5, 4, 1, 2, 6]

@@ -26,6 +26,15 @@ THESIS_MATRIX = np.array(  # the thesis gives the counts alone; this is one matr
 )
 
 
+def test_exact_f1_is_the_rounded_one_and_does_not_depend_on_the_order_of_the_classes():
+    never_present_or_predicted = np.pad(THESIS_MATRIX, (0, 1))
+    for matrix in (THESIS_MATRIX, never_present_or_predicted):
+        expected = metrics.score(matrix, [str(number) for number in range(len(matrix))]).f1
+        assert float(metrics.exact_f1(matrix)) == pytest.approx(expected, rel=1e-15)
+    order = [3, 0, 5, 1, 4, 2]
+    assert metrics.exact_f1(THESIS_MATRIX) == metrics.exact_f1(THESIS_MATRIX[np.ix_(order, order)].tolist())
+
+
 def labels_of(matrix):
     """Actual and predicted classes of the photos that a matrix counts."""
     actual, predicted = np.indices(matrix.shape)
