@@ -14,7 +14,7 @@ from components.data import photos
 from pipeline import resolved_settings, run_folder, trials
 from pipeline.config import Config
 from pipeline.report import comparisons, findings, statistics, winner
-from tuner import predictions, trial_folder
+from tuner import choose, predictions, trial_folder
 
 SETTINGS = ("scenario", "backbone", "optimizer", "dropout", "strategy")
 RUN_SETTINGS = (
@@ -57,8 +57,8 @@ def compute(config: Config) -> dict[str, Any]:
         if leaderboard
         else [_row(settings[number], number, answers[number]) for number in answers]
     )
-    first = leaderboard["winner"]["scenario"] if leaderboard else None  # breaks ties of F1
-    best_first = sorted(rows, key=lambda row: (-row["f1"], row["scenario"] != first, row["scenario"]))
+    first = leaderboard["winner"]["scenario"] if leaderboard else None
+    best_first = choose.best_first(rows, first)
     against = comparisons.with_winner([row["scenario"] for row in best_first], answers, config.seed) if first else {}
     scenarios = [
         _scenario(row, answers[row["scenario"]]) | {"against": against.get(row["scenario"])} for row in best_first

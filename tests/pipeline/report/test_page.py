@@ -130,6 +130,12 @@ def test_unfinished_run_says_so_and_shows_its_results(copy):
     assert not (copy / "report" / "confusion" / "04.png").exists()
 
 
+def test_page_keeps_its_language_when_it_is_written_again(copy):
+    page.write(copy, "id", [])
+    report_stage.make(copy)
+    assert '<html lang="id">' in (copy / "report" / "index.html").read_text()
+
+
 def test_leaderboard_of_other_predictions_names_no_winner(copy):
     shutil.copy(copy / "trials" / "04" / "predictions.csv", copy / "trials" / "01" / "predictions.csv")
     computed = figures.compute(config.read(copy))
@@ -212,6 +218,15 @@ def test_card_tells_what_leakage_would_have_made_of_its_f1(copy):
     artifacts.write_json(path, {**computed, "leakage_check": None})
     card.write(copy)
     assert "leak" not in (copy / "served" / "pilah" / "1" / "MODEL_CARD.md").read_text()
+
+
+def test_card_says_how_much_choosing_flatters_and_what_calibration_chance_gives(copy):
+    best = artifacts.read_json(copy / "report" / "figures.json")["winner"]
+    card.write(copy)
+    text = (copy / "served" / "pilah" / "1" / "MODEL_CARD.md").read_text()
+    bias, chance = best["selection_bias"], best["ece_by_chance"]
+    assert f"F1 is about {bias['low']:.4f} to {bias['high']:.4f} too high" in text
+    assert f"would have {chance['mean']:.3f} on average" in text
 
 
 def test_audit_of_other_photos_is_not_in_the_card(copy):
