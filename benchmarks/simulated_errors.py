@@ -100,7 +100,7 @@ def false_alarms(
         alarms += bool((compared.p < max_t.SIGNIFICANCE).any())
         f1 = [f1_score(each.actual, each.predicted, average="macro") for each in answers]
         excess.append(max(f1) - np.mean(f1))
-        bias = comparisons.selection_bias(dict(enumerate(answers)), seed)
+        bias = comparisons.selection_bias(dict(enumerate(answers)), range(scenarios), seed)
         biases.append((bias["low"], bias["high"]))
     low, high = np.mean(biases, axis=0).tolist()
     return alarms / studies, float(np.mean(excess)), low, high

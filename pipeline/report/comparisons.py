@@ -126,19 +126,22 @@ def _widest_matched_gap(setting: str, scenarios: list[dict[str, Any]]) -> float 
     return max(gaps, default=None)
 
 
-def selection_bias(answers: Answers, seed: int) -> dict[str, float]:
+def selection_bias(answers: Answers, rivals: Sequence[int], seed: int) -> dict[str, float]:
     """Return by how much the winner's macro F1 is too high on average, because it was chosen on the same photos.
 
-    Noise with the covariance of the scenarios' F1 is added to them (signs drawn for each photo, as in max_t), and the
-    noise of the highest is averaged. "low" adds it to the scenarios' own F1, as a bootstrap does (Tibshirani and
-    Tibshirani, A Bias Correction for the Minimum Error Rate in Cross-Validation, 2009), which is too low where
-    scenarios are equally good; "high" adds it to equal F1, which is the most that choosing among them can add.
+    Noise with the covariance of the scenarios' F1 is drawn (signs of the photos, as in max_t), and that of the highest
+    is averaged. "low" adds it to the F1 of all scenarios, as a bootstrap does (Tibshirani and Tibshirani, A Bias
+    Correction for the Minimum Error Rate in Cross-Validation, 2009), which is too little where some are equally good;
+    "high" supposes that all rivals are equally good, which is the most that choosing can add.
+
+    Args:
+        rivals: the scenarios that may be as good as the winner, with it.
     """
     effects, f1 = zip(
-        *(max_t.photo_effects(a.actual, a.predicted, len(a.classes)) for a in answers.values()), strict=True
+        *(max_t.photo_effects(each.actual, each.predicted, len(each.classes)) for each in answers.values()), strict=True
     )
-    generator = np.random.default_rng(seed)
-    signs = generator.integers(0, 2, (DRAWS, len(effects[0])), np.int8).astype(np.float32) * 2 - 1
+    signs = np.random.default_rng(seed).integers(0, 2, (DRAWS, len(effects[0])), np.int8).astype(np.float32) * 2 - 1
     noise = signs @ np.stack(effects, axis=1).astype(np.float32)
     chosen = (np.array(f1) + noise).argmax(axis=1)
-    return {"low": float(noise[np.arange(DRAWS), chosen].mean()), "high": float(noise.max(axis=1).mean())}
+    among = noise[:, [list(answers).index(number) for number in rivals]]
+    return {"low": float(noise[np.arange(DRAWS), chosen].mean()), "high": float(among.max(axis=1).mean())}

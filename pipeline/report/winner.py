@@ -28,7 +28,7 @@ def compute(
         "compared": len(others),
         "alike": len(alike),
         "not_told_apart": alike,
-        "selection_bias": comparisons.selection_bias(all_answers, seed),
+        "selection_bias": comparisons.selection_bias(all_answers, [first["scenario"], *alike], seed),
         "mean_confidence": float(confidence.mean()),
         "ece_by_chance": statistics.calibration_error_by_chance(confidence, seed),
         "reliability": statistics.reliability(confidence, right),
