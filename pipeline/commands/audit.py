@@ -15,7 +15,7 @@ import rich.console
 import rich.table
 
 from components.audit import image_quality, label_issues, tables
-from components.base import artifacts
+from components.base import artifacts, rounding
 from components.base.errors import PilahError
 from components.data import grouped_folds, near_duplicates, photos
 from components.models import features
@@ -182,8 +182,9 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
     if folds := summary["folds"]:
         console.print(
             f"Macro F1 of scenario {folds['scenario']} with {len(folds['draws'])} other splits into folds: "
-            f"{folds['plain_mean']:.4f} stratified (spread {folds['plain_spread']:.4f}), "
-            f"{folds['grouped_mean']:.4f} with near-duplicates kept together (spread {folds['grouped_spread']:.4f}), "
+            f"{rounding.text(folds['plain_mean'], '.4f')} stratified (spread {folds['plain_spread']:.4f}), "
+            f"{rounding.text(folds['grouped_mean'], '.4f')} with near-duplicates kept together (spread "
+            f"{folds['grouped_spread']:.4f}), "
             f"{folds['difference']:+.4f}.",
             highlight=False,
         )
