@@ -7,7 +7,7 @@ FROM python:3.13-slim
 COPY --from=packages /venv /venv
 WORKDIR /app
 COPY components/__init__.py components/
-COPY components/base/__init__.py components/base/settings.py components/base/
+COPY components/base/__init__.py components/base/rounding.py components/base/settings.py components/base/
 COPY components/data/__init__.py components/data/colour.py components/data/images.py components/data/
 COPY components/data/decoding_process.py components/data/
 COPY components/data/formats components/data/formats

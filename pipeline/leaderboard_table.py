@@ -7,7 +7,7 @@ import rich.box
 import rich.console
 import rich.table
 
-from components.base import artifacts, documents, metrics
+from components.base import artifacts, documents, metrics, rounding
 from components.data import class_names
 from pipeline import resolved_settings, run_folder, thesis
 from tuner import choose
@@ -68,9 +68,9 @@ def table(leaderboard: documents.Leaderboard, thesis_f1: dict[int, float]) -> ri
     for row in choose.best_first(leaderboard["scenarios"], leaderboard["winner"]["scenario"]):
         number = row["scenario"]
         settings = (number, row["backbone"], row["optimizer"], row["dropout"], row["strategy"])
-        figures = [f"{score:.4f}" for score in (row["precision"], row["recall"], row["f1"], row["accuracy"])]
+        figures = [rounding.text(row[name], ".4f") for name in ("precision", "recall", "f1", "accuracy")]
         if thesis_f1:
-            figures.append(f"{thesis_f1[number]:.4f}" if number in thesis_f1 else "")
+            figures.append(rounding.text(thesis_f1[number], ".4f") if number in thesis_f1 else "")
         style = "bold" if number == leaderboard["winner"]["scenario"] else None
         result.add_row(*map(str, settings), *figures, f"{row['seconds']:.1f}", style=style)
     return result

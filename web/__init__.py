@@ -17,6 +17,7 @@ from flask import Flask, current_app, render_template, request, session
 from werkzeug.exceptions import BadHost, HTTPException, RequestEntityTooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from components.base import rounding
 from serving import client
 from web import (
     commands,
@@ -107,6 +108,7 @@ def _init_extensions(app: Flask, options: settings.Settings, data: pathlib.Path)
     commands.init_app(app)
     caller = client.Client(options.serving_target, timeout_seconds=options.serving_timeout_seconds)
     uploads.init_app(app, uploads.Service(store.PictureStore(data / "uploads"), caller, options))
+    app.jinja_env.globals["rounding_limit"] = rounding.limit
     app.jinja_env.globals["languages"] = settings.LANGUAGES
     app.jinja_env.globals["current_language"] = lambda: str(flask_babel.get_locale())
 

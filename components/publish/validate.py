@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from components.base import documents, metrics
+from components.base import documents, metrics, rounding
 from components.base.errors import PilahError
 from components.data import images, photos, resize
 from components.publish import export
@@ -46,8 +46,8 @@ def check_floor(f1: float, minimum: float) -> None:
     """Raise PilahError if the cross-validated macro F1 is below `minimum`, or is nan."""
     if not f1 >= minimum:
         raise PilahError(
-            f"The winner's cross-validated macro F1 is {f1:.4f}, and --min-f1 asks for at least {minimum}. Look at the "
-            "photos and the leaderboard, or lower --min-f1."
+            f"The winner's cross-validated macro F1 is {rounding.text(f1, '.4f')}, and --min-f1 asks for at least "
+            f"{minimum}. Look at the photos and the leaderboard, or lower --min-f1."
         )
 
 
@@ -68,9 +68,9 @@ def check_learnt(scores: np.ndarray, labels: np.ndarray, classes: Sequence[str],
     f1 = metrics.score(matrix, classes).f1
     if not f1 >= cross_validated_f1 - MAX_F1_LOSS:
         raise PilahError(
-            f"The refitted model has macro F1 {f1:.4f} on the photos that it was trained on, and the models of the "
-            f"folds had {cross_validated_f1:.4f} on photos that they were not. The last training failed: change --seed "
-            "or lower the learning rate."
+            f"The refitted model has macro F1 {rounding.text(f1, '.4f')} on the photos that it was trained on, and the "
+            f"models of the folds had {rounding.text(cross_validated_f1, '.4f')} on photos that they were not. The "
+            "last training failed: change --seed or lower the learning rate."
         )
     return f1
 
@@ -148,7 +148,7 @@ def check_no_skew(
     if not agreement >= MIN_AGREEMENT:
         raise PilahError(
             f"Records and original files must give the same class for {MIN_AGREEMENT:.0%} of the photos, and do so for "
-            f"{agreement:.2%} of {len(photo_list)}. Rebuild the records with --from dataset."
+            f"{rounding.text(agreement, '.2%')} of {len(photo_list)}. Rebuild the records with --from dataset."
         )
     return agreement, np.concatenate(all_scores)
 
@@ -230,7 +230,9 @@ def check_not_worse(
     if served["data"]["photos_and_folds"] != candidate["data"]["photos_and_folds"]:
         return f"other photos or folds than version {served['version']}: not compared"
     new, old = candidate["figures"]["f1"], served["figures"]["f1"]
-    comparison = f"macro F1 {new:.4f} against {old:.4f} of version {served['version']}"
+    comparison = (
+        f"macro F1 {rounding.text(new, '.4f')} against {rounding.text(old, '.4f')} of version {served['version']}"
+    )
     if not new >= old and not force:
         raise PilahError(
             f"A model is pushed only if it is no worse than the one served: {comparison}. Keep the one served, or push "

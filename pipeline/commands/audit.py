@@ -15,7 +15,7 @@ import rich.console
 import rich.table
 
 from components.audit import image_quality, label_issues, tables
-from components.base import artifacts
+from components.base import artifacts, rounding
 from components.base.errors import PilahError
 from components.data import grouped_folds, near_duplicates, photos
 from components.models import features
@@ -198,7 +198,8 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
         effect = "larger than two standard errors" if folds["measurable"] else "no measurable effect"
         console.print(
             f"Mean macro F1 of scenario {folds['scenario']} over {len(folds['draws'])} other splits into folds: "
-            f"{folds['plain_mean']:.4f} stratified, {folds['grouped_mean']:.4f} with near-duplicates kept together. "
+            f"{rounding.text(folds['plain_mean'], '.4f')} stratified, "
+            f"{rounding.text(folds['grouped_mean'], '.4f')} with near-duplicates kept together. "
             f"Difference {folds['difference']:+.4f}, standard error {folds['standard_error']:.4f}: {effect}. The "
             "standard error covers the choice of the split, not other photos.",
             highlight=False,

@@ -13,7 +13,7 @@ import rich.console
 import rich.table
 
 from components.audit import evaluation
-from components.base import artifacts, documents
+from components.base import artifacts, documents, rounding
 from components.base.errors import PilahError
 from components.data import class_folders, class_names, listing, photo_scan, photo_sources, photos
 from components.publish import push, validate
@@ -170,14 +170,14 @@ def show(path: pathlib.Path, console: rich.console.Console) -> None:
     )
     for row in results["per_class"]:
         counts = results["confusion_matrix"][results["classes"].index(row["class"])]
-        figures = (f"{row[name]:.4f}" for name in FIGURES)
+        figures = (rounding.text(row[name], ".4f") for name in FIGURES)
         table.add_row(row["class"], str(row["photos"]), *figures, *map(str, counts[: len(in_columns)]))
-    averages = (f"{results[name]:.4f}" for name in FIGURES)
+    averages = (rounding.text(results[name], ".4f") for name in FIGURES)
     table.add_row("mean of classes", str(results["photos"]), *averages, style="bold")
     console.print(table)
     console.print(
-        f"Accuracy {results['accuracy']:.4f}. In cross-validation on the photos of the study, the model has macro F1 "
-        f"{results['cross_validated_f1']:.4f}.",
+        f"Accuracy {rounding.text(results['accuracy'], '.4f')}. In cross-validation on the photos of the study, the "
+        f"model has macro F1 {rounding.text(results['cross_validated_f1'], '.4f')}.",
         highlight=False,
     )
     lines = [f"{count} left out: {reason}." for reason, count in results["left_out"].items()]

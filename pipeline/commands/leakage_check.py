@@ -14,7 +14,7 @@ import rich.console
 import rich.table
 from scipy.stats import spearmanr
 
-from components.base import artifacts, documents, metrics
+from components.base import artifacts, documents, metrics, rounding
 from pipeline import lock, recipe, run_folder
 from pipeline import thesis as thesis_module
 from pipeline.commands import audit
@@ -127,7 +127,7 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
     for row, carried in zip(searched, results["scenarios"], strict=True):
         figures = [row["f1"], carried["f1"], *([thesis[row["scenario"]]] if thesis else [])]
         settings = (str(row["scenario"]), row["backbone"], row["optimizer"], str(row["dropout"]))
-        table.add_row(*settings, *(f"{figure:.4f}" for figure in figures))
+        table.add_row(*settings, *(rounding.text(figure, ".4f") for figure in figures))
     console.print(table)
     console.print(_fold_table(results, thesis_module.fold_f1_of_scenarios(run_dir, honest)))
     for name, value in results["compared"].items():

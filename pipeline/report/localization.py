@@ -8,6 +8,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from components.base import rounding
+
 LANGUAGES = ("en", "id")
 TRANSLATIONS = pathlib.Path(__file__).with_name("translations")
 Gettext = Callable[..., Markup]
@@ -24,7 +26,7 @@ def translator(language: str) -> Gettext:
 
 
 def format_number(value: float | None, style: str, language: str) -> str:
-    """Format `value` for a reader; None becomes a dash.
+    """Format `value` for a reader; None becomes a dash, and 0.9999 with three decimals "> 0.999", see rounding.limit.
 
     Args:
         style: "" for counts and settings, a digit for that many decimals, "%" for shares, "p" for a p value.
@@ -33,8 +35,12 @@ def format_number(value: float | None, style: str, language: str) -> str:
         return "\N{EN DASH}"
     if style == "p" and value < 0.001:
         return "< " + format_number(0.001, "3", language)
+    sign = ""
+    if style:
+        sign, value = rounding.limit(value, int(style) if style.isdecimal() else 3)
     formats = {"": ",", "%": ".1%", "p": ".3f"}
     text = format(value, formats.get(style, f",.{style}f")).replace("%", " %").replace("-", "\N{MINUS SIGN}")
+    text = f"{sign} {text}".lstrip()
     return text.translate(str.maketrans(",.", ".,")) if language == "id" else text
 
 

@@ -5,7 +5,7 @@ import logging
 
 import numpy as np
 
-from components.base import artifacts, documents
+from components.base import artifacts, documents, rounding
 from components.data import images
 from components.models import assembly, features, finetuning, head
 from components.publish import validate
@@ -70,19 +70,19 @@ def _compare_with_keras_model(config: Config, study: Study) -> float:
 def _log_web_agreement(web: validate.WebAgreement) -> None:
     """Log how the web page's JPEGs agree with the photos, with a warning if too few keep their class."""
     log.info(
-        "Sent as the web page does, as JPEGs of at most %s pixels a side, %.1f%% of %s photos keep their class; "
-        "scores differ by %.4f on average and %.4f at most",
+        "Sent as the web page does, as JPEGs of at most %s pixels a side, %s of %s photos keep their class; "
+        "scores differ by %s on average and %s at most",
         images.WEB_SIDE_PX,
-        100 * web.same_class,
+        rounding.text(web.same_class, ".1%"),
         web.photos,
-        web.mean_difference,
-        web.max_difference,
+        rounding.text(web.mean_difference, ".4f"),
+        rounding.text(web.max_difference, ".4f"),
     )
     if web.same_class < validate.MIN_WEB_AGREEMENT:
         log.warning(
-            "Only %.1f%% of the photos keep their class when sent as the web page does, and %.0f%% should: the page "
+            "Only %s of the photos keep their class when sent as the web page does, and %.0f%% should: the page "
             "is less accurate than this run's figures (docs/SERVING.md)",
-            100 * web.same_class,
+            rounding.text(web.same_class, ".1%"),
             100 * validate.MIN_WEB_AGREEMENT,
         )
 

@@ -56,6 +56,13 @@ def test_scenarios_are_sorted_best_first(run_dir):
     assert text.index("0.9300") < text.index("0.8500") < text.index("0.8100")
 
 
+def test_score_just_below_1_is_not_shown_as_1(run_dir):
+    whole = artifacts.read_json(run_dir / "leaderboard.json")
+    whole["scenarios"].append(row(4, 0.99996))
+    artifacts.write_json(run_dir / "leaderboard.json", whole)
+    assert printed(run_dir).count("> 0.9999") == 4 and "1.0000" not in printed(run_dir)
+
+
 def test_winner_is_first_of_the_scenarios_that_are_tied_with_it(run_dir):
     whole = artifacts.read_json(run_dir / "leaderboard.json")
     whole["scenarios"].append(row(4, 0.93000001, matrix=whole["winner"]["confusion_matrix"]))

@@ -48,6 +48,13 @@ def test_command_prints_a_row_a_photo(serve, photos, capsys):
     assert second.split() == [str(photos[1]), "c", "75.0%", "version", "3"]
 
 
+@pytest.mark.parametrize(("score", "shown"), [(0.99996, ">99.9%"), (1.0, "100.0%"), (0.0625, "6.2%")])
+def test_row_has_one_column_for_the_score_and_only_a_score_of_1_is_100_percent(serve, photos, capsys, score, shown):
+    server = serve(lambda request, _: prediction({"a": score}))
+    assert client.main(["classify", str(photos[0]), "--target", server.target]) == 0
+    assert capsys.readouterr().out.split() == [str(photos[0]), "a", shown, "version", "3"]
+
+
 @pytest.mark.parametrize("exif", [upload_files.exif(6), *upload_files.ODD_EXIF], ids=["turned", "negative", "fraction"])
 def test_command_turns_a_photo_upright_that_its_exif_says_is_not(serve, tmp_path, exif):
     path = tmp_path / "portrait.jpg"

@@ -224,6 +224,16 @@ def test_odd_row_has_a_page_and_a_line_in_the_history(app, visitor, columns, hea
     assert pages(app, visitor) == {1: row_id} and [line["id"] for line in lines(visitor)] == [row_id]
 
 
+@pytest.mark.parametrize(
+    ("score", "shown"), [(0.99996, "&gt; 99.9%"), (1.0, "100.0%"), (0.0002, "&lt; 0.1%"), (0.0, "0.0%"), (0.5, "50.0%")]
+)
+def test_only_0_and_1_are_shown_as_certain(app, visitor, score, shown):
+    [row_id] = add(app, visitor, 1, score=score, scores={"glass": score})
+    result, history = visitor.get(f"/result/{row_id}").text, visitor.get("/history").text
+    assert f"The model is {shown} sure." in result and f"<span>{shown}</span>" in result
+    assert f'class="probability">{shown}</td>' in history
+
+
 def test_operators_history_is_everybodys(app, visitor):
     ids = [visitor.uploaded(), Browser(app).uploaded(), web_app.classify(app, photo()).json["id"]]
     operator = Browser(app)

@@ -41,12 +41,14 @@ def test_every_number_on_the_page_is_the_one_in_figures_json(run_dir):
     for path, value, shown in shown_figures:
         expected = localization.value_at(figures, path)
         assert value == ("" if expected is None else str(expected)), path
-        number = shown.replace(",", "").replace("\N{MINUS SIGN}", "-").removesuffix(" %")
+        number = shown.replace(",", "").replace("\N{MINUS SIGN}", "-").removesuffix(" %").lstrip("<> ")
+        scale = 100 if shown.endswith("%") else 1
         if shown.startswith("<"):
-            assert expected < 0.001, path
+            assert scale * expected < float(number), path
+        elif shown.startswith(">"):
+            assert scale * expected > float(number), path
         elif expected is not None:
             decimals = len(number.partition(".")[2])
-            scale = 100 if shown.endswith("%") else 1
             assert float(number) == pytest.approx(scale * expected, abs=0.500001 * 10**-decimals), path
 
 
