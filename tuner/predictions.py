@@ -58,17 +58,10 @@ def answer_columns(probabilities: np.ndarray, classes: Sequence[str]) -> dict[st
 def join(fold_files: Sequence[pathlib.Path], photo_list: Sequence[photos.Photo], path: pathlib.Path) -> None:
     """Write the rows of all folds into the file `path`, in the order of `photo_list`.
 
-    Args:
-        fold_files: the files of the folds, the first fold first.
-
     Raises:
         ValueError: a photo is missing, or is in two folds.
     """
-    rows = [
-        {**row, "fold": str(number)}  # files of older versions count from 0
-        for number, file in enumerate(fold_files, start=1)
-        for row in artifacts.read_csv(file)
-    ]
+    rows = [row for file in fold_files for row in artifacts.read_csv(file)]
     row_of = {row["id"]: row for row in rows}
     if len(rows) != len(photo_list) or row_of.keys() != {photo.id for photo in photo_list}:
         raise ValueError(
@@ -79,7 +72,7 @@ def join(fold_files: Sequence[pathlib.Path], photo_list: Sequence[photos.Photo],
 
 
 def read(path: pathlib.Path) -> Predictions:
-    """Read a complete file, that is, one that `join` wrote.
+    """Read a file that `write` or `join` wrote.
 
     Raises:
         NotFiniteError: some probabilities are not finite, which earlier versions did not check.
@@ -89,13 +82,12 @@ def read(path: pathlib.Path) -> Predictions:
     number = {name: index for index, name in enumerate(classes)}
     probabilities = np.array([[float(row[PROBABILITY + name]) for name in classes] for row in rows])
     metrics.check_finite(probabilities, f"Probabilities in {path}", "Delete the file's folder and run again.")
-    fold = np.array([int(row["fold"]) for row in rows])
     return Predictions(
         ids=[row["id"] for row in rows],
         classes=classes,
         actual=np.array([number[row["label"]] for row in rows]),
         predicted=np.array([number[row["predicted"]] for row in rows]),
-        fold=fold - fold.min(),  # older files count from 0; a complete file has photos of its first fold
+        fold=np.array([int(row["fold"]) - 1 for row in rows]),
         probabilities=probabilities,
     )
 

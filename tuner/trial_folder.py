@@ -20,25 +20,19 @@ def path(trials_dir: pathlib.Path, number: int) -> pathlib.Path:
 
 def fold_predictions(folder: pathlib.Path, fold: int) -> pathlib.Path:
     """Return the path of a fold's predictions; the fold is finished if the file exists."""
-    return folder / f"fold-{fold + _first(folder)}.csv"
+    return folder / f"fold-{fold + 1}.csv"
 
 
 def fold_history(folder: pathlib.Path, fold: int) -> pathlib.Path:
     """Return the path of {"seconds": training time, "history": {metric: [value after each epoch]}}."""
-    return folder / f"fold-{fold + _first(folder)}.json"
+    return folder / f"fold-{fold + 1}.json"
 
 
 def finished_folds(folder: pathlib.Path) -> list[int]:
     """Return the folds of a trial whose predictions are complete."""
-    first = _first(folder)
-    return sorted(int(path.stem.removeprefix("fold-")) - first for path in folder.glob("fold-*.csv"))
+    return sorted(int(path.stem.removeprefix("fold-")) - 1 for path in folder.glob("fold-*.csv"))
 
 
 def fold_checkpoint(folder: pathlib.Path, fold: int) -> pathlib.Path:
     """Return the path that the names of a fold's checkpoints start with, see finetuning.fit."""
-    return folder / f"fold-{fold + _first(folder)}"
-
-
-def _first(folder: pathlib.Path) -> int:
-    """Return the number of the first fold in the names of files: 1, and 0 in folders of older versions."""
-    return 0 if (folder / "fold-0.csv").exists() else 1
+    return folder / f"fold-{fold + 1}"

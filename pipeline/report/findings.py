@@ -117,14 +117,13 @@ def _settings_of(run_dir: pathlib.Path, numbers: Iterable[str]) -> dict[str, Any
 def _pairs_across(rows: Sequence[dict[str, str]]) -> list[dict[str, Any]]:
     """Return the pairs across folds or classes, those across classes first, then the most similar.
 
-    Folds count from 1, as in the file; in files of older versions they count from 0.
+    Folds count from 1, as in the file.
     """
-    older = any("0" in (row["first_fold"], row["second_fold"]) for row in rows)
     pairs = [
         {
             "ids": [row["first_id"], row["second_id"]],
             "labels": [row["first_label"], row["second_label"]],
-            "folds": [int(row[name]) + older for name in ("first_fold", "second_fold")],
+            "folds": [int(row[name]) for name in ("first_fold", "second_fold")],
             "hamming_bits": int(row["hamming_bits"]),
             "cosine": float(row["cosine"]),
         }

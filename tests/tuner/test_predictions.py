@@ -1,5 +1,3 @@
-import shutil
-
 import numpy as np
 import pytest
 
@@ -80,25 +78,16 @@ def test_matrix_counts_actual_classes_in_rows(tmp_path):
     ]
 
 
-def test_predictions_of_an_older_version_whose_folds_count_from_0_are_read_and_joined(tmp_path):
+def test_folds_count_from_1_on_disk_and_from_0_in_memory(tmp_path):
     files = [write_fold(tmp_path, fold, [photo for photo in PHOTOS if photo.fold == fold]) for fold in (0, 1)]
-    predictions.join(files, PHOTOS, tmp_path / "new.csv")
-    for path in (*files, shutil.copy(tmp_path / "new.csv", tmp_path / "old.csv")):
-        rows = artifacts.read_csv(path)
-        artifacts.write_csv(path, list(rows[0]), [{**row, "fold": int(row["fold"]) - 1} for row in rows])
-    predictions.join(files, PHOTOS, tmp_path / "joined.csv")
-    assert (tmp_path / "joined.csv").read_bytes() == (tmp_path / "new.csv").read_bytes()
-    for name in ("new.csv", "old.csv"):
-        assert predictions.read(tmp_path / name).fold.tolist() == [photo.fold for photo in PHOTOS]
-
-
-@pytest.mark.parametrize(("first", "names"), [(1, ["fold-1", "fold-3"]), (0, ["fold-0", "fold-2"])])
-def test_names_of_fold_files_count_from_1_and_in_older_folders_from_0(tmp_path, first, names):
-    for name in names:
-        (tmp_path / f"{name}.csv").touch()
-    assert trial_folder.finished_folds(tmp_path) == [0, 2]
-    assert trial_folder.fold_predictions(tmp_path, 1) == tmp_path / f"fold-{first + 1}.csv"
-    assert trial_folder.fold_history(tmp_path, 2) == tmp_path / f"fold-{first + 2}.json"
+    predictions.join(files, PHOTOS, tmp_path / "predictions.csv")
+    expected = [photo.fold for photo in PHOTOS]
+    assert [int(row["fold"]) for row in artifacts.read_csv(tmp_path / "predictions.csv")] == [
+        1 + fold for fold in expected
+    ]
+    assert predictions.read(tmp_path / "predictions.csv").fold.tolist() == expected
+    assert trial_folder.finished_folds(tmp_path) == [0, 1]
+    assert [trial_folder.fold_predictions(tmp_path, fold) for fold in (0, 1)] == files
 
 
 @pytest.mark.parametrize("change", ["cut", "order", "label", "fold", "predicted", "class"])

@@ -231,7 +231,7 @@ def test_fold_is_trained_on_the_photos_of_the_other_folds_alone(study, tmp_path,
 def test_true_labels_are_learnt_and_permuted_labels_score_at_chance(study, tmp_path):
     study = dataclasses.replace(study, epochs=12, batch_size=8)  # steps in which the moving averages settle
     folds.train(study, SCENARIO, [0], tmp_path / "true")
-    assert accuracy(tmp_path / "true" / "fold-0.csv") > 0.7
+    assert accuracy(tmp_path / "true" / "fold-1.csv") > 0.7
     labels = np.random.default_rng(2).permutation([photo.label for photo in study.photo_list])
     listed = zip(study.photo_list, labels.tolist(), strict=True)
     permuted = [dataclasses.replace(photo, label=label) for photo, label in listed]
@@ -244,7 +244,7 @@ def test_true_labels_are_learnt_and_permuted_labels_score_at_chance(study, tmp_p
 
 
 def test_resumed_search_counts_epochs_and_seconds_of_earlier_starts(study, tmp_path):
-    told, state = [], tmp_path / "01" / "fold-1.0.npz"
+    told, state = [], tmp_path / "01" / "fold-2.0.npz"
     study = dataclasses.replace(study, epochs=2)
 
     def tell(done, total):
@@ -259,7 +259,7 @@ def test_resumed_search_counts_epochs_and_seconds_of_earlier_starts(study, tmp_p
     cross_validation.search(study, [SCENARIO], tmp_path, processes=1, progress=tell)
     assert sorted(set(told)) == [(done, 4) for done in range(1, 5)]
     assert told[-1] == (4, 4) and told[told.index((3, 4)) + 1] != (1, 4)
-    assert artifacts.read_json(tmp_path / "01" / "fold-1.json")["seconds"] > 1000
+    assert artifacts.read_json(tmp_path / "01" / "fold-2.json")["seconds"] > 1000
 
 
 def accuracy(path):
@@ -268,12 +268,12 @@ def accuracy(path):
 
 
 def test_finished_fold_removes_its_checkpoint_and_changed_options_clear_the_scenario(study, tmp_path):
-    study, first_fold = with_options(study, unfreeze="top"), {"settings.json", "fold-0.csv", "fold-0.json"}
+    study, first_fold = with_options(study, unfreeze="top"), {"settings.json", "fold-1.csv", "fold-1.json"}
     study = dataclasses.replace(study, epochs=1)
     folds.reset_if_settings_changed(study, SCENARIO, tmp_path)
     folds.train(study, SCENARIO, [0], tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == first_fold
-    (tmp_path / "fold-1.csv").touch()
+    (tmp_path / "fold-2.csv").touch()
     smoothed = with_options(study, unfreeze="top", label_smoothing=0.1)
     folds.reset_if_settings_changed(smoothed, SCENARIO, tmp_path)
     folds.train(smoothed, SCENARIO, [0], tmp_path)
