@@ -14,6 +14,7 @@ import dataclasses
 import numpy as np
 
 DRAWS = 99_999
+MORE_DRAWS = 999_999  # where a p value is so close to 0.05 that the verdict would depend on the draws
 FEWEST_DRAWS = 1_999
 MOST_PRODUCTS = 1e12  # about a minute; more scenarios or photos get fewer draws
 NUMBERS_AT_ONCE = 4_000_000  # limits memory to tens of megabytes
@@ -86,23 +87,32 @@ def compare(contributions: np.ndarray, seed: int) -> Differences:
     varies = error > 0  # the others are of equal answers
     if not varies.any():
         return Differences(gap, gap, gap, np.ones(len(gap)))
-    largest = largest_by_chance(contributions[:, varies] / error[varies], seed)
-    draws, observed = len(largest), np.abs(gap[varies]) / error[varies]
+    standardized, observed = contributions[:, varies] / error[varies], np.abs(gap[varies]) / error[varies]
+    largest = largest_by_chance(standardized, seed, DRAWS)
+    unsure = 4 * np.sqrt(SIGNIFICANCE * (1 - SIGNIFICANCE) / len(largest))  # standard errors of p
+    if (np.abs(_p_values(largest, observed) - SIGNIFICANCE) < unsure).any():
+        largest = largest_by_chance(standardized, seed, MORE_DRAWS)
     p = np.ones(len(gap))
-    p[varies] = (1 + draws - np.searchsorted(largest, observed * (1 - ROUNDING))) / (draws + 1)
-    most = int(np.ceil(SIGNIFICANCE * (draws + 1) - 1))  # draws that reach a difference whose p is 0.05
+    p[varies] = _p_values(largest, observed)
+    most = int(np.ceil(SIGNIFICANCE * (len(largest) + 1) - 1))  # draws that reach a difference whose p is 0.05
     reach = error * largest[-most] / (1 - ROUNDING)
     return Differences(gap, gap - reach, gap + reach, p)
 
 
-def largest_by_chance(standardized: np.ndarray, seed: int) -> np.ndarray:
+def _p_values(largest: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    """Return the share of draws, and of the observation itself, that are at least as large as each of `observed`."""
+    draws = len(largest)
+    return (1 + draws - np.searchsorted(largest, observed * (1 - ROUNDING))) / (draws + 1)
+
+
+def largest_by_chance(standardized: np.ndarray, seed: int, most_draws: int) -> np.ndarray:
     """Return the largest absolute sum over the columns for each draw of signs of the rows, float32 [draws], ascending.
 
     Args:
         standardized: float64 [photos, differences], each column of length 1.
     """
     rows = standardized[standardized.any(axis=1)].astype(np.float32)
-    draws = int(np.clip(MOST_PRODUCTS / rows.size, FEWEST_DRAWS, DRAWS))
+    draws = int(np.clip(MOST_PRODUCTS / rows.size, min(FEWEST_DRAWS, most_draws), most_draws))
     generator, largest = np.random.default_rng(seed), np.empty(draws, np.float32)
     step = max(1, NUMBERS_AT_ONCE // max(rows.shape))
     for start in range(0, draws, step):
