@@ -73,6 +73,15 @@ def score(matrix: np.ndarray, class_names: Sequence[str]) -> Scores:
     )
 
 
+def f1_of_present_classes(matrix: np.ndarray) -> float:
+    """Return the mean F1 of the classes that have photos in `matrix`, int64 [classes, classes], for a part of a study.
+
+    A fold may have no photo of a small class, which then says nothing about the model.
+    """
+    class_f1 = score(matrix, [""] * len(matrix)).class_f1
+    return float(np.array(class_f1)[matrix.sum(axis=1) > 0].mean())
+
+
 def exact_f1(matrix: Sequence[Sequence[int]] | np.ndarray) -> fractions.Fraction:
     """Return the macro F1 of a matrix of counts, [classes, classes], as in `score`, without rounding.
 

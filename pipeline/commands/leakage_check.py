@@ -76,7 +76,7 @@ def honest_fold_f1(config: Config, study: Study, number: int) -> list[float]:
     in_folds = [answers.fold == fold for fold in range(study.folds)]
     classes = len(study.classes)
     matrices = [metrics.confusion(answers.actual[rows], answers.predicted[rows], classes) for rows in in_folds]
-    return [metrics.score(matrix, study.classes).f1 for matrix in matrices]
+    return [metrics.f1_of_present_classes(matrix) for matrix in matrices]
 
 
 def mean_by_fold(

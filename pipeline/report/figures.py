@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import f1_score
 
 from components.base import artifacts, documents, metrics
 from components.data import photos
@@ -114,7 +113,9 @@ def _scenario(row: Mapping[str, Any], answers: predictions.Predictions) -> dict[
     """Return the row with its interval, F1 of its folds, and calibration."""
     low, high = statistics.interval(np.array(row["confusion_matrix"]))
     folds = [
-        _f1_of_present_classes(answers.actual[in_fold], answers.predicted[in_fold])
+        metrics.f1_of_present_classes(
+            metrics.confusion(answers.actual[in_fold], answers.predicted[in_fold], len(answers.classes))
+        )
         for in_fold in (answers.fold == fold for fold in np.unique(answers.fold))
     ]
     confidence, right = answers.probabilities.max(axis=1), answers.predicted == answers.actual
@@ -129,11 +130,6 @@ def _scenario(row: Mapping[str, Any], answers: predictions.Predictions) -> dict[
         "fold_f1_highest": max(folds),
         "ece": statistics.expected_calibration_error(statistics.reliability(confidence, right)),
     }
-
-
-def _f1_of_present_classes(actual: np.ndarray, predicted: np.ndarray) -> float:
-    """Return macro F1 over the classes of `actual`: a fold may have no photo of a small class."""
-    return float(f1_score(actual, predicted, labels=np.unique(actual), average="macro", zero_division=0))
 
 
 def _run(config: Config, settings: Mapping[int, dict[str, Any]]) -> dict[str, Any]:

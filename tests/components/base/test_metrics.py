@@ -102,6 +102,12 @@ def test_class_without_photos_has_recall_0_and_still_counts():
     assert scores.never_predicted == (), "paper was predicted once, wrongly"
 
 
+def test_class_without_photos_does_not_lower_the_f1_of_a_fold():
+    assert metrics.f1_of_present_classes(np.array([[3, 0, 0], [0, 2, 0], [0, 0, 0]])) == 1.0
+    with_a_photo_taken_for_it = np.array([[3, 0, 1], [0, 2, 0], [0, 0, 0]])
+    assert metrics.f1_of_present_classes(with_a_photo_taken_for_it) == pytest.approx((6 / 7 + 1) / 2)
+
+
 def test_class_neither_there_nor_predicted_is_in_the_matrix_as_zeros():
     matrix = metrics.confusion([0, 1], [0, 1], 3)
     assert matrix.shape == (3, 3)
