@@ -5,6 +5,7 @@ Studies with known truth are drawn, and the report's own functions judge them. d
 """
 
 import argparse
+import itertools
 import pathlib
 from collections.abc import Sequence
 
@@ -20,13 +21,15 @@ SEED = 1
 DRAWS = 1_999  # of each simulated study; reports have more
 BACKBONES = 3
 THESIS_CLASSES = (403, 501, 410, 590, 482, 135)  # photos
-# name -> photos of each class, scenarios, accuracy, and the standard deviations of what makes an answer wrong: the
-# photo itself, the photo for one of three backbones, the photo for one scenario
+# name -> photos of each class, scenarios, accuracy, its spread over the classes (every second scenario is better at
+# every second class), and the standard deviations of what makes an answer wrong: the photo itself, the photo for one of
+# three backbones, the photo for one scenario
 STUDIES = {
-    "18 scenarios, 398 photos, much alike": ((200, 198), 18, 0.96, (1.0, 0.35, 0.2)),
-    "18 scenarios, 398 photos, less alike": ((200, 198), 18, 0.96, (0.5, 0.5, 0.7)),
-    "27 scenarios, 2,521 photos, much alike": (THESIS_CLASSES, 27, 0.85, (1.0, 0.7, 0.35)),
-    "27 scenarios, 2,521 photos, less alike": (THESIS_CLASSES, 27, 0.85, (0.5, 0.5, 0.7)),
+    "18 scenarios, 398 photos, much alike": ((200, 198), 18, 0.96, 0.0, (1.0, 0.35, 0.2)),
+    "18 scenarios, 398 photos, less alike": ((200, 198), 18, 0.96, 0.0, (0.5, 0.5, 0.7)),
+    "18 scenarios, 600 photos, other strengths": ((100,) * 6, 18, 0.85, 0.1, (1.0, 0.7, 0.35)),
+    "27 scenarios, 2,521 photos, much alike": (THESIS_CLASSES, 27, 0.85, 0.0, (1.0, 0.7, 0.35)),
+    "27 scenarios, 2,521 photos, less alike": (THESIS_CLASSES, 27, 0.85, 0.0, (0.5, 0.5, 0.7)),
 }
 # name -> photos of each class, and the range from which the accuracy is drawn
 MATRICES = {
@@ -40,6 +43,13 @@ MATRICES = {
     "200 photos, one class of 3, accuracy 0.9": ((40, 40, 40, 40, 37, 3), (0.9, 0.9)),
     "398 photos of 2 classes, accuracy 0.96": ((200, 198), (0.96, 0.96)),
 }
+# name -> photos, and the chances of right alone in the first, right alone in the second of two scenarios
+PAIRS = {
+    "200 photos, 0.5 % right only in A": (200, 0.005, 0.0),
+    "60 photos, 3 % right only in A": (60, 0.03, 0.0),
+    "398 photos, 3 % right only in A, 1 % only in B": (398, 0.03, 0.01),
+    "2,521 photos, 4 % right only in A, 2 % only in B": (2521, 0.04, 0.02),
+}
 
 
 def main() -> None:
@@ -51,8 +61,8 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=60, help="number of seeds for the verdicts of the run")
     args = parser.parse_args()
-    of_reports = max_t.DRAWS, max_t.MORE_DRAWS
-    max_t.DRAWS = max_t.MORE_DRAWS = comparisons.DRAWS = DRAWS
+    of_reports = max_t.SIGN_DRAWS, max_t.MORE_SIGN_DRAWS
+    max_t.SIGN_DRAWS = max_t.MORE_SIGN_DRAWS = comparisons.NOISE_DRAWS = DRAWS
     print("Studies of equal scenarios in which some pair is told apart (nominal 5 %), and F1 of the highest:")
     for name, case in STUDIES.items():
         rate, excess, low, high = false_alarms(*case, studies=args.studies)
@@ -61,7 +71,10 @@ def main() -> None:
     for name, (photos, (lowest, highest)) in MATRICES.items():
         chances = [_chances(len(photos), accuracy) for accuracy in np.linspace(lowest, highest, args.matrices)]
         print("  {:44} {:6.1%}   {:.3f}".format(name, *interval_coverage(photos, chances)), flush=True)
-    max_t.DRAWS, max_t.MORE_DRAWS = of_reports
+    print("\nIntervals of the difference of a pair that hold the true difference (nominal 95 %):")
+    for name, pair in PAIRS.items():
+        print(f"  {name:52} {gap_coverage(*pair, repeats=args.studies):6.1%}", flush=True)
+    max_t.SIGN_DRAWS, max_t.MORE_SIGN_DRAWS = of_reports
     if args.run_dir:
         show_run(args.run_dir, args.matrices, args.seeds)
 
@@ -84,8 +97,24 @@ def show_run(run_dir: pathlib.Path, matrices: int, seeds: int) -> None:
     print(f"\n{run_dir.name}: worse than {winner}: {verdicts[0]}; the same under {same} of {seeds} seeds")
 
 
+def gap_coverage(photos: int, only_first: float, only_second: float, repeats: int) -> float:
+    """Return the share of intervals of one pair's difference in accuracy that hold the true difference."""
+    generator, hits = np.random.default_rng(SEED), 0
+    for seed in range(repeats):
+        first, second, _ = generator.multinomial(photos, [only_first, only_second, 1 - only_first - only_second])
+        contributions = np.repeat([1 / photos, -1 / photos], [first, second])[:, None]
+        compared = max_t.compare(contributions, photos, seed)
+        hits += bool(compared.low[0] <= only_first - only_second <= compared.high[0])
+    return hits / repeats
+
+
 def false_alarms(
-    photos: Sequence[int], scenarios: int, accuracy: float, deviations: tuple[float, float, float], studies: int
+    photos: Sequence[int],
+    scenarios: int,
+    accuracy: float,
+    spread: float,
+    deviations: tuple[float, float, float],
+    studies: int,
 ) -> tuple[float, float, float, float]:
     """Simulate studies of equally good scenarios.
 
@@ -96,13 +125,14 @@ def false_alarms(
     generator = np.random.default_rng(SEED)
     alarms, excess, biases = 0, [], []
     for seed in range(studies):
-        answers = simulated_study(generator, photos, scenarios, accuracy, deviations)
-        _, _, compared = comparisons.of_all_pairs(answers, seed)
+        answers = simulated_study(generator, photos, scenarios, accuracy, spread, deviations)
+        pairs = [(first.predicted, second.predicted) for first, second in itertools.combinations(answers, 2)]
+        compared = comparisons.compare_rows(answers[0], pairs, seed)
         alarms += bool((compared.p < max_t.SIGNIFICANCE).any())
         f1 = [f1_score(each.actual, each.predicted, average="macro") for each in answers]
         excess.append(max(f1) - np.mean(f1))
         bias = comparisons.selection_bias(dict(enumerate(answers)), range(scenarios), seed)
-        biases.append((bias["low"], bias["high"]))
+        biases.append((bias["low"], bias["high"]) if bias else (0.0, 0.0))
     low, high = np.mean(biases, axis=0).tolist()
     return alarms / studies, float(np.mean(excess)), low, high
 
@@ -112,6 +142,7 @@ def simulated_study(
     photos: Sequence[int],
     scenarios: int,
     accuracy: float,
+    spread: float,
     deviations: tuple[float, float, float],
 ) -> list[predictions.Predictions]:
     """Return the predictions of scenarios that are equally often wrong, on photos that are hard for several of them.
@@ -126,7 +157,8 @@ def simulated_study(
         + deviations[1] * of_backbone
         + deviations[2] * generator.standard_normal((scenarios, total))
     )
-    wrong = ease < scipy.stats.norm.ppf(1 - accuracy) * np.linalg.norm(deviations)
+    sign = (-1) ** (np.arange(scenarios)[:, None] + actual)
+    wrong = ease < scipy.stats.norm.ppf(1 - accuracy - sign * spread) * np.linalg.norm(deviations)
     steps = np.where(
         generator.random((scenarios, total)) < 0.8,
         generator.integers(1, classes, total),

@@ -10,7 +10,7 @@ from pipeline.report import max_t
 from tuner import predictions
 
 SETTINGS = ("backbone", "optimizer", "dropout")
-DRAWS = 9_999  # of the noise that chooses a winner
+NOISE_DRAWS = 5_000  # each used with both signs
 
 Answers = Mapping[int, predictions.Predictions]  # scenario -> its predictions, of the same photos in the same order
 
@@ -21,33 +21,42 @@ def with_winner(numbers: Sequence[int], answers: Answers, seed: int) -> dict[int
     The p values and intervals hold for all pairs of scenarios with different answers, not only for those with the
     winner, because any scenario could have been chosen.
     """
+    if len(numbers) < 2:
+        return {}
+    rows, row_of = np.unique([answers[number].predicted for number in numbers], axis=0, return_inverse=True)
+    row = dict(zip(numbers, row_of.ravel().tolist(), strict=True))
+    pairs = list(itertools.combinations(range(len(rows)), 2))
+    column_of = {pair: column for column, pair in enumerate(pairs)}
     first, *others = numbers
-    row_of, column_of, compared = of_all_pairs([answers[number] for number in numbers], seed)
+    shown = [column for pair, column in column_of.items() if row[first] in pair]
+    compared = compare_rows(answers[first], [(rows[i], rows[j]) for i, j in pairs], seed, shown) if pairs else None
     return {
         number: {
-            **_difference(compared, column_of, row_of[0], row_of[index]),
+            **_difference(compared, column_of, row[first], row[number]),
             **_discordant(answers[first], answers[number]),
         }
-        for index, number in enumerate(others, start=1)
+        for number in others
     }
 
 
-def of_all_pairs(
-    answers: Sequence[predictions.Predictions], seed: int
-) -> tuple[list[int], dict[tuple[int, int], int], max_t.Differences]:
-    """Return the row of each scenario, equal for equal answers, the column of each pair of rows, and the columns."""
-    rows, row_of = np.unique([each.predicted for each in answers], axis=0, return_inverse=True)
-    pairs = list(itertools.combinations(range(len(rows)), 2))
-    contributions = _contributions(answers[0], [(rows[i], rows[j]) for i, j in pairs])
-    return row_of.ravel().tolist(), {pair: i for i, pair in enumerate(pairs)}, max_t.compare(contributions, seed)
+def compare_rows(
+    answers: predictions.Predictions,
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]],
+    seed: int,
+    shown: Sequence[int] | None = None,
+) -> max_t.Differences:
+    """Compare macro F1 of each pair of predictions, int64 [photos] each, of the photos of `answers`."""
+    contributions = _contributions(answers, pairs)
+    differ = contributions.any(axis=1)
+    return max_t.compare(contributions[differ], len(answers.actual), seed, shown)
 
 
 def _difference(
-    compared: max_t.Differences, column_of: Mapping[tuple[int, int], int], first: int, second: int
+    compared: max_t.Differences | None, column_of: Mapping[tuple[int, int], int], first: int, second: int
 ) -> dict[str, Any]:
-    """Return the difference of row `first` minus row `second`; equal rows do not differ."""
-    if first == second:
-        return {"gap": 0.0, "gap_low": 0.0, "gap_high": 0.0, "p": 1.0, "told_apart": False}
+    """Return the difference of row `first` minus row `second`, without an interval for a row and itself."""
+    if compared is None or first == second:
+        return {"gap": 0.0, "gap_low": None, "gap_high": None, "p": 1.0, "told_apart": False}
     column = column_of[min(first, second), max(first, second)]
     gap, low, high, p = (float(values[column]) for values in (compared.gap, compared.low, compared.high, compared.p))
     if first > second:
@@ -87,7 +96,7 @@ def _compare(setting: str, scenarios: list[dict[str, Any]], answers: Answers, se
     if not pairs:
         return result
     means = [_mean_contributions(numbers[i], numbers[j], answers) for i, j in pairs]
-    compared = max_t.compare(np.stack(means, axis=1), seed)
+    compared = max_t.compare(np.stack(means, axis=1), len(means[0]), seed)
     return result | _difference(compared, {pair: column for column, pair in enumerate(pairs)}, 0, len(groups) - 1)
 
 
@@ -126,22 +135,34 @@ def _widest_matched_gap(setting: str, scenarios: list[dict[str, Any]]) -> float 
     return max(gaps, default=None)
 
 
-def selection_bias(answers: Answers, rivals: Sequence[int], seed: int) -> dict[str, float]:
+def selection_bias(answers: Answers, rivals: Sequence[int], seed: int) -> dict[str, float] | None:
     """Return by how much the winner's macro F1 is too high on average, because it was chosen on the same photos.
 
     Noise with the covariance of the scenarios' F1 is drawn (signs of the photos, as in max_t), and that of the highest
     is averaged. "low" adds it to the F1 of all scenarios, as a bootstrap does (Tibshirani and Tibshirani, A Bias
     Correction for the Minimum Error Rate in Cross-Validation, 2009), which is too little where some are equally good;
-    "high" supposes that all rivals are equally good, which is the most that choosing can add.
+    "high" supposes that all rivals are equally good.
 
     Args:
         rivals: the scenarios that may be as good as the winner, with it.
+
+    Returns:
+        "low" and "high", with 0 <= low <= high; or None where nothing was chosen, because all scenarios answer alike,
+        or where a rival makes no mistake, so that its noise cannot be estimated from these photos.
     """
     effects, f1 = zip(
         *(max_t.photo_effects(each.actual, each.predicted, len(each.classes)) for each in answers.values()), strict=True
     )
-    signs = np.random.default_rng(seed).integers(0, 2, (DRAWS, len(effects[0])), np.int8).astype(np.float32) * 2 - 1
-    noise = signs @ np.stack(effects, axis=1).astype(np.float32)
-    chosen = (np.array(f1) + noise).argmax(axis=1)
-    among = noise[:, [list(answers).index(number) for number in rivals]]
-    return {"low": float(noise[np.arange(DRAWS), chosen].mean()), "high": float(among.max(axis=1).mean())}
+    numbers = list(answers)
+    among = [numbers.index(number) for number in rivals]
+    alike = len(np.unique([each.predicted for each in answers.values()], axis=0)) == 1
+    if alike or any(np.array_equal(answers[number].predicted, answers[number].actual) for number in rivals):
+        return None
+    matrix, low, high = np.stack(effects, axis=1).astype(np.float32), 0.0, 0.0
+    for signs in max_t.sign_blocks(matrix.shape, NOISE_DRAWS, seed):
+        for noise in (signs @ matrix, -signs @ matrix):
+            chosen = (np.array(f1) + noise).argmax(axis=1)
+            low += float(noise[np.arange(len(noise)), chosen].sum())
+            high += float(noise[:, among].max(axis=1).sum())
+    low = max(0.0, low / (2 * NOISE_DRAWS))
+    return {"low": low, "high": max(low, high / (2 * NOISE_DRAWS))}

@@ -1,23 +1,25 @@
 """Comparison of many scenarios that answered the same photos: p values and intervals that hold for all pairs at once.
 
 The difference of two scenarios' macro F1 is a sum over photos (see `pair_contributions`). If two scenarios are equally
-good, each photo's contribution is as likely to have the other sign, so signs drawn at random show how large
+good, each photo's contribution is taken to be as likely to have the other sign, so signs drawn at random show how large
 differences arise by chance. The signs of a photo are the same for all pairs, which keeps the correlation of the pairs,
-and the largest standardized difference of each draw is recorded: max-T (Westfall and Young, Resampling-Based Multiple
-Testing, 1993; Romano and Wolf, Exact and Approximate Stepwise Methods for Multiple Hypothesis Testing, JASA 2005). A
-winner chosen on the same photos is thereby allowed for, because the family holds every pair. For the accuracy of two
-scenarios this is McNemar's exact test. docs/METHOD.md has the assumptions and simulated error rates.
+and the largest standardized difference of each draw is recorded: max-T in its single-step form (Westfall and Young,
+Resampling-Based Multiple Testing, 1993; Romano and Wolf, Exact and Approximate Stepwise Methods for Multiple Hypothesis
+Testing, JASA 2005). The family holds every pair, which allows for a winner chosen on the same photos. For the accuracy
+of one pair it is McNemar's exact test. docs/METHOD.md has the assumptions and simulated error rates.
 """
 
 import dataclasses
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+import scipy.stats
 
-DRAWS = 99_999
-MORE_DRAWS = 999_999  # where a p value is so close to 0.05 that the verdict would depend on the draws
-FEWEST_DRAWS = 1_999
-MOST_PRODUCTS = 1e12  # about a minute; more scenarios or photos get fewer draws
-NUMBERS_AT_ONCE = 4_000_000  # limits memory to tens of megabytes
+SIGN_DRAWS = 99_999
+MORE_SIGN_DRAWS = 999_999  # where a p value is so close to 0.05 that the verdict would depend on the draws
+FEWEST_SIGN_DRAWS = 1_999
+MOST_PRODUCTS = 1e12  # about a minute; many scenarios and photos get fewer draws
+NUMBERS_AT_ONCE = 4_000_000  # in a block of draws
 SIGNIFICANCE = 0.05  # familywise
 ROUNDING = 1e-5  # relative, of the float32 sums; ties count as at least as large
 
@@ -27,10 +29,9 @@ class Differences:
     """Differences of a family, with what holds for all of them at once.
 
     Attributes:
-        gap: float64 [differences].
-        low, high: float64 [differences], simultaneous 95 % confidence intervals.
-        p: float64 [differences], adjusted; at least 1 / (draws + 1). Below 0.05 exactly where 0 is outside of the
-            interval.
+        gap: float64 [differences], in [-1, 1].
+        low, high: float64 [differences], in [-1, 1], simultaneous 95 % confidence intervals.
+        p: float64 [differences], adjusted, in (0, 1]. Below 0.05 exactly where the interval does not hold 0.
     """
 
     gap: np.ndarray
@@ -81,42 +82,61 @@ def _counts(actual: np.ndarray, predicted: np.ndarray, classes: int) -> tuple[np
     return photos_of, hits, photos_of + np.bincount(predicted, minlength=classes)
 
 
-def compare(contributions: np.ndarray, seed: int) -> Differences:
-    """Compare a family of differences, each the sum of a column of `contributions`, float64 [photos, differences]."""
-    gap, error = contributions.sum(axis=0), np.sqrt((contributions**2).sum(axis=0))
-    varies = error > 0  # the others are of equal answers
-    if not varies.any():
-        return Differences(gap, gap, gap, np.ones(len(gap)))
-    standardized, observed = contributions[:, varies] / error[varies], np.abs(gap[varies]) / error[varies]
-    largest = largest_by_chance(standardized, seed, DRAWS)
-    unsure = 4 * np.sqrt(SIGNIFICANCE * (1 - SIGNIFICANCE) / len(largest))  # standard errors of p
-    if (np.abs(_p_values(largest, observed) - SIGNIFICANCE) < unsure).any():
-        largest = largest_by_chance(standardized, seed, MORE_DRAWS)
-    p = np.ones(len(gap))
-    p[varies] = _p_values(largest, observed)
-    most = int(np.ceil(SIGNIFICANCE * (len(largest) + 1) - 1))  # draws that reach a difference whose p is 0.05
-    reach = error * largest[-most] / (1 - ROUNDING)
-    return Differences(gap, gap - reach, gap + reach, p)
+def compare(contributions: np.ndarray, photos: int, seed: int, shown: Sequence[int] | None = None) -> Differences:
+    """Compare a family of differences, each the sum of a column of `contributions`.
+
+    Scenarios that answer these photos alike need not answer others alike. Therefore the standard error has one more
+    photo with different answers, of the average weight 1 / photos (Agresti and Min, Simple Improved Confidence
+    Intervals for Comparing Matched Proportions, 2005, add one photo too), and no p value is below that of a normal
+    distribution, which the signs of a few photos can be.
+
+    Args:
+        contributions: float64 [n, differences], of the photos that have any.
+        photos: number of all photos, at least n.
+        shown: the differences whose verdict is shown and must not depend on the draws; None for all.
+    """
+    gap = contributions.sum(axis=0)
+    error = np.sqrt((contributions**2).sum(axis=0) + 1 / photos**2)
+    standardized, observed = contributions / error, np.abs(gap) / error
+    largest = largest_by_chance(standardized, seed, SIGN_DRAWS)
+    p = _p_values(largest, observed)
+    near = 4 * np.sqrt(SIGNIFICANCE * (1 - SIGNIFICANCE) / len(largest))  # standard errors of p
+    more = draws_for(standardized.size, MORE_SIGN_DRAWS)
+    if more > len(largest) and (np.abs(p[slice(None) if shown is None else list(shown)] - SIGNIFICANCE) < near).any():
+        largest = largest_by_chance(standardized, seed, MORE_SIGN_DRAWS)
+        p = _p_values(largest, observed)
+    at_threshold = int(np.ceil(SIGNIFICANCE * (len(largest) + 1) - 1))  # draws that reach a difference whose p is 0.05
+    critical = max(largest[-at_threshold] / (1 - ROUNDING), scipy.stats.norm.isf(SIGNIFICANCE / 2))
+    low, high = gap - critical * error, gap + critical * error
+    return Differences(gap, np.maximum(low, -1), np.minimum(high, 1), p)
 
 
 def _p_values(largest: np.ndarray, observed: np.ndarray) -> np.ndarray:
-    """Return the share of draws, and of the observation itself, that are at least as large as each of `observed`."""
+    """Return the share of draws, the observation among them, that are at least as large as each of `observed`."""
     draws = len(largest)
-    return (1 + draws - np.searchsorted(largest, observed * (1 - ROUNDING))) / (draws + 1)
+    by_signs = (1 + draws - np.searchsorted(largest, observed * (1 - ROUNDING))) / (draws + 1)
+    return np.maximum(by_signs, 2 * scipy.stats.norm.sf(observed))
 
 
 def largest_by_chance(standardized: np.ndarray, seed: int, most_draws: int) -> np.ndarray:
     """Return the largest absolute sum over the columns for each draw of signs of the rows, float32 [draws], ascending.
 
     Args:
-        standardized: float64 [photos, differences], each column of length 1.
+        standardized: float64 [photos, differences], at least one of these.
     """
-    rows = standardized[standardized.any(axis=1)].astype(np.float32)
-    draws = int(np.clip(MOST_PRODUCTS / rows.size, min(FEWEST_DRAWS, most_draws), most_draws))
-    generator, largest = np.random.default_rng(seed), np.empty(draws, np.float32)
-    step = max(1, NUMBERS_AT_ONCE // max(rows.shape))
+    rows = standardized.astype(np.float32)
+    draws = draws_for(rows.size, most_draws)
+    return np.sort(np.concatenate([np.abs(signs @ rows).max(axis=1) for signs in sign_blocks(rows.shape, draws, seed)]))
+
+
+def draws_for(numbers: int, most_draws: int) -> int:
+    """Return the draws that can be afforded of a matrix with so many numbers."""
+    return int(np.clip(MOST_PRODUCTS / max(1, numbers), min(FEWEST_SIGN_DRAWS, most_draws), most_draws))
+
+
+def sign_blocks(shape: tuple[int, ...], draws: int, seed: int) -> Iterator[np.ndarray]:
+    """Yield signs for `draws` draws, float32 [block, photos], in blocks that fit a product with [photos, columns]."""
+    generator, step = np.random.default_rng(seed), max(1, NUMBERS_AT_ONCE // max(1, *shape))
     for start in range(0, draws, step):
-        block = largest[start : start + step]
-        signs = generator.integers(0, 2, (len(block), len(rows)), np.int8).astype(np.float32) * 2 - 1
-        block[:] = np.abs(signs @ rows).max(axis=1)
-    return np.sort(largest)
+        size = (min(step, draws - start), shape[0])
+        yield generator.integers(0, 2, size, np.int8).astype(np.float32) * 2 - 1

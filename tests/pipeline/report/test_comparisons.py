@@ -6,7 +6,6 @@ from pipeline.report import comparisons
 from tuner import predictions
 
 CLASSES = ["glass", "metal", "paper"]
-RNG = np.random.default_rng(8)
 ACTUAL = np.repeat(np.arange(3), 100)
 
 
@@ -21,8 +20,9 @@ def answers_of(predicted):
     )
 
 
-def with_accuracy(accuracy):
-    return answers_of(np.where(RNG.random(300) < accuracy, ACTUAL, (ACTUAL + 1) % 3))
+def with_accuracy(accuracy, seed):
+    right = np.random.default_rng(seed).random(300) < accuracy
+    return answers_of(np.where(right, ACTUAL, (ACTUAL + 1) % 3))
 
 
 def f1_of(answers):
@@ -40,7 +40,7 @@ def row_of(number, answers, backbone="ResNet50", optimizer="Adam", dropout=0.0):
 
 
 def test_each_scenario_is_compared_with_the_winner():
-    best, close, poor = with_accuracy(0.9), with_accuracy(0.88), with_accuracy(0.6)
+    best, close, poor = with_accuracy(0.9, 1), with_accuracy(0.88, 2), with_accuracy(0.6, 3)
     compared = comparisons.with_winner([4, 2, 7], {2: close, 4: best, 7: poor}, seed=1)
     assert compared.keys() == {2, 7}
     for number, answers in ((2, close), (7, poor)):
@@ -53,13 +53,13 @@ def test_each_scenario_is_compared_with_the_winner():
 
 
 def test_twin_of_the_winner_does_not_differ_and_does_not_count():
-    best, other = with_accuracy(0.9), with_accuracy(0.8)
+    best, other = with_accuracy(0.9, 1), with_accuracy(0.8, 2)
     alone = comparisons.with_winner([1, 2], {1: best, 2: other}, seed=1)
     with_twins = comparisons.with_winner([1, 2, 3, 4], {1: best, 2: other, 3: best, 4: other}, seed=1)
     assert with_twins[3] == {
         "gap": 0.0,
-        "gap_low": 0.0,
-        "gap_high": 0.0,
+        "gap_low": None,
+        "gap_high": None,
         "p": 1.0,
         "told_apart": False,
         "only_winner_right": 0,
@@ -69,14 +69,15 @@ def test_twin_of_the_winner_does_not_differ_and_does_not_count():
 
 
 def test_single_scenario_has_nothing_to_be_compared_with():
-    only = with_accuracy(0.9)
+    only = with_accuracy(0.9, 1)
     assert comparisons.with_winner([1], {1: only}, seed=1) == {}
     effects = comparisons.of_settings([row_of(1, only)], {1: only}, seed=1)
+    assert comparisons.selection_bias({1: only}, [1], seed=1) is None
     assert [list(effect) for effect in effects.values()] == [["values", "matched", "next_best"]] * 3
 
 
 def test_setting_that_changes_the_answers_is_measurable_and_another_is_not():
-    answers = {number: with_accuracy(0.9 if number < 4 else 0.7) for number in range(1, 7)}
+    answers = {number: with_accuracy(0.9 if number < 4 else 0.7, number) for number in range(1, 7)}
     scenarios = [
         row_of(number, answers[number], "ResNet50" if number < 4 else "VGG19", ("Adam", "Nadam", "AdamW")[number % 3])
         for number in answers
@@ -92,12 +93,13 @@ def test_setting_that_changes_the_answers_is_measurable_and_another_is_not():
 
 
 def test_selection_bias_is_at_most_what_choosing_among_equals_adds(monkeypatch):
-    monkeypatch.setattr(comparisons, "DRAWS", 999)
+    monkeypatch.setattr(comparisons, "NOISE_DRAWS", 500)
     true_f1, excess, low, high = 0.8, [], [], []
     for seed in range(40):
-        answers = {number: with_accuracy(true_f1) for number in range(12)}
+        answers = {number: with_accuracy(true_f1, 100 * seed + number) for number in range(12)}
         bias = comparisons.selection_bias(answers, range(12), seed)
         excess.append(max(map(f1_of, answers.values())) - true_f1)
+        assert 0 <= bias["low"] <= bias["high"]
         low.append(bias["low"])
         high.append(bias["high"])
     assert np.mean(low) < np.mean(excess)
@@ -105,5 +107,11 @@ def test_selection_bias_is_at_most_what_choosing_among_equals_adds(monkeypatch):
 
 
 def test_scenario_far_above_the_others_is_not_flattered():
-    answers = {1: with_accuracy(0.95), 2: with_accuracy(0.5), 3: with_accuracy(0.5)}
-    assert comparisons.selection_bias(answers, [1], seed=1) == pytest.approx({"low": 0, "high": 0}, abs=5e-4)
+    answers = {1: with_accuracy(0.95, 1), 2: with_accuracy(0.5, 2), 3: with_accuracy(0.5, 3)}
+    assert comparisons.selection_bias(answers, [1], seed=1) == pytest.approx({"low": 0, "high": 0}, abs=1e-7)
+
+
+def test_flattery_of_a_scenario_without_mistakes_is_not_known():
+    answers = {1: answers_of(ACTUAL), 2: with_accuracy(0.9, 2)}
+    assert comparisons.selection_bias(answers, [1], seed=1) is None
+    assert comparisons.selection_bias({1: answers[2], 2: answers[2]}, [1, 2], seed=1) is None

@@ -47,20 +47,20 @@ def test_effects_of_photos_predict_macro_f1_with_a_photo_less():
 @pytest.mark.parametrize(("first_alone", "second_alone"), [(13, 2), (9, 1), (5, 0), (8, 7)])
 def test_p_of_one_difference_of_accuracies_is_that_of_mcnemars_exact_test(first_alone, second_alone):
     expected = scipy.stats.binomtest(first_alone, first_alone + second_alone).pvalue
-    result = max_t.compare(accuracy_contributions(first_alone, second_alone), seed=1)
+    result = max_t.compare(accuracy_contributions(first_alone, second_alone), 60, seed=1)
     assert result.p[0] == pytest.approx(expected, abs=0.005)
 
 
 def test_p_is_below_5_percent_exactly_where_the_interval_leaves_out_0():
     for first_alone, second_alone in itertools.product(range(16), range(3)):
-        result = max_t.compare(accuracy_contributions(first_alone, second_alone), seed=1)
+        result = max_t.compare(accuracy_contributions(first_alone, second_alone), 60, seed=1)
         assert (result.p[0] < max_t.SIGNIFICANCE) == (result.low[0] > 0 or result.high[0] < 0)
 
 
 def test_p_and_interval_of_a_difference_grow_with_the_family():
     alone = max_t.pair_contributions(ACTUAL, GOOD, POOR, 3)[:, None]
     others = RNG.permuted(np.repeat(alone, 40, axis=1), axis=0) * RNG.choice([-1, 1], (150, 40))
-    single, family = (max_t.compare(columns, seed=1) for columns in (alone, np.hstack([alone, others])))
+    single, family = (max_t.compare(columns, 150, seed=1) for columns in (alone, np.hstack([alone, others])))
     assert single.p[0] < family.p[0] < 41 * single.p[0] + 0.001
     assert family.low[0] < single.low[0] and family.high[0] > single.high[0]
     assert [family.gap[0], single.gap[0]] == pytest.approx([macro_f1(GOOD) - macro_f1(POOR)] * 2)
@@ -68,27 +68,51 @@ def test_p_and_interval_of_a_difference_grow_with_the_family():
 
 def test_repeated_difference_does_not_change_the_others():
     alone = max_t.pair_contributions(ACTUAL, GOOD, POOR, 3)[:, None]
-    single, repeated = (max_t.compare(np.repeat(alone, times, axis=1), seed=1) for times in (1, 30))
+    single, repeated = (max_t.compare(np.repeat(alone, times, axis=1), 150, seed=1) for times in (1, 30))
     assert repeated.p == pytest.approx(single.p[0], abs=2e-5)
 
 
-def test_equal_answers_cannot_be_told_apart():
-    nothing = np.zeros((150, 2))
-    result = max_t.compare(nothing, seed=1)
-    assert result.p.tolist() == [1.0, 1.0] and result.low.tolist() == result.high.tolist() == [0.0, 0.0]
-    one_of_two = np.hstack([nothing[:, :1], max_t.pair_contributions(ACTUAL, GOOD, POOR, 3)[:, None]])
-    result = max_t.compare(one_of_two, seed=1)
-    assert result.p[0] == 1.0 and result.p[1] < 0.01
+def test_equal_answers_are_not_told_apart_but_may_differ_on_other_photos():
+    result = max_t.compare(np.zeros((150, 1)), 150, seed=1)
+    assert result.p.tolist() == [1.0]
+    assert [result.low[0], result.high[0]] == pytest.approx([-1.96 / 150, 1.96 / 150], rel=1e-3)
+
+
+def test_interval_of_a_difference_stays_within_1():
+    result = max_t.compare(accuracy_contributions(35, 0, photos=40), 40, seed=1)
+    assert result.low[0] > 0.5 and result.high[0] == 1.0
+
+
+def test_equal_scenarios_of_a_family_are_rarely_told_apart():
+    """Of 200 families of 45 pairs, 5 % is 10; 22 or more would have a probability below 0.001."""
+    generator, alarms = np.random.default_rng(6), 0
+    for _ in range(200):
+        hard = generator.random(120) < 0.3
+        answers = np.where(hard & (generator.random((10, 120)) < 0.5), 1, 0)
+        pairs = itertools.combinations(answers, 2)
+        columns = np.stack([(second - first) / 120 for first, second in pairs], axis=1)
+        alarms += bool((compare_with_few_draws(columns).p < max_t.SIGNIFICANCE).any())
+    assert alarms < 22
+
+
+def compare_with_few_draws(contributions):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(max_t, "SIGN_DRAWS", 999)
+        patch.setattr(max_t, "MORE_SIGN_DRAWS", 999)
+        return max_t.compare(contributions, len(contributions), seed=1)
 
 
 def test_p_close_to_5_percent_gets_draws_until_the_verdict_does_not_depend_on_the_seed(monkeypatch):
     """10 against 2 photos have an exact p of 0.039, and 999 draws would tell them apart under some seeds alone."""
-    monkeypatch.setattr(max_t, "DRAWS", 999)
+    monkeypatch.setattr(max_t, "SIGN_DRAWS", 999)
     contributions = accuracy_contributions(10, 2)
-    p = [max_t.compare(contributions, seed).p[0] for seed in range(10)]
+    p = [max_t.compare(contributions, 60, seed).p[0] for seed in range(10)]
     assert p == pytest.approx([scipy.stats.binomtest(10, 12).pvalue] * 10, abs=0.001)
 
 
-def test_large_families_get_fewer_draws(monkeypatch):
-    monkeypatch.setattr(max_t, "MOST_PRODUCTS", 150 * 3000)
-    assert len(max_t.largest_by_chance(accuracy_contributions(100, 50, 150), seed=1, most_draws=99_999)) == 3000
+def test_large_families_get_fewer_draws_and_are_not_drawn_again(monkeypatch):
+    monkeypatch.setattr(max_t, "MOST_PRODUCTS", 60 * 3000)
+    calls, draw = [], max_t.largest_by_chance
+    monkeypatch.setattr(max_t, "largest_by_chance", lambda *args: calls.append(draw(*args)) or calls[-1])
+    max_t.compare(accuracy_contributions(10, 2), 60, seed=1)  # p is close to 0.05
+    assert [len(largest) for largest in calls] == [3000]
