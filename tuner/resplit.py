@@ -23,26 +23,25 @@ def plain_and_grouped(
     groups: np.ndarray,
     *,
     seeds: Sequence[int],
+    draws: int,
     progress: Callable[[int, int], None],
 ) -> list[dict[str, float]]:
-    """Return for each seed the macro F1 with stratified folds ("plain"), with groups kept together, and the difference.
+    """Return for each draw the macro F1 with stratified folds ("plain"), with groups kept together, and the difference.
 
     The grouped split of a seed is its plain split with the groups moved together, and the heads of a fold start with
-    the same weights, so that the moved photos alone make the difference.
+    the same weights. The moved photos also change the size of folds, and so the order in which photos are trained on.
 
     Args:
         groups: int64 [photos], equal for photos of one group.
+        seeds: of the draws; the first that can be grouped are used.
 
     Raises:
-        UngroupableError: as in grouped_folds.keep_together; no head has been trained then.
+        UngroupableError: fewer than `draws` seeds can be grouped, see grouped_folds.keep_together.
     """
-    labels = [photo.label for photo in study.photo_list]
-    plain_splits = [stratified_folds.assign(labels, study.folds, seed) for seed in seeds]
-    grouped_splits = [grouped_folds.keep_together(fold_of, labels, groups, study.folds) for fold_of in plain_splits]
     rows: list[dict[str, float]] = []
-    for seed, plain, grouped in zip(seeds, plain_splits, grouped_splits, strict=True):
+    for seed, plain, grouped in _splits(study, groups, seeds, draws):
         predicted = _predict(_with_folds(study, plain), scenario, range(study.folds))
-        progress(2 * len(rows) + 1, 2 * len(seeds))
+        progress(2 * len(rows) + 1, 2 * draws)
         moved = plain != grouped
         changed = np.union1d(plain[moved], grouped[moved]).tolist()  # the other folds would be trained the same again
         again = _predict(_with_folds(study, grouped), scenario, changed)
@@ -51,8 +50,25 @@ def plain_and_grouped(
             for classes in (predicted, np.where(again >= 0, again, predicted))
         )
         rows.append({"seed": seed, "plain": plain_f1, "grouped": grouped_f1, "difference": grouped_f1 - plain_f1})
-        progress(2 * len(rows), 2 * len(seeds))
+        progress(2 * len(rows), 2 * draws)
     return rows
+
+
+def _splits(
+    study: Study, groups: np.ndarray, seeds: Sequence[int], draws: int
+) -> list[tuple[int, np.ndarray, np.ndarray]]:
+    """Return seed, plain and grouped fold of each photo for the first `draws` seeds that can be grouped."""
+    labels = [photo.label for photo in study.photo_list]
+    splits: list[tuple[int, np.ndarray, np.ndarray]] = []
+    for seed in seeds:
+        plain = stratified_folds.assign(labels, study.folds, seed)
+        try:
+            splits.append((seed, plain, grouped_folds.keep_together(plain, labels, groups, study.folds, seed)))
+        except grouped_folds.UngroupableError as error:
+            failure = error
+        if len(splits) == draws:
+            return splits
+    raise failure
 
 
 def _predict(study: Study, scenario: scenarios.Scenario, tested: Iterable[int]) -> np.ndarray:

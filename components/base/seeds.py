@@ -1,9 +1,9 @@
-"""Seeds derived from the seed of a run. Two runs share none, as they would with sums: 42 + 1 is the next run's seed."""
+"""Seeds derived from the seed of a run, which runs of neighbouring seeds do not share, as they would share sums."""
 
 import numpy as np
 
 # first number of a path: what the derived seed is for
-FOLD, MEMBER, LAYER = range(3)
+FOLD, MEMBER, LAYER, AUDIT_SPLIT = range(4)
 
 
 def derive(seed: int, *path: int) -> int:
@@ -12,6 +12,6 @@ def derive(seed: int, *path: int) -> int:
     It is from the first word of numpy's SeedSequence(seed, spawn_key=path).
 
     Args:
-        path: FOLD, MEMBER or LAYER, then the number of the fold, member or layer, at least 0.
+        path: FOLD, MEMBER, LAYER or AUDIT_SPLIT, then its number, at least 0.
     """
     return int(np.random.SeedSequence(seed, spawn_key=path).generate_state(1)[0]) >> 1

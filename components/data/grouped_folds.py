@@ -62,8 +62,8 @@ def assign(labels: Sequence[str], groups: np.ndarray, folds: int, seed: int) -> 
     return fold_of
 
 
-def keep_together(fold_of: np.ndarray, labels: Sequence[str], groups: np.ndarray, folds: int) -> np.ndarray:
-    """Return `fold_of` with each group moved to the fold that holds most of its photos, the first of several such.
+def keep_together(fold_of: np.ndarray, labels: Sequence[str], groups: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """Return `fold_of` with each group moved to the fold that holds most of its photos; `seed` chooses among several.
 
     Photos without a near-duplicate stay where they are, so that the two splits differ in the moved photos alone.
 
@@ -75,8 +75,8 @@ def keep_together(fold_of: np.ndarray, labels: Sequence[str], groups: np.ndarray
         UngroupableError: some fold would test no photo of a class.
     """
     _, group = np.unique(groups, return_inverse=True)
-    counts = np.zeros((len(groups), folds), np.int64)  # photos by group and fold
-    np.add.at(counts, (group, fold_of), 1)
+    counts = np.random.default_rng(seed).random((len(groups), folds)) / 2  # breaks ties
+    np.add.at(counts, (group, fold_of), 1)  # photos by group and fold
     together = counts.argmax(axis=1)[group]
     if missing := stratified_folds.untested(labels, together, folds):
         raise UngroupableError(

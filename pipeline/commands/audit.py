@@ -13,9 +13,10 @@ import numpy as np
 import rich.box
 import rich.console
 import rich.table
+import scipy.stats
 
 from components.audit import image_quality, label_issues, tables
-from components.base import artifacts, rounding
+from components.base import artifacts, rounding, seeds
 from components.base.errors import PilahError
 from components.data import grouped_folds, near_duplicates, photos
 from components.models import features
@@ -29,8 +30,9 @@ from tuner.study import Study
 
 log = logging.getLogger("pilah")
 PACKAGES = ("imagehash", "cleanlab")
+SIGNIFICANCE = 0.05
 FOLD_DRAWS = 10  # number of new splits into folds, over which the effect of near-duplicates is averaged
-FOLD_SEEDS = 1  # keeps the seeds of these splits apart from other numbers that are derived from the run's seed
+MOST_SEEDS = 5 * FOLD_DRAWS  # tried, because some splits cannot keep near-duplicates together
 
 
 def run(run_dir: pathlib.Path, console: rich.console.Console) -> None:
@@ -123,29 +125,33 @@ def compare_folds(config: Config, study: Study, groups: np.ndarray, progress: Pr
     It is of the winner, or of the scenario of the search that the winner was refined from, which takes minutes instead
     of hours. None if the groups cannot be moved together so that every fold still tests every class.
 
-    The difference is "measurable" if it is larger than two standard errors. These cover the choice of the split, since
-    it varies from draw to draw, but not that of the photos.
+    p is that of a paired t test. It covers the choice of the split, which varies from draw to draw, but not that of
+    the photos.
     """
     scenario = recipe.frozen_winner(config)
-    # not the seed of the run, by whose split the winner was chosen, and none that a run of another seed has
-    seeds = np.random.SeedSequence((config.seed, FOLD_SEEDS)).generate_state(FOLD_DRAWS).tolist()
+    # not the seed of the run, by whose split the winner was chosen
+    split_seeds = [seeds.derive(config.seed, seeds.AUDIT_SPLIT, number) for number in range(MOST_SEEDS)]
     try:
         draws = resplit.plain_and_grouped(
-            study, scenario, groups, seeds=seeds, progress=functools.partial(progress, what="folds")
+            study,
+            scenario,
+            groups,
+            seeds=split_seeds,
+            draws=FOLD_DRAWS,
+            progress=functools.partial(progress, what="folds"),
         )
     except grouped_folds.UngroupableError as error:
         log.warning("F1 with near-duplicates kept in one fold cannot be measured: %s", error)
         return None
     plain, grouped, differences = ([draw[name] for draw in draws] for name in ("plain", "grouped", "difference"))
-    difference, standard_error = np.mean(differences), np.std(differences, ddof=1) / np.sqrt(len(draws))
     return {
         "scenario": scenario.number,
         "draws": draws,
         "plain_mean": float(np.mean(plain)),
         "grouped_mean": float(np.mean(grouped)),
-        "difference": float(difference),
-        "standard_error": float(standard_error),
-        "measurable": bool(abs(difference) > 2 * standard_error),
+        "difference": float(np.mean(differences)),
+        "standard_error": float(scipy.stats.sem(differences)),
+        "p": float(scipy.stats.ttest_1samp(differences, 0).pvalue) if any(differences) else 1.0,
     }
 
 
@@ -195,17 +201,17 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
         table.add_row(finding, str(count), details)
     console.print(table)
     if folds := summary["folds"]:
-        effect = "larger than two standard errors" if folds["measurable"] else "no measurable effect"
+        more = "more" if folds["p"] < SIGNIFICANCE else "no more"
         console.print(
             f"Mean macro F1 of scenario {folds['scenario']} over {len(folds['draws'])} other splits into folds: "
             f"{rounding.text(folds['plain_mean'], '.4f')} stratified, "
             f"{rounding.text(folds['grouped_mean'], '.4f')} with near-duplicates kept together. "
-            f"Difference {folds['difference']:+.4f}, standard error {folds['standard_error']:.4f}: {effect}. The "
-            "standard error covers the choice of the split, not other photos.",
+            f"Difference {folds['difference']:+.4f}, standard error {rounding.text(folds['standard_error'], '.4f')}: "
+            f"{more} than the choice of the split explains (paired t test, p {folds['p']:.3f}).",
             highlight=False,
         )
     elif not near["pairs"]:
-        console.print("There are no near-duplicates, so that none are to be kept in one fold.", highlight=False)
+        console.print("There are no near-duplicates to keep in one fold.", highlight=False)
     used = summary["settings"]
     console.print(
         f"Near-duplicates differ in at most {used['max_hamming_bits']} of {used['hash_bits']} bits of the hash, or "

@@ -119,22 +119,28 @@ def _scores(figures: dict[str, Any], first: dict[str, Any], _: localization.Gett
             m=best["compared"],
             n=best["alike"],
         ),
-        _(
-            "Because the model was chosen on the same photos, its F1 is about %(low)s to %(high)s too high on "
-            "average, and its other figures similarly.",
-            **{name: number(value, "4") for name, value in best["selection_bias"].items()},
-        ),
+        *_selection_bias(best["selection_bias"], _, number),
         _(
             "Its mean confidence is %(confidence)s; the expected calibration error (ECE) is %(ece)s.",
             confidence=number(best["mean_confidence"], "%"),
             ece=number(first["ece"]),
         )
         + " "
-        + _(
-            "A perfectly calibrated model would have %(mean)s on average (95 %% of the time %(low)s to %(high)s).",
-            **{name: number(value) for name, value in best["ece_by_chance"].items()},
-        ),
+        + sentences.calibration(figures, _, lambda path: number(localization.value_at(figures, path))),
         *_leakage(figures, first["scenario"], _, number),
+    ]
+
+
+def _selection_bias(bias: dict[str, float] | None, _: localization.Gettext, number: Any) -> list[str]:
+    """Say by how much choosing flatters the model, where that is known."""
+    if not bias:
+        return []
+    return [
+        _(
+            "Because the model was chosen on the same photos, its F1 is about %(low)s to %(high)s too high on average; "
+            "precision, recall and accuracy are too high as well.",
+            **{name: number(value, "4") for name, value in bias.items()},
+        )
     ]
 
 
@@ -237,10 +243,7 @@ def _photos(
                 draws=len(folds["draws"]),
                 **{name: number(folds[name], "4") for name in names},
             ),
-            _("The difference is larger than two standard errors.")
-            if folds["measurable"]
-            else _("This is no measurable effect: the difference is at most two standard errors."),
-            _("The standard error covers the choice of the split, not other photos."),
+            sentences.split_explains(folds, _, number(folds["p"], "p")),
         ]
     return [
         *lines,

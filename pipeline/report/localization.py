@@ -35,6 +35,8 @@ def format_number(value: float | None, style: str, language: str) -> str:
         return "\N{EN DASH}"
     if style == "p" and value < 0.001:
         return "< " + format_number(0.001, "3", language)
+    if style == "p" and value < 0.05 <= round(value, 3):  # 0.0497 is below the threshold
+        return "< " + format_number(0.05, "3", language)
     sign = ""
     if style:
         sign, value = rounding.limit(value, int(style) if style.isdecimal() else 3)

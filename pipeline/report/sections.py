@@ -65,7 +65,7 @@ def calibration(source: Source) -> Contents:
         return None
     return {
         "title": _("Can you trust its confidence?"),
-        "sentence": sentences.calibration(source),
+        "sentence": sentences.calibration(source.figures, _, source.figure),
         "reliability": plots.reliability(best["reliability"], _("confidence"), _("accuracy")),
         "coverage": plots.coverage(
             best["coverage"], _("minimum confidence"), _("accuracy of the answers"), _("share answered")

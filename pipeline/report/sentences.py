@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from pipeline.report import localization
+from pipeline.report import localization, max_t
 from pipeline.report.source import Source
 
 
@@ -64,11 +64,10 @@ def comparison(
     return sentences
 
 
-def calibration(source: Source) -> Markup:
-    """Say whether the winner's calibration error is more than chance."""
-    _, best, ece = source.gettext, source.figures["winner"], source.figures["scenarios"][0]["ece"]
-    values = {name: source.figure(f"winner/ece_by_chance/{name}") for name in ("mean", "low", "high")}
-    if ece > best["ece_by_chance"]["high"]:
+def calibration(figures: dict[str, Any], _: localization.Gettext, number: Callable[[str], str]) -> Markup:
+    """Say whether the winner's calibration error is more than chance; `number` formats the figure at a path."""
+    values = {name: number(f"winner/ece_by_chance/{name}") for name in ("mean", "low", "high")}
+    if figures["scenarios"][0]["ece"] > figures["winner"]["ece_by_chance"]["high"]:
         return _(
             "That is more than chance: a perfectly calibrated model would have %(mean)s on average (95 %% of the time "
             "%(low)s to %(high)s).",
@@ -93,11 +92,6 @@ def near_duplicates(audit: dict[str, Any], source: Source) -> list[Markup]:
             )
         ]
     names = ("grouped_mean", "plain_mean", "difference", "standard_error")
-    effect = (
-        _("The difference is larger than two standard errors.")
-        if folds["measurable"]
-        else _("This is no measurable effect: the difference is at most two standard errors.")
-    )
     return [
         _(
             "With near-duplicates kept in one fold, the mean F1 over %(draws)s splits is %(grouped_mean)s instead of "
@@ -105,9 +99,15 @@ def near_duplicates(audit: dict[str, Any], source: Source) -> list[Markup]:
             draws=len(folds["draws"]),
             **{name: figure(f"audit/folds/{name}", "4") for name in names},
         ),
-        effect,
-        _("The standard error covers the choice of the split, not other photos."),
+        split_explains(folds, _, source.figure("audit/folds/p", "p")),
     ]
+
+
+def split_explains(folds: dict[str, Any], _: localization.Gettext, p: str) -> Markup:
+    """Say whether the effect of near-duplicates is more than that of the choice of the split."""
+    if folds["p"] < max_t.SIGNIFICANCE:
+        return _("That is more than the choice of the split explains (paired t test, p: %(p)s).", p=p)
+    return _("That is no more than the choice of the split explains (paired t test, p: %(p)s).", p=p)
 
 
 def leakage(results: dict[str, Any], source: Source) -> list[Markup]:

@@ -81,8 +81,9 @@ def expected_calibration_error(bins: Sequence[dict[str, float]]) -> float:
 def calibration_error_by_chance(confidence: np.ndarray, seed: int) -> dict[str, float]:
     """Return the mean calibration error of a perfectly calibrated model of this `confidence`, and its 95 % range.
 
-    Each answer is right with the probability of its confidence (consistency resampling: Bröcker and Smith, Increasing
-    the Reliability of Reliability Diagrams, 2007). The error is above 0 even then, because bins have few photos.
+    Each answer is right with the probability of its confidence, as in the consistency resampling of Bröcker and Smith
+    (Increasing the Reliability of Reliability Diagrams, 2007), but with the confidences unchanged. The error is above 0
+    even then, because bins have few photos.
 
     Args:
         confidence: float64 [photos], in [0, 1].

@@ -126,7 +126,7 @@ def _write_audit(run_dir: pathlib.Path, listed: list[photos.Photo]) -> None:
                 {"seed": 31, "plain": 0.84, "grouped": 0.82, "difference": -0.02},
             ],
             **{"plain_mean": 0.835, "grouped_mean": 0.81},
-            **{"difference": -0.025, "standard_error": 0.005, "measurable": True},
+            **{"difference": -0.025, "standard_error": 0.005, "p": 0.0007},
         },
         "settings": {
             **{"scenario": 1, "backbone": "ResNet50"},

@@ -44,8 +44,8 @@ def f1_with(study, fold_of):
     return metrics.score(resplit.matrix(dataclasses.replace(study, photo_list=listed), SCENARIO), CLASSES).f1
 
 
-def draws_of(study, groups, seeds, progress=lambda done, total: None):
-    return resplit.plain_and_grouped(study, SCENARIO, groups, seeds=seeds, progress=progress)
+def draws_of(study, groups, seeds, progress=lambda done, total: None, draws=None):
+    return resplit.plain_and_grouped(study, SCENARIO, groups, seeds=seeds, draws=draws or len(seeds), progress=progress)
 
 
 def test_draws_equal_full_cross_validations_of_the_split_and_of_the_moved_one(study):
@@ -54,7 +54,7 @@ def test_draws_equal_full_cross_validations_of_the_split_and_of_the_moved_one(st
     labels = [photo.label for photo in study.photo_list]
     for row, seed in zip(rows, [3, 4], strict=True):
         plain = stratified_folds.assign(labels, FOLDS, seed)
-        grouped = grouped_folds.keep_together(plain, labels, groups, FOLDS)
+        grouped = grouped_folds.keep_together(plain, labels, groups, FOLDS, seed)
         assert row["seed"] == seed
         assert row["plain"] == f1_with(study, plain)
         assert row["grouped"] == f1_with(study, grouped) != row["plain"]
@@ -69,12 +69,24 @@ def test_fold_that_the_groups_leave_unchanged_is_trained_once(study, trained):
     groups[np.flatnonzero(plain == 2)[0]] = groups[np.flatnonzero(plain == 1)[0]]
     (row,) = draws_of(study, groups, [3])
     assert trained == [0, 1, 2, 1, 2]
-    assert row["grouped"] == f1_with(study, grouped_folds.keep_together(plain, labels, groups, FOLDS))
+    assert row["grouped"] == f1_with(study, grouped_folds.keep_together(plain, labels, groups, FOLDS, 3))
 
 
 def test_photos_without_near_duplicates_make_no_difference(study, trained):
     (row,) = draws_of(study, np.arange(COUNT), [3])
     assert row["difference"] == 0 and len(trained) == FOLDS
+
+
+def test_seed_that_cannot_be_grouped_is_replaced_by_the_next(study, monkeypatch):
+    keep = grouped_folds.keep_together
+
+    def refuse_3(plain, labels, groups, folds, seed):
+        if seed == 3:
+            raise grouped_folds.UngroupableError("seed 3")
+        return keep(plain, labels, groups, folds, seed)
+
+    monkeypatch.setattr(grouped_folds, "keep_together", refuse_3)
+    assert [row["seed"] for row in draws_of(study, np.arange(COUNT) // 6, [3, 4, 5], draws=1)] == [4]
 
 
 def test_draw_that_cannot_be_grouped_raises_before_any_head_is_trained(study, trained):

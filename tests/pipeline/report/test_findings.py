@@ -32,7 +32,7 @@ def test_counts_and_folds_are_those_of_the_audit(run_dir):
         ["Mean", "0.8350", "0.8100", "\N{MINUS SIGN}0.0250"],
         ["Standard error of the mean difference", "0.0050"],
     ]
-    assert "is larger than two standard errors" in report_reader.read(run_dir).text
+    assert "That is more than the choice of the split explains" in report_reader.read(run_dir).text
 
 
 def test_photos_to_check_are_those_of_the_lists(run_dir):
