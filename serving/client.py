@@ -17,7 +17,6 @@ import grpc
 from google.protobuf import message
 from grpc_health.v1 import health_pb2
 
-from components.base import rounding
 from serving import channel
 from serving.protos import predict_pb2
 
@@ -259,6 +258,8 @@ def _as_json(photo: pathlib.Path, result: Prediction | str) -> str:
 def _as_row(photo: pathlib.Path, result: Prediction | str, width: int) -> str:
     if isinstance(result, str):
         return f"{photo!s:{width}}  not classified: {result}"
+    from components.base import rounding  # here, so that the class Client does not need components
+
     sign, score = rounding.limit(result.score, 3)
     return f"{photo!s:{width}}  {result.class_name:12} {f'{sign}{score:.1%}':>6}  version {result.model_version}"
 
