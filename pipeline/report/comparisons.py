@@ -46,9 +46,7 @@ def compare_rows(
     shown: Sequence[int] | None = None,
 ) -> max_t.Differences:
     """Compare macro F1 of each pair of predictions, int64 [photos] each, of the photos of `answers`."""
-    contributions = _contributions(answers, pairs)
-    differ = contributions.any(axis=1)
-    return max_t.compare(contributions[differ], len(answers.actual), seed, shown)
+    return max_t.compare(_contributions(answers, pairs), len(answers.actual), seed, shown)
 
 
 def _difference(

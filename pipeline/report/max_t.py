@@ -16,7 +16,7 @@ import numpy as np
 import scipy.stats
 
 SIGN_DRAWS = 99_999
-MORE_SIGN_DRAWS = 999_999  # where a p value is so close to 0.05 that the verdict would depend on the draws
+MORE_SIGN_DRAWS = 499_999  # where a p value is so close to 0.05 that the verdict would depend on the draws
 FEWEST_SIGN_DRAWS = 1_999
 MOST_PRODUCTS = 1e12  # about a minute; many scenarios and photos get fewer draws
 NUMBERS_AT_ONCE = 4_000_000  # in a block of draws
@@ -91,13 +91,13 @@ def compare(contributions: np.ndarray, photos: int, seed: int, shown: Sequence[i
     distribution, which the signs of a few photos can be.
 
     Args:
-        contributions: float64 [n, differences], of the photos that have any.
+        contributions: float64 [n, differences]; photos that have none may be left out.
         photos: number of all photos, at least n.
         shown: the differences whose verdict is shown and must not depend on the draws; None for all.
     """
     gap = contributions.sum(axis=0)
     error = np.sqrt((contributions**2).sum(axis=0) + 1 / photos**2)
-    standardized, observed = contributions / error, np.abs(gap) / error
+    standardized, observed = contributions[contributions.any(axis=1)] / error, np.abs(gap) / error
     largest = largest_by_chance(standardized, seed, SIGN_DRAWS)
     p = _p_values(largest, observed)
     near = 4 * np.sqrt(SIGNIFICANCE * (1 - SIGNIFICANCE) / len(largest))  # standard errors of p
@@ -138,5 +138,5 @@ def sign_blocks(shape: tuple[int, ...], draws: int, seed: int) -> Iterator[np.nd
     """Yield signs for `draws` draws, float32 [block, photos], in blocks that fit a product with [photos, columns]."""
     generator, step = np.random.default_rng(seed), max(1, NUMBERS_AT_ONCE // max(1, *shape))
     for start in range(0, draws, step):
-        size = (min(step, draws - start), shape[0])
-        yield generator.integers(0, 2, size, np.int8).astype(np.float32) * 2 - 1
+        bits = generator.integers(0, 256, (min(step, draws - start), -(-shape[0] // 8)), np.uint8)
+        yield np.unpackbits(bits, axis=1, count=shape[0]).astype(np.float32) * 2 - 1

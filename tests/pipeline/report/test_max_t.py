@@ -113,7 +113,7 @@ def test_p_close_to_5_percent_gets_draws_until_the_verdict_does_not_depend_on_th
 
 
 def test_large_families_get_fewer_draws_and_are_not_drawn_again(monkeypatch):
-    monkeypatch.setattr(max_t, "MOST_PRODUCTS", 60 * 3000)
+    monkeypatch.setattr(max_t, "MOST_PRODUCTS", 12 * 3000)
     calls, draw = [], max_t.largest_by_chance
     monkeypatch.setattr(max_t, "largest_by_chance", lambda *args: calls.append(draw(*args)) or calls[-1])
     max_t.compare(accuracy_contributions(10, 2), 60, seed=1)  # p is close to 0.05
