@@ -37,7 +37,7 @@ from web import (
     telemetry,
     uploads,
 )
-from web.pages import about, admin, api, classify, history, home, privacy, results
+from web.pages import about, admin, api, api_docs, classify, history, home, privacy, results
 
 FORMER_LANGUAGE_CODES = {"in": "id"}  # Java and older Android still send it
 
@@ -87,7 +87,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.session_interface = cookies.CookieSessions()
     app.json.sort_keys = False  # type: ignore[attr-defined]  # scores keep the model's order of classes
     _init_extensions(app, options, data)
-    for page in (home, classify, results, history, about, privacy, api, admin):
+    for page in (home, classify, results, history, about, privacy, api, api_docs, admin):
         app.register_blueprint(page.blueprint)
     app.register_error_handler(HTTPException, _error_page)
     return app
@@ -114,7 +114,8 @@ def _init_extensions(app: Flask, options: settings.Settings, data: pathlib.Path)
 
 
 def _language() -> str:
-    chosen = None if request.path.startswith("/api/") else session.get("language")  # the API uses no cookies
+    is_api = request.path.startswith("/api/") and request.blueprint != api_docs.blueprint.name
+    chosen = None if is_api else session.get("language")  # the API uses no cookies
     return chosen if chosen in settings.LANGUAGES else _accepted_language()
 
 

@@ -13,7 +13,15 @@ HEADERS = {
 }
 # Browsers keep these, and ask before each use: pictures must not outlive their deletion. The pages show nothing
 # personal, and the upload form still has its photo when the visitor goes back to it.
-REVALIDATED = ("results.picture", "results.thumbnail", "home.show", "classify.form", "about.show", "api.description")
+REVALIDATED = (
+    "results.picture",
+    "results.thumbnail",
+    "home.show",
+    "classify.form",
+    "about.show",
+    "api.description",
+    "api_docs.show",
+)
 
 
 def init_app(app: Flask) -> None:

@@ -313,3 +313,21 @@ def test_keyboard_skips_to_the_content(open_page):
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
     expect(page.locator("#image")).to_be_focused()
+
+
+def test_api_documentation_shows_every_operation_and_sends_a_photo(site, open_page):
+    page = open_page("/about")
+    page.get_by_role("contentinfo").get_by_role("link", name="API").click()
+    operations = page.locator(".opblock-summary")
+    expect(operations).to_have_count(3)
+    description = page.request.get("/api/openapi.json").json()
+    shown = [(one.locator(".opblock-summary-method"), one.locator("[data-path]")) for one in operations.all()]
+    assert [(method.inner_text().lower(), path.get_attribute("data-path")) for method, path in shown] == [
+        (method, path) for path, methods in description["paths"].items() for method in methods
+    ]
+    operations.filter(has_text="/api/classify").locator(".opblock-summary-control").click()
+    page.get_by_role("button", name="Try it out").click()
+    page.set_input_files("#swagger-ui input[type=file]", website.chosen())
+    page.get_by_role("button", name="Execute").click()
+    expect(page.locator(".live-responses-table")).to_contain_text('"class_name": "glass"')
+    assert len(web_app.rows(site.app)) == 1

@@ -13,7 +13,9 @@ pytest.importorskip("playwright", reason="no Playwright here: make test installs
 from playwright.sync_api import expect
 
 pytest_plugins = ["website_fixtures"]
-PAGES = "home classify refusal result corrected waiting refused history filtered operator about privacy nothing".split()
+PAGES = (
+    "home classify refusal result corrected waiting refused history filtered operator about privacy api nothing".split()
+)
 SERIOUS = ("serious", "critical")
 
 
@@ -31,7 +33,7 @@ def path_to(site, name):
     if name == "history":
         site.add_rows(21, corrected_class="cardboard")
         site.add_rows(1, state="waiting", class_name=None, score=None, scores=None)
-    paths = {"home": "/", "refusal": "/classify", "filtered": "/history?class=metal", "nothing": "/nothing"}
+    paths = {"home": "/", "refusal": "/classify", "filtered": "/history?class=metal", "api": "/api/docs"}
     return paths.get(name, f"/{name}")
 
 
@@ -45,6 +47,8 @@ def visit(site, open_page):
             page.set_input_files("#image", {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": b"no picture"})
             page.locator("#send").click()
             expect(page.get_by_role("alert")).not_to_be_empty()
+        if name == "api":
+            expect(page.locator(".opblock")).to_have_count(3, timeout=website.TIMEOUT_MS)
         if page.locator("summary").count():
             page.locator("summary").first.click()
         return page

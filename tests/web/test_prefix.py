@@ -8,7 +8,7 @@ from web_app import Browser, photo
 
 pytestmark = pytest.mark.databases("sqlite")  # the tests are about addresses, which no database changes
 PREFIX = "/pilah"
-ADDRESS = re.compile(r'(?:href|src|action|data-state)="([^"#]+)')
+ADDRESS = re.compile(r'(?:href|src|action|data-state|data-description)="([^"#]+)')
 
 
 @pytest.fixture
@@ -31,9 +31,19 @@ def test_every_address_on_the_pages_has_the_prefix_and_answers(app, browser):
     operator = Browser(app, base_url=f"http://localhost{PREFIX}")
     assert operator.post("/operator", {"token": web_app.SETTINGS["admin_token"]}).location == f"{PREFIX}/history"
     links = set()
-    for path in ("/", "/classify", "/history", "/history?corrected=1", "/operator", "/about", "/nothing", result):
+    for path in (
+        "/",
+        "/classify",
+        "/history",
+        "/history?corrected=1",
+        "/operator",
+        "/about",
+        "/api/docs",
+        "/nothing",
+        result,
+    ):
         links |= {*addresses(browser.get(path)), *addresses(operator.get(path))}
-    assert f"{PREFIX}/static/style.css" in links and f"{PREFIX}/history.csv" in links
+    assert {f"{PREFIX}/{path}" for path in ("static/style.css", "history.csv", "api/openapi.json")} <= links
     for address in links:
         path = below(address.replace(f"http://localhost{PREFIX}", PREFIX))
         assert browser.get(path).status_code in (200, 405), path

@@ -44,6 +44,7 @@ CACHED = {  # path -> Cache-Control of its answer
     "/picture/{id}": "private, no-cache",
     "/thumbnail/{id}": "private, no-cache",
     "/classify": "private, no-cache",
+    "/api/docs": "private, no-cache",
     "/": "private, no-cache",
 }
 

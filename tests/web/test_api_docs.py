@@ -1,0 +1,35 @@
+"""The documentation of the API at /api/docs, without a browser: test_pages_browser.py opens it in one."""
+
+import re
+
+import pytest
+from web_app import Browser
+
+pytestmark = pytest.mark.databases("sqlite")  # the tests are about a page without rows
+FILES = re.compile(r'(?:href|src)="(/static/vendor/[^"]+)"')
+
+
+def test_files_of_the_documentation_are_loaded_by_its_page_alone(app):
+    browser = Browser(app)
+    files = FILES.findall(browser.get("/api/docs").text)
+    assert {path.rpartition(".")[2] for path in files} == {"css", "js"}
+    for path in files:
+        answer = browser.get(path)
+        assert answer.status_code == 200 and "max-age=300" in answer.headers["Cache-Control"]
+    for path in ("/", "/classify", "/history", "/operator", "/about", "/privacy", "/nothing"):
+        page = browser.get(path).text
+        assert FILES.findall(page) == [] and 'href="/api/docs"' in page
+
+
+def test_page_is_in_the_chosen_language_and_answers_of_the_api_in_the_accepted_one(app):
+    browser = Browser(app)
+    assert "<h1>API documentation</h1>" in browser.get("/api/docs").text
+    switched = browser.post("/language", {"language": "id"}, headers={"Referer": "http://localhost/api/docs"})
+    assert switched.location == "/api/docs"
+    assert "<h1>Dokumentasi API</h1>" in browser.get("/api/docs").text
+    assert browser.client.post("/api/classify").json["detail"].startswith("Send ")
+
+
+def test_page_introduces_the_api_without_javascript(app):
+    page = Browser(app).get("/api/docs").text
+    assert "Needs no key and takes no cookie." in page and '<a href="/api/openapi.json">' in page
