@@ -26,6 +26,7 @@ SLOW = {  # files and folders of tests that train networks, or start servers, br
     "serving/test_conformance.py",
     "serving/test_saved_model.py",
     "serving/test_server.py",
+    "test_client_examples.py",
     "test_photo_accounting.py",
     "test_together.py",
     "test_walk.py",

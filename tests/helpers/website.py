@@ -28,7 +28,7 @@ class Website:
         address: without a slash at the end.
     """
 
-    def __init__(self, app: Flask, model: web_app.ModelServer):
+    def __init__(self, app: Flask, model: web_app.ModelServer | None = None):
         self.app, self.model = app, model
         self._server = werkzeug.serving.make_server("localhost", 0, app, threaded=True, request_handler=_Quiet)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
