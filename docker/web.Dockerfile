@@ -8,6 +8,7 @@ COPY --from=packages /venv /venv
 WORKDIR /app
 COPY components/__init__.py components/
 COPY components/base/__init__.py components/base/rounding.py components/base/settings.py components/base/
+COPY components/base/version.py components/base/
 COPY components/data/__init__.py components/data/colour.py components/data/images.py components/data/
 COPY components/data/decoding_process.py components/data/
 COPY components/data/formats components/data/formats

@@ -12,6 +12,7 @@ import rich.console
 import rich.logging
 import typer
 
+from components.base import version
 from components.base.errors import PilahError
 from pipeline import config as config_module
 from pipeline import error_text, options
@@ -45,6 +46,21 @@ RunDir = Annotated[
     typer.Option(help="Folder of the run, which holds all of its artifacts.", callback=_check_run_dir),
 ]
 Debug = Annotated[bool, typer.Option(help="Show the traceback of an error.")]
+
+
+def _print_version(show_version: bool) -> None:
+    if show_version:
+        print(f"pilah {version.VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Turn a folder of photos into a served, audited image classifier."""
 
 
 def run(

@@ -40,8 +40,9 @@ ARROWS = {  # module, or folder with all in it -> those that it may import besid
     | {"tuner", "serving"}
     | {f"pipeline.{name}" for name in ("lock", "progress", "recipe", "runner", "stages.report")},
     "pipeline.report": DATA | READERS | {"components.publish.push", "tuner"},
-    "serving": {"components.base.rounding", "components.data.images"},
-    "web": {"serving", "components.base.rounding", "components.data.images", "components.data.decoding_process"},
+    "serving": {"components.base.rounding", "components.base.version", "components.data.images"},
+    "web": {"serving", "components.data.images", "components.data.decoding_process"}
+    | {f"components.base.{name}" for name in ("rounding", "version")},
 }
 HOMES = {  # library -> where alone it may appear
     "apache_beam": {"components/data/records.py"},

@@ -10,6 +10,8 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
+from components.base import version
+
 CONFIG = pathlib.Path(__file__).with_name("gunicorn_config.py")
 SERVING_CONFIG = pathlib.Path(__file__).parents[1] / "serving" / "config"
 GRACE_SECONDS = 40.0  # longer than either server takes to drain
@@ -19,6 +21,7 @@ libc = ctypes.CDLL(None)
 
 def main() -> int:
     parser = argparse.ArgumentParser("python -m web", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"pilah {version.VERSION}")
     parser.add_argument("--model_base_path", required=True, help="folder with the numbered versions of the model")
     parser.add_argument("--port", type=int, default=8000, help="port of the web page")
     parser.add_argument("--grpc_port", type=int, default=8500, help="gRPC port of the model server")

@@ -12,6 +12,7 @@ from typing import TypeVar
 from google.protobuf import message, text_format
 from tensorflow_serving.config import model_server_config_pb2
 
+from components.base import version
 from serving.protos import server_config_pb2
 
 DEFAULT_HOST = "127.0.0.1"  # a server asks for no password, so only this machine can connect
@@ -107,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     def switch(name: str, default: bool, text: str) -> None:
         flag(name, type=_boolean, nargs="?", const=True, default=default, metavar="true|false", help=text)
 
+    flag("--version", action="version", version=f"pilah {version.VERSION}")
     flag("--model_name", default="default", help="name of the model in --model_base_path")
     flag("--model_base_path", type=_folder, help="folder with the numbered versions of the model")
     flag("--model_config_file", type=pathlib.Path, help="ModelServerConfig text file, for several models")

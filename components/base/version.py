@@ -1,0 +1,3 @@
+"""The version of Pilah: pyproject.toml reads it, and every command prints it."""
+
+VERSION = "0.2.0"
