@@ -1,8 +1,9 @@
-"""Check of a file of ImageNet weights, before a run depends on it."""
+"""Files of ImageNet weights, as Keras Applications publishes them: checking, comparing and writing them."""
 
 import contextlib
+import hashlib
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import h5py
 import numpy as np
@@ -42,6 +43,38 @@ def check(path: pathlib.Path, backbone: str, parameters: int, layout: str) -> No
 def layout_of(shapes: list[tuple[int, ...]]) -> str:
     """Return a digest of the shapes of a network's weights, in the order of its layers."""
     return artifacts.digest([list(map(int, shape)) for shape in shapes])
+
+
+def tensors_digest(path: pathlib.Path) -> str:
+    """Return the SHA-256 of dtype, shape and bytes of the weights, in the order of the layers, whatever their names.
+
+    It is equal for files of equal weights that differ in what else HDF5 stores.
+
+    Raises:
+        OSError, KeyError, RuntimeError, ValueError: the file is damaged.
+    """
+    result = hashlib.sha256()
+    with h5py.File(path) as file:
+        for weights in _datasets(file):
+            array = weights[()]
+            result.update(f"{array.dtype.str}{array.shape}".encode())
+            result.update(np.ascontiguousarray(array))
+    return result.hexdigest()
+
+
+def write(path: pathlib.Path, layers: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    """Write a file that Keras loads.
+
+    Args:
+        layers: layer -> weight -> values, both in the order of the network.
+    """
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [name.encode() for name in layers]
+        for layer, weights in layers.items():
+            group = file.create_group(layer)
+            group.attrs["weight_names"] = [name.encode() for name in weights]
+            for name, values in weights.items():
+                group[name] = values
 
 
 def _datasets(file: h5py.File) -> list[h5py.Dataset]:

@@ -1,0 +1,98 @@
+"""Archives of packages from PyPI and npm, by the settings of the machine's own pip and npm. Nothing in them runs."""
+
+import ast
+import html
+import pathlib
+import re
+import shutil
+import ssl
+import subprocess
+import sys
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+
+from components.models import downloads
+
+PYPI = "https://pypi.org/simple"  # pip's default
+NPM_REGISTRY = "https://registry.npmjs.org"  # npm's default
+SETTINGS_SECONDS = 60
+PACK_SECONDS = 900
+PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+NPM_PACK = "pack --loglevel=error --ignore-scripts --fetch-retries=0".split()
+
+
+def fetch_sdist(package: str, version: str, folder: pathlib.Path) -> pathlib.Path:
+    """Download a source distribution from the first of pip's indexes that has it, and return its path in `folder`.
+
+    `pip download` would run its setup.py.
+
+    Raises:
+        OSError: no index answers, or none has it.
+    """
+    settings = _pip_settings()
+    if settings.get("no-index", "").lower() in ("1", "on", "true", "yes"):
+        raise OSError("pip is set to use no index")
+    opener, file = _opener(settings), f"{package}-{version}.tar.gz"
+    failures: list[OSError] = []
+    for index in [settings.get("index-url", PYPI), *settings.get("extra-index-url", "").split()]:
+        try:
+            downloads.download(_address(index, package, file, opener), folder / file, opener)
+            return folder / file
+        except OSError as error:
+            failures.append(error)
+    raise failures[0]
+
+
+def fetch_npm(package: str, version: str, folder: pathlib.Path) -> pathlib.Path:
+    """Download a package from npm's registry, with npm where it is installed, and return its path in `folder`.
+
+    Raises:
+        OSError: the registry does not answer, or does not have it.
+        subprocess.SubprocessError: npm takes longer than PACK_SECONDS.
+    """
+    file, npm = f"{package}-{version}.tgz", shutil.which("npm")
+    if not npm:
+        downloads.download(f"{NPM_REGISTRY}/{package}/-/{file}", folder / file)
+        return folder / file
+    command = [npm, *NPM_PACK, f"--fetch-timeout={downloads.ANSWER_SECONDS * 1000:.0f}", f"{package}@{version}"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PACK_SECONDS)
+    if done.returncode or not (folder / file).is_file():
+        code = re.search(r"(?m)^npm (?:error|ERR!) code (\w+)", done.stderr)
+        raise OSError(f"npm failed{f' with {code[1]}' if code else ''}")
+    return folder / file
+
+
+def _pip_settings() -> dict[str, str]:
+    """Return setting -> value of pip's files and environment variables; none where there is no pip."""
+    listed = subprocess.run([*PIP, "config", "list"], capture_output=True, text=True, timeout=SETTINGS_SECONDS).stdout
+    sections = ("global", "download", ":env:")  # the last one wins, as in pip
+    found = [re.findall(rf"(?m)^{section}\.([\w-]+)=(.*)$", listed) for section in sections]
+    return {name: str(ast.literal_eval(value)) for settings in found for name, value in settings}
+
+
+def _opener(settings: Mapping[str, str]) -> urllib.request.OpenerDirector:
+    """Return an opener with the certificates and the proxy of pip's settings."""
+    context = ssl.create_default_context(cafile=settings.get("cert"))
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.HTTPSHandler(context=context)]
+    if proxy := settings.get("proxy"):
+        handlers.append(urllib.request.ProxyHandler({"http": proxy, "https": proxy}))
+    return urllib.request.build_opener(*handlers)
+
+
+def _address(index: str, package: str, file: str, opener: urllib.request.OpenerDirector) -> str:
+    """Return the address of a file of a package, by the package's page in a simple index (PEP 503)."""
+    with downloads.connect(f"{index.rstrip('/')}/{package}/", opener) as page:
+        base, text = page.url, page.read().decode()
+    for link in re.findall(r"""href\s*=\s*["']([^"']+)["']""", text):
+        address = urllib.parse.urljoin(base, html.unescape(link)).partition("#")[0]
+        if urllib.parse.urlsplit(address).path.endswith(f"/{file}"):
+            return _with_login_of(index, address)
+    raise OSError(f"the index has no {file}")
+
+
+def _with_login_of(index: str, address: str) -> str:
+    """Return `address` with the user and password of `index`, if it is on the same host."""
+    own, other = urllib.parse.urlsplit(index), urllib.parse.urlsplit(address)
+    is_same_host = own.netloc.rpartition("@")[2] == other.netloc and own.scheme == other.scheme
+    return other._replace(netloc=own.netloc).geturl() if is_same_host else address

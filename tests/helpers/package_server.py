@@ -1,0 +1,74 @@
+"""A web server on this machine, in the place of a package registry, and one that accepts connections and is silent."""
+
+import contextlib
+import http.server
+import io
+import socket
+import tarfile
+import threading
+from collections.abc import Iterator, Mapping
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Answers with `contents` (path -> bytes, or the address to redirect to), and keeps the headers of requests.
+
+    Attributes:
+        requests: (path, headers) of each.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.contents: dict[str, bytes | str] = {}
+        self.requests: list[tuple[str, Mapping[str, str]]] = []
+        self.host = f"127.0.0.1:{self.server_address[1]}"
+        self.url = f"http://{self.host}"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        self.server.requests.append((self.path, dict(self.headers)))
+        content = self.server.contents.get(self.path)
+        if isinstance(content, str):
+            self.send_response(302)
+            self.send_header("Location", content)
+            content = b""
+        else:
+            self.send_response(404 if content is None else 200)
+        self.send_header("Content-Length", str(len(content or b"")))
+        self.end_headers()
+        self.wfile.write(content or b"")
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[Server]:
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[str]:
+    """Yield the address of a server that answers nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+def archive(files: Mapping[str, bytes]) -> bytes:
+    """Return a tar archive, as registries have them, of name -> content."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return packed.getvalue()
