@@ -43,7 +43,7 @@ PROFILES: dict[Profile, dict[str, Any]] = {
         "photos_per_class": 40,
         "views": 2,
         "learning_rate": 1e-3,
-        "min_f1": 0.15,  # about chance for six classes, because the weights may be random
+        "min_f1": 0.15,  # about chance for six classes, for --random-weights
     },
 }
 
@@ -72,6 +72,7 @@ class Config(settings.Finetuning):
     merge_classes: bool = option(False, "Merge classes whose names differ only in case or blanks.")
     zip_encoding: str | None = option(None, "Encoding of the names in a zip that does not state it, such as gbk.")
     weights_dir: pathlib.Path | None = option(None, "Folder of the backbones' ImageNet weights.")
+    random_weights: bool = option(False, "Random weights in place of ImageNet's, to try things out.")
     strategy: settings.Strategy = option(
         "features", "Training of the backbones: frozen (features), or trained too (finetune), on a GPU or slowly."
     )
@@ -173,6 +174,11 @@ def check(config: Config, given: Collection[str] | None = None) -> None:
         values = value if isinstance(value, tuple) else [value]
         if any(isinstance(number, float) and not math.isfinite(number) for number in values):
             raise PilahError(f"{flag(name)} must be a finite number (got {value}).")
+    if config.random_weights and config.weights_dir and (given is None or "weights_dir" in given):
+        raise PilahError(
+            f"--random-weights and --weights-dir {config.weights_dir} exclude each other. Leave one of them out, or "
+            "add --no-random-weights to a run that has random weights."
+        )
     if config.refine and config.strategy == "finetune":
         raise PilahError(
             f"--refine {config.refine} and --strategy finetune exclude each other: --refine fine-tunes backbones that "

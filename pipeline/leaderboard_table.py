@@ -51,8 +51,8 @@ def caveats(run_dir: pathlib.Path) -> list[str]:
         f"ERROR in the photos: {conflicts} identical files with different labels left out (duplicates.csv).": conflicts,
         f"{copies} exact copies left out (duplicates.csv).": copies,
         f"{rejects} unusable photos left out (dataset/rejects.csv).": rejects,
-        f"RANDOM weights in {', '.join(random)}, because ImageNet weights are missing: these rows show that the "
-        "pipeline works, not how accurate it is.": random,
+        f"RANDOM weights in {', '.join(random)} instead of ImageNet's: these rows show that the pipeline works, "
+        "not how accurate it is.": random,
         "The photos are synthetic.": not artifacts.read_json(run_dir / run_folder.CONFIG)["images"],
     }
     return [line for line, applies in lines.items() if applies]

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from components.base import artifacts
 from components.base.errors import PilahError
+from pipeline import config as config_module
 from pipeline import leaderboard_table, lock, recipe, resolved_settings, resume, run_folder, runner
 from pipeline.config import STAGES, Config, to_json
 from pipeline.stages import choice, dataset, export, features, model, photos, push, refine, report, search, validate
@@ -47,7 +48,8 @@ def run(config: Config, from_stage: str | None, overwrite: bool, console: rich.c
     for name in config.backbones:
         recipe.engine(config, name)
     photos.check(config)
-    recipe.look_up_weights(config)
+    config = recipe.with_weights(config, is_new=not (config.run_dir / run_folder.CONFIG).exists())
+    config_module.check(config, ())  # --refine, with fewer scenarios
     with lock.locked(config.run_dir):
         resolved = recipe.resolve(config)
         if not (config.run_dir / run_folder.CONFIG).exists():

@@ -1,13 +1,15 @@
 """The study that a configuration describes: weights, scenarios, and what several stages need of them."""
 
+import dataclasses
 import functools
 import logging
 from collections.abc import Sequence
 from typing import Any
 
 from components.base import settings
+from components.base.errors import PilahError
 from components.data import images, photos
-from components.models import backbones, features, head, inference
+from components.models import backbones, features, head, inference, weights_search
 from pipeline import resolved_settings, run_folder
 from pipeline.config import Config
 from pipeline.progress import Progress
@@ -19,28 +21,51 @@ from tuner.scenarios import Scenario
 log = logging.getLogger("pilah")
 
 
-def weights(config: Config, backbone: str) -> backbones.Weights:
-    """Return where the backbone's weights come from; they are looked up (or downloaded) once in a run.
+def weights(config: Config, backbone: settings.Backbone) -> backbones.Weights:
+    """Return where the backbone's weights come from; they are looked up (or downloaded) once in a run."""
+    if config.random_weights:
+        return backbones.Weights(None, config.seed)
+    return _find_weights(backbone, config.weights_dir, config.seed)
 
-    Only the profile demo may have random ones.
-    """
-    return _find_weights(backbone, config.weights_dir, config.profile == "demo", config.seed)
 
+def with_weights(config: Config, is_new: bool) -> Config:
+    """Find and check the weights of every backbone, and return the configuration with the backbones that have some.
 
-def look_up_weights(config: Config) -> None:
-    """Find and check the weights of every backbone, and log which are random.
+    Only a new run of profile demo leaves out others: scenarios are numbered by the backbones.
 
     Raises:
-        PilahError: weights are missing, and the profile does not allow random ones; or a file of them is damaged or of
+        PilahError: weights are missing otherwise, or are so of all backbones; or a file of them is damaged or of
             another network.
     """
+    missing: list[weights_search.NotFoundError] = []
     for name in config.backbones:
-        backbones.check_weights(name, weights(config, name))
-        if not weights(config, name).source:
-            log.warning("%s has RANDOM weights, because ImageNet weights are missing: its scores mean nothing", name)
+        try:
+            backbones.check_weights(name, weights(config, name))
+        except weights_search.NotFoundError as error:
+            if config.profile != "demo" or not is_new:
+                raise
+            missing.append(error)
+    if len(missing) == len(config.backbones):
+        reasons = "; ".join(dict.fromkeys(error.reason for error in missing))
+        raise PilahError(
+            f"No backbone has ImageNet weights ({reasons}). Put their files, as Keras Applications publishes them, "
+            "into a folder and give that as --weights-dir, or see how a run works with --random-weights."
+        )
+    for error in missing:
+        log.warning(
+            "%s is left out, because its ImageNet weights were not found (%s). To include it, put %s, as Keras "
+            "Applications publishes it, into a folder and start a new run with --weights-dir.",
+            error.backbone,
+            error.reason,
+            backbones.BACKBONES[error.backbone].weights_file,
+        )
+    if config.random_weights:
+        log.warning("The backbones have RANDOM weights (--random-weights): their scores mean nothing.")
+    left_out = [error.backbone for error in missing]
+    return dataclasses.replace(config, backbones=tuple(name for name in config.backbones if name not in left_out))
 
 
-_find_weights = functools.cache(backbones.find_weights)
+_find_weights = functools.cache(weights_search.find)
 
 
 def engine(config: Config, backbone: settings.Backbone) -> settings.InferenceEngine:

@@ -16,7 +16,7 @@ from components.demo import synthetic_photos
 
 pytest_plugins = ["forked_commands"]
 ROOT = pathlib.Path(__file__).parents[1]
-SETTINGS = "--profile demo --optimizers Adam --dropouts 0.0,0.5 --folds 3 --epochs 2 --views 1".split()
+SETTINGS = "--profile demo --optimizers Adam --dropouts 0.0,0.5 --folds 3 --epochs 2 --views 1 --random-weights".split()
 SETTINGS += "--image-size 48 --seed 7 --min-f1 0".split()
 ALL_PHOTOS = ("--max-rejects", "0.1")  # one of 30 is broken
 SCENARIOS = 2

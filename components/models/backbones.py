@@ -3,9 +3,7 @@
 import contextlib
 import dataclasses
 import functools
-import logging
 import pathlib
-import socket
 from collections.abc import Callable, Iterator
 from typing import Literal
 
@@ -15,8 +13,6 @@ from components.base import artifacts, settings
 from components.base.errors import PilahError
 from components.models import weights_file
 
-log = logging.getLogger("pilah")
-DOWNLOAD_TIMEOUT_SECONDS = 20.0
 # Momentum of BatchNorm layers that train (Goyal et al. 2017): with Keras's 0.99, the averages of ImageNet would outlast
 # a short run.
 BATCHNORM_MOMENTUM = 0.9
@@ -99,7 +95,7 @@ class Weights:
     """Where a backbone's weights come from.
 
     Attributes:
-        source: path of a file, "imagenet" (Keras's own copy, downloaded before), or None for random weights.
+        source: path of a file, "imagenet" (Keras's own file, in its cache), or None for random weights.
         seed: of the random weights.
     """
 
@@ -108,42 +104,13 @@ class Weights:
 
     @property
     def file(self) -> pathlib.Path | None:
-        """The file of --weights-dir; None for weights from elsewhere."""
+        """The file that Pilah checks; None for random weights and for a file of Keras's own, which Keras checks."""
         return pathlib.Path(self.source) if self.source not in (None, "imagenet") else None
 
     @functools.cached_property
     def fingerprint(self) -> str:
         """Return text that is equal for equal weights, wherever the file is; cached, as each scenario needs it."""
         return artifacts.file_digest(self.file) if self.file else self.source or f"random, seed {self.seed}"
-
-
-def find_weights(name: settings.Backbone, weights_dir: pathlib.Path | None, allow_random: bool, seed: int) -> Weights:
-    """Return the ImageNet weights in `weights_dir`, else Keras's own download, else random ones if allowed.
-
-    Raises:
-        PilahError: `weights_dir` lacks the file, or the download failed and random weights are not allowed.
-    """
-    backbone, file = BACKBONES[name], BACKBONES[name].weights_file
-    if weights_dir:
-        if not (weights_dir / file).is_file():
-            raise PilahError(
-                f"--weights-dir must hold {file}, and {weights_dir} does not. Put it there, or leave out --weights-dir "
-                "and Keras downloads it."
-            )
-        return Weights(str(weights_dir / file), seed)
-    try:
-        with _network_timeout(DOWNLOAD_TIMEOUT_SECONDS):
-            # to where the constructor looks for it, which would build the network before it downloads the file
-            keras.utils.get_file(file, backbone.weights_url, cache_subdir="models", file_hash=backbone.weights_md5)
-    except Exception as error:  # Keras raises a plain Exception when the download fails
-        if allow_random:
-            log.warning("Keras could not download %s: %s", file, " ".join(str(error).split()))
-            return Weights(None, seed)
-        raise PilahError(
-            f"The ImageNet weights of {name} could not be downloaded ({' '.join(str(error).split())}). Put {file}, as "
-            "Keras Applications publishes it, into a folder and give that as --weights-dir."
-        ) from error
-    return Weights("imagenet", seed)
 
 
 def check_weights(name: settings.Backbone, weights: Weights) -> None:
@@ -235,16 +202,6 @@ def _lowest(network: keras.Model, name: settings.Backbone, part: str) -> keras.l
     """Return the first layer of `part`, "top" or "top2", which has a single input."""
     prefix = BACKBONES[name].stages[{"top": -1, "top2": -2}[part]]
     return next(layer for layer in network.layers if layer.name.startswith(prefix))
-
-
-@contextlib.contextmanager
-def _network_timeout(seconds: float) -> Iterator[None]:
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
 
 
 @contextlib.contextmanager

