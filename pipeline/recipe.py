@@ -46,22 +46,22 @@ def with_weights(config: Config, is_new: bool) -> Config:
                 raise
             missing.append(error)
     if len(missing) == len(config.backbones):
-        reasons = "; ".join(dict.fromkeys(error.reason for error in missing))
+        reasons = "; ".join(dict.fromkeys(failure.reason for failure in missing))
         raise PilahError(
             f"No backbone has ImageNet weights ({reasons}). Put their files, as Keras Applications publishes them, "
             "into a folder and give that as --weights-dir, or see how a run works with --random-weights."
         )
-    for error in missing:
+    for failure in missing:
         log.warning(
-            "%s is left out, because its ImageNet weights were not found (%s). To include it, put %s, as Keras "
-            "Applications publishes it, into a folder and start a new run with --weights-dir.",
-            error.backbone,
-            error.reason,
-            backbones.BACKBONES[error.backbone].weights_file,
+            "%s is left out: its ImageNet weights were not found (%s). To include it, put %s, as Keras Applications "
+            "publishes it, into a folder and start a new run with --weights-dir.",
+            failure.backbone,
+            failure.reason,
+            backbones.BACKBONES[failure.backbone].weights_file,
         )
     if config.random_weights:
         log.warning("The backbones have RANDOM weights (--random-weights): their scores mean nothing.")
-    left_out = [error.backbone for error in missing]
+    left_out = [failure.backbone for failure in missing]
     return dataclasses.replace(config, backbones=tuple(name for name in config.backbones if name not in left_out))
 
 

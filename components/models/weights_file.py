@@ -58,7 +58,7 @@ def tensors_digest(path: pathlib.Path) -> str:
         for weights in _datasets(file):
             array = weights[()]
             result.update(f"{array.dtype.str}{array.shape}".encode())
-            result.update(np.ascontiguousarray(array))
+            result.update(array.tobytes())
     return result.hexdigest()
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from components.models import packaged_weights, weights_file
 
-LAYERS = {
+LAYERS: dict[str, dict[str, np.ndarray]] = {
     "conv": {"conv/kernel": np.arange(12, dtype=np.float32).reshape(3, 1, 2, 2), "conv/bias": np.ones(2, np.float32)},
     "relu": {},
     "dense": {"dense/kernel": np.full((2, 3), 0.5, np.float32)},

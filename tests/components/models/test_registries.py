@@ -74,8 +74,8 @@ def test_without_pip_its_default_index_is_read(server, tmp_path, monkeypatch):
 def test_silent_index_ends_in_time(server, tmp_path, monkeypatch):
     monkeypatch.setattr(downloads, "_silent_hosts", set())  # another server may get its port
     monkeypatch.setattr(downloads, "ANSWER_SECONDS", 0.5)
-    monkeypatch.setattr(registries, "_pip_settings", lambda: {"index-url": url})
     with package_server.silent() as url:
+        monkeypatch.setattr(registries, "_pip_settings", lambda: {"index-url": url})
         start = time.monotonic()
         with pytest.raises(TimeoutError):
             registries.fetch_sdist("fake", "1.0", tmp_path)
