@@ -1,6 +1,6 @@
 """Simulated error rates of the report's statistics: `python -m benchmarks.simulated_errors [--run-dir RUN]`.
 
-Studies with known truth are drawn, and the report's own functions judge them. docs/METHOD.md quotes the figures. With
+Studies with known truth are drawn, and the report's own functions judge them. docs/method.md quotes the figures. With
 --run-dir, that run's leaderboard is a case too, and its verdicts are computed under other seeds.
 """
 

@@ -21,7 +21,7 @@ MAX_SEED = 2**31 - 1
 Profile = Literal["thesis", "finetuned", "demo"]
 PROFILES: dict[Profile, dict[str, Any]] = {
     "thesis": {},
-    # the best single model on the thesis's photos (docs/RESULTS.md): one frozen scenario, then fine-tuned
+    # the best single model on the thesis's photos (docs/results.md): one frozen scenario, then fine-tuned
     "finetuned": {
         "image_size_px": 320,
         "views": 1,  # of the frozen scenario, which is only a baseline

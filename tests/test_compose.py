@@ -337,7 +337,7 @@ def test_web_reads_the_cards_of_what_is_served_and_cannot_write_there():
 
 
 def test_corrections_are_exported_to_where_the_page_may_write_and_docker_can_copy_from():
-    guide = (ROOT / "docs" / "SERVING.md").read_text()
+    guide = (ROOT / "docs" / "serving.md").read_text()
     (volume,) = [mount.split(":")[1] for mount in service(BASE, "web")["volumes"] if isinstance(mount, str)]
     (folder,) = re.findall(r"\ndocker compose exec web flask --app web export-corrections (\S+)", guide)
     assert folder.startswith(f"{volume}/")
@@ -448,7 +448,7 @@ def test_what_an_image_copies_is_part_of_its_build(name):
 
 
 def test_proxy_of_the_guide_takes_as_much_as_the_page(tmp_path):
-    (kilobytes,) = re.findall(r"client_max_body_size (\d+)k;", (ROOT / "docs" / "SERVING.md").read_text())
+    (kilobytes,) = re.findall(r"client_max_body_size (\d+)k;", (ROOT / "docs" / "serving.md").read_text())
     app = web.create_app({"pilah_env": "development", "pilah_data": str(tmp_path)})
     assert int(kilobytes) * 1024 == app.config["MAX_CONTENT_LENGTH"]
 

@@ -1,4 +1,4 @@
-"""Which folder may import which, and which library may appear where (docs/ARCHITECTURE.md has the same rules)."""
+"""Which folder may import which, and which library may appear where (docs/architecture.md has the same rules)."""
 
 import ast
 import functools

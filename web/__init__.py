@@ -154,7 +154,7 @@ def _error_html(error: HTTPException, refusal: str | None) -> str:
     if is_from_elsewhere:
         logging.getLogger("web").warning(
             "Refused a form: its referrer must be a page of https://%s/, the Host of the request (got %s). If this "
-            "is a page of this site, have the proxy pass Host (docs/SERVING.md).",
+            "is a page of this site, have the proxy pass Host (docs/deployment.md).",
             request.host,
             request.referrer or "no referrer",
         )

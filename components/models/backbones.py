@@ -32,7 +32,7 @@ class Backbone:
         layout: digest of their shapes, see weights_file.layout_of.
         channels: number of activations after pooling.
         stages: prefixes of the layer names of its last two stages, the last one last.
-        cpu_engine: its fastest inference engine on CPUs in float32, as measured in docs/PERFORMANCE.md. A constant,
+        cpu_engine: its fastest inference engine on CPUs in float32, as measured in docs/performance.md. A constant,
             because a run must give the same leaderboard when it is repeated.
     """
 

@@ -2,7 +2,7 @@
 
 Keras updates a variable by a dozen operations, each of which reads and writes arrays of the variable's size. The kernel
 does all of it in one pass over memory, which shortens the training step of a head by a quarter.
-It computes 1 - beta in float32, for 0.999 with an error of 1.3e-5 (docs/PERFORMANCE.md has the effect).
+It computes 1 - beta in float32, for 0.999 with an error of 1.3e-5 (docs/performance.md has the effect).
 """
 
 from collections.abc import Sequence

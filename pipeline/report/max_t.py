@@ -6,7 +6,7 @@ differences arise by chance. The signs of a photo are the same for all pairs, wh
 and the largest standardized difference of each draw is recorded: max-T in its single-step form (Westfall and Young,
 Resampling-Based Multiple Testing, 1993; Romano and Wolf, Exact and Approximate Stepwise Methods for Multiple Hypothesis
 Testing, JASA 2005). The family holds every pair, which allows for a winner chosen on the same photos. For the accuracy
-of one pair it is McNemar's exact test. docs/METHOD.md has the assumptions and simulated error rates.
+of one pair it is McNemar's exact test. docs/method.md has the assumptions and simulated error rates.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """Uncertainty of the figures of one scenario: the interval of its macro F1, and its calibration.
 
 The photos are what is random, drawn within their classes; models are not trained again, so that no interval includes
-what another seed, another split or other training photos would change. docs/METHOD.md has the simulated coverage.
+what another seed, another split or other training photos would change. docs/method.md has the simulated coverage.
 """
 
 from collections.abc import Sequence

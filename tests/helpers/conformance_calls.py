@@ -37,7 +37,7 @@ class Row:
         look: gives what is compared with `answer`, of what came back.
         batching: the status and `says` with which a server with batching refuses the call, where that is a difference.
         embedded_only: TensorFlow Serving itself answers otherwise.
-        not_embedded: the embedded server answers otherwise, as docs/SERVING.md tells.
+        not_embedded: the embedded server answers otherwise, as docs/serving.md tells.
     """
 
     id: str

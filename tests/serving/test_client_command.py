@@ -220,7 +220,7 @@ def test_wrong_usage_ends_with_code_2(arguments, capsys):
 
 
 def test_curl_line_of_the_guide_sends_a_photo_that_is_longer_than_an_argument_may_be(tmp_path):
-    (line,) = re.findall(r"\n(.*) \| curl -d @- \S+:predict\n", (ROOT / "docs" / "SERVING.md").read_text())
+    (line,) = re.findall(r"\n(.*) \| curl -d @- \S+:predict\n", (ROOT / "docs" / "serving.md").read_text())
     photo = bytes(range(256)) * 4096
     (tmp_path / "photo.jpg").write_bytes(photo)
     piped = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=True).stdout

@@ -82,7 +82,7 @@ def row(server: Server, request: pytest.FixtureRequest) -> calls.Row:
     if TARGET and request.param.embedded_only:
         pytest.skip("TensorFlow Serving answers this otherwise than the embedded server")
     if not TARGET and request.param.not_embedded:
-        pytest.skip("the embedded server does not read this, as docs/SERVING.md tells")
+        pytest.skip("the embedded server does not read this, as docs/serving.md tells")
     return request.param.on(server.batches)
 
 

@@ -232,7 +232,7 @@ def test_form_whose_page_is_not_known_is_not_blamed_on_cookies_and_hints_at_the_
     log.removeHandler(caplog.handler)
     assert page.status_code == 400 and "one of its own pages" in page.text and "cookie" not in page.text
     [hint] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    for words in ("https://127.0.0.1:8000/", referrer or "no referrer", "proxy", "docs/SERVING.md"):
+    for words in ("https://127.0.0.1:8000/", referrer or "no referrer", "proxy", "docs/deployment.md"):
         assert words in hint
     good = browser.post("/language", {"language": "id"}, headers={"Referer": "https://127.0.0.1:8000/classify"})
     assert good.status_code == 303

@@ -39,7 +39,7 @@ def _is_let_in() -> bool:
 
 
 def _refusal() -> Response:
-    reason = "This is open to the networks in METRICS_FROM only, and not through a proxy (docs/SERVING.md).\n"
+    reason = "This is open to the networks in METRICS_FROM only, and not through a proxy (docs/deployment.md).\n"
     return Response(reason, 403, mimetype="text/plain")
 
 
