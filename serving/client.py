@@ -17,7 +17,6 @@ import grpc
 from google.protobuf import message
 from grpc_health.v1 import health_pb2
 
-from components.base import version
 from serving import channel
 from serving.protos import predict_pb2
 
@@ -219,6 +218,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    from components.base import version  # late, so that programs that import this module load no components
+
     parser = argparse.ArgumentParser("python -m serving.client", description="Classify photos with a model server.")
     parser.add_argument("--version", action="version", version=f"pilah {version.VERSION}")
     commands = parser.add_subparsers(dest="command", required=True)

