@@ -1,4 +1,4 @@
-"""The model card of a pushed model: its use, figures, weaknesses, photos and recipe, in text beside its files."""
+"""The model card of a pushed model: its use, performance, weaknesses, photos and recipe, saved beside its files."""
 
 import dataclasses
 import pathlib
@@ -27,8 +27,8 @@ class Part:
 def write(run_dir: pathlib.Path) -> pathlib.Path | None:
     """Write the card of the newest served version, in each language as Markdown and HTML, and return its folder.
 
-    Return None where nothing is served, or where the served model is not the winner of report/figures.json, whose
-    figures are then another model's.
+    Return None if nothing is served, or if the served model is not the winner in report/figures.json, because these
+    figures describe another model.
     """
     base = run_dir / run_folder.SERVED
     description = push.served(base)
@@ -53,16 +53,16 @@ def write(run_dir: pathlib.Path) -> pathlib.Path | None:
 def parts(
     figures: dict[str, Any], description: documents.ModelDescription, audit: dict[str, Any], language: str
 ) -> list[Part]:
-    """Return the card's parts; `audit` is the figures' audit, or empty where the photos were not audited."""
+    """Return the card's parts; `audit` is the audit in the figures, or empty if the photos were not audited."""
     _ = localization.translator(language)
 
     def number(value: float | None, style: str = "3") -> str:
         return localization.format_number(value, style, language)
 
-    first = figures["scenarios"][0]
+    winner_row = figures["scenarios"][0]
     return [
-        Part(_("Use"), _use(description, _)),
-        Part(_("Figures"), _scores(figures, first, _, number), _class_table(figures, _, number)),
+        Part(_("Intended use"), _use(description, _)),
+        Part(_("Performance"), _scores(figures, winner_row, _, number), _class_table(figures, _, number)),
         Part(_("Weaknesses"), _weaknesses(figures, _, number)),
         Part(_("Photos"), _photos(figures, description, audit, _, number)),
         Part(_("How it was trained"), _recipe(description, _, number)),
@@ -72,67 +72,71 @@ def parts(
 
 def _is_winner(description: documents.ModelDescription, figures: dict[str, Any]) -> bool:
     """Return whether the served model is the winner of `figures`."""
-    first = figures["scenarios"][0]
-    served = (description["scenario"]["scenario"], description["figures"]["f1"], description["data"]["photos"])
-    return served == (first["scenario"], first["f1"], first["photos"])
+    winner_row = figures["scenarios"][0]
+    served_row = (description["scenario"]["scenario"], description["figures"]["f1"], description["data"]["photos"])
+    return served_row == (winner_row["scenario"], winner_row["f1"], winner_row["photos"])
 
 
 def _use(description: documents.ModelDescription, _: localization.Gettext) -> list[str]:
     lines: list[str] = [
-        _("This model suggests one of its classes for a photo of one object, to a person who checks the suggestion."),
-        _("It is not meant to sort on its own, nor for objects outside its classes: it always answers with one."),
+        _("For a photo of one object, this model suggests one of its classes to a person who checks the suggestion."),
+        _(
+            "It is not meant to sort without a person, nor for objects outside its classes: it always answers with one "
+            "of them."
+        ),
     ]
     if description["data"]["drawn"]:
         lines.insert(
-            0, _("It was trained on synthetic photos, to show that the pipeline works. It is of no use on real ones.")
+            0,
+            _("It was trained on synthetic photos, to show that the pipeline works. Do not use it on real photos."),
         )
     if description["weights"].startswith("random"):
-        lines.insert(0, _("Its backbone had random weights: it is of no use."))
+        lines.insert(0, _("Its backbone has random weights, so its answers mean nothing."))
     return lines
 
 
-def _scores(figures: dict[str, Any], first: dict[str, Any], _: localization.Gettext, number: Any) -> list[str]:
-    best = figures["winner"]
+def _scores(figures: dict[str, Any], row: dict[str, Any], _: localization.Gettext, number: Any) -> list[str]:
+    winner = figures["winner"]
     return [
         _(
             "Macro F1 %(f1)s (95 %% confidence interval %(low)s to %(high)s), macro precision %(precision)s, macro "
             "recall %(recall)s.",
-            **{name: number(first[name]) for name in ("f1", "precision", "recall")},
-            low=number(first["f1_low"]),
-            high=number(first["f1_high"]),
+            **{name: number(row[name]) for name in ("f1", "precision", "recall")},
+            low=number(row["f1_low"]),
+            high=number(row["f1_high"]),
         ),
         _(
             "%(right)s of %(photos)s photos classified correctly, each by a model trained on the other folds "
             "(%(folds)s folds in all).",
-            right=number(first["right"], ""),
-            photos=number(first["photos"], ""),
+            right=number(row["right"], ""),
+            photos=number(row["photos"], ""),
             folds=figures["run"]["folds"],
         ),
         _(
-            "Macro F1 of the single folds: %(low)s to %(high)s.",
-            low=number(first["fold_f1_lowest"]),
-            high=number(first["fold_f1_highest"]),
+            "Macro F1 of the individual folds: %(low)s to %(high)s.",
+            low=number(row["fold_f1_lowest"]),
+            high=number(row["fold_f1_highest"]),
         ),
         _("The served model was then trained again, on all photos; this final model was not tested separately."),
         _(
             "Other scenarios of the study that were not measurably worse: %(n)s of %(m)s.",
-            m=best["compared"],
-            n=best["alike"],
+            m=winner["compared"],
+            n=winner["alike"],
         ),
-        *_selection_bias(best["selection_bias"], _, number),
+        *_selection_bias(winner["selection_bias"], _, number),
         _(
             "Its mean confidence is %(confidence)s; the expected calibration error (ECE) is %(ece)s.",
-            confidence=number(best["mean_confidence"], "%"),
-            ece=number(first["ece"]),
+            confidence=number(winner["mean_confidence"], "%"),
+            ece=number(row["ece"]),
         )
         + " "
         + sentences.calibration(figures, _, lambda path: number(localization.value_at(figures, path))),
-        *_leakage(figures, first["scenario"], _, number),
+        *_leakage(figures, row["scenario"], _, number),
     ]
 
 
 def _selection_bias(bias: dict[str, float] | None, _: localization.Gettext, number: Any) -> list[str]:
-    """Say by how much choosing flatters the model, where that is known."""
+    """Say by how much F1 is too high because the model was chosen on the same photos, if that is known."""
     if not bias:
         return []
     return [
@@ -145,23 +149,26 @@ def _selection_bias(bias: dict[str, float] | None, _: localization.Gettext, numb
 
 
 def _leakage(figures: dict[str, Any], scenario: int, _: localization.Gettext, number: Any) -> list[str]:
-    """Say what leakage would have made of the winner's F1, and the thesis's, where the leakage check knows it."""
-    checked = figures["leakage_check"]["scenarios"] if figures["leakage_check"] else []
-    leaking = next((row for row in checked if row["scenario"] == scenario), None)
-    if not leaking:
+    """State the scenario's F1 with leakage and its F1 in the thesis, if the leakage check has them."""
+    rows = figures["leakage_check"]["scenarios"] if figures["leakage_check"] else []
+    row = next((row for row in rows if row["scenario"] == scenario), None)
+    if not row:
         return []
-    carried = _(
-        "One model carried through the folds, and so tested on photos that it was trained on, has an F1 of %(f1)s. The "
-        "figures here do not leak: each fold has a new model.",
-        f1=number(leaking["carried_f1"]),
-    )
-    if not leaking["thesis_f1"]:
-        return [carried]
-    thesis_f1 = number(leaking["thesis_f1"])
-    return [
-        carried,
-        _("The thesis reports an F1 of %(f1)s for this scenario, of a model carried through the folds.", f1=thesis_f1),
+    lines: list[str] = [
+        _(
+            "One model carried through all folds, and therefore tested on photos that it was trained on, has an F1 of "
+            "%(f1)s. The figures here do not leak: each fold has a new model.",
+            f1=number(row["carried_f1"]),
+        )
     ]
+    if row["thesis_f1"]:
+        lines.append(
+            _(
+                "The thesis reports an F1 of %(f1)s for this scenario, from a model carried through the folds.",
+                f1=number(row["thesis_f1"]),
+            )
+        )
+    return lines
 
 
 def _class_table(figures: dict[str, Any], _: localization.Gettext, number: Any) -> list[list[str]]:
@@ -174,8 +181,8 @@ def _class_table(figures: dict[str, Any], _: localization.Gettext, number: Any) 
 
 
 def _weaknesses(figures: dict[str, Any], _: localization.Gettext, number: Any) -> list[str]:
-    best = figures["winner"]
-    weakest = min(best["classes"], key=lambda row: row["f1"])
+    winner = figures["winner"]
+    weakest = min(winner["classes"], key=lambda row: row["f1"])
     lines: list[str] = [
         _(
             "%(name)s is the weakest class: %(tp)s of its %(photos)s photos are classified correctly; photos of other "
@@ -193,7 +200,7 @@ def _weaknesses(figures: dict[str, Any], _: localization.Gettext, number: Any) -
             predicted=pair["predicted"],
             photos=pair["photos"],
         )
-        for pair in best["mistakes"][:3]
+        for pair in winner["mistakes"][:3]
     ]
 
 
@@ -221,13 +228,13 @@ def _photos(
     ]
     if not audit:
         return [*lines, _("The photos have not been audited for near-duplicates and label issues.")]
-    near, folds = audit["near_duplicates"], audit["folds"]
-    if near["pairs"]:
+    near_duplicates, folds = audit["near_duplicates"], audit["folds"]
+    if near_duplicates["pairs"]:
         lines.append(
             _(
                 "Pairs of near-duplicates found by the audit: %(pairs)s; of these, across folds: %(across)s.",
-                pairs=near["pairs"],
-                across=near["pairs_across_folds"],
+                pairs=near_duplicates["pairs"],
+                across=near_duplicates["pairs_across_folds"],
             )
         )
     else:
@@ -243,7 +250,7 @@ def _photos(
                 draws=len(folds["draws"]),
                 **{name: number(folds[name], "4") for name in names},
             ),
-            sentences.split_explains(folds, _, number(folds["p"], "p")),
+            sentences.grouping_effect(folds, _, number(folds["p"], "p")),
         ]
     return [
         *lines,
@@ -252,19 +259,19 @@ def _photos(
 
 
 def _recipe(description: documents.ModelDescription, _: localization.Gettext, number: Any) -> list[str]:
-    """Describe how the version was trained, by its own settings, not the run's, which may have changed since."""
-    settings, chosen = config_module.from_json(description["settings"]), description["scenario"]
+    """Describe how the version was trained, from its own settings: those of the run may have changed since."""
+    settings, scenario = config_module.from_json(description["settings"]), description["scenario"]
     packages = ", ".join(f"{name} {version}" for name, version in description["packages"].items())
     model = {
-        **{name: chosen[name] for name in ("backbone", "optimizer", "dropout")},
+        **{name: scenario[name] for name in ("backbone", "optimizer", "dropout")},
         "weights": description["weights"],
-        "parameters": number(chosen["parameters"], ""),
+        "parameters": number(scenario["parameters"], ""),
         "size": settings.image_size_px,
     }
-    finetuned = chosen.get("strategy") == "finetune"  # missing in older descriptions
+    finetuned = scenario.get("strategy") == "finetune"  # missing in older descriptions
     lines: list[str] = _finetuned(model, settings, _) if finetuned else [_frozen(model, _)]
     if settings.flips == "both":
-        lines.append(_("Half of the augmented views were upside down."))
+        lines.append(_("Half of the augmented views were turned upside down."))
     if settings.test_views > 1:
         lines.append(
             _("Scores are averaged over %(views)s views of each photo, also when served.", views=settings.test_views)

@@ -30,14 +30,16 @@ def write(
     y_label: str,
     side_inches: float,
 ) -> bytes:
-    """Write the matrix as a PNG to `path`, and return its bytes.
+    """Write the matrix to `path` as a PNG and return its bytes.
 
     A cell shows its count; its colour is the share of the row, so that small classes are as visible as large ones.
     """
     family = _font_with("".join(classes))
     labels = list(classes) if family else [str(number) for number in range(1, len(classes) + 1)]
     if not family:
-        log.warning("no font here has the letters of the classes: %s numbers them, in the order of their names", path)
+        log.warning(
+            "no installed font has all letters of the class names: %s numbers the classes in alphabetical order", path
+        )
     with matplotlib.rc_context({**STYLE, "font.family": ["sans-serif", family or "sans-serif"]}):
         figure = Figure((side_inches, side_inches * 0.98), dpi=100, layout="constrained")
         axes = figure.subplots()
@@ -49,7 +51,7 @@ def write(
             text.set_text(str(count))
         axes.set(title=title, xlabel=x_label, ylabel=y_label)
         for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
-            label.set_parse_math(False)  # $ is a letter in a name
+            label.set_parse_math(False)  # a $ in a class name is not TeX
         for label in axes.get_xticklabels():
             label.set(ha="right", rotation_mode="anchor")
         stream = io.BytesIO()
@@ -62,9 +64,9 @@ def write(
 
 
 def _font_with(text: str) -> str:
-    """Return the name of a font that has the letters of `text` which the usual one lacks; empty if there is none."""
-    usual = font_manager.get_font(font_manager.findfont(font_manager.FontProperties(family=["sans-serif"])))
-    missing = [ord(letter) for letter in {*text} if not (letter.isspace() or usual.get_char_index(ord(letter)))]
+    """Return a font with the letters of `text` that the default font lacks, or an empty string if there is none."""
+    default = font_manager.get_font(font_manager.findfont(font_manager.FontProperties(family=["sans-serif"])))
+    missing = [ord(letter) for letter in {*text} if not (letter.isspace() or default.get_char_index(ord(letter)))]
     if not missing:
         return "sans-serif"
     for entry in font_manager.fontManager.ttflist:

@@ -1,4 +1,4 @@
-"""The sections of audit, leakage check and evaluations; where one has not run, its section shows the command."""
+"""Sections of the audit, the leakage check and the evaluations; each shows its command until it has run."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from pipeline.report.source import Contents, Source
 
 def audit(source: Source) -> Contents:
     """Show counts, the effect of near-duplicates on F1, and the photos to check."""
-    if not source.figures["winner"]:  # audit, leakage check and evaluation all need a finished search
+    if not source.figures["winner"]:  # the audit, the leakage check and evaluations need a finished search
         return None
     title, results = source.gettext("Audit of the photos"), source.figures["audit"]
     if not results:
@@ -24,6 +24,7 @@ def audit(source: Source) -> Contents:
 
 
 def leakage_check(source: Source) -> Contents:
+    """Compare F1 of new models for each fold, of a carried model, and of the thesis."""
     if not source.figures["winner"]:
         return None
     _, results = source.gettext, source.figures["leakage_check"]
@@ -35,23 +36,27 @@ def leakage_check(source: Source) -> Contents:
         "sentences": sentences.leakage(results, source),
         "plot": plots.folds(
             results["folds"],
-            {"honest": _("a new model for each fold"), "carried": _("LEAKING: one model"), "thesis": _("the thesis")},
+            {
+                "honest": _("a new model for each fold"),
+                "carried": _("LEAKING: carried model"),
+                "thesis": _("the thesis"),
+            },
             _("fold"),
             _("macro F1"),
         ),
         "comparisons": {
-            "honest_and_carried": _("honest and carried"),
-            "honest_and_thesis": _("honest and the thesis's"),
-            "carried_and_thesis": _("carried and the thesis's"),
+            "honest_and_carried": _("carried model minus new models"),
+            "honest_and_thesis": _("thesis minus new models"),
+            "carried_and_thesis": _("thesis minus carried model"),
         },
     }
 
 
 def evaluations(source: Source) -> Contents:
-    """Show how the pushed model does on photos from elsewhere."""
+    """Show the scores of the pushed model on photos from elsewhere."""
     if not source.figures["winner"]:
         return None
-    return {"title": source.gettext("On photos from elsewhere"), "command": _command("evaluate --images OTHER")}
+    return {"title": source.gettext("Test on photos from elsewhere"), "command": _command("evaluate --images OTHER")}
 
 
 def _command(arguments: str) -> Markup:

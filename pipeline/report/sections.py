@@ -29,10 +29,10 @@ def winner(source: Source) -> Contents:
 
 
 def settings(source: Source) -> Contents:
-    """Compare backbones, optimizers and dropouts over the scenarios of the search, without refined ones."""
+    """Compare backbones, optimizers and dropout rates over the scenarios of the search, without refined ones."""
     _ = source.gettext
-    searched = [row for row in source.figures["scenarios"] if row["scenario"] <= source.config.scenario_count]
-    if not searched:
+    search_rows = [row for row in source.figures["scenarios"] if row["scenario"] <= source.config.scenario_count]
+    if not search_rows:
         return None
     titles = dict(zip(comparisons.SETTINGS, (_("By backbone"), _("By optimizer"), _("By dropout")), strict=True))
     return {
@@ -43,7 +43,7 @@ def settings(source: Source) -> Contents:
                 "title": titles[setting],
                 "sentences": sentences.comparison(setting, comparison, _, source.figure),
                 "plot": plots.groups(
-                    [group["value"] for group in comparison["values"]], searched, setting, _("macro F1")
+                    [group["value"] for group in comparison["values"]], search_rows, setting, _("macro F1")
                 ),
             }
             for setting, comparison in source.figures["comparisons"].items()
@@ -74,7 +74,7 @@ def calibration(source: Source) -> Contents:
 
 
 def mistakes(source: Source) -> Contents:
-    """List the pairs of classes that the winner confuses, with the wrong photos of highest confidence."""
+    """List the pairs of classes that the winner confuses, with the wrong answers of highest confidence."""
     best = source.figures["winner"]
     if not best:
         return None
@@ -110,11 +110,11 @@ def matrices(source: Source) -> Contents:
     if not rows:
         return None
     pictures = {row["scenario"]: _matrix(source, index, OTHER_INCHES) for index, row in enumerate(rows)}
-    return {"title": source.gettext("Every confusion matrix"), "pictures": pictures}
+    return {"title": source.gettext("All confusion matrices"), "pictures": pictures}
 
 
 def data(source: Source) -> Contents:
-    """Count the photos of each class, and show a few with the augmented views that training sees."""
+    """Count the photos of each class, and show a few with the augmented views used in training."""
     if not source.figures["classes"]:
         return None
     by_class = {photo.label: photo for photo in reversed(source.photos.values())}
@@ -125,8 +125,11 @@ def data(source: Source) -> Contents:
         {"name": name, "views": thumbnails.views(photo, *view_options)}
         for name, photo in sorted(by_class.items())[:AUGMENTED_PHOTOS]
     ]
-    most = max(row["photos"] for row in source.figures["classes"])
-    return {"title": source.gettext("The photos"), "augmented": [row for row in rows if row["views"]], "most": most}
+    return {
+        "title": source.gettext("The photos"),
+        "augmented": [row for row in rows if row["views"]],
+        "max_photos": max(row["photos"] for row in source.figures["classes"]),
+    }
 
 
 def method(source: Source) -> Contents:
@@ -153,7 +156,7 @@ SECTIONS: tuple[Callable[[Source], Contents], ...] = (
 
 
 def _matrix(source: Source, index: int, side_inches: float) -> str:
-    """Return a scenario's confusion matrix as a data URI, and write it beside the page."""
+    """Write a scenario's confusion matrix to confusion/ and return it as a data URI."""
     _, row = source.gettext, source.figures["scenarios"][index]
     title = f"{row['scenario']}: {source.backbone(row)}, {row['optimizer']}, {row['dropout']}"
     classes = [class_["name"] for class_ in source.figures["classes"]]

@@ -1,4 +1,4 @@
-"""Sentences that the figures alone choose and fill in."""
+"""Sentences of the report and the card whose wording depends on the figures."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,10 +10,10 @@ from pipeline.report.source import Source
 
 
 def comparison(
-    setting: str, compared: dict[str, Any], _: localization.Gettext, figure: Callable[..., Markup]
+    setting: str, results: dict[str, Any], _: localization.Gettext, figure: Callable[..., Markup]
 ) -> list[Markup]:
-    """Say how the values of `setting` compare; `compared` is its entry in the figures' comparisons."""
-    best, *others = compared["values"]
+    """Say how the values of `setting` compare; `results` are its figures."""
+    best, *others = results["values"]
     path = f"comparisons/{setting}"
     if not others:
         return [_("Only %(value)s was tried.", value=best["value"])]
@@ -29,32 +29,33 @@ def comparison(
     ]
     values = {name: figure(f"{path}/{name}", "4") for name in ("gap", "gap_low", "gap_high")}
     values["p"] = figure(f"{path}/p", "p")
-    if compared["told_apart"]:
+    if results["told_apart"]:
         sentences.append(
             _(
-                "The difference of %(gap)s is measurable (95 %% interval %(gap_low)s to %(gap_high)s; adjusted p: "
-                "%(p)s).",
+                "The difference of %(gap)s is measurable (95 %% confidence interval %(gap_low)s to %(gap_high)s; "
+                "adjusted p: %(p)s).",
                 **values,
             )
         )
     else:
         sentences.append(
             _(
-                "The difference of %(gap)s can be chance (95 %% interval %(gap_low)s to %(gap_high)s; adjusted p: "
-                "%(p)s).",
+                "The difference of %(gap)s could be chance (95 %% confidence interval %(gap_low)s to %(gap_high)s; "
+                "adjusted p: %(p)s).",
                 **values,
             )
         )
-    if best["worst"] > compared["next_best"]:
+    if best["worst"] > results["next_best"]:
         sentences.append(
             _(
-                "Even the worst scenario with %(best)s (%(lowest)s) is above the best of all others (%(next_best)s).",
+                "Even the worst scenario with %(best)s (%(lowest)s) is above the best scenario without it "
+                "(%(next_best)s).",
                 best=name(best["value"]),
                 lowest=figure(f"{path}/values/0/worst"),
                 next_best=figure(f"{path}/next_best"),
             )
         )
-    if compared["matched"] is not None:
+    if results["matched"] is not None:
         sentences.append(
             _(
                 "With all else equal, it changes F1 by at most %(matched)s.",
@@ -80,15 +81,15 @@ def calibration(figures: dict[str, Any], _: localization.Gettext, number: Callab
 
 
 def near_duplicates(audit: dict[str, Any], source: Source) -> list[Markup]:
-    """Say how keeping near-duplicates in one fold changes F1; `audit` is the figures' audit."""
+    """Say by how much F1 changes when near-duplicates are kept in one fold; `audit` is the audit in the figures."""
     _, figure, folds = source.gettext, source.figure, audit["folds"]
     if not audit["near_duplicates"]["pairs"]:
         return [_("The audit found no near-duplicates, so there are none to keep in one fold.")]
     if not folds:
         return [
             _(
-                "F1 with near-duplicates kept together cannot be computed: some fold would then test no photo of a "
-                "class."
+                "F1 with near-duplicates kept together cannot be computed: at least one fold would have no photo of "
+                "some class."
             )
         ]
     names = ("grouped_mean", "plain_mean", "difference", "standard_error")
@@ -99,19 +100,19 @@ def near_duplicates(audit: dict[str, Any], source: Source) -> list[Markup]:
             draws=len(folds["draws"]),
             **{name: figure(f"audit/folds/{name}", "4") for name in names},
         ),
-        split_explains(folds, _, source.figure("audit/folds/p", "p")),
+        grouping_effect(folds, _, source.figure("audit/folds/p", "p")),
     ]
 
 
-def split_explains(folds: dict[str, Any], _: localization.Gettext, p: str) -> Markup:
-    """Say whether the effect of near-duplicates is more than that of the choice of the split."""
+def grouping_effect(folds: dict[str, Any], _: localization.Gettext, p: str) -> Markup:
+    """Say whether keeping near-duplicates together changes F1 by more than the choice of the split does."""
     if folds["p"] < max_t.SIGNIFICANCE:
         return _("That is more than the choice of the split explains (paired t test, p: %(p)s).", p=p)
     return _("That is no more than the choice of the split explains (paired t test, p: %(p)s).", p=p)
 
 
 def leakage(results: dict[str, Any], source: Source) -> list[Markup]:
-    """Say what the leakage check shows; `results` are its figures."""
+    """Say by how much leakage raises F1, and whether that explains the thesis's; `results` are the check's figures."""
     _, path, compared = source.gettext, "leakage_check/compared", results["compared"]
     values = {"gain": source.figure(f"{path}/honest_and_carried/mean_difference")}
     if compared["honest_and_carried"]["mean_difference"] <= 0:
@@ -121,32 +122,32 @@ def leakage(results: dict[str, Any], source: Source) -> list[Markup]:
     if "carried_and_thesis" not in compared:
         return [
             _(
-                "Carrying the model from fold to fold adds %(gain)s to F1 on average, all of it from photos that it "
-                "was trained on.",
+                "Carrying the model from fold to fold adds %(gain)s to F1 on average, because it is tested on photos "
+                "that it was trained on.",
                 **values,
             )
         ]
-    distance = {name: compared[f"{name}_and_thesis"]["mean_absolute_difference"] for name in ("carried", "honest")}
-    values |= {name: source.figure(f"{path}/{name}_and_thesis/mean_absolute_difference") for name in distance}
-    if distance["carried"] >= distance["honest"]:
+    differences = {name: compared[f"{name}_and_thesis"]["mean_absolute_difference"] for name in ("carried", "honest")}
+    values |= {name: source.figure(f"{path}/{name}_and_thesis/mean_absolute_difference") for name in differences}
+    if differences["carried"] >= differences["honest"]:
         return [
             _(
-                "Carrying the model from fold to fold adds %(gain)s to F1 on average, but changes the mean absolute "
-                "difference from the thesis's table from %(honest)s to %(carried)s: such a leak does not explain the "
-                "thesis's figures.",
+                "Carrying the model from fold to fold adds %(gain)s to F1 on average, but the mean absolute difference "
+                "to the thesis's F1 does not shrink: it changes from %(honest)s to %(carried)s. Such a leak does not "
+                "explain the thesis's figures.",
                 **values,
             )
         ]
     return [
         _(
-            "Carrying the model from fold to fold, as the thesis's notebooks do, adds %(gain)s to F1 on average, and "
-            "changes the mean absolute difference from the thesis's table from %(honest)s to %(carried)s.",
+            "Carrying the model from fold to fold, as the thesis's notebooks do, adds %(gain)s to F1 on average. The "
+            "mean absolute difference to the thesis's F1 changes from %(honest)s to %(carried)s.",
             **values,
         ),
         _(
-            "In the first fold, the only one whose photos its model had not been trained on, the thesis has a mean F1 "
-            "of %(thesis_first)s, and a new model has %(honest_first)s here. In the last fold the thesis has "
-            "%(thesis_last)s, the carried model %(carried_last)s, and a new model %(honest_last)s.",
+            "In the first fold, the only one whose photos the carried model was not trained on, the thesis reports a "
+            "mean F1 of %(thesis_first)s; a new model has %(honest_first)s here. In the last fold the thesis reports "
+            "%(thesis_last)s; the carried model has %(carried_last)s here, and a new model %(honest_last)s.",
             **{
                 f"{table}_{name}": source.figure(f"leakage_check/mean_of_folds/{table}/{index}")
                 for table, values in results["mean_of_folds"].items()
@@ -163,8 +164,8 @@ def finetuning(options: Mapping[str, Any], _: localization.Gettext) -> Markup:
         options: field of settings.Finetuning -> value.
     """
     return _(
-        "unfrozen: %(unfreeze)s; BatchNorm: %(batchnorm)s; epochs of the head alone: %(warmup_epochs)s; schedule: "
-        "%(schedule)s; label smoothing: %(label_smoothing)s; classes balanced by: %(balance)s; gradients clipped "
-        "at norm: %(clip_norm)s; models averaged: %(ensemble)s",
+        "unfrozen layers: %(unfreeze)s; BatchNorm: %(batchnorm)s; warm-up epochs of the head alone: "
+        "%(warmup_epochs)s; schedule: %(schedule)s; label smoothing: %(label_smoothing)s; class "
+        "balancing: %(balance)s; gradient clipping norm: %(clip_norm)s; models averaged: %(ensemble)s",
         **options,
     )

@@ -1,4 +1,4 @@
-// Sort a table by the column whose header button is pressed: by the number in its cells, else by their text.
+// Sort a table by the column whose header button is pressed: by numbers if its cells have some, otherwise by text.
 for (const button of document.querySelectorAll("table.sortable th button")) {
   button.addEventListener("click", () => {
     const header = button.closest("th"), table = button.closest("table"), body = table.tBodies[0];
@@ -10,7 +10,7 @@ for (const button of document.querySelectorAll("table.sortable th button")) {
     };
     const compare = (a, b) => typeof a === "number" ? a - b : a.localeCompare(b);
     const rows = [...body.rows].sort((a, b) => compare(key(a), key(b)) * (order === "ascending" ? 1 : -1));
-    for (const other of table.tHead.querySelectorAll("th[aria-sort]")) other.setAttribute("aria-sort", "none");
+    for (const cell of table.tHead.querySelectorAll("th[aria-sort]")) cell.setAttribute("aria-sort", "none");
     header.setAttribute("aria-sort", order);
     body.append(...rows);
   });

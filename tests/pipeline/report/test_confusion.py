@@ -14,12 +14,12 @@ def test_classes_without_a_font_are_numbered_with_one_warning(tmp_path, monkeypa
     picture = write(tmp_path / "confusion.png", ["玻璃", "金属"])
     assert picture == write(tmp_path / "numbers.png", ["1", "2"])
     assert [record.message for record in caplog.records] == [
-        f"no font here has the letters of the classes: {tmp_path / 'confusion.png'} numbers them, in the order of "
-        "their names"
+        f"no installed font has all letters of the class names: {tmp_path / 'confusion.png'} numbers the classes in "
+        "alphabetical order"
     ]
 
 
 @pytest.mark.parametrize("name", ["$_$", "5 $ to 10 $", "=1+1", "Métal", "Бумага"])
-def test_classes_are_written_as_they_are(tmp_path, name, caplog):
+def test_class_names_are_written_unchanged(tmp_path, name, caplog):
     assert write(tmp_path / "confusion.png", [name, "metal"]) != write(tmp_path / "other.png", ["1", "metal"])
     assert not caplog.records
