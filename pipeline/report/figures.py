@@ -1,4 +1,4 @@
-"""Compute every number of the report from the run folder, in one structure, which is also report/figures.json."""
+"""The figures of the report: all its numbers, computed from the run folder and saved as report/figures.json."""
 
 import collections
 import dataclasses
@@ -41,8 +41,8 @@ SCORES = ("precision", "recall", "f1", "accuracy")
 def compute(config: Config) -> dict[str, Any]:
     """Compute the figures of a run, finished or not.
 
-    Scenarios are sorted best first, without those that lack folds. "winner" and the comparisons with it are None until
-    the leaderboard is made from the predictions in the run folder.
+    Scenarios are sorted best first; unfinished ones are left out. "winner" and the comparisons with it are None until
+    the run folder has a leaderboard that was made from its predictions.
     """
     run_dir, total = config.run_dir, config.scenario_count + config.refine
     usable = run_folder.usable_photos(run_dir)
@@ -56,13 +56,14 @@ def compute(config: Config) -> dict[str, Any]:
         if leaderboard
         else [_row(settings[number], number, answers[number]) for number in answers]
     )
-    first = leaderboard["winner"]["scenario"] if leaderboard else None
-    best_first = choose.best_first(rows, first)
-    against = comparisons.with_winner([row["scenario"] for row in best_first], answers, config.seed) if first else {}
+    best = leaderboard["winner"]["scenario"] if leaderboard else None
+    best_first = choose.best_first(rows, best)
+    numbers = [row["scenario"] for row in best_first]
+    with_winner = comparisons.with_winner(numbers, answers, config.seed) if best else {}
     scenarios = [
-        _scenario(row, answers[row["scenario"]]) | {"against": against.get(row["scenario"])} for row in best_first
+        _scenario(row, answers[row["scenario"]]) | {"against": with_winner.get(row["scenario"])} for row in best_first
     ]
-    searched = [row for row in scenarios if row["scenario"] <= config.scenario_count]
+    search_rows = [row for row in scenarios if row["scenario"] <= config.scenario_count]
     return {
         "run": _run(config, settings),
         "progress": {
@@ -73,7 +74,7 @@ def compute(config: Config) -> dict[str, Any]:
         },
         "classes": _classes(usable, config.folds),
         "scenarios": scenarios,
-        "comparisons": comparisons.of_settings(searched, answers, config.seed),
+        "comparisons": comparisons.of_settings(search_rows, answers, config.seed),
         "winner": winner.compute(leaderboard["winner"], scenarios, answers, config.seed) if leaderboard else None,
         **findings.compute(run_dir, fingerprint, leaderboard),
     }
@@ -86,7 +87,7 @@ def _matrix(answers: predictions.Predictions) -> np.ndarray:
 def _read_leaderboard(
     run_dir: pathlib.Path, answers: Mapping[int, predictions.Predictions], total: int
 ) -> documents.Leaderboard | None:
-    """Return leaderboard.json, or None where it is missing or was made from other predictions than `answers`."""
+    """Return leaderboard.json, or None if it is missing or was not made from `answers`."""
     path = run_dir / run_folder.LEADERBOARD
     if len(answers) < total or not path.exists():
         return None
@@ -110,7 +111,7 @@ def _row(settings: dict[str, Any], number: int, answers: predictions.Predictions
 
 
 def _scenario(row: Mapping[str, Any], answers: predictions.Predictions) -> dict[str, Any]:
-    """Return the row with its interval, F1 of its folds, and calibration."""
+    """Return the row with its confidence interval, F1 of its folds, and calibration error."""
     low, high = statistics.interval(np.array(row["confusion_matrix"]))
     folds = [
         metrics.f1_of_present_classes(
@@ -133,14 +134,14 @@ def _scenario(row: Mapping[str, Any], answers: predictions.Predictions) -> dict[
 
 
 def _run(config: Config, settings: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
-    """Return the facts about the run for its reader, without paths, as reports are passed on.
+    """Return settings and counts of the run, without paths, because reports are shared.
 
     Args:
         settings: scenario -> settings of its trial.
     """
     run_dir = config.run_dir
     weights, precision = _weights_and_precision(run_dir, settings)
-    kinds = run_folder.count_duplicates(run_dir)
+    duplicates = run_folder.count_duplicates(run_dir)
     return {
         "name": run_dir.name,
         **{name: getattr(config, name) for name in RUN_SETTINGS},
@@ -148,8 +149,8 @@ def _run(config: Config, settings: Mapping[int, dict[str, Any]]) -> dict[str, An
         "drawn": not config.images,
         "random_weights": resolved_settings.random_backbones(weights),
         "precision": precision,
-        "copies": kinds["duplicate"],
-        "conflicts": kinds["conflict"],
+        "copies": duplicates["duplicate"],
+        "conflicts": duplicates["conflict"],
         "rejects": len(run_folder.read_rows(run_dir, run_folder.REJECTS)),
     }
 
@@ -160,7 +161,7 @@ def _weights_and_precision(
     """Return backbone -> fingerprint of its weights, and the dtypes that backbones compute in."""
     if resolved := resolved_settings.read(run_dir):
         return resolved.weights, [resolved.precision]
-    # run folders of older versions have no resolved.json, but the settings of their trials name both
+    # run folders of older versions have no resolved.json, but their trial settings have both
     features = [trial.get("features", trial) for trial in settings.values()]
     weights = {feature["backbone"]: feature["weights"] for feature in features}
     return weights, sorted({feature["precision"] for feature in features})
@@ -171,7 +172,7 @@ def _finetuning(config: Config) -> dict[str, Any]:
 
 
 def _classes(usable: Sequence[photos.Photo], folds: int) -> list[dict[str, Any]]:
-    """Return the photos of each class, in all and by fold."""
+    """Count the photos of each class, in total and by fold."""
     counts = collections.Counter((photo.label, photo.fold) for photo in usable)
     return [
         {"name": name, "photos": sum(per_fold), "folds": per_fold}

@@ -1,6 +1,7 @@
-"""Results of audit, leakage check and evaluations in a run folder, as far as they still apply to it.
+"""Results of the audit, the leakage check and the evaluations that still apply to the run.
 
-They apply while photos and folds are the same; audit and leakage check also need the same settings of the scenarios.
+A result applies until photos or folds change. For the audit and the leakage check, the settings of the scenarios must
+also be unchanged.
 """
 
 import pathlib
@@ -18,7 +19,7 @@ QUALITY_ISSUES_SHOWN = 48
 
 
 def compute(run_dir: pathlib.Path, photos_and_folds: str, leaderboard: documents.Leaderboard | None) -> dict[str, Any]:
-    """Return the figures of all three; None (for evaluations: an empty list) where there are none that apply.
+    """Return the figures of all three: None, or an empty list of evaluations, if no result applies.
 
     Args:
         photos_and_folds: fingerprint of the run's photos and folds.
@@ -37,8 +38,8 @@ def compute(run_dir: pathlib.Path, photos_and_folds: str, leaderboard: documents
 def audit(run_dir: pathlib.Path, photos_and_folds: str, leaderboard: documents.Leaderboard) -> dict[str, Any] | None:
     """Return audit.json with the first pairs across folds or classes, label issues and image quality issues.
 
-    None where photos, folds or the winner, whose predictions show the label issues, have changed since, and where an
-    earlier version made the audit, whose comparison of folds has no standard error.
+    Return None if photos, folds or the winner, whose predictions show the label issues, have changed since the audit,
+    or if it was made by an earlier version, which did not compute the standard error of the comparison of folds.
     """
     results = _read(run_dir / run_folder.AUDIT_SUMMARY)
     if not results or results["photos_and_folds"] != photos_and_folds or "fold_draws" not in results["settings"]:
@@ -58,21 +59,21 @@ def audit(run_dir: pathlib.Path, photos_and_folds: str, leaderboard: documents.L
 
 
 def leakage_check(run_dir: pathlib.Path, leaderboard: documents.Leaderboard) -> dict[str, Any] | None:
-    """Return F1 of each scenario, honest, with the model carried over (leaking) and in the thesis, and their distances.
+    """Return F1 of each scenario with new models, with a carried model (leaking) and in the thesis, and their gaps.
 
-    The thesis's F1 is None unless the study is the thesis's. The result is None where the settings of a scenario have
-    changed since the check.
+    The thesis's F1 is None unless this is the thesis's study. Return None if the settings of a scenario have changed
+    since the check.
     """
     results = _read(run_dir / run_folder.LEAKAGE_CHECK)
     if not results or not _has_same_settings(run_dir, leaderboard):
         return None
-    honest = {row["scenario"]: row["f1"] for row in leaderboard["scenarios"]}
+    honest_f1 = {row["scenario"]: row["f1"] for row in leaderboard["scenarios"]}
     thesis = thesis_module.f1_of_scenarios(run_dir, leaderboard)
     thesis_folds = thesis_module.fold_f1_of_scenarios(run_dir, leaderboard)
     rows = [
         {
             **{name: row[name] for name in ("scenario", "backbone", "optimizer", "dropout", "leaking")},
-            "honest_f1": honest[row["scenario"]],
+            "honest_f1": honest_f1[row["scenario"]],
             "carried_f1": row["f1"],
             "carried_fold_f1": row["fold_f1"],
             "thesis_fold_f1": thesis_folds.get(row["scenario"]),
@@ -84,7 +85,7 @@ def leakage_check(run_dir: pathlib.Path, leaderboard: documents.Leaderboard) -> 
 
 
 def evaluation(path: pathlib.Path) -> dict[str, Any]:
-    """Return the evaluation in `path` with its name and without the paths in it, as reports are passed on."""
+    """Return the evaluation in `path` under the name of its file, without paths, because reports are shared."""
     results = artifacts.read_json(path)
     names = ("version", "photos", "precision", "recall", "f1", "accuracy", "cross_validated_f1", "missing_classes")
     return {
@@ -105,8 +106,8 @@ def _applies(run_dir: pathlib.Path, path: pathlib.Path, photos_and_folds: str) -
 def _has_same_settings(run_dir: pathlib.Path, leaderboard: documents.Leaderboard) -> bool:
     """Return whether the frozen scenarios still have the settings, photos and folds of the leakage check."""
     numbers = [str(row["scenario"]) for row in leaderboard["scenarios"] if row["strategy"] == "features"]
-    carried = artifacts.read_json(run_dir / run_folder.LEAKAGE_TRIALS / artifacts.SETTINGS)["scenarios"]
-    return bool(carried == _settings_of(run_dir, numbers))
+    checked_settings = artifacts.read_json(run_dir / run_folder.LEAKAGE_TRIALS / artifacts.SETTINGS)["scenarios"]
+    return bool(checked_settings == _settings_of(run_dir, numbers))
 
 
 def _settings_of(run_dir: pathlib.Path, numbers: Iterable[str]) -> dict[str, Any]:
@@ -115,9 +116,9 @@ def _settings_of(run_dir: pathlib.Path, numbers: Iterable[str]) -> dict[str, Any
 
 
 def _pairs_across(rows: Sequence[dict[str, str]]) -> list[dict[str, Any]]:
-    """Return the pairs across folds or classes, those across classes first, then the most similar.
+    """Return the pairs across folds or classes: those across classes first, then by similarity, highest first.
 
-    Folds count from 1, as in the file.
+    Folds are numbered from 1, as in the file.
     """
     pairs = [
         {

@@ -15,14 +15,14 @@ SCORES = ("f1", "precision", "recall", "accuracy", "ece")
 
 
 def write(run_dir: pathlib.Path) -> None:
-    """Replace the event files in trials/ and trials/NN/ by those of the scenarios of report/figures.json.
+    """Replace the event files in trials/ and trials/NN/ by those of the scenarios in report/figures.json.
 
     `tensorboard --logdir RUN/trials` shows them: scores and hyperparameters under HParams, loss and accuracy of each
     fold by epoch under Time Series.
     """
     trials = run_dir / run_folder.TRIALS
-    for old in trials.glob("**/events.out.tfevents.*"):
-        old.unlink()
+    for event_file in trials.glob("**/events.out.tfevents.*"):
+        event_file.unlink()
     scenarios = artifacts.read_json(run_dir / run_folder.FIGURES)["scenarios"]
     if not scenarios:
         return

@@ -1,12 +1,12 @@
-"""Comparison of many scenarios that answered the same photos: p values and intervals that hold for all pairs at once.
+"""Comparison of many scenarios on the same photos: p values and confidence intervals that hold for all pairs at once.
 
 The difference of two scenarios' macro F1 is a sum over photos (see `pair_contributions`). If two scenarios are equally
 good, each photo's contribution is taken to be as likely to have the other sign, so signs drawn at random show how large
 differences arise by chance. The signs of a photo are the same for all pairs, which keeps the correlation of the pairs,
-and the largest standardized difference of each draw is recorded: max-T in its single-step form (Westfall and Young,
+and each draw yields its largest standardized difference. This is max-T in its single-step form (Westfall and Young,
 Resampling-Based Multiple Testing, 1993; Romano and Wolf, Exact and Approximate Stepwise Methods for Multiple Hypothesis
-Testing, JASA 2005). The family holds every pair, which allows for a winner chosen on the same photos. For the accuracy
-of one pair it is McNemar's exact test. docs/method.md has the assumptions and simulated error rates.
+Testing, JASA 2005). The family contains every pair, which accounts for a winner chosen on the same photos. For the
+accuracy of one pair it is McNemar's exact test. docs/method.md has the assumptions and simulated error rates.
 """
 
 import dataclasses
@@ -17,21 +17,21 @@ import scipy.stats
 
 SIGN_DRAWS = 99_999
 MORE_SIGN_DRAWS = 499_999  # where a p value is so close to 0.05 that the verdict would depend on the draws
-FEWEST_SIGN_DRAWS = 1_999
-MOST_PRODUCTS = 1e12  # about a minute; many scenarios and photos get fewer draws
-NUMBERS_AT_ONCE = 4_000_000  # in a block of draws
+MIN_SIGN_DRAWS = 1_999
+MAX_PRODUCTS = 1e12  # about a minute; many scenarios and photos get fewer draws
+BLOCK_NUMBERS = 4_000_000  # in a block of draws
 SIGNIFICANCE = 0.05  # familywise
-ROUNDING = 1e-5  # relative, of the float32 sums; ties count as at least as large
+ROUNDING = 1e-5  # relative, of the float32 sums; a tie with the observation counts as at least as large
 
 
 @dataclasses.dataclass(frozen=True)
 class Differences:
-    """Differences of a family, with what holds for all of them at once.
+    """Differences of a family, with intervals and p values that hold for all of them at once.
 
     Attributes:
         gap: float64 [differences], in [-1, 1].
         low, high: float64 [differences], in [-1, 1], simultaneous 95 % confidence intervals.
-        p: float64 [differences], adjusted, in (0, 1]. Below 0.05 exactly where the interval does not hold 0.
+        p: float64 [differences], adjusted, in (0, 1]. Below 0.05 exactly if the interval does not contain 0.
     """
 
     gap: np.ndarray
@@ -43,7 +43,7 @@ class Differences:
 def pair_contributions(actual: np.ndarray, first: np.ndarray, second: np.ndarray, classes: int) -> np.ndarray:
     """Return what each photo adds to macro F1 of `first` minus macro F1 of `second`, float64 [photos].
 
-    They sum to the difference, change sign when the two are exchanged, and are 0 where both predict the same. For one
+    They sum to the difference, change sign when the two are exchanged, and are 0 if both predict the same. For one
     class let F = N / D of each, N = 2 TP and D = actual + predicted. Then F1 - F2 = (N1 - N2 - F (D1 - D2)) / D with F
     and D the means of the two, because F1 D1 - F2 D2 = F (D1 - D2) + D (F1 - F2); N and D are counts of photos.
 
@@ -82,27 +82,28 @@ def _counts(actual: np.ndarray, predicted: np.ndarray, classes: int) -> tuple[np
     return photos_of, hits, photos_of + np.bincount(predicted, minlength=classes)
 
 
-def compare(contributions: np.ndarray, photos: int, seed: int, shown: Sequence[int] | None = None) -> Differences:
+def compare(contributions: np.ndarray, photos: int, seed: int, reported: Sequence[int] | None = None) -> Differences:
     """Compare a family of differences, each the sum of a column of `contributions`.
 
-    Scenarios that answer these photos alike need not answer others alike. Therefore the standard error has one more
-    photo with different answers, of the average weight 1 / photos (Agresti and Min, Simple Improved Confidence
-    Intervals for Comparing Matched Proportions, 2005, add one photo too), and no p value is below that of a normal
-    distribution, which the signs of a few photos can be.
+    Scenarios with the same answers to these photos may answer other photos differently. Therefore the standard error
+    counts one more photo with different answers, of the average weight 1 / photos (as Agresti and Min, Simple Improved
+    Confidence Intervals for Comparing Matched Proportions, 2005), and no p value is below that of a normal
+    distribution: random signs of a few photos can give a smaller one.
 
     Args:
-        contributions: float64 [n, differences]; photos that have none may be left out.
+        contributions: float64 [n, differences]; photos without a contribution may be left out.
         photos: number of all photos, at least n.
-        shown: the differences whose verdict is shown and must not depend on the draws; None for all.
+        reported: indices of the differences in the report, whose verdicts must not depend on the draws; None for all.
     """
     gap = contributions.sum(axis=0)
     error = np.sqrt((contributions**2).sum(axis=0) + 1 / photos**2)
     standardized, observed = contributions[contributions.any(axis=1)] / error, np.abs(gap) / error
     largest = largest_by_chance(standardized, seed, SIGN_DRAWS)
     p = _p_values(largest, observed)
-    near = 4 * np.sqrt(SIGNIFICANCE * (1 - SIGNIFICANCE) / len(largest))  # standard errors of p
-    more = draws_for(standardized.size, MORE_SIGN_DRAWS)
-    if more > len(largest) and (np.abs(p[slice(None) if shown is None else list(shown)] - SIGNIFICANCE) < near).any():
+    margin = 4 * np.sqrt(SIGNIFICANCE * (1 - SIGNIFICANCE) / len(largest))  # four standard errors of p
+    reported_p = p if reported is None else p[list(reported)]
+    more_draws = draws_for(standardized.size, MORE_SIGN_DRAWS)
+    if more_draws > len(largest) and (np.abs(reported_p - SIGNIFICANCE) < margin).any():
         largest = largest_by_chance(standardized, seed, MORE_SIGN_DRAWS)
         p = _p_values(largest, observed)
     at_threshold = int(np.ceil(SIGNIFICANCE * (len(largest) + 1) - 1))  # draws that reach a difference whose p is 0.05
@@ -112,31 +113,31 @@ def compare(contributions: np.ndarray, photos: int, seed: int, shown: Sequence[i
 
 
 def _p_values(largest: np.ndarray, observed: np.ndarray) -> np.ndarray:
-    """Return the share of draws, the observation among them, that are at least as large as each of `observed`."""
+    """Return the share of draws, counting the observation as one, that are at least as large as each of `observed`."""
     draws = len(largest)
     by_signs = (1 + draws - np.searchsorted(largest, observed * (1 - ROUNDING))) / (draws + 1)
     return np.maximum(by_signs, 2 * scipy.stats.norm.sf(observed))
 
 
-def largest_by_chance(standardized: np.ndarray, seed: int, most_draws: int) -> np.ndarray:
-    """Return the largest absolute sum over the columns for each draw of signs of the rows, float32 [draws], ascending.
+def largest_by_chance(standardized: np.ndarray, seed: int, max_draws: int) -> np.ndarray:
+    """Return the largest absolute column sum for each draw of signs of the rows, float32 [draws], ascending.
 
     Args:
-        standardized: float64 [photos, differences], at least one of these.
+        standardized: float64 [photos, differences], with at least one difference.
     """
     rows = standardized.astype(np.float32)
-    draws = draws_for(rows.size, most_draws)
+    draws = draws_for(rows.size, max_draws)
     return np.sort(np.concatenate([np.abs(signs @ rows).max(axis=1) for signs in sign_blocks(rows.shape, draws, seed)]))
 
 
-def draws_for(numbers: int, most_draws: int) -> int:
-    """Return the draws that can be afforded of a matrix with so many numbers."""
-    return int(np.clip(MOST_PRODUCTS / max(1, numbers), min(FEWEST_SIGN_DRAWS, most_draws), most_draws))
+def draws_for(numbers: int, max_draws: int) -> int:
+    """Return the draws for a matrix of `numbers` numbers: within `MAX_PRODUCTS`, but at least `MIN_SIGN_DRAWS`."""
+    return int(np.clip(MAX_PRODUCTS / max(1, numbers), min(MIN_SIGN_DRAWS, max_draws), max_draws))
 
 
 def sign_blocks(shape: tuple[int, ...], draws: int, seed: int) -> Iterator[np.ndarray]:
     """Yield signs for `draws` draws, float32 [block, photos], in blocks that fit a product with [photos, columns]."""
-    generator, step = np.random.default_rng(seed), max(1, NUMBERS_AT_ONCE // max(1, *shape))
+    generator, step = np.random.default_rng(seed), max(1, BLOCK_NUMBERS // max(1, *shape))
     for start in range(0, draws, step):
         bits = generator.integers(0, 256, (min(step, draws - start), -(-shape[0] // 8)), np.uint8)
         yield np.unpackbits(bits, axis=1, count=shape[0]).astype(np.float32) * 2 - 1

@@ -20,14 +20,14 @@ TEMPLATES = pathlib.Path(__file__).with_name("templates")
 
 
 def write(run_dir: pathlib.Path, language: str, stages_left: Sequence[str]) -> pathlib.Path:
-    """Write report/index.html, figures.json and confusion/NN.png in the run folder and return the path of the page.
+    """Write report/index.html, figures.json and confusion/NN.png in the run folder and return the path of index.html.
 
     Args:
         language: "en" or "id".
         stages_left: names of the stages that have not finished.
 
     Raises:
-        PilahError: there is no run in `run_dir`.
+        PilahError: `run_dir` is not a run folder.
     """
     config = config_module.read(run_dir)
     folder = run_dir / run_folder.REPORT
@@ -37,24 +37,24 @@ def write(run_dir: pathlib.Path, language: str, stages_left: Sequence[str]) -> p
     gettext, figure = localization.translator(language), localization.figure_tags(figures, language)
     source = Source(config, folder, figures, gettext=gettext, figure=figure)
     jinja = environment(figures=figures, language=language, _=gettext, figure=figure, backbone=source.backbone)
-    rendered = [section_html for section in sections.SECTIONS if (section_html := render(section, source, jinja))]
-    html = jinja.get_template("page.html").render(sections=rendered, stages_left=stages_left)
+    contents = [section_html for section in sections.SECTIONS if (section_html := render(section, source, jinja))]
+    html = jinja.get_template("page.html").render(sections=contents, stages_left=stages_left)
     with artifacts.atomic_write(folder / "index.html") as temporary:
         temporary.write_text(html, encoding="utf-8")
     return folder / "index.html"
 
 
 def language_of(run_dir: pathlib.Path) -> str:
-    """Return the language of the page in the run folder, or English where it has none."""
+    """Return the language of the page in the run folder, or "en" if there is no page."""
     path = run_dir / run_folder.PAGE
-    written = re.search(r'<html lang="(\w+)"', path.read_text(encoding="utf-8")) if path.exists() else None
-    return written[1] if written else "en"
+    match = re.search(r'<html lang="(\w+)"', path.read_text(encoding="utf-8")) if path.exists() else None
+    return match[1] if match else "en"
 
 
 def render(
     section: Callable[[Source], Contents], source: Source, jinja: jinja2.Environment
 ) -> dict[str, str | Markup] | None:
-    """Return name, title and HTML of a section, or None where it has nothing to show."""
+    """Return name, title and HTML of a section, or None if it has nothing to show."""
     contents = section(source)
     if contents is None:
         return None
@@ -64,7 +64,7 @@ def render(
 
 
 def environment(**values: Any) -> jinja2.Environment:
-    """Return the templates' environment, with `values` and `include_raw(file)`, which inserts a file unescaped."""
+    """Return the template environment with `values` and `include_raw(file)`, which inserts a file unescaped."""
     jinja = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=jinja2.select_autoescape(("html",)),

@@ -1,4 +1,4 @@
-"""Plot figures as SVG with the page's font and colours, readable in its light and its dark scheme."""
+"""Plots as SVG with the page's font and colours, readable in its light and its dark scheme."""
 
 import io
 import re
@@ -9,8 +9,8 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart.
-BLUE = "#0072b2"  # too dark for the dark scheme, in which the page replaces it by a lighter one
+# Okabe and Ito's palette for colour-blind readers
+BLUE = "#0072b2"  # replaced by a lighter blue in the page's dark scheme
 COLOURS = (BLUE, "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 INK = "#010203"  # placeholder of the page's text colour, replaced when the SVG is written
@@ -34,7 +34,7 @@ STYLE: dict[Any, Any] = {
 
 @matplotlib.rc_context(STYLE)
 def intervals(scenarios: Sequence[Mapping[str, Any]], backbones: Sequence[str], label: str) -> str:
-    """Plot macro F1 of each scenario with its interval, best on top; dots differ significantly from the best.
+    """Plot macro F1 of each scenario with its interval, best on top; dots are measurably worse than the best.
 
     Args:
         backbones: label of each scenario's backbone.
@@ -58,7 +58,7 @@ def intervals(scenarios: Sequence[Mapping[str, Any]], backbones: Sequence[str], 
 
 @matplotlib.rc_context(STYLE)
 def groups(values: Sequence[Any], scenarios: Sequence[Mapping[str, Any]], setting: str, label: str) -> str:
-    """Plot macro F1 of every scenario, one row per value of `setting`, with the mean as a vertical stroke."""
+    """Plot macro F1 of every scenario, one row per value of `setting`, with the mean as a vertical line."""
     figure, axes = _figure(4.6, 0.75 + 0.42 * len(values))
     for y, value in enumerate(values):
         f1 = [row["f1"] for row in scenarios if row[setting] == value]
@@ -76,17 +76,17 @@ def reliability(bins: Sequence[Mapping[str, float]], x_label: str, y_label: str)
     """Plot accuracy by confidence; larger points have more photos, and the diagonal is perfect calibration."""
     figure, axes = _figure(3.6, 3.6)
     axes.plot([0, 1], [0, 1], "--", color=INK, linewidth=1, alpha=0.6)
-    most = max(bin_["photos"] for bin_ in bins)
+    max_photos = max(bin_["photos"] for bin_ in bins)
     x, y = [bin_["confidence"] for bin_ in bins], [bin_["accuracy"] for bin_ in bins]
     axes.plot(x, y, color=COLOURS[0], linewidth=1.5)
-    axes.scatter(x, y, [12 + 110 * bin_["photos"] / most for bin_ in bins], color=COLOURS[0])
+    axes.scatter(x, y, [12 + 110 * bin_["photos"] / max_photos for bin_ in bins], color=COLOURS[0])
     axes.set(xlabel=x_label, ylabel=y_label, xlim=(0, 1.03), ylim=(0, 1.03), aspect="equal")
     return _svg(figure)
 
 
 @matplotlib.rc_context(STYLE)
 def coverage(rows: Sequence[Mapping[str, float | None]], x_label: str, accuracy: str, share: str) -> str:
-    """Plot the share of photos answered and the accuracy among them by the confidence threshold."""
+    """Plot the share of photos answered, and the accuracy of these answers, by confidence threshold."""
     figure, axes = _figure(4.6, 3.6)
     x = [row["threshold"] for row in rows]
     for index, (name, label) in enumerate({"accuracy": accuracy, "coverage": share}.items()):
@@ -129,7 +129,7 @@ def small_training(trials: Mapping[int, Sequence[Mapping[str, Sequence[float]]]]
 
 @matplotlib.rc_context(STYLE)
 def folds(tables: Mapping[str, Mapping[str, Sequence[float]]], labels: Mapping[str, str], fold: str, f1: str) -> str:
-    """Plot F1 by fold, a column for each backbone of `tables` and a line for each of its tables, named by `labels`."""
+    """Plot F1 by fold, with one column per backbone of `tables` and one line per table; `labels` names them."""
     figure, all_axes = _figure(7.2, 3.2, len(tables))
     for axes, (backbone, lines) in zip(np.atleast_1d(all_axes), tables.items(), strict=True):
         for index, (name, label) in enumerate(labels.items()):
@@ -156,7 +156,7 @@ def _figure(width_inches: float, height_inches: float, columns: int = 1) -> tupl
 
 
 def _svg(figure: Figure) -> str:
-    """Return the figure as an <svg> for the page, hidden from screen readers, which read its caption."""
+    """Return the figure as an <svg> for the page, hidden from screen readers, which read the caption."""
     stream = io.StringIO()
     figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = stream.getvalue()
@@ -167,8 +167,8 @@ def _svg(figure: Figure) -> str:
         .replace("xlink:href", "href")
     )
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r'<g id="[^"]*"', "<g", text)  # ids that other plots on the page have too
-    text = re.sub(r"font-family: [^;\"]*;? ?", "", text)  # the page's font
+    text = re.sub(r'<g id="[^"]*"', "<g", text)  # other plots on the page have the same ids
+    text = re.sub(r"font-family: [^;\"]*;? ?", "", text)  # use the page's font
     text = re.sub(r"<defs>\s*<style.*?</defs>", "", text, flags=re.DOTALL)
     text = re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', text, count=1)
     return re.sub(r">\s+<", "><", text).strip()

@@ -13,7 +13,7 @@ from pipeline import run_folder
 from pipeline.config import Config
 from pipeline.report import localization, thumbnails
 
-Contents = Mapping[str, Any] | None  # variables of a section's template; None where it has nothing to show
+Contents = Mapping[str, Any] | None  # variables of a section's template; None if it has nothing to show
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,17 +33,17 @@ class Source:
     figure: Callable[..., Markup]
 
     def backbone(self, row: Mapping[str, Any]) -> str:
-        """Return a scenario's backbone, marked where it was fine-tuned."""
+        """Return the name of a scenario's backbone, marked if it was fine-tuned."""
         name = row["backbone"]
         return str(self.gettext("%(backbone)s fine-tuned", backbone=name)) if row["strategy"] == "finetune" else name
 
     @functools.cached_property
     def photos(self) -> dict[str, photos.Photo]:
-        """Id -> photo."""
+        """Photos of the run, id -> photo."""
         return {photo.id: photo for photo in photos.read(self.config.run_dir / run_folder.PHOTOS)}
 
     def thumbnail(self, photo_id: str) -> dict[str, str | None]:
-        """Return a photo's file name and small picture, None where the file is missing or has changed."""
+        """Return a photo's file name and thumbnail; the thumbnail is None if the file is missing or has changed."""
         photo = self.photos.get(photo_id)
         if not photo:
             return {"name": photo_id, "picture": None}

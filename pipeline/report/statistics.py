@@ -1,7 +1,7 @@
-"""Uncertainty of the figures of one scenario: the interval of its macro F1, and its calibration.
+"""Uncertainty of one scenario's figures: the confidence interval of its macro F1, and its calibration.
 
-The photos are what is random, drawn within their classes; models are not trained again, so that no interval includes
-what another seed, another split or other training photos would change. docs/method.md has the simulated coverage.
+Only the photos are random, drawn within their classes. Models are not trained again, so no interval covers another
+seed, another split or other training photos. docs/method.md has the simulated coverage.
 """
 
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ def interval(matrix: np.ndarray) -> tuple[float, float]:
     """Return the 95 % confidence interval of the macro F1 of `matrix`, int64 [classes, classes] with rows = actual.
 
     It is Jeffreys's interval of a proportion (Brown, Cai and DasGupta, Interval Estimation for a Binomial Proportion,
-    2001) of the effective number of photos, n = F1 (1 - F1) / variance, as surveys of unequal weights have it (Franco
-    et al., Comparative Study of Confidence Intervals for Proportions in Complex Sample Surveys, 2019). The variance is
-    the delta method's with half a photo right and half a photo wrong added to each class, so that a class without a
-    mistake is not taken for certain.
+    2001) of the effective number of photos, n = F1 (1 - F1) / variance, as in surveys with unequal weights (Franco et
+    al., Comparative Study of Confidence Intervals for Proportions in Complex Sample Surveys, 2019). The variance is the
+    delta method's, with half a photo right and half a photo wrong added to each class, so that a class without a
+    mistake does not count as certain.
     """
     classes, photos = len(matrix), matrix.sum(axis=1, keepdims=True)
     prior = np.full(matrix.shape, 0.5 / max(1, classes - 1))
@@ -31,9 +31,9 @@ def interval(matrix: np.ndarray) -> tuple[float, float]:
     smoothed = (matrix + prior) * photos / (photos + prior.sum(axis=1, keepdims=True))
     score = macro_f1(smoothed)
     effective = score * (1 - score) / _variance(smoothed)
-    right = macro_f1(matrix) * effective
-    low, high = scipy.stats.beta.interval(LEVEL, right + 0.5, effective - right + 0.5)
-    return float(low) if right else 0.0, float(high) if right < effective else 1.0
+    successes = macro_f1(matrix) * effective
+    low, high = scipy.stats.beta.interval(LEVEL, successes + 0.5, effective - successes + 0.5)
+    return float(low) if successes else 0.0, float(high) if successes < effective else 1.0
 
 
 def macro_f1(matrix: np.ndarray) -> float:
@@ -48,7 +48,8 @@ def _variance(matrix: np.ndarray) -> float:
     """
     photos, total = matrix.sum(axis=1), matrix.sum(axis=1) + matrix.sum(axis=0)
     f1 = 2 * np.diag(matrix) / total
-    effect = (2 * np.eye(len(matrix)) - f1) / total / len(matrix)  # of a photo of the row predicted as the column
+    # effect of one photo of the row's class that is predicted as the column's class
+    effect = (2 * np.eye(len(matrix)) - f1) / total / len(matrix)
     share = matrix / photos[:, None]
     spread = (share * effect**2).sum(axis=1) - (share * effect).sum(axis=1) ** 2
     return float((photos * spread).sum())
@@ -57,7 +58,7 @@ def _variance(matrix: np.ndarray) -> float:
 def reliability(confidence: np.ndarray, right: np.ndarray) -> list[dict[str, float]]:
     """Return the non-empty confidence bins, each with edges, photos, mean confidence and accuracy.
 
-    There are 15 of equal width, (low, high] (Guo et al., On Calibration of Modern Neural Networks, 2017).
+    There are 15 bins of equal width, (low, high] (Guo et al., On Calibration of Modern Neural Networks, 2017).
     """
     number = _bin(confidence)
     return [
@@ -108,7 +109,8 @@ def _bin(confidence: np.ndarray) -> np.ndarray:
 def coverage(confidence: np.ndarray, right: np.ndarray, thresholds: Sequence[float]) -> list[dict[str, float | None]]:
     """Return, for each threshold, the share of photos with at least that confidence and the accuracy among them.
 
-    This is the risk-coverage curve of El-Yaniv and Wiener 2010, by threshold. Accuracy is None where no photo is left.
+    This is the risk-coverage curve of El-Yaniv and Wiener 2010, by threshold. Accuracy is None if no photo reaches the
+    threshold.
     """
     rows: list[dict[str, float | None]] = []
     for threshold in thresholds:

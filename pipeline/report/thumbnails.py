@@ -1,4 +1,4 @@
-"""Draw photos as small pictures inside the page, plain or with the augmented views that training sees."""
+"""Thumbnails of photos for the page, plain or as the augmented views used in training."""
 
 import base64
 import io
@@ -17,7 +17,7 @@ QUALITY = 75
 
 
 def of_photo(photo: photos.Photo) -> str | None:
-    """Return the photo as a data URI of at most `SIDE_PX` a side, or None where its file is missing or has changed."""
+    """Return the photo as a data URI of at most `SIDE_PX` a side, or None if its file is missing or has changed."""
     try:
         small = images.upright(photos.read_bytes(photo.path, photo.id), sys.maxsize, 2 * SIDE_PX)
         small.thumbnail((SIDE_PX, SIDE_PX))
@@ -29,7 +29,7 @@ def of_photo(photo: photos.Photo) -> str | None:
 def views(
     photo: photos.Photo, count: int, augmentation: augmentation_module.Augmentation, image_size_px: int, max_pixels: int
 ) -> list[str]:
-    """Return views 0 to `count` of the photo as the backbones see them, or none without its file."""
+    """Return views 0 to `count` of the photo as the backbones see them, or [] if its file is missing or has changed."""
     try:
         plain, _ = images.plain_bytes(photos.read_bytes(photo.path, photo.id), max_pixels)
         pixels = resize.decode_and_resize(tf.constant(plain), image_size_px)

@@ -20,15 +20,15 @@ def compute(
     first, *others = scenarios
     answers = all_answers[first["scenario"]]
     matrix = np.array(first["confusion_matrix"])
-    alike = [other["scenario"] for other in others if not other["against"]["told_apart"]]
+    not_worse = [other["scenario"] for other in others if not other["against"]["told_apart"]]
     confidence, right = answers.probabilities.max(axis=1), answers.predicted == answers.actual
     return {
         **{name: row[name] for name in ("scenario", "backbone", "optimizer", "dropout", "parameters", "reason")},
         "classes": classes(matrix, answers.classes),
         "compared": len(others),
-        "alike": len(alike),
-        "not_told_apart": alike,
-        "selection_bias": comparisons.selection_bias(all_answers, [first["scenario"], *alike], seed),
+        "alike": len(not_worse),
+        "not_told_apart": not_worse,
+        "selection_bias": comparisons.selection_bias(all_answers, [first["scenario"], *not_worse], seed),
         "mean_confidence": float(confidence.mean()),
         "ece_by_chance": statistics.calibration_error_by_chance(confidence, seed),
         "reliability": statistics.reliability(confidence, right),

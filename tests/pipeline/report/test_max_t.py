@@ -18,7 +18,7 @@ def macro_f1(predicted):
 
 
 def accuracy_contributions(first_alone, second_alone, photos=60):
-    """Contributions to the difference of two accuracies, of which each is right alone on some photos."""
+    """Return contributions to the difference of two accuracies, each of which alone is right on some photos."""
     contributions = np.zeros((photos, 1))
     contributions[:first_alone] = 1 / photos
     contributions[first_alone : first_alone + second_alone] = -1 / photos
@@ -32,16 +32,16 @@ def test_contributions_add_up_to_the_difference_of_scikit_learns_macro_f1():
     assert not contributions[GOOD == POOR].any()
 
 
-def test_effects_of_photos_predict_macro_f1_with_a_photo_less():
+def test_photo_effects_predict_macro_f1_after_one_corrected_answer():
     effects, f1 = max_t.photo_effects(ACTUAL, GOOD, 3)
     assert f1 == pytest.approx(macro_f1(GOOD))
     for label in range(3):
         photos = np.flatnonzero(label == ACTUAL)
         assert effects[photos].sum() == pytest.approx(0)
-        first, second = (photos[np.flatnonzero((GOOD == ACTUAL)[photos] == right)[0]] for right in (True, False))
-        exchanged = GOOD.copy()
-        exchanged[second] = GOOD[first]  # one photo that was wrong is right
-        assert macro_f1(exchanged) - f1 == pytest.approx(effects[first] - effects[second], abs=5e-4)
+        first, second = (photos[np.flatnonzero((GOOD == ACTUAL)[photos] == correct)[0]] for correct in (True, False))
+        corrected = GOOD.copy()
+        corrected[second] = GOOD[first]
+        assert macro_f1(corrected) - f1 == pytest.approx(effects[first] - effects[second], abs=5e-4)
 
 
 @pytest.mark.parametrize(("first_alone", "second_alone"), [(13, 2), (9, 1), (5, 0), (8, 7)])
@@ -51,7 +51,7 @@ def test_p_of_one_difference_of_accuracies_is_that_of_mcnemars_exact_test(first_
     assert result.p[0] == pytest.approx(expected, abs=0.005)
 
 
-def test_p_is_below_5_percent_exactly_where_the_interval_does_not_hold_0(monkeypatch):
+def test_p_is_below_5_percent_exactly_if_the_interval_excludes_0(monkeypatch):
     monkeypatch.setattr(max_t, "MORE_SIGN_DRAWS", max_t.SIGN_DRAWS)
     for first_alone, second_alone in itertools.product(range(16), range(3)):
         result = max_t.compare(accuracy_contributions(first_alone, second_alone), 60, seed=1)
@@ -67,13 +67,13 @@ def test_p_and_interval_of_a_difference_grow_with_the_family():
     assert [family.gap[0], single.gap[0]] == pytest.approx([macro_f1(GOOD) - macro_f1(POOR)] * 2)
 
 
-def test_repeated_difference_does_not_change_the_others():
+def test_repeated_difference_does_not_change_p():
     alone = max_t.pair_contributions(ACTUAL, GOOD, POOR, 3)[:, None]
     single, repeated = (max_t.compare(np.repeat(alone, times, axis=1), 150, seed=1) for times in (1, 30))
     assert repeated.p == pytest.approx(single.p[0], abs=2e-5)
 
 
-def test_equal_answers_are_not_told_apart_but_may_differ_on_other_photos():
+def test_equal_answers_have_p_1_and_an_interval_around_0():
     result = max_t.compare(np.zeros((150, 1)), 150, seed=1)
     assert result.p.tolist() == [1.0]
     assert [result.low[0], result.high[0]] == pytest.approx([-1.96 / 150, 1.96 / 150], rel=1e-3)
@@ -84,7 +84,7 @@ def test_interval_of_a_difference_stays_within_1():
     assert result.low[0] > 0.5 and result.high[0] == 1.0
 
 
-def test_equal_scenarios_of_a_family_are_rarely_told_apart():
+def test_equally_good_scenarios_rarely_differ_measurably():
     """Of 200 families of 45 pairs, 5 % is 10; 22 or more would have a probability below 0.001."""
     generator, alarms = np.random.default_rng(6), 0
     for _ in range(200):
@@ -103,8 +103,8 @@ def compare_with_few_draws(contributions):
         return max_t.compare(contributions, len(contributions), seed=1)
 
 
-def test_p_close_to_5_percent_gets_draws_until_the_verdict_does_not_depend_on_the_seed(monkeypatch):
-    """10 against 2 photos have an exact p of 0.039, and 999 draws would tell them apart under some seeds alone."""
+def test_p_close_to_5_percent_gets_more_draws_and_one_verdict_for_all_seeds(monkeypatch):
+    """10 against 2 photos have an exact p of 0.039, which 999 draws would put above 0.05 with some seeds."""
     monkeypatch.setattr(max_t, "SIGN_DRAWS", 999)
     monkeypatch.setattr(max_t, "MORE_SIGN_DRAWS", 199_999)
     contributions = accuracy_contributions(10, 2)
@@ -112,9 +112,11 @@ def test_p_close_to_5_percent_gets_draws_until_the_verdict_does_not_depend_on_th
     assert p == pytest.approx([scipy.stats.binomtest(10, 12).pvalue] * 5, abs=0.003)
 
 
-def test_large_families_get_fewer_draws_and_are_not_drawn_again(monkeypatch):
-    monkeypatch.setattr(max_t, "MOST_PRODUCTS", 12 * 3000)
-    calls, draw = [], max_t.largest_by_chance
-    monkeypatch.setattr(max_t, "largest_by_chance", lambda *args: calls.append(draw(*args)) or calls[-1])
+def test_large_family_gets_fewer_draws_and_no_second_round(monkeypatch):
+    monkeypatch.setattr(max_t, "MAX_PRODUCTS", 12 * 3000)
+    results, largest_by_chance = [], max_t.largest_by_chance
+    monkeypatch.setattr(
+        max_t, "largest_by_chance", lambda *args: results.append(largest_by_chance(*args)) or results[-1]
+    )
     max_t.compare(accuracy_contributions(10, 2), 60, seed=1)  # p is close to 0.05
-    assert [len(largest) for largest in calls] == [3000]
+    assert [len(largest) for largest in results] == [3000]
