@@ -21,8 +21,8 @@ def answers_of(predicted):
 
 
 def with_accuracy(accuracy, seed):
-    right = np.random.default_rng(seed).random(300) < accuracy
-    return answers_of(np.where(right, ACTUAL, (ACTUAL + 1) % 3))
+    correct = np.random.default_rng(seed).random(300) < accuracy
+    return answers_of(np.where(correct, ACTUAL, (ACTUAL + 1) % 3))
 
 
 def f1_of(answers):
@@ -46,17 +46,17 @@ def test_each_scenario_is_compared_with_the_winner():
     for number, answers in ((2, close), (7, poor)):
         assert compared[number]["gap"] == pytest.approx(f1_of(best) - f1_of(answers))
         assert compared[number]["gap_low"] < compared[number]["gap"] < compared[number]["gap_high"]
-        right, other_right = best.predicted == ACTUAL, answers.predicted == ACTUAL
-        assert compared[number]["only_winner_right"] == np.sum(right & ~other_right)
-        assert compared[number]["only_other_right"] == np.sum(other_right & ~right)
+        best_correct, correct = best.predicted == ACTUAL, answers.predicted == ACTUAL
+        assert compared[number]["only_winner_right"] == np.sum(best_correct & ~correct)
+        assert compared[number]["only_other_right"] == np.sum(correct & ~best_correct)
     assert compared[7]["told_apart"] and not compared[2]["told_apart"]
 
 
-def test_twin_of_the_winner_does_not_differ_and_does_not_count():
+def test_scenarios_with_equal_answers_do_not_differ_and_count_once():
     best, other = with_accuracy(0.9, 1), with_accuracy(0.8, 2)
-    alone = comparisons.with_winner([1, 2], {1: best, 2: other}, seed=1)
-    with_twins = comparisons.with_winner([1, 2, 3, 4], {1: best, 2: other, 3: best, 4: other}, seed=1)
-    assert with_twins[3] == {
+    without_copies = comparisons.with_winner([1, 2], {1: best, 2: other}, seed=1)
+    with_copies = comparisons.with_winner([1, 2, 3, 4], {1: best, 2: other, 3: best, 4: other}, seed=1)
+    assert with_copies[3] == {
         "gap": 0.0,
         "gap_low": None,
         "gap_high": None,
@@ -65,10 +65,10 @@ def test_twin_of_the_winner_does_not_differ_and_does_not_count():
         "only_winner_right": 0,
         "only_other_right": 0,
     }
-    assert with_twins[2] == with_twins[4] == alone[2]
+    assert with_copies[2] == with_copies[4] == without_copies[2]
 
 
-def test_single_scenario_has_nothing_to_be_compared_with():
+def test_single_scenario_has_no_comparisons():
     only = with_accuracy(0.9, 1)
     assert comparisons.with_winner([1], {1: only}, seed=1) == {}
     effects = comparisons.of_settings([row_of(1, only)], {1: only}, seed=1)
@@ -76,7 +76,7 @@ def test_single_scenario_has_nothing_to_be_compared_with():
     assert [list(effect) for effect in effects.values()] == [["values", "matched", "next_best"]] * 3
 
 
-def test_setting_that_changes_the_answers_is_measurable_and_another_is_not():
+def test_only_the_setting_that_changes_the_answers_differs_measurably():
     answers = {number: with_accuracy(0.9 if number < 4 else 0.7, number) for number in range(1, 7)}
     scenarios = [
         row_of(number, answers[number], "ResNet50" if number < 4 else "VGG19", ("Adam", "Nadam", "AdamW")[number % 3])
@@ -92,7 +92,7 @@ def test_setting_that_changes_the_answers_is_measurable_and_another_is_not():
     assert backbone["matched"] == pytest.approx(max(f1_of(answers[i]) - f1_of(answers[i + 3]) for i in (1, 2, 3)))
 
 
-def test_selection_bias_is_at_most_what_choosing_among_equals_adds(monkeypatch):
+def test_selection_bias_of_equally_good_scenarios_is_the_high_estimate(monkeypatch):
     monkeypatch.setattr(comparisons, "NOISE_DRAWS", 500)
     true_f1, excess, low, high = 0.8, [], [], []
     for seed in range(40):
@@ -106,12 +106,12 @@ def test_selection_bias_is_at_most_what_choosing_among_equals_adds(monkeypatch):
     assert np.mean(high) == pytest.approx(np.mean(excess), rel=0.15)
 
 
-def test_scenario_far_above_the_others_is_not_flattered():
+def test_selection_bias_of_a_scenario_far_above_the_others_is_zero():
     answers = {1: with_accuracy(0.95, 1), 2: with_accuracy(0.5, 2), 3: with_accuracy(0.5, 3)}
     assert comparisons.selection_bias(answers, [1], seed=1) == pytest.approx({"low": 0, "high": 0}, abs=1e-7)
 
 
-def test_flattery_of_a_scenario_without_mistakes_is_not_known():
+def test_selection_bias_without_mistakes_or_with_equal_answers_is_unknown():
     answers = {1: answers_of(ACTUAL), 2: with_accuracy(0.9, 2)}
     assert comparisons.selection_bias(answers, [1], seed=1) is None
     assert comparisons.selection_bias({1: answers[2], 2: answers[2]}, [1, 2], seed=1) is None

@@ -22,9 +22,9 @@ from pipeline.report import localization
         (None, "3", "\N{EN DASH}", "\N{EN DASH}"),
     ],
 )
-def test_number_is_shown_in_the_readers_language_and_only_0_and_1_as_such(value, style, english, indonesian):
-    shown = [localization.format_number(value, style, language) for language in ("en", "id")]
-    assert shown == [english, indonesian]
+def test_number_is_localized_and_not_rounded_to_0_or_1(value, style, english, indonesian):
+    texts = [localization.format_number(value, style, language) for language in ("en", "id")]
+    assert texts == [english, indonesian]
 
 
 def test_sign_of_a_limit_is_escaped_in_html():

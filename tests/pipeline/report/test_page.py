@@ -1,4 +1,4 @@
-"""The report of a run, its HTML parsed and compared with the run's own files."""
+"""The report of a run: its HTML is parsed and compared with the run's files."""
 
 import collections
 import dataclasses
@@ -25,39 +25,37 @@ ROOT = pathlib.Path(__file__).parents[3]
 STAGES_LEFT = ["push"]
 
 
-def test_every_number_on_the_page_is_the_one_in_figures_json(run_dir):
-    figures, shown_figures = (
-        artifacts.read_json(run_dir / "report" / "figures.json"),
-        report_reader.read(run_dir).figures,
-    )
-    assert len({path for path, _, _ in shown_figures}) > 250
-    assert {path.split("/")[0] for path, _, _ in shown_figures} > {
+def test_every_number_on_the_page_matches_figures_json(run_dir):
+    figures = artifacts.read_json(run_dir / "report" / "figures.json")
+    page_figures = report_reader.read(run_dir).figures
+    assert len({path for path, _, _ in page_figures}) > 250
+    assert {path.split("/")[0] for path, _, _ in page_figures} > {
         "scenarios",
         "winner",
         "audit",
         "leakage_check",
         "evaluations",
     }
-    for path, value, shown in shown_figures:
+    for path, value, text in page_figures:
         expected = localization.value_at(figures, path)
         assert value == ("" if expected is None else str(expected)), path
-        number = shown.replace(",", "").replace("\N{MINUS SIGN}", "-").removesuffix(" %").lstrip("<> ")
-        scale = 100 if shown.endswith("%") else 1
-        if shown.startswith("<"):
+        number = text.replace(",", "").replace("\N{MINUS SIGN}", "-").removesuffix(" %").lstrip("<> ")
+        scale = 100 if text.endswith("%") else 1
+        if text.startswith("<"):
             assert scale * expected < float(number), path
-        elif shown.startswith(">"):
+        elif text.startswith(">"):
             assert scale * expected > float(number), path
         elif expected is not None:
             decimals = len(number.partition(".")[2])
             assert float(number) == pytest.approx(scale * expected, abs=0.500001 * 10**-decimals), path
 
 
-def test_scenarios_on_the_page_are_those_of_the_leaderboard(run_dir):
+def test_scenarios_on_the_page_match_the_leaderboard(run_dir):
     leaderboard = artifacts.read_json(run_dir / "leaderboard.json")
     best_first = sorted(leaderboard["scenarios"], key=lambda row: -row["f1"])
-    shown = report_reader.rows_of(report_reader.read(run_dir).tables["scenario-table"])
-    assert [int(row["No."]) for row in shown] == [row["scenario"] for row in best_first]
-    for row, expected in zip(shown, best_first, strict=True):
+    rows = report_reader.rows_of(report_reader.read(run_dir).tables["scenario-table"])
+    assert [int(row["No."]) for row in rows] == [row["scenario"] for row in best_first]
+    for row, expected in zip(rows, best_first, strict=True):
         assert row["Backbone"] == expected["backbone"] and float(row["Dropout"]) == expected["dropout"]
         for name in ("precision", "recall", "f1", "accuracy"):
             assert row[name.capitalize()] == f"{expected[name]:.4f}"
@@ -65,25 +63,25 @@ def test_scenarios_on_the_page_are_those_of_the_leaderboard(run_dir):
         assert low < expected["f1"] < high
 
 
-def test_classes_of_the_winner_are_counted_as_in_predictions_csv(run_dir):
+def test_class_counts_of_the_winner_match_predictions_csv(run_dir):
     winner = artifacts.read_json(run_dir / "leaderboard.json")["winner"]
     answers = artifacts.read_csv(run_dir / "trials" / f"{winner['scenario']:02d}" / "predictions.csv")
     pairs = collections.Counter((row["label"], row["predicted"]) for row in answers)
-    shown = report_reader.rows_of(report_reader.read(run_dir).tables["class-table"])
-    assert [row["Class"] for row in shown] == finished_run.CLASSES
-    for row in shown:
+    rows = report_reader.rows_of(report_reader.read(run_dir).tables["class-table"])
+    assert [row["Class"] for row in rows] == finished_run.CLASSES
+    for row in rows:
         name = row["Class"]
         assert int(row["TP"]) == pairs[name, name]
         assert int(row["FP"]) == sum(pairs[other, name] for other in finished_run.CLASSES if other != name)
         assert int(row["FN"]) == sum(pairs[name, other] for other in finished_run.CLASSES if other != name)
 
 
-def test_scenarios_far_below_the_winner_are_measurably_worse_and_its_twin_is_not(run_dir):
-    shown = {
+def test_only_scenarios_far_below_the_winner_are_measurably_worse(run_dir):
+    verdicts = {
         int(row["No."]): row["Measurably worse"]
         for row in report_reader.rows_of(report_reader.read(run_dir).tables["significance-table"])
     }
-    assert shown == {2: "no", 3: "yes", 4: "yes"}
+    assert verdicts == {2: "no", 3: "yes", 4: "yes"}
 
 
 def test_page_is_self_contained_and_every_picture_has_a_description(run_dir):
@@ -121,7 +119,7 @@ def test_values_in_a_message_are_escaped(language):
     assert _("dropout %(rate)s", rate="<b>%") == "dropout &lt;b&gt;%"
 
 
-def test_unfinished_run_says_so_and_shows_its_results(copy):
+def test_page_of_an_unfinished_run_states_it_and_shows_results(copy):
     (copy / "leaderboard.json").unlink()
     (copy / "trials" / "04" / "predictions.csv").unlink()
     page.write(copy, "id", STAGES_LEFT)
@@ -138,7 +136,7 @@ def test_page_keeps_its_language_when_it_is_written_again(copy):
     assert '<html lang="id">' in (copy / "report" / "index.html").read_text()
 
 
-def test_leaderboard_of_other_predictions_names_no_winner(copy):
+def test_page_with_an_outdated_leaderboard_names_no_winner(copy):
     shutil.copy(copy / "trials" / "04" / "predictions.csv", copy / "trials" / "01" / "predictions.csv")
     computed = figures.compute(config.read(copy))
     assert computed["winner"] is None and computed["leakage_check"] is None
@@ -146,7 +144,7 @@ def test_leaderboard_of_other_predictions_names_no_winner(copy):
 
 
 def test_scenarios_of_other_photos_are_not_shown(copy):
-    """A class was added, and the run is back at stage features."""
+    """A class was added, so the run starts again at stage features."""
     listed = artifacts.read_csv(copy / "photos.csv")
     artifacts.write_csv(copy / "photos.csv", list(listed[0]), [*listed, {**listed[0], "id": "f" * 16, "label": "wood"}])
     page.write(copy, "en", ["features"])
@@ -166,7 +164,7 @@ def test_report_is_written_again_when_its_inputs_change(changed, copy):
     assert runner._inputs(report_stage.STAGE, settings) != before
 
 
-def test_run_that_has_just_begun_has_a_page(tmp_path, run_dir):
+def test_page_of_a_run_without_photos_is_written(tmp_path, run_dir):
     shutil.copy(run_dir / "run.json", tmp_path / "run.json")
     page.write(tmp_path, "en", ["photos"])
     text = report_reader.read(tmp_path).text
@@ -205,7 +203,7 @@ def test_card_is_written_beside_the_model_with_its_figures(copy):
     assert "of scenario 1 over 2 splits, with its backbone frozen, is 0.8100" in (version / "MODEL_CARD.md").read_text()
 
 
-def test_card_tells_what_leakage_would_have_made_of_its_f1(copy):
+def test_card_states_f1_with_leakage_and_in_the_thesis(copy):
     path = copy / "report" / "figures.json"
     computed = artifacts.read_json(path)
     winner = computed["scenarios"][0]["scenario"]
@@ -222,7 +220,7 @@ def test_card_tells_what_leakage_would_have_made_of_its_f1(copy):
     assert "leak" not in (copy / "served" / "pilah" / "1" / "MODEL_CARD.md").read_text()
 
 
-def test_card_says_how_much_choosing_flatters_and_what_calibration_chance_gives(copy):
+def test_card_states_selection_bias_and_calibration_error_by_chance(copy):
     best = artifacts.read_json(copy / "report" / "figures.json")["winner"]
     card.write(copy)
     text = (copy / "served" / "pilah" / "1" / "MODEL_CARD.md").read_text()
@@ -231,7 +229,7 @@ def test_card_says_how_much_choosing_flatters_and_what_calibration_chance_gives(
     assert f"would have {chance['mean']:.3f} on average" in text
 
 
-def test_audit_of_other_photos_is_not_in_the_card(copy):
+def test_card_leaves_out_an_audit_of_other_photos(copy):
     version = copy / "served" / "pilah" / "1"
     described = artifacts.read_json(version / "model.json")
     artifacts.write_json(version / "model.json", {**described, "data": {**described["data"], "photos_and_folds": "0"}})
@@ -243,11 +241,11 @@ def test_audit_of_other_photos_is_not_in_the_card(copy):
 def test_card_of_a_fine_tuned_model_has_its_image_size_and_its_learning_rate_once(copy):
     path = copy / "served" / "pilah" / "1" / "model.json"
     described = artifacts.read_json(path)
-    made_with = dataclasses.replace(
+    finetuned = dataclasses.replace(
         config.read(copy), refine=1, finetuning_rate=3e-4, image_size_px=320, test_views=2, group_folds=True, ensemble=2
     )
     scenario = {**described["scenario"], "strategy": "finetune"}
-    artifacts.write_json(path, {**described, "scenario": scenario, "settings": config.to_json(made_with)})
+    artifacts.write_json(path, {**described, "scenario": scenario, "settings": config.to_json(finetuned)})
     card.write(copy)
     text = (path.parent / "MODEL_CARD.md").read_text()
     assert "fine-tuned from" in text and "320 x 320 pixels" in text
@@ -257,8 +255,8 @@ def test_card_of_a_fine_tuned_model_has_its_image_size_and_its_learning_rate_onc
 
 
 def test_card_keeps_the_recipe_of_its_model_when_the_runs_settings_change(copy):
-    changed = dataclasses.replace(config.read(copy), group_folds=True)  # which leaves these photos in their folds
-    artifacts.write_json(copy / "run.json", config.to_json(changed))
+    grouped = dataclasses.replace(config.read(copy), group_folds=True)  # keeps the folds of these photos
+    artifacts.write_json(copy / "run.json", config.to_json(grouped))
     page.write(copy, "en", [])
     card.write(copy)
     text = (copy / "served" / "pilah" / "1" / "MODEL_CARD.md").read_text()
@@ -275,7 +273,7 @@ def test_card_is_unchanged_until_the_run_has_trained_with_new_settings(copy):
     assert path.read_text() == before
 
 
-def test_model_of_another_leaderboard_gets_no_card(copy):
+def test_model_that_is_not_the_winner_gets_no_card(copy):
     version = copy / "served" / "pilah" / "1"
     described = artifacts.read_json(version / "model.json")
     artifacts.write_json(version / "model.json", {**described, "figures": {"f1": 0.5}})
@@ -302,23 +300,25 @@ def test_tensorboard_reads_scores_hyperparameters_and_training_of_each_scenario(
         assert started.hparams["dropout"].number_value == row["dropout"]
 
 
-def test_header_sorts_its_column_in_a_browser(chromium, run_dir):
+def test_header_button_sorts_the_table_in_a_browser(chromium, run_dir):
     context = chromium.new_context(viewport={"width": 360, "height": 740}, color_scheme="dark")
-    shown, faults = context.new_page(), []
-    shown.on("pageerror", lambda error: faults.append(str(error)))
-    shown.on("request", lambda request: faults.append(request.url) if request.url.startswith("http") else None)
-    shown.goto((run_dir / "report" / "index.html").as_uri())
-    assert shown.evaluate("document.documentElement.scrollWidth") <= 360
-    header = shown.locator("#scenario-table th", has_text="No.")
+    browser_page, problems = context.new_page(), []
+    browser_page.on("pageerror", lambda error: problems.append(str(error)))
+    browser_page.on("request", lambda request: problems.append(request.url) if request.url.startswith("http") else None)
+    browser_page.goto((run_dir / "report" / "index.html").as_uri())
+    assert browser_page.evaluate("document.documentElement.scrollWidth") <= 360
+    header = browser_page.locator("#scenario-table th", has_text="No.")
     for order, expected in (("descending", ["4", "3", "2", "1"]), ("ascending", ["1", "2", "3", "4"])):
         header.get_by_role("button").click()
         assert header.get_attribute("aria-sort") == order
-        assert shown.locator("#scenario-table tbody th").all_inner_texts() == expected
-    assert shown.locator("#scenario-table th[aria-sort=none]").count() == 12
+        assert browser_page.locator("#scenario-table tbody th").all_inner_texts() == expected
+    assert browser_page.locator("#scenario-table th[aria-sort=none]").count() == 12
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe-core here: make test installs it")
     serious = [
-        fault for fault in axe.Axe().run(shown).response["violations"] if fault["impact"] in ("serious", "critical")
+        violation
+        for violation in axe.Axe().run(browser_page).response["violations"]
+        if violation["impact"] in ("serious", "critical")
     ]
-    assert [(fault["id"], node["html"][:200]) for fault in serious for node in fault["nodes"]] == []
-    assert faults == []
+    assert [(violation["id"], node["html"][:200]) for violation in serious for node in violation["nodes"]] == []
+    assert problems == []
     context.close()
