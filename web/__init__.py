@@ -64,17 +64,17 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.config.from_mapping(
         SECRET_KEY=options.secret_key,
         SQLALCHEMY_DATABASE_URI=database_url,
-        # Connections that the database closed are replaced; nobody waits long for one where it does not answer.
+        # Replace connections that the database closed, and wait at most 5 seconds for a free one.
         SQLALCHEMY_ENGINE_OPTIONS={"pool_pre_ping": True, "pool_timeout": 5},
         MAX_CONTENT_LENGTH=options.max_upload_bytes + 64 * 1024,  # the photo, and the rest of the form
         PERMANENT_SESSION_LIFETIME=timedelta(days=400),
-        SESSION_REFRESH_EACH_REQUEST=False,  # else a late response undoes a change made in another tab
+        SESSION_REFRESH_EACH_REQUEST=False,  # otherwise a late response undoes a change from another tab
         SESSION_COOKIE_NAME=cookies.name(options.secret_key, is_secure=not options.is_development),
         SESSION_COOKIE_PATH="/",  # under a prefix too: browsers require it of a name that begins with __Host-
         SESSION_COOKIE_SECURE=not options.is_development,
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_HTTPONLY=True,
-        WTF_CSRF_TIME_LIMIT=None,  # a token is valid as long as the session: a page may stay open for a day
+        WTF_CSRF_TIME_LIMIT=None,  # the session limits the token: a page may stay open for a day
         BABEL_DEFAULT_LOCALE="en",
         BOOTSTRAP_SERVE_LOCAL=True,
         RATELIMIT_HEADERS_ENABLED=True,
@@ -99,7 +99,7 @@ def _init_extensions(app: Flask, options: settings.Settings, data: pathlib.Path)
     database.init_app(app)
     failures.init_app(app)
     csrf = forms.FormProtection(app)
-    csrf.exempt(api.blueprint)  # it uses no cookies, so that a forged request has no rights
+    csrf.exempt(api.blueprint)  # it uses no cookies, so that a forged request has no access
     flask_babel.Babel(app, locale_selector=_language)
     flask_bootstrap.Bootstrap5(app)
     limits.init_app(app)
@@ -120,7 +120,7 @@ def _language() -> str:
 
 
 def _accepted_language() -> str:
-    """Return the language that the request's Accept-Language prefers, of any region: id-ID is Indonesian."""
+    """Return the supported language that Accept-Language prefers, whatever its region: id-ID is Indonesian."""
     for tag, quality in request.accept_languages:  # the most preferred first
         language = re.split("[-_]", tag.lower())[0]
         language = FORMER_LANGUAGE_CODES.get(language, language)
@@ -150,19 +150,19 @@ def _error_page(error: HTTPException) -> Any:
 
 def _error_html(error: HTTPException, refusal: str | None) -> str:
     reason = (error.description or "") if isinstance(error, flask_wtf.csrf.CSRFError) else ""
-    is_from_elsewhere = "referrer" in reason  # with https, Flask-WTF checks it after the token
-    if is_from_elsewhere:
+    has_wrong_referrer = "referrer" in reason  # with https, Flask-WTF checks it after the token
+    if has_wrong_referrer:
         logging.getLogger("web").warning(
             "Refused a form: its referrer must be a page of https://%s/, the Host of the request (got %s). If this "
             "is a page of this site, have the proxy pass Host (docs/deployment.md).",
             request.host,
             request.referrer or "no referrer",
         )
-    is_without_token = reason == "The CSRF token is missing."  # the form itself is not one of this site's
+    is_without_token = reason == "The CSRF token is missing."  # the form did not come from a page of this site
     return render_template(
         "error.html",
         error=error,
         refusal=refusal,
-        is_without_cookie=bool(reason) and not is_from_elsewhere and not is_without_token,
-        is_from_elsewhere=is_from_elsewhere,
+        is_without_cookie=bool(reason) and not has_wrong_referrer and not is_without_token,
+        has_wrong_referrer=has_wrong_referrer,
     )

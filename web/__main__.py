@@ -22,21 +22,21 @@ libc = ctypes.CDLL(None)
 def main() -> int:
     parser = argparse.ArgumentParser("python -m web", description=__doc__)
     parser.add_argument("--version", action="version", version=f"pilah {version.VERSION}")
-    parser.add_argument("--model_base_path", required=True, help="folder with the numbered versions of the model")
-    parser.add_argument("--port", type=int, default=8000, help="port of the web page")
-    parser.add_argument("--grpc_port", type=int, default=8500, help="gRPC port of the model server")
-    parser.add_argument("--rest_api_port", type=int, default=8501, help="REST port of the model server")
+    parser.add_argument("--model_base_path", required=True, help="Folder with the numbered versions of the model.")
+    parser.add_argument("--port", type=int, default=8000, help="Port of the web page.")
+    parser.add_argument("--grpc_port", type=int, default=8500, help="gRPC port of the model server.")
+    parser.add_argument("--rest_api_port", type=int, default=8501, help="REST port of the model server.")
     args = parser.parse_args()
     if not pathlib.Path(args.model_base_path).is_dir():
-        parser.error(f"--model_base_path is not a folder: {args.model_base_path}. Create it with make run")
+        parser.error(f"--model_base_path must be a folder (got {args.model_base_path}). Create a model with: make run")
     model = {"SERVING_TARGET": f"localhost:{args.grpc_port}", "MODEL_FOLDER": args.model_base_path}
     environment = {"PILAH_ENV": "development", **os.environ, **model}
     upgrade = [sys.executable, "-m", "flask", "--app", "web", "db", "upgrade"]
     if exit_code := subprocess.run(upgrade, env=environment, check=False).returncode:
-        return exit_code  # it has said why
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # which nohup sets
-            signal.signal(number, lambda *_: sys.exit(0))
+        return exit_code  # flask has printed the reason
+    for signal_number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(signal_number) is not signal.SIG_IGN:  # nohup ignores SIGHUP
+            signal.signal(signal_number, lambda *_: sys.exit(0))
     processes: list[subprocess.Popen[bytes]] = []
     try:
         for command in (_serving(args), _web(args)):
@@ -53,7 +53,7 @@ def main() -> int:
 
 
 def _start(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start `command` in its own session: on Ctrl-C, gunicorn would drop the current requests."""
+    """Start `command` in its own session, because gunicorn would drop its current requests on Ctrl-C."""
     return subprocess.Popen(command, env=environment, start_new_session=True, preexec_fn=_terminate_with_parent)
 
 
@@ -70,7 +70,7 @@ def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
 
 
 def _terminate_with_parent() -> None:
-    """Have the kernel send SIGTERM to this process when its parent ends, even if killed; only on Linux."""
+    """Let the kernel send SIGTERM to this process when its parent ends, even if it is killed; only on Linux."""
     if hasattr(libc, "prctl"):
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 from flask import request
 
-IPV6_PREFIX = 64  # bits assigned to a connection, which can choose the others freely
-UNKNOWN = "unknown"  # shared by all clients without a valid address, so that nobody gains by inventing one
+IPV6_PREFIX = 64  # bits that a provider assigns to a connection; its clients choose the others
+UNKNOWN = "unknown"  # shared by all clients without a valid address, so that inventing one evades no limit
 
 FORWARDING_HEADERS = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Real-IP", "Forwarded", "Via")
 
@@ -33,12 +33,12 @@ def parse(text: str | None) -> Address | None:
 
 
 def client() -> str:
-    """Return the address of the client for the log."""
+    """Return the client's address for the log."""
     return str(parse(request.remote_addr) or UNKNOWN)
 
 
-def counted() -> str:
-    """Return the address under which this request is counted; for IPv6, its /64 network."""
+def rate_limit_key() -> str:
+    """Return the address that rate limits count; for IPv6, its /64 network."""
     address = parse(request.remote_addr)
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.IPv6Network((address.packed, IPV6_PREFIX), strict=False))
@@ -46,7 +46,7 @@ def counted() -> str:
 
 
 def is_direct_from(networks: Iterable[Network]) -> bool:
-    """Return whether the request came straight from a machine in `networks`, without a proxy in between."""
+    """Return whether the request came from a machine in `networks` without a proxy in between."""
     if any(name in request.headers for name in FORWARDING_HEADERS):
         return False
     peer = parse(request.environ.get("REMOTE_ADDR"))

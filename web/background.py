@@ -1,4 +1,4 @@
-"""Run the work of background threads, which go on when it fails."""
+"""Run the jobs of background threads, so that a failed job is logged and does not end its thread."""
 
 import logging
 from collections.abc import Callable
@@ -10,10 +10,10 @@ from web.database import db
 log = logging.getLogger("web")
 
 
-def succeeds(name: str, work: Callable[[], Any]) -> bool:
-    """Run `work` and return whether it succeeded; log a failure, on one line if it is of the database or a disk."""
+def succeeds(name: str, job: Callable[[], Any]) -> bool:
+    """Run `job` and return whether it succeeded; log a failure, on one line if the database or a disk failed."""
     try:
-        work()
+        job()
         return True
     except database.UNAVAILABLE as error:
         log.error("%s failed: the database failed: %s", name, database.describe(error))

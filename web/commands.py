@@ -11,7 +11,7 @@ from flask.cli import with_appcontext
 from web import database, exports, operator_sessions, retention, uploads
 from web.database import Upload, db
 
-UNDER_WAY_SECONDS = 600.0  # a newer picture may belong to an upload whose row is not written yet
+UPLOAD_SECONDS = 600.0  # the row of a picture that is newer may not be written yet
 MIGRATIONS = pathlib.Path(__file__).parent / "migrations"
 
 
@@ -26,14 +26,14 @@ class Command(click.Command):
         except sa.exc.SQLAlchemyError as error:
             raise click.ClickException(f"The database failed: {database.describe(error)}") from error
         except OSError as error:
-            place = f"{error.filename}: " if error.filename else ""
+            location = f"{error.filename}: " if error.filename else ""
             raise click.ClickException(
-                f"{place}{error.strerror or error}. Free space there, or use a folder that this user may write to."
+                f"{location}{error.strerror or error}. Free space there, or use a folder that this user may write to."
             ) from error
 
 
 def init_app(app: Flask) -> None:
-    """Add the commands and Flask-Migrate's `db`, but not in the server: Alembic takes half a second to import."""
+    """Add the commands and Flask-Migrate's `db`, except in the server: importing Alembic takes half a second."""
     if click.get_current_context(silent=True) is None:
         return
     import flask_migrate
@@ -45,11 +45,11 @@ def init_app(app: Flask) -> None:
 
 @click.command(cls=Command)
 @click.option("--days", type=click.IntRange(0), required=True, help="Age in days from which uploads are deleted.")
-@click.option("--with-corrections", is_flag=True, help="Corrected photos too, and their exported copies.")
+@click.option("--with-corrections", is_flag=True, help="Also delete corrected photos and their exported copies.")
 @with_appcontext
 def prune(days: int, with_corrections: bool) -> None:
     """Delete old rows and their pictures; keep corrected ones unless --with-corrections."""
-    uploads.service().store.release_reserve()  # on a full disk, SQLite cannot even read
+    uploads.service().store.release_reserve()  # SQLite cannot even read on a full disk
     old = retention.older_than(days, with_corrections=True)
     row_ids = retention.older_than(days, with_corrections=False)
     corrected = len(old) - len(row_ids)
@@ -67,26 +67,27 @@ def prune(days: int, with_corrections: bool) -> None:
 def doctor() -> None:
     """Delete pictures without a row, rows without a picture, and exported copies without either."""
     store = uploads.service().store
-    store.release_reserve()  # on a full disk, SQLite cannot even read
-    old, all_ids = set(store.ids(older_than_seconds=UNDER_WAY_SECONDS)), set(store.ids())  # before the rows are read:
-    rows = set(db.session.scalars(sa.select(Upload.id)))  # an upload writes its picture before its row
+    store.release_reserve()  # SQLite cannot even read on a full disk
+    # Read before the rows, because an upload writes its picture before its row.
+    old_ids, all_ids = set(store.ids(older_than_seconds=UPLOAD_SECONDS)), set(store.ids())
+    rows = set(db.session.scalars(sa.select(Upload.id)))
     db.session.commit()
     without_picture = {row for row in rows if not store.picture(row).exists()}
-    if rows and without_picture == rows:  # more likely a wrong folder than the loss of all pictures
+    if rows and without_picture == rows:  # the folder is most likely wrong
         raise click.ClickException(
             f"{store.folder} has none of the {len(rows)} pictures in the database. Set PILAH_DATA to the right folder; "
             "if all pictures are lost, delete the rows: flask --app web prune --days 0 --with-corrections"
         )
-    store.remove_parts(UNDER_WAY_SECONDS)
-    without_row = old - (rows - without_picture)
+    store.remove_parts(UPLOAD_SECONDS)
+    without_row = old_ids - (rows - without_picture)
     retention.delete_batches(store, sorted(without_row | without_picture))
     copies = exports.remove_deleted(store)
     click.echo(f"deleted {len(without_row)} pictures without a row and {len(without_picture)} rows without a picture")
     if copies:
         click.echo(f"deleted {copies} exported copies without a picture")
-    if new := len(all_ids - old - rows):
+    if new_count := len(all_ids - old_ids - rows):
         click.echo(
-            f"left {new} pictures without a row that are newer than {UNDER_WAY_SECONDS / 60:.0f} minutes: "
+            f"left {new_count} pictures without a row that are newer than {UPLOAD_SECONDS / 60:.0f} minutes: "
             "uploads may be writing their rows. Run doctor again later"
         )
 
@@ -97,8 +98,8 @@ def doctor() -> None:
 def export_corrections(folder: pathlib.Path) -> None:
     """Write each corrected photo to FOLDER/CLASS/ID.jpg, for `python -m pipeline run --images`.
 
-    FOLDER must be new, empty, or of an earlier export, which is brought up to date. Photos that are deleted later are
-    deleted from it too.
+    FOLDER must be new, empty, or the folder of an earlier export, which is updated. Photos that are deleted later are
+    also deleted from it.
     """
     store = uploads.service().store
     query = sa.select(Upload.id, Upload.corrected_class).where(Upload.corrected_class.is_not(None))
@@ -115,7 +116,7 @@ def export_corrections(folder: pathlib.Path) -> None:
     )
     if unsafe:
         names = ", ".join(map(repr, unsafe))
-        raise click.ClickException(f"Photos of these classes are not exported, as no folder can have the name: {names}")
+        raise click.ClickException(f"Photos of classes whose names cannot be folder names are not exported: {names}")
 
 
 @click.command("operator-sessions", cls=Command)
@@ -127,7 +128,7 @@ def list_operator_sessions(revoke: str | None) -> None:
     if revoke is None:
         click.echo(f"{'ID':{operator_sessions.ID_LENGTH}}  {'signed in (UTC)':19}  last used (UTC)")
         for session in sessions:
-            created_at, used_at = (moment.isoformat(" ", "seconds") for moment in (session.created_at, session.used_at))
+            created_at, used_at = (time.isoformat(" ", "seconds") for time in (session.created_at, session.used_at))
             click.echo(f"{session.id}  {created_at}  {used_at}")
         return
     revoked = [session for session in sessions if revoke in ("all", session.id)]

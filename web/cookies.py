@@ -10,21 +10,21 @@ OLD_NAME = "session"
 
 
 def name(secret_key: str, is_secure: bool) -> str:
-    """Return the name of the cookie, different for each installation, as cookies of all ports of a host are shared.
+    """Return the cookie's name, which differs between installations because all ports of a host share cookies.
 
-    With the prefix, browsers accept the cookie only from this host and over https.
+    Browsers accept a cookie with the prefix __Host- only from this host and over https.
     """
     digest = hmac.digest(secret_key.encode(), b"name of the cookie", "sha256").hex()
     return f"{'__Host-' if is_secure else ''}pilah_{digest[:8]}"
 
 
 class CookieSessions(SecureCookieSessionInterface):
-    """Sessions in a signed cookie; a visitor of an earlier version keeps the history of the old cookie.
+    """Sessions in a signed cookie, which also accept the cookie of earlier versions.
 
-    Cookies live for 400 days. Remove `open_session` 400 days after this release.
+    Cookies last 400 days. Remove `open_session` 400 days after this release.
     """
 
-    salt = "pilah-session"  # not the one of the old cookie, so that a new cookie is no valid old one
+    salt = "pilah-session"  # differs from the old cookie's, so that a new cookie is not valid under the old name
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
         session = super().open_session(app, request)

@@ -1,4 +1,4 @@
-"""The folder PILAH_DATA: that it can be written, that others cannot read it, and the secret key in it."""
+"""The folder PILAH_DATA: its permissions, and the secret key in it."""
 
 import contextlib
 import logging
@@ -7,7 +7,7 @@ import pathlib
 import secrets
 import tempfile
 
-KEY_LENGTH = 32  # characters that a key must have at least
+MIN_KEY_LENGTH = 32  # characters
 log = logging.getLogger("web")
 
 
@@ -16,7 +16,7 @@ class DataFolderError(Exception):
 
 
 def prepare(folder: pathlib.Path) -> None:
-    """Create `folder`, readable by its owner alone, unless it exists.
+    """Create `folder`, readable only by its owner, unless it exists.
 
     Raises:
         DataFolderError: it is a file, or cannot be created or written.
@@ -28,15 +28,15 @@ def prepare(folder: pathlib.Path) -> None:
         is_writable, reason = False, str(error.strerror)
     if not is_writable:
         raise DataFolderError(
-            f"PILAH_DATA must be a folder that user id {os.getuid()} can write to, and {folder} is not one ({reason}). "
+            f"PILAH_DATA must be a folder that user id {os.getuid()} can write to (got {folder}: {reason}). "
             "Set PILAH_DATA to another folder, or change its owner."
         )
 
 
 def secret_key(folder: pathlib.Path) -> str:
-    """Return the key stored in `folder`, generated at the first start, so that sessions survive a restart.
+    """Return the key stored in `folder`, which is generated at the first start so that sessions survive a restart.
 
-    A key that a power failure left empty or damaged is replaced.
+    A key that is empty or damaged after a power failure is replaced.
 
     Raises:
         DataFolderError: the key cannot be read or written.
@@ -45,26 +45,26 @@ def secret_key(folder: pathlib.Path) -> str:
     try:
         if path.exists():
             key = path.read_text(encoding="ascii", errors="replace")
-            if len(key.strip()) >= KEY_LENGTH and key.strip().isascii() and key.strip().isprintable():
+            if len(key.strip()) >= MIN_KEY_LENGTH and key.strip().isascii() and key.strip().isprintable():
                 return key
             log.error(
-                "%s holds no key of at least %s characters, most likely after a power failure. It is replaced, so that "
-                "cookies are no longer valid: visitors cannot open what they uploaded before",
+                "%s must hold a key of at least %s characters, and does not, most likely after a power failure. A new "
+                "key replaces it: cookies are no longer valid, and visitors cannot open their earlier uploads",
                 path,
-                KEY_LENGTH,
+                MIN_KEY_LENGTH,
             )
             path.unlink(missing_ok=True)
         _store(path, secrets.token_hex())
         return path.read_text(encoding="ascii")
     except OSError as error:
         raise DataFolderError(
-            f"{path} cannot be read or written ({error.strerror}). Give it to user id {os.getuid()}, free some space, "
-            "or set SECRET_KEY."
+            f"{path} cannot be read or written ({error.strerror}). Make user id {os.getuid()} its owner, free some "
+            "space, or set SECRET_KEY."
         ) from error
 
 
 def _store(path: pathlib.Path, key: str) -> None:
-    """Write `key`, unless another process was first, so that a power failure leaves all of it or nothing."""
+    """Write `key` atomically, unless another process wrote one first."""
     with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="ascii") as file:  # only its owner may read it
         file.write(key)
         file.flush()

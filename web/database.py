@@ -70,16 +70,16 @@ class Upload(db.Model):  # type: ignore[name-defined]  # created at run time
     corrected_at: orm.Mapped[datetime.datetime | None]
 
 
-# Failures of the database's server, disk or connection, not of a statement.
+# Failures of the database's server, disk or connection, not errors in a statement.
 UNAVAILABLE = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
-MISSING = ("no such table", "no such column", 'relation "', 'column "')  # in errors of SQLite and of PostgreSQL
-LOCK_SECONDS = 5.0  # that a SQLite statement waits while another program writes
-ANSWER_SECONDS = 5.0  # that a statement of the page may take in PostgreSQL
+MISSING_TABLE_PHRASES = ("no such table", "no such column", 'relation "', 'column "')  # of SQLite and PostgreSQL
+LOCK_SECONDS = 5.0  # time for which a SQLite statement waits while another program writes
+STATEMENT_SECONDS = 5.0  # time limit of the page's statements in PostgreSQL
 
 
 def init_app(app: Flask) -> None:
     db.init_app(app)
-    is_server = click.get_current_context(silent=True) is None  # commands, such as migrations, may take their time
+    is_server = click.get_current_context(silent=True) is None  # commands such as migrations have no time limit
     with app.app_context():
         if db.engine.dialect.name == "sqlite":
             sa.event.listen(db.engine, "do_connect", _make_private)
@@ -90,22 +90,21 @@ def init_app(app: Flask) -> None:
             postgres.limit_connecting(db.engine)
             postgres.report_missing_tables(db.engine)
             if is_server:
-                postgres.limit_answers(db.engine, ANSWER_SECONDS)
+                postgres.limit_statements(db.engine, STATEMENT_SECONDS)
 
 
 def describe(error: Exception) -> str:
-    """Return the reason of a failure of the database on one line, with the next step where it is known."""
+    """Return the reason for a database failure on one line, with the next step if it is known."""
     reason = " ".join(str(getattr(error, "orig", None) or error).split())
-    if any(words in reason for words in MISSING):
+    if any(phrase in reason for phrase in MISSING_TABLE_PHRASES):
         return f"{reason}. Create the tables: flask --app web db upgrade"
     return reason
 
 
 def erase_deleted() -> None:
-    """Remove deleted rows from SQLite's write-ahead log, where their earlier versions stay legible otherwise.
+    """Remove deleted rows from SQLite's write-ahead log, where they stay readable otherwise.
 
-    Another connection that is reading prevents it: the next call then does it. Each deletion and each round of
-    pruning calls this.
+    This does nothing while another connection reads. Each deletion and each round of pruning calls it again.
     """
     if db.engine.dialect.name != "sqlite":
         return
@@ -118,19 +117,19 @@ def erase_deleted() -> None:
 
 
 def _make_private(dialect: Any, record: Any, arguments: Sequence[Any], options: Any) -> None:
-    """Let only its owner read the database file; SQLite gives its other files the same mode when it creates them."""
+    """Make the database file readable only by its owner; SQLite creates its other files with the same mode."""
     if arguments[0] == ":memory:" or arguments[0].startswith("file:"):
         return
     path = pathlib.Path(arguments[0])
-    with contextlib.suppress(OSError):  # SQLite reports what it cannot open
+    with contextlib.suppress(OSError):  # SQLite reports a file that it cannot open
         os.close(os.open(path, os.O_CREAT | os.O_RDONLY, 0o600))
     for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
-        with contextlib.suppress(OSError):  # missing, or of another owner, who sets its mode
+        with contextlib.suppress(OSError):  # it is missing or has another owner
             path.with_name(name).chmod(0o600)
 
 
 def _set_up_sqlite(connection: Any, _: Any) -> None:
-    """Let readers work while another connection writes, let writers wait for their turn, and erase what is deleted."""
+    """Let connections read while another one writes, let writers wait for locks, and overwrite deleted data."""
     connection.execute(f"PRAGMA busy_timeout={round(LOCK_SECONDS * 1000)}")  # first: the others may have to wait
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")

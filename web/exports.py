@@ -1,8 +1,8 @@
-"""Folders of exported corrections, FOLDER/CLASS/ID.jpg: deletions reach the copies in them.
+"""Folders of exported corrections, FOLDER/CLASS/ID.jpg, whose copies are deleted with their photos.
 
-Each folder is registered before the first copy is written to it, in a file of `exports/` beside the pictures, which
-holds its path. What was copied out of such a folder cannot follow. The docstring of web/store.py says why no copy
-survives its picture.
+Each folder is registered before the first copy is written to it: a file in `exports/`, beside the pictures, holds its
+path. Copies that were made from such a folder are not deleted. The docstring of `web.store.PictureStore` explains why
+no copy survives its picture.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from web import database
 from web.store import PictureStore, write_atomically
 
-MAX_NAME_BYTES = 255  # of a folder, in the usual file systems
+MAX_NAME_BYTES = 255  # of a folder name in common file systems
 log = logging.getLogger("web")
 
 
@@ -25,7 +25,7 @@ class ExportError(Exception):
 
 
 def is_folder_name(class_name: str) -> bool:
-    """Return whether a folder can have the name of the class, so that a run reads the same class from it."""
+    """Return whether the class name can be a folder name, from which a run reads the same class."""
     is_path = "/" in class_name or "\0" in class_name or class_name.startswith(".")  # runs ignore hidden folders
     return 0 < len(os.fsencode(class_name)) <= MAX_NAME_BYTES and not is_path
 
@@ -36,9 +36,9 @@ def remove(store: PictureStore, row_id: str) -> None:
         try:
             for copy in _copies(folder, row_id):
                 copy.unlink(missing_ok=True)
-        except OSError as error:  # such as a folder of another user: the deletion goes on
+        except OSError as error:  # such as a folder of another user; the deletion continues
             log.error(
-                "a copy of the deleted photo %s may remain in %s: %s. Export into that folder again, as its owner",
+                "a copy of the deleted photo %s may remain in %s: %s. Export to that folder again, as its owner",
                 row_id,
                 folder,
                 error.strerror,
@@ -46,7 +46,7 @@ def remove(store: PictureStore, row_id: str) -> None:
 
 
 def remove_deleted(store: PictureStore) -> int:
-    """Delete every copy whose picture is gone, and return their number."""
+    """Delete all copies whose picture is missing, and return their number."""
     count = 0
     for folder in _registered(store):
         for copy in _copies(folder):
@@ -57,18 +57,18 @@ def remove_deleted(store: PictureStore) -> int:
 
 
 def update(store: PictureStore, folder: pathlib.Path, classes: Mapping[str, str]) -> tuple[int, int]:
-    """Make `folder` hold a copy of each row in `classes` (row id -> class), and return the numbers added and removed.
+    """Make `folder` hold one copy of each row in `classes` (row id -> class); return the numbers added and removed.
 
     Raises:
         ExportError: the folder holds other files, or the pictures themselves.
-        OSError: it cannot be written; the next export completes it.
+        OSError: the folder cannot be written; the next export completes it.
     """
     folder = folder.resolve()
     with _registration(store, folder):
         removed = 0
         for copy in _copies(folder):
-            is_ours = copy.suffix == ".jpg" and not copy.is_symlink()
-            if not is_ours or classes.get(_row_id(copy)) != copy.parent.name:
+            is_export = copy.suffix == ".jpg" and not copy.is_symlink()
+            if not is_export or classes.get(_row_id(copy)) != copy.parent.name:
                 copy.unlink(missing_ok=True)
                 removed += copy.suffix != ".part"
                 with contextlib.suppress(OSError):  # it has other files
@@ -77,12 +77,12 @@ def update(store: PictureStore, folder: pathlib.Path, classes: Mapping[str, str]
 
 
 def _add(store: PictureStore, class_folder: pathlib.Path, row_id: str) -> bool:
-    """Copy a picture, if it is not there yet; return False if it is, or if its picture is gone."""
+    """Copy a picture and return True; return False if the copy exists or the picture is missing."""
     copy = class_folder / f"{row_id}.jpg"
     if class_folder.is_symlink():
-        raise ExportError(f"{class_folder} is a link, and copies stay in the folder. Delete the link.")
+        raise ExportError(f"{class_folder} must be a folder, but is a symbolic link. Delete the link.")
     if copy.exists():
-        copy.chmod(0o600)  # earlier versions let everybody read it
+        copy.chmod(0o600)  # earlier versions made it readable by all users
         return False
     try:
         content = store.picture(row_id).read_bytes()
@@ -100,18 +100,18 @@ def _add(store: PictureStore, class_folder: pathlib.Path, row_id: str) -> bool:
 
 @contextlib.contextmanager
 def _registration(store: PictureStore, folder: pathlib.Path) -> Iterator[None]:
-    """Register `folder`, and hold off other exports into it."""
+    """Register `folder`, and block other exports while the context is open."""
     registry = _registry(store)
-    for ours in (store.folder.resolve(), registry.resolve()):
-        if folder == ours or ours in folder.parents or folder in ours.parents:
-            raise ExportError(f"{folder} belongs to the page's own files. Choose another folder.")
+    for own_folder in (store.folder.resolve(), registry.resolve()):
+        if folder == own_folder or own_folder in folder.parents or folder in own_folder.parents:
+            raise ExportError(f"FOLDER must be outside the page's own files (got {folder}). Choose another folder.")
     registry.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle = os.open(registry, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         entry = registry / hashlib.sha256(os.fsencode(folder)).hexdigest()
         if not entry.exists() and folder.exists() and any(folder.iterdir()):
-            raise ExportError(f"{folder} is not empty, and no export of this page. Choose a new folder.")
+            raise ExportError(f"FOLDER must be new, empty or an earlier export (got {folder}). Choose another folder.")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_atomically(entry, os.fsencode(folder))
         yield
@@ -130,7 +130,7 @@ def _registered(store: PictureStore) -> Iterator[pathlib.Path]:
 
 
 def _copies(folder: pathlib.Path, row_id: str = "*") -> Iterator[pathlib.Path]:
-    """Yield the copies in an exported folder, half-written ones included; other files there are not ours."""
+    """Yield the copies in an exported folder, including partial ones; skip other files."""
     for class_folder in folder.iterdir() if folder.is_dir() else ():
         if class_folder.is_dir() and not class_folder.is_symlink():
             for path in class_folder.glob(f"{row_id}.*"):

@@ -1,4 +1,4 @@
-"""Answer 503 where the database or a disk fails, with one line in the log; other faults stay a 500 with a traceback."""
+"""Answer 503 and log one line if the database or a disk fails; other errors stay a 500 with a traceback."""
 
 import errno
 import logging
@@ -12,9 +12,9 @@ from werkzeug.exceptions import ServiceUnavailable
 from web import database, messages, pictures
 
 RETRY_SECONDS = 30
-DISK_FAILED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 NO_TEMPORARY_FOLDER = "No usable temporary directory"  # how tempfile begins its error
-UPLOADS = ("api.classify", "classify.send")  # endpoints that tell the sender that there is no room
+UPLOADS = ("api.classify", "classify.send")  # endpoints that answer a full disk with a message for the sender
 log = logging.getLogger("web")
 
 
@@ -33,11 +33,11 @@ def init_app(app: Flask) -> None:
 def is_disk(error: OSError) -> bool:
     """Return whether a disk is full or read-only, or the folder of temporary files cannot be used."""
     is_temporary = tempfile.tempdir and str(error.filename or "").startswith(f"{tempfile.tempdir}/")
-    return error.errno in DISK_FAILED or NO_TEMPORARY_FOLDER in str(error) or bool(is_temporary)
+    return error.errno in DISK_ERRORS or NO_TEMPORARY_FOLDER in str(error) or bool(is_temporary)
 
 
 def log_disk(error: OSError) -> None:
-    """Log the folder that failed. Errors without a file's name are from form data, which werkzeug writes to TMPDIR."""
+    """Log the folder that failed. Errors without a file name come from form data, which werkzeug writes to TMPDIR."""
     if NO_TEMPORARY_FOLDER in str(error):
         log.error("uploads need a temporary folder: %s. Free space there, or set TMPDIR", error.strerror)
     else:

@@ -1,4 +1,4 @@
-"""Parse forms within limits, and tell what is wrong with a form that cannot be parsed."""
+"""Parse forms within limits, and report what is wrong with a form that cannot be parsed."""
 
 import typing
 import urllib.parse
@@ -20,7 +20,7 @@ class FormError(HTTPException):
 
 
 class FormParser(werkzeug.formparser.FormDataParser):
-    """Flask's parser with reasons: Flask's own takes a malformed form for an empty one, and any excess for a 413."""
+    """A form parser that gives reasons; Flask's treats a malformed form as empty and answers every excess with 413."""
 
     def parse(
         self,
@@ -32,9 +32,9 @@ class FormParser(werkzeug.formparser.FormDataParser):
         """Parse the form in `stream`, which is limited to MAX_CONTENT_LENGTH.
 
         Raises:
-            FormError: the form is malformed or cut short, or has too many or too large fields.
-            LengthRequired: a form without files is sent in chunks, so that its length is not known.
-            RequestEntityTooLarge: the whole body is too large.
+            FormError: the form is malformed or incomplete, or has too many or too large fields.
+            LengthRequired: a form without files is sent in chunks, so that its length is unknown.
+            RequestEntityTooLarge: the body is too large.
         """
         self.silent = False
         files: list[typing.IO[bytes]] = []
@@ -65,14 +65,14 @@ class FormParser(werkzeug.formparser.FormDataParser):
             return super().parse(stream, mimetype, content_length, options)
         except RequestEntityTooLarge as error:
             if content_length is None and isinstance(stream, LimitedStream) and stream.is_exhausted:
-                raise  # sent in chunks, without a length that could have been checked before
+                raise  # sent in chunks, without a length to check first
             kilobytes = (self.max_form_memory_size or 0) // KB
             raise FormError(413, "fields", fields=self.max_form_parts, limit=kilobytes) from error
         except (ValueError, ClientDisconnected) as error:
             raise FormError(400, "form") from error
 
     def _check_length(self, content_length: int | None) -> None:
-        """Limit forms without files, for which Flask has no limit: 15 MB of them take 25 s of CPU and 700 MB."""
+        """Limit forms without files, which Flask does not: parsing 15 MB takes 25 s of CPU time and 700 MB."""
         if content_length is None:
             raise LengthRequired()
         if content_length > (self.max_form_memory_size or 0):
@@ -86,7 +86,7 @@ class Request(flask.Request):
 
     @property
     def referrer(self) -> str | None:  # type: ignore[override]
-        """Return the header Referer, or None if it is not a URL: Flask-WTF takes it apart unchecked."""
+        """Return the header Referer, or None if it is not a valid URL, because Flask-WTF parses it unchecked."""
         referrer = self.headers.get("Referer")
         try:
             urllib.parse.urlsplit(referrer or "")

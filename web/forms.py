@@ -11,28 +11,28 @@ from wtforms.validators import InputRequired
 
 
 class FormProtection(flask_wtf.csrf.CSRFProtect):
-    """Accepts the forms of this site's own pages only.
+    """Accepts only forms that come from pages of this site.
 
-    Browsers say in Sec-Fetch-Site where a form comes from, and no page can change that. A form from here needs no
-    token, which matters for two tabs opened at the first visit: the second one replaced the cookie with the token of
-    the first. Browsers older than 2023, and all over plain http except on localhost, send no such header: their token
-    is checked.
+    Browsers report the origin of a form in Sec-Fetch-Site, and pages cannot change it. A same-origin form needs no
+    token. This matters when a visitor opens two tabs on the first visit: the second tab's cookie replaced the one that
+    belongs to the token of the first. Browsers older than 2023, and all browsers over plain http except on localhost,
+    do not send the header: their token is checked.
     """
 
     def protect(self, *args: Any, **kwargs: Any) -> None:
         if request.headers.get("Sec-Fetch-Site") == "same-origin":
-            g.csrf_valid = True  # for the forms, which else check the token again
+            g.csrf_valid = True  # otherwise the forms check the token again
             return
         super().protect(*args, **kwargs)
 
 
 class CorrectionForm(flask_wtf.FlaskForm):
-    """The correct class, one of the model's classes."""
+    """The class that the visitor says is correct."""
 
-    class_name = SelectField(_("It is really"), validators=[InputRequired()])
+    class_name = SelectField(_("It is actually"), validators=[InputRequired()])
     submit = SubmitField(_("Save"))
 
 
 class OperatorForm(flask_wtf.FlaskForm):
-    token = PasswordField(_("Operator's token"), validators=[InputRequired()])
+    token = PasswordField(_("Operator token"), validators=[InputRequired()])
     submit = SubmitField(_("Sign in"))

@@ -1,4 +1,4 @@
-"""Query a page of the history, newest first, with keyset pagination: the last page is as fast as the first."""
+"""Query a page of the history, newest first, with keyset pagination, which makes the last page as fast as the first."""
 
 import dataclasses
 import datetime
@@ -32,7 +32,7 @@ def page(visible: sa.Select[Upload], class_name: str | None, corrected: bool, cu
     if after:
         rows = rows.where(sa.tuple_(Upload.created_at, Upload.id) < sa.tuple_(*map(sa.literal, after)))
     ordered = rows.order_by(Upload.created_at.desc(), Upload.id.desc())
-    fetched = list(db.session.scalars(ordered.limit(PAGE_SIZE + 1)))  # one more row tells whether there is a next page
+    fetched = list(db.session.scalars(ordered.limit(PAGE_SIZE + 1)))  # the extra row shows whether there is a next page
     page_rows = fetched[:PAGE_SIZE]
     has_next = len(fetched) > PAGE_SIZE
     return Page(page_rows, number, _cursor(number + PAGE_SIZE, page_rows[-1]) if has_next else None)

@@ -1,6 +1,6 @@
 """Rate limits and daily quotas of uploads, and rate limits of the operator's sign-ins.
 
-They are kept in memory: a restart resets them. A period begins with its first request, not at midnight.
+Counts are in memory: a restart resets them. A period begins with its first request, not at midnight.
 """
 
 import datetime
@@ -19,7 +19,7 @@ from web import addresses, visitors
 
 SIGN_IN_RATE = "10 per minute; 100 per day"
 log = logging.getLogger("web")
-limiter = flask_limiter.Limiter(addresses.counted, storage_uri="memory://")
+limiter = flask_limiter.Limiter(addresses.rate_limit_key, storage_uri="memory://")
 
 
 def init_app(app: Flask) -> None:
@@ -27,12 +27,12 @@ def init_app(app: Flask) -> None:
 
 
 def uploads(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Limit the uploads to `view` from one address, and those of all clients together."""
+    """Limit the uploads to `view` by address and in total."""
     return _by_address(_in_total(view))
 
 
 def page_uploads(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Limit the uploads to `view` by visitor too; programs send no cookie to tell visitors apart."""
+    """Limit the uploads to `view` by address, by visitor and in total; only browsers send a visitor's cookie."""
     return uploads(_by_visitor(view))
 
 
@@ -41,12 +41,13 @@ def _rate(name: str) -> Callable[[], str]:
 
 
 def _message(sentence: Any) -> Callable[[], str]:
-    """Return a function for the text of a refusal: `sentence`, and when to try again."""
+    """Return a function that returns `sentence` and when to try again."""
 
     def message() -> str:
         limit = limiter.current_limit
-        left = datetime.timedelta(seconds=max(1.0, limit.reset_at - time.time()) if limit else 60.0)
-        next_step = gettext("Try again in about %(time)s.", time=flask_babel.format_timedelta(left))
+        seconds = max(1, int(limit.reset_at - time.time())) if limit else 60
+        wait = flask_babel.format_timedelta(datetime.timedelta(seconds=seconds), threshold=1)  # 59 seconds, 1 minute
+        next_step = gettext("Try again in %(time)s.", time=wait)
         return f"{sentence} {next_step}"
 
     return message
@@ -60,13 +61,13 @@ def _is_accepted(response: Response) -> bool:
     return response.status_code < 400
 
 
-# By address every upload counts, since refused ones cost computing time too. The quotas by visitor and in total limit
-# the disk, so that only accepted photos count: refused uploads must not use up everybody's quota.
+# The limit by address counts every upload, because refused ones cost CPU time too. The quotas by visitor and in total
+# protect the disk, so they count only accepted photos: refused uploads must not use up the quota of all visitors.
 _by_address = limiter.shared_limit(
     _rate("upload_rate"),
     scope="uploads",
     methods=["POST"],
-    error_message=_message(_("There were too many uploads from your address.")),
+    error_message=_message(_("Too many uploads.")),
 )
 _by_visitor = limiter.shared_limit(
     _rate("visitor_rate"),
@@ -74,7 +75,7 @@ _by_visitor = limiter.shared_limit(
     methods=["POST"],
     key_func=visitors.current,
     deduct_when=_is_accepted,
-    error_message=_message(_("There were too many photos from this browser.")),
+    error_message=_message(_("Too many photos from this browser.")),
 )
 _in_total = limiter.shared_limit(
     _rate("total_rate"),
@@ -82,11 +83,11 @@ _in_total = limiter.shared_limit(
     methods=["POST"],
     key_func=lambda: "everybody",
     deduct_when=_is_accepted,
-    error_message=_message(_("This site has received as many photos as it accepts for now.")),
+    error_message=_message(_("This site can't accept more photos right now.")),
 )
 sign_ins = limiter.limit(
     SIGN_IN_RATE,
     methods=["POST"],
     on_breach=_log_sign_in,
-    error_message=_message(_("There were too many attempts to sign in from your address.")),
+    error_message=_message(_("Too many sign-in attempts.")),
 )

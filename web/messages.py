@@ -9,38 +9,41 @@ from web.pictures import BadPictureError
 
 def refusal(error: BadPictureError | form_parser.FormError) -> str:
     sentences = {
-        "empty": _("The file is empty. Choose a photo."),
-        "format": _("The file must be a picture: %(formats)s. Choose another.", formats=images.FORMAT_NAMES),
-        "broken": _("The picture is damaged and cannot be read to its end. Choose another."),
+        "empty": _("This file is empty. Choose another photo."),
+        "format": _(
+            "We can't read this file. Choose a photo in one of these formats: %(formats)s.", formats=images.FORMAT_NAMES
+        ),
+        "broken": _("This file is damaged. Choose another photo."),
         "small": _(
-            "The picture must be at least %(limit)s pixels a side; this one has %(width)s x %(height)s. "
+            "Photos must have at least %(limit)s pixels on each side; this one has %(width)s x %(height)s. "
             "Choose a larger one.",
             **_numbers(error, "limit", "width", "height"),
         ),
         "pixels": _(
-            "The picture may have %(limit)s million pixels at most; this one has %(width)s x %(height)s. "
+            "Photos can have up to %(limit)s million pixels; this one has %(width)s x %(height)s. "
             "Choose a smaller one.",
             **_numbers(error, "limit", "width", "height"),
         ),
         "parts": _(
-            "The file may have %(limit)s layers or comments; this one has %(count)s. Save it anew, then send that.",
+            "Photos can have up to %(limit)s layers or comments; this one has %(count)s. "
+            "Save it as JPEG and send the copy.",
             **_numbers(error, "limit", "count"),
         ),
-        "costly": _("Reading this picture takes too much time or memory. Save it as JPEG, then send that."),
-        "busy": _("Too many photos are being read just now. Try again in a few seconds."),
-        "animated": _("The picture must stand still; this one moves. Choose another."),
-        "many": _("Send one photo at a time; these were %(count)s.", **_numbers(error, "count")),
+        "costly": _("Reading this photo takes too much time or memory. Save it as JPEG and send the copy."),
+        "busy": _("Too many photos are being processed right now. Try again in a few seconds."),
+        "animated": _("Animated pictures don't work. Choose a still photo."),
+        "many": _("Send one photo at a time (you sent %(count)s).", **_numbers(error, "count")),
         "missing": _("Choose a photo first."),
-        "type": _("Send a form of the type multipart/form-data, with the photo as a file in its field image."),
+        "type": _("Send a multipart/form-data form with the photo as a file in the field image."),
         "field": _("The form has no file in the field image. Send the photo as a file, with a file name."),
-        "form": _("The form is malformed or cut short: it must be valid multipart/form-data. Send it again."),
+        "form": _("The form is incomplete or not valid multipart/form-data. Send it again."),
         "fields": _(
-            "The form is too large: it may have %(fields)s fields, and %(limit)s kB outside of files. Send the photo "
+            "The form is too large: it can have up to %(fields)s fields and %(limit)s kB besides files. Send the photo "
             "as a file, with a file name, in the field image.",
             **_numbers(error, "fields", "limit"),
         ),
-        "full": _("This site has no room for more photos just now. Try again later."),
-        "bytes": _("The photo may have %(limit)s MB at most. Choose a smaller one.", **_numbers(error, "limit")),
+        "full": _("There is no space for more photos right now. Try again later."),
+        "bytes": _("Photos can be up to %(limit)s MB. Choose a smaller one.", **_numbers(error, "limit")),
     }
     return sentences[error.reason]
 

@@ -1,4 +1,4 @@
-"""The operator's sessions, kept on the server so that they expire, end by signing out and can be revoked."""
+"""The operator's sessions, stored on the server so that they expire, end on sign-out and can be revoked."""
 
 import datetime
 import hashlib
@@ -17,7 +17,7 @@ from web.database import db
 LIFETIME = datetime.timedelta(hours=12)
 IDLE_LIMIT = datetime.timedelta(minutes=30)
 WRITE_INTERVAL = datetime.timedelta(minutes=1)  # between updates of `used_at`, so that most requests write nothing
-CLOCK_STEP = datetime.timedelta(minutes=1)  # by which the clock may be set back without ending sessions
+CLOCK_STEP = datetime.timedelta(minutes=1)  # setting the clock back by less does not end sessions
 ID_LENGTH = 12
 log = logging.getLogger("web")
 
@@ -26,7 +26,7 @@ class OperatorSession(db.Model):  # type: ignore[name-defined]  # created at run
     """A browser in which the operator signed in.
 
     Attributes:
-        digest: SHA-256 of the token in the browser's cookie, so that the database opens no session.
+        digest: SHA-256 of the token in the browser's cookie, so that nobody can sign in with what the database stores.
         admin_token_digest: digest of the ADMIN_TOKEN of the sign-in; changing ADMIN_TOKEN ends the session.
     """
 
@@ -53,7 +53,7 @@ def start() -> str:
 
 
 def is_valid(token: str) -> bool:
-    """Return whether the session of `token` is valid, and note that it was used."""
+    """Return whether the session of `token` is valid, and record its use."""
     now = database.now()
     this_session = OperatorSession.digest == _digest(token)
     with db.engine.connect() as connection:
@@ -64,7 +64,9 @@ def is_valid(token: str) -> bool:
         try:
             with db.engine.begin() as connection:
                 connection.execute(sa.update(OperatorSession).where(this_session).values(used_at=now))
-        except sa.exc.OperationalError as error:  # such as a full disk, where the operator must be able to delete
+        except (
+            sa.exc.OperationalError
+        ) as error:  # such as a full disk: the operator must still be able to delete photos
             log.warning("The use of an operator's session could not be stored: %s", type(error).__name__)
     return True
 
@@ -76,12 +78,12 @@ def end(token: str) -> None:
 
 
 def session_id(token: str) -> str:
-    """Return the id by which the log and the command name a session; it opens nothing."""
+    """Return the id of a session in the log and the command, which gives no access."""
     return _digest(token)[:ID_LENGTH]
 
 
 def valid() -> Sequence[OperatorSession]:
-    """Return the sessions that are signed in, oldest first."""
+    """Return the valid sessions, oldest first."""
     sessions = sa.select(OperatorSession).where(_is_valid(database.now())).order_by(OperatorSession.created_at)
     return db.session.scalars(sessions).all()
 

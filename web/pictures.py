@@ -1,4 +1,4 @@
-"""Uploaded bytes -> the JPEG that the page stores and sends, and its thumbnail."""
+"""Convert uploads to the JPEG that the page stores and sends to the model, and to thumbnails."""
 
 import io
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from components.data import images
 
 THUMBNAIL_SIDE_PX = 160
 RETRY_AFTER_SECONDS = 10
-REFUSALS = {  # reason of images.UnusablePhotoError -> HTTP status, and the page's word for the reason
+REFUSALS = {  # reason of images.UnusablePhotoError -> HTTP status, reason in the API and in web.messages
     "empty": (400, "empty"),
     "not an image": (415, "format"),
     "truncated": (400, "broken"),
@@ -24,9 +24,11 @@ REFUSALS = {  # reason of images.UnusablePhotoError -> HTTP status, and the page
 class BadPictureError(Exception):
     """An upload that is refused.
 
-    `status` is the HTTP status: 400 for a file that is damaged or not one still picture, 413 for one that is too large,
-    415 for a format that is not read, 503 where the disk is full or too many uploads wait. `reason` is a word for
-    programs and for translation, with `values` to fill in.
+    Attributes:
+        status: HTTP status: 400 for a file that is damaged or not a single still photo, 413 for one that is too large,
+            415 for an unsupported format, 503 if the disk is full or too many uploads wait.
+        reason: key of a message in `web.messages`, which the API returns too.
+        values: numbers in that message.
     """
 
     def __init__(self, status: int, reason: str, **values: object):
@@ -35,14 +37,14 @@ class BadPictureError(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        """Headers of the answer: when to try again, if that helps."""
+        """Return the headers of the response: when to try again, if that helps."""
         return {"Retry-After": str(RETRY_AFTER_SECONDS)} if self.reason == "busy" else {}
 
 
 def plain(upload: bytes, max_pixels: int) -> bytes:
     """Return the JPEG to store: upright, at most 1024 pixels a side, without metadata, decoded to its last byte.
 
-    The format is told by content, whatever the file is called. Transparency becomes white.
+    The format is detected from the content, not from the file name. Transparent areas become white.
 
     Raises:
         BadPictureError: the upload is refused, with HTTP status and reason.
@@ -53,16 +55,16 @@ def plain(upload: bytes, max_pixels: int) -> bytes:
         raise refusal(error.reason, error.values) from error
 
 
-def refusal(unusable: str, values: Mapping[str, int]) -> BadPictureError:
-    """Return the refusal of a photo that is unusable for this reason of images.UnusablePhotoError."""
-    status, reason = REFUSALS[unusable]
-    if unusable == "too large":
-        values = {**values, "limit": values["limit"] // 1_000_000}  # messages say it in millions
-    return BadPictureError(status, reason, **values)
+def refusal(reason: str, values: Mapping[str, int]) -> BadPictureError:
+    """Return the refusal for a reason of images.UnusablePhotoError."""
+    status, message = REFUSALS[reason]
+    if reason == "too large":
+        values = {**values, "limit": values["limit"] // 1_000_000}  # the message is in millions
+    return BadPictureError(status, message, **values)
 
 
 def thumbnail(picture: bytes) -> bytes:
-    """Return a JPEG of at most 160 pixels a side of what `plain` returned."""
+    """Return a JPEG of at most 160 pixels a side, made from the JPEG that `plain` returned."""
     with Image.open(io.BytesIO(picture)) as image:
         image.draft("RGB", (THUMBNAIL_SIDE_PX, THUMBNAIL_SIDE_PX))
         image.thumbnail((THUMBNAIL_SIDE_PX, THUMBNAIL_SIDE_PX))

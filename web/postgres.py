@@ -1,4 +1,4 @@
-"""PostgreSQL's connections: time limits, as psycopg waits for ever for a server that is paused, and missing tables."""
+"""Time limits of PostgreSQL connections, as psycopg waits forever for a paused server, and errors of missing tables."""
 
 from typing import Any
 
@@ -11,19 +11,19 @@ CONNECT_SECONDS = 5
 def limit_connecting(engine: sa.Engine) -> None:
     @sa.event.listens_for(engine, "do_connect")
     def set_connect_timeout(dialect: Any, record: Any, arguments: Any, options: dict[str, Any]) -> None:
-        options.setdefault("connect_timeout", CONNECT_SECONDS)  # DATABASE_URL may have another
+        options.setdefault("connect_timeout", CONNECT_SECONDS)  # DATABASE_URL may set another
 
 
-def limit_answers(engine: sa.Engine, seconds: float) -> None:
-    """Have each statement fail after `seconds`, on the server, and here if the server does not say so."""
+def limit_statements(engine: sa.Engine, seconds: float) -> None:
+    """Make each statement fail after `seconds`: on the server, or here if the server does not respond."""
 
     class LimitedConnection(psycopg.Connection[Any]):
         def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
             try:
                 return super().wait(gen, interval, seconds + 1 if timeout is None else timeout)
             except psycopg.OperationalError:
-                if self.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:  # no answer yet
-                    self.pgconn.finish()  # else the answer would be taken for that of the next statement
+                if self.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:  # no response yet
+                    self.pgconn.finish()  # otherwise the next statement would read this response
                 raise
 
     @sa.event.listens_for(engine, "do_connect")
@@ -35,7 +35,7 @@ def limit_answers(engine: sa.Engine, seconds: float) -> None:
 
 
 def report_missing_tables(engine: sa.Engine) -> None:
-    """Raise an OperationalError where a table or column is missing, as SQLite does, and not a ProgrammingError."""
+    """Raise an OperationalError for a missing table or column, as SQLite does, instead of a ProgrammingError."""
 
     @sa.event.listens_for(engine, "handle_error")
     def handle_error(context: sa.engine.ExceptionContext) -> None:

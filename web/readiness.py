@@ -1,4 +1,4 @@
-"""Whether the database answers and has its tables."""
+"""Check whether the database responds and has its tables."""
 
 import concurrent.futures
 import logging
@@ -15,7 +15,7 @@ TABLES_MISSING = "tables are missing or outdated; run flask --app web db upgrade
 
 
 class DatabaseProbe:
-    """Asks the database in a separate thread, because a query to a paused database does not end.
+    """Queries the database in a separate thread, because a query to a paused database does not end.
 
     At most one query runs at a time.
     """
@@ -25,7 +25,7 @@ class DatabaseProbe:
         self._answer: concurrent.futures.Future[str] | None = None
 
     def state(self) -> str:
-        """Return "ok", or in a few words what is wrong."""
+        """Return "ok" or a short reason why the database is not ready."""
         with self._lock:
             if self._answer is None or self._answer.done():
                 self._answer = concurrent.futures.Future()
@@ -40,7 +40,7 @@ class DatabaseProbe:
         try:
             with self._app.app_context():
                 answer.set_result(_database_state())
-        except BaseException as error:  # else every later check would wait for this thread
+        except BaseException as error:  # otherwise every later check would wait for this thread
             answer.set_result(type(error).__name__)
 
 
@@ -59,7 +59,7 @@ def _database_state() -> str:
 
 
 def log_state(app: Flask) -> None:
-    """Write to the log what is wrong with the database, if anything."""
+    """Log why the database is not ready, if it is not."""
     state = app.extensions["pilah_database_probe"].state()
     if state != "ok":
         log.error("The database is not ready: %s", state)

@@ -1,4 +1,4 @@
-"""Delete uploads: those that a visitor chose, those that are too old, and the oldest where all take too much space."""
+"""Delete uploads: those that a visitor deletes, expired ones, and the oldest if all together take too much space."""
 
 import datetime
 import logging
@@ -10,16 +10,16 @@ from web import database, exports
 from web.database import Upload, db
 from web.store import PictureStore
 
-BATCH = 100  # rows whose pictures are deleted before the rows, to make room on a full disk
+BATCH = 100  # rows per batch; a batch deletes its pictures before its rows, to make room on a full disk
 log = logging.getLogger("web")
 
 
 def delete(store: PictureStore, row_ids: Sequence[str]) -> None:
     """Delete pictures, then their exported copies, then the rows.
 
-    Pictures come first, as they matter most. Where the rows cannot be deleted then, they stay without a picture, and
-    can be deleted again by their visitor, by pruning and by the command doctor. Small pictures may not make enough room
-    on a full disk for the database to delete rows: the reserve does.
+    Pictures come first because they are the personal data. If deleting the rows then fails, rows without a picture
+    remain, and the visitor, pruning or the command doctor can delete them again. On a full disk, small pictures may not
+    free enough space for the database to delete rows; the reserve does.
     """
     store.release_reserve()
     for row_id in row_ids:
@@ -31,10 +31,10 @@ def delete(store: PictureStore, row_ids: Sequence[str]) -> None:
 
 
 def older_than(days: int, with_corrections: bool) -> list[str]:
-    """Return the ids of rows older than `days`, oldest first; those with a correction only if asked for."""
+    """Return the ids of rows older than `days`, oldest first; include corrected ones if `with_corrections`."""
     now = database.now()
-    before = now - min(datetime.timedelta(days=min(days, 10**6)), now - datetime.datetime.min)
-    old = sa.select(Upload.id).where(Upload.created_at < before).order_by(Upload.created_at)
+    cutoff = now - min(datetime.timedelta(days=min(days, 10**6)), now - datetime.datetime.min)
+    old = sa.select(Upload.id).where(Upload.created_at < cutoff).order_by(Upload.created_at)
     return list(db.session.scalars(old if with_corrections else old.where(Upload.corrected_class.is_(None))))
 
 
@@ -59,9 +59,9 @@ def prune(store: PictureStore, keep_days: int, max_stored_bytes: int) -> None:
 
 
 def _oldest_over(store: PictureStore, max_stored_bytes: int) -> list[str]:
-    """Return the ids of the oldest rows beyond the limit; rows with a correction come after all others.
+    """Return the ids of the oldest rows beyond the limit; rows with a correction come last.
 
-    Pictures without a row do not count: deleting rows would not delete them, and the command doctor does.
+    Pictures without a row do not count, because only the command doctor deletes them.
     """
     order = (Upload.corrected_class.is_not(None), Upload.created_at)
     row_ids = db.session.scalars(sa.select(Upload.id).order_by(*order)).all()

@@ -1,4 +1,4 @@
-"""Security headers of every response, and how long browsers may keep it."""
+"""Security and cache headers of every response."""
 
 from flask import Flask, Response, request
 
@@ -11,8 +11,8 @@ HEADERS = {
     "Permissions-Policy": "camera=(self), geolocation=(), microphone=()",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-# Browsers keep these, and ask before each use: pictures must not outlive their deletion. The pages show nothing
-# personal, and the upload form still has its photo when the visitor goes back to it.
+# Browsers may cache these responses but revalidate them before each use, so that a deleted picture is not shown again.
+# The pages contain nothing personal, and a cached upload form keeps its photo when the visitor goes back to it.
 REVALIDATED = (
     "results.picture",
     "results.thumbnail",
@@ -33,6 +33,6 @@ def init_app(app: Flask) -> None:
             response.headers["Strict-Transport-Security"] = f"max-age={app.config['PILAH'].hsts_seconds}"
         endpoint = request.endpoint or ""
         if not endpoint.endswith("static"):
-            is_kept = endpoint in REVALIDATED and response.status_code < 400
-            response.headers["Cache-Control"] = "private, no-cache" if is_kept else "no-store"
+            is_cacheable = endpoint in REVALIDATED and response.status_code < 400
+            response.headers["Cache-Control"] = "private, no-cache" if is_cacheable else "no-store"
         return response

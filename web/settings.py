@@ -14,12 +14,12 @@ from web import data_folder
 
 LANGUAGES = {"en": "English", "id": "Bahasa Indonesia"}
 DEVELOPMENT = "development"
-MAKE_ONE = "$(python -c 'import secrets; print(secrets.token_hex())')"
+NEW_SECRET = "$(python -c 'import secrets; print(secrets.token_hex())')"
 DATABASE_URLS = "postgresql://USER:PASSWORD@HOST/NAME or sqlite:////FOLDER/FILE"
 MIB = 1024 * 1024
 LIMITS: dict[str, tuple[float, float]] = {  # setting -> smallest and largest value
     "serving_timeout_seconds": (0.1, 3600),
-    "retry_seconds": (0.1, 3600),  # less would retry without a pause
+    "retry_seconds": (0.1, 3600),  # the minimum ensures a pause between retries
     "max_upload_bytes": (MIB, 1024 * MIB),  # pages show whole MB
     "max_pixels": (1_000_000, 1_000_000_000),  # pages show whole millions
     "trusted_proxies": (0, 100),
@@ -34,13 +34,13 @@ class Settings:
     """Settings of the web tier; their names in the environment are in capitals.
 
     Attributes:
-        pilah_env: "development" generates a secret key and sends cookies over plain HTTP; anything else is public.
+        pilah_env: "development" generates a secret key and sends cookies over plain HTTP; others are for public use.
         pilah_data: folder of the database and the uploads.
         secret_key: signs cookies; at least 32 characters.
-        admin_token: token with which an operator sees every row; at least 16 characters, or "" for no operator.
+        admin_token: token with which an operator signs in; at least 16 characters, or "" for no operator.
         database_url: postgresql://USER:PASSWORD@HOST/NAME or sqlite:////FILE; "" is SQLite in pilah_data.
         serving_target: HOST:PORT of the model server, for gRPC.
-        model_folder: folder of the served versions, for the card and classes of the newest; "" is none.
+        model_folder: folder of the served versions, for the model card and classes of the newest; "" is none.
         serving_timeout_seconds: time after which an unanswered upload is stored as waiting.
         retry_seconds: pause between retries of waiting rows.
         upload_rate: limit of uploads from one address (IPv6: from its /64), in Flask-Limiter's notation.
@@ -49,9 +49,9 @@ class Settings:
         metrics_from: networks that may read /metrics and /readyz, separated by commas.
         keep_days: age in days from which the page deletes uploads without a correction.
         max_stored_bytes: size of all stored pictures above which the page deletes the oldest ones.
-        contact: whom visitors may ask about their photos, for the privacy page: an e-mail address, a URL or a name.
+        contact: e-mail address, URL or name for questions about photos, shown on the privacy page.
         trusted_proxies: number of proxies in front that set X-Forwarded-For.
-        hsts_seconds: time for which browsers come back by https only, to all ports of the host; 0 lets them forget it.
+        hsts_seconds: time for which browsers use only https on all ports of the host; 0 ends that.
     """
 
     pilah_env: str = "production"
@@ -85,14 +85,14 @@ class Settings:
 
 
 class SettingsError(Exception):
-    """A setting is missing or wrong: the message names it and the next step, on one line."""
+    """A setting is missing or wrong; the message names it and the next step on one line."""
 
 
 def read(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> Settings:
     """Return the settings in the environment, replaced by `overrides` (field name -> value).
 
     Raises:
-        SettingsError: a number is invalid or out of range, a token or key too short, or no key set outside development.
+        SettingsError: a value is invalid or out of range, a token or key is too short, or the key is missing.
     """
     values: dict[str, Any] = {}
     for field in dataclasses.fields(Settings):
@@ -107,15 +107,19 @@ def read(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = N
     if 0 < len(settings.admin_token) < 16:
         raise SettingsError(
             f"ADMIN_TOKEN must be empty or have at least 16 characters (it has {len(settings.admin_token)}). "
-            f"Make one: export ADMIN_TOKEN={MAKE_ONE}"
+            f"Generate one: export ADMIN_TOKEN={NEW_SECRET}"
         )
     if settings.secret_key:
-        if len(settings.secret_key) < data_folder.KEY_LENGTH:
-            raise SettingsError(f"SECRET_KEY must have at least 32 characters (it has {len(settings.secret_key)}).")
+        if len(settings.secret_key) < data_folder.MIN_KEY_LENGTH:
+            raise SettingsError(
+                f"SECRET_KEY must have at least {data_folder.MIN_KEY_LENGTH} characters "
+                f"(it has {len(settings.secret_key)}). Generate one: export SECRET_KEY={NEW_SECRET}"
+            )
         return settings
     if not settings.is_development:
         raise SettingsError(
-            f"SECRET_KEY must be set outside development, under Compose in .env. Make one: export SECRET_KEY={MAKE_ONE}"
+            f"SECRET_KEY must be set outside development, with Compose in .env. "
+            f"Generate one: export SECRET_KEY={NEW_SECRET}"
         )
     return settings
 
@@ -158,7 +162,7 @@ def _check_metrics_networks(settings: Settings) -> None:
 
 
 def _check_serving_target(target: str) -> None:
-    """Raise an error unless `target` is HOST:PORT: gRPC would wait for any other without end."""
+    """Raise an error unless `target` is HOST:PORT, because gRPC would wait forever for other targets."""
     try:
         channel.check_address(target)
     except ValueError as error:
@@ -166,18 +170,18 @@ def _check_serving_target(target: str) -> None:
 
 
 def _database_url(text: str) -> str:
-    """Return `text` with the driver that is installed; errors show none of it but the scheme, as it has a password."""
+    """Return `text` with the installed driver; errors show only its scheme, because it contains a password."""
     if not text:
         return ""
     try:
         url = sa.make_url(text)
     except (sa.exc.ArgumentError, ValueError):
-        raise SettingsError(f"DATABASE_URL is no URL. It must be like {DATABASE_URLS}.") from None
+        raise SettingsError(f"DATABASE_URL must be a URL like {DATABASE_URLS}.") from None
     if url.drivername in ("postgres", "postgresql"):
         url = url.set(drivername="postgresql+psycopg")
     if url.drivername == "sqlite" and url.database in (None, "", ":memory:"):
-        raise SettingsError("DATABASE_URL must name a file of SQLite: sqlite:////FOLDER/FILE.")
+        raise SettingsError("DATABASE_URL must name a SQLite file: sqlite:////FOLDER/FILE.")
     if url.drivername not in ("postgresql+psycopg", "sqlite"):
         scheme = url.drivername[:30]
-        raise SettingsError(f"DATABASE_URL must be like {DATABASE_URLS} (got one that begins with {scheme!r}).")
+        raise SettingsError(f"DATABASE_URL must be like {DATABASE_URLS} (got a URL with the scheme {scheme!r}).")
     return url.render_as_string(hide_password=False)

@@ -1,4 +1,4 @@
-"""A log line in JSON and metrics for each request."""
+"""Write a JSON log line and metrics for each request."""
 
 import json
 import logging
@@ -15,7 +15,7 @@ requests_answered = prometheus_client.Counter("pilah_web_requests", "Requests.",
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats each record as a line of JSON, in ASCII: callers can put no control characters into the log."""
+    """Formats each record as a line of JSON in ASCII, so that clients cannot write control characters to the log."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {"time": self.formatTime(record), "level": record.levelname, "message": record.getMessage()}
@@ -46,7 +46,7 @@ def init_app(app: Flask) -> None:
     def record(response: Response) -> Response:
         seconds = time.perf_counter() - g.started
         endpoint = request.endpoint or "(none)"
-        # one label for unknown methods, so that clients cannot create any number of series
+        # one label for all unknown methods, so that clients cannot create time series
         method = request.method if request.method in METHODS else "(other)"
         seconds_taken.labels(endpoint, method).observe(seconds)
         requests_answered.labels(endpoint, method, response.status_code).inc()

@@ -17,27 +17,27 @@ from web.database import State, Upload, db
 from web.store import PictureStore
 
 log = logging.getLogger("web")
-API_VISITOR = "api"  # of rows that programs send: no browser's history
-# The photo is to blame if this answer comes twice: one bad photo makes its whole batch fail.
-ABOUT_THE_PHOTO = grpc.StatusCode.INVALID_ARGUMENT
-# Answers that every photo would get now: no model yet, or an overloaded server.
-ABOUT_THE_SERVER = (
+API_VISITOR = "api"  # visitor of the rows that programs send, which are in no browser's history
+# A photo is refused if it gets this status twice: the first may be due to another photo of its batch.
+PHOTO_ERROR = grpc.StatusCode.INVALID_ARGUMENT
+# Every photo would get one of these now: the server has no model yet, or is overloaded.
+SERVER_ERRORS = (
     grpc.StatusCode.NOT_FOUND,
     grpc.StatusCode.FAILED_PRECONDITION,
     grpc.StatusCode.RESOURCE_EXHAUSTED,
 )
-MAX_PAUSE_SECONDS = 60.0  # between retries of waiting rows, while none of them is answered or the database is away
-PRUNE_SECONDS = 3600.0  # between two rounds of deleting old uploads
-MIN_FREE_BYTES = 500 * settings.MIB  # on the disk of pictures, reserved for database, thumbnails and log
-answers = prometheus_client.Counter("pilah_uploads", "Uploads by outcome.", ["outcome"])
+MAX_PAUSE_SECONDS = 60.0  # between retries of waiting rows, while all fail or the database is unavailable
+PRUNE_SECONDS = 3600.0  # between rounds of deleting old uploads
+MIN_FREE_BYTES = 500 * settings.MIB  # on the disk of the pictures, for database, thumbnails and log
+outcomes = prometheus_client.Counter("pilah_uploads", "Uploads by outcome.", ["outcome"])
 
 
 class Service:
     """Accepts uploads and retries waiting ones.
 
     Attributes:
-        first_retry_seconds: age from which a waiting row is retried; before, its own request is still being answered.
-        pause_seconds: pause before the next retry of waiting rows; it grows while none of them is answered.
+        first_retry_seconds: age from which a waiting row is retried; a younger one may still be in its own request.
+        pause_seconds: pause before the next retry of waiting rows; it grows while all of them fail.
     """
 
     def __init__(self, store: PictureStore, caller: client.Client, options: settings.Settings):
@@ -46,12 +46,12 @@ class Service:
         self._limits = (options.keep_days, options.max_stored_bytes)
         self.pause_seconds = options.retry_seconds
         self.first_retry_seconds = options.serving_timeout_seconds + 1.0
-        self._reason = ""  # why the last retry found the model server unavailable
+        self._reason = ""  # why the model server was unavailable at the last retry
         self._started, self._ending = threading.Lock(), threading.Event()
         self._decoder = decoding.Decoder(options.max_pixels)
 
     def accept(self, content: bytes, visitor: str) -> Upload:
-        """Store an upload, classify it and return its row, which is waiting if the model server did not answer.
+        """Store an upload, classify it and return its row, which waits if the model server did not answer.
 
         Raises:
             BadPictureError: the upload is refused, and nothing is stored.
@@ -61,25 +61,25 @@ class Service:
             self._check_room()
             picture = self._decoder.plain(content)
         except pictures.BadPictureError as error:
-            answers.labels(error.reason).inc()
+            outcomes.labels(error.reason).inc()
             raise
         row_id = database.new_id()
         columns = {"id": row_id, "visitor": visitor, "state": State.WAITING, "created_at": database.now()}
-        self._keep(columns, picture)
+        self._save(columns, picture)
         try:
-            row = self._answered(row_id, picture)
+            row = self._classify_new(row_id, picture)
         except database.UNAVAILABLE as error:
             db.session.rollback()
             log.error("upload %s waits: the database failed: %s", row_id, database.describe(error))
-            row = Upload(**columns)  # what is stored
-        answers.labels(row.state if row else "deleted").inc()
+            row = Upload(**columns)  # as it is stored
+        outcomes.labels(row.state if row else "deleted").inc()
         if row is None:
             abort(404, "The photo was deleted before it was answered.")
         return row
 
     def start_retrying(self, app: Flask) -> None:
-        """Start this process's threads: one retries waiting rows, earlier processes' included, one deletes old rows."""
-        if self._started.acquire(blocking=False):  # never released, so that each is started once
+        """Start one thread that retries waiting rows, also of earlier processes, and one that deletes old rows."""
+        if self._started.acquire(blocking=False):  # never released, so that each thread starts once
             for name, run in (("retry", self._retry), ("prune", self._prune)):
                 threading.Thread(target=run, args=(app,), name=name, daemon=True).start()
 
@@ -89,11 +89,11 @@ class Service:
     def retry_waiting(self) -> int:
         """Retry every waiting row once, oldest first, and return how many were answered.
 
-        It stops when the server is unavailable. A row that fails for another reason does not hold up the others.
+        Stop if the server is unavailable. A row that fails for another reason does not delay the others.
         """
         answered = failed = 0
-        before = database.now() - datetime.timedelta(seconds=self.first_retry_seconds)
-        waiting = sa.select(Upload.id).where(Upload.state == State.WAITING, Upload.created_at < before)
+        cutoff = database.now() - datetime.timedelta(seconds=self.first_retry_seconds)
+        waiting = sa.select(Upload.id).where(Upload.state == State.WAITING, Upload.created_at < cutoff)
         row_ids = db.session.scalars(waiting.order_by(Upload.created_at)).all()
         db.session.commit()  # releases the connection
         for row_id in row_ids:
@@ -102,9 +102,9 @@ class Service:
                 answered, failed = answered + is_answered, failed + (not is_answered)
                 self._reason = ""
             except FileNotFoundError:
-                failed += not self._refuse_lost(row_id)
+                failed += not self._refuse_missing(row_id)
             except client.ServingUnavailable as error:
-                if self._reason != (reason := str(error)):  # once, not every few seconds
+                if self._reason != (reason := str(error)):  # log it once, not every few seconds
                     log.warning("upload %s waits: %s", row_id, reason)
                 self._reason = reason
                 break
@@ -114,22 +114,22 @@ class Service:
                 failed += 1
                 db.session.rollback()
                 log.exception("upload %s waits: retrying it failed", row_id)
-        # While the server is unavailable the pause stays short: a retry costs one call, and a restart is noticed soon.
+        # The pause stays short while the server is unavailable: a retry costs one call, and a restart is noticed soon.
         self.pause_seconds = self._longer_pause() if failed and not answered else self._retry_seconds
         return answered
 
     def remove(self, row_id: str) -> None:
-        """Delete a row, if it exists, with its picture and the copies of it."""
+        """Delete a row, if it exists, with its picture and exported copies."""
         retention.delete(self.store, [row_id])
 
-    def _keep(self, columns: Mapping[str, Any], picture: bytes) -> None:
-        """Write the picture, then its row; where the row cannot be written, delete the picture."""
+    def _save(self, columns: Mapping[str, Any], picture: bytes) -> None:
+        """Write the picture, then its row; delete the picture if the row cannot be written."""
         self.store.add(columns["id"], picture)  # before the row: the command doctor finds pictures without a row
         may_be_written = False
         try:
             db.session.add(Upload(**columns))
             db.session.flush()
-            # PostgreSQL may write the row and fail to say so: doctor then deletes the picture if there is no row
+            # PostgreSQL may commit the row and then fail to confirm it; if not, doctor deletes the picture
             may_be_written = db.engine.dialect.name != "sqlite"
             db.session.commit()
         except Exception:
@@ -138,10 +138,10 @@ class Service:
                 self.store.remove(columns["id"])
             raise
 
-    def _answered(self, row_id: str, picture: bytes) -> Upload | None:
+    def _classify_new(self, row_id: str, picture: bytes) -> Upload | None:
         """Classify a new upload and return its row; None if it was deleted in the meantime."""
         try:
-            self._classify(row_id, picture)  # not with the row: reading it would hold a connection meanwhile
+            self._classify(row_id, picture)  # by id, because loading the row would hold a connection meanwhile
         except client.ServingUnavailable as error:
             log.warning("upload %s waits: %s", row_id, error)
         return db.session.scalar(sa.select(Upload).where(Upload.id == row_id))
@@ -150,27 +150,27 @@ class Service:
         free = self.store.free_bytes()
         if free < MIN_FREE_BYTES:
             log.error(
-                "%s needs %s MB of free space for uploads, and has %s. Free some, or move PILAH_DATA",
-                self.store.folder,
+                "uploads need %s MB of free space in %s (it has %s). Free some, or move PILAH_DATA",
                 MIN_FREE_BYTES // settings.MIB,
+                self.store.folder,
                 free // settings.MIB,
             )
             raise pictures.BadPictureError(503, "full")
 
     def _classify(self, row_id: str, picture: bytes, is_retry: bool = False) -> bool:
-        """Classify a picture and update its row; return False if the row keeps waiting.
+        """Classify a picture and update its row; return False if the row still waits.
 
-        A retry refuses a photo only after two answers, since the first may be about another photo of the batch.
+        A retry refuses a photo only after two errors, because the first may be due to another photo of the batch.
 
         Raises:
-            ServingUnavailable: the server answers no photo.
+            ServingUnavailable: the server answers for no photo.
         """
         try:
             prediction = self._classify_twice(picture) if is_retry else self.caller.classify(picture)
         except client.ServingRejected as error:
-            if error.code in ABOUT_THE_SERVER:
+            if error.code in SERVER_ERRORS:
                 raise client.ServingUnavailable(str(error)) from error
-            if not is_retry or error.code is not ABOUT_THE_PHOTO:
+            if not is_retry or error.code is not PHOTO_ERROR:
                 log.warning("upload %s waits: %s", row_id, error)
                 return False
             log.error("upload %s is refused: %s", row_id, error)
@@ -187,18 +187,18 @@ class Service:
         return True
 
     def _classify_twice(self, picture: bytes) -> client.Prediction:
-        """Return the answer, or the second one if the first blames the photo."""
+        """Return the prediction; try a second time if the first error is about the photo."""
         try:
             return self.caller.classify(picture)
         except client.ServingRejected as error:
-            if error.code is not ABOUT_THE_PHOTO:
+            if error.code is not PHOTO_ERROR:
                 raise
             return self.caller.classify(picture)
 
-    def _refuse_lost(self, row_id: str) -> bool:
-        """Refuse a row whose picture is missing; return False if it keeps waiting, as the folder is missing too."""
+    def _refuse_missing(self, row_id: str) -> bool:
+        """Refuse a row whose picture is missing; return False if the folder is missing too, so that the row waits."""
         folder = self.store.picture(row_id).parent
-        if not folder.exists():  # it is never deleted, so PILAH_DATA most likely names another folder
+        if not folder.exists():  # folders are never deleted, so PILAH_DATA is most likely wrong
             log.error("upload %s waits: the folder of its picture, %s, is missing. Check PILAH_DATA", row_id, folder)
             return False
         if _update_waiting(row_id, {"state": State.REFUSED}):
@@ -222,15 +222,15 @@ class Service:
 
 
 def _update_waiting(row_id: str, values: Mapping[str, Any]) -> bool:
-    """Update a waiting row; return False if it no longer waits, as it was answered elsewhere or deleted."""
-    still_waits = sa.update(Upload).where(Upload.id == row_id, Upload.state == State.WAITING)
-    changed: Any = db.session.execute(still_waits.values(values))
+    """Update a waiting row; return False if another process answered it or it was deleted."""
+    update = sa.update(Upload).where(Upload.id == row_id, Upload.state == State.WAITING)
+    changed: Any = db.session.execute(update.values(values))
     db.session.commit()
     return bool(changed.rowcount)
 
 
 def init_app(app: Flask, service: Service) -> None:
-    """Register the service of the application, which retries waiting rows from the first request on."""
+    """Register the application's upload service, which retries waiting rows from the first request on."""
     app.extensions["pilah_uploads"] = service
 
     @app.before_request
@@ -240,5 +240,5 @@ def init_app(app: Flask, service: Service) -> None:
 
 
 def service() -> Service:
-    """Return the service of the application that is handling this request."""
+    """Return the upload service of the current application."""
     return current_app.extensions["pilah_uploads"]

@@ -1,4 +1,4 @@
-"""Who sends a request, a visitor with a signed cookie or the operator, and which rows they may see."""
+"""Identify the sender of a request, a visitor or the operator, and select the rows that they may see."""
 
 import hmac
 import logging
@@ -14,7 +14,7 @@ log = logging.getLogger("web")
 
 
 def current() -> str:
-    """Return the visitor's id from the signed cookie, and create it if there is none."""
+    """Return the visitor's id from the signed cookie; create it on the first visit."""
     if "visitor" not in session:
         session["visitor"] = secrets.token_hex(16)
         session.permanent = True
@@ -22,20 +22,20 @@ def current() -> str:
 
 
 def sign_in(token: str) -> bool:
-    """Return whether `token` is right; if so, start a session of the operator in this browser."""
+    """Return whether `token` is correct; if so, start an operator session in this browser."""
     expected = current_app.config["PILAH"].admin_token
     if not expected or not hmac.compare_digest(token.encode(), expected.encode()):
         log.warning("operator sign-in refused: wrong token", extra=_fields())
         return False
     _end_session()
     session["operator"] = operator_sessions.start()
-    session.pop("csrf_token", None)  # whoever knows the old one must not send forms of the operator
+    session.pop("csrf_token", None)  # someone who knows the old one must not send forms as the operator
     log.info("operator signed in", extra=_fields(session["operator"]))
     return True
 
 
 def sign_out() -> None:
-    """End the operator's session in this browser, so that a copy of its cookie opens nothing."""
+    """End the operator's session in this browser, so that copies of its cookie give no access."""
     was_operator = is_operator()
     token = _end_session()
     if was_operator:
@@ -43,7 +43,7 @@ def sign_out() -> None:
 
 
 def is_operator() -> bool:
-    """Return whether this browser has a valid session of the operator; the answer holds for the whole request."""
+    """Return whether this browser has a valid operator session; check once per request."""
     if "is_operator" not in g:
         token = session.get("operator", "")
         has_admin_token = bool(current_app.config["PILAH"].admin_token)
@@ -58,7 +58,7 @@ def visible() -> sa.Select[Upload]:
 
 
 def row_or_404(row_id: str) -> Upload:
-    """Return a row that the visitor may see; answer 404 for any other, whether it exists or not."""
+    """Return a row that the visitor may see; answer 404 for all others, whether they exist or not."""
     row = db.session.scalar(visible().where(Upload.id == row_id)) if database.is_id(row_id) else None
     if row is None:
         abort(404)
@@ -66,7 +66,7 @@ def row_or_404(row_id: str) -> Upload:
 
 
 def _end_session() -> str:
-    """End the operator's session in this browser and return its token, "" without one."""
+    """End the operator's session in this browser and return its token, or "" if there is none."""
     g.pop("is_operator", None)
     token = session.pop("operator", "")
     if token:

@@ -1,4 +1,4 @@
-"""The web tier on each database, and the model server that it asks."""
+"""Fixtures: the web tier on each database, and its model server."""
 
 import contextlib
 import functools
@@ -18,11 +18,11 @@ DATABASES = ("sqlite", "postgresql")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "databases(*names): those that the tests run on; both without this mark")
+    config.addinivalue_line("markers", "databases(*names): databases that the tests run on; both without this mark")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that uses `database` on each of its databases; tests of code without SQL name one."""
+    """Run a test that uses `database` on each of its databases."""
     if "database" in metafunc.fixturenames:
         mark = metafunc.definition.get_closest_marker("databases")
         names = mark.args if mark else DATABASES
@@ -39,7 +39,7 @@ def model_server() -> Iterator[Any]:
 
 @pytest.fixture
 def model(model_server: Any) -> Iterator[Any]:
-    """A model server of web_app.py that runs, and forgets the test before."""
+    """Return a running model server without calls from other tests."""
     model_server.forget()
     yield model_server
     model_server.forget()
@@ -47,9 +47,9 @@ def model(model_server: Any) -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def make_tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str | pathlib.Path]]:
-    """make_tables("sqlite" or "postgresql"): tables as the migrations make them, made once.
+    """Return make_tables("sqlite" or "postgresql"), which runs the migrations once.
 
-    Those of SQLite are a file to copy, those of PostgreSQL its address.
+    It returns a file to copy for SQLite, and a URL for PostgreSQL.
     """
     with contextlib.ExitStack() as schemas:
 
@@ -70,22 +70,22 @@ def tables(database: str, make_tables: Callable[[str], str | pathlib.Path]) -> s
 
 @pytest.fixture(scope="session")
 def make_lasting_app(make_tables: Any, model_server: Any, tmp_path_factory: Any) -> Iterator[Callable[[str], Any]]:
-    """make_lasting_app(database): the web tier on it, made once."""
-    made: list[Any] = []
+    """Return make_lasting_app(database), which creates the web tier once per database."""
+    apps: list[Any] = []
 
     @functools.cache
     def make(database: str) -> Any:
         data = tmp_path_factory.mktemp("web")
-        made.append(web_app.make(make_tables(database), data, model_server, serving_timeout_seconds=10.0))
-        return made[-1]
+        apps.append(web_app.make(make_tables(database), data, model_server, serving_timeout_seconds=10.0))
+        return apps[-1]
 
     yield make
-    web_app.close(*made)
+    web_app.close(*apps)
 
 
 @pytest.fixture
 def app(database: str, make_lasting_app: Callable[[str], Any], model: Any) -> Any:
-    """The web tier without a row, patient with serving: for tests where serving is there."""
+    """Return the web tier without rows, with a long serving timeout: for tests with a running model server."""
     app = make_lasting_app(database)
     web_app.empty(app)
     web_app.wait_until(app.extensions["pilah_uploads"].caller.is_ready)
@@ -94,25 +94,25 @@ def app(database: str, make_lasting_app: Callable[[str], Any], model: Any) -> An
 
 @pytest.fixture
 def make_app(tables: Any, model: Any, tmp_path: pathlib.Path) -> Iterator[Callable[..., Any]]:
-    """make_app(**settings): the web tier on this test's data; made again, it is the web tier after a restart.
+    """Return make_app(**settings), which creates the web tier on this test's data, or restarts it.
 
-    It waits for serving for half a second alone.
+    The serving timeout is half a second.
     """
-    made: list[Any] = []
+    apps: list[Any] = []
 
     def make(**settings: Any) -> Any:
-        made.append(web_app.make(tables, tmp_path, model, **settings))
-        if len(made) == 1:
-            web_app.empty(made[0])
-        return made[-1]
+        apps.append(web_app.make(tables, tmp_path, model, **settings))
+        if len(apps) == 1:
+            web_app.empty(apps[0])
+        return apps[-1]
 
     yield make
-    web_app.close(*made)
+    web_app.close(*apps)
 
 
 @pytest.fixture
 def web_log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    """The records that the page logs during the test."""
+    """Capture the records that the page logs during the test."""
     logging.getLogger("web").addHandler(caplog.handler)
     yield caplog
     logging.getLogger("web").removeHandler(caplog.handler)
@@ -120,11 +120,11 @@ def web_log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixtu
 
 @pytest.fixture
 def log(app: Any) -> Iterator[io.StringIO]:
-    """What the site writes to its log."""
+    """Return a stream of what the site writes to its log."""
     stream = io.StringIO()
     handlers = logging.getLogger("web").handlers
-    [handler] = [one for one in handlers if isinstance(one.formatter, telemetry.JsonFormatter)]
+    [handler] = [handler for handler in handlers if isinstance(handler.formatter, telemetry.JsonFormatter)]
     assert isinstance(handler, logging.StreamHandler)
-    before = handler.setStream(stream)
+    original = handler.setStream(stream)
     yield stream
-    handler.setStream(before)
+    handler.setStream(original)

@@ -10,7 +10,7 @@ from web_app import Browser
 from serving import client
 from web.pages import about
 
-pytestmark = pytest.mark.databases("sqlite")  # the tests are about what is read from files, which no database changes
+pytestmark = pytest.mark.databases("sqlite")  # no test depends on the database
 
 
 def write_card(folder, version, name, sentence):
@@ -21,7 +21,7 @@ def write_card(folder, version, name, sentence):
 
 @pytest.fixture
 def served(tmp_path):
-    """A folder of versions of which 10 is the newest."""
+    """Return a folder of versions whose newest is 10."""
     folder = tmp_path / "served"
     write_card(folder, "9", "model_card.html", "of version 9")
     write_card(folder, "10", "model_card.html", "of version 10")
@@ -49,7 +49,7 @@ def test_landing_page_lists_the_classes_of_the_newest_version(make_app, served):
     text = Browser(make_app(model_folder=str(served))).get("/").text
     listed = text.partition('<ul class="classes">')[2].partition("</ul>")[0]
     assert re.sub(r"<[^>]*>", "", listed).split() == ["HDPE", "metal"]
-    assert "#metal" in listed and "#HDPE" not in listed  # it has no drawing
+    assert "#metal" in listed and "#HDPE" not in listed  # HDPE has no icon
 
 
 @pytest.mark.parametrize("description", [None, "", "{}", "[]", '{"classes": 5}'])
@@ -58,7 +58,7 @@ def test_landing_page_lists_no_classes_where_they_are_not_known(make_app, served
         (served / "10" / "model.json").write_text(description)
     for folder in ("", str(served)):
         page = Browser(make_app(model_folder=folder)).get("/")
-        assert page.status_code == 200 and "The classes it knows" not in page.text and "cardboard" not in page.text
+        assert page.status_code == 200 and "What it can recognise" not in page.text and "cardboard" not in page.text
 
 
 def test_newest_version_without_a_card_is_not_given_that_of_another(served):
@@ -75,27 +75,27 @@ def test_card_is_of_the_version_that_answers_where_it_has_a_folder(make_app, mod
 
 
 def test_page_does_not_wait_for_a_model_server_that_does_not_answer(make_app, served, monkeypatch):
-    asked = []
+    timeouts = []
 
-    def never_answered(caller, timeout_seconds):
-        asked.append(timeout_seconds)
+    def time_out(caller, timeout_seconds):
+        timeouts.append(timeout_seconds)
         raise client.ServingUnavailable("It did not answer.")
 
-    monkeypatch.setattr(client.Client, "available_versions", never_answered)
+    monkeypatch.setattr(client.Client, "available_versions", time_out)
     assert "of version 10" in Browser(make_app(model_folder=str(served))).get("/about").text
-    assert asked == [about.ASK_SECONDS] and about.ASK_SECONDS <= 0.2
+    assert timeouts == [about.VERSIONS_SECONDS] and about.VERSIONS_SECONDS <= 0.2
 
 
 def test_card_that_goes_while_it_is_read_is_none(served):
     card = served / "10" / "model_card.html"
     card.unlink()
-    card.symlink_to("/proc/self/mem")  # there, and not to be read
+    card.symlink_to("/proc/self/mem")  # it exists and cannot be read
     assert about.card(served, "en") is None
 
 
 @pytest.fixture
 def log(web_log):
-    """The records that the page logs, as if it had logged none before."""
+    """Capture the records that the page logs, as if it had logged none before."""
     about._log_once.cache_clear()
     return web_log
 
@@ -105,10 +105,10 @@ def test_file_that_the_page_may_not_read_is_logged_once_with_the_user_id(make_ap
     def refuse(path, *args, **kwargs):
         if path == served / name:
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
-        return opened(path, *args, **kwargs)
+        return original(path, *args, **kwargs)
 
     method = "read_text" if name else "iterdir"
-    opened = getattr(pathlib.Path, method)
+    original = getattr(pathlib.Path, method)
     monkeypatch.setattr(pathlib.Path, method, refuse)
     browser = Browser(make_app(model_folder=str(served)))
     for address in ("/", "/about") * 2:
@@ -125,4 +125,4 @@ def test_card_that_is_not_text_is_logged(served, log):
 
 def test_page_says_that_there_is_no_card(make_app, tmp_path):
     for folder in ("", str(tmp_path / "nothing")):
-        assert "has no card" in Browser(make_app(model_folder=folder)).get("/about").text
+        assert "no information about this model" in Browser(make_app(model_folder=folder)).get("/about").text

@@ -14,7 +14,7 @@ from web import settings
 from web.database import db
 
 KEY = "k" * 32
-AWAY = "sqlite:////nowhere/at/all/pilah.db"
+UNAVAILABLE = "sqlite:////nowhere/at/all/pilah.db"
 
 
 def sample(name, **labels):
@@ -47,7 +47,7 @@ def test_connection_that_the_database_closed_is_replaced(app):
         if db.engine.dialect.name != "postgresql":
             return
         engine = sa.create_engine(db.engine.url)
-    with engine.connect() as other:  # what a restart of the database does
+    with engine.connect() as other:  # as a restart of the database does
         end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
         other.execute(sa.text(f"{end} AND application_name = current_setting('application_name')"))
     engine.dispose()
@@ -71,7 +71,7 @@ def test_not_ready_without_serving(app, model):
 
 
 def test_not_ready_without_the_database(make_app):
-    browser = Browser(away(make_app))
+    browser = Browser(app_without_database(make_app))
     answer = browser.get("/readyz")
     assert answer.status_code == 503
     assert answer.json["serving"] == "ok" and answer.json["database"] != "ok"
@@ -96,9 +96,9 @@ def _fail(*_):
     raise RuntimeError("nowhere")
 
 
-def away(make_app):
+def app_without_database(make_app):
     make_app()
-    return make_app(database_url=AWAY, PROPAGATE_EXCEPTIONS=False)
+    return make_app(database_url=UNAVAILABLE, PROPAGATE_EXCEPTIONS=False)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_id_is_another_for_each_request_and_not_the_callers(app):
 def test_metrics_count_requests_and_uploads(app):
     before = {outcome: sample("pilah_uploads_total", outcome=outcome) for outcome in ("done", "empty")}
     endpoint = {"endpoint": "api.classify", "method": "POST"}
-    asked = sample("pilah_web_requests_total", **endpoint, status="200")
+    requests_before = sample("pilah_web_requests_total", **endpoint, status="200")
     web_app.classify(app, photo())
     web_app.classify(app, b"")
     text = app.test_client().get("/metrics").text
@@ -136,7 +136,7 @@ def test_metrics_count_requests_and_uploads(app):
     assert {name: sample("pilah_uploads_total", outcome=name) for name in before} == {
         name: count + 1 for name, count in before.items()
     }
-    assert sample("pilah_web_requests_total", **endpoint, status="200") == asked + 1
+    assert sample("pilah_web_requests_total", **endpoint, status="200") == requests_before + 1
 
 
 def test_metrics_do_not_grow_with_what_callers_make_up(app):
@@ -152,7 +152,7 @@ def test_metrics_do_not_grow_with_what_callers_make_up(app):
         ({}, "SECRET_KEY"),
         ({"PILAH_ENV": "prod"}, "SECRET_KEY"),
         ({"SECRET_KEY": "short"}, "32"),
-        ({"SECRET_KEY": KEY, "ADMIN_TOKEN": "t" * 15}, r"ADMIN_TOKEN .* 16 characters \(it has 15\)\. Make one: "),
+        ({"SECRET_KEY": KEY, "ADMIN_TOKEN": "t" * 15}, r"ADMIN_TOKEN .* 16 characters \(it has 15\)\. Generate one: "),
         ({"SECRET_KEY": KEY, "MAX_PIXELS": "many"}, "MAX_PIXELS"),
         ({"SECRET_KEY": KEY, "SERVING_TIMEOUT_SECONDS": "soon"}, "SERVING_TIMEOUT_SECONDS"),
         ({"SECRET_KEY": KEY, "TRUSTED_PROXIES": "1.5"}, "TRUSTED_PROXIES"),
@@ -176,7 +176,7 @@ def test_metrics_do_not_grow_with_what_callers_make_up(app):
             + ("host:8500/v1", "host:8500\n", "::1:8500", "host:\u0661")
         ),
         *(
-            ({"SECRET_KEY": KEY, "DATABASE_URL": url}, "DATABASE_URL must name a file")
+            ({"SECRET_KEY": KEY, "DATABASE_URL": url}, "DATABASE_URL must name a SQLite file")
             for url in ("sqlite://", "sqlite:///:memory:")
         ),
         *(
@@ -198,7 +198,7 @@ def test_wrong_setting_is_an_error_that_names_it(environment, words):
 
 
 @pytest.mark.parametrize(
-    ("given", "used"),
+    ("url", "expected"),
     [
         ("postgres://u:p%40ss@h:5433/n?sslmode=require", "postgresql+psycopg://u:p%40ss@h:5433/n?sslmode=require"),
         ("postgresql://u@h/n", "postgresql+psycopg://u@h/n"),
@@ -207,9 +207,9 @@ def test_wrong_setting_is_an_error_that_names_it(environment, words):
         ("", ""),
     ],
 )
-def test_database_url_gets_the_installed_driver(given, used):
-    url = settings.read({"SECRET_KEY": KEY, "DATABASE_URL": given}).database_url
-    assert url == used or sa.make_url(url) == sa.make_url(used)
+def test_database_url_gets_the_installed_driver(url, expected):
+    database_url = settings.read({"SECRET_KEY": KEY, "DATABASE_URL": url}).database_url
+    assert database_url == expected or sa.make_url(database_url) == sa.make_url(expected)
 
 
 @pytest.mark.parametrize(
@@ -231,9 +231,9 @@ def test_photo_of_a_phone_with_50_megapixels_is_not_too_large():
 
 def start(code, tmp_path, **environment):
     names = ("PATH", "HOME", "LANG")
-    given = {name: os.environ[name] for name in names if name in os.environ} | {"PILAH_DATA": str(tmp_path)}
+    inherited = {name: os.environ[name] for name in names if name in os.environ} | {"PILAH_DATA": str(tmp_path)}
     command = [sys.executable, "-c", code]
-    return subprocess.run(command, cwd=web_app.ROOT, env=given | environment, capture_output=True, text=True)
+    return subprocess.run(command, cwd=web_app.ROOT, env=inherited | environment, capture_output=True, text=True)
 
 
 def test_start_without_a_key_ends_with_one_line_that_says_how_to_make_one(tmp_path):

@@ -1,11 +1,11 @@
-"""The documentation of the API at /api/docs, without a browser: test_pages_browser.py opens it in one."""
+"""The API documentation at /api/docs without a browser; test_pages_browser.py opens it in one."""
 
 import re
 
 import pytest
 from web_app import Browser
 
-pytestmark = pytest.mark.databases("sqlite")  # the tests are about a page without rows
+pytestmark = pytest.mark.databases("sqlite")  # no test depends on the database
 FILES = re.compile(r'(?:href|src)="(/static/vendor/[^"]+)"')
 
 
@@ -32,4 +32,4 @@ def test_page_is_in_the_chosen_language_and_answers_of_the_api_in_the_accepted_o
 
 def test_page_introduces_the_api_without_javascript(app):
     page = Browser(app).get("/api/docs").text
-    assert "Needs no key and takes no cookie." in page and '<a href="/api/openapi.json">' in page
+    assert "The API needs no key and uses no cookies." in page and '<a href="/api/openapi.json">' in page

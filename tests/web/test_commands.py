@@ -16,7 +16,7 @@ COMMANDS = [["prune", "--days", "1"], ["doctor"], ["export-corrections", "export
 
 @pytest.fixture
 def run(tmp_path, model):
-    """run(*arguments, **settings): the result of a command without tables."""
+    """Return run(*arguments, **settings), which runs a command without tables."""
 
     def invoke(*arguments, **settings):
         names = {"pilah_data": str(tmp_path / "data"), "serving_target": model.target, "database_url": "", **settings}
@@ -69,8 +69,8 @@ def test_start_with_a_database_of_a_newer_version_is_one_line(make_app, tmp_path
     with app.app_context():
         db.session.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
         db.session.commit()
-    command = [sys.executable, "-m", "web", "--model_base_path", str(tmp_path)]  # which upgrades it before all else
+    command = [sys.executable, "-m", "web", "--model_base_path", str(tmp_path)]  # which first upgrades the database
     environment = web_app.environment(PILAH_ENV="development", PILAH_DATA=str(tmp_path), DATABASE_URL="")
     done = subprocess.run(command, cwd=web_app.ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "of a newer Pilah" in done.stderr.splitlines()[-1] and "9999" in done.stderr
+    assert "created by a newer version of Pilah" in done.stderr.splitlines()[-1] and "9999" in done.stderr

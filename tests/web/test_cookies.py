@@ -1,17 +1,17 @@
-"""The cookie: its name beside other programs of the host, and visitors of earlier versions."""
+"""The cookie: its name, other programs on the same host, and visitors of earlier versions."""
 
 import flask
 import flask.sessions
 import pytest
 from web_app import Browser
 
-pytestmark = pytest.mark.databases("sqlite")  # the tests are about cookies, which no database changes
+pytestmark = pytest.mark.databases("sqlite")  # no test depends on the database
 KEY, OTHER_KEY = "k" * 32, "o" * 32
 HTTPS = {"base_url": "https://localhost", "headers": {"Referer": "https://localhost/"}}
 
 
 def old_cookie(values, key=KEY):
-    """The cookie `session`, as Flask signs it by default and as earlier versions did."""
+    """Return the cookie `session` as Flask signs it by default, and earlier versions did."""
     app = flask.Flask(__name__)
     app.secret_key = key
     return flask.sessions.SecureCookieSessionInterface().get_signing_serializer(app).dumps(values)
@@ -49,16 +49,16 @@ def test_cookie_of_another_flask_program_changes_nothing(make_app):
 
 def test_visitor_of_an_earlier_version_keeps_history_language_and_open_form(make_app):
     app = make_app(secret_key=KEY)
-    before = Browser(app)
-    row_id = before.uploaded()
-    with before.client.session_transaction() as session:
+    old = Browser(app)
+    row_id = old.uploaded()
+    with old.client.session_transaction() as session:
         values = dict(session) | {"language": "id"}
-    after = Browser(app)
-    after.client.set_cookie("session", old_cookie(values))
-    answer = after.client.post("/language", data={"csrf_token": before.csrf_token(), "language": "id"})
+    new = Browser(app)
+    new.client.set_cookie("session", old_cookie(values))
+    answer = new.client.post("/language", data={"csrf_token": old.csrf_token(), "language": "id"})
     assert answer.status_code == 303
-    after.client.delete_cookie("session")  # it is needed only once
-    page = after.get(f"/result/{row_id}")
+    new.client.delete_cookie("session")  # only the first request needs it
+    page = new.get(f"/result/{row_id}")
     assert page.status_code == 200 and 'lang="id"' in page.text
 
 

@@ -1,4 +1,4 @@
-"""The folder PILAH_DATA: its key after a power failure, who can read it, and folders that cannot be used."""
+"""The folder PILAH_DATA: its key, its permissions, and unusable folders."""
 
 import errno
 import logging
@@ -62,10 +62,10 @@ def test_key_that_cannot_be_read_or_written_is_an_error_that_names_it(tmp_path, 
 @pytest.mark.parametrize("mode", [None, 0o644, 0o666])
 def test_database_file_is_readable_by_its_owner_alone(make_app, tmp_path, mode):
     if mode is not None:
-        for name in ("of its own.db", "of its own.db-wal", "of its own.db-shm"):  # a crash leaves the last two
+        for name in ("a file.db", "a file.db-wal", "a file.db-shm"):  # a crash leaves the last two
             (tmp_path / name).touch()
             (tmp_path / name).chmod(mode)
-    for url, name in (("", "pilah.db"), (f"sqlite:///{tmp_path}/of its own.db", "of its own.db")):
+    for url, name in (("", "pilah.db"), (f"sqlite:///{tmp_path}/a file.db", "a file.db")):
         app = web.create_app({**web_app.SETTINGS, "pilah_data": str(tmp_path), "database_url": url})
         with app.app_context():
             db.session.execute(sa.text("CREATE TABLE written (id INTEGER)"))

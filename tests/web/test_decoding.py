@@ -1,4 +1,4 @@
-"""The child processes that decode uploads: what ends them, and that the page goes on."""
+"""The child processes that decode uploads: their limits, and how the page continues after a failure."""
 
 import pathlib
 import signal
@@ -11,7 +11,7 @@ from PIL import Image
 
 from web import decoding, pictures
 
-pytestmark = pytest.mark.databases("sqlite")  # the tests are about the decoding of photos, which no database changes
+pytestmark = pytest.mark.databases("sqlite")  # no test depends on the database
 PROC = pathlib.Path("/proc")
 
 
@@ -43,7 +43,9 @@ def test_child_refuses_with_reason_status_and_numbers(decoder):
         assert vars(in_child.value) == vars(in_page.value)
 
 
-@pytest.mark.parametrize(("limit", "value"), [("CPU_SECONDS", 1e-3), ("SECONDS", -1.0), ("MEMORY_BYTES", 20_000_000)])
+@pytest.mark.parametrize(
+    ("limit", "value"), [("CPU_SECONDS", 1e-3), ("WALL_SECONDS", -1.0), ("MEMORY_BYTES", 20_000_000)]
+)
 def test_upload_beyond_a_limit_is_refused_as_costly_and_the_next_is_read(decoder, limit, value, monkeypatch):
     upload = upload_files.saved(Image.new("RGBA", (900, 900)), "PNG")
     with monkeypatch.context() as patched:
@@ -53,7 +55,7 @@ def test_upload_beyond_a_limit_is_refused_as_costly_and_the_next_is_read(decoder
 
 
 def test_child_that_dies_of_its_photo_is_logged_and_the_photo_refused(decoder, monkeypatch, caplog):
-    monkeypatch.setattr(decoding, "LIMIT_SIGNALS", set())  # as if SIGPROF were a fault of memory
+    monkeypatch.setattr(decoding, "LIMIT_SIGNALS", set())  # treat SIGPROF as a crash
     monkeypatch.setattr(decoding, "CPU_SECONDS", 1e-3)
     upload = upload_files.saved(Image.new("L", (900, 900)), "PNG")
     assert reason(decoder, upload) == "broken"
@@ -74,7 +76,7 @@ def test_decoding_process_that_hangs_is_replaced(decoder, monkeypatch):
     process = decoding._process._process
     process.send_signal(signal.SIGSTOP)
     with monkeypatch.context() as patched:
-        patched.setattr(decoding, "SECONDS", 0.1)
+        patched.setattr(decoding, "WALL_SECONDS", 0.1)
         patched.setattr(decoding, "HANG_SECONDS", 0.0)
         patched.setattr(decoding, "END_SECONDS", 0.1)
         assert reason(decoder, web_app.photo()) == "busy"
@@ -86,7 +88,7 @@ def test_decoding_process_ends_with_the_page_and_has_none_of_its_secrets(decoder
     decoder.plain(web_app.photo())
     process = decoding._process._process
     assert (PROC / str(process.pid) / "environ").read_bytes() == b""
-    assert descriptors(str(process.pid)) < 12  # of the page's files and sockets it has one
+    assert descriptors(str(process.pid)) < 12  # it inherits only one of the page's files and sockets
     decoding.close()
     assert process.returncode == 0
 
@@ -102,18 +104,18 @@ def test_child_leaves_no_process_or_descriptor_behind(decoder):
 
 @pytest.fixture
 def full_app(make_app, monkeypatch):
-    """A page that reads one photo, which does not end before the fixture does, and has place for no other."""
+    """Yield a page that decodes a photo until the fixture ends, and has no room for another."""
     monkeypatch.setattr(decoding, "AT_ONCE", 1)
-    monkeypatch.setattr(decoding, "WAITING", 0)
+    monkeypatch.setattr(decoding, "MAX_QUEUED", 0)
     app = make_app()
-    reading, end = threading.Event(), threading.Event()
+    started, finish = threading.Event(), threading.Event()
     run = decoding._run
-    monkeypatch.setattr(decoding, "_run", lambda *given: (reading.set(), end.wait(), run(*given))[2])
+    monkeypatch.setattr(decoding, "_run", lambda *arguments: (started.set(), finish.wait(), run(*arguments))[2])
     first = threading.Thread(target=web_app.classify, args=(app, web_app.photo()))
     first.start()
-    reading.wait()
+    started.wait()
     yield app
-    end.set()
+    finish.set()
     first.join()
 
 
@@ -121,14 +123,14 @@ def test_upload_beyond_those_that_may_wait_is_answered_503_at_once(full_app):
     answer = web_app.classify(full_app, web_app.photo())
     page = web_app.Browser(full_app).upload()
     assert (answer.status_code, answer.json["error"]) == (503, "busy")
-    assert page.status_code == 503 and "Too many photos are being read" in page.text
+    assert page.status_code == 503 and "Too many photos are being processed" in page.text
     for headers in (answer.headers, page.headers):
-        assert int(headers["Retry-After"]) >= pictures.RETRY_AFTER_SECONDS  # more where the limit of uploads ends later
+        assert int(headers["Retry-After"]) >= pictures.RETRY_AFTER_SECONDS  # more if the rate limit ends later
     assert full_app.test_client().get("/healthz").status_code == 200
 
 
 def test_upload_that_waits_too_long_is_answered_503(decoder, monkeypatch):
-    monkeypatch.setattr(decoding, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(decoding, "QUEUE_SECONDS", 0.01)
     for _ in range(decoding.AT_ONCE):
         decoder._slots.acquire()
     assert reason(decoder, web_app.photo()) == "busy"

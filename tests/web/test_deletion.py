@@ -41,14 +41,14 @@ def test_thumbnail_that_is_made_while_its_photo_is_deleted_does_not_stay(app, st
 
 @pytest.mark.parametrize("call", ["replace", "exists"])
 def test_deletion_between_any_two_steps_of_a_thumbnail_is_complete(app, store, row_id, monkeypatch, call):
-    """The photo is deleted before the copy gets its name, and before the look whether its picture still exists."""
-    before, deleted = getattr(pathlib.Path, call), []
+    """Delete the photo before the copy gets its final name, and before the check that its picture still exists."""
+    original, deleted = getattr(pathlib.Path, call), []
 
     def delete_first(path, *arguments):
         if row_id in path.name and not deleted:
             deleted.append(path)
             delete(app, row_id)
-        return before(path, *arguments)
+        return original(path, *arguments)
 
     monkeypatch.setattr(pathlib.Path, call, delete_first)
     with contextlib.suppress(FileNotFoundError):
@@ -64,10 +64,10 @@ def test_deletion_while_many_make_the_thumbnail_is_complete(app, store):
     with concurrent.futures.ThreadPoolExecutor(4) as visitors:
         for _ in range(10):
             row_id = Browser(app).uploaded()
-            made = [visitors.submit(make, row_id) for _ in range(4)]
+            requests = [visitors.submit(make, row_id) for _ in range(4)]
             delete(app, row_id)
-            for one in made:
-                one.result()
+            for request in requests:
+                request.result()
             assert web_app.files(app) == []
 
 
@@ -149,12 +149,12 @@ def test_deleted_row_is_not_legible_in_the_files_of_sqlite(make_app):
     row_id = browser.uploaded()
     browser.uploaded(photo("metal"))
 
-    def legible():
+    def files_with_row():
         return [path.name for path in file.parent.glob("pilah.db*") if row_id.encode() in path.read_bytes()]
 
-    assert legible()
+    assert files_with_row()
     browser.post(f"/result/{row_id}/deletion")
-    assert legible() == []
+    assert files_with_row() == []
 
 
 def test_files_of_sqlite_are_readable_by_their_owner_alone(make_app, tmp_path):
@@ -164,7 +164,7 @@ def test_files_of_sqlite_are_readable_by_their_owner_alone(make_app, tmp_path):
             return
         file = pathlib.Path(db.engine.url.database)
     web_app.close(app)
-    file.chmod(0o644)  # as earlier versions left it
+    file.chmod(0o644)  # the mode in earlier versions
     later = make_app()
     Browser(later).uploaded()
     assert {path.name: oct(path.stat().st_mode & 0o777) for path in file.parent.glob("pilah.db*")} == dict.fromkeys(
@@ -177,8 +177,8 @@ def test_program_deletes_its_photo_with_the_token_of_the_answer(app):
     address, token = f"/api/results/{answer.json['id']}", answer.json["token"]
     client = app.test_client()
     assert "token" not in client.get(address).json
-    other = web_app.classify(app, photo()).json["token"]
-    for wrong in (None, "", "Bearer", "Bearer x", f"Bearer {other}", f"Basic {token}", f"Bearer {token[:-1]}"):
+    other_token = web_app.classify(app, photo()).json["token"]
+    for wrong in (None, "", "Bearer", "Bearer x", f"Bearer {other_token}", f"Basic {token}", f"Bearer {token[:-1]}"):
         refused = client.delete(address, headers={"Authorization": wrong} if wrong is not None else {})
         assert refused.status_code == 401 and refused.headers["WWW-Authenticate"] == "Bearer", wrong
     assert client.get(address).status_code == 200

@@ -35,10 +35,10 @@ def exported(folder):
 
 
 def test_copy_is_deleted_with_its_row(app, browser, folder):
-    gone, stays = corrected(browser), corrected(browser)
+    deleted, kept = corrected(browser), corrected(browser)
     assert export(app, folder).exit_code == 0
-    browser.post(f"/result/{gone}/deletion")
-    assert exported(folder) == [f"metal/{stays}.jpg"]
+    browser.post(f"/result/{deleted}/deletion")
+    assert exported(folder) == [f"metal/{kept}.jpg"]
 
 
 def test_copies_are_readable_by_their_owner_alone(app, browser, folder):
@@ -46,18 +46,18 @@ def test_copies_are_readable_by_their_owner_alone(app, browser, folder):
     export(app, folder)
     modes = {path.name: oct(path.stat().st_mode & 0o777) for path in (folder, *folder.rglob("*"))}
     assert modes == {"corrections": "0o700", "metal": "0o700", f"{row_id}.jpg": "0o600"}
-    (folder / "metal" / f"{row_id}.jpg").chmod(0o644)  # as earlier versions left it
+    (folder / "metal" / f"{row_id}.jpg").chmod(0o644)  # the mode in earlier versions
     export(app, folder)
     assert (folder / "metal" / f"{row_id}.jpg").stat().st_mode & 0o777 == 0o600
 
 
 def test_export_again_adds_moves_and_removes(app, browser, folder):
-    moved, cleared, gone = (corrected(browser) for _ in range(3))
+    moved, cleared, deleted = (corrected(browser) for _ in range(3))
     export(app, folder)
     browser.post(f"/result/{moved}/correction", {"class_name": "paper"})
     browser.post(f"/result/{cleared}/correction", {"class_name": "glass"})
-    with app.app_context():  # as where the folder was away while the photo was deleted
-        db.session.execute(sa.delete(Upload).where(Upload.id == gone))
+    with app.app_context():  # as if the folder was missing when the photo was deleted
+        db.session.execute(sa.delete(Upload).where(Upload.id == deleted))
         db.session.commit()
     added = corrected(browser, "paper")
     (folder / "metal" / "notes.txt").write_text("mine")
@@ -83,13 +83,13 @@ def test_any_other_class_name_is_that_of_its_folder(app, browser, folder, name):
 
 
 def test_photo_of_a_class_that_leaves_the_folder_is_not_exported_and_the_others_are(app, browser, folder):
-    bad, good = corrected(browser), corrected(browser)
+    unsafe, safe = corrected(browser), corrected(browser)
     with app.app_context():
-        db.session.execute(sa.update(Upload).where(Upload.id == bad).values(corrected_class="../../x"))
+        db.session.execute(sa.update(Upload).where(Upload.id == unsafe).values(corrected_class="../../x"))
         db.session.commit()
     done = export(app, folder)
     assert done.exit_code == 1 and "'../../x'" in done.output
-    assert [path.name for path in folder.parent.rglob("*.jpg") if "uploads" not in path.parts] == [f"{good}.jpg"]
+    assert [path.name for path in folder.parent.rglob("*.jpg") if "uploads" not in path.parts] == [f"{safe}.jpg"]
 
 
 @pytest.mark.parametrize("step", ["before the copy", "after the copy"])
@@ -126,9 +126,9 @@ def test_two_exports_at_once_leave_each_photo_once(app, browser, folder):
     ids = [corrected(browser) for _ in range(5)]
     with app.app_context():
         store = uploads.service().store
-    views = [dict.fromkeys(ids, name) for name in ("metal", "paper")]
+    class_maps = [dict.fromkeys(ids, name) for name in ("metal", "paper")]
     with concurrent.futures.ThreadPoolExecutor(2) as operators:
-        list(operators.map(lambda view: exports.update(store, folder, view), views))
+        list(operators.map(lambda classes: exports.update(store, folder, classes), class_maps))
     assert sorted(path.stem for path in folder.rglob("*.jpg")) == sorted(ids)
 
 
@@ -137,18 +137,18 @@ def test_links_in_the_folder_are_not_followed(app, browser, folder, tmp_path):
     export(app, folder)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    (elsewhere / f"{row_id}.jpg").write_bytes(b"of somebody else")
+    (elsewhere / f"{row_id}.jpg").write_bytes(b"another file")
     (folder / "paper").symlink_to(elsewhere)
     (folder / "metal" / f"{row_id}.jpg").unlink()
     (folder / "metal" / f"{row_id}.jpg").symlink_to(elsewhere / f"{row_id}.jpg")
     assert export(app, folder).exit_code == 0
     copy = folder / "metal" / f"{row_id}.jpg"
-    assert not copy.is_symlink() and copy.read_bytes() != b"of somebody else"
+    assert not copy.is_symlink() and copy.read_bytes() != b"another file"
     browser.post(f"/result/{row_id}/correction", {"class_name": "paper"})
     done = export(app, folder)
-    assert done.exit_code == 1 and "paper is a link" in done.output
+    assert done.exit_code == 1 and "paper must be a folder, but is a symbolic link" in done.output
     browser.post(f"/result/{row_id}/deletion")
-    assert (elsewhere / f"{row_id}.jpg").read_bytes() == b"of somebody else"
+    assert (elsewhere / f"{row_id}.jpg").read_bytes() == b"another file"
 
 
 @pytest.mark.parametrize("name", ["uploads", "uploads/ab", "exports", "."])
@@ -166,12 +166,12 @@ def test_folder_that_cannot_be_written_is_one_line(app, browser):
 
 
 def test_doctor_deletes_copies_whose_photo_is_gone(app, browser, folder):
-    gone, stays = corrected(browser), corrected(browser)
+    deleted, kept = corrected(browser), corrected(browser)
     export(app, folder)
-    app.extensions["pilah_uploads"].store.picture(gone).unlink()
+    app.extensions["pilah_uploads"].store.picture(deleted).unlink()
     done = app.test_cli_runner().invoke(args=["doctor"])
     assert done.exit_code == 0, done.output
-    assert exported(folder) == [f"metal/{stays}.jpg"]
+    assert exported(folder) == [f"metal/{kept}.jpg"]
 
 
 def test_prune_with_corrections_deletes_the_exported_copies(app, browser, folder):
@@ -182,11 +182,11 @@ def test_prune_with_corrections_deletes_the_exported_copies(app, browser, folder
 
 
 def test_export_whose_folder_was_deleted_holds_up_no_deletion_and_is_made_anew(app, browser, folder):
-    gone, stays = corrected(browser), corrected(browser)
+    deleted, kept = corrected(browser), corrected(browser)
     export(app, folder)
     for path in folder.rglob("*.jpg"):
         path.unlink()
     (folder / "metal").rmdir()
     folder.rmdir()
-    assert browser.post(f"/result/{gone}/deletion").status_code == 303
-    assert export(app, folder).exit_code == 0 and exported(folder) == [f"metal/{stays}.jpg"]
+    assert browser.post(f"/result/{deleted}/deletion").status_code == 303
+    assert export(app, folder).exit_code == 0 and exported(folder) == [f"metal/{kept}.jpg"]

@@ -22,11 +22,11 @@ from web import background, database, decoding, store, uploads
 from web.database import State, db
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
-OVER_500_KB = 600_000  # werkzeug writes a larger form to TMPDIR
+OVER_500_KB = 600_000  # bytes; werkzeug writes such forms to TMPDIR
 
 
 def failures(web_log):
-    """Messages of the failures in the log, none of which has a traceback."""
+    """Return the error messages in the log; none may have a traceback."""
     assert not [record for record in web_log.records if record.exc_info]
     return [record.getMessage() for record in web_log.records if record.levelname == "ERROR"]
 
@@ -40,20 +40,20 @@ def fail(error):
 
 @pytest.fixture
 def locked(make_app, monkeypatch):
-    """The app and a connection of another program that holds SQLite's lock."""
+    """Yield the app and the connection of another program, which holds SQLite's lock."""
     monkeypatch.setattr(database, "LOCK_SECONDS", 0.05)
     app = make_app()
     with app.app_context():
         if db.engine.dialect.name != "sqlite":
             pytest.skip("SQLite's lock")
-        other = sqlite3.connect(db.engine.url.database, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    yield app, other
-    other.close()
+        writer = sqlite3.connect(db.engine.url.database, isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    yield app, writer
+    writer.close()
 
 
 def test_upload_while_sqlite_is_locked_is_503_and_leaves_no_picture(locked, web_log):
-    app, other = locked
+    app, writer = locked
     browser = Browser(app)
     page, answer = browser.upload(), web_app.classify(app, photo())
     assert page.status_code == answer.status_code == 503
@@ -62,18 +62,18 @@ def test_upload_while_sqlite_is_locked_is_503_and_leaves_no_picture(locked, web_
     assert web_app.files(app) == []
     assert [line.split(":")[0] for line in failures(web_log)] == ["/classify", "/api/classify"]
     assert all("locked" in line for line in failures(web_log))
-    other.execute("ROLLBACK")
+    writer.execute("ROLLBACK")
     assert browser.upload().status_code == 303
 
 
 def test_deletion_while_sqlite_is_locked_is_503_and_works_later(locked):
-    app, other = locked
-    other.execute("ROLLBACK")
+    app, writer = locked
+    writer.execute("ROLLBACK")
     browser = Browser(app)
     row_id = browser.uploaded()
-    other.execute("BEGIN IMMEDIATE")
+    writer.execute("BEGIN IMMEDIATE")
     assert browser.post(f"/result/{row_id}/deletion").status_code == 503
-    other.execute("ROLLBACK")
+    writer.execute("ROLLBACK")
     assert browser.post(f"/result/{row_id}/deletion").status_code == 303
     assert web_app.rows(app) == web_app.files(app) == []
 
@@ -112,19 +112,21 @@ def test_row_that_cannot_be_committed_leaves_its_picture_only_where_it_may_be_wr
 
 
 def test_upload_whose_row_is_written_waits_where_the_database_fails_then(app, monkeypatch, web_log):
-    monkeypatch.setattr(uploads, "_update_waiting", fail(sa.exc.OperationalError("UPDATE", {}, Exception("away"))))
+    monkeypatch.setattr(
+        uploads, "_update_waiting", fail(sa.exc.OperationalError("UPDATE", {}, Exception("unavailable")))
+    )
     answer = web_app.classify(app, photo())
     monkeypatch.undo()
     assert answer.status_code == 202 and answer.json["state"] == State.WAITING
     assert [row.id for row in web_app.rows(app)] == [answer.json["id"]]
-    assert len(failures(web_log)) == 1 and "away" in failures(web_log)[0]
+    assert len(failures(web_log)) == 1 and "unavailable" in failures(web_log)[0]
 
 
 @pytest.mark.skipif(not web_app.HAS_POSTGRESQL, reason=web_app.NO_POSTGRESQL)
 def test_paused_postgresql_is_503_in_time_and_works_when_it_goes_on(make_app, tables, model, monkeypatch):
     if isinstance(tables, pathlib.Path):
         pytest.skip("PostgreSQL's pause")
-    monkeypatch.setattr(database, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(database, "STATEMENT_SECONDS", 0.2)
     data = pathlib.Path(make_app().instance_path)
     settings = {"database_url": tables, "pilah_data": str(data), "serving_target": model.target}
     app = web.create_app({**web_app.SETTINGS, **settings})  # as in the server: no command
@@ -193,7 +195,7 @@ def test_upload_that_the_temporary_folder_has_no_room_for_is_503_and_named_in_th
     kind = f'multipart/form-data; boundary="{boundary}"'
     page, answer = (browser.client.post(path, data=body, content_type=kind) for path, body in bodies.items())
     assert page.status_code == answer.status_code == 503
-    assert "no room for more photos" in page.text and answer.json["error"] == "full"
+    assert "no space for more photos" in page.text and answer.json["error"] == "full"
     assert len(failures(web_log)) == 2 and all("/spool" in line for line in failures(web_log))
 
 
@@ -217,16 +219,16 @@ def test_full_disk_gets_room_by_deletion_before_the_database_is_asked(app, monke
     browser = Browser(app)
     ids = [browser.uploaded() for _ in range(3)]
     with app.app_context():
-        execute, left = db.session.execute, []
+        execute, files_at_deletion = db.session.execute, []
 
-        def note(statement, *more, **options):
+        def record_files(statement, *more, **options):
             if isinstance(statement, sa.Delete):
-                left.append(web_app.files(app))
+                files_at_deletion.append(web_app.files(app))
             return execute(statement, *more, **options)
 
-        monkeypatch.setattr(db.session, "execute", note)
+        monkeypatch.setattr(db.session, "execute", record_files)
     assert app.test_cli_runner().invoke(args=["prune", "--days", "0"]).exit_code == 0
-    assert left == [[]] and ids
+    assert files_at_deletion == [[]] and ids
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small disk")
@@ -277,7 +279,7 @@ def test_pause_grows_while_the_database_is_away_and_is_short_again_then(make_app
                 monkeypatch.undo()
             return len(pauses) > 14
 
-    monkeypatch.setattr(db.session, "scalars", fail(sa.exc.OperationalError("SELECT", {}, Exception("away"))))
+    monkeypatch.setattr(db.session, "scalars", fail(sa.exc.OperationalError("SELECT", {}, Exception("unavailable"))))
     service._ending = Ending()
     service._retry(app)
     assert pauses[:4] == [0.1, 0.2, 0.4, 0.8] and pauses[12] == uploads.MAX_PAUSE_SECONDS

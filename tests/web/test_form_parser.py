@@ -1,4 +1,4 @@
-"""What is wrong with a form that cannot be taken, as the page and the API say it."""
+"""Messages of the page and the API about forms that cannot be parsed."""
 
 import io
 
@@ -6,19 +6,19 @@ import pytest
 import web_app
 from web_app import Browser
 
-pytestmark = pytest.mark.databases("sqlite")  # the tests are about the parsing of forms, which no database changes
+pytestmark = pytest.mark.databases("sqlite")  # no test depends on the database
 CRLF = b"\r\n"
 TYPE = "multipart/form-data; boundary=x"
 LARGE = bytes(700_000)
-TOO_LARGE = "it may have 1000 fields, and 500 kB outside of files"
-MALFORMED = "malformed or cut short"
+TOO_LARGE = "up to 1000 fields and 500 kB besides files"
+MALFORMED = "incomplete or not valid multipart/form-data"
 NO_FILE = "no file in the field image"
-NO_FORM = "Send a form of the type multipart/form-data"
+NO_FORM = "Send a multipart/form-data form"
 
 
 def part(name, content, file_name=None):
-    named = f'; filename="{file_name}"' if file_name is not None else ""
-    head = f'--x\r\nContent-Disposition: form-data; name="{name}"{named}\r\n\r\n'
+    parameter = f'; filename="{file_name}"' if file_name is not None else ""
+    head = f'--x\r\nContent-Disposition: form-data; name="{name}"{parameter}\r\n\r\n'
     return head.encode() + content + CRLF
 
 
@@ -45,7 +45,7 @@ FORMS = {  # name -> content type, body, status, reason, words of the message
     "field of another type of form": ("application/x-www-form-urlencoded", b"image=1", 400, "type", NO_FORM),
     "nothing": (None, b"", 400, "type", NO_FORM),
     "no file chosen": (TYPE, form(part("image", b"", "")), 400, "missing", "Choose a photo first."),
-    "two files": (TYPE, form(*[part("image", b"1", "a.jpg")] * 2), 400, "many", "these were 2"),
+    "two files": (TYPE, form(*[part("image", b"1", "a.jpg")] * 2), 400, "many", "you sent 2"),
 }
 
 
@@ -61,13 +61,13 @@ def test_visitor_is_told_what_is_wrong_with_a_form_and_not_about_size_or_cookies
     content_type, body, status, _, words = FORMS[name]
     page = Browser(app).client.post("/classify", data=body, content_type=content_type)
     assert page.status_code == status and words in page.text
-    assert "MB at most" not in page.text and "cookie" not in page.text and "too large</h1>" not in page.text
+    assert "up to 15 MB. Choose" not in page.text and "cookie" not in page.text and "too large</h1>" not in page.text
 
 
 @pytest.mark.parametrize("path", ["/classify", "/operator", "/language"])
 def test_request_without_a_form_is_not_told_about_cookies(app, path):
     page = app.test_client().post(path, data=web_app.photo(), content_type="image/jpeg")
-    assert page.status_code == 400 and "not what the page asks for" in page.text and "cookie" not in page.text
+    assert page.status_code == 400 and "incomplete or had a wrong value" in page.text and "cookie" not in page.text
 
 
 def test_body_sent_in_chunks_over_the_limit_is_refused_with_the_limit(make_app):
@@ -77,7 +77,7 @@ def test_body_sent_in_chunks_over_the_limit_is_refused_with_the_limit(make_app):
         .test_client()
         .post("/api/classify", input_stream=body, content_type=TYPE, environ_overrides={"wsgi.input_terminated": True})
     )
-    assert answer.status_code == 413 and answer.json["detail"].startswith("The photo may have 1 MB at most.")
+    assert answer.status_code == 413 and answer.json["detail"].startswith("Photos can be up to 1 MB.")
 
 
 def test_body_that_is_cut_short_is_the_callers_fault(app):

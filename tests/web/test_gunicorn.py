@@ -22,7 +22,7 @@ gunicorn_config.STALLED_SECONDS = 1
 threads = 2
 """
 HEAD = b"POST /api/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
-STALLED = {  # what a client sends before it says nothing more
+STALLED = {  # what a client sends before it stalls
     "head": HEAD,
     "body": HEAD + b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n",
 }
@@ -35,7 +35,7 @@ def log_file(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory, log_file, model_server):
-    """The port of a page with two threads that waits a second for clients that stall; the tests share it."""
+    """Yield the port of a page with two threads and a stall timeout of one second, for all tests."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -53,7 +53,7 @@ def port(tmp_path_factory, log_file, model_server):
             web_app.wait_until(lambda: is_alive(port))
             yield port
         finally:
-            process.kill()  # not terminate: it would wait for those that stall
+            process.kill()  # terminating would wait for stalled clients
 
 
 def connect(port):
@@ -89,7 +89,7 @@ def answer_to(port, request):
         return b"".join(iter(lambda: client.recv(65536), b""))
 
 
-NO_HTTP = {  # what is no valid HTTP -> status
+INVALID_HTTP = {  # request -> status
     b"GET /\x9b31m<b> HTTP/9.9\r\n\r\n": b"400",
     b"G\x9bT / HTTP/1.1\r\nHost: localhost\r\n\r\n": b"400",
     b"GET / HTTP/1.1\r\nA\x85B<b>: c\r\n\r\n": b"400",
@@ -104,7 +104,7 @@ ODD_PATHS = (  # valid HTTP with control characters
 
 def test_control_characters_and_what_is_no_http_reach_neither_answers_nor_log(port, log_file):
     length_before = log_file.stat().st_size
-    for request, status in NO_HTTP.items():
+    for request, status in INVALID_HTTP.items():
         head, _, body = answer_to(port, request).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 " + status)
         for name, value in {**security.HEADERS, "Cache-Control": "no-store", "Content-Type": "text/plain"}.items():
@@ -115,7 +115,7 @@ def test_control_characters_and_what_is_no_http_reach_neither_answers_nor_log(po
     log = log_file.read_bytes()[length_before:]
     assert not re.search(rb"[\x00-\x09\x0b-\x1f\x7f-\xff]", log)
     records = [json.loads(line) for line in log.splitlines() if line.startswith(b"{")]
-    assert sum("Invalid request" in record["message"] for record in records) == len(NO_HTTP)
+    assert sum("Invalid request" in record["message"] for record in records) == len(INVALID_HTTP)
     assert [record["path"] for record in records if record.get("status") == 404] == [
         "/\x9b31m\r\n\u2028\x7f",
         "/nothing\x85",
@@ -141,7 +141,7 @@ def test_client_cannot_choose_the_path_that_the_site_is_under(port):
 
 
 def test_photo_that_is_too_large_is_answered_though_its_client_sends_all_of_it_first(port):
-    """A server that closes the connection at once leaves such a client, nginx among them, without the answer."""
+    """Clients such as nginx send everything before they read: closing the connection early would lose the response."""
     for path in ("/api/classify", "/nowhere"):
         client = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
         headers = {"Content-Type": "multipart/form-data; boundary=x"}

@@ -24,8 +24,8 @@ def visitor(app):
     return browser
 
 
-def add(app, browser, count, a_second=3, **columns):
-    """Rows of this browser, so many a second; every id, the newest first."""
+def add(app, browser, count, per_second=3, **columns):
+    """Add `count` rows of this browser, `per_second` a second, and return all ids, newest first."""
     with browser.client.session_transaction() as cookie:
         visitor = cookie["visitor"]
     with app.app_context():
@@ -33,7 +33,7 @@ def add(app, browser, count, a_second=3, **columns):
         values |= {"scores": {"glass": 0.75, "metal": 0.25, "paper": 0.0}}
         new = [
             Upload(
-                id=new_id(), created_at=NOON + datetime.timedelta(seconds=number // a_second), **{**values, **columns}
+                id=new_id(), created_at=NOON + datetime.timedelta(seconds=number // per_second), **{**values, **columns}
             )
             for number in range(count)
         ]
@@ -43,28 +43,28 @@ def add(app, browser, count, a_second=3, **columns):
 
 
 def page(app, browser, **arguments):
-    """What the page shows: ids by number, and the address of the next one."""
-    shown = []
+    """Return a map of number -> id on a page of the history, and the cursor of the next page."""
+    rendered = []
 
-    def keep(sender, template, context, **extra):
-        shown.append(context["page"])
+    def record(sender, template, context, **extra):
+        rendered.append(context["page"])
 
-    with flask.template_rendered.connected_to(keep, app):
+    with flask.template_rendered.connected_to(record, app):
         answer = browser.get("/history", query_string=arguments)
     assert answer.status_code == 200
-    [one] = shown
-    for row in one.rows:
+    [history] = rendered
+    for row in history.rows:
         assert row.id in answer.text
-    return dict(enumerate((row.id for row in one.rows), one.first_number)), one.next_cursor
+    return dict(enumerate((row.id for row in history.rows), history.first_number)), history.next_cursor
 
 
 def pages(app, browser, **arguments):
-    found, cursor = page(app, browser, **arguments)
+    ids, cursor = page(app, browser, **arguments)
     while cursor:
-        more, cursor = page(app, browser, after=cursor, **arguments)
-        assert not set(found) & set(more)
-        found |= more
-    return found
+        next_ids, cursor = page(app, browser, after=cursor, **arguments)
+        assert not set(ids) & set(next_ids)
+        ids |= next_ids
+    return ids
 
 
 def lines(browser, **arguments):
@@ -80,7 +80,7 @@ def test_pages_show_each_row_once_newest_first_and_numbers_go_on(app, visitor, c
 
 
 def test_rows_of_one_moment_are_shown_once_each(app, visitor):
-    ids = add(app, visitor, 45, a_second=45)
+    ids = add(app, visitor, 45, per_second=45)
     assert list(pages(app, visitor).values()) == ids
 
 
@@ -144,16 +144,18 @@ def test_filter_is_kept_over_pages(app, visitor):
     add(app, visitor, 45, class_name="metal")
     ids = add(app, visitor, 45)
     glass = {row.id for row in web_app.rows(app) if row.class_name == "glass"}
-    assert pages(app, visitor, **{"class": "glass"}) == dict(enumerate([one for one in ids if one in glass], 1))
+    assert pages(app, visitor, **{"class": "glass"}) == dict(
+        enumerate([row_id for row_id in ids if row_id in glass], 1)
+    )
 
 
 def test_csv_has_every_row_in_the_order_of_the_pages(app, visitor):
-    ids = add(app, visitor, 1100)  # more than are read at once
-    found = lines(visitor)
-    assert [line["id"] for line in found] == ids
-    assert [line["no"] for line in found] == [str(number) for number in range(1, 1101)]
+    ids = add(app, visitor, 1100)  # more than one batch
+    csv_rows = lines(visitor)
+    assert [line["id"] for line in csv_rows] == ids
+    assert [line["no"] for line in csv_rows] == [str(number) for number in range(1, 1101)]
     row = {row.id: row for row in web_app.rows(app)}[ids[0]]
-    assert found[0] == {
+    assert csv_rows[0] == {
         "no": "1",
         "id": row.id,
         "prediction": "glass",
@@ -200,9 +202,9 @@ def test_row_that_waits_is_shown_without_a_prediction(make_app, model):
     assert (line["state"], line["prediction"], line["probability"]) == ("waiting", "", "")
 
 
-ODD_ROWS = {  # columns of a row, and the heading of its page
-    "done without a class": ({"class_name": None, "score": None, "scores": None}, "No answer for this photo"),
-    "refused": ({"state": "refused", "class_name": None, "score": None, "scores": None}, "No answer for this photo"),
+UNUSUAL_ROWS = {  # name -> columns of a row, heading of its page
+    "done without a class": ({"class_name": None, "score": None, "scores": None}, "No result for this photo"),
+    "refused": ({"state": "refused", "class_name": None, "score": None, "scores": None}, "No result for this photo"),
     "without scores": ({"score": None, "scores": None}, "Glass"),
     "no scores": ({"scores": {}}, "Glass"),
     "score of 0": ({"score": 0.0, "scores": {"glass": 0.0, "metal": 0.0}}, "Glass"),
@@ -216,7 +218,7 @@ ODD_ROWS = {  # columns of a row, and the heading of its page
 }
 
 
-@pytest.mark.parametrize(("columns", "heading"), ODD_ROWS.values(), ids=ODD_ROWS)
+@pytest.mark.parametrize(("columns", "heading"), UNUSUAL_ROWS.values(), ids=UNUSUAL_ROWS)
 def test_odd_row_has_a_page_and_a_line_in_the_history(app, visitor, columns, heading):
     [row_id] = add(app, visitor, 1, **columns)
     answer = visitor.get(f"/result/{row_id}")
@@ -225,12 +227,20 @@ def test_odd_row_has_a_page_and_a_line_in_the_history(app, visitor, columns, hea
 
 
 @pytest.mark.parametrize(
-    ("score", "shown"), [(0.99996, "&gt; 99.9%"), (1.0, "100.0%"), (0.0002, "&lt; 0.1%"), (0.0, "0.0%"), (0.5, "50.0%")]
+    ("score", "shown", "confidence"),
+    [
+        (0.99996, "&gt; 99.9%", "Very sure (&gt; 99%)"),
+        (1.0, "100.0%", "Very sure (about 100%)"),
+        (0.67, "67.0%", "Fairly sure (about 67%)"),
+        (0.358, "35.8%", "Not sure (about 36%)"),
+        (0.0002, "&lt; 0.1%", "Not sure (&lt; 1%)"),
+        (0.0, "0.0%", "Not sure (about 0%)"),
+    ],
 )
-def test_only_0_and_1_are_shown_as_certain(app, visitor, score, shown):
+def test_only_0_and_1_are_shown_as_certain(app, visitor, score, shown, confidence):
     [row_id] = add(app, visitor, 1, score=score, scores={"glass": score})
     result, history = visitor.get(f"/result/{row_id}").text, visitor.get("/history").text
-    assert f"The model is {shown} sure." in result and f"<span>{shown}</span>" in result
+    assert confidence in result and f"<span>{shown}</span>" in result
     assert f'class="probability">{shown}</td>' in history
 
 

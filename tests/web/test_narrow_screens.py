@@ -1,4 +1,4 @@
-"""Every page on a screen of 320 px, with class names of other photo sets: it never scrolls sideways."""
+"""No page scrolls sideways on a screen of 320 px, with any class names."""
 
 import json
 
@@ -20,7 +20,7 @@ NAMES = [
     "<b>soft_plastic_wrapping_that_nobody_takes</b>&amp;",
     "\u202eevil\u202c",
 ]
-WIDTH_PX = 320  # of the smallest phones; WCAG 2.1 asks for it (reflow)
+WIDTH_PX = 320  # the smallest phones; WCAG 2.1 requires it (reflow)
 PHONE = {"viewport": {"width": WIDTH_PX, "height": 640}, "is_mobile": True, "has_touch": True}
 SCORES = {name: (1 - 1e-9 if number == 0 else 1e-9) for number, name in enumerate(NAMES)}
 WIDER = """() => [...document.querySelectorAll("body *")]
@@ -30,7 +30,7 @@ WIDER = """() => [...document.querySelectorAll("body *")]
 
 @pytest.fixture
 def site(make_site, tmp_path):
-    """A site whose model card, classes and history have the names above."""
+    """Return a site whose model card, classes and history have the names above."""
     folder = website.write_card(tmp_path / "odd")
     card = f"<main><h1>Model card: {NAMES[2]}</h1><p>{NAMES[4]}</p></main>"
     (folder / "1" / "model_card.html").write_text(card, encoding="utf-8")
@@ -39,7 +39,7 @@ def site(make_site, tmp_path):
 
 
 def paths_of_pages(site):
-    """The addresses of all pages; each name is a prediction and a correction in the history."""
+    """Return the addresses of all pages; each name is a prediction and a correction in the history."""
     nothing = {"class_name": None, "score": None, "scores": None, "model_version": None}
     odd = {"scores": SCORES, "score": 1.0}
     for name, correction in zip(NAMES, reversed(NAMES), strict=True):
@@ -52,7 +52,7 @@ def paths_of_pages(site):
 
 
 def check_fits(page):
-    """Check that the page is as wide as its screen, also after its visitor doubled the size of the text."""
+    """Check that the page fits its screen, also at twice the text size."""
     if page.locator("summary").count():
         page.locator("summary").first.click()
     for size in ("100%", "200%"):

@@ -1,6 +1,6 @@
-"""Requests that no browser sends: each has an answer below 500, with the headers of every other answer.
+"""Requests that no browser sends are answered below 500, with the usual headers.
 
-The application raises what it would answer by 500, so that a test fails with its traceback.
+The application raises an exception instead of answering 500, so that a test fails with its traceback.
 """
 
 import urllib.parse
@@ -13,7 +13,7 @@ from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from web import security
 
-pytestmark = pytest.mark.databases("sqlite")  # unless what is sent reaches a query
+pytestmark = pytest.mark.databases("sqlite")  # both for tests whose input reaches a query
 METHODS = ("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "PATCH", "POST", "CONNECT", "BREW")
 CURSOR = "2026-01-01T00:00:00"
 QUERIES = [
@@ -96,7 +96,7 @@ def row_id(browser):
 
 
 def check(answer, request):
-    """Check what every answer has, and return it."""
+    """Check the status and the headers of a response, and return it."""
     assert answer.status_code < 500, request
     assert {*security.HEADERS, "X-Request-Id"} <= {*answer.headers.keys()}, request
     assert answer.status_code != 405 or answer.headers["Allow"], request

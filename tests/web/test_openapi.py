@@ -13,7 +13,7 @@ from schemathesis.generation import GenerationMode
 
 from web import uploads
 
-pytestmark = pytest.mark.databases("sqlite")  # the tests are about the form of answers, which no database changes
+pytestmark = pytest.mark.databases("sqlite")  # no test depends on the database
 DESCRIPTION = json.loads((web_app.ROOT / "web" / "static" / "openapi.json").read_text(encoding="utf-8"))
 OPERATIONS = [(method.upper(), path) for path, methods in DESCRIPTION["paths"].items() for method in methods]
 PHOTOS = [web_app.photo(name, kind=kind) for name in web_app.CLASSES for kind in ("JPEG", "PNG")]
@@ -40,7 +40,7 @@ def test_whatever_is_sent_is_answered_as_described(api, method, path, mode):
     @hypothesis.settings(max_examples=25, deadline=None, derandomize=True)
     @hypothesis.given(case=api[path][method].as_strategy(generation_mode=mode))
     def check_answer(case):
-        # Of files that are made up, most are no pictures.
+        # Most generated files are no photos.
         case.call_and_validate(excluded_checks=[positive_data_acceptance])
 
     check_answer()

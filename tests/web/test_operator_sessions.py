@@ -1,4 +1,4 @@
-"""The operator's sessions: copies of the cookie, ages, sign-outs, revocations, and what the log says about them."""
+"""The operator's sessions: expiry, sign-out, revocation, copied cookies, and the log."""
 
 import datetime
 
@@ -16,7 +16,7 @@ SECOND = datetime.timedelta(seconds=1)
 
 @pytest.fixture
 def clock(monkeypatch):
-    """The time of the page, which a test may change."""
+    """Return the page's clock, which a test may set."""
     times = {"now": database.now()}
     monkeypatch.setattr(database, "now", lambda: times["now"])
     return times

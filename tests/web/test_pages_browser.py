@@ -1,4 +1,4 @@
-"""What a visitor does on the pages, in a browser with JavaScript."""
+"""The pages in a browser with JavaScript."""
 
 import re
 
@@ -24,7 +24,7 @@ TRANSFER = """([name, type, bytes, count]) => {
 
 
 def transfer_of(page, count=1):
-    """What the browser hands over when photos are dropped or pasted."""
+    """Return the DataTransfer of photos that are dropped or pasted."""
     photo = website.chosen()
     return page.evaluate_handle(TRANSFER, [photo["name"], photo["mimeType"], list(photo["buffer"]), count])
 
@@ -33,16 +33,16 @@ def check_preview_and_send(page):
     expect(page.locator("#preview")).to_be_visible()
     assert page.locator("#preview").get_attribute("src").startswith("blob:")
     expect(page.locator("#state")).to_have_text("Ready to send: photo.jpg")
-    page.get_by_role("button", name="Sort it").click()
+    page.get_by_role("button", name="What is it?").click()
     expect(page).to_have_url(RESULT)
     expect(page.get_by_role("heading", level=1)).to_have_text("Glass")
 
 
-def send_and_stay(page):
-    """Press the button once, and hold the photo back: the page is as it is while a photo is on its way."""
+def send_without_leaving(page):
+    """Submit the form but prevent the request, so that the page stays as it is during an upload."""
     page.evaluate("document.addEventListener('submit', (event) => event.preventDefault(), { once: true })")
     page.set_input_files("#image", website.chosen())
-    page.get_by_role("button", name="Sort it").click()
+    page.get_by_role("button", name="What is it?").click()
     expect(page.get_by_role("status")).to_have_text("Sending the photo ...")
     expect(page.locator("#send")).to_be_disabled()
 
@@ -55,12 +55,12 @@ def check_ready(page):
 
 def test_photo_that_is_chosen_is_shown_and_answered(site, open_page):
     page = open_page("/")
-    page.get_by_role("link", name="Sort a photo").click()
+    page.get_by_role("link", name="Check an item").click()
     with page.expect_file_chooser() as choice:
         page.get_by_label("Photo", exact=True).click()
     choice.value.set_files(website.chosen())
     check_preview_and_send(page)
-    expect(page.get_by_alt_text("The photo that you sent")).to_have_js_property("naturalWidth", 160)
+    expect(page.get_by_alt_text("The photo you sent")).to_have_js_property("naturalWidth", 160)
     (row,) = web_app.rows(site.app)
     highest_first = sorted(row.scores, key=row.scores.get, reverse=True)
     expect(page.locator(".bars tbody th")).to_have_text(highest_first)
@@ -106,7 +106,7 @@ def test_photo_above_the_limit_is_refused_before_it_is_sent(make_site, open_page
     site = make_site(max_upload_bytes=1_000)
     page = open_page("/classify", of=site)
     page.set_input_files("#image", website.chosen())
-    expect(page.get_by_role("alert")).to_contain_text("MB at most. Choose a smaller one.")
+    expect(page.get_by_role("alert")).to_contain_text("MB. Choose a smaller one.")
     expect(page.locator("#preview")).to_be_hidden()
     assert page.locator("#image").input_value() == ""
 
@@ -114,10 +114,10 @@ def test_photo_above_the_limit_is_refused_before_it_is_sent(make_site, open_page
 def test_file_that_is_no_picture_is_refused_with_what_to_do(open_page):
     page = open_page("/classify")
     page.set_input_files("#image", {"name": "photo.heic", "mimeType": "image/heic", "buffer": b"no picture"})
-    expect(page.locator("#state")).to_contain_text("This browser cannot show this kind of picture")
-    page.get_by_role("button", name="Sort it").click()
-    expect(page.get_by_role("alert")).to_contain_text(f"The file must be a picture: {images.FORMAT_NAMES}.")
-    expect(page).to_have_title("Not taken - Pilah")
+    expect(page.locator("#state")).to_contain_text("This browser can't show a preview of this photo")
+    page.get_by_role("button", name="What is it?").click()
+    expect(page.get_by_role("alert")).to_contain_text(f"in one of these formats: {images.FORMAT_NAMES}.")
+    expect(page).to_have_title("Upload failed - Pilah")
     page.set_input_files("#image", website.chosen())
     expect(page.get_by_role("alert")).to_be_hidden()
     check_preview_and_send(page)
@@ -125,7 +125,7 @@ def test_file_that_is_no_picture_is_refused_with_what_to_do(open_page):
 
 def test_page_that_sends_is_busy_and_ready_again_after_going_back(open_page):
     page = open_page("/classify")
-    send_and_stay(page)
+    send_without_leaving(page)
     page.evaluate("document.getElementById('upload').submit()")
     expect(page).to_have_url(RESULT)
     page.go_back()
@@ -135,7 +135,7 @@ def test_page_that_sends_is_busy_and_ready_again_after_going_back(open_page):
 
 def test_page_whose_sending_is_stopped_is_ready_again(open_page):
     page = open_page("/classify")
-    page.route("**/classify", lambda route: None)  # no answer
+    page.route("**/classify", lambda route: None)  # never responds
     page.set_input_files("#image", website.chosen())
     was_busy = page.evaluate("""async () => {
       document.getElementById("upload").requestSubmit();
@@ -150,7 +150,7 @@ def test_page_whose_sending_is_stopped_is_ready_again(open_page):
 
 def test_page_that_sends_is_ready_for_another_photo(open_page):
     page = open_page("/classify")
-    send_and_stay(page)
+    send_without_leaving(page)
     page.set_input_files("#image", website.chosen(size=(80, 60)))
     check_ready(page)
 
@@ -158,30 +158,30 @@ def test_page_that_sends_is_ready_for_another_photo(open_page):
 def test_correction_is_kept_and_can_be_taken_back(site, open_page):
     (row_id,) = site.add_rows(1)
     page = open_page(f"/result/{row_id}", visitor=True)
-    page.get_by_label("It is really").select_option("plastic")
+    page.get_by_label("It is actually").select_option("plastic")
     page.get_by_role("button", name="Save").click()
     expect(page.locator(".corrected")).to_have_text("Corrected to plastic.")
-    expect(page.get_by_label("It is really")).to_have_value("plastic")
-    expect(page.get_by_role("heading", name="Sorting at home: plastic")).to_be_visible()
+    expect(page.get_by_label("It is actually")).to_have_value("plastic")
+    expect(page.get_by_role("heading", name="How to recycle plastic")).to_be_visible()
     assert web_app.rows(site.app)[0].corrected_class == "plastic"
-    page.get_by_label("It is really").select_option("glass")
+    page.get_by_label("It is actually").select_option("glass")
     page.get_by_role("button", name="Save").click()
     expect(page.locator(".corrected")).to_have_count(0)
     assert web_app.rows(site.app)[0].corrected_class is None
 
 
 def test_page_of_a_photo_that_waits_fills_in_by_itself(make_site, open_page):
-    site = make_site()  # its own, since it goes on to ask about photos that wait
+    site = make_site()  # not shared, because its retry thread continues
     site.model.stop()
     page = open_page("/classify", of=site)
     page.set_input_files("#image", website.chosen())
-    page.get_by_role("button", name="Sort it").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Waiting for an answer")
-    expect(page.get_by_role("status").first).to_contain_text("The photo is kept.")
+    page.get_by_role("button", name="What is it?").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Waiting for a result")
+    expect(page.get_by_role("status").first).to_contain_text("Your photo is saved.")
     site.model.start()
     site.app.extensions["pilah_uploads"].start_retrying(site.app)
     with site.app.app_context():
-        db.session.execute(sa.update(Upload).values(created_at=website.NOON))  # long enough ago to be asked about again
+        db.session.execute(sa.update(Upload).values(created_at=website.NOON))  # old enough for a retry
         db.session.commit()
     expect(page.get_by_role("heading", level=1)).to_have_text("Glass")
 
@@ -189,7 +189,7 @@ def test_page_of_a_photo_that_waits_fills_in_by_itself(make_site, open_page):
 def test_page_of_a_photo_that_waits_keeps_what_is_open_until_the_state_changes(site, open_page):
     (row_id,) = site.add_rows(1, state="waiting", class_name=None, score=None, scores=None, model_version=None)
     page = open_page(f"/result/{row_id}", visitor=True)
-    expect(page.get_by_role("status").first).to_contain_text("looks again every few seconds")
+    expect(page.get_by_role("status").first).to_contain_text("updates by itself")
     page.locator("summary").click()
     page.get_by_role("button", name="Yes, delete").focus()
     for _ in range(2):
@@ -198,7 +198,7 @@ def test_page_of_a_photo_that_waits_keeps_what_is_open_until_the_state_changes(s
     with site.app.app_context():
         db.session.execute(sa.update(Upload).values(state="refused"))
         db.session.commit()
-    expect(page.get_by_role("heading", level=1)).to_have_text("No answer for this photo")
+    expect(page.get_by_role("heading", level=1)).to_have_text("No result for this photo")
 
 
 def test_history_pages_through_all_rows_and_back(site, open_page):
@@ -226,7 +226,7 @@ def test_history_is_filtered_on_every_page(site, open_page):
     expect(page.locator("tbody .prediction")).to_have_text(["metal"] * 5)
     page.get_by_label("corrected only").check()
     page.get_by_role("button", name="Filter").click()
-    expect(page.locator(".empty")).to_contain_text("No photo fits the filter.")
+    expect(page.locator(".empty")).to_contain_text("No photos match.")
     page.get_by_label("Prediction").select_option("all")
     page.get_by_role("button", name="Filter").click()
     expect(page.locator("tbody .correction")).to_have_text(["plastic"] * 3)
@@ -239,20 +239,20 @@ def test_row_is_deleted_after_a_question(site, open_page):
     site.add_rows(2)
     page = open_page("/history", visitor=True)
     page.locator("summary").first.click()
-    expect(page.get_by_text("Delete the photo and its result for good?").first).to_be_visible()
+    expect(page.get_by_text("Delete this photo and its result permanently?").first).to_be_visible()
     assert len(web_app.rows(site.app)) == 2
     page.locator("summary").nth(1).click()
-    expect(page.get_by_role("button", name="Yes, delete")).to_have_count(1)  # one question at a time
+    expect(page.get_by_role("button", name="Yes, delete")).to_have_count(1)  # one open dialog at a time
     page.get_by_role("button", name="Yes, delete photo 2").click()
     expect(page.locator("tbody tr")).to_have_count(1)
-    (left,) = web_app.rows(site.app)
-    assert web_app.files(site.app) == [f"{left.id}.jpg", f"{left.id}.small.jpg"]
+    (row,) = web_app.rows(site.app)
+    assert web_app.files(site.app) == [f"{row.id}.jpg", f"{row.id}.small.jpg"]
 
 
 def test_history_without_photos_leads_to_the_form(open_page):
     page = open_page("/history")
     expect(page.locator("main")).to_contain_text("There are no photos yet.")
-    page.get_by_role("link", name="Sort a photo").click()
+    page.get_by_role("link", name="Check an item").click()
     expect(page).to_have_url(re.compile("/classify$"))
 
 
@@ -266,7 +266,7 @@ def test_language_is_switched_and_stays_on_every_page(site, open_page):
     expect(page.get_by_role("columnheader", name="Probabilitas")).to_be_visible()
     page.goto("/history?class=metal")
     page.get_by_role("button", name="English").click()
-    expect(page.locator(".empty")).to_contain_text("No photo fits the filter.")  # the filter stays
+    expect(page.locator(".empty")).to_contain_text("No photos match.")  # the filter stays
 
 
 def test_language_is_switched_on_a_page_whose_address_looks_like_another_site(site, open_page):
@@ -297,8 +297,8 @@ def test_address_of_a_result_is_copied(site, open_page):
 def test_operator_signs_in_sees_every_row_and_signs_out(site, open_page):
     site.add_rows(1)
     page = open_page("/operator")
-    for token, answer in (("a guess", "That is not the token."), (web_app.SETTINGS["admin_token"], "everybody")):
-        page.get_by_label("Operator's token").fill(token)
+    for token, answer in (("a guess", "Wrong token."), (web_app.SETTINGS["admin_token"], "everyone's photos")):
+        page.get_by_label("Operator token").fill(token)
         page.get_by_role("button", name="Sign in").click()
         expect(page.locator("main")).to_contain_text(answer)
     expect(page.locator("tbody tr")).to_have_count(1)
@@ -321,7 +321,7 @@ def test_api_documentation_shows_every_operation_and_sends_a_photo(site, open_pa
     operations = page.locator(".opblock-summary")
     expect(operations).to_have_count(3)
     description = page.request.get("/api/openapi.json").json()
-    shown = [(one.locator(".opblock-summary-method"), one.locator("[data-path]")) for one in operations.all()]
+    shown = [(row.locator(".opblock-summary-method"), row.locator("[data-path]")) for row in operations.all()]
     assert [(method.inner_text().lower(), path.get_attribute("data-path")) for method, path in shown] == [
         (method, path) for path, methods in description["paths"].items() for method in methods
     ]

@@ -1,4 +1,4 @@
-"""The pages without JavaScript, in the dark, and as axe-core reads them."""
+"""The pages without JavaScript, in dark mode, and under axe-core's accessibility checks."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ SERIOUS = ("serious", "critical")
 
 
 def path_to(site, name):
-    """The address of one of `PAGES`, with the rows that it shows."""
+    """Return the address of one of `PAGES`, after adding the rows that it shows."""
     if name in ("result", "corrected", "waiting", "refused"):
         nothing = {"class_name": None, "score": None, "scores": None, "model_version": None}
         columns: dict[str, dict[str, Any]] = {
@@ -39,9 +39,9 @@ def path_to(site, name):
 
 @pytest.fixture
 def visit(site, open_page):
-    """visit(name, **options): one of `PAGES`, with every question on it open."""
+    """Return visit(name, **options), which opens one of `PAGES` and its delete dialog."""
 
-    def open_one(name, **options):
+    def open_named(name, **options):
         page = open_page(path_to(site, name), visitor=True, **options)
         if name == "refusal":
             page.set_input_files("#image", {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": b"no picture"})
@@ -53,19 +53,19 @@ def visit(site, open_page):
             page.locator("summary").first.click()
         return page
 
-    return open_one
+    return open_named
 
 
 def test_photo_is_sent_corrected_and_deleted_without_javascript(site, open_page):
     page = open_page("/classify", java_script_enabled=False)
     expect(page.get_by_role("button", name="Take a photo")).to_have_count(0)
     page.set_input_files("#image", website.chosen())
-    page.get_by_role("button", name="Sort it").click()
+    page.get_by_role("button", name="What is it?").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Glass")
     expect(page.locator("progress")).to_have_count(3)
     expect(page.locator("time")).to_contain_text("UTC")
     expect(page.get_by_role("button", name="Copy")).to_have_count(0)
-    page.get_by_label("It is really").select_option("metal")
+    page.get_by_label("It is actually").select_option("metal")
     page.get_by_role("button", name="Save").click()
     expect(page.locator(".corrected")).to_contain_text("Corrected to metal.")
     page.get_by_role("link", name="History").click()
@@ -80,12 +80,12 @@ def test_photo_is_sent_corrected_and_deleted_without_javascript(site, open_page)
 def test_page_of_a_photo_that_waits_has_a_link_to_look_again_without_javascript(site, open_page):
     (row_id,) = site.add_rows(1, state="waiting", class_name=None, score=None, scores=None, model_version=None)
     page = open_page(f"/result/{row_id}", visitor=True, java_script_enabled=False)
-    expect(page.get_by_role("status").first).to_contain_text("The photo is kept.")
-    expect(page.locator("#looking")).to_be_hidden()
+    expect(page.get_by_role("status").first).to_contain_text("Your photo is saved.")
+    expect(page.locator("#polling")).to_be_hidden()
     with site.app.app_context():
         db.session.execute(sa.update(Upload).values(state="done", class_name="glass", score=0.9, scores={"glass": 0.9}))
         db.session.commit()
-    page.get_by_role("link", name="Look now").click()
+    page.get_by_role("link", name="Check now").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Glass")
 
 
@@ -93,8 +93,8 @@ def test_refusal_language_filter_and_paging_work_without_javascript(site, open_p
     site.add_rows(21)
     page = open_page("/classify", visitor=True, java_script_enabled=False)
     page.set_input_files("#image", {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": b"no picture"})
-    page.get_by_role("button", name="Sort it").click()
-    expect(page.get_by_role("alert")).to_contain_text("The file must be a picture")
+    page.get_by_role("button", name="What is it?").click()
+    expect(page.get_by_role("alert")).to_contain_text("We can't read this file.")
     page.get_by_role("button", name="Bahasa Indonesia").click()
     page.get_by_role("link", name="Riwayat").click()
     page.get_by_role("link", name="Lebih lama").click()
@@ -105,17 +105,17 @@ def test_refusal_language_filter_and_paging_work_without_javascript(site, open_p
 
 
 def test_colours_follow_the_setting_of_the_browser(visit):
-    page, looks = visit("home", java_script_enabled=False), {}
+    page, styles = visit("home", java_script_enabled=False), {}
     colours = "body => [getComputedStyle(body).backgroundColor, getComputedStyle(body).color]"
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
-        looks[scheme] = page.locator("body").evaluate(colours)
-    assert _lightness(looks["light"][0]) > 200 > 100 > _lightness(looks["light"][1])
-    assert _lightness(looks["dark"][1]) > 200 > 100 > _lightness(looks["dark"][0])
+        styles[scheme] = page.locator("body").evaluate(colours)
+    assert _lightness(styles["light"][0]) > 200 > 100 > _lightness(styles["light"][1])
+    assert _lightness(styles["dark"][1]) > 200 > 100 > _lightness(styles["dark"][0])
 
 
 def _lightness(colour):
-    """The least of the three parts of "rgb(253, 253, 251)"."""
+    """Return the lowest of the three channels of a colour such as "rgb(253, 253, 251)"."""
     return min(map(int, colour.removeprefix("rgb(").removesuffix(")").split(",")))
 
 
@@ -124,8 +124,7 @@ def test_page_has_no_fault_that_axe_finds(visit, name):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe-core here: make test installs it")
     for options in ({"color_scheme": "light"}, {"color_scheme": "dark", **website.PHONE}):
         page = visit(name, reduced_motion="reduce", **options)
-        found = axe.Axe().run(page).response["violations"]
-        assert [
-            (fault["id"], node["html"]) for fault in found if fault["impact"] in SERIOUS for node in fault["nodes"]
-        ] == []
+        violations = axe.Axe().run(page).response["violations"]
+        serious = [violation for violation in violations if violation["impact"] in SERIOUS]
+        assert [(violation["id"], node["html"]) for violation in serious for node in violation["nodes"]] == []
         assert page.get_by_role("heading", level=1).count() == 1

@@ -14,9 +14,9 @@ from upload_files import ACCEPTED, DARK, LIGHT, MAX_PIXELS, ROWS, encoded
 from components.data import images
 from web import pictures
 
-pytestmark = pytest.mark.databases("sqlite")  # the tests are about the decoding of photos, which no database changes
+pytestmark = pytest.mark.databases("sqlite")  # no test depends on the database
 CORNERS = {"red": (0, 0), "lime": (1, 0), "blue": (0, 1), "white": (1, 1)}  # colour -> column and row, upright
-TURNS = {  # EXIF orientation -> how the camera turned what it saw
+TURNS = {  # EXIF orientation -> how the stored pixels are turned
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -33,9 +33,9 @@ bad_exif_warns = pytest.mark.filterwarnings("ignore::UserWarning")
 
 
 def plain(content, max_pixels=MAX_PIXELS):
-    """The picture that is kept, after the checks that hold for every one."""
-    kept = pictures.plain(content, max_pixels)
-    image = Image.open(io.BytesIO(kept))
+    """Return the stored picture, after checks that apply to every picture."""
+    stored = pictures.plain(content, max_pixels)
+    image = Image.open(io.BytesIO(stored))
     assert isinstance(image, JpegImagePlugin.JpegImageFile)
     assert (image.format, image.mode) == ("JPEG", "RGB")
     assert max(image.size) <= images.WEB_SIDE_PX
@@ -45,7 +45,7 @@ def plain(content, max_pixels=MAX_PIXELS):
 
 
 def near(pixel, colour, tolerance=30):
-    return all(abs(one - other) <= tolerance for one, other in zip(pixel, colour, strict=True))
+    return all(abs(actual - expected) <= tolerance for actual, expected in zip(pixel, colour, strict=True))
 
 
 @bad_exif_warns
@@ -108,11 +108,11 @@ def test_large_photo_on_its_side_is_kept_upright_and_small():
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "HEIF", "GIF"])
 def test_place_profile_and_words_are_left_out(kind):
     content = upload_files.with_metadata(kind)
-    assert b"Jakarta" in content or b"profile of colours" in content  # or there is nothing to leave out
-    kept = pictures.plain(content, MAX_PIXELS)
+    assert b"Jakarta" in content or b"profile of colours" in content  # the input has metadata
+    stored = pictures.plain(content, MAX_PIXELS)
     plain(content)
-    assert b"Jakarta" not in kept and b"profile" not in kept
-    assert not Image.open(io.BytesIO(kept)).getexif()
+    assert b"Jakarta" not in stored and b"profile" not in stored
+    assert not Image.open(io.BytesIO(stored)).getexif()
 
 
 @pytest.mark.parametrize(
@@ -148,8 +148,8 @@ def test_colours_stay(make, colour):
 def test_file_that_is_two_things_loses_the_other_one(kind):
     options: dict[str, Any] = {"comment": b"/*"} if kind == "GIF" else {}
     content = encoded(kind, **options) + b"PK\x03\x04" + upload_files.SCRIPT
-    kept = pictures.plain(content, MAX_PIXELS)
-    assert b"PK" not in kept and b"alert" not in kept and b"GIF" not in kept
+    stored = pictures.plain(content, MAX_PIXELS)
+    assert b"PK" not in stored and b"alert" not in stored and b"GIF" not in stored
 
 
 def test_bomb_is_refused_before_it_takes_memory():

@@ -1,4 +1,4 @@
-"""The site under a path of a host (SCRIPT_NAME=/pilah): no address of its own leaves that path."""
+"""The site under a path prefix (SCRIPT_NAME=/pilah): all its addresses have the prefix."""
 
 import re
 
@@ -6,7 +6,7 @@ import pytest
 import web_app
 from web_app import Browser, photo
 
-pytestmark = pytest.mark.databases("sqlite")  # the tests are about addresses, which no database changes
+pytestmark = pytest.mark.databases("sqlite")  # no test depends on the database
 PREFIX = "/pilah"
 ADDRESS = re.compile(r'(?:href|src|action|data-state|data-description)="([^"#]+)')
 
@@ -20,14 +20,14 @@ def addresses(page):
     return [address.replace("&amp;", "&") for address in ADDRESS.findall(page.text)]
 
 
-def below(location):
-    """The path for the test client, which adds the prefix again."""
+def without_prefix(location):
+    """Return the path for the test client, which adds the prefix itself."""
     assert location.startswith(f"{PREFIX}/")
     return location.removeprefix(PREFIX)
 
 
 def test_every_address_on_the_pages_has_the_prefix_and_answers(app, browser):
-    result = below(browser.upload().location)
+    result = without_prefix(browser.upload().location)
     operator = Browser(app, base_url=f"http://localhost{PREFIX}")
     assert operator.post("/operator", {"token": web_app.SETTINGS["admin_token"]}).location == f"{PREFIX}/history"
     links = set()
@@ -45,7 +45,7 @@ def test_every_address_on_the_pages_has_the_prefix_and_answers(app, browser):
         links |= {*addresses(browser.get(path)), *addresses(operator.get(path))}
     assert {f"{PREFIX}/{path}" for path in ("static/style.css", "history.csv", "api/openapi.json")} <= links
     for address in links:
-        path = below(address.replace(f"http://localhost{PREFIX}", PREFIX))
+        path = without_prefix(address.replace(f"http://localhost{PREFIX}", PREFIX))
         assert browser.get(path).status_code in (200, 405), path
 
 
@@ -53,9 +53,9 @@ def test_page_of_a_photo_that_waits_asks_under_the_prefix(make_app, model):
     model.stop()
     browser = Browser(make_app(), base_url=f"http://localhost{PREFIX}")
     result = browser.upload().location
-    page = browser.get(below(result))
+    page = browser.get(without_prefix(result))
     assert f'data-state="{result}/state"' in page.text and f'href="{result}"' in page.text
-    assert browser.get(below(f"{result}/state")).json == {"state": "waiting"}
+    assert browser.get(without_prefix(f"{result}/state")).json == {"state": "waiting"}
 
 
 def test_deletion_leads_back_to_the_same_filter_and_page(app, browser):
@@ -63,12 +63,12 @@ def test_deletion_leads_back_to_the_same_filter_and_page(app, browser):
         browser.uploaded(photo("glass", seed=seed))
     first = browser.get("/history?class=glass")
     [older] = [address for address in addresses(first) if "after=" in address]
-    page = browser.get(below(older))
+    page = browser.get(without_prefix(older))
     [deletion] = [address for address in addresses(page) if address.endswith("/deletion")]
     [query] = [text.replace("&amp;", "&") for text in re.findall(r'name="history" value="([^"]+)"', page.text)]
-    back = browser.post(below(deletion), {"history": query}).location
+    back = browser.post(without_prefix(deletion), {"history": query}).location
     assert back.startswith(f"{PREFIX}/history?") and "class=glass" in back and "after=" in back
-    assert browser.get(below(back)).location == f"{PREFIX}/history?class=glass"
+    assert browser.get(without_prefix(back)).location == f"{PREFIX}/history?class=glass"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 import pytest
 from web_app import Browser
 
-pytestmark = pytest.mark.databases("sqlite")  # the tests are about settings and texts, which no database changes
+pytestmark = pytest.mark.databases("sqlite")  # no test depends on the database
 
 
 def text(app, language="en"):
@@ -13,11 +13,17 @@ def text(app, language="en"):
 def test_page_says_what_the_settings_say(make_app):
     facts = {"keep_days": 77, "max_stored_bytes": 3 * 2**30, "max_upload_bytes": 9 * 2**20}
     page = text(make_app(**facts))
-    for words in ("after 77 days", "more than 3 GB", "up to 9 MB", "400 days", "the operator of this site, who sees"):
+    for words in (
+        "after 77 days",
+        "more than 3 GB",
+        "up to 9 MB",
+        "400 days",
+        "the operator of this site, who can see",
+    ):
         assert words in page, words
-    assert "has not named a contact" in page
+    assert "has not provided a contact" in page
     without = text(make_app(admin_token="", contact="data@pilah.example"))
-    assert "who sees the photos of everybody" not in without and 'href="mailto:data@pilah.example"' in without
+    assert "the operator of this site, who can see" not in without and 'href="mailto:data@pilah.example"' in without
 
 
 @pytest.mark.parametrize("contact", ["<script>alert(1)</script>", "javascript:alert(1)", '"onclick="x'])

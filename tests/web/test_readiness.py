@@ -1,4 +1,4 @@
-"""What /readyz says about the database, and who may read it and /metrics."""
+"""The database check of /readyz, and access to /readyz and /metrics."""
 
 import logging
 import threading
@@ -16,7 +16,7 @@ from web.database import db
 
 @pytest.fixture
 def empty_app(tmp_path, model):
-    """The page on a SQLite file without tables."""
+    """Yield the page on a SQLite file without tables."""
     database = f"sqlite:///{tmp_path / 'pilah.db'}"
     names = {"pilah_data": str(tmp_path), "serving_target": model.target, "database_url": database}
     app = web.create_app({**web_app.SETTINGS, **names})

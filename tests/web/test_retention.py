@@ -7,7 +7,7 @@ from web_app import Browser, photo
 from web import retention, settings, uploads
 from web.database import Upload, db
 
-KEPT = 10**9  # bytes, more than any test stores
+NO_LIMIT = 10**9  # bytes, more than any test stores
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def store(app):
 
 
 def aged(app, days, corrected_class=None):
-    """The id of a new row, made older."""
+    """Add a row that is `days` old, and return its id."""
     row_id = Browser(app).uploaded(photo(seed=days))
     with app.app_context():
         row = db.session.get(Upload, row_id)
@@ -29,16 +29,16 @@ def ids(app):
     return {row.id for row in web_app.rows(app)}
 
 
-def prune(app, store, keep_days=365, max_stored_bytes=KEPT):
+def prune(app, store, keep_days=365, max_stored_bytes=NO_LIMIT):
     with app.app_context():
         retention.prune(store, keep_days, max_stored_bytes)
 
 
 def test_page_deletes_rows_that_are_too_old_but_for_corrected_ones(app, store):
     aged(app, 366)
-    stays = {aged(app, 364), aged(app, 400, "metal")}
+    kept = {aged(app, 364), aged(app, 400, "metal")}
     prune(app, store)
-    assert ids(app) == stays and len(web_app.files(app)) == 2
+    assert ids(app) == kept and len(web_app.files(app)) == 2
     prune(app, store, keep_days=10)
     assert len(ids(app)) == 1
 
@@ -103,10 +103,10 @@ def test_rows_deleted_by_pruning_while_they_are_deleted_by_a_visitor_are_gone(ap
     row_id = aged(app, 400)
     remove = store.remove
 
-    def remove_twice(one):
+    def remove_twice(row_id):
         monkeypatch.setattr(store, "remove", remove)
-        uploads.service().remove(one)
-        remove(one)
+        uploads.service().remove(row_id)
+        remove(row_id)
 
     monkeypatch.setattr(store, "remove", remove_twice)
     prune(app, store)

@@ -1,4 +1,4 @@
-"""Headers about https and caches, and where forms may come from."""
+"""HSTS and cache headers, and the origin check of forms."""
 
 import io
 
@@ -6,7 +6,7 @@ import pytest
 import web_app
 from web_app import Browser, photo
 
-pytestmark = pytest.mark.databases("sqlite")  # the tests are about headers, which no database changes
+pytestmark = pytest.mark.databases("sqlite")  # no test depends on the database
 KEY = "k" * 32
 
 
@@ -60,8 +60,8 @@ def test_personal_answers_stay_in_no_cache(app):
 
 def test_answer_of_a_programs_photo_stays_in_no_cache(app):
     answer = web_app.classify(app, photo())
-    for one in (answer, app.test_client().get(f"/api/results/{answer.json['id']}")):
-        assert one.status_code == 200 and one.headers["Cache-Control"] == "no-store"
+    for response in (answer, app.test_client().get(f"/api/results/{answer.json['id']}")):
+        assert response.status_code == 200 and response.headers["Cache-Control"] == "no-store"
 
 
 @pytest.mark.parametrize("kind", ["picture", "thumbnail"])
@@ -69,16 +69,16 @@ def test_picture_is_asked_for_again_and_gone_after_its_deletion(app, kind):
     browser = Browser(app)
     row_id = browser.uploaded()
     etag = {"If-None-Match": browser.get(f"/{kind}/{row_id}").headers["ETag"]}
-    kept = browser.get(f"/{kind}/{row_id}", headers=etag)
-    assert kept.status_code == 304 and kept.headers["Cache-Control"] == "private, no-cache"
+    cached = browser.get(f"/{kind}/{row_id}", headers=etag)
+    assert cached.status_code == 304 and cached.headers["Cache-Control"] == "private, no-cache"
     browser.post(f"/result/{row_id}/deletion")
     assert browser.get(f"/{kind}/{row_id}", headers=etag).status_code == 404
 
 
 def two_tabs(app):
-    """A browser at its first visit, and the token of the form in the first of two tabs."""
-    browser, other = Browser(app), Browser(app)
-    token = other.csrf_token()  # of an answer whose cookie the second tab's answer replaced
+    """Return a browser with two tabs on its first visit, and the token of the first tab's form."""
+    browser, first_tab = Browser(app), Browser(app)
+    token = first_tab.csrf_token()  # the second tab's response replaced the cookie of this token
     browser.get("/classify")
     return browser, token
 
@@ -95,10 +95,10 @@ def test_form_of_the_first_of_two_tabs_is_accepted(app):
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "none", "", "same-origin, cross-site", None])
-def test_form_of_another_site_is_refused_and_two_tabs_are_named_as_a_reason(app, site):
+def test_form_of_another_site_is_refused_with_the_likely_reasons(app, site):
     browser, token = two_tabs(app)
     answer = send(browser, token, **({} if site is None else {"Sec-Fetch-Site": site}))
-    assert answer.status_code == 400 and "another tab" in answer.text
+    assert answer.status_code == 400 and "Your session expired" in answer.text
     assert web_app.rows(app) == []
 
 

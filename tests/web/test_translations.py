@@ -14,7 +14,7 @@ from pipeline.report import localization
 from web import settings
 from web.pages import results
 
-pytestmark = pytest.mark.databases("sqlite")  # the tests are about texts, which no database changes
+pytestmark = pytest.mark.databases("sqlite")  # no test depends on the database
 ROOT = pathlib.Path(__file__).parents[2]
 CATALOGS = [
     pytest.param(folder, language, id=f"{folder} {language}")
@@ -22,8 +22,8 @@ CATALOGS = [
     for language in languages
     if language != "en"
 ]
-PLACEHOLDER = re.compile(r"%(?:\(\w+\))?.")  # and a lone %, which cannot be filled in
-NEXT_STEP = "run make translations, translate what is empty in {}/translations, then run make translations again"
+PLACEHOLDER = re.compile(r"%(?:\(\w+\))?.")  # also a lone %, which formatting would reject
+NEXT_STEP = "run make translations, fill in the empty messages in {}/translations, then run make translations again"
 
 
 def read(folder: str, language: str) -> catalog.Catalog:
@@ -33,7 +33,7 @@ def read(folder: str, language: str) -> catalog.Catalog:
 
 @pytest.fixture(scope="module")
 def extracted(tmp_path_factory) -> dict[str, set[str]]:
-    """Folder -> every message of its templates and code."""
+    """Return a map of folder -> messages in its templates and code."""
     messages = {}
     for folder in ("web", "pipeline/report"):
         path = tmp_path_factory.mktemp("catalogs") / "messages.pot"

@@ -20,7 +20,7 @@ def visitor(app):
 @pytest.fixture
 def stranger(app):
     browser = Browser(app)
-    browser.uploaded(photo("paper"))  # with a cookie of its own
+    browser.uploaded(photo("paper"))  # it gets its own cookie
     return browser
 
 
@@ -30,12 +30,12 @@ def sign_in(app, token=TOKEN):
 
 
 def sees(browser, row_id):
-    """Which of the ways to a row are open to a browser."""
-    ways = {name: browser.get(f"/{name}/{row_id}").status_code for name in ("result", "picture", "thumbnail")}
-    ways["state"] = browser.get(f"/result/{row_id}/state").status_code
-    ways["history"] = 200 if row_id in browser.get("/history").text else 404
-    ways["csv"] = 200 if row_id in browser.get("/history.csv").text else 404
-    return ways
+    """Return a map of the ways to see a row -> HTTP status in this browser."""
+    statuses = {name: browser.get(f"/{name}/{row_id}").status_code for name in ("result", "picture", "thumbnail")}
+    statuses["state"] = browser.get(f"/result/{row_id}/state").status_code
+    statuses["history"] = 200 if row_id in browser.get("/history").text else 404
+    statuses["csv"] = 200 if row_id in browser.get("/history.csv").text else 404
+    return statuses
 
 
 def test_visitor_sees_the_own_row_and_a_stranger_finds_nothing(app, visitor, stranger):
@@ -50,7 +50,7 @@ def test_upload_whose_answer_is_lost_is_found_by_the_cookie_of_its_form(app, vis
     visitor.get("/classify")
     before = visitor.cookie()
     row_id = visitor.uploaded()
-    visitor.set_cookie(before)  # the answer never came
+    visitor.set_cookie(before)  # the response was lost
     assert set(sees(visitor, row_id).values()) == {200}
 
 
@@ -109,18 +109,18 @@ def test_operator_corrects_and_deletes_any_row(app, visitor):
 @pytest.mark.parametrize("token", ["wrong", TOKEN[:-1], TOKEN + " ", "тайна"])
 def test_wrong_token_is_refused(app, visitor, token):
     row_id = visitor.uploaded()
-    other, answer = sign_in(app, token)
+    browser, answer = sign_in(app, token)
     assert answer.status_code == 403
-    assert set(sees(other, row_id).values()) == {404}
+    assert set(sees(browser, row_id).values()) == {404}
 
 
 @pytest.mark.parametrize("token", ["", " ", "x", "None"])
 def test_without_a_token_set_nobody_is_operator(make_app, token):
     app = make_app(admin_token="")
     row_id = Browser(app).uploaded()
-    other, answer = sign_in(app, token)
+    browser, answer = sign_in(app, token)
     assert answer.status_code in (200, 403)
-    assert set(sees(other, row_id).values()) == {404}
+    assert set(sees(browser, row_id).values()) == {404}
 
 
 def test_token_that_was_changed_ends_the_old_sign_in(make_app):
@@ -148,7 +148,7 @@ def test_correction_is_kept_beside_the_prediction(app, visitor):
     for language, words in (
         ("en", "Corrected to <bdi>metal</bdi>."),
         ("id", "Dikoreksi menjadi <bdi>logam</bdi>."),
-    ):  # whoever said so
+    ):
         assert words in visitor.get(f"/result/{row_id}", headers={"Accept-Language": language}).text
 
 
@@ -192,18 +192,18 @@ def test_row_that_waits_cannot_be_corrected(make_app, model):
 
 
 def test_deletion_takes_the_row_and_both_files_and_no_other(app, visitor):
-    gone, stays = visitor.uploaded(), visitor.uploaded(photo("metal"))
-    answer = visitor.post(f"/result/{gone}/deletion", {"next": "https://evil.example/"})
+    deleted, kept = visitor.uploaded(), visitor.uploaded(photo("metal"))
+    answer = visitor.post(f"/result/{deleted}/deletion", {"next": "https://evil.example/"})
     assert answer.status_code == 303 and answer.location == "/history"
-    assert [row.id for row in web_app.rows(app)] == [stays]
-    assert web_app.files(app) == [f"{stays}.jpg"]
-    assert set(sees(visitor, gone).values()) == {404}
-    assert visitor.post(f"/result/{gone}/deletion").status_code == 404
+    assert [row.id for row in web_app.rows(app)] == [kept]
+    assert web_app.files(app) == [f"{kept}.jpg"]
+    assert set(sees(visitor, deleted).values()) == {404}
+    assert visitor.post(f"/result/{deleted}/deletion").status_code == 404
 
 
 def test_restart_forgets_no_visitor(make_app):
-    before = Browser(make_app())
-    row_id = before.uploaded()
-    after = Browser(make_app())
-    after.set_cookie(before.cookie())
-    assert set(sees(after, row_id).values()) == {200}
+    browser = Browser(make_app())
+    row_id = browser.uploaded()
+    later = Browser(make_app())
+    later.set_cookie(browser.cookie())
+    assert set(sees(later, row_id).values()) == {200}

@@ -20,12 +20,12 @@ BY_PHOTO = [(name, seed) for seed in range(10) for name in web_app.CLASSES]  # 3
 
 @pytest.fixture
 def make_app(make_app):
-    """As in conftest.py; rows are asked about again as soon as they wait."""
+    """Return make_app of conftest.py, with waiting rows retried at once."""
 
     def make(**settings):
-        one = make_app(**settings)
-        one.extensions["pilah_uploads"].first_retry_seconds = 0.0
-        return one
+        app = make_app(**settings)
+        app.extensions["pilah_uploads"].first_retry_seconds = 0.0
+        return app
 
     return make
 
@@ -44,16 +44,16 @@ def states(app):
     return [row.state for row in web_app.rows(app)]
 
 
-def kept(app, row_id):
+def stored_picture(app, row_id):
     with app.app_context():
         return uploads.service().store.picture(row_id).read_bytes()
 
 
 def check_answered(app, rows):
-    """Each row has the answer of its own picture."""
+    """Check that each row has the prediction for its own picture."""
     for row in rows:
         assert row.state == State.DONE and row.model_version == web_app.VERSION
-        assert row.scores == pytest.approx(web_app.by_colour(kept(app, row.id)), abs=1e-6)
+        assert row.scores == pytest.approx(web_app.by_colour(stored_picture(app, row.id)), abs=1e-6)
 
 
 def test_upload_while_serving_is_away_waits(app, model):
@@ -77,7 +77,7 @@ def test_waiting_rows_are_answered_when_serving_is_back(app, model):
     model.stop()
     browser = Browser(app)
     row_id = browser.uploaded(photo("metal"))
-    by_program = web_app.classify(app, photo("paper")).json["id"]
+    api_row_id = web_app.classify(app, photo("paper")).json["id"]
     assert retry(app) == 0
     bring_back(app, model)
     assert retry(app) == 2
@@ -85,13 +85,13 @@ def test_waiting_rows_are_answered_when_serving_is_back(app, model):
     page = browser.get(f"/result/{row_id}")
     assert "metal" in page.text.lower() and "waiting.js" not in page.text
     assert browser.get(f"/result/{row_id}/state").json == {"state": "done"}
-    assert app.test_client().get(f"/api/results/{by_program}").json["class_name"] == "paper"
+    assert app.test_client().get(f"/api/results/{api_row_id}").json["class_name"] == "paper"
     assert retry(app) == 0 and len(model.photos) == 2
 
 
 def test_row_is_left_to_its_own_request_for_as_long_as_that_waits():
-    given = settings.Settings(serving_timeout_seconds=42.0)
-    assert uploads.Service(None, None, given).first_retry_seconds > 42.0
+    options = settings.Settings(serving_timeout_seconds=42.0)
+    assert uploads.Service(None, None, options).first_retry_seconds > 42.0
 
 
 def test_young_row_is_left_to_its_own_request(app, model):
@@ -106,17 +106,17 @@ def test_no_connection_to_the_database_is_held_while_the_model_is_asked(app, mod
     with app.app_context():
         pool = db.engine.pool
     assert isinstance(pool, sa.pool.QueuePool)
-    held = []
+    connections = []
 
-    def look_and_refuse(picture):
-        held.append(pool.checkedout())
+    def count_and_refuse(picture):
+        connections.append(pool.checkedout())
         raise web_app.Refusal(grpc.StatusCode.INTERNAL)
 
-    model.before_answer = look_and_refuse
+    model.before_answer = count_and_refuse
     Browser(app).uploaded()
     web_app.classify(app, photo("metal"))
     retry(app)
-    assert held == [0] * 4
+    assert connections == [0] * 4
 
 
 def test_restarted_web_tier_answers_what_waited_before(make_app, model):
@@ -147,17 +147,16 @@ def test_first_request_of_a_process_starts_asking_about_what_waited_before(make_
 
 @pytest.mark.databases("sqlite")
 def test_retrying_goes_on_when_a_round_fails(make_app, model, monkeypatch):
-    """As where the database is away."""
     model.stop()
     app = make_app()
     Browser(app).uploaded()
     service, failures = app.extensions["pilah_uploads"], iter([OSError("no database"), OSError("still none")])
-    ask = service.retry_waiting
+    retry_waiting = service.retry_waiting
 
     def fail_twice():
         if failure := next(failures, None):
             raise failure
-        return ask()
+        return retry_waiting()
 
     monkeypatch.setattr(service, "retry_waiting", fail_twice)
     model.start()
@@ -171,12 +170,13 @@ def test_retrying_goes_on_when_a_picture_cannot_be_read(make_app, model, tmp_pat
     model.stop()
     app = make_app()
     row_id, store = Browser(app).uploaded(), app.extensions["pilah_uploads"].store
-    find = store.picture
-    monkeypatch.setattr(store, "picture", lambda one: tmp_path if one == row_id else find(one))  # cannot be read
+    picture = store.picture
+    unreadable = tmp_path  # a folder
+    monkeypatch.setattr(store, "picture", lambda name: unreadable if name == row_id else picture(name))
     app.extensions["pilah_uploads"].start_retrying(app)
     model.start()
     other = Browser(app).uploaded(photo("metal"))
-    monkeypatch.setattr(store, "picture", find)
+    monkeypatch.setattr(store, "picture", picture)
     wait_until(lambda: states(app) == [State.DONE] * 2)
     assert [row.id for row in web_app.rows(app)] == [row_id, other]
 
@@ -196,7 +196,7 @@ def test_serving_that_ends_between_upload_and_answer_leaves_the_row_waiting(app,
 
 
 def stop_from_inside(model):
-    """Stop the server while it answers; the answer is held back until there is nobody to give it to."""
+    """Stop the server while it handles a call, and delay its response until the server has stopped."""
     threading.Thread(target=model.stop).start()
     time.sleep(0.3)
 
@@ -311,7 +311,7 @@ def test_pause_between_looks_is_the_one_that_grows(make_app, model):
     model.before_answer = refuse(grpc.StatusCode.INTERNAL)
     Browser(app).uploaded()
     app.extensions["pilah_uploads"].start_retrying(app)
-    time.sleep(2)  # looks after 0.1, 0.3, 0.7 and 1.5 s instead of 20
+    time.sleep(2)  # retries after 0.1, 0.3, 0.7 and 1.5 s, instead of 20 retries
     assert len(model.photos) <= 1 + 4
 
 
@@ -319,27 +319,27 @@ def test_pause_between_looks_is_the_one_that_grows(make_app, model):
 def test_row_that_the_server_fails_on_does_not_hold_up_the_others(app, model):
     model.stop()
     browser = Browser(app)
-    fails, stays = browser.uploaded(), browser.uploaded(photo("metal"))
+    failing, answered = browser.uploaded(), browser.uploaded(photo("metal"))
     bring_back(app, model)
-    bad = kept(app, fails)
-    model.before_answer = lambda picture: refuse(grpc.StatusCode.INTERNAL)(picture) if picture == bad else None
+    bad_picture = stored_picture(app, failing)
+    model.before_answer = lambda picture: refuse(grpc.StatusCode.INTERNAL)(picture) if picture == bad_picture else None
     assert retry(app) == 1
-    assert {row.id: row.state for row in web_app.rows(app)} == {fails: State.WAITING, stays: State.DONE}
+    assert {row.id: row.state for row in web_app.rows(app)} == {failing: State.WAITING, answered: State.DONE}
 
 
 @pytest.mark.databases("sqlite")
 def test_row_whose_picture_cannot_be_read_is_logged_and_does_not_hold_up_the_others(app, model, web_log):
     model.stop()
     browser = Browser(app)
-    fails, stays = browser.uploaded(), browser.uploaded(photo("metal"))
-    picture = app.extensions["pilah_uploads"].store.picture(fails)
+    failing, answered = browser.uploaded(), browser.uploaded(photo("metal"))
+    picture = app.extensions["pilah_uploads"].store.picture(failing)
     picture.unlink()
     picture.mkdir()
     bring_back(app, model)
     assert retry(app) == 1
-    assert {row.id: row.state for row in web_app.rows(app)} == {fails: State.WAITING, stays: State.DONE}
+    assert {row.id: row.state for row in web_app.rows(app)} == {failing: State.WAITING, answered: State.DONE}
     [record] = [record for record in web_log.records if record.exc_info]
-    assert fails in record.getMessage()
+    assert failing in record.getMessage()
 
 
 @pytest.mark.databases("sqlite")
@@ -400,45 +400,45 @@ def test_uploads_while_serving_goes_down_and_up_are_neither_lost_nor_doubled(mak
     assert sorted(rows) == sorted(ids) and len(set(ids)) == len(contents)
     assert [rows[row_id].class_name for row_id in ids] == [name for name, _ in BY_PHOTO]
     check_answered(app, rows.values())
-    assert set(model.photos) == {kept(app, row_id) for row_id in ids}
+    assert set(model.photos) == {stored_picture(app, row_id) for row_id in ids}
     assert web_app.files(app) == sorted(f"{row_id}.jpg" for row_id in ids)
 
 
 def test_row_deleted_while_it_waits_stays_deleted(app, model):
     model.stop()
     browser = Browser(app)
-    row_id, stays = browser.uploaded(), browser.uploaded(photo("metal"))
+    row_id, waiting = browser.uploaded(), browser.uploaded(photo("metal"))
     assert browser.post(f"/result/{row_id}/deletion").status_code == 303
     bring_back(app, model)
     assert retry(app) == 1
     [row] = web_app.rows(app)
-    assert row.id == stays
+    assert row.id == waiting
     check_answered(app, [row])
-    assert web_app.files(app) == [f"{stays}.jpg"]
+    assert web_app.files(app) == [f"{waiting}.jpg"]
 
 
 def test_rows_deleted_while_they_are_asked_about_stay_deleted(make_app, model, web_log):
-    app = make_app(serving_timeout_seconds=10.0)  # the deletions must be done in that time
+    app = make_app(serving_timeout_seconds=10.0)  # the deletions need less
     model.before_answer = refuse(grpc.StatusCode.INTERNAL)
     browser = Browser(app)
     ids = [browser.uploaded(photo(name)) for name in web_app.CLASSES]
 
     def delete_two(picture):
         model.before_answer = lambda picture: None
-        for row_id in ids[:2]:  # the one that is asked about, and the next one
+        for row_id in ids[:2]:  # the one that is being classified, and the next one
             browser.post(f"/result/{row_id}/deletion")
 
     model.before_answer = delete_two
     retry(app)
     [row] = web_app.rows(app)
-    assert row.id == ids[2] and not [line for line in web_log.messages if "gone" in line]
+    assert row.id == ids[2] and not [line for line in web_log.messages if "missing" in line]
     check_answered(app, [row])
     assert web_app.files(app) == [f"{ids[2]}.jpg"]
 
 
 @pytest.mark.parametrize("code", [None, grpc.StatusCode.INTERNAL])
 def test_row_deleted_while_its_own_request_waits_is_answered_as_deleted(make_app, model, code):
-    app = make_app(serving_timeout_seconds=10.0)  # the deletion must be done in that time
+    app = make_app(serving_timeout_seconds=10.0)  # the deletion needs less
 
     def delete_and_refuse(picture):
         with app.app_context():
@@ -473,12 +473,12 @@ def test_row_that_another_process_answered_meanwhile_is_not_changed(app, model):
 def test_row_without_its_picture_is_refused_and_does_not_hold_up_the_others(app, model, web_log):
     model.stop()
     browser = Browser(app)
-    gone, stays = browser.uploaded(), browser.uploaded(photo("metal"))
-    app.extensions["pilah_uploads"].store.picture(gone).unlink()
+    missing, answered = browser.uploaded(), browser.uploaded(photo("metal"))
+    app.extensions["pilah_uploads"].store.picture(missing).unlink()
     bring_back(app, model)
     assert retry(app) == 1
-    assert {row.id: row.state for row in web_app.rows(app)} == {gone: State.REFUSED, stays: State.DONE}
-    assert [record.levelname for record in web_log.records if gone in record.getMessage()][-1] == "ERROR"
+    assert {row.id: row.state for row in web_app.rows(app)} == {missing: State.REFUSED, answered: State.DONE}
+    assert [record.levelname for record in web_log.records if missing in record.getMessage()][-1] == "ERROR"
 
 
 @pytest.mark.databases("sqlite")
@@ -510,13 +510,13 @@ def age(app, row_id, days):
 
 def test_prune_deletes_what_is_older_and_nothing_else(app):
     browser = Browser(app)
-    old, older, new = (browser.uploaded() for _ in range(3))
+    old, oldest, recent = (browser.uploaded() for _ in range(3))
     age(app, old, 31)
-    age(app, older, 400)
-    age(app, new, 29)
+    age(app, oldest, 400)
+    age(app, recent, 29)
     assert "2" in run(app, "prune", "--days", 30)
-    assert [row.id for row in web_app.rows(app)] == [new]
-    assert web_app.files(app) == [f"{new}.jpg"]
+    assert [row.id for row in web_app.rows(app)] == [recent]
+    assert web_app.files(app) == [f"{recent}.jpg"]
     assert "0" in run(app, "prune", "--days", 30)
 
 
@@ -559,16 +559,16 @@ def test_prune_refuses_days_that_are_none(app):
 
 def test_doctor_deletes_pictures_without_a_row_and_rows_without_a_picture(app, monkeypatch):
     browser = Browser(app)
-    sound, without_row, without_picture = (browser.uploaded() for _ in range(3))
+    complete, without_row, without_picture = (browser.uploaded() for _ in range(3))
     with app.app_context():
         store = uploads.service().store
         db.session.execute(sa.delete(Upload).where(Upload.id == without_row))
         db.session.commit()
     store.remove(without_picture)
-    monkeypatch.setattr(commands, "UNDER_WAY_SECONDS", 0.0)
+    monkeypatch.setattr(commands, "UPLOAD_SECONDS", 0.0)
     assert run(app, "doctor").count("1") == 2
-    assert [row.id for row in web_app.rows(app)] == [sound]
-    assert web_app.files(app) == [f"{sound}.jpg"]
+    assert [row.id for row in web_app.rows(app)] == [complete]
+    assert web_app.files(app) == [f"{complete}.jpg"]
     assert run(app, "doctor").count("0") == 2
 
 
@@ -578,8 +578,8 @@ def test_doctor_deletes_nothing_where_no_row_has_its_picture(app, monkeypatch):
     browser.post(f"/result/{row_id}/correction", {"class_name": "metal"})
     store = app.extensions["pilah_uploads"].store
     store.folder.rename(store.folder.with_name("elsewhere"))
-    monkeypatch.setattr(commands, "UNDER_WAY_SECONDS", 0.0)
-    for others in ([], ["f" * 32]):  # no folder, and that of another site
+    monkeypatch.setattr(commands, "UPLOAD_SECONDS", 0.0)
+    for others in ([], ["f" * 32]):  # no folder, and the folder of another site
         for other in others:
             store.add(other, pictures.plain(photo(), 10**6))
         done = app.test_cli_runner().invoke(args=["doctor"])
@@ -598,18 +598,18 @@ def test_doctor_leaves_fresh_pictures_alone_and_says_so(app):
 
 
 def test_doctor_deletes_what_a_crash_left_half_done(app, monkeypatch):
-    sound, torn = (Browser(app).uploaded() for _ in range(2))
+    complete, incomplete = (Browser(app).uploaded() for _ in range(2))
     with app.app_context():
         store = uploads.service().store
         store.add("e" * 32, pictures.plain(photo(), 10**6))
     store.picture("e" * 32).with_name("tmpabc.part").write_bytes(b"half")
-    for row_id in ("e" * 32, torn):
+    for row_id in ("e" * 32, incomplete):
         store.thumbnail(row_id)
-        store.picture(row_id).unlink()  # it ended between the two files
-    monkeypatch.setattr(commands, "UNDER_WAY_SECONDS", 0.0)
+        store.picture(row_id).unlink()  # as after a crash between the two files
+    monkeypatch.setattr(commands, "UPLOAD_SECONDS", 0.0)
     run(app, "doctor")
-    assert [row.id for row in web_app.rows(app)] == [sound]
-    assert web_app.files(app) == [f"{sound}.jpg"]
+    assert [row.id for row in web_app.rows(app)] == [complete]
+    assert web_app.files(app) == [f"{complete}.jpg"]
 
 
 def test_export_writes_corrected_photos_by_their_right_class(app, tmp_path):
@@ -618,9 +618,9 @@ def test_export_writes_corrected_photos_by_their_right_class(app, tmp_path):
     browser.post(f"/result/{ids['glass']}/correction", {"class_name": "metal"})
     browser.post(f"/result/{ids['paper']}/correction", {"class_name": "metal"})
     assert "2" in run(app, "export-corrections", tmp_path / "new")
-    found = {str(path.relative_to(tmp_path / "new")) for path in (tmp_path / "new").rglob("*") if path.is_file()}
-    assert found == {f"metal/{ids['glass']}.jpg", f"metal/{ids['paper']}.jpg"}
-    assert (tmp_path / "new" / "metal" / f"{ids['glass']}.jpg").read_bytes() == kept(app, ids["glass"])
+    exported = {str(path.relative_to(tmp_path / "new")) for path in (tmp_path / "new").rglob("*") if path.is_file()}
+    assert exported == {f"metal/{ids['glass']}.jpg", f"metal/{ids['paper']}.jpg"}
+    assert (tmp_path / "new" / "metal" / f"{ids['glass']}.jpg").read_bytes() == stored_picture(app, ids["glass"])
 
 
 @pytest.mark.databases("sqlite")

@@ -1,4 +1,5 @@
 import errno
+import html
 import io
 import logging
 import os
@@ -14,7 +15,7 @@ from web_app import Browser, photo
 from web import uploads
 from web.database import Upload, db
 
-pytestmark = pytest.mark.databases("sqlite")  # unless a test is about what the database stores
+pytestmark = pytest.mark.databases("sqlite")  # both for tests that depend on the database
 MIB = 1024 * 1024
 PAGES = ["/", "/classify", "/history", "/history.csv", "/operator", "/healthz", "/metrics", "/api/openapi.json"]
 NAMES = ["../../etc/passwd", "..\\..\\boot.jpg", "/etc/passwd.jpg", "a/b.jpg", "%2e%2e%2fx.jpg", "x" * 400 + ".jpg"]
@@ -27,7 +28,7 @@ def browser(app):
     return Browser(app)
 
 
-def kept_in(folder):
+def files_in(folder):
     return {path for path in folder.rglob("*") if path.is_file() and "pilah.db" not in path.name}
 
 
@@ -70,10 +71,10 @@ def test_photo_is_kept_asked_about_and_shown(app, model, browser):
     assert page.status_code == 200 and "metal" in page.text.lower() and "waiting.js" not in page.text
     picture, thumbnail = browser.get(f"/picture/{row.id}"), browser.get(f"/thumbnail/{row.id}")
     assert picture.mimetype == thumbnail.mimetype == "image/jpeg"
-    assert model.photos == [picture.data]  # what is shown is what was asked about
+    assert model.photos == [picture.data]  # the page shows the picture that was classified
     assert Image.open(io.BytesIO(picture.data)).size == (1024, 768)
     assert Image.open(io.BytesIO(thumbnail.data)).size == (160, 120)
-    assert web_app.files(app) == [f"{row.id}.jpg", f"{row.id}.small.jpg"]  # made once, when it was looked at
+    assert web_app.files(app) == [f"{row.id}.jpg", f"{row.id}.small.jpg"]  # created by the first request
     assert browser.get(f"/thumbnail/{row.id}").data == thumbnail.data
     assert "private" in picture.headers["Cache-Control"]
 
@@ -95,7 +96,7 @@ def test_refused_upload_is_told_on_the_page_and_not_kept(app, browser, content, 
     page = browser.upload(content)
     assert page.status_code == status and "</html>" in page.text
     answer = web_app.classify(app, content)
-    assert answer.status_code == status and answer.json["detail"] in page.text
+    assert answer.status_code == status and answer.json["detail"] in html.unescape(page.text)
     assert web_app.rows(app) == web_app.files(app) == []
 
 
@@ -112,22 +113,27 @@ def test_refused_upload_is_told_on_the_page_and_not_kept(app, browser, content, 
     ids=["no field", "wrong field", "text", "nothing chosen", "repeated field"],
 )
 def test_form_without_exactly_one_photo_is_refused(app, path, fields):
-    fresh = {  # a client closes what it sends
-        name: [(io.BytesIO(one[0].getvalue()), one[1]) for one in value] if isinstance(value, list) else value
+    copies = {  # the client closes the files that it sends
+        name: [(io.BytesIO(file.getvalue()), file_name) for file, file_name in value]
+        if isinstance(value, list)
+        else value
         for name, value in fields.items()
         if not isinstance(value, tuple)
-    } | {name: (io.BytesIO(one[0].getvalue()), one[1]) for name, one in fields.items() if isinstance(one, tuple)}
-    assert Browser(app).post(path, fresh).status_code == 400
+    }
+    copies |= {
+        name: (io.BytesIO(value[0].getvalue()), value[1]) for name, value in fields.items() if isinstance(value, tuple)
+    }
+    assert Browser(app).post(path, copies).status_code == 400
     assert web_app.rows(app) == web_app.files(app) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_name_that_wanders_off_does_not_reach_the_disk(make_app, tmp_path, name):
     app = make_app()
-    before = kept_in(tmp_path.parent)
+    before = files_in(tmp_path.parent)
     assert web_app.classify(app, photo(), name).status_code == 200
     [row] = web_app.rows(app)
-    new = {path.relative_to(tmp_path) for path in kept_in(tmp_path.parent) - before}
+    new = {path.relative_to(tmp_path) for path in files_in(tmp_path.parent) - before}
     assert {str(path) for path in new} == {f"uploads/{row.id[:2]}/{row.id}.jpg"}
 
 
@@ -148,7 +154,7 @@ def test_upload_without_room_for_it_is_refused_in_words_and_told_to_the_operator
     page, answer = Browser(app).upload(), web_app.classify(app, photo(), headers={"Accept-Language": "id"})
     log.removeHandler(caplog.handler)
     assert page.status_code == answer.status_code == 503
-    assert "no room for more photos" in page.text and "tidak punya tempat" in answer.json["detail"]
+    assert "no space for more photos" in page.text and "tidak ada ruang" in answer.json["detail"]
     assert [record.levelname for record in caplog.records if "PILAH_DATA" in record.getMessage()] == ["ERROR"] * 2
     assert web_app.rows(app) == web_app.files(app) == []
 
@@ -178,7 +184,7 @@ def test_photo_at_the_limit_is_taken(make_app):
 def test_photo_over_the_pixel_limit_is_refused_with_the_limit(make_app):
     app = make_app(max_pixels=2_000_000)
     page = Browser(app).upload(photo(size=(2001, 1000)))
-    assert page.status_code == 413 and "2 million pixels at most" in page.text and "Choose a smaller one" in page.text
+    assert page.status_code == 413 and "up to 2 million pixels" in page.text and "Choose a smaller one" in page.text
 
 
 def test_picture_that_is_too_small_is_told_what_to_do(app):
@@ -225,17 +231,17 @@ def test_form_without_its_cookie_is_told_what_it_needs_and_found_in_the_log(app,
 @pytest.mark.parametrize("referrer", ["https://pilah.example/classify", None])
 def test_form_whose_page_is_not_known_is_not_blamed_on_cookies_and_hints_at_the_proxy(make_app, caplog, referrer):
     app = make_app(pilah_env="production", secret_key="k" * 32, trusted_proxies=1)
-    browser = Browser(app, base_url="https://127.0.0.1:8000")  # as it looks behind a proxy that does not pass Host
+    browser = Browser(app, base_url="https://127.0.0.1:8000")  # the host behind a proxy that does not pass Host
     log = logging.getLogger("web")
     log.addHandler(caplog.handler)
     page = browser.post("/language", {"language": "id"}, headers={"Referer": referrer} if referrer else {})
     log.removeHandler(caplog.handler)
-    assert page.status_code == 400 and "one of its own pages" in page.text and "cookie" not in page.text
+    assert page.status_code == 400 and "came from a page of this site" in page.text and "cookie" not in page.text
     [hint] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     for words in ("https://127.0.0.1:8000/", referrer or "no referrer", "proxy", "docs/deployment.md"):
         assert words in hint
-    good = browser.post("/language", {"language": "id"}, headers={"Referer": "https://127.0.0.1:8000/classify"})
-    assert good.status_code == 303
+    accepted = browser.post("/language", {"language": "id"}, headers={"Referer": "https://127.0.0.1:8000/classify"})
+    assert accepted.status_code == 303
 
 
 def test_forms_of_a_phone_are_taken_over_plain_http_in_development(app):
@@ -246,7 +252,7 @@ def test_forms_of_a_phone_are_taken_over_plain_http_in_development(app):
 
 def test_form_with_a_wrong_value_is_not_told_about_cookies(browser):
     page = browser.post("/language", {"language": "tlh"})
-    assert page.status_code == 400 and "not what the page asks for" in page.text and "cookie" not in page.text
+    assert page.status_code == 400 and "incomplete or had a wrong value" in page.text and "cookie" not in page.text
 
 
 @pytest.mark.parametrize(
@@ -264,7 +270,7 @@ def test_language_is_the_browsers(browser, accepted, language):
 def test_language_that_a_browser_chose_is_not_a_programs(browser):
     browser.post("/language", {"language": "id"})
     answer = browser.client.post("/api/classify", headers={"Accept-Language": "en"})
-    assert answer.json["error"] == "type" and answer.json["detail"].startswith("Send a form")
+    assert answer.json["error"] == "type" and answer.json["detail"].startswith("Send a multipart/form-data form")
     assert "Set-Cookie" not in answer.headers and "Cookie" not in answer.headers.get("Vary", "")
 
 
@@ -295,17 +301,17 @@ def test_language_goes_back_to_a_page_of_this_site_alone(browser, referrer, path
     headers = {"Referer": referrer} if referrer else {}
     answer = browser.post("/language", {"language": "id"}, headers=headers)
     assert answer.status_code == 303
-    seen = answer.location.replace("\\", "/").replace("\t", "")  # as browsers read it
-    goes_to = urlsplit(urljoin("http://localhost/language", seen))
-    assert (goes_to.scheme, goes_to.netloc) == ("http", "localhost")
-    assert path in (None, goes_to.path)
+    location = answer.location.replace("\\", "/").replace("\t", "")  # as browsers parse it
+    target = urlsplit(urljoin("http://localhost/language", location))
+    assert (target.scheme, target.netloc) == ("http", "localhost")
+    assert path in (None, target.path)
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/nothing", "/api/nothing", "/static/style.css", "/picture/{id}"])
 def test_form_alone_sends_the_cookie_anew_so_that_no_late_answer_brings_an_old_one_back(browser, path):
     row_id = browser.uploaded()
     assert ("Set-Cookie" in browser.get(path.format(id=row_id)).headers) == (path == "/classify")
-    assert "Set-Cookie" not in browser.upload().headers  # may take as long as the model server
+    assert "Set-Cookie" not in browser.upload().headers  # this response may be late
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/nothing", "/api/nothing", "/static/style.css", "/picture/{id}"])

@@ -121,5 +121,5 @@ else:
         if "Can't locate revision" not in str(error):
             raise
         raise CommandError(
-            f'The database is of a newer Pilah ({error}). Start that version, or restore a backup of before.'
+            f'The database was created by a newer version of Pilah ({error}). Start that version, or restore an older backup.'
         ) from error

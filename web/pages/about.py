@@ -1,4 +1,4 @@
-"""The served model: its model card and its classes, from the files that the pipeline wrote."""
+"""The model card and the classes of the served model, from the files that the pipeline wrote."""
 
 import functools
 import json
@@ -16,7 +16,7 @@ from web import uploads
 
 blueprint = Blueprint("about", __name__)
 log = logging.getLogger("web.about")
-ASK_SECONDS = 0.2  # that the model server has to name its versions, so that no page waits for it
+VERSIONS_SECONDS = 0.2  # time limit for asking the model server for its versions, so that pages stay fast
 
 
 @blueprint.get("/about")
@@ -28,9 +28,9 @@ def show() -> str:
 
 
 def card(folder: pathlib.Path, language: str, available: Collection[int] = ()) -> Markup | None:
-    """Return the body of the latest version's model card in `language`, else in English; None without a card.
+    """Return the body of the latest version's model card, in `language` or else in English; None without a card.
 
-    The latest version is that of `available`, else, if none of them has a folder, that of `folder`.
+    The latest version is the highest in `available` that has a folder, or else the highest in `folder`.
     """
     version = _latest(folder, available)
     for name in (f"model_card.{language}.html", "model_card.html"):
@@ -46,7 +46,7 @@ def card(folder: pathlib.Path, language: str, available: Collection[int] = ()) -
 
 
 def classes(folder: pathlib.Path) -> list[str]:
-    """Return the classes of the latest version, from its model.json; none if that cannot be read."""
+    """Return the classes in the latest version's model.json; none if it cannot be read."""
     path = _latest(folder) / "model.json"
     try:
         names = json.loads(path.read_text(encoding="utf-8"))["classes"]
@@ -60,7 +60,7 @@ def classes(folder: pathlib.Path) -> list[str]:
 
 def _available_versions() -> list[int]:
     try:
-        return uploads.service().caller.available_versions(ASK_SECONDS)
+        return uploads.service().caller.available_versions(VERSIONS_SECONDS)
     except (client.ServingUnavailable, client.ServingRejected):
         return []
 
@@ -78,12 +78,12 @@ def _latest(folder: pathlib.Path, available: Collection[int] = ()) -> pathlib.Pa
 def _log_unreadable(path: pathlib.Path, error: Exception) -> None:
     reason = (error.strerror if isinstance(error, OSError) else "") or f"{type(error).__name__}: {error}"
     _log_once(
-        f"{path} cannot be read by user id {os.getuid()}: {reason}. Pages do without what it says of the model. If it "
-        "is there, let every user read it: chmod -R a+rX RUN/served"
+        f"{path} cannot be read by user id {os.getuid()}: {reason}. Pages leave out what it says about the model. If "
+        "it exists, make it readable: chmod -R a+rX RUN/served"
     )
 
 
 @functools.lru_cache(maxsize=100)
 def _log_once(line: str) -> None:
-    """Log `line` at the first page that it concerns, and not at every one."""
+    """Log `line` once, not on every page."""
     log.warning(line)

@@ -19,8 +19,8 @@ def healthz() -> Any:
 
 @blueprint.get("/readyz")
 def readyz() -> Any:
-    """Answer 200 if the database and the model server are available, else 503 and which one is not."""
-    if not _is_let_in():
+    """Answer 200 if the database and the model server are available, otherwise 503; show the state of both."""
+    if not _is_allowed():
         return _refusal()
     database = current_app.extensions["pilah_database_probe"].state()
     serving = "ok" if uploads.service().caller.is_ready() else "unavailable"
@@ -29,17 +29,17 @@ def readyz() -> Any:
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
-    if not _is_let_in():
+    if not _is_allowed():
         return _refusal()
     return Response(prometheus_client.generate_latest(), content_type=prometheus_client.CONTENT_TYPE_LATEST)
 
 
-def _is_let_in() -> bool:
+def _is_allowed() -> bool:
     return addresses.is_direct_from(current_app.config["PILAH"].metrics_networks)
 
 
 def _refusal() -> Response:
-    reason = "This is open to the networks in METRICS_FROM only, and not through a proxy (docs/deployment.md).\n"
+    reason = "Only the networks in METRICS_FROM may read this, and not through a proxy (docs/deployment.md).\n"
     return Response(reason, 403, mimetype="text/plain")
 
 
@@ -51,7 +51,7 @@ def operator() -> Any:
     if form.validate_on_submit():
         if visitors.sign_in(form.token.data):
             return redirect(url_for("history.show"), 303)
-        flash(_("That is not the token."))
+        flash(_("Wrong token."))
         return render_template("operator.html", form=form), 403
     return render_template("operator.html", form=form)
 

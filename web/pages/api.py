@@ -8,14 +8,14 @@ from flask import Blueprint, abort, current_app, request
 
 from web import database, limits, messages, uploads
 from web.database import State, Upload, db
-from web.pages.classify import one_file
+from web.pages.classify import uploaded_photo
 from web.pictures import BadPictureError
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
 
 
 class Result(TypedDict):
-    """An upload as the API returns it; all but the first two and the last are None without a prediction."""
+    """An upload in the API; without a prediction, all but `id`, `state` and `created_at` are None."""
 
     id: str
     state: str
@@ -29,9 +29,9 @@ class Result(TypedDict):
 @blueprint.post("/classify")
 @limits.uploads
 def classify() -> Any:
-    """Answer 200 with the prediction, or 202 if the model server is unavailable and the photo waits."""
+    """Classify a photo: answer 200 with the prediction, or 202 if it waits for the model server."""
     try:
-        row = uploads.service().accept(one_file(), uploads.API_VISITOR)
+        row = uploads.service().accept(uploaded_photo(), uploads.API_VISITOR)
     except BadPictureError as error:
         return {"error": error.reason, "detail": messages.refusal(error)}, error.status, error.headers
     return {**as_json(row), "token": _token(row.id)}, 202 if row.state == State.WAITING else 200
@@ -39,7 +39,7 @@ def classify() -> Any:
 
 @blueprint.get("/results/<row_id>")
 def result(row_id: str) -> Any:
-    """Return the state and prediction of a photo; only its sender knows the id."""
+    """Return the state and prediction of a photo, whose id only its sender knows."""
     row = db.session.get(Upload, row_id) if database.is_id(row_id) else None
     if row is None or row.visitor != uploads.API_VISITOR:
         abort(404)
@@ -48,10 +48,10 @@ def result(row_id: str) -> Any:
 
 @blueprint.delete("/results/<row_id>")
 def delete(row_id: str) -> Any:
-    """Delete a photo and its result for whoever has the token of its answer."""
-    given = request.authorization.token if request.authorization else None
-    if not given or not hmac.compare_digest(given.encode(), _token(row_id).encode()):
-        detail = "Send the token of the photo's answer: Authorization: Bearer TOKEN."
+    """Delete a photo and its result if the request has the token from the upload."""
+    token = request.authorization.token if request.authorization else None
+    if not token or not hmac.compare_digest(token.encode(), _token(row_id).encode()):
+        detail = "Send the token that you received when you uploaded the photo: Authorization: Bearer TOKEN."
         return {"error": "Unauthorized", "detail": detail}, 401, {"WWW-Authenticate": "Bearer"}
     if db.session.get(Upload, row_id) is None:
         abort(404)
@@ -80,6 +80,6 @@ def as_json(row: Upload) -> Result:
 
 
 def _token(row_id: str) -> str:
-    """Return the token that deletes the photo. It is computed again to check it, so that none is stored."""
+    """Return the token that deletes the photo, which is computed and never stored."""
     key = current_app.config["SECRET_KEY"].encode()
     return hmac.digest(key, f"deletion of {row_id}".encode(), "sha256").hex()

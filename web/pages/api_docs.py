@@ -4,7 +4,7 @@ from flask import Blueprint, render_template
 
 from web.pages import api
 
-# Not part of the blueprint `api`: this page has the site's cookie, language and forms.
+# Not in the blueprint `api`, because this page uses the site's cookie, language and forms.
 blueprint = Blueprint("api_docs", __name__, url_prefix="/api")
 
 

@@ -13,8 +13,8 @@ blueprint = Blueprint("classify", __name__)
 
 @blueprint.get("/classify")
 def form() -> str:
-    visitors.current()  # sets the cookie now: a lost response to the upload must not lose its id
-    session.modified = True  # renews the cookie, only on this page, because its response is never late
+    visitors.current()  # sets the cookie now, so that the upload is found even if its response is lost
+    session.modified = True  # renews the cookie on this page only, because its response is never late
     return render_template("classify.html", refusal=None)
 
 
@@ -23,23 +23,23 @@ def form() -> str:
 def send() -> Any:
     """Accept a photo and redirect to its result."""
     try:
-        row = uploads.service().accept(one_file(), visitors.current())
+        row = uploads.service().accept(uploaded_photo(), visitors.current())
     except BadPictureError as error:
         return render_template("classify.html", refusal=messages.refusal(error)), error.status, error.headers
     return redirect(url_for("results.show", row_id=row.id), 303)
 
 
-def one_file() -> bytes:
+def uploaded_photo() -> bytes:
     """Return the content of the file in the field `image`.
 
     Raises:
-        BadPictureError: there is no form, or no file or more than one in it, or the file is too large.
+        BadPictureError: the form is missing, has no file or several, or the file is too large.
     """
-    sent = request.files.getlist("image")
-    if not sent:
+    parts = request.files.getlist("image")
+    if not parts:
         raise BadPictureError(400, "field" if request.mimetype == "multipart/form-data" else "type")
-    files = [file for file in sent if file.filename or file.read(1)]
-    if not files:  # what browsers send if no file was chosen
+    files = [file for file in parts if file.filename or file.read(1)]
+    if not files:  # browsers send an empty part if no file was chosen
         raise BadPictureError(400, "missing")
     if len(files) > 1:
         raise BadPictureError(400, "many", count=len(files))

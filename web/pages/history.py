@@ -68,5 +68,5 @@ def _csv_lines(rows: sa.Select[Upload]) -> Iterator[str]:
 
 
 def _as_text(class_name: str | None) -> str | None:
-    """Return a class name with an apostrophe in front if a spreadsheet would take it for a formula."""
+    """Return a class name, prefixed with an apostrophe if a spreadsheet would read it as a formula."""
     return f"'{class_name}" if class_name and class_name.startswith(FORMULA_STARTS) else class_name

@@ -29,14 +29,14 @@ def switch() -> Any:
     """Store the chosen language and redirect to the page it was chosen on."""
     language = request.form.get("language", "")
     if language not in settings.LANGUAGES:
-        abort(400, f"The language must be one of {', '.join(settings.LANGUAGES)}.")
+        abort(400, f"language must be one of: {', '.join(settings.LANGUAGES)}.")
     session["language"] = language
     session.permanent = True
-    return redirect(_page_behind(request.referrer or ""), 303)
+    return redirect(_return_page(request.referrer or ""), 303)
 
 
-def _page_behind(referrer: str) -> str:
-    """Return the page to open after a change of language: `referrer`, if it is an address of this site."""
+def _return_page(referrer: str) -> str:
+    """Return the page to open after a language change: `referrer` if it is on this site, otherwise the home page."""
     home = url_for("home.show")
     parts = urlsplit(referrer)
     path = "/" + parts.path.lstrip("/\\")  # //example.org would lead to another site
@@ -45,7 +45,7 @@ def _page_behind(referrer: str) -> str:
     routes = current_app.url_map.bind_to_environ(request.environ)
     inner_path = unquote(path).removeprefix(request.script_root)
     methods = routes.allowed_methods(inner_path)
-    if methods and "GET" not in methods:  # the error page of a form: its address cannot be opened
+    if methods and "GET" not in methods:  # the error page of a form, whose address has no GET
         endpoint, values = routes.match(inner_path, "POST")
         return url_for(PAGES_OF_FORMS.get(endpoint, "home.show"), **values)
     return f"{path}?{parts.query}" if parts.query else path

@@ -1,4 +1,4 @@
-"""The privacy page: what is kept, for how long, who sees it and whom to ask, as the settings say."""
+"""The privacy page: what is stored, for how long, who can see it, and the contact, from the settings."""
 
 from flask import Blueprint, current_app, render_template
 

@@ -33,19 +33,19 @@ def advice_for(class_name: str) -> str:
 
 @blueprint.get("/result/<row_id>/state")
 def state(row_id: str) -> Any:
-    """Return the state, which the page of a waiting photo polls."""
+    """Return the state of a photo; its page polls this while the photo waits."""
     return {"state": visitors.row_or_404(row_id).state}
 
 
 @blueprint.post("/result/<row_id>/correction")
 def correct(row_id: str) -> Any:
-    """Store the class that the visitor chose, beside the prediction."""
+    """Store the class that the visitor chose, in addition to the prediction."""
     row = visitors.row_or_404(row_id)
     form = _correction_form(row)
     if not form.validate_on_submit():
-        abort(400, "The correction must be a class of the model.")
+        abort(400, "class_name must be a class of the model.")
     corrected = form.class_name.data if form.class_name.data != row.class_name else None
-    # an UPDATE, because the row may have been deleted in the meantime: its page then answers 404
+    # An UPDATE statement does not fail if the row was deleted in the meantime; its page then answers 404.
     db.session.execute(
         sa.update(Upload)
         .where(Upload.id == row_id)
@@ -57,10 +57,10 @@ def correct(row_id: str) -> Any:
 
 @blueprint.post("/result/<row_id>/deletion")
 def delete(row_id: str) -> Any:
-    """Delete a photo, and go to the page of the history whose query the form has."""
+    """Delete a photo, and redirect to the history page that the form names."""
     row = visitors.row_or_404(row_id)
-    given = parse_qs(request.form.get("history", "")[:1000])
-    filters: dict[str, Any] = {name: values[0] for name, values in given.items() if name in HISTORY_FILTERS}
+    query = parse_qs(request.form.get("history", "")[:1000])
+    filters: dict[str, Any] = {name: values[0] for name, values in query.items() if name in HISTORY_FILTERS}
     uploads.service().remove(row.id)
     return redirect(url_for("history.show", **filters), 303)
 
@@ -76,7 +76,7 @@ def thumbnail(row_id: str) -> Response:
 
 
 def _send(read: Callable[[PictureStore], bytes], row_id: str) -> Response:
-    """Send a picture, if the visitor may see its row."""
+    """Send a picture if the visitor may see its row."""
     row = visitors.row_or_404(row_id)
     try:
         content = read(uploads.service().store)

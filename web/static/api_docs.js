@@ -11,6 +11,6 @@ SwaggerUIBundle({
   url: container.dataset.description,
   validatorUrl: null, // it is on another host
   defaultModelsExpandDepth: 0,
-  // The page itself has the title and the introduction, and there is one server.
+  // The page already shows the title and the introduction, and there is only one server.
   plugins: [() => ({ components: { InfoContainer: () => null, ServersContainer: () => null } })],
 });

@@ -27,7 +27,7 @@ document.addEventListener("paste", (event) => {
   }
 });
 
-// On the whole page, else the browser opens a photo that is dropped beside the box.
+// On the whole page, because otherwise the browser opens a photo that is dropped beside the box.
 document.addEventListener("dragover", (event) => {
   event.preventDefault();
   drop.classList.add("over");

@@ -1,4 +1,4 @@
-// Copies the address of a result. Browsers allow this only on https and localhost; elsewhere the button stays hidden.
+// Copies the address of a result. Browsers allow it only on https and localhost; otherwise the button stays hidden.
 "use strict";
 
 const button = document.getElementById("copy");

@@ -1,17 +1,17 @@
-// Polls the state of a waiting photo and reloads the page only when it has a result, as a reload closes open dialogs.
-// Without this script, the page has a link.
+// Polls the state of a waiting photo and reloads the page only when there is a result, because a reload closes open
+// dialogs. Without this script, the visitor uses the link on the page.
 "use strict";
 
 const waiting = document.getElementById("waiting");
 const POLL_MS = 3000;
 
-document.getElementById("looking").hidden = false;
+document.getElementById("polling").hidden = false;
 setTimeout(poll, POLL_MS);
 
 async function poll() {
   try {
-    const answer = await fetch(waiting.dataset.state);
-    const isWaiting = answer.ok ? (await answer.json()).state === "waiting" : answer.status !== 404; // 404: deleted
+    const response = await fetch(waiting.dataset.state);
+    const isWaiting = response.ok ? (await response.json()).state === "waiting" : response.status !== 404; // 404: deleted
     if (!isWaiting) {
       location.reload();
       return;
