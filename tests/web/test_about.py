@@ -30,7 +30,7 @@ def served(tmp_path):
     return folder
 
 
-def test_card_of_the_newest_version_is_shown_without_its_frame(make_app, served):
+def test_newest_version_card_is_shown_without_its_own_head(make_app, served):
     browser = Browser(make_app(model_folder=str(served)))
     text = browser.get("/about").text
     assert "<h1>of version 10</h1>" in text and "<style>b" not in text
@@ -43,7 +43,7 @@ def test_card_is_in_the_pages_language_else_in_english(served):
     assert about.card(served, "id") == "<h1>of version 10</h1>"
 
 
-def test_landing_page_lists_the_classes_of_the_newest_version(make_app, served):
+def test_home_page_lists_the_classes_of_the_newest_version(make_app, served):
     (served / "9" / "model.json").write_text('{"classes": ["glass"]}')
     (served / "10" / "model.json").write_text('{"classes": ["HDPE", "metal"]}')
     text = Browser(make_app(model_folder=str(served))).get("/").text
@@ -53,7 +53,7 @@ def test_landing_page_lists_the_classes_of_the_newest_version(make_app, served):
 
 
 @pytest.mark.parametrize("description", [None, "", "{}", "[]", '{"classes": 5}'])
-def test_landing_page_lists_no_classes_where_they_are_not_known(make_app, served, description):
+def test_unknown_classes_are_not_listed_on_the_home_page(make_app, served, description):
     if description is not None:
         (served / "10" / "model.json").write_text(description)
     for folder in ("", str(served)):
@@ -61,12 +61,12 @@ def test_landing_page_lists_no_classes_where_they_are_not_known(make_app, served
         assert page.status_code == 200 and "What it can recognise" not in page.text and "cardboard" not in page.text
 
 
-def test_newest_version_without_a_card_is_not_given_that_of_another(served):
+def test_newest_version_without_a_card_shows_no_older_card(served):
     (served / "11").mkdir()
     assert about.card(served, "en") is None
 
 
-def test_card_is_of_the_version_that_answers_where_it_has_a_folder(make_app, model, served):
+def test_card_is_of_the_version_that_the_model_server_serves(make_app, model, served):
     write_card(served, str(web_app.VERSION), "model_card.html", "of the version that answers")
     browser = Browser(make_app(model_folder=str(served)))
     web_app.wait_until(lambda: "of the version that answers" in browser.get("/about").text)
@@ -74,7 +74,7 @@ def test_card_is_of_the_version_that_answers_where_it_has_a_folder(make_app, mod
     web_app.wait_until(lambda: "of version 10" in browser.get("/about").text)
 
 
-def test_page_does_not_wait_for_a_model_server_that_does_not_answer(make_app, served, monkeypatch):
+def test_page_does_not_wait_for_a_silent_model_server(make_app, served, monkeypatch):
     timeouts = []
 
     def time_out(caller, timeout_seconds):
@@ -86,7 +86,7 @@ def test_page_does_not_wait_for_a_model_server_that_does_not_answer(make_app, se
     assert timeouts == [about.VERSIONS_SECONDS] and about.VERSIONS_SECONDS <= 0.2
 
 
-def test_card_that_goes_while_it_is_read_is_none(served):
+def test_card_removed_during_reading_is_none(served):
     card = served / "10" / "model_card.html"
     card.unlink()
     card.symlink_to("/proc/self/mem")  # it exists and cannot be read
@@ -101,7 +101,7 @@ def log(web_log):
 
 
 @pytest.mark.parametrize("name", ["", "10/model_card.html", "10/model.json"])
-def test_file_that_the_page_may_not_read_is_logged_once_with_the_user_id(make_app, served, monkeypatch, log, name):
+def test_unreadable_file_is_logged_once_with_the_user_id(make_app, served, monkeypatch, log, name):
     def refuse(path, *args, **kwargs):
         if path == served / name:
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
@@ -117,12 +117,12 @@ def test_file_that_the_page_may_not_read_is_logged_once_with_the_user_id(make_ap
     assert line.startswith(f"{served / name} cannot be read by user id {os.getuid()}: Permission denied. ")
 
 
-def test_card_that_is_not_text_is_logged(served, log):
+def test_card_with_invalid_utf8_is_logged(served, log):
     (served / "10" / "model_card.html").write_bytes(b"\xff")
     assert about.card(served, "en") is None
     assert "10/model_card.html cannot be read" in log.text
 
 
-def test_page_says_that_there_is_no_card(make_app, tmp_path):
+def test_missing_card_is_stated_on_the_page(make_app, tmp_path):
     for folder in ("", str(tmp_path / "nothing")):
         assert "no information about this model" in Browser(make_app(model_folder=folder)).get("/about").text

@@ -32,7 +32,7 @@ def test_tables_are_those_of_the_models(app):
         assert alembic.autogenerate.compare_metadata(context, db.metadata) == []
 
 
-def test_sqlite_lets_readers_work_beside_a_writer(app):
+def test_sqlite_allows_reads_during_a_write(app):
     with app.app_context():
         if db.engine.dialect.name != "sqlite":
             return
@@ -54,7 +54,7 @@ def test_connection_that_the_database_closed_is_replaced(app):
     assert browser.get(f"/result/{row_id}").status_code == 200
 
 
-def test_ready_where_database_and_serving_answer(app):
+def test_ready_if_database_and_serving_respond(app):
     assert Browser(app).get("/healthz").json == {"status": "ok"}
     answer = Browser(app).get("/readyz")
     assert answer.status_code == 200 and answer.json == {"database": "ok", "serving": "ok"}
@@ -79,7 +79,7 @@ def test_not_ready_without_the_database(make_app):
     assert browser.get("/healthz").status_code == 200
 
 
-def test_request_that_fails_is_answered_500_and_found_in_the_log_by_its_id(make_app, log, monkeypatch):
+def test_failed_request_is_500_and_logged_with_its_id(make_app, log, monkeypatch):
     browser = Browser(make_app(PROPAGATE_EXCEPTIONS=False))
     monkeypatch.setattr(db.session, "get", _fail)
     monkeypatch.setattr(db.session, "scalars", _fail)
@@ -105,7 +105,7 @@ def app_without_database(make_app):
     ("method", "path", "status"),
     [("GET", "/", 200), ("GET", "/nothing", 404), ("POST", "/classify", 400), ("DELETE", "/", 405)],
 )
-def test_request_is_a_line_of_json_with_its_id(app, log, method, path, status):
+def test_request_is_logged_as_json_with_its_id(app, log, method, path, status):
     answer = app.test_client().open(path, method=method)
     [line] = [record for record in web_app.records(log) if record["message"] == "request"]
     assert answer.status_code == status
@@ -114,13 +114,13 @@ def test_request_is_a_line_of_json_with_its_id(app, log, method, path, status):
     assert line["milliseconds"] >= 0 and line["time"] and line["level"] == "INFO"
 
 
-def test_log_keeps_one_line_a_record_whatever_is_asked_for(app, log):
+def test_path_with_a_newline_does_not_forge_a_log_line(app, log):
     app.test_client().get('/a"b%0a{"message": "forged"}')
     assert [record["message"] for record in web_app.records(log)].count("request") == 1
     assert all(record["message"] != "forged" for record in web_app.records(log))
 
 
-def test_id_is_another_for_each_request_and_not_the_callers(app):
+def test_request_id_is_unique_and_not_chosen_by_the_client(app):
     ids = [app.test_client().get("/healthz", headers={"X-Request-Id": "mine"}).headers["X-Request-Id"] for _ in "ab"]
     assert len({*ids, "mine"}) == 3
 
@@ -139,7 +139,7 @@ def test_metrics_count_requests_and_uploads(app):
     assert sample("pilah_web_requests_total", **endpoint, status="200") == requests_before + 1
 
 
-def test_metrics_do_not_grow_with_what_callers_make_up(app):
+def test_unknown_methods_and_paths_add_no_metrics(app):
     app.test_client().open("/", method="BREW")
     app.test_client().get("/made/up")
     text = app.test_client().get("/metrics").text
@@ -219,13 +219,13 @@ def test_serving_target_of_host_and_port_is_accepted(target):
     assert settings.read({"SECRET_KEY": KEY, "SERVING_TARGET": target}).serving_target == target
 
 
-def test_settings_come_from_the_environment_and_what_is_given_goes_first():
+def test_overrides_take_precedence_over_the_environment():
     read = settings.read({"SECRET_KEY": KEY, "MAX_PIXELS": "7000000", "RETRY_SECONDS": "0.5", "PILAH_DATA": ""})
     assert (read.max_pixels, read.retry_seconds, read.pilah_data) == (7_000_000, 0.5, settings.Settings().pilah_data)
     assert settings.read({"SECRET_KEY": KEY, "MAX_PIXELS": "7000000"}, {"max_pixels": 8}).max_pixels == 8
 
 
-def test_photo_of_a_phone_with_50_megapixels_is_not_too_large():
+def test_default_pixel_limit_accepts_50_megapixels():
     assert settings.Settings().max_pixels >= 8192 * 6144
 
 
@@ -236,7 +236,7 @@ def start(code, tmp_path, **environment):
     return subprocess.run(command, cwd=web_app.ROOT, env=inherited | environment, capture_output=True, text=True)
 
 
-def test_start_without_a_key_ends_with_one_line_that_says_how_to_make_one(tmp_path):
+def test_start_without_a_key_fails_with_one_line_and_the_command(tmp_path):
     done = start("import web; web.create_app()", tmp_path)
     assert done.returncode == 1 and done.stdout == ""
     [line] = done.stderr.splitlines()
@@ -244,7 +244,7 @@ def test_start_without_a_key_ends_with_one_line_that_says_how_to_make_one(tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_web_starts_without_tensorflow_or_migrations(tmp_path):
+def test_web_starts_without_importing_tensorflow_or_migrations(tmp_path):
     code = "import sys, web; web.create_app(); print(sorted({'tensorflow', 'keras', 'apache_beam', 'alembic', 'numpy'} "
     code += "& set(sys.modules)))"
     done = start(code, tmp_path, PILAH_ENV="development")

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.databases("sqlite")  # no test depends on the database
 FILES = re.compile(r'(?:href|src)="(/static/vendor/[^"]+)"')
 
 
-def test_files_of_the_documentation_are_loaded_by_its_page_alone(app):
+def test_only_the_documentation_page_loads_swagger_ui(app):
     browser = Browser(app)
     files = FILES.findall(browser.get("/api/docs").text)
     assert {path.rpartition(".")[2] for path in files} == {"css", "js"}
@@ -21,7 +21,7 @@ def test_files_of_the_documentation_are_loaded_by_its_page_alone(app):
         assert FILES.findall(page) == [] and 'href="/api/docs"' in page
 
 
-def test_page_is_in_the_chosen_language_and_answers_of_the_api_in_the_accepted_one(app):
+def test_page_uses_the_chosen_language_and_the_api_the_accepted_one(app):
     browser = Browser(app)
     assert "<h1>API documentation</h1>" in browser.get("/api/docs").text
     switched = browser.post("/language", {"language": "id"}, headers={"Referer": "http://localhost/api/docs"})
@@ -30,6 +30,6 @@ def test_page_is_in_the_chosen_language_and_answers_of_the_api_in_the_accepted_o
     assert browser.client.post("/api/classify").json["detail"].startswith("Send ")
 
 
-def test_page_introduces_the_api_without_javascript(app):
+def test_page_shows_the_introduction_without_javascript(app):
     page = Browser(app).get("/api/docs").text
     assert "The API needs no key and uses no cookies." in page and '<a href="/api/openapi.json">' in page

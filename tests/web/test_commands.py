@@ -37,7 +37,7 @@ def check_one_line(done, *words):
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
-def test_command_without_the_database_or_its_tables_is_one_line(run, command, tmp_path, monkeypatch):
+def test_command_without_database_or_tables_fails_with_one_line(run, command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     check_one_line(run(*command), "no such table", "flask --app web db upgrade")
     check_one_line(run(*command, database_url="sqlite:////nowhere/pilah.db"), "unable to open database file")
@@ -45,13 +45,13 @@ def test_command_without_the_database_or_its_tables_is_one_line(run, command, tm
 
 
 @pytest.mark.parametrize("days", ["1000000", "99999999999999999999"])
-def test_prune_of_more_days_than_there_were_deletes_nothing(app, days):
+def test_prune_with_huge_days_deletes_nothing(app, days):
     web_app.Browser(app).uploaded()
     done = app.test_cli_runner().invoke(args=["prune", "--days", days])
     assert done.exit_code == 0 and done.output.startswith("deleted 0 rows") and len(web_app.rows(app)) == 1
 
 
-def test_prune_on_a_disk_that_cannot_be_written_is_one_line(app, monkeypatch):
+def test_prune_on_a_read_only_disk_fails_with_one_line(app, monkeypatch):
     web_app.Browser(app).uploaded()
 
     def fail(*_, **__):
@@ -62,7 +62,7 @@ def test_prune_on_a_disk_that_cannot_be_written_is_one_line(app, monkeypatch):
     check_one_line(done, "/data/file: Read-only file system")
 
 
-def test_start_with_a_database_of_a_newer_version_is_one_line(make_app, tmp_path, tables):
+def test_start_with_a_newer_database_fails_with_one_line(make_app, tmp_path, tables):
     if isinstance(tables, str):
         pytest.skip("one database is enough")
     app = make_app()

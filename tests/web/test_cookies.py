@@ -23,7 +23,7 @@ def visitor_of(browser):
 
 
 @pytest.mark.parametrize(("environment", "prefix"), [("development", "pilah_"), ("production", "__Host-pilah_")])
-def test_cookie_has_a_name_of_its_own_which_only_this_host_can_set(make_app, environment, prefix):
+def test_cookie_name_is_unique_and_bound_to_the_host_in_production(make_app, environment, prefix):
     app = make_app(pilah_env=environment, secret_key=KEY)
     answer = app.test_client().get("/classify", **HTTPS, environ_overrides={"SCRIPT_NAME": "/pilah"})
     cookie = answer.headers["Set-Cookie"]
@@ -31,7 +31,7 @@ def test_cookie_has_a_name_of_its_own_which_only_this_host_can_set(make_app, env
     assert ("Secure" in cookie) is (environment == "production")
 
 
-def test_two_installations_of_one_host_keep_each_others_visitors(make_app):
+def test_two_installations_on_one_host_do_not_share_cookies(make_app):
     first, second = (Browser(make_app(secret_key=key)) for key in (KEY, OTHER_KEY))
     row_id = first.uploaded()
     second.get("/classify")
@@ -40,7 +40,7 @@ def test_two_installations_of_one_host_keep_each_others_visitors(make_app):
     assert first.get(f"/result/{row_id}").status_code == 200
 
 
-def test_cookie_of_another_flask_program_changes_nothing(make_app):
+def test_cookie_of_another_flask_program_is_ignored(make_app):
     browser = Browser(make_app(secret_key=KEY))
     row_id = browser.uploaded()
     browser.client.set_cookie("session", old_cookie({"visitor": "f" * 32}, OTHER_KEY))
@@ -65,7 +65,7 @@ def test_visitor_of_an_earlier_version_keeps_history_language_and_open_form(make
 @pytest.mark.parametrize(
     ("values", "key"), [({"visitor": "f" * 32}, OTHER_KEY), ({"operator": "x" * 43}, KEY), ({}, KEY)]
 )
-def test_old_cookie_gives_no_more_than_the_own_history(make_app, values, key):
+def test_invalid_old_cookie_gives_no_access(make_app, values, key):
     app = make_app(secret_key=KEY)
     browser = Browser(app)
     browser.client.set_cookie("session", old_cookie(values, key))

@@ -18,7 +18,7 @@ from web.database import db
 @pytest.mark.parametrize(
     "content", [b"", b"short", b"\0" * 64, b" " * 64, b"k" * 31 + b"\n", b"\xff" * 64], ids=range(6)
 )
-def test_key_that_a_power_failure_damaged_is_replaced_with_a_log_line(tmp_path, caplog, content):
+def test_damaged_key_is_replaced_and_logged(tmp_path, caplog, content):
     (tmp_path / "secret_key").write_bytes(content)
     log = logging.getLogger("web")
     log.addHandler(caplog.handler)
@@ -31,12 +31,12 @@ def test_key_that_a_power_failure_damaged_is_replaced_with_a_log_line(tmp_path, 
 
 
 @pytest.mark.parametrize("content", ["k" * 32, "a key with spaces and punctuation!", "k" * 64 + "\n"])
-def test_good_key_stays(tmp_path, content):
+def test_valid_key_is_kept(tmp_path, content):
     (tmp_path / "secret_key").write_text(content)
     assert data_folder.secret_key(tmp_path) == content
 
 
-def test_key_and_its_name_are_on_the_disk_before_it_is_used(tmp_path, monkeypatch):
+def test_new_key_is_synced_before_use(tmp_path, monkeypatch):
     synced, sync = [], os.fsync
     monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(os.fstat(handle).st_ino), sync(handle)))
     data_folder.secret_key(tmp_path)
@@ -44,7 +44,7 @@ def test_key_and_its_name_are_on_the_disk_before_it_is_used(tmp_path, monkeypatc
     assert (tmp_path / "secret_key").stat().st_mode & 0o077 == 0
 
 
-def test_key_that_cannot_be_read_or_written_is_an_error_that_names_it(tmp_path, monkeypatch):
+def test_unreadable_or_unwritable_key_is_an_error_with_its_path(tmp_path, monkeypatch):
     (tmp_path / "secret_key").mkdir()
     with pytest.raises(data_folder.DataFolderError, match=f"{tmp_path}/secret_key .* or set SECRET_KEY"):
         data_folder.secret_key(tmp_path)
@@ -60,7 +60,7 @@ def test_key_that_cannot_be_read_or_written_is_an_error_that_names_it(tmp_path, 
 
 
 @pytest.mark.parametrize("mode", [None, 0o644, 0o666])
-def test_database_file_is_readable_by_its_owner_alone(make_app, tmp_path, mode):
+def test_database_file_is_readable_only_by_its_owner(make_app, tmp_path, mode):
     if mode is not None:
         for name in ("a file.db", "a file.db-wal", "a file.db-shm"):  # a crash leaves the last two
             (tmp_path / name).touch()
@@ -74,7 +74,7 @@ def test_database_file_is_readable_by_its_owner_alone(make_app, tmp_path, mode):
         assert modes == dict.fromkeys((name, f"{name}-shm", f"{name}-wal"), 0o600)
 
 
-def test_new_folder_is_closed_to_others_and_one_that_was_there_is_left(tmp_path):
+def test_new_folder_is_private_and_existing_one_keeps_its_mode(tmp_path):
     data_folder.prepare(tmp_path / "new")
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
     (tmp_path / "new").chmod(0o750)  # such as for a group that makes backups
@@ -83,7 +83,7 @@ def test_new_folder_is_closed_to_others_and_one_that_was_there_is_left(tmp_path)
 
 
 @pytest.mark.parametrize("folder", ["file", "file/below", "/proc/pilah", "loop", "x" * 300])
-def test_data_folder_that_cannot_be_used_ends_the_start_in_one_line(tmp_path, folder):
+def test_unusable_data_folder_ends_the_start_with_one_line(tmp_path, folder):
     (tmp_path / "file").touch()
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     with pytest.raises(SystemExit) as end:

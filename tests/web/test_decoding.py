@@ -30,11 +30,11 @@ def descriptors(process_id):
     return len([*(PROC / process_id / "fd").iterdir()])
 
 
-def test_child_returns_what_the_page_would_have_made_itself(decoder):
+def test_child_returns_the_same_jpeg_as_in_process(decoder):
     assert decoder.plain(web_app.photo()) == pictures.plain(web_app.photo(), upload_files.MAX_PIXELS)
 
 
-def test_child_refuses_with_reason_status_and_numbers(decoder):
+def test_child_raises_the_same_refusal_as_in_process(decoder):
     for upload in (b"", b"text", upload_files.png(100_000, 100_000), upload_files.jpeg_of_scans(101)):
         with pytest.raises(pictures.BadPictureError) as in_child:
             decoder.plain(upload)
@@ -46,7 +46,7 @@ def test_child_refuses_with_reason_status_and_numbers(decoder):
 @pytest.mark.parametrize(
     ("limit", "value"), [("CPU_SECONDS", 1e-3), ("WALL_SECONDS", -1.0), ("MEMORY_BYTES", 20_000_000)]
 )
-def test_upload_beyond_a_limit_is_refused_as_costly_and_the_next_is_read(decoder, limit, value, monkeypatch):
+def test_upload_beyond_a_limit_is_refused_and_the_next_is_decoded(decoder, limit, value, monkeypatch):
     upload = upload_files.saved(Image.new("RGBA", (900, 900)), "PNG")
     with monkeypatch.context() as patched:
         patched.setattr(decoding, limit, value)
@@ -54,7 +54,7 @@ def test_upload_beyond_a_limit_is_refused_as_costly_and_the_next_is_read(decoder
     assert decoder.plain(upload)
 
 
-def test_child_that_dies_of_its_photo_is_logged_and_the_photo_refused(decoder, monkeypatch, caplog):
+def test_crashed_child_is_logged_and_its_photo_refused(decoder, monkeypatch, caplog):
     monkeypatch.setattr(decoding, "LIMIT_SIGNALS", set())  # treat SIGPROF as a crash
     monkeypatch.setattr(decoding, "CPU_SECONDS", 1e-3)
     upload = upload_files.saved(Image.new("L", (900, 900)), "PNG")
@@ -62,7 +62,7 @@ def test_child_that_dies_of_its_photo_is_logged_and_the_photo_refused(decoder, m
     assert f"exit code {-signal.SIGPROF}" in caplog.text
 
 
-def test_decoding_process_that_was_killed_is_started_again(decoder):
+def test_killed_decoding_process_is_restarted(decoder):
     decoder.plain(web_app.photo())
     process = decoding._process._process
     process.kill()
@@ -71,7 +71,7 @@ def test_decoding_process_that_was_killed_is_started_again(decoder):
     assert decoding._process._process.pid != process.pid
 
 
-def test_decoding_process_that_hangs_is_replaced(decoder, monkeypatch):
+def test_hanging_decoding_process_is_replaced(decoder, monkeypatch):
     decoder.plain(web_app.photo())
     process = decoding._process._process
     process.send_signal(signal.SIGSTOP)
@@ -84,7 +84,7 @@ def test_decoding_process_that_hangs_is_replaced(decoder, monkeypatch):
     assert decoder.plain(web_app.photo())
 
 
-def test_decoding_process_ends_with_the_page_and_has_none_of_its_secrets(decoder):
+def test_decoding_process_ends_with_the_page_and_has_an_empty_environment(decoder):
     decoder.plain(web_app.photo())
     process = decoding._process._process
     assert (PROC / str(process.pid) / "environ").read_bytes() == b""
@@ -93,7 +93,7 @@ def test_decoding_process_ends_with_the_page_and_has_none_of_its_secrets(decoder
     assert process.returncode == 0
 
 
-def test_child_leaves_no_process_or_descriptor_behind(decoder):
+def test_ended_children_leave_no_process_or_descriptor(decoder):
     decoder.plain(web_app.photo())
     before, process_id = descriptors("self"), str(decoding._process._process.pid)
     for _ in range(3):
@@ -119,7 +119,7 @@ def full_app(make_app, monkeypatch):
     first.join()
 
 
-def test_upload_beyond_those_that_may_wait_is_answered_503_at_once(full_app):
+def test_upload_beyond_the_queue_is_503_at_once(full_app):
     answer = web_app.classify(full_app, web_app.photo())
     page = web_app.Browser(full_app).upload()
     assert (answer.status_code, answer.json["error"]) == (503, "busy")
@@ -129,14 +129,14 @@ def test_upload_beyond_those_that_may_wait_is_answered_503_at_once(full_app):
     assert full_app.test_client().get("/healthz").status_code == 200
 
 
-def test_upload_that_waits_too_long_is_answered_503(decoder, monkeypatch):
+def test_upload_that_waits_too_long_is_503(decoder, monkeypatch):
     monkeypatch.setattr(decoding, "QUEUE_SECONDS", 0.01)
     for _ in range(decoding.AT_ONCE):
         decoder._slots.acquire()
     assert reason(decoder, web_app.photo()) == "busy"
 
 
-def test_costly_upload_is_answered_in_plain_words_and_counted(make_app, monkeypatch):
+def test_costly_upload_is_explained_and_counted(make_app, monkeypatch):
     app = make_app()
     monkeypatch.setattr(decoding, "CPU_SECONDS", 1e-3)
     answer = web_app.classify(app, upload_files.saved(Image.new("L", (900, 900)), "PNG"))

@@ -26,7 +26,7 @@ def delete(app, row_id):
         uploads.service().remove(row_id)
 
 
-def test_thumbnail_that_is_made_while_its_photo_is_deleted_does_not_stay(app, store, row_id, monkeypatch):
+def test_thumbnail_created_during_a_deletion_is_removed(app, store, row_id, monkeypatch):
     make = pictures.thumbnail
 
     def make_slowly(picture):
@@ -40,7 +40,7 @@ def test_thumbnail_that_is_made_while_its_photo_is_deleted_does_not_stay(app, st
 
 
 @pytest.mark.parametrize("call", ["replace", "exists"])
-def test_deletion_between_any_two_steps_of_a_thumbnail_is_complete(app, store, row_id, monkeypatch, call):
+def test_deletion_between_two_steps_of_a_thumbnail_is_complete(app, store, row_id, monkeypatch, call):
     """Delete the photo before the copy gets its final name, and before the check that its picture still exists."""
     original, deleted = getattr(pathlib.Path, call), []
 
@@ -56,7 +56,7 @@ def test_deletion_between_any_two_steps_of_a_thumbnail_is_complete(app, store, r
     assert deleted and web_app.files(app) == []
 
 
-def test_deletion_while_many_make_the_thumbnail_is_complete(app, store):
+def test_deletion_during_concurrent_thumbnail_requests_is_complete(app, store):
     def make(row_id):
         with contextlib.suppress(FileNotFoundError):
             store.thumbnail(row_id)
@@ -71,13 +71,13 @@ def test_deletion_while_many_make_the_thumbnail_is_complete(app, store):
             assert web_app.files(app) == []
 
 
-def test_deletion_takes_what_a_killed_process_left_of_a_thumbnail(app, store, row_id):
+def test_deletion_removes_partial_files_of_a_killed_process(app, store, row_id):
     store.picture(row_id).with_name(f"{row_id}.small.abc.part").write_bytes(b"half")
     delete(app, row_id)
     assert web_app.files(app) == []
 
 
-def test_row_whose_deletion_fails_is_without_its_picture_and_can_be_deleted_again(app, row_id, monkeypatch):
+def test_failed_row_deletion_removes_the_picture_and_can_be_repeated(app, row_id, monkeypatch):
     browser = Browser(app)
     row_id = browser.uploaded()
     execute = db.session.execute
@@ -96,7 +96,7 @@ def test_row_whose_deletion_fails_is_without_its_picture_and_can_be_deleted_agai
     assert row_id not in [row.id for row in web_app.rows(app)]
 
 
-def test_two_deletions_at_once_are_both_answered(app):
+def test_concurrent_deletions_both_succeed(app):
     browser = Browser(app)
     row_id = browser.uploaded()
     with app.test_request_context():
@@ -117,7 +117,7 @@ def test_two_deletions_at_once_are_both_answered(app):
         ("class=" + "a" * 5000, None),
     ],
 )
-def test_deletion_goes_back_to_the_history_whatever_the_form_has(app, query, location):
+def test_deletion_redirects_to_the_history_for_any_form_value(app, query, location):
     browser = Browser(app)
     answer = browser.post(f"/result/{browser.uploaded()}/deletion", {"history": query, "next": "/history\r\nX"})
     assert answer.status_code == 303 and answer.location.startswith("/history")
@@ -125,7 +125,7 @@ def test_deletion_goes_back_to_the_history_whatever_the_form_has(app, query, loc
     assert browser.get(answer.location).status_code in (200, 303)
 
 
-def test_picture_is_asked_for_anew_each_time(app):
+def test_cached_picture_is_revalidated_on_each_request(app):
     browser = Browser(app)
     row_id = browser.uploaded()
     for kind in ("picture", "thumbnail"):
@@ -139,7 +139,7 @@ def test_picture_is_asked_for_anew_each_time(app):
     assert browser.get(f"/picture/{row_id}", headers={"If-None-Match": answer.headers["ETag"]}).status_code == 404
 
 
-def test_deleted_row_is_not_legible_in_the_files_of_sqlite(make_app):
+def test_deleted_row_is_not_readable_in_sqlite_files(make_app):
     app = make_app()
     with app.app_context():
         if db.engine.dialect.name != "sqlite":
@@ -157,7 +157,7 @@ def test_deleted_row_is_not_legible_in_the_files_of_sqlite(make_app):
     assert files_with_row() == []
 
 
-def test_files_of_sqlite_are_readable_by_their_owner_alone(make_app, tmp_path):
+def test_sqlite_files_are_readable_only_by_their_owner(make_app, tmp_path):
     app = make_app()
     with app.app_context():
         if db.engine.dialect.name != "sqlite":
@@ -172,7 +172,7 @@ def test_files_of_sqlite_are_readable_by_their_owner_alone(make_app, tmp_path):
     )
 
 
-def test_program_deletes_its_photo_with_the_token_of_the_answer(app):
+def test_program_deletes_its_photo_with_its_token(app):
     answer = web_app.classify(app, photo())
     address, token = f"/api/results/{answer.json['id']}", answer.json["token"]
     client = app.test_client()
@@ -189,7 +189,7 @@ def test_program_deletes_its_photo_with_the_token_of_the_answer(app):
     assert answer.json["id"] not in "".join(web_app.files(app)) and len(web_app.rows(app)) == 1
 
 
-def test_token_is_another_for_each_photo_and_each_secret_key(make_app):
+def test_token_differs_by_photo_and_secret_key(make_app):
     first = make_app(secret_key="k" * 32)
     answers = [web_app.classify(first, photo()).json for _ in "ab"]
     assert answers[0]["token"] != answers[1]["token"]
@@ -198,7 +198,7 @@ def test_token_is_another_for_each_photo_and_each_secret_key(make_app):
     assert later.delete(f"/api/results/{answers[0]['id']}", headers=authorization).status_code == 401
 
 
-def test_copy_in_an_export_that_cannot_be_deleted_is_logged_and_holds_up_nothing(app, row_id, monkeypatch, caplog):
+def test_undeletable_exported_copy_is_logged_and_the_row_deleted(app, row_id, monkeypatch, caplog):
     def fail(folder, row_id):
         raise PermissionError(13, "Permission denied")
 

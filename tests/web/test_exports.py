@@ -41,7 +41,7 @@ def test_copy_is_deleted_with_its_row(app, browser, folder):
     assert exported(folder) == [f"metal/{kept}.jpg"]
 
 
-def test_copies_are_readable_by_their_owner_alone(app, browser, folder):
+def test_copies_are_readable_only_by_their_owner(app, browser, folder):
     row_id = corrected(browser)
     export(app, folder)
     modes = {path.name: oct(path.stat().st_mode & 0o777) for path in (folder, *folder.rglob("*"))}
@@ -51,7 +51,7 @@ def test_copies_are_readable_by_their_owner_alone(app, browser, folder):
     assert (folder / "metal" / f"{row_id}.jpg").stat().st_mode & 0o777 == 0o600
 
 
-def test_export_again_adds_moves_and_removes(app, browser, folder):
+def test_repeated_export_adds_moves_and_removes_copies(app, browser, folder):
     moved, cleared, deleted = (corrected(browser) for _ in range(3))
     export(app, folder)
     browser.post(f"/result/{moved}/correction", {"class_name": "paper"})
@@ -70,19 +70,19 @@ def test_export_again_adds_moves_and_removes(app, browser, folder):
     "name",
     ["../../x", "/etc/x", "a/b", "..", ".", "", ".hidden", "a\0b", "m" * 256, "\u00e9" * 128, "/", "../uploads"],
 )
-def test_class_whose_name_no_folder_can_have_is_refused_by_name(name):
+def test_class_name_that_cannot_be_a_folder_is_refused(name):
     assert not exports.is_folder_name(name)
 
 
 @pytest.mark.parametrize("name", ["glass", "Restm\u00fcll", "a b", "CON", "x.", "-rf", "m" * 255, "$(id)", "\\"])
-def test_any_other_class_name_is_that_of_its_folder(app, browser, folder, name):
+def test_other_class_names_are_folder_names(app, browser, folder, name):
     row_id = corrected(browser)
     with app.app_context():
         exports.update(uploads.service().store, folder, {row_id: name})
     assert exported(folder) == [f"{name}/{row_id}.jpg"]
 
 
-def test_photo_of_a_class_that_leaves_the_folder_is_not_exported_and_the_others_are(app, browser, folder):
+def test_class_name_outside_the_folder_is_not_exported_and_others_are(app, browser, folder):
     unsafe, safe = corrected(browser), corrected(browser)
     with app.app_context():
         db.session.execute(sa.update(Upload).where(Upload.id == unsafe).values(corrected_class="../../x"))
@@ -93,7 +93,7 @@ def test_photo_of_a_class_that_leaves_the_folder_is_not_exported_and_the_others_
 
 
 @pytest.mark.parametrize("step", ["before the copy", "after the copy"])
-def test_photo_that_is_deleted_while_it_is_exported_does_not_stay(app, browser, folder, monkeypatch, step):
+def test_photo_deleted_during_an_export_is_not_in_it(app, browser, folder, monkeypatch, step):
     row_id = corrected(browser)
     write = exports.write_atomically
 
@@ -109,7 +109,7 @@ def test_photo_that_is_deleted_while_it_is_exported_does_not_stay(app, browser, 
     assert exported(folder) == []
 
 
-def test_export_that_was_killed_is_completed_and_leaves_no_parts(app, browser, folder):
+def test_killed_export_is_completed_by_the_next_one(app, browser, folder):
     ids = [corrected(browser) for _ in range(2)]
     with app.app_context():
         exports.update(uploads.service().store, folder, {ids[0]: "metal"})
@@ -122,7 +122,7 @@ def test_export_that_was_killed_is_completed_and_leaves_no_parts(app, browser, f
     assert exported(folder) == [f"metal/{ids[0]}.jpg"]
 
 
-def test_two_exports_at_once_leave_each_photo_once(app, browser, folder):
+def test_concurrent_exports_leave_one_copy_per_photo(app, browser, folder):
     ids = [corrected(browser) for _ in range(5)]
     with app.app_context():
         store = uploads.service().store
@@ -152,20 +152,20 @@ def test_links_in_the_folder_are_not_followed(app, browser, folder, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["uploads", "uploads/ab", "exports", "."])
-def test_folder_of_the_page_itself_is_refused(app, browser, name):
+def test_export_to_the_pages_own_folders_is_refused(app, browser, name):
     row_id = corrected(browser)
     done = export(app, pathlib.Path(app.instance_path) / name)
     assert done.exit_code == 1 and "the page's own files" in done.output
     assert web_app.files(app) == [f"{row_id}.jpg"]
 
 
-def test_folder_that_cannot_be_written_is_one_line(app, browser):
+def test_export_to_an_unwritable_folder_fails_with_one_line(app, browser):
     corrected(browser)
     done = export(app, "/proc/corrections")
     assert done.exit_code == 1 and "/proc/corrections" in done.output and done.output.count("\n") == 1
 
 
-def test_doctor_deletes_copies_whose_photo_is_gone(app, browser, folder):
+def test_doctor_deletes_copies_without_a_photo(app, browser, folder):
     deleted, kept = corrected(browser), corrected(browser)
     export(app, folder)
     app.extensions["pilah_uploads"].store.picture(deleted).unlink()
@@ -181,7 +181,7 @@ def test_prune_with_corrections_deletes_the_exported_copies(app, browser, folder
     assert exported(folder) == []
 
 
-def test_export_whose_folder_was_deleted_holds_up_no_deletion_and_is_made_anew(app, browser, folder):
+def test_deleted_export_folder_blocks_no_deletion_and_is_created_again(app, browser, folder):
     deleted, kept = corrected(browser), corrected(browser)
     export(app, folder)
     for path in folder.rglob("*.jpg"):

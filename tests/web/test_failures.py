@@ -78,7 +78,7 @@ def test_deletion_while_sqlite_is_locked_is_503_and_works_later(locked):
     assert web_app.rows(app) == web_app.files(app) == []
 
 
-def test_page_without_tables_is_503_and_logs_in_one_line_how_to_create_them(make_app, tables, tmp_path, web_log):
+def test_missing_tables_are_503_and_the_log_names_the_command(make_app, tables, tmp_path, web_log):
     make_app()
     if isinstance(tables, pathlib.Path):
         url = f"sqlite:///{tmp_path / 'empty.db'}"
@@ -95,14 +95,14 @@ def test_page_without_tables_is_503_and_logs_in_one_line_how_to_create_them(make
     assert len(lines) == 3 and all("flask --app web db upgrade" in line for line in lines)
 
 
-def test_time_for_a_lock_is_short(app):
+def test_sqlite_lock_timeout_is_at_most_5_seconds(app):
     assert database.LOCK_SECONDS <= 5
     with app.app_context():
         if db.engine.dialect.name == "sqlite":
             assert db.session.execute(sa.text("PRAGMA busy_timeout")).scalar() == 1000 * database.LOCK_SECONDS
 
 
-def test_row_that_cannot_be_committed_leaves_its_picture_only_where_it_may_be_written(app, monkeypatch):
+def test_failed_commit_keeps_the_picture_only_on_postgresql(app, monkeypatch):
     monkeypatch.setattr(db.session, "commit", fail(sa.exc.OperationalError("COMMIT", {}, Exception("disk is full"))))
     assert web_app.classify(app, photo()).status_code == 503
     monkeypatch.undo()
@@ -111,7 +111,7 @@ def test_row_that_cannot_be_committed_leaves_its_picture_only_where_it_may_be_wr
     assert web_app.rows(app) == [] and len(web_app.files(app)) == may_be_written
 
 
-def test_upload_whose_row_is_written_waits_where_the_database_fails_then(app, monkeypatch, web_log):
+def test_database_failure_after_the_row_is_stored_leaves_it_waiting(app, monkeypatch, web_log):
     monkeypatch.setattr(
         uploads, "_update_waiting", fail(sa.exc.OperationalError("UPDATE", {}, Exception("unavailable")))
     )
@@ -123,7 +123,7 @@ def test_upload_whose_row_is_written_waits_where_the_database_fails_then(app, mo
 
 
 @pytest.mark.skipif(not web_app.HAS_POSTGRESQL, reason=web_app.NO_POSTGRESQL)
-def test_paused_postgresql_is_503_in_time_and_works_when_it_goes_on(make_app, tables, model, monkeypatch):
+def test_paused_postgresql_is_503_and_recovers(make_app, tables, model, monkeypatch):
     if isinstance(tables, pathlib.Path):
         pytest.skip("PostgreSQL's pause")
     monkeypatch.setattr(database, "STATEMENT_SECONDS", 0.2)
@@ -144,7 +144,7 @@ def test_paused_postgresql_is_503_in_time_and_works_when_it_goes_on(make_app, ta
     web_app.close(app)
 
 
-def test_server_that_takes_connections_and_says_nothing_is_503_in_time(tmp_path, model, monkeypatch, web_log):
+def test_silent_database_server_is_503(tmp_path, model, monkeypatch, web_log):
     postgres = pytest.importorskip("web.postgres")
     monkeypatch.setattr(postgres, "CONNECT_SECONDS", 2)  # libpq's least
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -166,7 +166,7 @@ def test_server_that_takes_connections_and_says_nothing_is_503_in_time(tmp_path,
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_upload_where_a_step_finds_the_disk_full_is_503_and_leaves_nothing(app, monkeypatch, web_log, name, error):
+def test_upload_to_a_full_disk_is_503_and_leaves_nothing(app, monkeypatch, web_log, name, error):
     monkeypatch.setattr(name, fail(error))
     answer = web_app.classify(app, photo())
     monkeypatch.undo()
@@ -184,7 +184,7 @@ def test_upload_where_a_step_finds_the_disk_full_is_503_and_leaves_nothing(app, 
     ],
     ids=["full", "none usable", "not writable"],
 )
-def test_upload_that_the_temporary_folder_has_no_room_for_is_503_and_named_in_the_log(app, monkeypatch, web_log, error):
+def test_full_temporary_folder_is_503_and_named_in_the_log(app, monkeypatch, web_log, error):
     browser, content = Browser(app), photo().ljust(OVER_500_KB, b"\0")
     bodies = {}
     for path in ("/classify", "/api/classify"):
@@ -199,14 +199,14 @@ def test_upload_that_the_temporary_folder_has_no_room_for_is_503_and_named_in_th
     assert len(failures(web_log)) == 2 and all("/spool" in line for line in failures(web_log))
 
 
-def test_other_error_of_the_system_is_500_with_its_traceback(make_app, monkeypatch, web_log):
+def test_other_os_error_is_500_with_a_traceback(make_app, monkeypatch, web_log):
     app = make_app(PROPAGATE_EXCEPTIONS=False)
     monkeypatch.setattr(decoding.Decoder, "plain", fail(OSError(errno.EIO, "Input/output error")))
     assert web_app.classify(app, photo()).status_code == 500
     assert any(record.exc_info for record in web_log.records)
 
 
-def test_thumbnail_on_a_full_disk_is_sent_and_not_kept(app, monkeypatch):
+def test_thumbnail_on_a_full_disk_is_sent_and_not_stored(app, monkeypatch):
     browser = Browser(app)
     row_id = browser.uploaded()
     monkeypatch.setattr(store, "write_atomically", fail(FULL))
@@ -215,7 +215,7 @@ def test_thumbnail_on_a_full_disk_is_sent_and_not_kept(app, monkeypatch):
     assert web_app.files(app) == [f"{row_id}.jpg"]
 
 
-def test_full_disk_gets_room_by_deletion_before_the_database_is_asked(app, monkeypatch):
+def test_prune_deletes_pictures_before_rows(app, monkeypatch):
     browser = Browser(app)
     ids = [browser.uploaded() for _ in range(3)]
     with app.app_context():
@@ -232,7 +232,7 @@ def test_full_disk_gets_room_by_deletion_before_the_database_is_asked(app, monke
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small disk")
-def test_disk_that_is_really_full_takes_deletions_and_prune(make_app, tables, model, tmp_path):
+def test_full_disk_still_allows_deletion_and_prune(make_app, tables, model, tmp_path):
     if not isinstance(tables, pathlib.Path):
         pytest.skip("SQLite is on the disk of the pictures")
     disk = tmp_path / "disk"
@@ -260,7 +260,7 @@ def test_disk_that_is_really_full_takes_deletions_and_prune(make_app, tables, mo
         subprocess.run(["umount", disk], check=True)
 
 
-def test_background_work_logs_one_line_for_a_database_or_disk_that_fails(app, web_log):
+def test_background_job_logs_one_line_for_a_database_or_disk_failure(app, web_log):
     errors = [sa.exc.OperationalError("SELECT", {}, Exception("first\n\tsecond")), sa.exc.TimeoutError("pool"), FULL]
     with app.app_context():
         assert [background.succeeds("the work", fail(error)) for error in errors] == [False] * 3
@@ -268,7 +268,7 @@ def test_background_work_logs_one_line_for_a_database_or_disk_that_fails(app, we
     assert all("\n" not in line for line in failures(web_log))
 
 
-def test_pause_grows_while_the_database_is_away_and_is_short_again_then(make_app, monkeypatch, web_log):
+def test_retry_pause_grows_during_a_database_failure_and_resets(make_app, monkeypatch, web_log):
     app = make_app(retry_seconds=0.1)
     service, pauses = app.extensions["pilah_uploads"], []
 

@@ -50,14 +50,14 @@ FORMS = {  # name -> content type, body, status, reason, words of the message
 
 
 @pytest.mark.parametrize(("content_type", "body", "status", "reason", "words"), FORMS.values(), ids=FORMS)
-def test_program_is_told_what_is_wrong_with_its_form(app, content_type, body, status, reason, words):
+def test_api_explains_an_invalid_form(app, content_type, body, status, reason, words):
     answer = app.test_client().post("/api/classify", data=body, content_type=content_type)
     assert (answer.status_code, answer.json["error"]) == (status, reason)
     assert words in answer.json["detail"]
 
 
 @pytest.mark.parametrize("name", ["large photo without a file name", "1,500 fields", "no boundary", "without its end"])
-def test_visitor_is_told_what_is_wrong_with_a_form_and_not_about_size_or_cookies(app, name):
+def test_page_explains_an_invalid_form_without_blaming_size_or_cookies(app, name):
     content_type, body, status, _, words = FORMS[name]
     page = Browser(app).client.post("/classify", data=body, content_type=content_type)
     assert page.status_code == status and words in page.text
@@ -65,12 +65,12 @@ def test_visitor_is_told_what_is_wrong_with_a_form_and_not_about_size_or_cookies
 
 
 @pytest.mark.parametrize("path", ["/classify", "/operator", "/language"])
-def test_request_without_a_form_is_not_told_about_cookies(app, path):
+def test_request_without_a_form_does_not_blame_cookies(app, path):
     page = app.test_client().post(path, data=web_app.photo(), content_type="image/jpeg")
     assert page.status_code == 400 and "incomplete or had a wrong value" in page.text and "cookie" not in page.text
 
 
-def test_body_sent_in_chunks_over_the_limit_is_refused_with_the_limit(make_app):
+def test_chunked_body_over_the_limit_is_refused_with_the_limit(make_app):
     body = io.BytesIO(form(part("image", bytes(1_200_000), "a.jpg")))
     answer = (
         make_app(max_upload_bytes=2**20)
@@ -80,7 +80,7 @@ def test_body_sent_in_chunks_over_the_limit_is_refused_with_the_limit(make_app):
     assert answer.status_code == 413 and answer.json["detail"].startswith("Photos can be up to 1 MB.")
 
 
-def test_body_that_is_cut_short_is_the_callers_fault(app):
+def test_incomplete_body_is_400(app):
     body = form(part("image", web_app.photo(), "a.jpg"))
     answer = app.test_client().post(
         "/api/classify", data=body, content_type=TYPE, environ_overrides={"CONTENT_LENGTH": str(len(body) + 1)}

@@ -67,14 +67,14 @@ def is_alive(port):
 
 
 @pytest.mark.parametrize("sent", STALLED.values(), ids=STALLED)
-def test_page_answers_though_as_many_clients_stall_as_it_has_threads(port, sent):
+def test_page_responds_while_stalled_clients_hold_all_threads(port, sent):
     with contextlib.ExitStack() as clients:
         for _ in range(2):
             clients.enter_context(connect(port)).sendall(sent)
         assert is_alive(port)
 
 
-def test_client_that_takes_its_time_is_answered(port):
+def test_slow_client_is_answered(port):
     with connect(port) as client:
         for part in (b"GET /healthz ", b"HTTP/1.0\r\nHost: local", b"host\r\n", b"\r\n"):
             client.sendall(part)
@@ -102,7 +102,7 @@ ODD_PATHS = (  # valid HTTP with control characters
 )
 
 
-def test_control_characters_and_what_is_no_http_reach_neither_answers_nor_log(port, log_file):
+def test_control_characters_reach_neither_responses_nor_log(port, log_file):
     length_before = log_file.stat().st_size
     for request, status in INVALID_HTTP.items():
         head, _, body = answer_to(port, request).partition(b"\r\n\r\n")
@@ -122,7 +122,7 @@ def test_control_characters_and_what_is_no_http_reach_neither_answers_nor_log(po
     ]
 
 
-def test_wrong_setting_ends_gunicorn_with_one_line_instead_of_a_new_worker(tmp_path):
+def test_wrong_setting_ends_gunicorn_with_one_line(tmp_path):
     names = {"PILAH_ENV": "development", "PILAH_DATA": str(tmp_path), "SERVING_TARGET": "http://host:8500"}
     command = [sys.executable, "-m", "gunicorn", "--config", "web/gunicorn_config.py", "--bind", "127.0.0.1:0"]
     command += ["--log-level", "critical", "web:create_app()"]
@@ -133,14 +133,14 @@ def test_wrong_setting_ends_gunicorn_with_one_line_instead_of_a_new_worker(tmp_p
     assert "Traceback" not in done.stderr
 
 
-def test_client_cannot_choose_the_path_that_the_site_is_under(port):
+def test_client_cannot_set_script_name(port):
     with connect(port) as client:
         client.sendall(b"GET /operator HTTP/1.0\r\nSCRIPT_NAME: /oper\r\nPATH_INFO: /nothing\r\n\r\n")
         answer = b"".join(iter(lambda: client.recv(65_536), b""))
     assert answer.startswith(b"HTTP/1.0 200") and b'href="/history"' in answer
 
 
-def test_photo_that_is_too_large_is_answered_though_its_client_sends_all_of_it_first(port):
+def test_client_that_sends_a_whole_large_photo_gets_the_413(port):
     """Clients such as nginx send everything before they read: closing the connection early would lose the response."""
     for path in ("/api/classify", "/nowhere"):
         client = http.client.HTTPConnection("127.0.0.1", port, timeout=20)

@@ -74,12 +74,12 @@ def lines(browser, **arguments):
 
 
 @pytest.mark.parametrize("count", [0, 1, 19, 20, 21, 40, 45])
-def test_pages_show_each_row_once_newest_first_and_numbers_go_on(app, visitor, count):
+def test_pages_show_each_row_once_newest_first_with_running_numbers(app, visitor, count):
     ids = add(app, visitor, count)
     assert pages(app, visitor) == dict(enumerate(ids, 1))
 
 
-def test_rows_of_one_moment_are_shown_once_each(app, visitor):
+def test_rows_with_equal_times_are_shown_once(app, visitor):
     ids = add(app, visitor, 45, per_second=45)
     assert list(pages(app, visitor).values()) == ids
 
@@ -100,7 +100,7 @@ def test_deletion_between_two_pages_neither_repeats_nor_hides_a_row(app, visitor
     assert [*first.values(), *second.values()] == ids
 
 
-def test_deletion_of_the_last_photo_of_an_older_page_leads_to_the_newest_with_the_same_filters(app, visitor):
+def test_deleting_the_last_row_of_a_page_leads_to_the_first_page_with_the_filters(app, visitor):
     add(app, visitor, 21)
     with app.app_context():
         db.session.query(Upload).update({"corrected_class": "metal"})
@@ -117,7 +117,7 @@ def test_deletion_of_the_last_photo_of_an_older_page_leads_to_the_newest_with_th
 
 
 @pytest.mark.parametrize("cursor", WRONG_CURSORS)
-def test_wrong_cursor_is_answered(app, visitor, cursor):
+def test_invalid_cursor_is_answered(app, visitor, cursor):
     add(app, visitor, 3)
     assert visitor.get(f"/history?after={cursor}").status_code == 200
 
@@ -140,7 +140,7 @@ def test_history_is_filtered_by_class_and_by_correction(app, visitor):
         assert [line["id"] for line in lines(visitor, **dict(arguments))] == rows
 
 
-def test_filter_is_kept_over_pages(app, visitor):
+def test_filter_applies_to_all_pages(app, visitor):
     add(app, visitor, 45, class_name="metal")
     ids = add(app, visitor, 45)
     glass = {row.id for row in web_app.rows(app) if row.class_name == "glass"}
@@ -167,11 +167,11 @@ def test_csv_has_every_row_in_the_order_of_the_pages(app, visitor):
     }
 
 
-def test_csv_without_rows_has_its_head(app):
+def test_csv_without_rows_has_a_header(app):
     assert Browser(app).get("/history.csv").data.startswith("\ufeffno,id,prediction,".encode())
 
 
-def test_csv_is_read_by_excel_as_utf_8_and_holds_no_formula(app, visitor):
+def test_csv_is_utf_8_for_excel_and_has_no_formula(app, visitor):
     add(app, visitor, 1, class_name="Restmüll", corrected_class="=1+1")
     assert visitor.get("/history.csv").data.startswith(b"\xef\xbb\xbfno,")
     [line] = lines(visitor)
@@ -181,7 +181,7 @@ def test_csv_is_read_by_excel_as_utf_8_and_holds_no_formula(app, visitor):
 @pytest.mark.parametrize(
     "name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1", '=HYPERLINK("//x","y")']
 )
-def test_class_name_that_begins_a_formula_is_text_in_the_csv(app, visitor, name):
+def test_class_name_that_starts_a_formula_is_escaped_in_the_csv(app, visitor, name):
     add(app, visitor, 1, class_name=name)
     assert [line["prediction"] for line in lines(visitor)] == [f"'{name}"]
 
@@ -192,7 +192,7 @@ def test_other_class_name_is_unchanged_in_the_csv(app, visitor, name):
     assert [line["prediction"] for line in lines(visitor)] == [name]
 
 
-def test_row_that_waits_is_shown_without_a_prediction(make_app, model):
+def test_waiting_row_is_shown_without_a_prediction(make_app, model):
     app = make_app()
     visitor = Browser(app)
     model.stop()
@@ -219,7 +219,7 @@ UNUSUAL_ROWS = {  # name -> columns of a row, heading of its page
 
 
 @pytest.mark.parametrize(("columns", "heading"), UNUSUAL_ROWS.values(), ids=UNUSUAL_ROWS)
-def test_odd_row_has_a_page_and_a_line_in_the_history(app, visitor, columns, heading):
+def test_unusual_row_has_a_page_and_a_history_row(app, visitor, columns, heading):
     [row_id] = add(app, visitor, 1, **columns)
     answer = visitor.get(f"/result/{row_id}")
     assert answer.status_code == 200 and f"<h1>{heading}</h1>" in answer.text
@@ -237,14 +237,14 @@ def test_odd_row_has_a_page_and_a_line_in_the_history(app, visitor, columns, hea
         (0.0, "0.0%", "Not sure (about 0%)"),
     ],
 )
-def test_only_0_and_1_are_shown_as_certain(app, visitor, score, shown, confidence):
+def test_rounded_scores_are_not_shown_as_0_or_100_percent(app, visitor, score, shown, confidence):
     [row_id] = add(app, visitor, 1, score=score, scores={"glass": score})
     result, history = visitor.get(f"/result/{row_id}").text, visitor.get("/history").text
     assert confidence in result and f"<span>{shown}</span>" in result
     assert f'class="probability">{shown}</td>' in history
 
 
-def test_operators_history_is_everybodys(app, visitor):
+def test_operator_sees_all_rows_in_the_history(app, visitor):
     ids = [visitor.uploaded(), Browser(app).uploaded(), web_app.classify(app, photo()).json["id"]]
     operator = Browser(app)
     operator.post("/operator", {"token": web_app.SETTINGS["admin_token"]})

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.databases("sqlite")  # limits are in memory
 NO_PICTURE = b"<html>"
 
 
-def test_upload_over_the_rate_is_refused_and_said_when_to_come_back(make_app):
+def test_upload_over_the_rate_is_429_with_retry_after(make_app):
     app = make_app(upload_rate="3 per minute")
     browser = Browser(app)
     assert [browser.upload().status_code for _ in range(2)] == [303, 303]
@@ -24,7 +24,7 @@ def test_upload_over_the_rate_is_refused_and_said_when_to_come_back(make_app):
     assert len(web_app.rows(app)) == 3
 
 
-def test_rate_is_counted_by_address_which_a_caller_cannot_make_up(make_app):
+def test_rate_limit_ignores_a_forged_address(make_app):
     app = make_app(upload_rate="1 per minute")
     assert web_app.classify(app, photo()).status_code == 200
     assert web_app.classify(app, photo(), headers={"X-Forwarded-For": "10.0.0.1"}).status_code == 429
@@ -41,7 +41,7 @@ def test_rate_is_counted_by_address_which_a_caller_cannot_make_up(make_app):
         ("unknown", "_hidden", 429),
     ],
 )
-def test_rate_is_counted_by_the_part_of_an_address_that_a_caller_is_given(make_app, first, second, status):
+def test_rate_limit_counts_ipv6_networks_and_ipv4_addresses(make_app, first, second, status):
     app = make_app(upload_rate="1 per minute")
     answers = [
         web_app.classify(app, photo(), environ_overrides={"REMOTE_ADDR": address}) for address in (first, second)
@@ -49,7 +49,7 @@ def test_rate_is_counted_by_the_part_of_an_address_that_a_caller_is_given(make_a
     assert [answer.status_code for answer in answers] == [200, status]
 
 
-def test_address_behind_a_trusted_proxy_is_the_one_that_it_names(make_app):
+def test_trusted_proxy_names_the_client_address(make_app):
     app = make_app(upload_rate="1 per minute", trusted_proxies=1)
     answers = [
         web_app.classify(app, photo(), headers={"X-Forwarded-For": f"10.9.9.9, {address}"}).status_code
@@ -75,7 +75,7 @@ ADDRESSES = (  # two values of X-Forwarded-For, and whether they share a limit
 )
 
 
-def test_address_of_a_proxy_is_counted_without_its_port(make_app):
+def test_forwarded_address_is_counted_without_its_port(make_app):
     app = make_app(upload_rate="1 per minute", trusted_proxies=1)
     for first, second, is_same in ADDRESSES:
         limits.limiter.reset()
@@ -83,7 +83,7 @@ def test_address_of_a_proxy_is_counted_without_its_port(make_app):
         assert [answer.status_code for answer in answers] == [400, 429 if is_same else 400], (first, second)
 
 
-def test_sign_ins_are_counted_by_the_address_without_its_port_and_logged(make_app, log):
+def test_sign_ins_are_limited_by_address_and_logged(make_app, log):
     app = make_app(trusted_proxies=1)
     answers = [
         Browser(app, headers={"X-Forwarded-For": f"203.0.113.8:{port}"}).post("/operator", {"token": "wrong"})
@@ -96,18 +96,18 @@ def test_sign_ins_are_counted_by_the_address_without_its_port_and_logged(make_ap
 
 
 @pytest.mark.parametrize("chain", ["198.51.100.1, 203.0.113.8:1, 10.0.0.1", "203.0.113.8, 10.0.0.2:80"])
-def test_address_behind_two_proxies_is_the_second_from_the_end(make_app, chain):
+def test_two_trusted_proxies_use_the_second_last_address(make_app, chain):
     app = make_app(upload_rate="1 per minute", trusted_proxies=2)
     assert web_app.classify(app, b"", headers={"X-Forwarded-For": "9.9.9.9,203.0.113.8,10.0.0.9"}).status_code == 400
     assert web_app.classify(app, b"", headers={"X-Forwarded-For": chain}).status_code == 429
 
 
-def test_daily_quota_of_an_address_counts_refused_uploads_too(make_app):
+def test_address_quota_counts_refused_uploads(make_app):
     app = make_app(upload_rate="100 per minute; 2 per day")
     assert [web_app.classify(app, content).status_code for content in (b"", photo(), photo())] == [400, 200, 429]
 
 
-def test_quota_of_a_visitor_counts_accepted_photos_of_its_browser_alone(make_app):
+def test_visitor_quota_counts_only_accepted_photos_of_its_browser(make_app):
     app = make_app(visitor_rate="1 per day")
     visitor = Browser(app)
     assert [visitor.upload(content).status_code for content in (b"", NO_PICTURE, photo())] == [400, 415, 303]
@@ -118,7 +118,7 @@ def test_quota_of_a_visitor_counts_accepted_photos_of_its_browser_alone(make_app
     assert len(web_app.rows(app)) == 3
 
 
-def test_quota_in_total_counts_accepted_photos_of_all_addresses(make_app):
+def test_total_quota_counts_accepted_photos_of_all_addresses(make_app):
     app = make_app(total_rate="2 per day", trusted_proxies=1)
     contents = (b"", photo(), NO_PICTURE, photo(), photo())
     answers = [
@@ -131,7 +131,7 @@ def test_quota_in_total_counts_accepted_photos_of_all_addresses(make_app):
     assert len(web_app.rows(app)) == 2
 
 
-def test_refused_address_does_not_use_up_the_quota_of_all(make_app):
+def test_refused_address_does_not_use_up_the_total_quota(make_app):
     app = make_app(upload_rate="1 per day", total_rate="2 per day", trusted_proxies=1)
     headers = {"X-Forwarded-For": "203.0.113.8"}
     assert [web_app.classify(app, photo(), headers=headers).status_code for _ in range(4)] == [200, 429, 429, 429]
@@ -147,7 +147,7 @@ def test_refused_address_does_not_use_up_the_quota_of_all(make_app):
         ("1 per 6 hours", "id", r"Coba lagi dalam 6 jam\.", 21_600),
     ],
 )
-def test_refusal_says_when_to_come_back(make_app, rate, language, words, seconds):
+def test_refusal_says_when_to_try_again(make_app, rate, language, words, seconds):
     app = make_app(upload_rate=rate)
     headers = {"Accept-Language": language}
     web_app.classify(app, photo())

@@ -64,7 +64,7 @@ def check_fits(page):
 
 
 @pytest.mark.parametrize(("locale", "scheme"), [("en-GB", "light"), ("id-ID", "dark")])
-def test_page_does_not_scroll_sideways_whatever_the_classes_are_called(site, open_page, locale, scheme):
+def test_page_with_long_class_names_does_not_scroll_sideways(site, open_page, locale, scheme):
     page = open_page("/", visitor=True, locale=locale, color_scheme=scheme, **PHONE)
     for path in paths_of_pages(site):
         page.goto(path)

@@ -36,7 +36,7 @@ def api(app):
 
 @pytest.mark.parametrize("mode", GenerationMode)
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-def test_whatever_is_sent_is_answered_as_described(api, method, path, mode):
+def test_generated_requests_are_answered_as_described(api, method, path, mode):
     @hypothesis.settings(max_examples=25, deadline=None, derandomize=True)
     @hypothesis.given(case=api[path][method].as_strategy(generation_mode=mode))
     def check_answer(case):
@@ -46,7 +46,7 @@ def test_whatever_is_sent_is_answered_as_described(api, method, path, mode):
     check_answer()
 
 
-def test_description_is_sound(api):
+def test_description_is_valid(api):
     api.validate()
     result = "/api/results/{id}"
     assert [("POST", "/api/classify"), ("GET", result), ("DELETE", result)] == OPERATIONS
@@ -83,7 +83,7 @@ def test_waiting_photo_is_as_described(make_app, api, model):
     check(api, "GET", "/api/results/{id}", app.test_client().get(f"/api/results/{answer.json['id']}"), 200)
 
 
-def test_photo_that_the_model_refuses_is_as_described(make_app, api, model):
+def test_photo_refused_by_the_model_is_as_described(make_app, api, model):
     app = make_app()
     app.extensions["pilah_uploads"].first_retry_seconds = 0.0
 
@@ -127,12 +127,12 @@ def test_upload_over_the_rate_is_as_described(make_app):
     check(api, "POST", "/api/classify", send(app, web_app.photo()), 429)
 
 
-def test_upload_without_room_for_it_is_as_described(app, api, monkeypatch):
+def test_upload_without_free_space_is_as_described(app, api, monkeypatch):
     monkeypatch.setattr(uploads, "MIN_FREE_BYTES", 2**80)
     check(api, "POST", "/api/classify", send(app, web_app.photo()), 503)
 
 
-def test_result_of_no_photo_is_as_described(app, api):
+def test_result_of_an_unknown_id_is_as_described(app, api):
     check(api, "GET", "/api/results/{id}", app.test_client().get(f"/api/results/{'0' * 32}"), 404)
 
 
@@ -145,7 +145,7 @@ def test_deletion_is_as_described(app, api):
         check(api, "DELETE", path, client.delete(f"/api/results/{answer['id']}", headers=authorization), status)
 
 
-def test_database_that_is_away_is_as_described(make_app, api):
+def test_unavailable_database_is_as_described(make_app, api):
     make_app()
     app = make_app(database_url="sqlite:////nowhere/pilah.db")
     check(api, "POST", "/api/classify", send(app, web_app.photo()), 503)

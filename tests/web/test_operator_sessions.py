@@ -48,7 +48,7 @@ def command(app, *words):
     return app.test_cli_runner().invoke(args=["operator-sessions", *words])
 
 
-def test_cookie_copied_before_the_sign_out_opens_nothing_after_it(app):
+def test_copied_cookie_gives_no_access_after_sign_out(app):
     row_id = Browser(app).uploaded()
     operator = signed_in(app)
     thief = copy_of(operator, app)
@@ -80,7 +80,7 @@ def test_session_ends_after_12_hours_or_30_minutes_without_use(app, clock, age, 
     assert is_operator(operator) is is_valid
 
 
-def test_use_is_stored_once_a_minute(app, clock):
+def test_use_is_stored_at_most_once_a_minute(app, clock):
     operator, start = signed_in(app), clock["now"]
     clock["now"] = start + 59 * SECOND
     assert is_operator(operator) and stored(app) == [start]
@@ -88,7 +88,7 @@ def test_use_is_stored_once_a_minute(app, clock):
     assert is_operator(operator) and stored(app) == [start + 60 * SECOND]
 
 
-def test_second_sign_in_ends_the_session_before_and_changes_the_token_of_forms(app):
+def test_second_sign_in_ends_the_first_session_and_changes_the_csrf_token(app):
     operator = signed_in(app)
     thief, form_token = copy_of(operator, app), operator.csrf_token()
     assert operator.post("/operator", {"token": TOKEN}).status_code == 303
@@ -98,7 +98,7 @@ def test_second_sign_in_ends_the_session_before_and_changes_the_token_of_forms(a
     assert is_operator(operator)
 
 
-def test_cookie_planted_before_the_sign_in_does_not_become_the_operators(app):
+def test_cookie_planted_before_sign_in_gives_no_access(app):
     attacker = Browser(app)
     attacker.get("/classify")
     operator = Browser(app)
@@ -107,7 +107,7 @@ def test_cookie_planted_before_the_sign_in_does_not_become_the_operators(app):
     assert is_operator(operator) and not is_operator(attacker)
 
 
-def test_sign_in_forgets_sessions_that_have_ended(app, clock):
+def test_sign_in_deletes_expired_sessions(app, clock):
     signed_in(app)
     clock["now"] += datetime.timedelta(minutes=31)
     signed_in(app)
@@ -125,12 +125,12 @@ def test_command_lists_sessions_and_revokes_one_or_all(app):
     assert command(app, "--revoke", "all").exit_code == 0
 
 
-def test_revoking_an_unknown_session_is_an_error_of_one_line(app):
+def test_revoking_an_unknown_session_fails_with_one_line(app):
     done = command(app, "--revoke", "0" * 12)
     assert done.exit_code == 1 and len(done.output.splitlines()) == 1 and "--revoke must be the ID" in done.output
 
 
-def test_sign_ins_and_sign_outs_are_logged_with_the_address_and_no_token(app, log):
+def test_sign_ins_and_sign_outs_are_logged_without_tokens(app, log):
     operator = signed_in(app)
     secret = {TOKEN, operator.cookie()}
     with operator.client.session_transaction() as session:

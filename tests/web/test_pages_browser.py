@@ -53,7 +53,7 @@ def check_ready(page):
     assert page.locator("#upload").get_attribute("aria-busy") is None
 
 
-def test_photo_that_is_chosen_is_shown_and_answered(site, open_page):
+def test_chosen_photo_is_previewed_and_classified(site, open_page):
     page = open_page("/")
     page.get_by_role("link", name="Check an item").click()
     with page.expect_file_chooser() as choice:
@@ -70,7 +70,7 @@ def test_photo_that_is_chosen_is_shown_and_answered(site, open_page):
     expect(page.locator(".about")).to_contain_text("Model version 3")
 
 
-def test_photo_that_is_dropped_is_shown_and_answered(open_page):
+def test_dropped_photo_is_previewed_and_classified(open_page):
     page = open_page("/classify")
     page.dispatch_event("#drop", "dragover", {"dataTransfer": transfer_of(page)})
     expect(page.locator("#drop")).to_have_class("drop over")
@@ -79,14 +79,14 @@ def test_photo_that_is_dropped_is_shown_and_answered(open_page):
     check_preview_and_send(page)
 
 
-def test_photo_that_is_pasted_is_shown_and_answered(open_page):
+def test_pasted_photo_is_previewed_and_classified(open_page):
     page = open_page("/classify")
     paste = "data => document.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, cancelable: true }))"
     page.evaluate(paste, transfer_of(page))
     check_preview_and_send(page)
 
 
-def test_photo_that_a_phone_takes_is_shown_and_answered(open_page):
+def test_photo_from_a_phone_camera_is_previewed_and_classified(open_page):
     page = open_page("/classify", **website.PHONE)
     assert page.locator("#camera").get_attribute("capture") == "environment"
     with page.expect_file_chooser() as choice:
@@ -95,14 +95,14 @@ def test_photo_that_a_phone_takes_is_shown_and_answered(open_page):
     check_preview_and_send(page)
 
 
-def test_several_photos_that_are_dropped_are_refused_at_once(open_page):
+def test_several_dropped_photos_are_refused_before_sending(open_page):
     page = open_page("/classify")
     page.dispatch_event("#drop", "drop", {"dataTransfer": transfer_of(page, count=2)})
     expect(page.get_by_role("alert")).to_have_text("Send one photo at a time.")
     assert page.locator("#image").input_value() == ""
 
 
-def test_photo_above_the_limit_is_refused_before_it_is_sent(make_site, open_page):
+def test_photo_over_the_limit_is_refused_before_sending(make_site, open_page):
     site = make_site(max_upload_bytes=1_000)
     page = open_page("/classify", of=site)
     page.set_input_files("#image", website.chosen())
@@ -111,7 +111,7 @@ def test_photo_above_the_limit_is_refused_before_it_is_sent(make_site, open_page
     assert page.locator("#image").input_value() == ""
 
 
-def test_file_that_is_no_picture_is_refused_with_what_to_do(open_page):
+def test_file_that_is_no_photo_is_refused_with_the_next_step(open_page):
     page = open_page("/classify")
     page.set_input_files("#image", {"name": "photo.heic", "mimeType": "image/heic", "buffer": b"no picture"})
     expect(page.locator("#state")).to_contain_text("This browser can't show a preview of this photo")
@@ -123,7 +123,7 @@ def test_file_that_is_no_picture_is_refused_with_what_to_do(open_page):
     check_preview_and_send(page)
 
 
-def test_page_that_sends_is_busy_and_ready_again_after_going_back(open_page):
+def test_form_is_busy_while_sending_and_ready_after_going_back(open_page):
     page = open_page("/classify")
     send_without_leaving(page)
     page.evaluate("document.getElementById('upload').submit()")
@@ -133,7 +133,7 @@ def test_page_that_sends_is_busy_and_ready_again_after_going_back(open_page):
     expect(page.get_by_role("status")).not_to_have_text("Sending the photo ...")
 
 
-def test_page_whose_sending_is_stopped_is_ready_again(open_page):
+def test_stopped_upload_makes_the_form_ready_again(open_page):
     page = open_page("/classify")
     page.route("**/classify", lambda route: None)  # never responds
     page.set_input_files("#image", website.chosen())
@@ -148,14 +148,14 @@ def test_page_whose_sending_is_stopped_is_ready_again(open_page):
     check_ready(page)
 
 
-def test_page_that_sends_is_ready_for_another_photo(open_page):
+def test_choosing_another_photo_while_sending_makes_the_form_ready(open_page):
     page = open_page("/classify")
     send_without_leaving(page)
     page.set_input_files("#image", website.chosen(size=(80, 60)))
     check_ready(page)
 
 
-def test_correction_is_kept_and_can_be_taken_back(site, open_page):
+def test_correction_is_stored_and_can_be_undone(site, open_page):
     (row_id,) = site.add_rows(1)
     page = open_page(f"/result/{row_id}", visitor=True)
     page.get_by_label("It is actually").select_option("plastic")
@@ -170,7 +170,7 @@ def test_correction_is_kept_and_can_be_taken_back(site, open_page):
     assert web_app.rows(site.app)[0].corrected_class is None
 
 
-def test_page_of_a_photo_that_waits_fills_in_by_itself(make_site, open_page):
+def test_waiting_page_shows_the_result_by_itself(make_site, open_page):
     site = make_site()  # not shared, because its retry thread continues
     site.model.stop()
     page = open_page("/classify", of=site)
@@ -186,7 +186,7 @@ def test_page_of_a_photo_that_waits_fills_in_by_itself(make_site, open_page):
     expect(page.get_by_role("heading", level=1)).to_have_text("Glass")
 
 
-def test_page_of_a_photo_that_waits_keeps_what_is_open_until_the_state_changes(site, open_page):
+def test_waiting_page_keeps_an_open_dialog_until_the_state_changes(site, open_page):
     (row_id,) = site.add_rows(1, state="waiting", class_name=None, score=None, scores=None, model_version=None)
     page = open_page(f"/result/{row_id}", visitor=True)
     expect(page.get_by_role("status").first).to_contain_text("updates by itself")
@@ -201,7 +201,7 @@ def test_page_of_a_photo_that_waits_keeps_what_is_open_until_the_state_changes(s
     expect(page.get_by_role("heading", level=1)).to_have_text("No result for this photo")
 
 
-def test_history_pages_through_all_rows_and_back(site, open_page):
+def test_history_links_lead_through_all_pages_and_back(site, open_page):
     site.add_rows(45)
     page = open_page("/history", visitor=True)
     numbers = page.locator("tbody .no")
@@ -235,7 +235,7 @@ def test_history_is_filtered_on_every_page(site, open_page):
     assert len(download.value.path().read_text().splitlines()) == 1 + 3
 
 
-def test_row_is_deleted_after_a_question(site, open_page):
+def test_row_is_deleted_after_confirmation(site, open_page):
     site.add_rows(2)
     page = open_page("/history", visitor=True)
     page.locator("summary").first.click()
@@ -249,14 +249,14 @@ def test_row_is_deleted_after_a_question(site, open_page):
     assert web_app.files(site.app) == [f"{row.id}.jpg", f"{row.id}.small.jpg"]
 
 
-def test_history_without_photos_leads_to_the_form(open_page):
+def test_empty_history_links_to_the_upload_form(open_page):
     page = open_page("/history")
     expect(page.locator("main")).to_contain_text("There are no photos yet.")
     page.get_by_role("link", name="Check an item").click()
     expect(page).to_have_url(re.compile("/classify$"))
 
 
-def test_language_is_switched_and_stays_on_every_page(site, open_page):
+def test_switched_language_applies_to_every_page(site, open_page):
     (row_id,) = site.add_rows(1)
     page = open_page(f"/result/{row_id}", visitor=True)
     page.get_by_role("button", name="Bahasa Indonesia").click()
@@ -269,24 +269,24 @@ def test_language_is_switched_and_stays_on_every_page(site, open_page):
     expect(page.locator(".empty")).to_contain_text("No photos match.")  # the filter stays
 
 
-def test_language_is_switched_on_a_page_whose_address_looks_like_another_site(site, open_page):
+def test_language_switch_stays_on_this_site_for_a_double_slash_path(site, open_page):
     page = open_page(f"{site.address}//example.org/")
     page.get_by_role("button", name="Bahasa Indonesia").click()
     expect(page).to_have_url(f"{site.address}/example.org/")
 
 
-def test_language_of_the_browser_is_taken_first(open_page):
+def test_browser_language_is_the_default(open_page):
     expect(open_page("/", locale="id-ID").get_by_role("heading", level=1)).to_contain_text("Dibuang ke tempat sampah")
 
 
-def test_times_are_in_the_visitors_zone(site, open_page):
+def test_times_are_in_the_visitors_time_zone(site, open_page):
     site.add_rows(1)
     page = open_page("/history", visitor=True, timezone_id="Asia/Jakarta")
     expect(page.locator("time")).to_have_text("2 Jan 2026, 19:00")
     expect(page.locator("time")).to_have_attribute("title", "2 Jan 2026 12:00 UTC")
 
 
-def test_address_of_a_result_is_copied(site, open_page):
+def test_copy_button_copies_the_result_address(site, open_page):
     (row_id,) = site.add_rows(1)
     page = open_page(f"/result/{row_id}", visitor=True, permissions=["clipboard-read", "clipboard-write"])
     page.get_by_role("button", name="Copy").click()

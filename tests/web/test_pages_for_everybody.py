@@ -77,7 +77,7 @@ def test_photo_is_sent_corrected_and_deleted_without_javascript(site, open_page)
     assert web_app.rows(site.app) == [] and web_app.files(site.app) == []
 
 
-def test_page_of_a_photo_that_waits_has_a_link_to_look_again_without_javascript(site, open_page):
+def test_waiting_page_has_a_link_to_check_again_without_javascript(site, open_page):
     (row_id,) = site.add_rows(1, state="waiting", class_name=None, score=None, scores=None, model_version=None)
     page = open_page(f"/result/{row_id}", visitor=True, java_script_enabled=False)
     expect(page.get_by_role("status").first).to_contain_text("Your photo is saved.")
@@ -104,7 +104,7 @@ def test_refusal_language_filter_and_paging_work_without_javascript(site, open_p
     expect(page.locator("tbody tr")).to_have_count(20)
 
 
-def test_colours_follow_the_setting_of_the_browser(visit):
+def test_colours_follow_the_browser_setting(visit):
     page, styles = visit("home", java_script_enabled=False), {}
     colours = "body => [getComputedStyle(body).backgroundColor, getComputedStyle(body).color]"
     for scheme in ("light", "dark"):
@@ -120,7 +120,7 @@ def _lightness(colour):
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_page_has_no_fault_that_axe_finds(visit, name):
+def test_page_has_no_serious_axe_violations(visit, name):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe-core here: make test installs it")
     for options in ({"color_scheme": "light"}, {"color_scheme": "dark", **website.PHONE}):
         page = visit(name, reduced_motion="reduce", **options)

@@ -49,7 +49,7 @@ def test_every_address_on_the_pages_has_the_prefix_and_answers(app, browser):
         assert browser.get(path).status_code in (200, 405), path
 
 
-def test_page_of_a_photo_that_waits_asks_under_the_prefix(make_app, model):
+def test_waiting_page_polls_under_the_prefix(make_app, model):
     model.stop()
     browser = Browser(make_app(), base_url=f"http://localhost{PREFIX}")
     result = browser.upload().location
@@ -58,7 +58,7 @@ def test_page_of_a_photo_that_waits_asks_under_the_prefix(make_app, model):
     assert browser.get(without_prefix(f"{result}/state")).json == {"state": "waiting"}
 
 
-def test_deletion_leads_back_to_the_same_filter_and_page(app, browser):
+def test_deletion_redirects_to_the_same_filter_and_page(app, browser):
     for seed in range(21):
         browser.uploaded(photo("glass", seed=seed))
     first = browser.get("/history?class=glass")

@@ -10,7 +10,7 @@ def text(app, language="en"):
     return page.text
 
 
-def test_page_says_what_the_settings_say(make_app):
+def test_page_shows_the_values_of_the_settings(make_app):
     facts = {"keep_days": 77, "max_stored_bytes": 3 * 2**30, "max_upload_bytes": 9 * 2**20}
     page = text(make_app(**facts))
     for words in (
@@ -27,12 +27,12 @@ def test_page_says_what_the_settings_say(make_app):
 
 
 @pytest.mark.parametrize("contact", ["<script>alert(1)</script>", "javascript:alert(1)", '"onclick="x'])
-def test_contact_is_text(make_app, contact):
+def test_contact_is_escaped(make_app, contact):
     page = text(make_app(contact=contact))
     assert "<script>alert" not in page and 'href="javascript' not in page and '"onclick' not in page
 
 
-def test_every_page_leads_to_it_in_both_languages(app):
+def test_every_page_links_to_the_privacy_page_in_both_languages(app):
     for language, word in (("en", "Privacy"), ("id", "Privasi")):
         for path in ("/", "/classify", "/history", "/about", "/nothing"):
             page = Browser(app).get(path, headers={"Accept-Language": language}).text

@@ -24,7 +24,7 @@ def empty_app(tmp_path, model):
     web_app.close(app)
 
 
-def test_database_without_tables_is_not_ready_and_the_log_says_so_in_one_line(empty_app, caplog):
+def test_database_without_tables_is_not_ready_and_logged_on_one_line(empty_app, caplog):
     answer = empty_app.test_client().get("/readyz")
     assert answer.status_code == 503 and "flask --app web db upgrade" in answer.json["database"]
     log = logging.getLogger("web")
@@ -35,7 +35,7 @@ def test_database_without_tables_is_not_ready_and_the_log_says_so_in_one_line(em
     assert "flask --app web db upgrade" in line and "\n" not in line
 
 
-def test_database_that_lacks_a_column_is_not_ready(empty_app):
+def test_database_with_a_missing_column_is_not_ready(empty_app):
     with empty_app.app_context():
         db.create_all()
     assert empty_app.test_client().get("/readyz").json["database"] == "ok"
@@ -44,7 +44,7 @@ def test_database_that_lacks_a_column_is_not_ready(empty_app):
     assert "db upgrade" in empty_app.test_client().get("/readyz").json["database"]
 
 
-def test_database_that_does_not_answer_is_asked_by_one_thread_and_not_waited_for(app, monkeypatch):
+def test_hanging_database_is_queried_by_one_thread_and_not_awaited(app, monkeypatch):
     resumed = threading.Event()
     with monkeypatch.context() as patch:
         patch.setattr(readiness, "WAIT_SECONDS", 0.05)
@@ -59,7 +59,7 @@ def test_database_that_does_not_answer_is_asked_by_one_thread_and_not_waited_for
     assert app.test_client().get("/readyz").status_code == 200
 
 
-def test_checks_answer_within_two_seconds():
+def test_checks_respond_within_two_seconds():
     assert readiness.WAIT_SECONDS + client.PROBE_SECONDS <= 2
 
 
@@ -72,7 +72,7 @@ def test_checks_answer_within_two_seconds():
         ("10.0.0.0/8,fd00::/8", ["10.0.0.7", "fd00::7"], ["127.0.0.1", "11.0.0.1", "2001:db8::1"]),
     ],
 )
-def test_metrics_and_readiness_are_closed_beyond_the_networks(make_app, networks, open_to, closed_to, proxies):
+def test_metrics_and_readiness_are_forbidden_outside_the_networks(make_app, networks, open_to, closed_to, proxies):
     app = make_app(metrics_from=networks, trusted_proxies=proxies)
     for path in ("/metrics", "/readyz"):
         for peer in open_to:
@@ -85,7 +85,7 @@ def test_metrics_and_readiness_are_closed_beyond_the_networks(make_app, networks
 
 @pytest.mark.databases("sqlite")
 @pytest.mark.parametrize("proxies", [0, 1])
-def test_metrics_and_readiness_are_closed_to_what_a_proxy_passes_on(make_app, proxies):
+def test_metrics_and_readiness_are_forbidden_through_a_proxy(make_app, proxies):
     app = make_app(trusted_proxies=proxies)
     for header in (
         {"X-Forwarded-For": "203.0.113.8"},

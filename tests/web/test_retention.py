@@ -34,7 +34,7 @@ def prune(app, store, keep_days=365, max_stored_bytes=NO_LIMIT):
         retention.prune(store, keep_days, max_stored_bytes)
 
 
-def test_page_deletes_rows_that_are_too_old_but_for_corrected_ones(app, store):
+def test_prune_deletes_expired_rows_except_corrected_ones(app, store):
     aged(app, 366)
     kept = {aged(app, 364), aged(app, 400, "metal")}
     prune(app, store)
@@ -43,7 +43,7 @@ def test_page_deletes_rows_that_are_too_old_but_for_corrected_ones(app, store):
     assert len(ids(app)) == 1
 
 
-def test_page_deletes_the_oldest_over_the_limit_and_corrected_ones_last(app, store):
+def test_prune_over_the_size_limit_deletes_the_oldest_and_corrected_ones_last(app, store):
     corrected = aged(app, 300, "metal")
     rows = [aged(app, days) for days in (200, 100, 50)]
     prune(app, store, max_stored_bytes=store.sizes().total() - store.sizes()[rows[0]])
@@ -52,13 +52,13 @@ def test_page_deletes_the_oldest_over_the_limit_and_corrected_ones_last(app, sto
     assert ids(app) == set() and web_app.files(app) == []
 
 
-def test_page_below_its_limits_deletes_nothing(app, store):
+def test_prune_below_the_limits_deletes_nothing(app, store):
     aged(app, 100)
     prune(app, store, max_stored_bytes=store.sizes().total())
     assert len(ids(app)) == 1
 
 
-def test_pictures_without_a_row_push_no_upload_over_the_limit(app, store):
+def test_pictures_without_a_row_do_not_count_towards_the_limit(app, store):
     row_id = aged(app, 100)
     limit = store.sizes().total()
     store.add("0" * 32, b"of a lost database" * 1000)
@@ -74,7 +74,7 @@ def test_many_rows_are_deleted_in_batches(app, store, monkeypatch):
     assert ids(app) == set() and web_app.files(app) == []
 
 
-def test_server_deletes_old_rows_by_itself(make_app):
+def test_server_deletes_expired_rows(make_app):
     row_id = aged(make_app(), 400)
     app = make_app()
     app.extensions["pilah_uploads"].start_retrying(app)
@@ -82,7 +82,7 @@ def test_server_deletes_old_rows_by_itself(make_app):
     assert (app.extensions["pilah_uploads"].store.folder.with_name("reserve")).stat().st_size > 0
 
 
-def test_reserve_is_released_on_a_full_disk_alone(app, store, monkeypatch):
+def test_reserve_is_released_only_on_a_full_disk(app, store, monkeypatch):
     store.keep_reserve()
     reserve = store.folder.with_name("reserve")
     store.release_reserve()
@@ -94,12 +94,12 @@ def test_reserve_is_released_on_a_full_disk_alone(app, store, monkeypatch):
 
 
 @pytest.mark.parametrize(("name", "value"), [("KEEP_DAYS", "0"), ("KEEP_DAYS", "x"), ("MAX_STORED_BYTES", "1000")])
-def test_limit_that_is_none_is_refused_by_name(name, value):
+def test_invalid_limit_is_an_error_that_names_it(name, value):
     with pytest.raises(settings.SettingsError, match=name):
         settings.read({"PILAH_ENV": "development", "SECRET_KEY": "k" * 32, name: value})
 
 
-def test_rows_deleted_by_pruning_while_they_are_deleted_by_a_visitor_are_gone(app, store, monkeypatch):
+def test_row_deleted_by_pruning_and_a_visitor_at_once_is_deleted(app, store, monkeypatch):
     row_id = aged(app, 400)
     remove = store.remove
 

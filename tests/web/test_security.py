@@ -14,20 +14,20 @@ KEY = "k" * 32
     ("environment", "scheme", "is_sent"),
     [("production", "https", True), ("production", "http", False), ("development", "https", False)],
 )
-def test_browsers_are_told_to_come_back_by_https_where_it_is_used(make_app, environment, scheme, is_sent):
+def test_hsts_is_sent_in_production_over_https(make_app, environment, scheme, is_sent):
     app = make_app(pilah_env=environment, secret_key=KEY, trusted_proxies=1)
     for path in ("/", "/static/style.css", "/nothing", "/api/nothing"):
         headers = app.test_client().get(path, headers={"X-Forwarded-Proto": scheme}).headers
         assert ("Strict-Transport-Security" in headers) is is_sent
 
 
-def test_browsers_forget_https_where_the_host_has_plain_http_too(make_app):
+def test_hsts_seconds_0_ends_hsts(make_app):
     app = make_app(pilah_env="production", secret_key=KEY, trusted_proxies=1, hsts_seconds=0)
     headers = app.test_client().get("/", headers={"X-Forwarded-Proto": "https"}).headers
     assert headers["Strict-Transport-Security"] == "max-age=0"
 
 
-def test_scheme_that_a_client_makes_up_is_not_believed(make_app):
+def test_forged_scheme_is_ignored(make_app):
     app = make_app(pilah_env="production", secret_key=KEY)
     assert "Strict-Transport-Security" not in app.test_client().get("/", headers={"X-Forwarded-Proto": "https"}).headers
 
@@ -49,7 +49,7 @@ CACHED = {  # path -> Cache-Control of its answer
 }
 
 
-def test_personal_answers_stay_in_no_cache(app):
+def test_personal_responses_are_not_cached(app):
     browser = Browser(app)
     row_id = browser.uploaded()
     for open_path in (browser.get, browser.client.head):
@@ -58,14 +58,14 @@ def test_personal_answers_stay_in_no_cache(app):
     assert "max-age=300" in browser.get("/static/style.css").headers["Cache-Control"]
 
 
-def test_answer_of_a_programs_photo_stays_in_no_cache(app):
+def test_api_responses_are_not_cached(app):
     answer = web_app.classify(app, photo())
     for response in (answer, app.test_client().get(f"/api/results/{answer.json['id']}")):
         assert response.status_code == 200 and response.headers["Cache-Control"] == "no-store"
 
 
 @pytest.mark.parametrize("kind", ["picture", "thumbnail"])
-def test_picture_is_asked_for_again_and_gone_after_its_deletion(app, kind):
+def test_cached_picture_is_revalidated_and_404_after_deletion(app, kind):
     browser = Browser(app)
     row_id = browser.uploaded()
     etag = {"If-None-Match": browser.get(f"/{kind}/{row_id}").headers["ETag"]}
@@ -88,7 +88,7 @@ def send(browser, token, **headers):
     return browser.client.post("/classify", data=fields, headers=headers)
 
 
-def test_form_of_the_first_of_two_tabs_is_accepted(app):
+def test_same_origin_form_of_the_first_of_two_tabs_is_accepted(app):
     browser, token = two_tabs(app)
     answer = send(browser, token, **{"Sec-Fetch-Site": "same-origin"})
     assert answer.status_code == 303 and browser.get(answer.location).status_code == 200
@@ -102,7 +102,7 @@ def test_form_of_another_site_is_refused_with_the_likely_reasons(app, site):
     assert web_app.rows(app) == []
 
 
-def test_operator_signs_in_and_corrects_by_forms_of_this_site_without_a_token(app):
+def test_same_origin_forms_need_no_csrf_token(app):
     browser, headers = Browser(app), {"Sec-Fetch-Site": "same-origin"}
     data = {"token": web_app.SETTINGS["admin_token"]}
     assert browser.client.post("/operator", data=data, headers=headers).status_code == 303

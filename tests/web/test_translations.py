@@ -45,7 +45,7 @@ def extracted(tmp_path_factory) -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize(("folder", "language"), CATALOGS)
-def test_every_message_is_translated_and_none_is_left_over(folder, language, extracted):
+def test_every_message_is_translated_and_none_is_obsolete(folder, language, extracted):
     translated = {message.id for message in read(folder, language) if message.string and not message.fuzzy}
     assert translated - {""} == extracted[folder], NEXT_STEP.format(folder)
 

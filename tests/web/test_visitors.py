@@ -38,7 +38,7 @@ def sees(browser, row_id):
     return statuses
 
 
-def test_visitor_sees_the_own_row_and_a_stranger_finds_nothing(app, visitor, stranger):
+def test_visitor_sees_own_row_and_a_stranger_gets_404(app, visitor, stranger):
     row_id = visitor.uploaded()
     assert set(sees(visitor, row_id).values()) == {200}
     assert set(sees(stranger, row_id).values()) == {404}
@@ -46,7 +46,7 @@ def test_visitor_sees_the_own_row_and_a_stranger_finds_nothing(app, visitor, str
     assert app.test_client().get(f"/api/results/{row_id}").status_code == 404
 
 
-def test_upload_whose_answer_is_lost_is_found_by_the_cookie_of_its_form(app, visitor):
+def test_upload_with_a_lost_response_belongs_to_the_forms_cookie(app, visitor):
     visitor.get("/classify")
     before = visitor.cookie()
     row_id = visitor.uploaded()
@@ -63,7 +63,7 @@ def test_stranger_cannot_correct_or_delete(app, visitor, stranger):
     assert set(sees(visitor, row_id).values()) == {200}
 
 
-def test_cookie_that_was_tampered_with_opens_nothing(app, visitor):
+def test_tampered_cookie_gives_no_access(app, visitor):
     row_id = visitor.uploaded()
     thief = Browser(app)
     value = visitor.cookie()
@@ -71,14 +71,14 @@ def test_cookie_that_was_tampered_with_opens_nothing(app, visitor):
     assert set(sees(thief, row_id).values()) == {404}
 
 
-def test_programs_row_is_open_to_whoever_holds_its_id_by_the_api_alone(app, visitor):
+def test_programs_row_is_available_only_in_the_api(app, visitor):
     row_id = web_app.classify(app, photo()).json["id"]
     assert app.test_client().get(f"/api/results/{row_id}").json["id"] == row_id
     assert set(sees(visitor, row_id).values()) == {404}
 
 
 @pytest.mark.parametrize("row_id", ODD_IDS)
-def test_address_of_no_row_is_not_found(visitor, row_id):
+def test_invalid_row_id_is_404(visitor, row_id):
     visitor.uploaded()
     for path in ("/result/", "/picture/", "/thumbnail/", "/api/results/"):
         assert visitor.get(path + row_id).status_code == 404
@@ -86,7 +86,7 @@ def test_address_of_no_row_is_not_found(visitor, row_id):
     assert visitor.post(f"/result/{row_id}/correction", {"class_name": "metal"}).status_code == 404
 
 
-def test_operator_sees_all_until_signed_out(app, visitor):
+def test_operator_sees_all_rows_until_sign_out(app, visitor):
     ids = [visitor.uploaded(), web_app.classify(app, photo("metal")).json["id"]]
     operator, answer = sign_in(app)
     assert answer.status_code == 303
@@ -115,7 +115,7 @@ def test_wrong_token_is_refused(app, visitor, token):
 
 
 @pytest.mark.parametrize("token", ["", " ", "x", "None"])
-def test_without_a_token_set_nobody_is_operator(make_app, token):
+def test_without_admin_token_nobody_can_sign_in(make_app, token):
     app = make_app(admin_token="")
     row_id = Browser(app).uploaded()
     browser, answer = sign_in(app, token)
@@ -123,7 +123,7 @@ def test_without_a_token_set_nobody_is_operator(make_app, token):
     assert set(sees(browser, row_id).values()) == {404}
 
 
-def test_token_that_was_changed_ends_the_old_sign_in(make_app):
+def test_changed_admin_token_ends_the_session(make_app):
     row_id = Browser(make_app()).uploaded()
     operator, _ = sign_in(make_app())
     assert set(sees(operator, row_id).values()) == {200}
@@ -132,13 +132,13 @@ def test_token_that_was_changed_ends_the_old_sign_in(make_app):
     assert set(sees(later, row_id).values()) == {404}
 
 
-def test_token_cannot_be_guessed_quickly(app):
+def test_sign_in_attempts_are_limited(app):
     guesses = [sign_in(app, f"guess {number}")[1].status_code for number in range(11)]
     assert guesses == [403] * 10 + [429]
     assert sign_in(app)[1].status_code == 429
 
 
-def test_correction_is_kept_beside_the_prediction(app, visitor):
+def test_correction_is_stored_in_addition_to_the_prediction(app, visitor):
     row_id = visitor.uploaded(photo("glass"))
     answer = visitor.post(f"/result/{row_id}/correction", {"class_name": "metal"})
     assert answer.status_code == 303 and answer.location == f"/result/{row_id}"
@@ -160,7 +160,7 @@ def test_correction_back_to_the_prediction_clears_it(app, visitor):
     assert (row.corrected_class, row.corrected_at) == (None, None)
 
 
-def test_row_that_is_deleted_while_it_is_corrected_stays_deleted(app, visitor, monkeypatch):
+def test_row_deleted_during_a_correction_stays_deleted(app, visitor, monkeypatch):
     row_id = visitor.uploaded(photo("glass"))
 
     def deleted_from_another_tab():
@@ -175,14 +175,14 @@ def test_row_that_is_deleted_while_it_is_corrected_stays_deleted(app, visitor, m
 
 
 @pytest.mark.parametrize("class_name", ["plastic", "Glass", "", "../../etc", "metal\0", "m" * 200])
-def test_class_that_the_model_does_not_know_is_refused(app, visitor, class_name):
+def test_correction_to_an_unknown_class_is_refused(app, visitor, class_name):
     row_id = visitor.uploaded()
     assert visitor.post(f"/result/{row_id}/correction", {"class_name": class_name}).status_code == 400
     assert visitor.post(f"/result/{row_id}/correction").status_code == 400
     assert web_app.rows(app)[0].corrected_class is None
 
 
-def test_row_that_waits_cannot_be_corrected(make_app, model):
+def test_waiting_row_cannot_be_corrected(make_app, model):
     app = make_app()
     visitor = Browser(app)
     model.stop()
@@ -191,7 +191,7 @@ def test_row_that_waits_cannot_be_corrected(make_app, model):
     assert web_app.rows(app)[0].corrected_class is None
 
 
-def test_deletion_takes_the_row_and_both_files_and_no_other(app, visitor):
+def test_deletion_removes_the_row_and_its_files_only(app, visitor):
     deleted, kept = visitor.uploaded(), visitor.uploaded(photo("metal"))
     answer = visitor.post(f"/result/{deleted}/deletion", {"next": "https://evil.example/"})
     assert answer.status_code == 303 and answer.location == "/history"
@@ -201,7 +201,7 @@ def test_deletion_takes_the_row_and_both_files_and_no_other(app, visitor):
     assert visitor.post(f"/result/{deleted}/deletion").status_code == 404
 
 
-def test_restart_forgets_no_visitor(make_app):
+def test_visitors_keep_their_history_after_a_restart(make_app):
     browser = Browser(make_app())
     row_id = browser.uploaded()
     later = Browser(make_app())

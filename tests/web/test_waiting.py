@@ -56,7 +56,7 @@ def check_answered(app, rows):
         assert row.scores == pytest.approx(web_app.by_colour(stored_picture(app, row.id)), abs=1e-6)
 
 
-def test_upload_while_serving_is_away_waits(app, model):
+def test_upload_without_serving_waits(app, model):
     model.stop()
     browser = Browser(app)
     row_id = browser.uploaded()
@@ -89,12 +89,12 @@ def test_waiting_rows_are_answered_when_serving_is_back(app, model):
     assert retry(app) == 0 and len(model.photos) == 2
 
 
-def test_row_is_left_to_its_own_request_for_as_long_as_that_waits():
+def test_first_retry_is_later_than_the_serving_timeout():
     options = settings.Settings(serving_timeout_seconds=42.0)
     assert uploads.Service(None, None, options).first_retry_seconds > 42.0
 
 
-def test_young_row_is_left_to_its_own_request(app, model):
+def test_row_below_the_retry_age_is_not_retried(app, model):
     app.extensions["pilah_uploads"].first_retry_seconds = 3600.0
     model.stop()
     Browser(app).uploaded()
@@ -102,7 +102,7 @@ def test_young_row_is_left_to_its_own_request(app, model):
     assert retry(app) == 0 and model.photos == []
 
 
-def test_no_connection_to_the_database_is_held_while_the_model_is_asked(app, model):
+def test_no_database_connection_is_held_during_a_model_call(app, model):
     with app.app_context():
         pool = db.engine.pool
     assert isinstance(pool, sa.pool.QueuePool)
@@ -119,7 +119,7 @@ def test_no_connection_to_the_database_is_held_while_the_model_is_asked(app, mod
     assert connections == [0] * 4
 
 
-def test_restarted_web_tier_answers_what_waited_before(make_app, model):
+def test_restarted_web_tier_answers_waiting_rows(make_app, model):
     model.stop()
     first = make_app()
     ids = [Browser(first).uploaded(photo(name)) for name in web_app.CLASSES]
@@ -132,7 +132,7 @@ def test_restarted_web_tier_answers_what_waited_before(make_app, model):
     assert [row.id for row in rows] == ids and [row.class_name for row in rows] == list(web_app.CLASSES)
 
 
-def test_first_request_of_a_process_starts_asking_about_what_waited_before(make_app, model):
+def test_first_request_of_a_process_starts_retrying(make_app, model):
     model.stop()
     first = make_app()
     Browser(first).uploaded()
@@ -146,7 +146,7 @@ def test_first_request_of_a_process_starts_asking_about_what_waited_before(make_
 
 
 @pytest.mark.databases("sqlite")
-def test_retrying_goes_on_when_a_round_fails(make_app, model, monkeypatch):
+def test_retrying_continues_after_a_failed_round(make_app, model, monkeypatch):
     model.stop()
     app = make_app()
     Browser(app).uploaded()
@@ -166,7 +166,7 @@ def test_retrying_goes_on_when_a_round_fails(make_app, model, monkeypatch):
 
 
 @pytest.mark.databases("sqlite")
-def test_retrying_goes_on_when_a_picture_cannot_be_read(make_app, model, tmp_path, monkeypatch):
+def test_retrying_continues_after_an_unreadable_picture(make_app, model, tmp_path, monkeypatch):
     model.stop()
     app = make_app()
     row_id, store = Browser(app).uploaded(), app.extensions["pilah_uploads"].store
@@ -182,7 +182,7 @@ def test_retrying_goes_on_when_a_picture_cannot_be_read(make_app, model, tmp_pat
 
 
 @pytest.mark.databases("sqlite")
-def test_serving_that_ends_between_upload_and_answer_leaves_the_row_waiting(app, model):
+def test_serving_stopped_during_an_upload_leaves_the_row_waiting(app, model):
     model.before_answer = lambda picture: stop_from_inside(model)
     row_id = Browser(app).uploaded()
     assert states(app) == [State.WAITING]
@@ -202,7 +202,7 @@ def stop_from_inside(model):
 
 
 @pytest.mark.databases("sqlite")
-def test_serving_that_is_killed_between_upload_and_answer_leaves_the_row_waiting(make_app, model):
+def test_serving_killed_during_an_upload_leaves_the_row_waiting(make_app, model):
     command = [sys.executable, "-m", "web_app"]
     with subprocess.Popen(
         command, cwd=web_app.ROOT / "tests" / "helpers", env=web_app.environment(), stdout=-1, text=True
@@ -222,13 +222,13 @@ def test_serving_that_is_killed_between_upload_and_answer_leaves_the_row_waiting
 
 
 @pytest.mark.databases("sqlite")
-def test_serving_that_takes_too_long_leaves_the_row_waiting(app, model):
+def test_serving_timeout_leaves_the_row_waiting(app, model):
     model.before_answer = lambda picture: time.sleep(1.0)
     Browser(app).uploaded()
     assert states(app) == [State.WAITING]
 
 
-def test_photo_that_the_model_refuses_twice_is_not_asked_about_again(app, model):
+def test_photo_refused_twice_by_the_model_is_not_retried(app, model):
     model.before_answer = refuse(grpc.StatusCode.INVALID_ARGUMENT)
     browser = Browser(app)
     row_id = browser.uploaded()
@@ -243,7 +243,7 @@ def test_photo_that_the_model_refuses_twice_is_not_asked_about_again(app, model)
 
 
 @pytest.mark.databases("sqlite")
-def test_waiting_row_that_one_batch_failed_with_is_asked_about_again_at_once(app, model):
+def test_retry_refused_once_is_repeated_at_once(app, model):
     model.stop()
     Browser(app).uploaded()
     bring_back(app, model)
@@ -253,7 +253,7 @@ def test_waiting_row_that_one_batch_failed_with_is_asked_about_again_at_once(app
 
 
 @pytest.mark.databases("sqlite")
-def test_waiting_row_that_is_refused_and_then_meets_a_fault_of_the_server_waits_on(app, model):
+def test_retry_refused_once_and_then_failed_still_waits(app, model):
     model.stop()
     Browser(app).uploaded()
     bring_back(app, model)
@@ -263,7 +263,7 @@ def test_waiting_row_that_is_refused_and_then_meets_a_fault_of_the_server_waits_
 
 
 @pytest.mark.databases("sqlite")
-def test_photo_that_failed_with_others_of_its_batch_is_answered_by_itself(app, model):
+def test_photo_refused_with_its_batch_is_answered_on_retry(app, model):
     model.before_answer = refuse(grpc.StatusCode.INVALID_ARGUMENT)
     Browser(app).uploaded()
     model.forget()
@@ -273,7 +273,7 @@ def test_photo_that_failed_with_others_of_its_batch_is_answered_by_itself(app, m
 
 @pytest.mark.databases("sqlite")
 @pytest.mark.parametrize("code", [grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN])
-def test_fault_of_the_server_leaves_the_row_waiting_however_often_it_comes(app, model, code):
+def test_repeated_server_error_leaves_the_row_waiting(app, model, code):
     model.before_answer = refuse(code)
     Browser(app).uploaded()
     assert [retry(app), retry(app)] == [0, 0] and states(app) == [State.WAITING]
@@ -283,7 +283,7 @@ def test_fault_of_the_server_leaves_the_row_waiting_however_often_it_comes(app, 
 
 
 @pytest.mark.databases("sqlite")
-def test_rows_that_the_server_fails_on_are_asked_about_less_and_less_until_one_is_answered(make_app, model):
+def test_retry_pause_grows_until_a_row_is_answered(make_app, model):
     app = make_app(retry_seconds=0.1, serving_timeout_seconds=10.0)
     service = app.extensions["pilah_uploads"]
     model.before_answer = refuse(grpc.StatusCode.INTERNAL)
@@ -298,7 +298,7 @@ def test_rows_that_the_server_fails_on_are_asked_about_less_and_less_until_one_i
 
 
 @pytest.mark.databases("sqlite")
-def test_server_that_is_away_is_looked_for_as_often_as_ever(make_app, model):
+def test_retry_pause_stays_short_while_the_server_is_unavailable(make_app, model):
     app = make_app(retry_seconds=0.1)
     model.stop()
     Browser(app).uploaded()
@@ -306,7 +306,7 @@ def test_server_that_is_away_is_looked_for_as_often_as_ever(make_app, model):
 
 
 @pytest.mark.databases("sqlite")
-def test_pause_between_looks_is_the_one_that_grows(make_app, model):
+def test_retry_thread_uses_the_growing_pause(make_app, model):
     app = make_app(retry_seconds=0.1, serving_timeout_seconds=10.0)
     model.before_answer = refuse(grpc.StatusCode.INTERNAL)
     Browser(app).uploaded()
@@ -316,7 +316,7 @@ def test_pause_between_looks_is_the_one_that_grows(make_app, model):
 
 
 @pytest.mark.databases("sqlite")
-def test_row_that_the_server_fails_on_does_not_hold_up_the_others(app, model):
+def test_row_with_a_server_error_does_not_delay_the_others(app, model):
     model.stop()
     browser = Browser(app)
     failing, answered = browser.uploaded(), browser.uploaded(photo("metal"))
@@ -328,7 +328,7 @@ def test_row_that_the_server_fails_on_does_not_hold_up_the_others(app, model):
 
 
 @pytest.mark.databases("sqlite")
-def test_row_whose_picture_cannot_be_read_is_logged_and_does_not_hold_up_the_others(app, model, web_log):
+def test_row_with_an_unreadable_picture_is_logged_and_does_not_delay_the_others(app, model, web_log):
     model.stop()
     browser = Browser(app)
     failing, answered = browser.uploaded(), browser.uploaded(photo("metal"))
@@ -343,7 +343,7 @@ def test_row_whose_picture_cannot_be_read_is_logged_and_does_not_hold_up_the_oth
 
 
 @pytest.mark.databases("sqlite")
-def test_round_ends_where_the_server_is_away(app, model):
+def test_retry_round_ends_if_the_server_is_overloaded(app, model):
     model.stop()
     for name in web_app.CLASSES:
         Browser(app).uploaded(photo(name))
@@ -356,7 +356,7 @@ def test_round_ends_where_the_server_is_away(app, model):
 @pytest.mark.parametrize(
     "code", [grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.RESOURCE_EXHAUSTED]
 )
-def test_serving_that_has_no_model_yet_or_too_much_to_do_leaves_the_row_waiting(app, model, code):
+def test_serving_without_a_model_or_overloaded_leaves_the_row_waiting(app, model, code):
     model.before_answer = refuse(code)
     answer = web_app.classify(app, photo())
     assert (answer.status_code, answer.json["state"]) == (202, State.WAITING)
@@ -380,7 +380,7 @@ def refuse_once(model, code, then=lambda picture: None):
     return before_answer
 
 
-def test_uploads_while_serving_goes_down_and_up_are_neither_lost_nor_doubled(make_app, model):
+def test_uploads_during_serving_restarts_are_answered_once(make_app, model):
     app = make_app()
     app.extensions["pilah_uploads"].start_retrying(app)
     contents = [photo(name, seed=seed) for name, seed in BY_PHOTO]
@@ -404,7 +404,7 @@ def test_uploads_while_serving_goes_down_and_up_are_neither_lost_nor_doubled(mak
     assert web_app.files(app) == sorted(f"{row_id}.jpg" for row_id in ids)
 
 
-def test_row_deleted_while_it_waits_stays_deleted(app, model):
+def test_waiting_row_can_be_deleted(app, model):
     model.stop()
     browser = Browser(app)
     row_id, waiting = browser.uploaded(), browser.uploaded(photo("metal"))
@@ -417,7 +417,7 @@ def test_row_deleted_while_it_waits_stays_deleted(app, model):
     assert web_app.files(app) == [f"{waiting}.jpg"]
 
 
-def test_rows_deleted_while_they_are_asked_about_stay_deleted(make_app, model, web_log):
+def test_rows_deleted_during_a_retry_stay_deleted(make_app, model, web_log):
     app = make_app(serving_timeout_seconds=10.0)  # the deletions need less
     model.before_answer = refuse(grpc.StatusCode.INTERNAL)
     browser = Browser(app)
@@ -437,7 +437,7 @@ def test_rows_deleted_while_they_are_asked_about_stay_deleted(make_app, model, w
 
 
 @pytest.mark.parametrize("code", [None, grpc.StatusCode.INTERNAL])
-def test_row_deleted_while_its_own_request_waits_is_answered_as_deleted(make_app, model, code):
+def test_row_deleted_during_its_upload_is_404(make_app, model, code):
     app = make_app(serving_timeout_seconds=10.0)  # the deletion needs less
 
     def delete_and_refuse(picture):
@@ -453,7 +453,7 @@ def test_row_deleted_while_its_own_request_waits_is_answered_as_deleted(make_app
     assert web_app.rows(app) == web_app.files(app) == []
 
 
-def test_row_that_another_process_answered_meanwhile_is_not_changed(app, model):
+def test_row_answered_by_another_process_is_not_changed(app, model):
     model.stop()
     row_id = Browser(app).uploaded(photo("glass"))
     bring_back(app, model)
@@ -470,7 +470,7 @@ def test_row_that_another_process_answered_meanwhile_is_not_changed(app, model):
     assert (row.class_name, row.model_version) == ("paper", 2)
 
 
-def test_row_without_its_picture_is_refused_and_does_not_hold_up_the_others(app, model, web_log):
+def test_row_without_a_picture_is_refused_and_does_not_delay_the_others(app, model, web_log):
     model.stop()
     browser = Browser(app)
     missing, answered = browser.uploaded(), browser.uploaded(photo("metal"))
@@ -482,7 +482,7 @@ def test_row_without_its_picture_is_refused_and_does_not_hold_up_the_others(app,
 
 
 @pytest.mark.databases("sqlite")
-def test_row_whose_folder_of_pictures_is_not_there_waits_for_it(app, model, web_log):
+def test_row_with_a_missing_picture_folder_waits(app, model, web_log):
     model.stop()
     Browser(app).uploaded()
     bring_back(app, model)
@@ -508,7 +508,7 @@ def age(app, row_id, days):
         db.session.commit()
 
 
-def test_prune_deletes_what_is_older_and_nothing_else(app):
+def test_prune_deletes_only_older_rows(app):
     browser = Browser(app)
     old, oldest, recent = (browser.uploaded() for _ in range(3))
     age(app, old, 31)
@@ -520,7 +520,7 @@ def test_prune_deletes_what_is_older_and_nothing_else(app):
     assert "0" in run(app, "prune", "--days", 30)
 
 
-def test_prune_keeps_what_carries_a_correction_unless_told_otherwise(app):
+def test_prune_keeps_corrected_rows_without_with_corrections(app):
     browser = Browser(app)
     corrected, old = browser.uploaded(photo("glass")), browser.uploaded(photo("glass"))
     browser.post(f"/result/{corrected}/correction", {"class_name": "metal"})
@@ -535,7 +535,7 @@ def test_prune_keeps_what_carries_a_correction_unless_told_otherwise(app):
     assert web_app.rows(app) == web_app.files(app) == []
 
 
-def test_prune_goes_on_where_a_row_is_deleted_meanwhile(app, monkeypatch):
+def test_prune_continues_if_a_row_is_deleted_meanwhile(app, monkeypatch):
     ids = [Browser(app).uploaded() for _ in range(3)]
     store = app.extensions["pilah_uploads"].store
     remove = store.remove
@@ -551,7 +551,7 @@ def test_prune_goes_on_where_a_row_is_deleted_meanwhile(app, monkeypatch):
 
 
 @pytest.mark.databases("sqlite")
-def test_prune_refuses_days_that_are_none(app):
+def test_prune_refuses_invalid_days(app):
     for days in ("-1", "x"):
         assert app.test_cli_runner().invoke(args=["prune", "--days", days]).exit_code == 2
     assert app.test_cli_runner().invoke(args=["prune"]).exit_code == 2
@@ -572,7 +572,7 @@ def test_doctor_deletes_pictures_without_a_row_and_rows_without_a_picture(app, m
     assert run(app, "doctor").count("0") == 2
 
 
-def test_doctor_deletes_nothing_where_no_row_has_its_picture(app, monkeypatch):
+def test_doctor_deletes_nothing_if_all_pictures_are_missing(app, monkeypatch):
     browser = Browser(app)
     row_id = browser.uploaded(photo("glass"))
     browser.post(f"/result/{row_id}/correction", {"class_name": "metal"})
@@ -590,14 +590,14 @@ def test_doctor_deletes_nothing_where_no_row_has_its_picture(app, monkeypatch):
 
 
 @pytest.mark.databases("sqlite")
-def test_doctor_leaves_fresh_pictures_alone_and_says_so(app):
+def test_doctor_keeps_new_pictures_and_reports_them(app):
     with app.app_context():
         uploads.service().store.add("f" * 32, pictures.plain(photo(), 10**6))  # its row comes next
     assert "left 1 pictures without a row that are newer than 10 minutes" in run(app, "doctor")
     assert web_app.files(app) == [f"{'f' * 32}.jpg"]
 
 
-def test_doctor_deletes_what_a_crash_left_half_done(app, monkeypatch):
+def test_doctor_deletes_leftovers_of_a_crash(app, monkeypatch):
     complete, incomplete = (Browser(app).uploaded() for _ in range(2))
     with app.app_context():
         store = uploads.service().store
@@ -612,7 +612,7 @@ def test_doctor_deletes_what_a_crash_left_half_done(app, monkeypatch):
     assert web_app.files(app) == [f"{complete}.jpg"]
 
 
-def test_export_writes_corrected_photos_by_their_right_class(app, tmp_path):
+def test_export_writes_corrected_photos_by_corrected_class(app, tmp_path):
     browser = Browser(app)
     ids = {name: browser.uploaded(photo(name)) for name in web_app.CLASSES}
     browser.post(f"/result/{ids['glass']}/correction", {"class_name": "metal"})
@@ -624,7 +624,7 @@ def test_export_writes_corrected_photos_by_their_right_class(app, tmp_path):
 
 
 @pytest.mark.databases("sqlite")
-def test_export_leaves_a_folder_of_other_files_alone(app, tmp_path):
+def test_export_to_a_folder_of_other_files_is_refused(app, tmp_path):
     browser = Browser(app)
     row_id = browser.uploaded(photo("glass"))
     browser.post(f"/result/{row_id}/correction", {"class_name": "metal"})
@@ -637,7 +637,7 @@ def test_export_leaves_a_folder_of_other_files_alone(app, tmp_path):
 
 
 @pytest.mark.databases("sqlite")
-def test_export_goes_on_where_a_picture_is_gone(app, tmp_path):
+def test_export_continues_without_a_missing_picture(app, tmp_path):
     browser = Browser(app)
     ids = [browser.uploaded(), browser.uploaded()]
     for row_id in ids:
@@ -647,7 +647,7 @@ def test_export_goes_on_where_a_picture_is_gone(app, tmp_path):
     assert [path.name for path in (tmp_path / "new").rglob("*.jpg")] == [f"{ids[1]}.jpg"]
 
 
-def test_photo_whose_scores_are_not_numbers_waits_and_is_not_shown_as_a_result(app, model, monkeypatch):
+def test_photo_with_nan_scores_waits(app, model, monkeypatch):
     monkeypatch.setattr(web_app, "by_colour", lambda picture: dict.fromkeys(web_app.CLASSES, float("nan")))
     page = Browser(app).upload(photo())
     assert states(app) == [State.WAITING]

@@ -34,11 +34,11 @@ def files_in(folder):
 
 @pytest.mark.databases("sqlite", "postgresql")
 @pytest.mark.parametrize("path", PAGES)
-def test_page_answers(browser, path):
+def test_page_is_200(browser, path):
     assert browser.get(path).status_code == 200
 
 
-def test_wrong_address_is_a_page_and_json_for_programs(browser):
+def test_unknown_address_is_a_page_and_json_in_the_api(browser):
     page, answer = browser.get("/nothing"), browser.get("/api/nothing")
     assert page.status_code == answer.status_code == 404
     assert page.mimetype == "text/html" and "</html>" in page.text
@@ -53,13 +53,13 @@ def test_wrong_address_is_a_page_and_json_for_programs(browser):
     ["/result/%00", "/picture/a%00", "/api/results/%00", "/history?class=%00", "/history.csv?class=a%00b"]
     + ["/history?after=1~2026-03-01T12:00:00~%00", "/%00", "/result/%ff%fe", "/history?class=%ff", "/static/%00"],
 )
-def test_address_with_bytes_that_no_database_takes_is_the_callers_fault(browser, path):
+def test_address_with_invalid_bytes_is_below_500(browser, path):
     browser.uploaded()
     assert browser.get(path).status_code < 500
 
 
 @pytest.mark.databases("sqlite", "postgresql")
-def test_photo_is_kept_asked_about_and_shown(app, model, browser):
+def test_uploaded_photo_is_stored_classified_and_shown(app, model, browser):
     response = browser.upload(photo("metal", size=(1200, 900)))
     assert response.status_code == 303
     [row] = web_app.rows(app)
@@ -80,7 +80,7 @@ def test_photo_is_kept_asked_about_and_shown(app, model, browser):
 
 
 @pytest.mark.databases("sqlite", "postgresql")
-def test_program_is_answered_without_a_cookie(app):
+def test_api_answers_without_a_cookie(app):
     answer = web_app.classify(app, photo("paper"))
     [row] = web_app.rows(app)
     assert answer.status_code == 200 and "Set-Cookie" not in answer.headers
@@ -92,7 +92,7 @@ def test_program_is_answered_without_a_cookie(app):
 
 
 @pytest.mark.parametrize(("content", "status"), [(b"", 400), (b"<html>", 415), (photo()[:-20], 400)])
-def test_refused_upload_is_told_on_the_page_and_not_kept(app, browser, content, status):
+def test_refused_upload_is_explained_and_not_stored(app, browser, content, status):
     page = browser.upload(content)
     assert page.status_code == status and "</html>" in page.text
     answer = web_app.classify(app, content)
@@ -128,7 +128,7 @@ def test_form_without_exactly_one_photo_is_refused(app, path, fields):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_name_that_wanders_off_does_not_reach_the_disk(make_app, tmp_path, name):
+def test_file_name_does_not_reach_the_disk(make_app, tmp_path, name):
     app = make_app()
     before = files_in(tmp_path.parent)
     assert web_app.classify(app, photo(), name).status_code == 200
@@ -147,7 +147,7 @@ def test_photo_over_the_limit_is_refused_with_the_limit(make_app, size):
     assert web_app.rows(app) == []
 
 
-def test_upload_without_room_for_it_is_refused_in_words_and_told_to_the_operator(app, monkeypatch, caplog):
+def test_upload_without_free_space_is_explained_and_logged(app, monkeypatch, caplog):
     monkeypatch.setattr(uploads, "MIN_FREE_BYTES", 2**80)
     log = logging.getLogger("web")
     log.addHandler(caplog.handler)
@@ -159,7 +159,7 @@ def test_upload_without_room_for_it_is_refused_in_words_and_told_to_the_operator
     assert web_app.rows(app) == web_app.files(app) == []
 
 
-def test_disk_that_is_full_leaves_no_half_picture(app, monkeypatch):
+def test_full_disk_leaves_no_partial_picture(app, monkeypatch):
     def no_space(handle):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -168,7 +168,7 @@ def test_disk_that_is_full_leaves_no_half_picture(app, monkeypatch):
     assert web_app.rows(app) == web_app.files(app) == []
 
 
-def test_picture_and_its_name_are_on_the_disk_before_its_row(app, monkeypatch):
+def test_picture_is_synced_before_its_row_is_written(app, monkeypatch):
     synced, sync = [], os.fsync
     monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(os.fstat(handle).st_ino), sync(handle)))
     row_id = web_app.classify(app, photo()).json["id"]
@@ -176,7 +176,7 @@ def test_picture_and_its_name_are_on_the_disk_before_its_row(app, monkeypatch):
     assert synced == [path.stat().st_ino for path in (picture, picture.parent, picture.parent.parent)]
 
 
-def test_photo_at_the_limit_is_taken(make_app):
+def test_photo_at_the_limit_is_accepted(make_app):
     app = make_app(max_upload_bytes=MIB)
     assert Browser(app).upload(photo().ljust(MIB, b"\0")).status_code == 303
 
@@ -187,7 +187,7 @@ def test_photo_over_the_pixel_limit_is_refused_with_the_limit(make_app):
     assert page.status_code == 413 and "up to 2 million pixels" in page.text and "Choose a smaller one" in page.text
 
 
-def test_picture_that_is_too_small_is_told_what_to_do(app):
+def test_too_small_photo_is_refused_with_the_next_step(app):
     detail = web_app.classify(app, photo(size=(15, 40))).json["detail"]
     assert "at least 16 pixels" in detail and "Choose a larger one." in detail
 
@@ -195,7 +195,7 @@ def test_picture_that_is_too_small_is_told_what_to_do(app):
 @pytest.mark.parametrize(
     ("name", "heading"), [("glass", "Glass"), ("HDPE", "HDPE"), ("old paper", "Old paper"), ("<b>", "&lt;b&gt;")]
 )
-def test_heading_begins_with_a_capital_and_keeps_the_others(app, browser, name, heading):
+def test_heading_starts_with_a_capital_letter(app, browser, name, heading):
     row_id = browser.uploaded()
     with app.app_context():
         db.session.execute(sa.update(Upload).values(class_name=name))
@@ -206,7 +206,7 @@ def test_heading_begins_with_a_capital_and_keeps_the_others(app, browser, name, 
 
 @pytest.mark.parametrize("path", FORMS)
 @pytest.mark.parametrize("token", [None, "", "of another browser"])
-def test_form_without_the_token_of_its_page_changes_nothing(app, browser, path, token):
+def test_form_without_a_valid_csrf_token_is_refused(app, browser, path, token):
     fields = {"language": "id", "token": web_app.SETTINGS["admin_token"], "class_name": "metal"}
     fields["image"] = (io.BytesIO(photo()), "photo.jpg")
     if token is not None:
@@ -219,7 +219,7 @@ def test_form_without_the_token_of_its_page_changes_nothing(app, browser, path, 
     assert '<html lang="en">' in browser.get("/").text
 
 
-def test_form_without_its_cookie_is_told_what_it_needs_and_found_in_the_log(app, browser, caplog):
+def test_form_without_its_cookie_is_explained_and_logged(app, browser, caplog):
     log = logging.getLogger("web")
     log.addHandler(caplog.handler)
     page = app.test_client(use_cookies=False).post("/language", data={"csrf_token": browser.csrf_token()})
@@ -229,7 +229,7 @@ def test_form_without_its_cookie_is_told_what_it_needs_and_found_in_the_log(app,
 
 
 @pytest.mark.parametrize("referrer", ["https://pilah.example/classify", None])
-def test_form_whose_page_is_not_known_is_not_blamed_on_cookies_and_hints_at_the_proxy(make_app, caplog, referrer):
+def test_form_with_a_wrong_referrer_is_explained_and_the_log_names_the_proxy(make_app, caplog, referrer):
     app = make_app(pilah_env="production", secret_key="k" * 32, trusted_proxies=1)
     browser = Browser(app, base_url="https://127.0.0.1:8000")  # the host behind a proxy that does not pass Host
     log = logging.getLogger("web")
@@ -244,13 +244,13 @@ def test_form_whose_page_is_not_known_is_not_blamed_on_cookies_and_hints_at_the_
     assert accepted.status_code == 303
 
 
-def test_forms_of_a_phone_are_taken_over_plain_http_in_development(app):
+def test_forms_are_accepted_over_plain_http_in_development(app):
     phone = Browser(app, base_url="http://192.168.0.7:8000")
     assert phone.upload().status_code == 303
     assert phone.post("/language", {"language": "id"}).status_code == 303
 
 
-def test_form_with_a_wrong_value_is_not_told_about_cookies(browser):
+def test_form_with_a_wrong_value_does_not_blame_cookies(browser):
     page = browser.post("/language", {"language": "tlh"})
     assert page.status_code == 400 and "incomplete or had a wrong value" in page.text and "cookie" not in page.text
 
@@ -263,18 +263,18 @@ def test_form_with_a_wrong_value_is_not_told_about_cookies(browser):
     + [("id-ID;q=0,en;q=0.1", "en"), ("id-Latn-ID, en;q=0.8", "id"), ("i-default", "en"), ("idx,en", "en")]
     + [("id-ID;q=high,en;q=0.5", "en"), (";;,,=;q=", "en"), ("id-ID\t;q=1", "id"), ("-", "en"), ("x" * 5000, "en")],
 )
-def test_language_is_the_browsers(browser, accepted, language):
+def test_language_follows_accept_language(browser, accepted, language):
     assert f'<html lang="{language}">' in browser.get("/", headers={"Accept-Language": accepted}).text
 
 
-def test_language_that_a_browser_chose_is_not_a_programs(browser):
+def test_chosen_language_does_not_apply_to_the_api(browser):
     browser.post("/language", {"language": "id"})
     answer = browser.client.post("/api/classify", headers={"Accept-Language": "en"})
     assert answer.json["error"] == "type" and answer.json["detail"].startswith("Send a multipart/form-data form")
     assert "Set-Cookie" not in answer.headers and "Cookie" not in answer.headers.get("Vary", "")
 
 
-def test_language_that_was_chosen_stays(browser):
+def test_chosen_language_is_kept(browser):
     assert browser.post("/language", {"language": "id"}).status_code == 303
     assert '<html lang="id">' in browser.get("/classify", headers={"Accept-Language": "en"}).text
     assert browser.post("/language", {"language": "tlh"}).status_code == 400
@@ -297,7 +297,7 @@ def test_language_that_was_chosen_stays(browser):
         ("http://[::1", "/"),
     ],
 )
-def test_language_goes_back_to_a_page_of_this_site_alone(browser, referrer, path):
+def test_language_switch_redirects_only_to_this_site(browser, referrer, path):
     headers = {"Referer": referrer} if referrer else {}
     answer = browser.post("/language", {"language": "id"}, headers=headers)
     assert answer.status_code == 303
@@ -308,14 +308,14 @@ def test_language_goes_back_to_a_page_of_this_site_alone(browser, referrer, path
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/nothing", "/api/nothing", "/static/style.css", "/picture/{id}"])
-def test_form_alone_sends_the_cookie_anew_so_that_no_late_answer_brings_an_old_one_back(browser, path):
+def test_only_the_upload_form_renews_the_cookie(browser, path):
     row_id = browser.uploaded()
     assert ("Set-Cookie" in browser.get(path.format(id=row_id)).headers) == (path == "/classify")
     assert "Set-Cookie" not in browser.upload().headers  # this response may be late
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/nothing", "/api/nothing", "/static/style.css", "/picture/{id}"])
-def test_every_answer_tells_the_browser_what_it_may_do(browser, path):
+def test_every_response_has_security_headers(browser, path):
     headers = browser.get(path.format(id=browser.uploaded())).headers
     policy = headers["Content-Security-Policy"]
     assert "default-src 'self'" in policy and "frame-ancestors 'none'" in policy and "unsafe" not in policy
@@ -324,7 +324,7 @@ def test_every_answer_tells_the_browser_what_it_may_do(browser, path):
     assert headers["X-Request-Id"]
 
 
-def test_page_holds_no_script_or_style_of_its_own_and_asks_no_other_host(browser):
+def test_page_has_no_inline_script_or_style_and_no_other_host(browser):
     for path in ("/", "/classify", "/history", "/operator", f"/result/{browser.uploaded()}", "/nothing"):
         page = browser.get(path).text
         assert not re.search(r"<script(?![^>]*\bsrc=)", page) and "<style" not in page
@@ -333,7 +333,7 @@ def test_page_holds_no_script_or_style_of_its_own_and_asks_no_other_host(browser
 
 
 @pytest.mark.parametrize(("environment", "secure"), [("development", False), ("production", True)])
-def test_cookie_is_for_this_site_alone_and_encrypted_outside_development(make_app, environment, secure):
+def test_cookie_is_http_only_same_site_and_secure_in_production(make_app, environment, secure):
     app = make_app(pilah_env=environment, secret_key="k" * 32)
     cookie = Browser(app, base_url="https://localhost").get("/classify").headers["Set-Cookie"]
     assert "HttpOnly" in cookie and "SameSite=Lax" in cookie
@@ -349,14 +349,14 @@ def test_cookie_is_for_this_site_alone_and_encrypted_outside_development(make_ap
         ("TRACE", "/history", {"GET", "HEAD", "OPTIONS"}),
     ],
 )
-def test_wrong_method_is_told_the_right_ones(app, method, path, allowed):
+def test_wrong_method_is_405_with_allow(app, method, path, allowed):
     answer = app.test_client().open(path, method=method)
     assert answer.status_code == 405
     assert allowed <= set(answer.headers["Allow"].split(", "))
     assert answer.mimetype == ("application/json" if path.startswith("/api/") else "text/html")
 
 
-def test_error_keeps_the_headers_that_explain_it(make_app):
+def test_error_keeps_its_own_headers(make_app):
     app = make_app(upload_rate="1 per minute")
     browser = Browser(app)
     row_id = browser.uploaded()
@@ -367,7 +367,7 @@ def test_error_keeps_the_headers_that_explain_it(make_app):
 
 
 @pytest.mark.parametrize("path", FORMS)
-def test_language_button_on_the_error_page_of_a_form_leads_to_a_page(browser, path):
+def test_language_button_on_a_form_error_page_leads_to_a_page(browser, path):
     path = path.format(id=browser.uploaded())
     assert browser.client.post(path).status_code == 400  # without a token
     answer = browser.post("/language", {"language": "id"}, headers={"Referer": f"http://localhost{path}"})
@@ -386,7 +386,7 @@ def test_language_button_on_the_error_page_of_a_form_leads_to_a_page(browser, pa
         ("/result/%ff%00/deletion", "/result/%EF%BF%BD%00"),
     ],
 )
-def test_language_button_on_an_error_page_leads_to_the_page_it_belongs_to(browser, path, page):
+def test_language_button_on_an_error_page_leads_to_the_right_page(browser, path, page):
     row_id = "0" * 32
     referrer = f"http://localhost{path.format(id=row_id)}"
     answer = browser.post("/language", {"language": "id"}, headers={"Referer": referrer})
