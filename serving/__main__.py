@@ -20,7 +20,7 @@ def main() -> None:
 
     from serving.embedded import server, status
 
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # hides its warning that the loader is deprecated
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # hides the loader's deprecation warning
     try:
         server.run_until_terminated(options)
     except (status.StatusError, OSError, RuntimeError) as error:

@@ -1,4 +1,4 @@
-"""The connection to a model server: its address, its retries, and whether HTTP is spoken there in place of gRPC."""
+"""Connect to a model server: check its address, retry calls, and recognize a port that speaks HTTP instead of gRPC."""
 
 import json
 import re
@@ -6,10 +6,10 @@ import socket
 
 import grpc
 
-_FORM = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%\w]+\]):([0-9]{1,5})")
+_ADDRESS_PATTERN = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%\w]+\]):([0-9]{1,5})")
 _PROBE_SECONDS = 1.0
 MAX_ATTEMPTS = 5  # gRPC allows no more
-# Only UNAVAILABLE is retried, as the call was then not answered: after about 0.2 s, then after twice as long.
+# Only UNAVAILABLE is retried: the server did not answer such a call. The first wait is about 0.2 s, then it doubles.
 SERVICE_CONFIG = {
     "methodConfig": [
         {
@@ -38,7 +38,7 @@ CHANNEL_OPTIONS = [
 
 
 def connect(target: str, root_certificates: bytes | None) -> grpc.Channel:
-    """Return a channel to `target` (HOST:PORT), with TLS unless `root_certificates` is None; b"" takes the system's."""
+    """Return a channel to `target` (HOST:PORT), with TLS unless `root_certificates` is None; b"" uses the system's."""
     if root_certificates is None:
         return grpc.insecure_channel(target, CHANNEL_OPTIONS)
     return grpc.secure_channel(target, grpc.ssl_channel_credentials(root_certificates or None), CHANNEL_OPTIONS)
@@ -46,15 +46,15 @@ def connect(target: str, root_certificates: bytes | None) -> grpc.Channel:
 
 def check_address(text: str) -> None:
     """Raise ValueError with the rule if `text` is not HOST:PORT."""
-    match = _FORM.fullmatch(text)
+    match = _ADDRESS_PATTERN.fullmatch(text)
     if not match or not 0 < int(match[1]) < 2**16:
         raise ValueError(f"must be HOST:PORT of the model server's gRPC port, such as localhost:8500 (got {text!r}).")
 
 
 def http_error(address: str) -> str:
-    """Return what is wrong with `address`, HOST:PORT, if HTTP is spoken there; else "".
+    """Return an error message if the server at `address` (HOST:PORT) speaks HTTP, else "".
 
-    A gRPC client cannot tell: its calls end at their deadline.
+    A gRPC call to such a server only ends at its deadline.
     """
     host, _, port = address.rpartition(":")
     try:
@@ -62,11 +62,11 @@ def http_error(address: str) -> str:
             connection.settimeout(_PROBE_SECONDS)
             connection.sendall(b"HEAD / HTTP/1.0\r\n\r\n")
             is_http = connection.recv(7) == b"HTTP/1."
-    except (OSError, UnicodeError):  # UnicodeError: a name that no host can have, such as a..b
+    except (OSError, UnicodeError):  # UnicodeError: an invalid host name, such as a..b
         return ""
     if not is_http:
         return ""
     return (
-        f"{address} speaks HTTP, not gRPC: it is the REST port of the model server, or another program's. "
-        "Name the gRPC port, 8500 unless it was changed."
+        f"{address} speaks HTTP, not gRPC: it is the model server's REST port, or another program's port. "
+        "Use the model server's gRPC port, 8500 by default."
     )

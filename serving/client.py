@@ -1,4 +1,4 @@
-"""Client of the served classifier, without TensorFlow: one channel for many threads, a deadline for every call.
+"""Client of the served classifier, without TensorFlow: one channel for all threads, a deadline for each call.
 
 On the command line: python -m serving.client classify PHOTO...
 """
@@ -26,18 +26,18 @@ STRING_DTYPE = 7  # DT_STRING in tensorflow/core/framework/types.proto
 TIMEOUT_SECONDS = 10.0
 MAX_TIMEOUT_SECONDS = 86_400.0
 PROBE_SECONDS = 1.0  # deadline of health and readiness checks
-START_IT = "Start it (make serve, or docker compose up serving)"
-NEXT_ACTIONS = {  # codes of calls that may succeed later -> what to do
-    grpc.StatusCode.UNAVAILABLE: f"{START_IT}, or name another.",
-    # also the code of calls that end between two attempts to reach a stopped server, and of calls to a REST port
-    grpc.StatusCode.DEADLINE_EXCEEDED: f"{START_IT} if it is stopped, give it more time if it is busy, and check that "
-    "its gRPC port is named (8500), not the one for REST (8501).",
+START_COMMANDS = "make serve, or docker compose up serving"
+NEXT_ACTIONS = {  # status code of a call that may succeed later -> what to do
+    grpc.StatusCode.UNAVAILABLE: f"Start it ({START_COMMANDS}) or use another address.",
+    # also the status of retried calls to a stopped server, and of calls to the REST port
+    grpc.StatusCode.DEADLINE_EXCEEDED: f"Start it if it is stopped ({START_COMMANDS}), allow more time if it is busy, "
+    "and check that the address has its gRPC port (8500), not its REST port (8501).",
 }
 Response = TypeVar("Response", bound=message.Message)
 
 
 class ServingUnavailable(Exception):  # noqa: N818  # names the state of the server
-    """The server did not answer, or not in time: the same call may succeed later; `reason` is without what to do."""
+    """The server did not answer in time; the same call may succeed later. `reason` leaves out what to do about it."""
 
     def __init__(self, reason: str, action: str = ""):
         super().__init__(f"{reason} {action}".rstrip())
@@ -67,11 +67,11 @@ class Prediction:
 
 
 class Client:
-    """Calls to the server at `target` (HOST:PORT), from any number of threads.
+    """A thread-safe client of the model server at `target` (HOST:PORT).
 
     Args:
         timeout_seconds: deadline of each call, its retries included.
-        root_certificates: PEM bytes to check a TLS server by; b"" takes the system's, None speaks without TLS.
+        root_certificates: PEM bytes that verify a TLS server; b"" uses the system's, None connects without TLS.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Client:
         self._health = self._call("grpc.health.v1.Health/Check", health_pb2.HealthCheckResponse)
 
     def classify(self, photo: bytes, model_version: int | None = None) -> Prediction:
-        """Classify one upright JPEG or PNG, by the newest version unless another is named.
+        """Classify one upright JPEG or PNG with `model_version`, by default the newest.
 
         Raises:
             ServingUnavailable, ServingRejected.
@@ -104,8 +104,8 @@ class Client:
         values = _floats(response.outputs["scores"])
         if not len(names) == len(set(names)) == len(values) > 0 or not all(map(math.isfinite, values)):
             raise ServingRejected(
-                f"The model served at {self.target} is broken or no classifier: it answers {len(names)} class names "
-                f"and the scores {list(values)}. Push a valid version, or roll back.",
+                f"The model served at {self.target} is broken or not a classifier: it returned {len(names)} class "
+                f"names and the scores {list(values)}. Push a valid version, or roll back.",
                 grpc.StatusCode.INTERNAL,
             )
         scores = dict(zip(names, values, strict=True))
@@ -113,7 +113,7 @@ class Client:
         return Prediction(best, scores[best], scores, response.model_spec.version.value)
 
     def available_versions(self, timeout_seconds: float | None = None) -> list[int]:
-        """Return the versions that answer now, ascending; none if the server has no such model yet.
+        """Return the available versions in ascending order; [] if the server has never loaded the model.
 
         Raises:
             ServingUnavailable, ServingRejected.
@@ -122,13 +122,13 @@ class Client:
             response = self._status(predict_pb2.ModelStatusRequest(model_spec=self._spec(None)), timeout_seconds)
         except ServingRejected as error:
             if error.code is grpc.StatusCode.NOT_FOUND:
-                return []  # the server has never loaded the model
+                return []
             raise
         state = predict_pb2.ModelVersionStatus.AVAILABLE
         return sorted(status.version for status in response.model_version_status if status.state == state)
 
     def is_healthy(self) -> bool:
-        """Return whether a server takes calls, by the standard health service."""
+        """Return whether the server's gRPC health service reports SERVING."""
         try:
             return (
                 self._health(health_pb2.HealthCheckRequest(), PROBE_SECONDS).status
@@ -138,7 +138,7 @@ class Client:
             return False
 
     def is_ready(self) -> bool:
-        """Return whether a version of the model answers."""
+        """Return whether a version of the model is available."""
         try:
             return bool(self.available_versions(PROBE_SECONDS))
         except (ServingUnavailable, ServingRejected):
@@ -176,7 +176,7 @@ class Client:
         return call
 
     def _error(self, error: Any, seconds: float) -> Exception:
-        code, details = error.code(), " ".join((error.details() or "").split())  # TensorFlow's have several lines
+        code, details = error.code(), " ".join((error.details() or "").split())  # TensorFlow's are multi-line
         if code in NEXT_ACTIONS:
             reason = f"The model server at {self.target} did not answer within {seconds:g} s: {code.name}, "
             return ServingUnavailable(f"{reason}{details.rstrip('.')}.", NEXT_ACTIONS[code])
@@ -184,15 +184,15 @@ class Client:
 
 
 def _floats(tensor: predict_pb2.Tensor) -> Sequence[float]:
-    """Return the values of a float32 tensor, from either field that servers may use."""
+    """Return the values of a float32 tensor from the field that the server filled."""
     if tensor.tensor_content:
         return memoryview(tensor.tensor_content).cast("f").tolist()
     return tensor.float_val
 
 
 def _classify_files(client: Client, photos: Sequence[pathlib.Path]) -> Iterator[tuple[pathlib.Path, Prediction | str]]:
-    """Yield each photo with its prediction, or with the reason why it has none."""
-    from components.data import images  # here, so that the class Client needs neither Pillow nor components
+    """Yield each photo with its prediction, or with an error message."""
+    from components.data import images  # imported late, so that Client needs neither Pillow nor components
 
     for photo in photos:
         try:
@@ -209,36 +209,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _classify(args)
     except ServingUnavailable as error:
         print(f"serving.client: {channel.http_error(args.target) or error}", file=sys.stderr)
-    except BrokenPipeError:  # the reader of the output, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python fails again at its exit
-    except OSError as error:  # those of photos are told with the photo
+    except BrokenPipeError:  # the program that reads the output, such as head, has ended
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # otherwise Python fails again at exit
+    except OSError as error:  # errors of a photo are printed with that photo
         print(f"serving.client: the output cannot be written: {error.strerror}", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    from components.base import version  # late, so that programs that import this module load no components
+    from components.base import version  # imported late, so that importing this module loads no components
 
     parser = argparse.ArgumentParser("python -m serving.client", description="Classify photos with a model server.")
     parser.add_argument("--version", action="version", version=f"pilah {version.VERSION}")
     commands = parser.add_subparsers(dest="command", required=True)
     classify = commands.add_parser("classify", help="Print the class of each photo.")
     classify.add_argument(
-        "photos", nargs="+", type=pathlib.Path, metavar="PHOTO", help="Photo of any format that a run reads."
+        "photos", nargs="+", type=pathlib.Path, metavar="PHOTO", help="Photo in any format that a run accepts."
     )
     classify.add_argument(
-        "--target", default="localhost:8500", metavar="HOST:PORT", help="Model server, by its gRPC port."
+        "--target", default="localhost:8500", metavar="HOST:PORT", help="Address of the model server's gRPC port."
     )
-    classify.add_argument("--model_name", default=MODEL_NAME)
-    classify.add_argument("--timeout", type=float, default=TIMEOUT_SECONDS, metavar="SECONDS")
-    classify.add_argument("--json", action="store_true", help="One line of JSON for each photo, instead of a table.")
+    classify.add_argument("--model_name", default=MODEL_NAME, help="Name of the model on the server.")
+    classify.add_argument(
+        "--timeout", type=float, default=TIMEOUT_SECONDS, metavar="SECONDS", help="Deadline of the call for each photo."
+    )
+    classify.add_argument("--json", action="store_true", help="One line of JSON per photo instead of a table.")
     args = parser.parse_args(arguments)
     try:
         channel.check_address(args.target)
     except ValueError as error:
         parser.error(f"argument --target: {error}")
-    if not 0 < args.timeout <= MAX_TIMEOUT_SECONDS:  # also false for NaN
+    if not 0 < args.timeout <= MAX_TIMEOUT_SECONDS:  # false for NaN
         parser.error(f"argument --timeout: must be above 0 and at most {MAX_TIMEOUT_SECONDS:g} (got {args.timeout:g}).")
     return args
 
@@ -261,7 +263,7 @@ def _as_json(photo: pathlib.Path, result: Prediction | str) -> str:
 def _as_row(photo: pathlib.Path, result: Prediction | str, width: int) -> str:
     if isinstance(result, str):
         return f"{photo!s:{width}}  not classified: {result}"
-    from components.base import rounding  # here, so that the class Client does not need components
+    from components.base import rounding  # imported late, as above
 
     sign, score = rounding.limit(result.score, 3)
     return f"{photo!s:{width}}  {result.class_name:12} {f'{sign}{score:.1%}':>6}  version {result.model_version}"

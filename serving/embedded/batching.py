@@ -38,7 +38,7 @@ class Parameters:
     """TensorFlow Serving's BatchingParameters, with its defaults."""
 
     max_batch_size: int = 1000  # rows
-    batch_timeout_seconds: float = 0.0  # that the oldest request of a batch waits for more
+    batch_timeout_seconds: float = 0.0  # longest wait of the oldest request in a batch
     max_enqueued_batches: int = 10
     num_batch_threads: int = 2
 
@@ -78,7 +78,7 @@ class Batcher:
         self._run, self._parameters = run, parameters
         self._changed = threading.Condition()
         self._queue: collections.deque[_Batch] = collections.deque()  # oldest first
-        self._open: dict[Key, _Batch] = {}  # key -> the queued batch that still takes tasks
+        self._open: dict[Key, _Batch] = {}  # key -> the queued batch that still accepts tasks
         self._closing = False
         self._threads = [
             threading.Thread(target=self._work, name=f"batch-{number}", daemon=True)
@@ -137,7 +137,7 @@ class Batcher:
                 self._finish(batch.key.program, tasks)
 
     def _next(self) -> _Batch | None:
-        """Wait for a batch that is due and return it, the oldest first; None when closed and empty."""
+        """Wait for the oldest batch that is full or due and return it; None when closed and empty."""
         with self._changed:
             while True:
                 now, timeout = time.monotonic(), self._parameters.batch_timeout_seconds
@@ -160,7 +160,7 @@ class Batcher:
             if len(tasks) == 1:
                 tasks[0].result.set_exception(error)
                 return
-            for task in tasks:  # run each alone, so that only the faulty one fails
+            for task in tasks:  # run each task alone, so that only the faulty one fails
                 self._finish(program, [task])
             return
         for task, part in zip(tasks, parts, strict=True):
@@ -190,7 +190,7 @@ def _rows(inputs: Arrays) -> int:
     """Return the number of rows that all inputs share.
 
     Raises:
-        StatusError: INVALID_ARGUMENT, there is no such number.
+        StatusError: INVALID_ARGUMENT, there are no inputs, or they differ in rows.
     """
     if not inputs:
         raise status.invalid_argument("Batching Run() must have at least one input tensor.")

@@ -1,4 +1,4 @@
-"""The file of --model_config_file, read again at intervals: an edit takes effect without a restart."""
+"""Reload the file of --model_config_file at intervals, so that an edit takes effect without a restart."""
 
 import logging
 import pathlib
@@ -15,10 +15,10 @@ _Outcome = tuple[model_server_config_pb2.ModelServerConfig | None, str]  # what 
 def poll(
     path: pathlib.Path, seconds: float, models: versions.Models, config: model_server_config_pb2.ModelServerConfig
 ) -> None:
-    """Apply `path` to `models` every `seconds`, in a thread, until `models` is closed; `config` is in effect already.
+    """Apply the file `path` to `models` every `seconds`, in a thread, until `models` is closed.
 
-    It is applied even if unchanged, as by TensorFlow Serving: a label that was refused may be allowed to move now. A
-    line is logged when the outcome differs from the one before.
+    An unchanged file is applied too, as in TensorFlow Serving: a label that was refused may be valid now. The outcome
+    is logged when it differs from the previous one; at the start, `config` is in effect.
     """
 
     def run() -> None:
@@ -27,9 +27,9 @@ def poll(
             outcome = _apply(path, models)
             if outcome != previous and not models.stopping.is_set():
                 if error := outcome[1]:
-                    log.error("Reading %s again failed: %s", path, error)
+                    log.error("Failed to reload %s: %s", path, error)
                 else:
-                    log.info("%s was read again and is in effect", path)
+                    log.info("Reloaded %s", path)
             previous = outcome
 
     threading.Thread(target=run, name="config", daemon=True).start()
@@ -42,6 +42,6 @@ def _apply(path: pathlib.Path, models: versions.Models) -> _Outcome:
         models.configure(config)
     except ValueError as error:
         return config, str(error)
-    except Exception as error:  # whatever it is, the next read may succeed
+    except Exception as error:  # of any kind: the next attempt may succeed
         return config, " ".join(status.from_exception(error).message.split())
     return config, ""

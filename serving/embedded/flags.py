@@ -1,4 +1,4 @@
-"""Flags of the server: those of tensorflow_model_server, and our own --host and --allow_reload_config."""
+"""Flags of the embedded server: those of tensorflow_model_server, plus --host and --allow_reload_config."""
 
 import argparse
 import dataclasses
@@ -15,9 +15,9 @@ from tensorflow_serving.config import model_server_config_pb2
 from components.base import version
 from serving.protos import server_config_pb2
 
-DEFAULT_HOST = "127.0.0.1"  # a server asks for no password, so only this machine can connect
-MAX_INT32 = 2**31 - 1  # gRPC's numbers
-MAX_THREADS = 10_000  # they are all started at once
+DEFAULT_HOST = "127.0.0.1"  # the server has no authentication, so only this machine may connect
+MAX_INT32 = 2**31 - 1  # largest number that gRPC accepts
+MAX_THREADS = 10_000  # all of them are started with the server
 DEFAULT_METRICS_PATH = "/monitoring/prometheus/metrics"
 Proto = TypeVar("Proto", bound=message.Message)
 
@@ -26,8 +26,8 @@ Proto = TypeVar("Proto", bound=message.Message)
 class Flags:
     """The options of a server.
 
-    `batching` is None without batching, `metrics_path` None without metrics, `rest_api_port` 0 without REST,
-    `model_config_file` None without a file, which `models` then does not come from.
+    `batching` is None without batching, `metrics_path` None without metrics, `rest_api_port` 0 without REST, and
+    `model_config_file` None if `models` comes from --model_base_path.
     """
 
     models: model_server_config_pb2.ModelServerConfig
@@ -96,7 +96,7 @@ def read_models(path: pathlib.Path) -> model_server_config_pb2.ModelServerConfig
     """Return the configuration in `path`.
 
     Raises:
-        ValueError: it cannot be read, or is no ModelServerConfig.
+        ValueError: the file cannot be read or is not a ModelServerConfig.
     """
     return _read(path, model_server_config_pb2.ModelServerConfig())
 
@@ -109,27 +109,28 @@ def _parser() -> argparse.ArgumentParser:
         flag(name, type=_boolean, nargs="?", const=True, default=default, metavar="true|false", help=text)
 
     flag("--version", action="version", version=f"pilah {version.VERSION}")
-    flag("--model_name", default="default", help="name of the model in --model_base_path")
-    flag("--model_base_path", type=_folder, help="folder with the numbered versions of the model")
-    flag("--model_config_file", type=pathlib.Path, help="ModelServerConfig text file, for several models")
-    config_help = "interval of reads of --model_config_file; 0 to read it only at the start"
+    flag("--model_name", default="default", help="Name of the model in --model_base_path.")
+    flag("--model_base_path", type=_folder, help="Folder of the model's numbered versions.")
+    flag("--model_config_file", type=pathlib.Path, help="ModelServerConfig text file, for several models.")
+    config_help = "Seconds between reads of --model_config_file; 0 to read it only at the start."
     flag("--model_config_file_poll_wait_seconds", type=_seconds, default=0, help=config_help)
-    label_help = "labels of versions that are not loaded yet; on unless false"
+    label_help = "Whether a label may name a version that is not loaded yet; true by default."
     switch("--allow_version_labels_for_unavailable_models", True, label_help)
-    switch("--allow_reload_config", False, "HandleReloadConfigRequest: any client may have other models served")
-    flag("--host", default=DEFAULT_HOST, help="address to listen on; 0.0.0.0 for all interfaces")
-    flag("--port", type=_port, default=8500, help="gRPC port")
-    flag("--rest_api_port", type=_port, default=0, help="REST port; 0 for no REST")
-    switch("--enable_batching", False, "batching of requests")
-    flag("--batching_parameters_file", type=pathlib.Path, help="BatchingParameters text file")
-    poll_help = "interval of checks for new versions; 0 to check only at the start"
+    reload_help = "Whether any client may change the served models (HandleReloadConfigRequest)."
+    switch("--allow_reload_config", False, reload_help)
+    flag("--host", default=DEFAULT_HOST, help="Address to listen on; 0.0.0.0 for all interfaces.")
+    flag("--port", type=_port, default=8500, help="gRPC port.")
+    flag("--rest_api_port", type=_port, default=0, help="REST port; 0 for no REST.")
+    switch("--enable_batching", False, "Whether to batch requests.")
+    flag("--batching_parameters_file", type=pathlib.Path, help="BatchingParameters text file.")
+    poll_help = "Seconds between checks for new versions; 0 to check only at the start."
     flag("--file_system_poll_wait_seconds", type=_seconds, default=1, help=poll_help)
-    flag("--monitoring_config_file", type=pathlib.Path, help="MonitoringConfig text file")
-    # TensorFlow Serving has 4 per core. Here threads only wait for the session, and each request of a batch needs one.
+    flag("--monitoring_config_file", type=pathlib.Path, help="MonitoringConfig text file.")
+    # TensorFlow Serving has 4 per core. Here each request of a batch needs a thread, which only waits for the session.
     threads = max(64, 4 * (os.cpu_count() or 1))
-    flag("--grpc_max_threads", type=_count, default=threads, help="maximum number of concurrent calls")
-    switch("--enable_grpc_healthcheck_service", True, "gRPC's standard health service; on unless false")
-    arguments_help = "options of the gRPC server, separated by commas"
+    flag("--grpc_max_threads", type=_count, default=threads, help="Maximum number of concurrent calls.")
+    switch("--enable_grpc_healthcheck_service", True, "Whether the standard gRPC health service runs; true by default.")
+    arguments_help = "Options of the gRPC server, separated by commas."
     flag("--grpc_channel_arguments", type=_channel_arguments, default={}, metavar="NAME=VALUE,...", help=arguments_help)
     return parser
 
@@ -137,7 +138,7 @@ def _parser() -> argparse.ArgumentParser:
 def _folder(text: str) -> pathlib.Path:
     path = pathlib.Path(text)
     if not path.is_dir():
-        raise argparse.ArgumentTypeError(f"not a folder: {text}. Create one with a run of the pipeline")
+        raise argparse.ArgumentTypeError(f"must be an existing folder (got {text}). Create it with make run")
     return path.resolve()
 
 
@@ -170,7 +171,7 @@ def _count(text: str) -> int:
 
 
 def _channel_arguments(text: str) -> dict[str, int | str]:
-    """Return name -> value; a value that is a whole number becomes one, as in TensorFlow Serving."""
+    """Return name -> value; whole numbers become int, as in TensorFlow Serving."""
     arguments: dict[str, int | str] = {}
     for argument in text.split(",") if text else ():
         name, equals, value = argument.partition("=")

@@ -24,7 +24,7 @@ MAX_MESSAGE_CHARACTERS = 1024  # an error message is sent in a header (grpc_stat
 
 
 class GrpcServer:
-    """A gRPC server for `models`, not listening until `start`."""
+    """A gRPC server for `models`; `start` makes it listen."""
 
     def __init__(self, models: versions.Models, options: flags.Flags):
         self._host = options.host
@@ -89,7 +89,7 @@ class _Model(model_service_pb2_grpc.ModelServiceServicer):
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:
-    """Have gRPC log a message that cannot be parsed, a fault of the caller, in one line."""
+    """Drop the traceback from gRPC's log record of a message that cannot be parsed: that is the caller's error."""
     if "deserializing" in record.getMessage():
         record.exc_info = None
     return True
@@ -110,7 +110,7 @@ def _handle(
 ) -> Any:
     spec = getattr(request, "model_spec", None)  # a ReloadConfigRequest has none
     try:
-        with metrics.observed(call, "GRPC", models, spec.name if spec else ""):
+        with metrics.observe_request(call, "GRPC", models, spec.name if spec else ""):
             return handler(models, request)
     except status.StatusError as error:
         is_too_long = len(error.message) > MAX_MESSAGE_CHARACTERS

@@ -1,4 +1,4 @@
-"""The handler of each call, from request message to response message, for gRPC and REST alike."""
+"""Handlers of the calls, from request message to response message, for both gRPC and REST."""
 
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_management_pb2, predict_pb2
 
@@ -41,7 +41,7 @@ def model_status(
     response = get_model_status_pb2.GetModelStatusResponse()
     for number, (state, error) in models.statuses(request.model_spec).items():
         version_status = response.model_version_status.add(version=number, state=state)
-        version_status.status.error_code = error.code.value[0] if error else 0  # set even to 0, so that it is present
+        version_status.status.error_code = error.code.value[0] if error else 0  # 0 too, so that the field is present
         if error:
             version_status.status.error_message = error.message
     return response
@@ -59,14 +59,14 @@ def reload(
 def refuse_reload(
     models: versions.Models, request: model_management_pb2.ReloadConfigRequest
 ) -> model_management_pb2.ReloadConfigResponse:
-    """Refuse a configuration: its models may be any on the disk, and a graph may read and write files."""
+    """Refuse a configuration: it may name any model on the disk, and a model's graph can read and write files."""
     raise status.StatusError(
         status.Code.PERMISSION_DENIED,
-        "HandleReloadConfigRequest is off. Edit the file of --model_config_file, which a server with "
-        "--model_config_file_poll_wait_seconds reads again, or start the server with --allow_reload_config.",
+        "HandleReloadConfigRequest is disabled. Start the server with --allow_reload_config, or with "
+        "--model_config_file_poll_wait_seconds and edit the file of --model_config_file.",
     )
 
 
 def _check_spec(request: object) -> None:
-    if not request.HasField("model_spec"):  # type: ignore[attr-defined]  # every request message here has HasField
+    if not request.HasField("model_spec"):  # type: ignore[attr-defined]  # all request messages have HasField
         raise status.invalid_argument("Missing ModelSpec")

@@ -22,7 +22,7 @@ def to_array(value: Any, dtype: tf.DType) -> np.ndarray:
     """Convert a scalar or nested lists to an array of `dtype`; strings become an object array of bytes.
 
     Raises:
-        StatusError: INVALID_ARGUMENT, ragged lists or another type; UNIMPLEMENTED, a `dtype` without JSON form.
+        StatusError: INVALID_ARGUMENT, ragged lists or another type; UNIMPLEMENTED, a `dtype` that JSON cannot hold.
     """
     shape, first = [], value
     while isinstance(first, list):
@@ -91,7 +91,7 @@ def _to_float(value: Any, dtype: tf.DType) -> float:
         raise _type_error(value, dtype)
     limits = np.finfo(dtype.as_numpy_dtype)
     with contextlib.suppress(OverflowError):
-        value = value if -(2**63) <= value < 2**64 else float(value)  # TensorFlow Serving reads larger ones as doubles
+        value = value if -(2**63) <= value < 2**64 else float(value)  # as TensorFlow Serving reads larger integers
     is_lossy = abs(value) >= 2 ** (limits.nmant + 1) if isinstance(value, int) else abs(value) > float(limits.max)
     if is_lossy and not (isinstance(value, float) and math.isinf(value)):
         raise status.invalid_argument(

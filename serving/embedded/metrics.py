@@ -28,13 +28,13 @@ _latency = prometheus_client.Histogram(
 
 
 @contextlib.contextmanager
-def observed(api: str, entrypoint: str, models: versions.Models, model_name: str) -> Iterator[None]:
+def observe_request(api: str, entrypoint: str, models: versions.Models, model_name: str) -> Iterator[None]:
     """Count, time and log the request handled in the block; convert its exceptions to StatusError.
 
     Args:
         api: name of the call, such as "Predict".
         entrypoint: "GRPC" or "REST".
-        model_name: as in the request; "" if it names no model.
+        model_name: name in the request; "" if it has none.
     """
     start = time.perf_counter()
     code, message = status.Code.OK, ""
@@ -51,10 +51,10 @@ def observed(api: str, entrypoint: str, models: versions.Models, model_name: str
         try:
             raise failure from error
         finally:
-            del failure  # else it and its traceback refer to each other, and keep the tensors of the request in memory
+            del failure  # it and its traceback form a cycle, which would keep the request's tensors in memory
     finally:
         seconds = time.perf_counter() - start
-        # one label for all unknown names, so that clients cannot create any number of series
+        # one label for all unknown names, so that clients cannot create an unlimited number of time series
         label = model_name if not model_name or models.is_configured(model_name) else "(unknown)"
         _requests.labels(label, code.name).inc()
         _latency.labels(label, api, entrypoint).observe(seconds * 1e6)
@@ -63,8 +63,8 @@ def observed(api: str, entrypoint: str, models: versions.Models, model_name: str
 
 
 def _printable(text: str) -> str:
-    """Escape control characters, with which a client could forge lines or colour a terminal."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+    """Escape control characters, which could forge log lines or change the terminal's colours."""
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
 def page() -> bytes:

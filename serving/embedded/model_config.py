@@ -1,4 +1,4 @@
-"""The configuration of the models: its rules, and the versions on disk that it selects."""
+"""Check the configuration of the models, and find the versions on disk that it selects."""
 
 import pathlib
 from collections.abc import Container
@@ -14,7 +14,7 @@ FileStats = frozenset[tuple[str, int, int]]  # path, size in bytes, modification
 
 
 def check(config: model_server_config_pb2.ModelServerConfig, served: Container[str]) -> None:
-    """Check `config`, which is to replace that of the models named in `served`.
+    """Check the new configuration `config` of a server with the models named in `served`.
 
     Raises:
         StatusError: INVALID_ARGUMENT, `config` is not a valid list of models.
@@ -78,6 +78,6 @@ def version_folders(config: model_server_config_pb2.ModelConfig) -> dict[int, pa
 
 
 def file_stats(path: pathlib.Path) -> FileStats:
-    """Return the files below `path`, in a form that changes when any of them does."""
+    """Return the size and modification time of each file below `path`, to detect changes."""
     stats = ((file, file.stat()) for file in path.rglob("*") if file.is_file())
     return frozenset((str(file), stat.st_size, stat.st_mtime_ns) for file, stat in stats)

@@ -1,4 +1,4 @@
-"""Check of the server's ports, before it imports TensorFlow and loads models."""
+"""Check that the server's ports are free before it imports TensorFlow and loads models."""
 
 import socket
 
@@ -13,12 +13,12 @@ def check(host: str, *ports: int) -> None:
 
 
 def _bind(host: str, port: int) -> None:
-    """Bind to `port` as the servers do, and release it."""
+    """Bind to `port` with the servers' socket options, and release it."""
     errors = []
     for family, kind, _, _, address in socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM):
         try:
             with socket.socket(family, kind) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ended connections still hold the port
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # closed connections still hold the port
                 return probe.bind(address)
         except OSError as error:
             errors.append(error)

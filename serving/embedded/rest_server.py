@@ -19,16 +19,16 @@ PREDICT_PATH = re.compile(rf"(?i:/v1/models){_NAME}{_VERSION}:(?P<method>classif
 STATUS_PATH = re.compile(rf"(?i:/v1/models)(?:{_NAME})?{_VERSION}(?P<metadata>(?i:/metadata))?")
 CALLS = {"predict": "Predict", "classify": "Classify", "regress": "Regress"}
 MAX_UNZIPPED_BYTES = 100 * 1024 * 1024  # TensorFlow Serving's limit
-GZIP_WBITS = 16 + zlib.MAX_WBITS  # has zlib expect gzip's header and trailer
+GZIP_WBITS = 16 + zlib.MAX_WBITS  # makes zlib expect gzip's header and trailer
 
 
 class RestServer:
-    """An HTTP server for `models`, not listening until `start`.
+    """An HTTP server for `models`; `start` makes it listen.
 
     Args:
         host: address of the network interface to listen on, 0.0.0.0 for all.
         metrics_path: path of the Prometheus metrics, None to publish none.
-        threads: number of requests handled at a time; further ones wait.
+        threads: number of requests handled at the same time; others wait.
     """
 
     def __init__(self, models: versions.Models, host: str, port: int, metrics_path: str | None, threads: int):
@@ -80,10 +80,10 @@ class RestServer:
         spec = _spec(match)
         if request.method == "POST":
             call = CALLS[match["method"]]
-            with metrics.observed(call, "REST", self._models, spec.name):
+            with metrics.observe_request(call, "REST", self._models, spec.name):
                 return self._predict(call, spec, _content(request, body))
         call = "GetModelMetadata" if match["metadata"] else "GetModelStatus"
-        with metrics.observed(call, "REST", self._models, spec.name):
+        with metrics.observe_request(call, "REST", self._models, spec.name):
             return self._metadata(spec) if match["metadata"] else self._status(spec)
 
     def _predict(self, call: str, spec: model_pb2.ModelSpec, body: bytes) -> Any:
@@ -148,7 +148,7 @@ def _spec(match: re.Match[str]) -> model_pb2.ModelSpec:
     spec = model_pb2.ModelSpec(name=unquote(match["name"]))
     if match["version"]:
         digits = match["version"].lstrip("0") or "0"
-        # the length first: int() refuses more than 4,300 digits
+        # checks the length first, because int() refuses more than 4,300 digits
         if len(digits) > len(str(model_config.MAX_VERSION)) or int(digits) > model_config.MAX_VERSION:
             raise status.invalid_argument(f"Failed to convert version: {match['version']} to numeric.")
         spec.version.value = int(digits)

@@ -12,7 +12,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 from serving.embedded import status
 
 DEFAULT_SIGNATURE = "serving_default"
-MAX_PROGRAMS = 64  # in the cache, one for each signature and output filter in use
+MAX_PROGRAMS = 64  # cached, one per signature and output filter
 WARMUP_FILE = pathlib.Path("assets.extra", "tf_serving_warmup_requests")
 MAX_WARMUP_REQUESTS = 1000  # as TensorFlow Serving (servables/tensorflow/saved_model_warmup_util.h)
 
@@ -44,7 +44,7 @@ class SavedModel:
         """Compute the named outputs of a signature; strings are object arrays of bytes. Thread-safe.
 
         Raises:
-            StatusError: with code and message of the operation that failed.
+            StatusError: with the code and message of the operation that failed.
         """
         signature = self.signatures[signature_name]
         try:

@@ -10,7 +10,7 @@ import time
 from serving.embedded import batching, config_file, flags, grpc_server, predict, rest_server, versions
 
 SIGNAL_POLL_SECONDS = 0.2
-GRACE_SECONDS = 30.0  # that current calls have to finish
+GRACE_SECONDS = 30.0  # for current calls to finish
 log = logging.getLogger("serving")
 
 
@@ -18,7 +18,7 @@ class Server:
     """The embedded server.
 
     Attributes:
-        port, rest_api_port: in use after `start`; the REST port is 0 without REST.
+        port, rest_api_port: ports after `start`; rest_api_port is 0 without REST.
     """
 
     def __init__(self, options: flags.Flags):
@@ -63,7 +63,7 @@ class Server:
     def stop(self) -> None:
         """Refuse new calls, let current ones finish, and unload the models."""
         servers = [server for server in (self._rest, self._grpc) if server]
-        with concurrent.futures.ThreadPoolExecutor(len(servers)) as pool:  # in parallel: both refuse calls right away
+        with concurrent.futures.ThreadPoolExecutor(len(servers)) as pool:  # in parallel: both refuse new calls at once
             for _ in pool.map(lambda server: server.drain(GRACE_SECONDS), servers):
                 pass
         self.models.close(GRACE_SECONDS)
@@ -71,15 +71,15 @@ class Server:
 
 def run_until_terminated(options: flags.Flags) -> None:
     """Serve until SIGTERM or SIGINT, then drain."""
-    signals: list[int] = []  # no Event: the handler of a second signal would wait for the lock held by the first one's
+    signals: list[int] = []  # not an Event: the second signal's handler would wait for the lock of the first one's
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _: signals.append(received))
     server = Server(options)
     server.start()
-    while not signals:  # polled: a signal that another thread receives does not wake this one
+    while not signals:  # polls, because a signal that another thread receives does not wake this one
         time.sleep(SIGNAL_POLL_SECONDS)
     log.info("Draining: current calls have %d s to finish", GRACE_SECONDS)
     server.stop()
-    for number in (signal.SIGTERM, signal.SIGINT):  # else a signal during the exit kills Python
+    for number in (signal.SIGTERM, signal.SIGINT):  # otherwise a signal during the exit kills Python
         signal.signal(number, signal.SIG_IGN)
     log.info("Stopped")

@@ -1,6 +1,6 @@
-"""HTTP of the REST server, strict about where each request ends: what follows is taken for the next request.
+"""HTTP of the REST server, strict about where a request ends, because the next bytes are read as another request.
 
-cheroot takes sizes such as +2 and 0x2, leaves trailers unread, and reports a body that is cut short as its own error.
+cheroot accepts sizes such as +2 and 0x2, leaves trailers unread, and reports a truncated body as an internal error.
 """
 
 import contextlib
@@ -12,8 +12,8 @@ import cheroot.wsgi
 
 from serving.embedded import status
 
-MAX_BODY_BYTES = 2**31 - 1  # as of a protobuf message; TensorFlow Serving has no limit
-_PIECE_BYTES = 2**20  # read at a time, so that a size that is only claimed takes no memory
+MAX_BODY_BYTES = 2**31 - 1  # protobuf's limit; TensorFlow Serving has none
+_PIECE_BYTES = 2**20  # read at a time, so that a false size allocates no memory
 _MAX_LINE_BYTES = 8192
 _MAX_TRAILERS = 100
 _CHUNK_SIZE = re.compile(rb"0*([0-9A-Fa-f]{1,8})[ \t]*(;[^\r\n]*)?\r\n")
@@ -31,32 +31,32 @@ class Body:
         """Return the whole body.
 
         Raises:
-            StatusError: INVALID_ARGUMENT, its framing is invalid, or it is cut short or slower than cheroot's timeout.
-                The connection then ends with the response.
+            StatusError: INVALID_ARGUMENT, the framing is invalid, or the body is truncated or slower than cheroot's
+                timeout. The connection is then closed after the response.
         """
         self._is_read = True
         try:
             return self._chunked() if self._http_request.chunked_read else self._of_known_length()
         except TimeoutError as error:
-            fault = f"nothing more of it came within {self._http_request.server.timeout} s"
+            fault = f"no more data arrived within {self._http_request.server.timeout} s"
             raise self._invalid(fault) from error
         except OSError as error:
             raise self._invalid(str(error)) from error
 
     def finish(self) -> None:
-        """Read the body if nothing has done so yet."""
+        """Read the body if it has not been read yet."""
         if not self._is_read:
-            with contextlib.suppress(status.StatusError):  # the request is refused already, and the connection ends
+            with contextlib.suppress(status.StatusError):  # already refused; the connection will close
                 self.read()
 
     def _invalid(self, fault: str) -> status.StatusError:
-        self._http_request.close_connection = True  # nobody knows where the next request begins
+        self._http_request.close_connection = True  # the start of the next request is unknown
         return status.invalid_argument(f"The request's body cannot be read: {fault}. Send the request again.")
 
     def _of_known_length(self) -> bytes:
         length = int(self._http_request.inheaders.get(b"Content-Length", 0))
         body = self._exactly(length)
-        self._http_request.rfile.remaining = 0  # which cheroot would read before it responds
+        self._http_request.rfile.remaining = 0  # otherwise cheroot reads on before it responds
         return body
 
     def _chunked(self) -> bytes:
@@ -88,7 +88,7 @@ class Body:
         line: bytes = self._http_request.conn.rfile.readline(_MAX_LINE_BYTES)
         # readline may exceed its limit by one read
         if not line.endswith(b"\r\n") or len(line) > _MAX_LINE_BYTES:
-            raise self._invalid(f"a line is cut short, has no CR LF or is too long (got {line[:40]!r})")
+            raise self._invalid(f"a line is truncated, has no CR LF or is too long (got {line[:40]!r})")
         return line
 
     def _exactly(self, size: int) -> bytes:
@@ -114,12 +114,12 @@ class Server(cheroot.wsgi.Server):
 
 
 class _Headers(dict[bytes, bytes]):
-    """The headers of a request, with one Content-Length at most, of digits alone, and none beside Transfer-Encoding."""
+    """Request headers that accept one Content-Length at most, of digits only, and none beside Transfer-Encoding."""
 
     def __setitem__(self, name: bytes, value: bytes) -> None:
         if name == b"Content-Length" and (name in self or not value.isdigit()):
             raise ValueError("Malformed Content-Length Header.")
-        if {b"Content-Length", b"Transfer-Encoding"} <= {name, *self}:  # a proxy may take the other one
+        if {b"Content-Length", b"Transfer-Encoding"} <= {name, *self}:  # a proxy may use the other one
             raise ValueError("Content-Length and Transfer-Encoding exclude each other.")
         super().__setitem__(name, value)
 
@@ -132,7 +132,7 @@ class _Request(cheroot.server.HTTPRequest):
     def read_request_line(self) -> bool:
         try:
             return bool(super().read_request_line())
-        except ValueError:  # of urlsplit, for an address that is not closed by ]
+        except ValueError:  # from urlsplit, for an IPv6 address without its ]
             self.simple_response("400 Bad Request", "Malformed Request-URI")
             return False
 

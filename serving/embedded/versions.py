@@ -1,4 +1,4 @@
-"""The loaded versions of each model: found by polling; a new version is loaded before an old one is unloaded."""
+"""Load the versions of each model that appear on disk, each before an older version is unloaded."""
 
 import contextlib
 import dataclasses
@@ -19,7 +19,7 @@ Load = Callable[[str, int, pathlib.Path], predict.Servable]
 
 
 class VersionStatus(NamedTuple):
-    """State of a version, and the error if it could not be loaded."""
+    """The state of a version, and its error if it could not be loaded."""
 
     state: int  # a value of State
     error: status.StatusError | None
@@ -37,25 +37,24 @@ class _Version:
 class Models:
     """The configured models, each with the versions that its policy selects.
 
-    A request holds a version through `handle`, and finishes on the version it started with.
+    A request holds its version through `handle`, and finishes on the version it started with.
 
     Args:
         load: loads (model name, version, folder) into a servable, or raises StatusError.
-        labels_may_precede: whether a new label may name a version that is not available yet.
+        allow_unavailable_labels: whether a new label may name a version that is not available yet.
     """
 
-    def __init__(self, load: Load, labels_may_precede: bool = True):
-        self._load, self._labels_may_precede = load, labels_may_precede
+    def __init__(self, load: Load, allow_unavailable_labels: bool = True):
+        self._load, self._allow_unavailable_labels = load, allow_unavailable_labels
         self._update_lock = threading.Lock()  # one update at a time
         self._changed = threading.Condition()  # guards all attributes below
         self._configs: dict[str, model_server_config_pb2.ModelConfig] = {}
         self._versions: dict[str, dict[int, _Version]] = {}
-        self._failed: dict[
-            tuple[str, int], model_config.FileStats
-        ] = {}  # (name, version) -> its files when it failed to load
-        self._unreadable: dict[str, str] = {}  # name -> why its folder could not be read, so that it is logged once
+        # (name, version) -> its files when it failed to load
+        self._failed: dict[tuple[str, int], model_config.FileStats] = {}
+        self._unreadable: dict[str, str] = {}  # name -> the error that was logged for its folder
         self.stopping = threading.Event()  # set by `close`
-        self._grace_seconds: float | None = None  # that requests have to finish before their version is unloaded
+        self._grace_seconds: float | None = None  # for requests to finish before their version is unloaded
 
     def configure(self, config: model_server_config_pb2.ModelServerConfig) -> None:
         """Serve exactly the models of `config`; return when each of them has an available version.
@@ -66,7 +65,7 @@ class Models:
                 could be loaded. In all but the last case the previous configuration stays in effect.
         """
         configs = {model.name: model for model in config.model_config_list.config}
-        with self._update_lock:  # to the end, so that another configuration does not change what is reported
+        with self._update_lock:  # held to the end, so that another configuration does not change what is reported
             if self.stopping.is_set():
                 raise status.StatusError(status.Code.UNAVAILABLE, "The server is stopping.")
             model_config.check(config, self._configs)
@@ -88,7 +87,7 @@ class Models:
                     with self._update_lock:
                         self._update()
                 except Exception:
-                    log.exception("Checking for new versions failed; trying again in %s s", seconds)
+                    log.exception("Failed to check for new versions; retrying in %s s", seconds)
 
         threading.Thread(target=run, name="poll", daemon=True).start()
 
@@ -170,14 +169,15 @@ class Models:
     def _check_labels(self, configs: dict[str, model_server_config_pb2.ModelConfig]) -> None:
         """Check that labels name available versions, by TensorFlow Serving's rules.
 
-        With `labels_may_precede`, its --allow_version_labels_for_unavailable_models, only labels that move are checked.
+        With `allow_unavailable_labels` (--allow_version_labels_for_unavailable_models), only labels that change their
+        version are checked.
         """
         with self._changed:
             for name, config in configs.items():
                 previous = self._configs[name].version_labels if name in self._configs else {}
                 for label, version in config.version_labels.items():
                     is_moved = label in previous and previous[label] != version
-                    if (is_moved or not self._labels_may_precede) and version not in self._available(name):
+                    if (is_moved or not self._allow_unavailable_labels) and version not in self._available(name):
                         raise status.StatusError(
                             status.Code.FAILED_PRECONDITION,
                             f"Request to assign label to version {version} of model {name}, which is not currently "
@@ -190,16 +190,16 @@ class Models:
             config = self._configs.get(name)
             try:
                 folders = model_config.version_folders(config) if config else {}
-            except OSError as error:  # a disk that is unavailable for a moment must not end serving
+            except OSError as error:  # a disk that is briefly unavailable must not end serving
                 if self._unreadable.get(name) != str(error):
-                    log.error("Checking for versions of %s failed, and is repeated: %s", name, error)
+                    log.error("Failed to list the versions of %s, retrying: %s", name, error)
                 self._unreadable[name] = str(error)
                 continue
             self._unreadable.pop(name, None)
             for number in sorted(folders, reverse=True):
                 self._ensure_loaded(name, number, folders[number])
             available = self._available(name)
-            if not folders or available.keys() & folders.keys():  # keep the last version that can answer
+            if not folders or available.keys() & folders.keys():  # keeps the last available version
                 for number in available.keys() - folders.keys():
                     self._unload(name, number, available[number])
 
@@ -219,7 +219,7 @@ class Models:
             version.error = status.from_exception(error)
             version.state = State.END
             self._failed[name, number] = files
-            log.error("Loading %s version %d failed: %s", name, number, version.error.message)
+            log.error("Failed to load %s version %d: %s", name, number, version.error.message)
             return
         version.state = State.AVAILABLE
         self._put(name, number, version)
@@ -245,5 +245,5 @@ class Models:
             if servable:
                 servable.close()
         except Exception:
-            log.exception("Closing a version failed; its memory may not be freed")
+            log.exception("Failed to close a version; its memory may not be freed")
         version.state = State.END

@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., fake_serving.Server]]:
-    """serve(answer, states=..., health_status=..., credentials=...): a Server, until the test ends."""
+    """Yield serve(answer, states=..., health_status=..., credentials=...), whose servers stop after the test."""
     servers = []
 
     def start(
@@ -29,7 +29,7 @@ def serve() -> Iterator[Callable[..., fake_serving.Server]]:
 
 @pytest.fixture
 def nowhere() -> Iterator[str]:
-    """HOST:PORT of a port that nobody listens at."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield f"127.0.0.1:{taken.getsockname()[1]}"
+    """Yield the HOST:PORT of a port on which no program listens."""
+    with socket.socket() as bound_socket:
+        bound_socket.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{bound_socket.getsockname()[1]}"

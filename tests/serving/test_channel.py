@@ -1,4 +1,4 @@
-"""The address of a model server: HOST:PORT alone is one, and HTTP is told from gRPC."""
+"""Addresses of a model server: which are valid, and which ports speak HTTP instead of gRPC."""
 
 import http.server
 import socket
@@ -9,8 +9,8 @@ import pytest
 from serving import channel
 
 
-class Refusing(http.server.BaseHTTPRequestHandler):
-    """A handler that implements no method, and so answers 501."""
+class NotImplementedHandler(http.server.BaseHTTPRequestHandler):
+    """A handler without methods, which answers every request with 501."""
 
     def log_message(self, *_):
         pass
@@ -18,8 +18,8 @@ class Refusing(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def rest_address():
-    """The address of a server that speaks HTTP alone, as at the model server's REST port."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+    """Yield the address of a server that speaks only HTTP, like the model server's REST port."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), NotImplementedHandler) as server:
         thread = threading.Thread(target=server.serve_forever, args=[0.01])
         thread.start()
         yield f"127.0.0.1:{server.server_port}"
@@ -28,7 +28,7 @@ def rest_address():
 
 
 @pytest.mark.parametrize("address", ["localhost:8500", "serving:1", "10.0.0.1:65535", "[::1]:8500", "a.b-c_d:8500"])
-def test_host_and_port_are_an_address(address):
+def test_host_and_port_are_accepted(address):
     channel.check_address(address)
 
 
@@ -51,17 +51,17 @@ def test_host_and_port_are_an_address(address):
         "localhost:8500\n",
     ],
 )
-def test_anything_else_is_refused_with_the_rule(address):
+def test_invalid_address_is_refused_with_the_rule(address):
     with pytest.raises(ValueError, match=r"must be HOST:PORT .* such as localhost:8500 \(got "):
         channel.check_address(address)
 
 
-def test_http_is_found_out(rest_address):
+def test_http_server_is_recognized(rest_address):
     assert f"{rest_address} speaks HTTP, not gRPC" in channel.http_error(rest_address)
 
 
 @pytest.mark.parametrize("greeting", [b"SSH-2.0-OpenSSH\r\n", b""])
-def test_other_programs_are_not_taken_for_http(greeting):
+def test_other_server_is_not_mistaken_for_http(greeting):
     def answer():
         connection, _ = listener.accept()
         connection.sendall(greeting)
@@ -74,9 +74,9 @@ def test_other_programs_are_not_taken_for_http(greeting):
         thread.join()
 
 
-def test_nobody_at_the_address_is_not_taken_for_http():
-    with socket.socket() as taken:  # bound and not listening
-        taken.bind(("127.0.0.1", 0))
-        assert not channel.http_error(f"127.0.0.1:{taken.getsockname()[1]}")
+def test_unreachable_address_is_not_mistaken_for_http():
+    with socket.socket() as bound_socket:  # bound, but not listening
+        bound_socket.bind(("127.0.0.1", 0))
+        assert not channel.http_error(f"127.0.0.1:{bound_socket.getsockname()[1]}")
     assert not channel.http_error("host.invalid:1")
-    assert not channel.http_error("a..b:1")  # no host can have this name
+    assert not channel.http_error("a..b:1")  # an invalid host name

@@ -1,4 +1,4 @@
-"""The client against a small server."""
+"""The client, tested against a small server."""
 
 import concurrent.futures
 import datetime
@@ -49,15 +49,15 @@ server.wait_for_termination()
 @pytest.mark.parametrize("field", ["float_val", "tensor_content"])
 def test_photo_gets_the_class_of_the_highest_score(serve, field):
     server = serve(lambda *_: prediction(SCORES, version=12, field=field))
-    with client.Client(server.target) as asked:
-        assert asked.classify(b"\x00photo\xff") == client.Prediction("métal", 0.625, SCORES, 12)
+    with client.Client(server.target) as caller:
+        assert caller.classify(b"\x00photo\xff") == client.Prediction("métal", 0.625, SCORES, 12)
 
 
 @pytest.mark.parametrize("version", [None, 0, 7])
-def test_request_says_photo_model_signature_and_version(serve, version):
+def test_request_has_photo_model_signature_and_version(serve, version):
     server = serve()
-    with client.Client(server.target) as asked:
-        asked.classify(b"\x00photo\xff", model_version=version)
+    with client.Client(server.target) as caller:
+        caller.classify(b"\x00photo\xff", model_version=version)
     (request,) = server.requests
     assert (request.model_spec.name, request.model_spec.signature_name) == ("pilah", "serving_default")
     assert request.model_spec.HasField("version") == (version is not None)
@@ -68,79 +68,79 @@ def test_request_says_photo_model_signature_and_version(serve, version):
     assert [dim.size for dim in tensor.tensor_shape.dim] == [1]
 
 
-def test_other_model_is_asked_for_by_its_name(serve):
+def test_model_name_is_sent_in_every_request(serve):
     server = serve()
-    with client.Client(server.target, model_name="other") as asked:
-        asked.classify(b"")
-        assert asked.available_versions() == []
+    with client.Client(server.target, model_name="other") as caller:
+        caller.classify(b"")
+        assert caller.available_versions() == []
     assert {request.model_spec.name for request in server.requests} == {"other"}
 
 
 def test_answer_of_many_megabytes_is_read(serve):
-    """gRPC's own limit is 4 MiB."""
+    """By default, gRPC refuses more than 4 MiB."""
     scores = {f"class {number} {'x' * 1_000_000}": number / 8 for number in range(5)}
-    with client.Client(serve(lambda *_: prediction(scores)).target) as asked:
-        assert asked.classify(b"").scores == scores
+    with client.Client(serve(lambda *_: prediction(scores)).target) as caller:
+        assert caller.classify(b"").scores == scores
 
 
-def test_unavailable_server_is_asked_again_until_it_answers(serve):
+def test_call_is_retried_until_the_unavailable_server_answers(serve):
     server = serve(refusal(grpc.StatusCode.UNAVAILABLE, times=2))
-    with client.Client(server.target) as asked:
-        assert asked.classify(b"").class_name == "métal"
+    with client.Client(server.target) as caller:
+        assert caller.classify(b"").class_name == "métal"
     assert len(server.requests) == 3
 
 
-def test_server_that_stays_unavailable_is_told_as_such(serve):
+def test_server_that_stays_unavailable_raises_serving_unavailable(serve):
     server = serve(refusal(grpc.StatusCode.UNAVAILABLE, "the queue is full"))
-    with client.Client(server.target, timeout_seconds=0.6) as asked, pytest.raises(client.ServingUnavailable):
-        asked.classify(b"")
+    with client.Client(server.target, timeout_seconds=0.6) as caller, pytest.raises(client.ServingUnavailable):
+        caller.classify(b"")
     assert 1 < len(server.requests) <= channel.MAX_ATTEMPTS
 
 
 @pytest.mark.parametrize("code", ["INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION", "INTERNAL"])
-def test_rejected_call_is_made_once(serve, code):
+def test_rejected_call_is_not_retried(serve, code):
     server = serve(refusal(grpc.StatusCode[code], "no JPEG or PNG"))
-    with client.Client(server.target) as asked, pytest.raises(client.ServingRejected) as caught:
-        asked.classify(b"")
+    with client.Client(server.target) as caller, pytest.raises(client.ServingRejected) as caught:
+        caller.classify(b"")
     assert len(server.requests) == 1
     for word in (server.target, code, "no JPEG or PNG"):
         assert word in str(caught.value)
 
 
-def test_absent_server_is_told_on_one_line_with_the_next_step(nowhere):
+def test_missing_server_raises_one_line_that_says_what_to_do(nowhere):
     with (
-        client.Client(nowhere, timeout_seconds=0.5) as asked,
+        client.Client(nowhere, timeout_seconds=0.5) as caller,
         pytest.raises(client.ServingUnavailable) as caught,
     ):
-        asked.classify(b"")
+        caller.classify(b"")
     (line,) = str(caught.value).splitlines()
     for word in ("within 0.5 s", f"at {nowhere}", "make serve"):
         assert word in line
 
 
-def test_machine_that_takes_connections_and_says_nothing_is_unavailable():
-    with socket.create_server(("127.0.0.1", 0)) as mute:
-        target = f"127.0.0.1:{mute.getsockname()[1]}"
-        with client.Client(target, timeout_seconds=0.3) as asked, pytest.raises(client.ServingUnavailable):
-            asked.classify(b"")
+def test_server_that_accepts_connections_and_never_answers_is_unavailable():
+    with socket.create_server(("127.0.0.1", 0)) as silent_server:
+        target = f"127.0.0.1:{silent_server.getsockname()[1]}"
+        with client.Client(target, timeout_seconds=0.3) as caller, pytest.raises(client.ServingUnavailable):
+            caller.classify(b"")
 
 
 def test_server_slower_than_the_deadline_is_unavailable(serve):
-    over = threading.Event()
+    may_answer = threading.Event()
 
     def answer(*_):
-        over.wait(30)
+        may_answer.wait(30)
         return prediction(SCORES)
 
     server = serve(answer)
-    with client.Client(server.target, timeout_seconds=0.3) as asked:
-        with pytest.raises(client.ServingUnavailable, match=r"DEADLINE_EXCEEDED.*give it more time if it is busy"):
-            asked.classify(b"")
-        over.set()
-        assert asked.classify(b"").class_name == "métal"
+    with client.Client(server.target, timeout_seconds=0.3) as caller:
+        with pytest.raises(client.ServingUnavailable, match=r"DEADLINE_EXCEEDED.*allow more time if it is busy"):
+            caller.classify(b"")
+        may_answer.set()
+        assert caller.classify(b"").class_name == "métal"
 
 
-def test_client_finds_a_killed_server_again_when_it_is_back():
+def test_client_reconnects_to_a_restarted_server():
     def start(port, version):
         command = [sys.executable, "-c", STANDALONE, port, version]
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -149,62 +149,62 @@ def test_client_finds_a_killed_server_again_when_it_is_back():
     first, port = start("0", "1")
     second = None
     try:
-        with client.Client(f"127.0.0.1:{port}", timeout_seconds=5) as asked:
-            assert asked.classify(b"").model_version == 1
+        with client.Client(f"127.0.0.1:{port}", timeout_seconds=5) as caller:
+            assert caller.classify(b"").model_version == 1
             first.kill()
             first.wait()
-            assert not asked.is_healthy()
+            assert not caller.is_healthy()
             second, _ = start(port, "2")
-            assert asked.classify(b"").model_version == 2
+            assert caller.classify(b"").model_version == 2
     finally:
         for process in filter(None, (first, second)):
             process.kill()
             process.communicate()
 
 
-def test_sixteen_threads_of_one_client_get_each_its_own_answer(serve):
-    together = threading.Barrier(16)  # opens once 16 calls are under way at the same time
+def test_sixteen_threads_of_one_client_each_get_their_own_answer(serve):
+    all_calls = threading.Barrier(16)  # opens when 16 calls are in progress at the same time
 
     def answer(request, _):
-        together.wait(10)
+        all_calls.wait(10)
         (photo,) = request.inputs["image_bytes"].string_val
         return prediction({photo.decode(): 1.0})
 
     photos = [f"photo {number}" for number in range(64)]
-    with client.Client(serve(answer).target) as asked, concurrent.futures.ThreadPoolExecutor(16) as threads:
-        answers = threads.map(lambda photo: asked.classify(photo.encode()).class_name, photos)
+    with client.Client(serve(answer).target) as caller, concurrent.futures.ThreadPoolExecutor(16) as threads:
+        answers = threads.map(lambda photo: caller.classify(photo.encode()).class_name, photos)
         assert list(answers) == photos
 
 
 def test_server_with_versions_is_healthy_and_ready(serve):
     server = serve(states={6: "LOADING", 5: "AVAILABLE", 4: "END", 3: "AVAILABLE", 2: "UNLOADING", 1: "START"})
-    with client.Client(server.target) as asked:
-        assert asked.is_healthy() and asked.is_ready()
-        assert asked.available_versions() == [3, 5]
+    with client.Client(server.target) as caller:
+        assert caller.is_healthy() and caller.is_ready()
+        assert caller.available_versions() == [3, 5]
 
 
 @pytest.mark.parametrize("states", [{1: "LOADING"}, {1: "END"}, {}], ids=["loading", "failed", "none"])
 def test_server_without_an_available_version_is_healthy_and_not_ready(serve, states):
-    with client.Client(serve(states=states).target) as asked:
-        assert asked.is_healthy() and not asked.is_ready()
-        assert asked.available_versions() == []
+    with client.Client(serve(states=states).target) as caller:
+        assert caller.is_healthy() and not caller.is_ready()
+        assert caller.available_versions() == []
 
 
-def test_server_that_is_ending_is_not_healthy(serve):
-    with client.Client(serve(health_status="NOT_SERVING").target) as asked:
-        assert not asked.is_healthy()
+def test_server_that_shuts_down_is_not_healthy(serve):
+    with client.Client(serve(health_status="NOT_SERVING").target) as caller:
+        assert not caller.is_healthy()
 
 
-def test_absent_server_is_neither_healthy_nor_ready(nowhere):
-    with client.Client(nowhere, timeout_seconds=0.3) as asked:
-        assert not asked.is_healthy() and not asked.is_ready()
+def test_missing_server_is_neither_healthy_nor_ready(nowhere):
+    with client.Client(nowhere, timeout_seconds=0.3) as caller:
+        assert not caller.is_healthy() and not caller.is_ready()
         with pytest.raises(client.ServingUnavailable):
-            asked.available_versions()
+            caller.available_versions()
 
 
 @pytest.fixture(scope="module")
 def certificate():
-    """Private key and self-signed certificate of 127.0.0.1, as PEM bytes."""
+    """Return the private key and self-signed certificate of 127.0.0.1 as PEM bytes."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now, day = datetime.datetime.now(datetime.UTC), datetime.timedelta(days=1)
@@ -223,35 +223,35 @@ def tls_server(serve, certificate):
 
 
 def test_tls_server_is_trusted_by_its_certificate(tls_server, certificate):
-    with client.Client(tls_server.target, root_certificates=certificate[1]) as asked:
-        assert asked.classify(b"").class_name == "métal"
-        assert asked.is_healthy() and asked.is_ready()
+    with client.Client(tls_server.target, root_certificates=certificate[1]) as caller:
+        assert caller.classify(b"").class_name == "métal"
+        assert caller.is_healthy() and caller.is_ready()
 
 
 @pytest.mark.parametrize("root_certificates", [b"", None], ids=["the system's", "no TLS"])
-def test_tls_server_is_not_spoken_to_without_its_certificate(tls_server, root_certificates):
-    with client.Client(tls_server.target, timeout_seconds=0.3, root_certificates=root_certificates) as asked:
+def test_tls_server_gets_no_request_without_its_certificate(tls_server, root_certificates):
+    with client.Client(tls_server.target, timeout_seconds=0.3, root_certificates=root_certificates) as caller:
         with pytest.raises(client.ServingUnavailable):
-            asked.classify(b"")
-        assert not asked.is_healthy()
+            caller.classify(b"")
+        assert not caller.is_healthy()
     assert not tls_server.requests
 
 
-def test_grpc_knows_every_option_of_client_and_server():
-    """It passes over those that it does not know without a word."""
+def test_every_channel_option_exists_in_grpc():
+    """gRPC ignores unknown options without a warning."""
     library = pathlib.Path(cygrpc.__file__).read_bytes()
-    named = {
+    options = {
         name for file in (ROOT / "serving").rglob("*.py") for name in re.findall(r'"(grpc\.[\w.]+)"', file.read_text())
     }
-    assert {name for name, _ in channel.CHANNEL_OPTIONS} < named
-    assert [name for name in named if name.encode() + b"\0" not in library] == []
+    assert {name for name, _ in channel.CHANNEL_OPTIONS} < options
+    assert [name for name in options if name.encode() + b"\0" not in library] == []
 
 
 def test_client_loads_without_tensorflow_pillow_and_components():
     heavy = {"tensorflow", "tensorflow_serving", "keras", "numpy", "PIL", "pillow_heif", "components"}
     code = f"import sys, serving.client; print(sorted({heavy} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    completed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert completed.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize(
@@ -259,11 +259,11 @@ def test_client_loads_without_tensorflow_pillow_and_components():
     [{"glass": float("nan"), "metal": float("nan")}, {"glass": float("inf"), "metal": 0.0}, {}],
     ids=["nan", "infinite", "none"],
 )
-def test_answer_that_is_no_classification_is_rejected(serve, scores):
+def test_answer_that_is_not_a_classification_is_rejected(serve, scores):
     server = serve(lambda *_: prediction(scores))
     with (
-        client.Client(server.target) as asked,
-        pytest.raises(client.ServingRejected, match=f"served at {server.target} is broken or no classifier") as caught,
+        client.Client(server.target) as caller,
+        pytest.raises(client.ServingRejected, match="is broken or not a classifier: ") as caught,
     ):
-        asked.classify(b"photo")
+        caller.classify(b"photo")
     assert caught.value.code is grpc.StatusCode.INTERNAL

@@ -1,4 +1,4 @@
-"""`python -m serving.client` against a small server."""
+"""`python -m serving.client`, tested against a small server."""
 
 import base64
 import contextlib
@@ -26,7 +26,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 @pytest.fixture
 def photos(tmp_path):
-    """Three paths: the second is of a folder, and so cannot be read."""
+    """Return three paths; the second cannot be read, because it is a folder."""
     paths = [tmp_path / name for name in ("a.jpg", "b.jpg", "c.png")]
     paths[0].write_bytes(upload_files.encoded("JPEG"))
     paths[1].mkdir()
@@ -34,29 +34,29 @@ def photos(tmp_path):
     return paths
 
 
-def echo(request, _):
-    """A JPEG is of class a, and all else of class c."""
+def class_by_format(request, _):
+    """Answer class a for a JPEG and class c for any other photo."""
     (photo,) = request.inputs["image_bytes"].string_val
     return prediction({"a" if photo.startswith(b"\xff\xd8") else "c": 0.75, "other": 0.25})
 
 
-def test_command_prints_a_row_a_photo(serve, photos, capsys):
+def test_command_prints_one_row_per_photo(serve, photos, capsys):
     del photos[1]
-    assert client.main(["classify", *map(str, photos), "--target", serve(echo).target]) == 0
+    assert client.main(["classify", *map(str, photos), "--target", serve(class_by_format).target]) == 0
     first, second = capsys.readouterr().out.splitlines()
     assert first.split() == [str(photos[0]), "a", "75.0%", "version", "3"]
     assert second.split() == [str(photos[1]), "c", "75.0%", "version", "3"]
 
 
 @pytest.mark.parametrize(("score", "shown"), [(0.99996, ">99.9%"), (1.0, "100.0%"), (0.0625, "6.2%")])
-def test_row_has_one_column_for_the_score_and_only_a_score_of_1_is_100_percent(serve, photos, capsys, score, shown):
+def test_row_shows_100_percent_only_for_a_score_of_1(serve, photos, capsys, score, shown):
     server = serve(lambda request, _: prediction({"a": score}))
     assert client.main(["classify", str(photos[0]), "--target", server.target]) == 0
     assert capsys.readouterr().out.split() == [str(photos[0]), "a", shown, "version", "3"]
 
 
 @pytest.mark.parametrize("exif", [upload_files.exif(6), *upload_files.ODD_EXIF], ids=["turned", "negative", "fraction"])
-def test_command_turns_a_photo_upright_that_its_exif_says_is_not(serve, tmp_path, exif):
+def test_command_rotates_a_photo_as_its_exif_says(serve, tmp_path, exif):
     path = tmp_path / "portrait.jpg"
     path.write_bytes(upload_files.encoded("JPEG", size=(40, 30), exif=exif))
     server = serve()
@@ -65,11 +65,11 @@ def test_command_turns_a_photo_upright_that_its_exif_says_is_not(serve, tmp_path
     image = Image.open(io.BytesIO(sent))
     assert (image.format, image.mode, image.size) == ("PNG", "RGB", (30, 40))
     pixels = np.asarray(image)
-    assert pixels[5, 15].sum() > pixels[35, 15].sum()  # the light half is above
+    assert pixels[5, 15].sum() > pixels[35, 15].sum()  # the light half is on top
 
 
 @pytest.mark.parametrize("exif", [b"", upload_files.exif(1), b"Exif\0\0junk"], ids=["none", "upright", "broken"])
-def test_command_sends_a_photo_that_stands_upright_as_it_is(serve, tmp_path, exif):
+def test_command_sends_an_upright_photo_unchanged(serve, tmp_path, exif):
     path = tmp_path / "photo.jpg"
     path.write_bytes(upload_files.encoded("JPEG", exif=exif))
     server = serve()
@@ -86,7 +86,7 @@ def test_command_sends_a_photo_that_stands_upright_as_it_is(serve, tmp_path, exi
     ],
     ids=["small", "cut", "psd"],
 )
-def test_command_sends_no_photo_that_cannot_be_normalized_and_says_why(serve, tmp_path, capsys, make, reason):
+def test_command_prints_why_a_photo_cannot_be_normalized_and_does_not_send_it(serve, tmp_path, capsys, make, reason):
     path = tmp_path / "photo"
     path.write_bytes(make())
     server = serve()
@@ -95,7 +95,7 @@ def test_command_sends_no_photo_that_cannot_be_normalized_and_says_why(serve, tm
     assert not server.requests
 
 
-def test_command_sends_a_photo_that_tensorflow_does_not_read_as_png(serve, tmp_path):
+def test_command_converts_a_format_that_tensorflow_cannot_read_to_png(serve, tmp_path):
     path = tmp_path / "photo.tif"
     path.write_bytes(upload_files.encoded("TIFF"))
     server = serve()
@@ -104,9 +104,9 @@ def test_command_sends_a_photo_that_tensorflow_does_not_read_as_png(serve, tmp_p
     assert Image.open(io.BytesIO(sent)).format == "PNG"
 
 
-def test_command_prints_a_line_of_json_a_photo(serve, photos, capsys):
+def test_command_prints_one_line_of_json_per_photo(serve, photos, capsys):
     del photos[1]
-    assert client.main(["classify", *map(str, photos), "--target", serve(echo).target, "--json"]) == 0
+    assert client.main(["classify", *map(str, photos), "--target", serve(class_by_format).target, "--json"]) == 0
     first, second = map(json.loads, capsys.readouterr().out.splitlines())
     assert first == {
         "photo": str(photos[0]),
@@ -118,21 +118,21 @@ def test_command_prints_a_line_of_json_a_photo(serve, photos, capsys):
     assert second["class_name"] == "c"
 
 
-def test_command_goes_on_after_a_photo_that_cannot_be_read(serve, photos, capsys):
-    assert client.main(["classify", *map(str, photos), "--target", serve(echo).target]) == 1
+def test_command_continues_after_a_photo_that_cannot_be_read(serve, photos, capsys):
+    assert client.main(["classify", *map(str, photos), "--target", serve(class_by_format).target]) == 1
     first, second, third = capsys.readouterr().out.splitlines()
     assert " a " in first and " c " in third
     assert second.startswith(str(photos[1])) and "not classified: " in second
 
 
-def test_command_tells_in_json_why_a_photo_was_not_classified(serve, photos, capsys):
-    assert client.main(["classify", *map(str, photos), "--target", serve(echo).target, "--json"]) == 1
+def test_command_prints_the_error_of_a_photo_as_json(serve, photos, capsys):
+    assert client.main(["classify", *map(str, photos), "--target", serve(class_by_format).target, "--json"]) == 1
     _, second, third = map(json.loads, capsys.readouterr().out.splitlines())
     assert second.keys() == {"photo", "error"} and str(photos[1]) in second["error"]
     assert third["class_name"] == "c"
 
 
-def test_command_goes_on_after_a_photo_that_is_rejected(serve, photos, capsys):
+def test_command_continues_after_a_rejected_photo(serve, photos, capsys):
     server = serve(refusal(grpc.StatusCode.INVALID_ARGUMENT, "not a picture\n\t [[{{node decode}}]]", times=1))
     assert client.main(["classify", str(photos[0]), str(photos[2]), "--target", server.target]) == 1
     first, second = capsys.readouterr().out.splitlines()
@@ -140,7 +140,7 @@ def test_command_goes_on_after_a_photo_that_is_rejected(serve, photos, capsys):
     assert "métal" in second
 
 
-def test_command_passes_model_and_deadline_on(serve, photos):
+def test_command_sends_model_name_and_deadline(serve, photos):
     seconds_left = []
 
     def answer(_, context):
@@ -150,11 +150,11 @@ def test_command_passes_model_and_deadline_on(serve, photos):
     server = serve(answer)
     client.main(["classify", str(photos[0]), "--target", server.target, "--model_name", "other", "--timeout", "5"])
     assert [request.model_spec.name for request in server.requests] == ["other"]
-    assert [4 < seconds < 6 for seconds in seconds_left] == [True]  # the clocks of both sides differ by a little
+    assert [4 < seconds < 6 for seconds in seconds_left] == [True]  # the clocks of client and server differ slightly
 
 
 @pytest.mark.parametrize("flags", [[], ["--json"]], ids=["table", "json"])
-def test_command_without_a_server_is_one_line_of_error_and_code_1(nowhere, photos, capsys, flags):
+def test_command_without_a_server_prints_one_line_and_exits_with_1(nowhere, photos, capsys, flags):
     assert client.main(["classify", str(photos[0]), "--target", nowhere, "--timeout", "0.3", *flags]) == 1
     printed = capsys.readouterr()
     assert printed.out == ""
@@ -162,7 +162,7 @@ def test_command_without_a_server_is_one_line_of_error_and_code_1(nowhere, photo
     assert line.startswith("serving.client: ") and nowhere in line and "make serve" in line
 
 
-def test_command_pointed_at_the_rest_port_names_the_port(photos, capsys):
+def test_command_with_the_rest_port_says_to_use_the_grpc_port(photos, capsys):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
         thread = threading.Thread(target=speak_http, args=[listener], daemon=True)
@@ -173,7 +173,7 @@ def test_command_pointed_at_the_rest_port_names_the_port(photos, capsys):
 
 
 def speak_http(listener):
-    """Answer every connection as a REST server does, until `listener` is closed."""
+    """Answer every connection like a REST server until `listener` is closed."""
     with contextlib.suppress(OSError):
         while True:
             connection, _ = listener.accept()
@@ -182,21 +182,21 @@ def speak_http(listener):
                 connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
 
 
-def test_command_whose_reader_has_gone_ends_quietly(tmp_path):
+def test_command_whose_output_pipe_is_closed_exits_silently(tmp_path):
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, "-m", "serving.client", "classify", "missing1.jpg", "missing2.jpg"]
-    done = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, check=False)
+    completed = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, check=False)
     os.close(writer)
-    assert (done.returncode, done.stderr) == (1, b"")
+    assert (completed.returncode, completed.stderr) == (1, b"")
 
 
-def test_command_whose_output_finds_the_disk_full_says_so_in_one_line():
+def test_command_that_writes_to_a_full_disk_prints_one_line():
     command = [sys.executable, "-m", "serving.client", "classify", "missing1.jpg", "missing2.jpg"]
     with pathlib.Path("/dev/full").open("wb") as full:
-        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr == "serving.client: the output cannot be written: No space left on device\n"
+        completed = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert completed.returncode == 1
+    assert completed.stderr == "serving.client: the output cannot be written: No space left on device\n"
 
 
 @pytest.mark.parametrize(
@@ -212,14 +212,14 @@ def test_command_whose_output_finds_the_disk_full_says_so_in_one_line():
     ],
     ids=" ".join,
 )
-def test_wrong_usage_ends_with_code_2(arguments, capsys):
-    with pytest.raises(SystemExit) as ending:
+def test_wrong_usage_exits_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as exit_info:
         client.main(arguments)
-    assert ending.value.code == 2
+    assert exit_info.value.code == 2
     assert "usage: python -m serving.client" in capsys.readouterr().err
 
 
-def test_curl_line_of_the_guide_sends_a_photo_that_is_longer_than_an_argument_may_be(tmp_path):
+def test_curl_example_of_the_docs_sends_a_photo_that_is_too_long_for_an_argument(tmp_path):
     (line,) = re.findall(r"\n(.*) \| curl -d @- \S+:predict\n", (ROOT / "docs" / "serving.md").read_text())
     photo = bytes(range(256)) * 4096
     (tmp_path / "photo.jpg").write_bytes(photo)

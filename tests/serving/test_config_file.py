@@ -1,4 +1,4 @@
-"""The configuration file that is read again: an edit takes effect, and a broken one changes nothing."""
+"""Reloads of the configuration file: an edit takes effect, and a broken file changes nothing."""
 
 import logging
 import time
@@ -9,7 +9,7 @@ from tensorflow_serving.apis import model_pb2
 from serving.embedded import config_file, flags, status, versions
 
 POLL_SECONDS = 0.01
-GIVE_UP_SECONDS = 10.0  # so that a fault fails a test, and does not hang it
+GIVE_UP_SECONDS = 10.0  # so that a defect fails a test instead of blocking it
 
 
 class Servable:
@@ -26,7 +26,7 @@ def load(name, version, path):
 
 @pytest.fixture
 def base(tmp_path):
-    """The folder of a model with versions 1 and 2."""
+    """Return the folder of a model with versions 1 and 2."""
     for version in "12":
         push(tmp_path / "m", version)
     return tmp_path / "m"
@@ -39,20 +39,20 @@ def file(tmp_path, base):
 
 @pytest.fixture
 def reads(monkeypatch):
-    """Each path that was read, in order."""
+    """Return a list that records each path that is read."""
     paths, read = [], flags.read_models
 
-    def read_and_note(path):
+    def record_and_read(path):
         paths.append(path)
         return read(path)
 
-    monkeypatch.setattr(flags, "read_models", read_and_note)
+    monkeypatch.setattr(flags, "read_models", record_and_read)
     return paths
 
 
 @pytest.fixture
 def models(file, caplog):
-    """Models that serve what `file` says, and read it again."""
+    """Yield models that serve what `file` says, and reload it."""
     models = versions.Models(load)
     config = flags.read_models(file)
     models.configure(config)
@@ -68,7 +68,7 @@ def push(base, version):
 
 
 def write(file, base, stable=1, number=2, end="}}"):
-    """Write the file as an editor does: whole, by renaming."""
+    """Write the file like an editor: write another file and rename it."""
     part = file.with_suffix(".part")
     part.write_text(
         f'model_config_list {{ config {{ name: "m" base_path: "{base}" model_platform: "tensorflow" '
@@ -78,8 +78,8 @@ def write(file, base, stable=1, number=2, end="}}"):
     return part.rename(file)
 
 
-def stable(models):
-    """The version that answers to the label."""
+def stable_version(models):
+    """Return the version that the label "stable" names, or the status code if there is none."""
     try:
         with models.handle(model_pb2.ModelSpec(name="m", version_label="stable")) as servable:
             return servable.version
@@ -87,22 +87,22 @@ def stable(models):
         return error.code
 
 
-def wait_until(true):
+def wait_until(condition):
     give_up = time.monotonic() + GIVE_UP_SECONDS
-    while not true():
-        assert time.monotonic() < give_up, "it never came true"
+    while not condition():
+        assert time.monotonic() < give_up, "the condition was not met in time"
         time.sleep(0.002)
 
 
-def lines(caplog):
+def log_lines(caplog):
     return [record.getMessage() for record in caplog.records if "models.config" in record.getMessage()]
 
 
 def test_label_moves_when_the_file_is_edited(models, file, base, caplog):
-    assert stable(models) == 1
+    assert stable_version(models) == 1
     write(file, base, stable=2)
-    wait_until(lambda: stable(models) == 2)
-    wait_until(lambda: lines(caplog) == [f"{file} was read again and is in effect"])
+    wait_until(lambda: stable_version(models) == 2)
+    wait_until(lambda: log_lines(caplog) == [f"Reloaded {file}"])
 
 
 @pytest.mark.parametrize("content", [b"model_config_list {", b"", b"\xff\xfe", None], ids=str)
@@ -111,34 +111,34 @@ def test_broken_file_changes_nothing_and_is_logged_in_one_line(reads, models, fi
         file.unlink()
     else:
         file.write_bytes(content)
-    wait_until(lambda: lines(caplog))
+    wait_until(lambda: log_lines(caplog))
     before = len(reads)
     wait_until(lambda: len(reads) > before + 2)
-    (line,) = lines(caplog)
-    assert line.startswith(f"Reading {file} again failed: ") and "\n" not in line
-    assert stable(models) == 1
+    (line,) = log_lines(caplog)
+    assert line.startswith(f"Failed to reload {file}: ") and "\n" not in line
+    assert stable_version(models) == 1
     write(file, base, stable=2)
-    wait_until(lambda: stable(models) == 2)
+    wait_until(lambda: stable_version(models) == 2)
 
 
-def test_label_that_is_refused_moves_once_its_version_is_available(models, file, base, caplog):
+def test_refused_label_moves_when_its_version_becomes_available(models, file, base, caplog):
     write(file, base, stable=3)
-    wait_until(lambda: lines(caplog))
-    assert "Request to assign label to version 3 of model m" in lines(caplog)[0]
-    assert stable(models) == 1
+    wait_until(lambda: log_lines(caplog))
+    assert "Request to assign label to version 3 of model m" in log_lines(caplog)[0]
+    assert stable_version(models) == 1
     push(base, "3")
-    models.poll(POLL_SECONDS)  # which finds new versions
-    wait_until(lambda: stable(models) == 3)
+    models.poll(POLL_SECONDS)  # finds the new version
+    wait_until(lambda: stable_version(models) == 3)
 
 
-def test_file_that_stays_the_same_is_not_logged(reads, models, caplog):
+def test_unchanged_file_is_not_logged(reads, models, caplog):
     wait_until(lambda: len(reads) > 3)
-    assert not lines(caplog)
+    assert not log_lines(caplog)
 
 
-def test_reading_ends_when_the_models_are_closed(models, file, base):
+def test_closed_models_take_no_further_configuration(models, file, base):
     models.close()
     with pytest.raises(status.StatusError) as refused:
         models.configure(flags.read_models(file))
     assert refused.value.code is status.Code.UNAVAILABLE
-    assert stable(models) is status.Code.INVALID_ARGUMENT
+    assert stable_version(models) is status.Code.INVALID_ARGUMENT

@@ -1,7 +1,7 @@
-"""The conformance table over gRPC and REST: against the embedded server, without and with batching.
+"""The conformance table over gRPC and REST, for the embedded server with and without batching.
 
-PILAH_TARGET=HOST:GRPC_PORT,HOST:REST_PORT runs it against a TensorFlow Serving that was started with the models and
-flags of conformance_models.py; PILAH_TARGET_MODELS says where that server finds them, /models where unset.
+PILAH_TARGET=HOST:GRPC_PORT,HOST:REST_PORT runs it for a TensorFlow Serving that was started with the models and flags
+of conformance_models.py. PILAH_TARGET_MODELS is the folder of the models on that server, /models by default.
 """
 
 import contextlib
@@ -24,14 +24,14 @@ from tensorflow_serving.apis import model_management_pb2, prediction_service_pb2
 
 TARGET = os.environ.get("PILAH_TARGET")
 SERVERS = ["target"] if TARGET else ["plain", "batching"]
-SETTLING_SECONDS = 20
+EVENTUALLY_SECONDS = 20
 Code, State = calls.Code, calls.State
 Server = conformance_server.Server
 
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Server]]:
-    """The servers of SERVERS; embedded ones start side by side."""
+    """Yield name -> server for each name of SERVERS; embedded servers start in parallel."""
     if TARGET:
         grpc_target, rest = TARGET.split(",")
         base_path = os.environ.get("PILAH_TARGET_MODELS", conformance_models.CONTAINER_BASE_PATH)
@@ -48,22 +48,22 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Serv
         with contextlib.ExitStack() as channels:
             yield {
                 name: Server(
-                    channels.enter_context(one.until_serving()),
-                    f"localhost:{one.rest_port}",
+                    channels.enter_context(embedded.until_serving()),
+                    f"localhost:{embedded.rest_port}",
                     str(folder),
                     batches=name == "batching",
                 )
-                for name, one in started.items()
+                for name, embedded in started.items()
             }
     finally:
-        for one in started.values():
-            one.process.terminate()
-        for one in started.values():
-            one.process.wait(60)
+        for embedded in started.values():
+            embedded.process.terminate()
+        for embedded in started.values():
+            embedded.process.wait(60)
 
 
 def refuses_scalars(server: Server) -> bool:
-    """Whether it batches: scalars cannot be batched."""
+    """Return whether the server refuses scalars, as it does with batching."""
     try:
         server.call(calls.predict("two_scalars", conformance_both.SCALARS))
     except grpc.RpcError as error:
@@ -78,11 +78,11 @@ def server(servers: dict[str, Server], request: pytest.FixtureRequest) -> Server
 
 @pytest.fixture
 def row(server: Server, request: pytest.FixtureRequest) -> calls.Row:
-    """The row as it holds of this server."""
+    """Return the row with what this server is expected to answer."""
     if TARGET and request.param.embedded_only:
-        pytest.skip("TensorFlow Serving answers this otherwise than the embedded server")
+        pytest.skip("TensorFlow Serving answers this differently from the embedded server")
     if not TARGET and request.param.not_embedded:
-        pytest.skip("the embedded server does not read this, as docs/serving.md tells")
+        pytest.skip("the embedded server does not accept this (docs/serving.md)")
     return request.param.on(server.batches)
 
 
@@ -92,7 +92,7 @@ def every_row(rows: list[calls.Row]) -> pytest.MarkDecorator:
 
 
 @every_row(conformance_grpc.ROWS)
-def test_grpc_call_is_answered_as_by_tensorflow_serving(server, row):
+def test_grpc_call_gets_the_answer_of_tensorflow_serving(server, row):
     request = row.request(server.base_path) if callable(row.request) else row.request
     try:
         code, body, message = Code.OK, server.call(request), ""
@@ -108,7 +108,7 @@ def test_grpc_call_is_answered_as_by_tensorflow_serving(server, row):
 
 
 @every_row(conformance_rest.ROWS)
-def test_rest_call_is_answered_as_by_tensorflow_serving(server, row):
+def test_rest_call_gets_the_answer_of_tensorflow_serving(server, row):
     status, headers, content = server.fetch(row.request)
     assert (status, content) == (row.status, content)
     if row.answer is conformance_rest.ANYTHING:
@@ -118,22 +118,22 @@ def test_rest_call_is_answered_as_by_tensorflow_serving(server, row):
     if row.answer is None:
         assert list(body) == ["error"]
         assert row.says in body["error"]
-    else:  # as text: 1 is not 1.0 in JSON, and NaN is NaN
-        assert in_order(row.look(body) if row.look else body) == in_order(row.answer)
+    else:  # compared as text, which tells 1 from 1.0 and equates NaN with NaN
+        assert sorted_json(row.look(body) if row.look else body) == sorted_json(row.answer)
 
 
-def in_order(body: Any) -> str:
+def sorted_json(body: Any) -> str:
     return json.dumps(body, sort_keys=True)
 
 
 @pytest.fixture
 def serve_extra(server: Server) -> Iterator[Callable[..., None]]:
-    """serve_extra(versions, **labels): serve the model "scale" a second time, as "extra"; until the test ends."""
-    usual = conformance_models.config(server.base_path)
+    """Yield serve_extra(versions, **labels), which serves the model "scale" again as "extra" until the test ends."""
+    initial = conformance_models.config(server.base_path)
 
     def serve(versions: list[int], **labels: int) -> None:
         config = calls.Config()
-        config.CopyFrom(usual)
+        config.CopyFrom(initial)
         extra = config.model_config_list.config.add(
             name="extra", base_path=f"{server.base_path}/scale", model_platform="tensorflow", version_labels=labels
         )
@@ -141,16 +141,19 @@ def serve_extra(server: Server) -> Iterator[Callable[..., None]]:
         server.reload(config)
 
     yield serve
-    server.reload(usual)
+    server.reload(initial)
     eventually(lambda: server.answering(), Code.NOT_FOUND)
 
 
-def eventually(look: Callable[[], Any], wanted: Any) -> None:
-    """TensorFlow Serving answers a reload before it has loaded or unloaded further versions of a model."""
-    deadline = time.monotonic() + SETTLING_SECONDS
-    while (found := look()) != wanted and time.monotonic() < deadline:
+def eventually(observe: Callable[[], Any], expected: Any) -> None:
+    """Wait until `observe()` returns `expected`.
+
+    TensorFlow Serving answers a reload before it has loaded or unloaded all versions of a model.
+    """
+    deadline = time.monotonic() + EVENTUALLY_SECONDS
+    while (observed := observe()) != expected and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert found == wanted
+    assert observed == expected
 
 
 every_server = pytest.mark.parametrize("server", SERVERS, indirect=True)
@@ -171,7 +174,7 @@ def test_model_added_by_a_reload_answers_when_the_call_returns(server, serve_ext
 
 
 @every_server
-def test_model_left_out_of_a_reload_is_gone_and_its_versions_have_ended(server, serve_extra):
+def test_model_left_out_of_a_reload_is_unloaded_and_its_versions_end(server, serve_extra):
     serve_extra([1, 2])
     eventually(lambda: server.answering(version=1), 1)
     server.reload(conformance_models.config(server.base_path))
@@ -180,7 +183,7 @@ def test_model_left_out_of_a_reload_is_gone_and_its_versions_have_ended(server, 
 
 
 @every_server
-def test_other_versions_in_a_reload_answer_and_the_former_ones_end(server, serve_extra):
+def test_new_versions_in_a_reload_answer_and_the_previous_ones_end(server, serve_extra):
     serve_extra([3])
     serve_extra([1])
     eventually(lambda: server.answering(), 1)
@@ -188,7 +191,7 @@ def test_other_versions_in_a_reload_answer_and_the_former_ones_end(server, serve
 
 
 @every_server
-def test_label_moved_by_a_reload_names_its_new_version(server, serve_extra):
+def test_label_moved_by_a_reload_selects_its_new_version(server, serve_extra):
     serve_extra([1, 3], stable=1)
     eventually(lambda: (server.answering(version=1), server.answering(version=3)), (1, 3))
     assert server.answering(label="stable") == 1
@@ -197,7 +200,7 @@ def test_label_moved_by_a_reload_names_its_new_version(server, serve_extra):
 
 
 @every_server
-def test_label_moved_to_a_version_that_is_not_there_is_refused_and_stays(server, serve_extra):
+def test_label_moved_to_a_missing_version_is_refused_and_unchanged(server, serve_extra):
     serve_extra([1], stable=1)
     with pytest.raises(grpc.RpcError) as refused:
         serve_extra([1], stable=7)
@@ -207,7 +210,7 @@ def test_label_moved_to_a_version_that_is_not_there_is_refused_and_stays(server,
 
 
 @every_server
-def test_new_label_may_name_a_version_that_is_not_there(server, serve_extra):
+def test_new_label_may_name_a_missing_version(server, serve_extra):
     serve_extra([1])
     serve_extra([1], soon=2)
     assert server.answering(label="soon") is Code.NOT_FOUND

@@ -1,4 +1,4 @@
-"""The embedded server's command line: names and defaults of tensorflow_model_server, usage errors that say the rule."""
+"""The embedded server's flags: names and defaults of tensorflow_model_server, and usage errors that state the rule."""
 
 import pathlib
 
@@ -11,15 +11,15 @@ CONFIG = pathlib.Path(__file__).parents[2] / "serving" / "config"
 
 @pytest.fixture
 def refused(capsys):
-    """refused(*flags): what is said, on one line of stderr after the usage, as the server ends with code 2."""
+    """Return refused(*flags), which checks that the server exits with code 2 and returns the one-line error."""
 
     def run(*arguments):
-        with pytest.raises(SystemExit) as ending:
+        with pytest.raises(SystemExit) as exit_info:
             flags.parse([str(argument) for argument in arguments])
-        assert ending.value.code == 2
-        usage, _, said = capsys.readouterr().err.partition("error: ")
+        assert exit_info.value.code == 2
+        usage, _, error = capsys.readouterr().err.partition("error: ")
         assert usage.startswith("usage: ")
-        (line,) = said.splitlines()
+        (line,) = error.splitlines()
         return line
 
     return run
@@ -36,10 +36,10 @@ def test_model_folder_alone_is_served_with_the_defaults_of_tensorflow_serving(tm
     assert (parsed.port, parsed.rest_api_port, parsed.file_system_poll_wait_seconds) == (8500, 0, 1)
     assert parsed.batching is None and parsed.metrics_path is None
     assert parsed.grpc_max_threads >= 64
-    assert parsed.host == "127.0.0.1", "but for the address: whoever reaches a port may have other models served"
+    assert parsed.host == "127.0.0.1", "unlike TensorFlow Serving, it listens on this machine only"
 
 
-def test_every_flag_is_taken(tmp_path):
+def test_every_flag_sets_its_option(tmp_path):
     parsed = parse(
         "--model_name=pilah",
         f"--model_base_path={tmp_path}",
@@ -54,7 +54,7 @@ def test_every_flag_is_taken(tmp_path):
     assert (parsed.file_system_poll_wait_seconds, parsed.grpc_max_threads) == (0.5, 3)
 
 
-def test_flags_of_compose_are_taken_with_their_values(tmp_path):
+def test_flags_of_compose_set_their_options(tmp_path):
     parsed = parse(
         "--model_config_file",
         CONFIG / "models.config",
@@ -68,7 +68,7 @@ def test_flags_of_compose_are_taken_with_their_values(tmp_path):
     assert parsed.grpc_channel_arguments == {"grpc.max_connection_age_ms": 2000, "grpc.primary_user_agent": "a=b"}
 
 
-def test_without_them_the_file_is_read_once_and_no_caller_may_configure(tmp_path):
+def test_by_default_nothing_is_reloaded_and_reload_requests_are_refused(tmp_path):
     parsed = parse("--model_base_path", tmp_path)
     assert (parsed.model_config_file, parsed.model_config_file_poll_wait_seconds) == (None, 0)
     assert parsed.allow_version_labels_for_unavailable_models and parsed.enable_grpc_healthcheck_service
@@ -92,9 +92,9 @@ def test_without_them_the_file_is_read_once_and_no_caller_may_configure(tmp_path
         "--allow_reload_config=maybe",
     ],
 )
-def test_value_that_the_server_could_not_use_is_refused_by_the_flags_name(tmp_path, refused, argument):
-    said = refused("--model_base_path", tmp_path, argument)
-    assert said.startswith(f"argument {argument.partition('=')[0]}: ")
+def test_invalid_value_is_refused_with_the_name_of_its_flag(tmp_path, refused, argument):
+    error = refused("--model_base_path", tmp_path, argument)
+    assert error.startswith(f"argument {argument.partition('=')[0]}: ")
 
 
 def test_models_config_is_read(tmp_path):
@@ -132,7 +132,7 @@ def test_metrics_are_served_where_monitoring_is_enabled(tmp_path, text, path):
 
 
 @pytest.mark.parametrize(
-    ("argument", "on"),
+    ("argument", "is_on"),
     [
         ("--enable_batching", True),
         ("--enable_batching=true", True),
@@ -142,52 +142,52 @@ def test_metrics_are_served_where_monitoring_is_enabled(tmp_path, text, path):
         ("--enable_batching=0", False),
     ],
 )
-def test_batching_is_on_with_or_without_a_value(tmp_path, argument, on):
-    assert (parse(argument, "--model_base_path", tmp_path).batching is not None) == on
+def test_enable_batching_takes_true_false_or_no_value(tmp_path, argument, is_on):
+    assert (parse(argument, "--model_base_path", tmp_path).batching is not None) == is_on
 
 
 def test_batching_without_a_file_leaves_every_parameter_to_the_server(tmp_path):
     assert not parse("--model_base_path", tmp_path, "--enable_batching").batching.ListFields()
 
 
-def test_neither_model_folder_nor_config_is_refused(refused):
+def test_command_without_model_folder_and_config_is_refused(refused):
     assert "exactly one of --model_base_path and --model_config_file is required" in refused()
 
 
-def test_both_model_folder_and_config_are_refused(tmp_path, refused):
-    said = refused("--model_base_path", tmp_path, "--model_config_file", CONFIG / "models.config")
-    assert "exactly one of --model_base_path and --model_config_file is required" in said
+def test_command_with_model_folder_and_config_is_refused(tmp_path, refused):
+    error = refused("--model_base_path", tmp_path, "--model_config_file", CONFIG / "models.config")
+    assert "exactly one of --model_base_path and --model_config_file is required" in error
 
 
-def test_one_port_for_both_servers_is_refused(tmp_path, refused):
-    said = refused("--model_base_path", tmp_path, "--port", 9000, "--rest_api_port", 9000)
-    assert "--rest_api_port must differ from --port (got 9000 for both)" in said
+def test_same_port_for_grpc_and_rest_is_refused(tmp_path, refused):
+    error = refused("--model_base_path", tmp_path, "--port", 9000, "--rest_api_port", 9000)
+    assert "--rest_api_port must differ from --port (got 9000 for both)" in error
 
 
 @pytest.mark.parametrize("name", ["missing", "file"])
-def test_model_folder_that_is_none_is_refused(tmp_path, refused, name):
+def test_model_folder_that_does_not_exist_or_is_a_file_is_refused(tmp_path, refused, name):
     (tmp_path / "file").write_text("")
-    assert f"not a folder: {tmp_path / name}" in refused("--model_base_path", tmp_path / name)
+    assert f"must be an existing folder (got {tmp_path / name})" in refused("--model_base_path", tmp_path / name)
 
 
 def test_batching_file_without_batching_is_refused(tmp_path, refused):
-    said = refused("--model_base_path", tmp_path, "--batching_parameters_file", CONFIG / "batching_cpu.config")
-    assert "--batching_parameters_file requires --enable_batching" in said
+    error = refused("--model_base_path", tmp_path, "--batching_parameters_file", CONFIG / "batching_cpu.config")
+    assert "--batching_parameters_file requires --enable_batching" in error
 
 
 @pytest.mark.parametrize("argument", ["--enable_batching=yes", "--enable_batching="])
-def test_batching_that_is_neither_true_nor_false_is_refused(tmp_path, refused, argument):
+def test_batching_value_other_than_true_or_false_is_refused(tmp_path, refused, argument):
     assert "must be true or false (got" in refused("--model_base_path", tmp_path, argument)
 
 
 @pytest.mark.parametrize("arguments", [["--port=http"], ["--model_base=."], ["--tensorflow_session_parallelism=2"]])
-def test_number_or_flag_that_is_none_is_refused(tmp_path, refused, arguments):
+def test_invalid_number_and_unknown_flag_are_refused(tmp_path, refused, arguments):
     refused("--model_base_path", tmp_path, *arguments)
 
 
 @pytest.fixture
 def config_flags(tmp_path):
-    """config_flags(flag, file): a command line that would be right with a right `file`."""
+    """Return config_flags(flag, file), a command line that is valid if `file` is."""
 
     def line(flag, file):
         model = [] if flag == "--model_config_file" else ["--model_base_path", tmp_path]
@@ -201,23 +201,23 @@ CONFIG_FLAGS = ["--model_config_file", "--batching_parameters_file", "--monitori
 
 @pytest.mark.parametrize("flag", CONFIG_FLAGS)
 @pytest.mark.parametrize("name", ["missing", "folder"])
-def test_config_file_that_cannot_be_read_is_refused_by_its_name(tmp_path, refused, config_flags, flag, name):
+def test_config_file_that_cannot_be_read_is_refused_with_its_path(tmp_path, refused, config_flags, flag, name):
     (tmp_path / "folder").mkdir()
-    said = refused(*config_flags(flag, tmp_path / name))
-    assert "cannot be read" in said and str(tmp_path / name) in said
+    error = refused(*config_flags(flag, tmp_path / name))
+    assert "cannot be read" in error and str(tmp_path / name) in error
 
 
 @pytest.mark.parametrize("flag", CONFIG_FLAGS)
 @pytest.mark.parametrize("content", [b"max_batch_size {", b'{"json": 1}', b"unheard_of: 1", b"\xff\xfe\x00"])
-def test_config_file_that_makes_no_sense_is_refused_by_its_name(tmp_path, refused, config_flags, flag, content):
+def test_config_file_that_cannot_be_parsed_is_refused_with_its_path(tmp_path, refused, config_flags, flag, content):
     (tmp_path / "wrong.config").write_bytes(content)
     assert "wrong.config" in refused(*config_flags(flag, tmp_path / "wrong.config"))
 
 
-def test_field_that_the_embedded_server_lacks_is_named(tmp_path, refused, config_flags):
+def test_unsupported_field_is_refused_with_its_name_and_position(tmp_path, refused, config_flags):
     (tmp_path / "batching").write_text("max_batch_size { value: 8 }\nallowed_batch_sizes: 8\n")
-    said = refused(*config_flags("--batching_parameters_file", tmp_path / "batching"))
-    assert "allowed_batch_sizes" in said and "2:1" in said
+    error = refused(*config_flags("--batching_parameters_file", tmp_path / "batching"))
+    assert "allowed_batch_sizes" in error and "2:1" in error
 
 
 @pytest.mark.parametrize("field", ["batch_timeout_micros", "num_batch_threads", "max_batch_size"])

@@ -1,4 +1,4 @@
-"""What the flags of the gRPC server switch on and off, in this process and without a model."""
+"""The flags and the log of the gRPC server, run in this process without a model."""
 
 import contextlib
 import logging
@@ -16,7 +16,7 @@ CALL_SECONDS = 5
 
 @contextlib.contextmanager
 def started(tmp_path, *arguments):
-    """A channel to a server with these flags."""
+    """Yield a channel to a server that was started with `arguments`."""
     models = versions.Models(None)
     server = grpc_server.GrpcServer(models, flags.parse([f"--model_base_path={tmp_path}", *arguments]))
     port = server.start(0)
@@ -28,7 +28,7 @@ def started(tmp_path, *arguments):
 
 
 @pytest.mark.parametrize("config", ["models", "none"])
-def test_configuration_of_a_caller_is_refused_unless_asked_for(tmp_path, config):
+def test_reload_request_is_refused_by_default(tmp_path, config):
     request = model_management_pb2.ReloadConfigRequest()
     if config == "models":
         request.config.model_config_list.config.add(name="m", base_path="/", model_platform="tensorflow")
@@ -40,7 +40,7 @@ def test_configuration_of_a_caller_is_refused_unless_asked_for(tmp_path, config)
     assert "--allow_reload_config" in refused.value.details()
 
 
-def test_configuration_of_a_caller_is_taken_where_it_is_allowed(tmp_path):
+def test_reload_request_is_applied_with_allow_reload_config(tmp_path):
     request = model_management_pb2.ReloadConfigRequest()
     request.config.model_config_list.CopyFrom(model_server_config_pb2.ModelConfigList())
     with started(tmp_path, "--allow_reload_config") as channel:
@@ -48,7 +48,7 @@ def test_configuration_of_a_caller_is_taken_where_it_is_allowed(tmp_path):
         assert not stub.HandleReloadConfigRequest(request, timeout=CALL_SECONDS).status.error_code
 
 
-def test_health_service_is_there_unless_it_is_off(tmp_path):
+def test_health_service_answers_unless_it_is_disabled(tmp_path):
     with started(tmp_path) as channel:
         check = health_pb2_grpc.HealthStub(channel).Check
         assert check(health_pb2.HealthCheckRequest(), timeout=CALL_SECONDS).status == 1

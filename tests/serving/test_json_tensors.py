@@ -17,12 +17,12 @@ def as_id(value):
 
 
 def infos(**dtypes):
-    """A signature's inputs, from name to dtype."""
+    """Return the inputs of a signature with these dtypes."""
     return {name: meta_graph_pb2.TensorInfo(dtype=dtype.as_datatype_enum) for name, dtype in dtypes.items()}
 
 
 def read(document, **dtypes):
-    """The tensors of `document`, with one float32 input named "x" unless others are given."""
+    """Return the tensors of `document`; by default the signature has one float32 input "x"."""
     parsed = json_tensors.parse(document if isinstance(document, bytes) else json.dumps(document).encode())
     return json_tensors.inputs(parsed, infos(**(dtypes or {"x": tf.float32})))
 
@@ -33,7 +33,7 @@ def read_one(document, dtype):
 
 
 def written(arrays, row_by_row=True):
-    """The answer as it goes over the wire."""
+    """Return the response as JSON text."""
     return json.dumps(json_tensors.outputs(arrays, row_by_row))
 
 
@@ -42,7 +42,7 @@ def b64(content):
 
 
 def refusal(call, code=status.Code.INVALID_ARGUMENT):
-    """The message of the StatusError that `call` raises."""
+    """Return the message of the StatusError that `call` raises."""
     with pytest.raises(status.StatusError) as caught:
         call()
     assert caught.value.code is code
@@ -54,7 +54,7 @@ def refusal(call, code=status.Code.INVALID_ARGUMENT):
     [([1, 2, 3], (3,)), ([[1, 2], [3, 4]], (2, 2)), ([[[1]], [[2]], [[3]]], (3, 1, 1)), ([[], []], (2, 0))],
     ids=str,
 )
-def test_instances_and_inputs_of_a_list_give_the_same_tensor(value, shape):
+def test_instances_and_inputs_give_the_same_tensor(value, shape):
     by_row, by_row_flag = read({"instances": value})
     by_name, by_name_flag = read({"inputs": value})
     named, _ = read({"inputs": {"x": value}})
@@ -66,7 +66,7 @@ def test_instances_and_inputs_of_a_list_give_the_same_tensor(value, shape):
         assert arrays["x"].tolist() == value
 
 
-def test_scalar_and_empty_list_are_inputs():
+def test_inputs_may_be_a_scalar_or_an_empty_list():
     assert read_one({"inputs": 7}, tf.int64).shape == ()
     assert read_one({"inputs": {"x": 2.5}}, tf.float32) == np.float32(2.5)
     assert read_one({"inputs": []}, tf.float32).shape == (0,)
@@ -84,13 +84,13 @@ def test_instances_of_several_inputs_are_stacked_by_name():
     assert arrays["size"].tolist() == [[1, 2], [3, 4]]
 
 
-def test_inputs_of_several_names_need_no_common_first_axis():
+def test_named_inputs_may_differ_in_their_first_axis():
     arrays, _ = read({"inputs": {"x": [1, 2, 3], "limit": 0.5}}, x=tf.int64, limit=tf.float64)
     assert (arrays["x"].shape, arrays["limit"].shape) == ((3,), ())
 
 
 @pytest.mark.parametrize("content", [PHOTO, b"", b"\x00", b"ends in zeros\x00\x00", "Übersee 紙".encode()], ids=repr)
-def test_base64_gives_its_bytes_in_every_place(content):
+def test_base64_is_decoded_in_every_position(content):
     assert read_one({"instances": [b64(content), b64(content)]}, tf.string).tolist() == [content] * 2
     assert read_one({"instances": [[b64(content)]]}, tf.string).tolist() == [[content]]
     assert read_one({"instances": [{"x": b64(content)}]}, tf.string).tolist() == [content]
@@ -102,7 +102,7 @@ def test_base64_gives_its_bytes_in_every_place(content):
     [base64.encodebytes(PHOTO).decode(), base64.b64encode(PHOTO).decode().rstrip("="), "  AAEC \t"],
     ids=["lines of 76", "no padding", "spaces"],
 )
-def test_base64_may_be_broken_into_lines_and_go_without_padding(text):
+def test_base64_may_have_line_breaks_and_no_padding(text):
     content = base64.b64decode(text + "=" * (-len("".join(text.split())) % 4))
     assert read_one({"instances": [{"b64": text}]}, tf.string).tolist() == [content]
 
@@ -115,31 +115,31 @@ def test_text_is_read_as_utf8():
     ("escaped", "content"),
     [
         (rb"\ud83d\uDE00", "\U0001f600".encode()),
-        (rb"\\ud800", rb"\ud800"),  # no escape: a backslash, and four more characters
+        (rb"\\ud800", rb"\ud800"),  # an escaped backslash, not an escaped surrogate
         (b"\xff\xed\xa0\x80", b"\xff\xed\xa0\x80"),  # not UTF-8
     ],
 )
-def test_surrogates_in_pairs_and_bytes_that_are_not_utf8_are_read(escaped, content):
+def test_surrogate_pairs_and_bytes_that_are_not_utf8_are_read(escaped, content):
     assert read_one(b'{"instances": ["%s"]}' % escaped, tf.string).tolist() == [content]
 
 
 @pytest.mark.parametrize(
-    "written", [r"\ud800", r"\uDFFF", r"\ude00\ud83d", r"\ud83d\ud83d\ude00", r"\\\udc80", r"\n\ud800a"]
+    "escaped", [r"\ud800", r"\uDFFF", r"\ude00\ud83d", r"\ud83d\ud83d\ude00", r"\\\udc80", r"\n\ud800a"]
 )
-def test_surrogate_alone_is_refused_wherever_it_stands(written):
+def test_unpaired_surrogate_is_refused_in_every_position(escaped):
     for text in ('{"instances": ["%s"]}', '{"instances": [{"%s": 1}]}', '{"signature_name": "%s"}'):
-        assert "surrogate" in refusal(lambda text=text: json_tensors.parse((text % written).encode()))
+        assert "surrogate" in refusal(lambda text=text: json_tensors.parse((text % escaped).encode()))
 
 
 @pytest.mark.parametrize("dtype", INTEGERS, ids=as_id)
-def test_integers_keep_their_whole_range(dtype):
+def test_integers_are_read_and_written_over_their_whole_range(dtype):
     values = [int(dtype.min), 0, int(dtype.max)]
     array = read_one({"instances": values}, dtype)
     assert (array.tolist(), array.dtype) == (values, dtype.as_numpy_dtype)
     assert json.loads(written({"y": array})) == {"predictions": values}
 
 
-def test_truth_values_are_read_and_written_as_such():
+def test_booleans_are_read_and_written_as_booleans():
     array = read_one({"instances": [True, False]}, tf.bool)
     assert array.dtype == bool
     assert written({"y": array}) == '{"predictions": [true, false]}'
@@ -152,7 +152,7 @@ def test_nan_and_infinity_are_read_and_written():
     assert written({"y": array[:3].astype(np.float64)}, row_by_row=False) == '{"outputs": [NaN, Infinity, -Infinity]}'
 
 
-def test_large_array_is_read_and_written_as_it_is():
+def test_large_array_is_read_and_written_unchanged():
     values = np.random.default_rng(1).normal(size=(50, 40, 30)).astype(np.float32)
     array = read_one({"instances": values.tolist()}, tf.float32)
     np.testing.assert_array_equal(array, values)
@@ -160,7 +160,7 @@ def test_large_array_is_read_and_written_as_it_is():
     np.testing.assert_array_equal(np.array(answer["predictions"], np.float32), values)
 
 
-def test_float32_is_written_with_its_own_digits():
+def test_float32_is_written_without_the_digits_of_a_double():
     values = np.array([0.1, 0.2, 1 / 3, 16777216, 1e-45, 3.4028235e38, -0.0, 100], np.float32)
     text = written({"y": values})
     assert text.startswith(
@@ -169,19 +169,19 @@ def test_float32_is_written_with_its_own_digits():
     np.testing.assert_array_equal(np.float32(json.loads(text)["predictions"]), values)
 
 
-def test_every_float32_reads_back_as_it_was():
+def test_written_float32_is_read_back_unchanged():
     bits = np.random.default_rng(1).integers(0, 2**32, 5000, dtype=np.uint32)
     values = bits.view(np.float32)
     values = values[np.isfinite(values)]
     np.testing.assert_array_equal(np.float32(json.loads(written({"y": values}))["predictions"]), values)
 
 
-def test_float64_reads_back_as_it_was():
+def test_written_float64_is_read_back_unchanged():
     values = np.array([0.1, 1 / 3, 5e-324, 1.7976931348623157e308])
     assert json.loads(written({"y": values})) == {"predictions": values.tolist()}
 
 
-def test_texts_are_written_as_text_and_those_named_bytes_as_base64():
+def test_strings_are_written_as_text_and_outputs_named_bytes_as_base64():
     array = np.array([b"paper", "紙".encode(), b"", b"a\x00\x00"], object)
     assert json.loads(written({"label": array})) == {"predictions": ["paper", "紙", "", "a\x00\x00"]}
     assert json.loads(written({"photo_bytes": array})) == {"predictions": [b64(value) for value in array]}
@@ -189,7 +189,7 @@ def test_texts_are_written_as_text_and_those_named_bytes_as_base64():
     assert json.loads(written({"photo_bytes": scalar}, row_by_row=False)) == {"outputs": b64(PHOTO)}
 
 
-def test_outputs_stand_by_row_or_by_name_as_they_were_asked():
+def test_outputs_have_the_format_of_the_request():
     arrays = {"class": np.array([b"a", b"b"], object), "scores": np.array([[0.5, 0.25], [1, 0]], np.float32)}
     assert json_tensors.outputs(arrays, row_by_row=True) == {
         "predictions": [{"class": "a", "scores": [0.5, 0.25]}, {"class": "b", "scores": [1.0, 0.0]}]
@@ -199,27 +199,27 @@ def test_outputs_stand_by_row_or_by_name_as_they_were_asked():
     }
 
 
-def test_output_alone_stands_without_its_name():
+def test_single_output_is_written_without_its_name():
     array = np.array([[1, 2]], np.float32)
     assert json_tensors.outputs({"scores": array}, row_by_row=True) == {"predictions": [[1.0, 2.0]]}
     assert json_tensors.outputs({"scores": array}, row_by_row=False) == {"outputs": [[1.0, 2.0]]}
 
 
-def test_outputs_without_a_first_axis_stand_by_name_alone():
+def test_scalar_output_is_refused_in_row_format():
     arrays = {"scores": np.zeros((2, 3)), "total": np.array(7)}
     assert json_tensors.outputs(arrays, row_by_row=False)["outputs"]["total"] == 7
     message = refusal(lambda: json_tensors.outputs(arrays, row_by_row=True))
     assert message == "Tensor name: total has no shape information "
 
 
-def test_outputs_of_different_lengths_are_refused_by_row():
+def test_outputs_of_different_lengths_are_refused_in_row_format():
     arrays = {"a": np.zeros(2), "b": np.zeros(3)}
     assert refusal(lambda: json_tensors.outputs(arrays, row_by_row=True)) == (
         "Tensor name: b has inconsistent batch size: 3 expecting: 2"
     )
 
 
-def test_outputs_without_a_row_are_refused_by_row():
+def test_outputs_without_rows_are_refused_in_row_format():
     arrays = {"a": np.zeros((0, 3))}
     assert refusal(lambda: json_tensors.outputs(arrays, row_by_row=True)) == (
         "Tensor name: a has invalid batch size: 0"
@@ -232,7 +232,7 @@ def test_outputs_without_a_row_are_refused_by_row():
     [(tf.float16, "half"), (tf.bfloat16, "bfloat16"), (tf.uint16, "uint16"), (tf.complex64, "complex64")],
     ids=as_id,
 )
-def test_dtype_that_json_does_not_carry_is_refused_both_ways(dtype, name):
+def test_dtype_that_json_cannot_hold_is_refused_as_input_and_output(dtype, name):
     message = refusal(lambda: json_tensors.outputs({"y": np.ones(2, dtype.as_numpy_dtype)}, row_by_row=True))
     assert message == f"Failed to write JSON value for tensor type: {name}"
     message = refusal(lambda: read_one({"inputs": [1]}, dtype), status.Code.UNIMPLEMENTED)
@@ -251,12 +251,12 @@ def test_dtype_that_json_does_not_carry_is_refused_both_ways(dtype, name):
     ],
     ids=["empty", "open", "comma", "deep", "list", "null"],
 )
-def test_body_that_is_no_json_object_is_refused(body, message):
+def test_body_that_is_not_a_json_object_is_refused(body, message):
     assert refusal(lambda: json_tensors.parse(body)).startswith(message)
 
 
-@pytest.mark.parametrize("depth", [40, 200, 900], ids=["within", "beyond an array's axes", "beyond any"])
-def test_lists_nested_however_deep_are_read_or_refused(depth):
+@pytest.mark.parametrize("depth", [40, 200, 900], ids=["allowed", "beyond NumPy's limit", "beyond the parser's limit"])
+def test_lists_are_read_up_to_a_depth_of_64(depth):
     document = b'{"instances": ' + b"[" * depth + b"1" + b"]" * depth + b"}"
     if depth <= 64:
         assert read_one(document, tf.int32).shape == (1,) * depth
@@ -264,7 +264,7 @@ def test_lists_nested_however_deep_are_read_or_refused(depth):
         refusal(lambda: read_one(document, tf.int32))
 
 
-def test_signature_name_is_the_default_unless_given():
+def test_signature_name_has_a_default_and_must_be_a_string():
     assert json_tensors.signature_name({}) == json_tensors.signature_name({"signature_name": ""}) == "serving_default"
     assert json_tensors.signature_name({"signature_name": "other"}) == "other"
     message = refusal(lambda: json_tensors.signature_name({"signature_name": 5}))
@@ -321,7 +321,7 @@ def test_signature_name_is_the_default_unless_given():
         ({"inputs": [[], [1]]}, {}, "Encountered list at unexpected size: 1 at level: 1 expected size: 0"),
     ],
 )
-def test_value_in_the_wrong_place_is_refused_with_its_place(document, dtypes, message):
+def test_misplaced_value_is_refused_with_its_position(document, dtypes, message):
     assert message in refusal(lambda: read(document, **dtypes))
 
 
@@ -346,7 +346,7 @@ def test_value_in_the_wrong_place_is_refused_with_its_place(document, dtypes, me
     ],
     ids=as_id,
 )
-def test_value_of_another_type_is_refused_by_its_type(value, dtype, kind):
+def test_value_of_another_type_is_refused_with_its_type(value, dtype, kind):
     name = {tf.float32: "float"}.get(dtype, dtype.name)
     assert refusal(lambda: read_one({"inputs": [value]}, dtype)) == (
         f"JSON Value: {json.dumps(value)} Type: {kind} is not of expected type: {name}"
@@ -358,7 +358,7 @@ def test_value_of_another_type_is_refused_by_its_type(value, dtype, kind):
     [(2**24, tf.float32), (-(2**24), tf.float32), (1e39, tf.float32), (-1e39, tf.float32), (2**53, tf.float64)],
     ids=as_id,
 )
-@pytest.mark.filterwarnings("error")  # nor is it compared in a way that overflows
+@pytest.mark.filterwarnings("error")  # NumPy warns when a comparison overflows
 def test_number_that_a_float_cannot_hold_is_refused(value, dtype):
     name = {tf.float32: "float", tf.float64: "double"}[dtype]
     assert refusal(lambda: read_one({"inputs": [value]}, dtype)) == (
@@ -372,12 +372,12 @@ def test_number_that_a_float_cannot_hold_is_refused(value, dtype):
         (2**24 - 1, tf.float32),
         (2.0**24, tf.float32),
         (2**53 - 1, tf.float64),
-        (10**20, tf.float64),  # beyond 64 bits, which JSON readers take as a fraction
+        (10**20, tf.float64),  # beyond 64 bits, so read as a double
         (1e300, tf.float64),
     ],
     ids=as_id,
 )
-def test_number_that_a_float_can_hold_is_taken(value, dtype):
+def test_number_that_a_float_can_hold_is_read(value, dtype):
     assert read_one({"inputs": [value]}, dtype).tolist() == [value]
 
 
@@ -387,12 +387,12 @@ def test_integer_beyond_any_float_is_refused(dtype):
 
 
 @pytest.mark.parametrize("text", ["!!!!", "A", "AA=A", "AAECAw===", "AAE\x00", "紙"], ids=ascii)
-def test_text_that_is_no_base64_is_refused(text):
+def test_invalid_base64_text_is_refused(text):
     assert refusal(lambda: read_one({"inputs": [{"b64": text}]}, tf.string)) == "Unable to base64 decode"
 
 
 @pytest.mark.parametrize("value", [{"b64": 1}, {"b64": "AA==", "more": 1}, {"base64": "AA=="}, {}], ids=str)
-def test_object_that_is_no_base64_is_refused_as_a_text(value):
+def test_object_without_valid_base64_is_refused(value):
     message = refusal(lambda: read_one({"inputs": [value]}, tf.string))
     assert message == f"JSON Value: {json.dumps(value)} not formatted correctly for base64 data"
 

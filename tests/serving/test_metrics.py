@@ -1,4 +1,4 @@
-"""What is left of a request that failed."""
+"""Memory after a failed request."""
 
 import gc
 import weakref
@@ -10,24 +10,24 @@ from serving.embedded import metrics, status, versions
 
 
 class Tensor:
-    """An object that a weak reference may follow."""
+    """An object that can have a weak reference."""
 
 
 @pytest.mark.parametrize(
     "error", [status.invalid_argument, lambda text: tf.errors.InvalidArgumentError(None, None, text)]
 )
-def test_request_that_failed_leaves_nothing_in_memory(error):
+def test_failed_request_leaves_no_reference_to_its_tensors(error):
     def fail():
         tensor = Tensor()
-        left.append(weakref.ref(tensor))
-        with metrics.observed("Predict", "GRPC", models, "m"):
+        references.append(weakref.ref(tensor))
+        with metrics.observe_request("Predict", "GRPC", models, "m"):
             raise error("no")
 
-    left, models = [], versions.Models(None)
-    gc.disable()  # else it may free in time what refers to itself
+    references, models = [], versions.Models(None)
+    gc.disable()  # otherwise it may free reference cycles in time
     try:
         with pytest.raises(status.StatusError):
             fail()
-        assert left[0]() is None
+        assert references[0]() is None
     finally:
         gc.enable()

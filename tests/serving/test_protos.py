@@ -1,4 +1,4 @@
-"""Our wire messages and TensorFlow Serving's read each other's bytes."""
+"""The compatibility of our wire messages with those of TensorFlow Serving."""
 
 import concurrent.futures
 import pathlib
@@ -22,10 +22,10 @@ from serving import client
 from serving.protos import predict_pb2 as ours
 
 ROOT = pathlib.Path(__file__).parents[2]
-PHOTO = b"\x89PNG\r\n\x1a\n\x00\x00\xff\x00 \xc3"  # NUL bytes, and not UTF-8
+PHOTO = b"\x89PNG\r\n\x1a\n\x00\x00\xff\x00 \xc3"  # has NUL bytes and is not UTF-8
 NAMES = ["kaca", "métal", "纸板", "🥫 tin"]
 SCORES = [0.125, 0.5, 0.25, 0.125]
-OFFICIAL = {  # our message -> theirs
+OFFICIAL = {  # our message -> the official one
     ours.ModelSpec: model_pb2.ModelSpec,
     ours.Dimension: tensor_shape_pb2.TensorShapeProto.Dim,
     ours.TensorShape: tensor_shape_pb2.TensorShapeProto,
@@ -36,14 +36,14 @@ OFFICIAL = {  # our message -> theirs
     ours.ModelVersionStatus: get_model_status_pb2.ModelVersionStatus,
     ours.ModelStatusResponse: get_model_status_pb2.GetModelStatusResponse,
 }
-VARINTS = {FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_ENUM}  # alike on the wire
+VARINTS = {FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_ENUM}  # encoded in the same way
 STATES = get_model_status_pb2.ModelVersionStatus.State.items()
 
 both_directions = pytest.mark.parametrize("direction", ["ours to theirs", "theirs to ours"])
 
 
-def travel(message, fill, direction):
-    """`message` as `fill` writes it on one side and as it is read on the other, and what `fill` would write there."""
+def transmit(message, fill, direction):
+    """Return a message filled on one side and parsed on the other, and the same message filled on the other side."""
     sender, receiver = message, OFFICIAL[message]
     if direction == "theirs to ours":
         sender, receiver = receiver, sender
@@ -52,7 +52,7 @@ def travel(message, fill, direction):
 
 @both_directions
 @pytest.mark.parametrize("version", [None, 0, 3, 2**40])
-def test_request_arrives_as_it_was_sent(direction, version):
+def test_request_is_received_as_sent(direction, version):
     def fill(request):
         request.model_spec.name = "pilah"
         request.model_spec.signature_name = "serving_default"
@@ -64,7 +64,7 @@ def test_request_arrives_as_it_was_sent(direction, version):
         tensor.string_val.extend([PHOTO, b""])
         return request
 
-    read, expected = travel(ours.PredictRequest, fill, direction)
+    read, expected = transmit(ours.PredictRequest, fill, direction)
     assert read == expected
     assert read.model_spec.HasField("version") == (version is not None)
     assert list(read.inputs["image_bytes"].string_val) == [PHOTO, b""]
@@ -72,7 +72,7 @@ def test_request_arrives_as_it_was_sent(direction, version):
 
 @both_directions
 @pytest.mark.parametrize("field", ["float_val", "tensor_content"])
-def test_response_arrives_as_it_was_sent(direction, field):
+def test_response_is_received_as_sent(direction, field):
     def fill(response):
         response.model_spec.name = "pilah"
         response.model_spec.version.value = 12
@@ -88,7 +88,7 @@ def test_response_arrives_as_it_was_sent(direction, field):
         names.string_val.extend(name.encode() for name in NAMES)
         return response
 
-    read, expected = travel(ours.PredictResponse, fill, direction)
+    read, expected = transmit(ours.PredictResponse, fill, direction)
     assert read == expected
     assert [name.decode() for name in read.outputs["class_names"].string_val] == NAMES
     assert [dim.size for dim in read.outputs["scores"].tensor_shape.dim] == [1, 4]
@@ -97,34 +97,34 @@ def test_response_arrives_as_it_was_sent(direction, field):
 
 @both_directions
 @pytest.mark.parametrize("version", [None, 3])
-def test_status_request_arrives_as_it_was_sent(direction, version):
+def test_status_request_is_received_as_sent(direction, version):
     def fill(request):
         request.model_spec.name = "pilah"
         if version is not None:
             request.model_spec.version.value = version
         return request
 
-    read, expected = travel(ours.ModelStatusRequest, fill, direction)
+    read, expected = transmit(ours.ModelStatusRequest, fill, direction)
     assert read == expected
 
 
 @both_directions
-def test_status_arrives_with_every_state(direction):
+def test_status_with_every_state_is_received_as_sent(direction):
     def fill(response):
         for version, (_, state) in enumerate(STATES):
             response.model_version_status.add(version=version, state=state)
         return response
 
-    read, expected = travel(ours.ModelStatusResponse, fill, direction)
+    read, expected = transmit(ours.ModelStatusResponse, fill, direction)
     assert read == expected
-    assert [one.state for one in read.model_version_status] == [state for _, state in STATES]
+    assert [status.state for status in read.model_version_status] == [state for _, state in STATES]
 
 
 def test_every_state_has_the_official_number():
     assert ours.ModelVersionStatus.State.items() == STATES
 
 
-def test_fields_that_we_left_out_are_skipped():
+def test_fields_that_our_messages_lack_are_skipped():
     response = get_model_status_pb2.GetModelStatusResponse()
     failed = response.model_version_status.add(version=2, state=50)
     failed.status.error_code = 3
@@ -144,7 +144,7 @@ def test_every_field_has_the_official_name_number_and_type(message):
 
 
 class Official(prediction_service_pb2_grpc.PredictionServiceServicer, model_service_pb2_grpc.ModelServiceServicer):
-    """One photo, of one class, by version 12."""
+    """Services of a model with one class and version 12."""
 
     def Predict(self, request, context):  # noqa: N802
         response = predict_pb2.PredictResponse()
@@ -159,29 +159,29 @@ class Official(prediction_service_pb2_grpc.PredictionServiceServicer, model_serv
         return response
 
 
-def test_client_is_answered_by_the_official_services():
+def test_client_reads_the_answers_of_the_official_services():
     server = grpc.server(concurrent.futures.ThreadPoolExecutor(1))
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Official(), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(Official(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    with client.Client(f"127.0.0.1:{port}") as asked:
-        assert asked.classify(PHOTO) == client.Prediction(NAMES[2], 1.0, {NAMES[2]: 1.0}, 12)
-        assert asked.available_versions() == [12]
+    with client.Client(f"127.0.0.1:{port}") as caller:
+        assert caller.classify(PHOTO) == client.Prediction(NAMES[2], 1.0, {NAMES[2]: 1.0}, 12)
+        assert caller.available_versions() == [12]
     server.stop(None).wait()
 
 
 def without_compiler_version(text):
-    """Generated code less the lines that only tell which compiler made it."""
+    """Remove the lines of generated code that depend only on the compiler's version."""
     return re.sub(r"^(# Protobuf Python Version: .*|    \d+,|    '[^/]*',)$", "", text, flags=re.MULTILINE)
 
 
-def test_generated_code_is_what_the_compiler_makes_of_the_protos(tmp_path):
+def test_generated_code_is_up_to_date(tmp_path):
     protos = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "serving" / "protos").glob("*.proto"))
     outputs = [f"--python_out={tmp_path}", f"--pyi_out={tmp_path}"]
     subprocess.run([sys.executable, "-m", "grpc_tools.protoc", "-I.", *outputs, *protos], cwd=ROOT, check=True)
-    made = {path.name: path for path in (tmp_path / "serving" / "protos").iterdir()}
-    assert set(made) == {path.name for path in (ROOT / "serving" / "protos").glob("*_pb2.py*")}
-    for name, path in made.items():
-        kept = (ROOT / "serving" / "protos" / name).read_text()
-        assert without_compiler_version(kept) == without_compiler_version(path.read_text()), f"{name}: make protos"
+    generated = {path.name: path for path in (tmp_path / "serving" / "protos").iterdir()}
+    assert set(generated) == {path.name for path in (ROOT / "serving" / "protos").glob("*_pb2.py*")}
+    for name, path in generated.items():
+        committed = (ROOT / "serving" / "protos" / name).read_text()
+        assert without_compiler_version(committed) == without_compiler_version(path.read_text()), f"{name}: make protos"

@@ -34,7 +34,7 @@ MEBIBYTE = 2**20
 
 
 class Echo(tf.Module):
-    """A signature a dtype, which gives back what it gets."""
+    """A model with one signature per dtype, which returns its input."""
 
     def signatures(self):
         return {
@@ -46,7 +46,7 @@ class Echo(tf.Module):
 
 
 class Texts(tf.Module):
-    """Texts as they are, each one's length in bytes, and the first of them as a scalar."""
+    """A model that returns its strings, their lengths in bytes, and the first string as a scalar."""
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "texts")])
     def serve(self, texts):
@@ -60,7 +60,7 @@ class Divide(tf.Module):
 
 
 class Counter(tf.Module):
-    """Tells how many calls were answered before this one; negative numbers are refused before they count."""
+    """A model that returns the number of previous calls; it refuses negative numbers without counting them."""
 
     def __init__(self):
         super().__init__()
@@ -73,7 +73,7 @@ class Counter(tf.Module):
 
 
 class Heavy(tf.Module):
-    """64 MiB of weights."""
+    """A model with 64 MiB of weights."""
 
     def __init__(self):
         super().__init__()
@@ -121,7 +121,7 @@ def divide_path(folder):
 
 @pytest.fixture
 def divide_by_five(divide_path, tmp_path):
-    """A copy of the model that divides, whose signature has a default of 5 for y."""
+    """Return a copy of the model that divides; its signature has a default of 5 for y."""
     path = pathlib.Path(shutil.copytree(divide_path, tmp_path / "divide"))
     model = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
     model.meta_graphs[0].signature_def["serving_default"].defaults["y"].CopyFrom(tf.make_tensor_proto([5], tf.int32))
@@ -141,26 +141,26 @@ def heavy_path(folder):
 
 @pytest.fixture
 def counter(counter_path, tmp_path):
-    """A copy of the counter's folder, to add warm-up requests to."""
+    """Return a copy of the counter's folder, to which a test adds warm-up requests."""
     return pathlib.Path(shutil.copytree(counter_path, tmp_path / "counter"))
 
 
 @pytest.fixture
 def load():
-    """load(path, parameters=None): a servable that is closed after the test."""
-    made = []
+    """Yield load(path, parameters=None), whose servables are closed after the test."""
+    servables = []
 
     def load_servable(path, parameters=None):
-        made.append(predict.Servable("m", 1, path, parameters))
-        return made[-1]
+        servables.append(predict.Servable("m", 1, path, parameters))
+        return servables[-1]
 
     yield load_servable
-    for servable in made:
+    for servable in servables:
         servable.close()
 
 
-def some(dtype, shape):
-    """An array of `dtype` with its extremes in it."""
+def sample_array(dtype, shape):
+    """Return an array of `dtype` that contains its extreme values."""
     size = int(np.prod(shape))
     if dtype == tf.string:
         return np.array([*(ANY_BYTES[i % len(ANY_BYTES)] for i in range(size)), None], object)[:-1].reshape(shape)
@@ -177,7 +177,7 @@ def assert_same(array, expected):
     if expected.dtype == object:
         assert array.tolist() == expected.tolist()
     else:
-        assert array.tobytes() == expected.tobytes()  # which tells -0.0 from 0.0, and holds for NaN
+        assert array.tobytes() == expected.tobytes()  # tells -0.0 from 0.0, and accepts NaN
 
 
 def write_warmup(path, records):
@@ -207,8 +207,8 @@ def by_name(dtype):
 
 @pytest.mark.parametrize("shape", [(), (0,), (1,), (7,), (3, 4), (2, 0, 3)], ids=str)
 @pytest.mark.parametrize("dtype", DTYPES, ids=by_name)
-def test_array_goes_through_its_proto_as_tensorflow_reads_it(dtype, shape):
-    array = some(dtype, shape)
+def test_array_survives_its_conversion_to_a_proto_and_back(dtype, shape):
+    array = sample_array(dtype, shape)
     sent = tensor_pb2.TensorProto.FromString(tensors.to_proto(array, dtype).SerializeToString())
     assert sent.dtype == dtype.as_datatype_enum
     assert_same(tensors.to_array(sent, "x"), array)
@@ -217,13 +217,13 @@ def test_array_goes_through_its_proto_as_tensorflow_reads_it(dtype, shape):
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=by_name)
 def test_tensor_is_read_as_tensorflow_writes_it(dtype):
-    array = some(dtype, (9, 2))
+    array = sample_array(dtype, (9, 2))
     assert_same(tensors.to_array(tf.make_tensor_proto(array, dtype), "x"), array)
 
 
 @pytest.mark.parametrize(("dtype", "field"), FIELDS.items(), ids=lambda value: getattr(value, "name", value))
-def test_values_are_sent_one_by_one_in_the_field_of_their_dtype(dtype, field):
-    array = some(dtype, (2, 3))
+def test_values_are_written_to_the_field_of_their_dtype(dtype, field):
+    array = sample_array(dtype, (2, 3))
     if dtype.is_floating:
         array = np.array([[0.1, 2, 3], [4, 5, 6]], array.dtype)
     proto = tensors.to_proto(array, dtype)
@@ -236,12 +236,12 @@ def test_values_are_sent_one_by_one_in_the_field_of_their_dtype(dtype, field):
     [
         tensor_pb2.TensorProto(),
         tensor_pb2.TensorProto(dtype=999),
-        tf.make_tensor_proto(np.zeros(2, np.float32)),  # whose shape is changed below
+        tf.make_tensor_proto(np.zeros(2, np.float32)),  # its shape is changed below
         tensor_pb2.TensorProto(dtype=tf.float32.as_datatype_enum, tensor_content=b"123"),
     ],
     ids=["no dtype", "unknown dtype", "too few bytes", "part of a value"],
 )
-def test_tensor_that_cannot_be_read_is_refused_with_its_name(proto):
+def test_invalid_tensor_is_refused_with_its_name(proto):
     broken = tensor_pb2.TensorProto.FromString(proto.SerializeToString())
     if broken.tensor_shape.dim:
         broken.tensor_shape.dim[0].size = 3
@@ -261,21 +261,21 @@ def test_tensor_of_negative_size_is_refused(sizes):
 
 @pytest.mark.parametrize("shape", [(), (0,), (5,), (2, 3)], ids=str)
 @pytest.mark.parametrize("dtype", DTYPES, ids=by_name)
-def test_model_gives_back_what_it_gets(echo, dtype, shape):
-    array = some(dtype, shape)
+def test_model_receives_and_returns_every_dtype_unchanged(echo, dtype, shape):
+    array = sample_array(dtype, shape)
     outputs = echo.predict(dtype.name, {"x": array})
     assert list(outputs) == ["y"]
     assert_same(outputs["y"], array)
 
 
-def test_texts_of_any_bytes_go_in_and_out(texts):
+def test_strings_of_any_bytes_are_received_and_returned_unchanged(texts):
     outputs = texts.predict("serving_default", {"texts": np.array(ANY_BYTES, object)})
     assert_same(outputs["same"], np.array(ANY_BYTES, object))
     assert outputs["length"].tolist() == [len(text) for text in ANY_BYTES]
 
 
 @pytest.mark.parametrize("text", ANY_BYTES, ids=ascii)
-def test_text_as_a_scalar_keeps_its_bytes(texts, text):
+def test_scalar_string_keeps_its_bytes(texts, text):
     first = texts.predict("serving_default", {"texts": np.array([text, b"other"], object)})["first"]
     assert_same(first, np.array(text, object))
     assert list(tensors.to_proto(first, tf.string).string_val) == [text]
@@ -301,27 +301,27 @@ def test_wrong_dtype_is_refused_and_not_converted(echo, signature, array):
     assert code_of(lambda: echo.predict(signature, {"x": array})) is status.Code.INVALID_ARGUMENT
 
 
-def test_signatures_are_told_with_their_dtypes_and_shapes(texts):
+def test_signatures_have_dtypes_and_shapes(texts):
     signature = texts.signatures["serving_default"]
     assert {name: tf.as_dtype(info.dtype) for name, info in signature.inputs.items()} == {"texts": tf.string}
     assert set(signature.outputs) == {"same", "length", "first"}
     assert [dim.size for dim in signature.inputs["texts"].tensor_shape.dim] == [-1]
 
 
-def test_output_filter_gives_the_outputs_that_it_names_in_its_order(load, divide_path):
+def test_output_filter_selects_outputs_in_its_order(load, divide_path):
     inputs = {"x": np.array([17], np.int32), "y": np.array([5], np.int32)}
     servable = load(divide_path)
-    for wanted in ((), ("remainder",), ("quotient", "remainder"), ("remainder", "quotient")):
-        outputs = servable.predict("serving_default", inputs, wanted)
-        assert not wanted or tuple(outputs) == wanted
+    for output_filter in ((), ("remainder",), ("quotient", "remainder"), ("remainder", "quotient")):
+        outputs = servable.predict("serving_default", inputs, output_filter)
+        assert not output_filter or tuple(outputs) == output_filter
         expected = {"quotient": [3], "remainder": [2]}
         assert {name: array.tolist() for name, array in outputs.items()} == {
-            name: expected[name] for name in wanted or expected
+            name: expected[name] for name in output_filter or expected
         }
 
 
-@pytest.mark.parametrize("parameters", [None, batching.Parameters(max_batch_size=8)], ids=["alone", "batched"])
-def test_error_of_an_operation_keeps_its_code_and_the_model_goes_on(load, divide_path, parameters):
+@pytest.mark.parametrize("parameters", [None, batching.Parameters(max_batch_size=8)], ids=["unbatched", "batched"])
+def test_error_of_an_operation_keeps_its_code_and_the_model_still_answers(load, divide_path, parameters):
     servable = load(divide_path, parameters)
 
     def divide(x, y):
@@ -333,7 +333,7 @@ def test_error_of_an_operation_keeps_its_code_and_the_model_goes_on(load, divide
     assert divide(9, 3)["quotient"].tolist() == [3]
 
 
-def test_default_of_a_signature_stands_in_for_an_input_that_is_not_sent(load, divide_by_five):
+def test_missing_input_takes_the_default_of_the_signature(load, divide_by_five):
     servable = load(divide_by_five)
     x, y = np.array([17], np.int32), np.array([2], np.int32)
     assert servable.predict("serving_default", {"x": x})["quotient"].tolist() == [3]
@@ -341,7 +341,7 @@ def test_default_of_a_signature_stands_in_for_an_input_that_is_not_sent(load, di
     assert code_of(lambda: servable.predict("serving_default", {"y": y})) is status.Code.INVALID_ARGUMENT
 
 
-def test_callers_at_once_share_one_model(load, texts_path):
+def test_concurrent_callers_share_one_model(load, texts_path):
     servable = load(texts_path, batching.Parameters(max_batch_size=8, batch_timeout_seconds=0.002))
 
     def call(number):
@@ -357,18 +357,18 @@ def calls_before(servable):
     return int(servable.predict("serving_default", {"x": np.array([1], np.int32)})["calls"])
 
 
-def test_model_without_warm_up_requests_has_run_nothing(load, counter):
+def test_model_without_warm_up_requests_runs_nothing_when_loaded(load, counter):
     assert calls_before(load(counter)) == 0
 
 
-def test_warm_up_requests_have_run_when_the_model_is_there(load, counter):
+def test_warm_up_requests_run_when_the_model_is_loaded(load, counter):
     write_warmup(counter, [warmup_record(x=[1]), warmup_record("serving_default", x=[2, 3])])
     servable = load(counter)
     assert calls_before(servable) == 2
     assert calls_before(servable) == 3
 
 
-def test_warm_up_takes_defaults_and_an_output_filter(load, divide_by_five):
+def test_warm_up_request_may_omit_a_default_and_filter_outputs(load, divide_by_five):
     log = prediction_log_pb2.PredictionLog.FromString(warmup_record(x=[17]))
     log.predict_log.request.output_filter.append("remainder")
     write_warmup(divide_by_five, [log.SerializeToString()])
@@ -376,7 +376,7 @@ def test_warm_up_takes_defaults_and_an_output_filter(load, divide_by_five):
     assert load(divide_by_five).predict("serving_default", inputs)["remainder"].tolist() == [2]
 
 
-def test_a_thousand_warm_up_requests_run_and_one_more_fails_the_load(load, counter):
+def test_load_fails_for_more_than_1000_warm_up_requests(load, counter):
     write_warmup(counter, [warmup_record(x=[1])] * 1000)
     assert calls_before(load(counter)) == 1000
     shutil.rmtree(counter / "assets.extra")
@@ -396,23 +396,23 @@ def test_a_thousand_warm_up_requests_run_and_one_more_fails_the_load(load, count
     ],
     ids=["refused by the graph", "wrong dtype", "input missing", "input too many", "unknown signature", "no request"],
 )
-def test_warm_up_request_that_fails_fails_the_load(load, counter, record, code):
+def test_load_fails_if_a_warm_up_request_fails(load, counter, record, code):
     write_warmup(counter, [warmup_record(x=[1]), record])
     with pytest.raises(status.StatusError) as caught:
         load(counter)
     assert code is None or caught.value.code is code
 
 
-@pytest.mark.parametrize("damage", ["cut off", "overwritten"])
-def test_corrupt_warm_up_file_fails_the_load(load, counter, damage):
+@pytest.mark.parametrize("damage", ["truncated", "overwritten"])
+def test_load_fails_if_the_warm_up_file_is_corrupt(load, counter, damage):
     write_warmup(counter, [warmup_record(x=[1])] * 3)
     file = counter / "assets.extra" / "tf_serving_warmup_requests"
     content = file.read_bytes()
-    file.write_bytes(content[:-5] if damage == "cut off" else content[:-20] + b"\x00" * 20)
+    file.write_bytes(content[:-5] if damage == "truncated" else content[:-20] + b"\x00" * 20)
     assert code_of(lambda: load(counter)) is status.Code.DATA_LOSS
 
 
-def test_model_that_is_closed_answers_no_more(texts_path):
+def test_closed_model_refuses_requests(texts_path):
     servable = predict.Servable("m", 1, texts_path, None)
     inputs = {"texts": np.array([b"a"], object)}
     servable.predict("serving_default", inputs)
@@ -422,7 +422,7 @@ def test_model_that_is_closed_answers_no_more(texts_path):
 
 
 @pytest.mark.parametrize("end", ["closed after use", "refused by its warm-up"])
-def test_model_that_is_gone_gives_its_memory_back(heavy_path, tmp_path, end):
+def test_closed_or_failed_model_frees_its_memory(heavy_path, tmp_path, end):
     path = pathlib.Path(shutil.copytree(heavy_path, tmp_path / "heavy"))
     if end == "refused by its warm-up":
         write_warmup(path, [warmup_record(x=[0]), warmup_record(x=["text"])])
@@ -437,7 +437,7 @@ def test_model_that_is_gone_gives_its_memory_back(heavy_path, tmp_path, end):
         servable.close()
 
     def graphs():
-        return sum(isinstance(one, tf.Graph) for one in gc.get_objects())
+        return sum(isinstance(item, tf.Graph) for item in gc.get_objects())
 
     load_and_end()
     gc.collect()
@@ -464,19 +464,19 @@ def test_folder_without_a_model_is_refused(tmp_path):
 @pytest.mark.parametrize(
     "file", ["saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001"]
 )
-@pytest.mark.parametrize("damage", ["gone", "empty", "cut off", "overwritten"])
+@pytest.mark.parametrize("damage", ["missing", "empty", "truncated", "overwritten"])
 def test_broken_model_is_refused(counter, file, damage):
     path = counter / file
     content = path.read_bytes()
-    if damage == "gone":
+    if damage == "missing":
         path.unlink()
     else:
-        path.write_bytes({"empty": b"", "cut off": content[: len(content) // 2]}.get(damage, b"\xff" * len(content)))
+        path.write_bytes({"empty": b"", "truncated": content[: len(content) // 2]}.get(damage, b"\xff" * len(content)))
     with pytest.raises(status.StatusError):
         saved_model.SavedModel(counter)
 
 
-def test_model_for_training_alone_is_refused(counter):
+def test_model_without_the_serve_tag_is_refused(counter):
     model = saved_model_pb2.SavedModel.FromString((counter / "saved_model.pb").read_bytes())
     model.meta_graphs[0].meta_info_def.tags[:] = ["train"]
     (counter / "saved_model.pb").write_bytes(model.SerializeToString())

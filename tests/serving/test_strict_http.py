@@ -1,4 +1,4 @@
-"""The REST server and bodies that are cut short, slow or framed wrongly, over real sockets."""
+"""The REST server and truncated, slow or wrongly framed bodies, over real sockets."""
 
 import logging
 import re
@@ -12,7 +12,7 @@ from serving.embedded import metrics, rest_server, strict_http, versions
 PREDICT = b"POST /v1/models/m:predict HTTP/1.1\r\nHost: a\r\n"
 CHUNKED = PREDICT + b"Transfer-Encoding: chunked\r\n\r\n"
 NEXT = b"GET /v1/models/next HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-CUT = {
+TRUNCATED = {
     "no last chunk": CHUNKED + b"2\r\n{}\r\n",
     "half a chunk": CHUNKED + b"5\r\n{}",
     "half a trailer": CHUNKED + b"2\r\n{}\r\n0\r\nX-A: b",
@@ -42,7 +42,7 @@ INVALID_HEADERS = {
     "length beyond 64 bits": (b"99999999999999999999", 413),
     "length of 4 TB": (b"4000000000000", 413),
 }
-WHOLE = {
+VALID = {
     "extension": CHUNKED + b"2;a=b\r\n{}\r\n0\r\n\r\n",
     "trailer": CHUNKED + b"2\r\n{}\r\n0\r\nX-A: b\r\n\r\n",
     "two chunks": CHUNKED + b"1\r\n{\r\n01\r\n}\r\n0\r\n\r\n",
@@ -55,7 +55,7 @@ WHOLE = {
 
 @pytest.fixture(scope="module")
 def server():
-    """A server without a model, so that a body that is read is answered by 404; and its port."""
+    """Yield a server and its port. It has no model, so that a body that was read is answered with 404."""
     running = rest_server.RestServer(versions.Models(None), "127.0.0.1", 0, None, threads=2)
     yield running, running.start()
     running.drain(1)
@@ -63,7 +63,7 @@ def server():
 
 @pytest.fixture
 def sent(server):
-    """sent(data, ends): the HTTP status codes that come back; `ends` is whether the client sends nothing more."""
+    """Return sent(data, ends), which returns the status codes of the responses; `ends` closes the client's side."""
 
     def send(data, ends=True):
         with socket.create_connection(("127.0.0.1", server[1]), timeout=5) as connection:
@@ -76,65 +76,65 @@ def sent(server):
     return send
 
 
-def counted():
-    """code -> number of requests so far."""
+def request_counts():
+    """Return code -> number of requests so far."""
     (family,) = [family for family in metrics.registry.collect() if family.name.endswith("request_count")]
     return {sample.labels["status"]: sample.value for sample in family.samples}
 
 
-@pytest.mark.parametrize("name", [*CUT, *INVALID])
-def test_body_that_cannot_be_read_is_refused_in_one_line_and_ends_the_connection(sent, caplog, name):
-    before = counted()
+@pytest.mark.parametrize("name", [*TRUNCATED, *INVALID])
+def test_invalid_body_is_logged_in_one_line_and_closes_the_connection(sent, caplog, name):
+    before = request_counts()
     with caplog.at_level(logging.INFO):
-        data = CUT[name] if name in CUT else INVALID[name] + NEXT
+        data = TRUNCATED[name] if name in TRUNCATED else INVALID[name] + NEXT
         assert sent(data) == [400]
     assert not [record for record in caplog.records if record.exc_info]
     assert len(caplog.messages) <= 1 and all("INVALID_ARGUMENT" in message for message in caplog.messages)
-    assert counted().get("INTERNAL", 0) == before.get("INTERNAL", 0)
+    assert request_counts().get("INTERNAL", 0) == before.get("INTERNAL", 0)
 
 
 @pytest.mark.parametrize("name", INVALID_HEADERS)
-def test_length_that_is_ambiguous_or_absurd_is_refused_and_ends_the_connection(sent, name):
+def test_ambiguous_or_excessive_length_is_refused_and_closes_the_connection(sent, name):
     value, code = INVALID_HEADERS[name]
     assert sent(PREDICT + b"Content-Length: " + value + b"\r\n\r\n{}" + NEXT) == [code]
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_length_beside_an_encoding_is_refused_and_ends_the_connection(sent, order):
+def test_length_beside_an_encoding_is_refused_and_closes_the_connection(sent, order):
     headers = [b"Content-Length: 12\r\n", b"Transfer-Encoding: chunked\r\n"][::order]
     assert sent(PREDICT + b"".join(headers) + b"\r\n2\r\n{}\r\n0\r\n\r\n" + NEXT) == [400]
 
 
-@pytest.mark.parametrize("name", WHOLE)
-def test_body_is_read_to_its_end_so_that_the_next_request_is_answered(sent, name):
+@pytest.mark.parametrize("name", VALID)
+def test_valid_body_is_read_to_its_end_and_the_next_request_is_answered(sent, name):
     codes = {"Expect": [100, 404, 404], "another path": [400, 404], "another call": [501, 404]}
-    assert sent(WHOLE[name] + NEXT) == codes.get(name, [404, 404])
+    assert sent(VALID[name] + NEXT) == codes.get(name, [404, 404])
 
 
 @pytest.mark.parametrize("start", [CHUNKED + b"2\r\n{", PREDICT + b"Content-Length: 5\r\n\r\n{"])
-def test_body_that_stops_coming_is_refused_without_waiting_for_it(server, sent, monkeypatch, caplog, start):
+def test_stalled_body_is_refused_after_the_timeout(server, sent, monkeypatch, caplog, start):
     monkeypatch.setattr(server[0]._server, "timeout", 0.1)
     with caplog.at_level(logging.INFO):
         assert sent(start, ends=False) == [400]
     (message,) = caplog.messages
-    assert "nothing more of it came within 0.1 s" in message
+    assert "no more data arrived within 0.1 s" in message
 
 
 def test_client_that_resets_the_connection_leaves_no_traceback(server, caplog, capfd):
     with socket.create_connection(("127.0.0.1", server[1])) as connection:
         connection.sendall(CHUNKED + b"5\r\n{}")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    with socket.create_connection(("127.0.0.1", server[1]), timeout=5) as connection:  # the server goes on
+    with socket.create_connection(("127.0.0.1", server[1]), timeout=5) as connection:  # the server still answers
         connection.sendall(NEXT)
         assert b" 404 " in connection.recv(65536)
     assert not [record for record in caplog.records if record.exc_info]
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_address_that_cannot_be_parsed_is_a_bad_request(sent):
+def test_invalid_url_is_a_bad_request(sent):
     assert sent(b"GET http://[ HTTP/1.1\r\nHost: a\r\n\r\n") == [400]
 
 
-def test_body_beyond_the_limit_is_refused_before_it_is_read(sent, monkeypatch):
+def test_body_beyond_the_limit_is_refused(sent, monkeypatch):
     monkeypatch.setattr(strict_http, "MAX_BODY_BYTES", 3)
     assert sent(CHUNKED + b"2\r\n{}\r\n2\r\n  \r\n0\r\n\r\n") == [400]

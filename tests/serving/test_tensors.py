@@ -1,4 +1,4 @@
-"""Tensors whose shape claims more than their values hold."""
+"""Tensors with fewer values than their shape has elements."""
 
 import pytest
 import tensorflow as tf
@@ -16,10 +16,10 @@ def tensor(dtype, size, **values):
 @pytest.mark.parametrize(
     ("dtype", "values"), [(tf.string, {"string_val": [b"a"]}), (tf.float32, {"float_val": [1.0]}), (tf.int64, {})]
 )
-def test_last_value_stands_for_the_rest_of_the_shape_but_not_for_gigabytes(dtype, values):
+def test_last_value_is_repeated_unless_the_shape_is_too_large(dtype, values):
     assert tensors.to_array(tensor(dtype, 1000, **values), "x").shape == (1000,)
     with pytest.raises(status.StatusError, match="tensor parsing error: x") as refused:
-        tensors.to_array(tensor(dtype, 10**12, **values), "x")  # that no machine has the memory for
+        tensors.to_array(tensor(dtype, 10**12, **values), "x")
     assert "too large" in str(refused.value.__cause__)
 
 

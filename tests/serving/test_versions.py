@@ -11,12 +11,12 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from serving.embedded import status, versions
 
-GIVE_UP_SECONDS = 10.0  # so that a fault fails a test, and does not hang it
+GIVE_UP_SECONDS = 10.0  # so that a defect fails a test instead of blocking it
 State = versions.State
 
 
 class Servable:
-    """What stands in the version's graph file, until it is closed."""
+    """A servable that holds the text of the version's graph file."""
 
     def __init__(self, version, text, on_close):
         self.version, self.text, self.closed = version, text, False
@@ -28,7 +28,7 @@ class Servable:
 
 
 class Loader:
-    """A `load` that remembers what was loaded and closed, in order; a version that says "broken" does not load."""
+    """A `load` function that records what is loaded and closed; a version whose graph is "broken" fails to load."""
 
     def __init__(self):
         self.events = []
@@ -59,7 +59,7 @@ def models(loader):
 
 @pytest.fixture
 def base(tmp_path):
-    """The folder of a model's versions."""
+    """Return the folder of a model's versions."""
     (tmp_path / "m").mkdir()
     return tmp_path / "m"
 
@@ -71,7 +71,7 @@ def background():
 
 
 def push(base, version, text="graph"):
-    """A version that shows up whole, as a run of the pipeline pushes it."""
+    """Add a version by renaming its complete folder, as a run of the pipeline does."""
     part = base / f".part-{version}"
     part.mkdir(parents=True)
     (part / "saved_model.pb").write_text(text)
@@ -79,7 +79,7 @@ def push(base, version, text="graph"):
 
 
 def model(name, base, *, labels=None, platform="tensorflow", **policy):
-    """A model's configuration; `policy` one of latest=2, specific=[1, 3] and all=True, or none."""
+    """Return a model's configuration; `policy` is latest=2, specific=[1, 3], all=True or empty."""
     config = model_server_config_pb2.ModelConfig(name=name, base_path=str(base), model_platform=platform)
     if "latest" in policy:
         config.model_version_policy.latest.num_versions = policy["latest"]
@@ -98,30 +98,30 @@ def configure(models, *configs):
 
 
 def spec(name="m", version=None, label=None):
-    made = model_pb2.ModelSpec(name=name)
+    model_spec = model_pb2.ModelSpec(name=name)
     if version is not None:
-        made.version.value = version
+        model_spec.version.value = version
     if label is not None:
-        made.version_label = label
-    return made
+        model_spec.version_label = label
+    return model_spec
 
 
-def asked(models, *args, **kwargs):
-    """The number of the version that answers."""
+def answering_version(models, *args, **kwargs):
+    """Return the number of the version that answers."""
     with models.handle(spec(*args, **kwargs)) as servable:
         assert not servable.closed
         return servable.version
 
 
-def served(models, name="m", among=range(20)):
-    """The numbers that can be asked for."""
-    found = []
-    for version in among:
+def served_versions(models, name="m", candidates=range(20)):
+    """Return the numbers among `candidates` that answer."""
+    numbers = []
+    for version in candidates:
         try:
-            found.append(asked(models, name, version))
+            numbers.append(answering_version(models, name, version))
         except status.StatusError as error:
             assert error.code is status.Code.NOT_FOUND
-    return found
+    return numbers
 
 
 def states(models, name="m"):
@@ -134,19 +134,19 @@ def code_of(call):
     return caught.value.code
 
 
-def wait_until(true):
+def wait_until(condition):
     give_up = time.monotonic() + GIVE_UP_SECONDS
-    while not true():
-        assert time.monotonic() < give_up, "it never came true"
+    while not condition():
+        assert time.monotonic() < give_up, "the condition was not met in time"
         time.sleep(0.002)
 
 
-def test_newest_version_by_number_answers(models, base):
+def test_version_with_the_highest_number_answers(models, base):
     push(base, 2)
     push(base, 10)
     configure(models, model("m", base))
-    assert asked(models) == 10
-    assert served(models) == [10]
+    assert answering_version(models) == 10
+    assert served_versions(models) == [10]
 
 
 @pytest.mark.parametrize(
@@ -162,19 +162,19 @@ def test_newest_version_by_number_answers(models, base):
     ],
     ids=str,
 )
-def test_versions_that_the_policy_asks_for_are_served(models, base, policy, expected):
+def test_versions_that_the_policy_selects_are_served(models, base, policy, expected):
     for version in (10, 1, 3):
         push(base, version)
     configure(models, model("m", base, **policy))
-    assert served(models) == expected
-    assert asked(models) == max(expected)
+    assert served_versions(models) == expected
+    assert answering_version(models) == max(expected)
     assert states(models) == dict.fromkeys(expected, State.AVAILABLE)
 
 
-def test_version_zero_is_a_version(models, base):
+def test_version_0_is_served(models, base):
     push(base, 0)
     configure(models, model("m", base))
-    assert asked(models) == asked(models, version=0) == 0
+    assert answering_version(models) == answering_version(models, version=0) == 0
 
 
 @pytest.mark.parametrize(
@@ -182,26 +182,26 @@ def test_version_zero_is_a_version(models, base):
     ["notes", ".part-5", "-5", "5.0", "v5", "5 (copy)", "\u0665", str(2**63)],
     ids=["word", "part", "negative", "fraction", "prefix", "suffix", "Arabic digit", "beyond int64"],
 )
-def test_folder_whose_name_is_no_version_number_is_passed_over(models, base, loader, name):
+def test_folder_whose_name_is_not_a_version_number_is_ignored(models, base, loader, name):
     push(base, 1)
     shutil.copytree(base / "1", base / name)
     configure(models, model("m", base, all=True))
     assert loader.events == ["load m 1"]
 
 
-def test_file_and_folder_without_a_graph_are_passed_over(models, base, loader):
+def test_file_and_folder_without_a_graph_are_ignored(models, base, loader):
     push(base, 1)
     (base / "2").mkdir()
     (base / "3").write_text("a file")
     (base / "4" / "variables").mkdir(parents=True)
     configure(models, model("m", base))
-    assert (asked(models), loader.events) == (1, ["load m 1"])
+    assert (answering_version(models), loader.events) == (1, ["load m 1"])
     (base / "4" / "saved_model.pb").write_text("copied last")
     configure(models, model("m", base))
-    assert asked(models) == 4
+    assert answering_version(models) == 4
 
 
-def test_graph_as_text_counts_as_a_graph(tmp_path, base):
+def test_version_with_a_text_graph_is_served(tmp_path, base):
     def load(name, version, path):
         return Servable(version, path.name, lambda: None)
 
@@ -209,7 +209,7 @@ def test_graph_as_text_counts_as_a_graph(tmp_path, base):
     (base / "3").mkdir()
     (base / "3" / "saved_model.pbtxt").write_text("")
     configure(models, model("m", base))
-    assert asked(models) == 3
+    assert answering_version(models) == 3
 
 
 def test_new_version_is_loaded_before_the_old_one_is_closed(models, base, loader):
@@ -218,11 +218,11 @@ def test_new_version_is_loaded_before_the_old_one_is_closed(models, base, loader
     push(base, 2)
     configure(models, model("m", base))
     assert loader.events == ["load m 1", "load m 2", "close m 1"]
-    assert (asked(models), served(models)) == (2, [2])
+    assert (answering_version(models), served_versions(models)) == (2, [2])
     assert states(models) == {2: State.AVAILABLE, 1: State.END}
 
 
-def test_version_that_is_loaded_is_not_loaded_again(models, base, loader):
+def test_loaded_version_is_not_loaded_again(models, base, loader):
     push(base, 1)
     for _ in range(3):
         configure(models, model("m", base))
@@ -236,22 +236,22 @@ def test_old_version_answers_while_the_new_one_loads(models, base, loader, backg
     loader.gate.clear()
     loading = background.submit(configure, models, model("m", base))
     wait_until(lambda: "load m 2" in loader.events)
-    assert asked(models) == 1
+    assert answering_version(models) == 1
     assert states(models) == {2: State.LOADING, 1: State.AVAILABLE}
     loader.gate.set()
     loading.result()
-    assert asked(models) == 2
+    assert answering_version(models) == 2
 
 
-def test_request_keeps_its_version_until_it_ends_and_the_version_is_closed_afterwards(models, base, loader, background):
+def test_version_is_closed_after_its_last_request_ends(models, base, loader, background):
     push(base, 1)
     configure(models, model("m", base))
     with models.handle(spec()) as first, models.handle(spec()) as second:
         push(base, 2)
         update = background.submit(configure, models, model("m", base))
         wait_until(lambda: states(models).get(1) == State.UNLOADING)
-        assert asked(models) == 2
-        assert served(models) == [2]
+        assert answering_version(models) == 2
+        assert served_versions(models) == [2]
         assert (first.version, first.closed, second is first) == (1, False, True)
         assert not update.done()
     update.result()
@@ -260,7 +260,7 @@ def test_request_keeps_its_version_until_it_ends_and_the_version_is_closed_after
     assert states(models)[1] == State.END
 
 
-def test_request_that_fails_lets_go_of_its_version(models, base, loader):
+def test_failed_request_releases_its_version(models, base, loader):
     push(base, 1)
     configure(models, model("m", base))
     with pytest.raises(ZeroDivisionError), models.handle(spec()):
@@ -270,7 +270,7 @@ def test_request_that_fails_lets_go_of_its_version(models, base, loader):
     assert loader.events[-1] == "close m 1"
 
 
-def test_requests_without_pause_never_meet_a_closed_version(models, base, background):
+def test_requests_under_load_never_get_a_closed_version(models, base, background):
     push(base, 1)
     configure(models, model("m", base))
     ended = threading.Event()
@@ -291,15 +291,15 @@ def test_requests_without_pause_never_meet_a_closed_version(models, base, backgr
         configure(models, model("m", base))
     ended.set()
     assert max(set().union(*(call.result() for call in calls))) >= 20
-    assert served(models, among=range(30)) == [21]
+    assert served_versions(models, candidates=range(30)) == [21]
 
 
-def test_version_that_fails_to_load_is_reported_and_the_old_one_goes_on(models, base):
+def test_version_that_fails_to_load_is_reported_and_the_old_one_still_answers(models, base):
     push(base, 1)
     configure(models, model("m", base))
     push(base, 2, "broken")
     configure(models, model("m", base))
-    assert (asked(models), served(models)) == (1, [1])
+    assert (answering_version(models), served_versions(models)) == (1, [1])
     reported = models.statuses(spec())
     assert list(reported) == [2, 1]
     assert reported[1] == (State.AVAILABLE, None)
@@ -307,7 +307,7 @@ def test_version_that_fails_to_load_is_reported_and_the_old_one_goes_on(models, 
     assert (state, error.code, error.message) == (State.END, status.Code.DATA_LOSS, "the graph is broken")
 
 
-def test_load_that_fails_in_an_unforeseen_way_is_reported_as_internal(base):
+def test_unexpected_error_of_a_load_is_reported_as_internal(base):
     def load(name, version, path):
         raise MemoryError("no room")
 
@@ -319,7 +319,7 @@ def test_load_that_fails_in_an_unforeseen_way_is_reported_as_internal(base):
     assert error.code is status.Code.INTERNAL
 
 
-def test_version_that_failed_is_tried_again_once_its_files_change_and_not_before(models, base, loader):
+def test_failed_version_is_loaded_again_only_when_its_files_change(models, base, loader):
     push(base, 1)
     broken = push(base, 2, "broken")
     configure(models, model("m", base, latest=2))
@@ -330,21 +330,21 @@ def test_version_that_failed_is_tried_again_once_its_files_change_and_not_before
     (broken / "variables" / "variables.index").write_text("the rest of it")
     configure(models, model("m", base, latest=2))
     assert loader.events.count("load m 2") == 2
-    (broken / "saved_model.pb").write_text("mended")  # as many bytes as before
+    (broken / "saved_model.pb").write_text("mended")  # the same number of bytes
     configure(models, model("m", base, latest=2))
     assert loader.events.count("load m 2") == 3
-    assert asked(models) == 2
+    assert answering_version(models) == 2
     assert models.statuses(spec(version=2)) == {2: (State.AVAILABLE, None)}
 
 
-def test_version_whose_folder_is_gone_gives_way_to_the_one_before_it(models, base, loader):
+def test_version_whose_folder_is_removed_is_replaced_by_the_previous_one(models, base, loader):
     push(base, 1)
     push(base, 2)
     configure(models, model("m", base))
     shutil.rmtree(base / "2")
     configure(models, model("m", base))
     assert loader.events == ["load m 2", "load m 1", "close m 2"]
-    assert asked(models) == 1
+    assert answering_version(models) == 1
     push(base, 2, "back again")
     configure(models, model("m", base))
     with models.handle(spec()) as servable:
@@ -357,88 +357,89 @@ def test_rollback_to_an_older_version_by_configuration(models, base, loader):
     configure(models, model("m", base))
     configure(models, model("m", base, specific=[1]))
     assert loader.events == ["load m 2", "load m 1", "close m 2"]
-    assert asked(models) == 1
+    assert answering_version(models) == 1
     configure(models, model("m", base))
-    assert asked(models) == 2
+    assert answering_version(models) == 2
 
 
-def test_policy_that_asks_for_what_cannot_be_loaded_leaves_the_last_good_version(models, base):
+def test_policy_that_selects_a_broken_version_keeps_the_last_good_one(models, base):
     push(base, 1)
     configure(models, model("m", base))
     push(base, 2, "broken")
     configure(models, model("m", base, specific=[2]))
-    assert asked(models) == 1
+    assert answering_version(models) == 1
 
 
-def test_model_without_a_version_left_is_unloaded(models, base, loader):
+def test_model_whose_versions_are_all_removed_is_unloaded(models, base, loader):
     push(base, 1)
     configure(models, model("m", base))
     shutil.rmtree(base / "1")
     with pytest.raises(status.StatusError):
         configure(models, model("m", base))
     assert loader.events == ["load m 1", "close m 1"]
-    assert code_of(lambda: asked(models)) is status.Code.NOT_FOUND
+    assert code_of(lambda: answering_version(models)) is status.Code.NOT_FOUND
     assert states(models) == {1: State.END}
 
 
-def test_base_path_that_cannot_be_found_leaves_what_is_served(models, base, loader):
+def test_missing_base_path_keeps_the_served_versions(models, base, loader):
     push(base, 1)
     configure(models, model("m", base))
-    base.rename(base.with_name("away"))  # as a network disk that is gone for a moment
+    base.rename(base.with_name("away"))  # like a network disk that is briefly unavailable
     configure(models, model("m", base))
-    assert asked(models) == 1
+    assert answering_version(models) == 1
     base.with_name("away").rename(base)
     configure(models, model("m", base))
-    assert (asked(models), loader.events) == (1, ["load m 1"])
+    assert (answering_version(models), loader.events) == (1, ["load m 1"])
 
 
-def test_several_models_are_served_each_by_its_own_versions(models, tmp_path):
+def test_each_model_is_served_by_its_own_versions(models, tmp_path):
     push(tmp_path / "a", 1)
     push(tmp_path / "b", 1)
     push(tmp_path / "b", 2)
     configure(models, model("a", tmp_path / "a"), model("b", tmp_path / "b", latest=2))
-    assert (served(models, "a"), served(models, "b")) == ([1], [1, 2])
-    assert code_of(lambda: asked(models, "c")) is status.Code.NOT_FOUND
+    assert (served_versions(models, "a"), served_versions(models, "b")) == ([1], [1, 2])
+    assert code_of(lambda: answering_version(models, "c")) is status.Code.NOT_FOUND
 
 
-def test_one_model_that_cannot_be_loaded_does_not_keep_the_others(models, tmp_path):
+def test_model_that_cannot_be_loaded_does_not_affect_the_others(models, tmp_path):
     push(tmp_path / "a", 1, "broken")
     push(tmp_path / "b", 1)
     with pytest.raises(status.StatusError, match="a: version 1: the graph is broken"):
         configure(models, model("a", tmp_path / "a"), model("b", tmp_path / "b"))
-    assert asked(models, "b") == 1
+    assert answering_version(models, "b") == 1
 
 
-def test_label_names_its_version(models, base):
+def test_label_selects_its_version(models, base):
     push(base, 1)
     push(base, 2)
     configure(models, model("m", base, latest=2))
     configure(models, model("m", base, latest=2, labels={"stable": 1, "canary": 2}))
-    assert (asked(models, label="stable"), asked(models, label="canary"), asked(models)) == (1, 2, 2)
+    assert answering_version(models, label="stable") == 1
+    assert answering_version(models, label="canary") == answering_version(models) == 2
     configure(models, model("m", base, latest=2, labels={"stable": 2}))
-    assert asked(models, label="stable") == 2
-    assert code_of(lambda: asked(models, label="canary")) is status.Code.INVALID_ARGUMENT
+    assert answering_version(models, label="stable") == 2
+    assert code_of(lambda: answering_version(models, label="canary")) is status.Code.INVALID_ARGUMENT
 
 
-def test_label_of_a_new_model_stands_on_the_version_that_is_loaded_for_it(models, base):
+def test_label_of_a_new_model_selects_the_version_that_is_loaded_with_it(models, base):
     push(base, 1)
     configure(models, model("m", base, labels={"stable": 1}))
-    assert asked(models, label="stable") == 1
+    assert answering_version(models, label="stable") == 1
 
 
-def test_label_of_a_version_that_is_not_loaded_is_refused_where_labels_may_not_precede(base, loader):
-    models = versions.Models(loader, labels_may_precede=False)
+def test_label_of_an_unavailable_version_is_refused_without_allow_unavailable_labels(base, loader):
+    models = versions.Models(loader, allow_unavailable_labels=False)
     push(base, 1)
     assert code_of(lambda: configure(models, model("m", base, labels={"stable": 1}))) is status.Code.FAILED_PRECONDITION
     configure(models, model("m", base))
     configure(models, model("m", base, labels={"stable": 1}))
-    assert asked(models, label="stable") == 1
+    assert answering_version(models, label="stable") == 1
     assert code_of(lambda: configure(models, model("m", base, labels={"new": 2}))) is status.Code.FAILED_PRECONDITION
-    assert asked(models, label="stable") == 1
+    assert answering_version(models, label="stable") == 1
 
 
-class HandingOver:
-    """A lock after whose first use something else is done, as by a thread that waited for it."""
+class LockWithFollower:
+    """A lock that calls `then` after its first release, like a thread that waited for the lock."""
 
     def __init__(self, lock, then):
         self._lock, self._then = lock, then
@@ -452,24 +453,24 @@ class HandingOver:
         then()
 
 
-def test_reload_reports_its_own_outcome_where_another_one_follows_at_once(models, tmp_path):
+def test_reload_reports_its_own_outcome_when_another_one_follows_at_once(models, tmp_path):
     for name in "ab":
         push(tmp_path / name, 1)
-    models._update_lock = HandingOver(models._update_lock, lambda: configure(models, model("b", tmp_path / "b")))
+    models._update_lock = LockWithFollower(models._update_lock, lambda: configure(models, model("b", tmp_path / "b")))
     configure(models, model("a", tmp_path / "a"))
-    assert (served(models, "a"), served(models, "b")) == ([], [1])
+    assert (served_versions(models, "a"), served_versions(models, "b")) == ([], [1])
 
 
 def test_unknown_label_is_an_invalid_argument(models, base):
     push(base, 1)
     configure(models, model("m", base, labels={"stable": 1}))
     with pytest.raises(status.StatusError, match="Unrecognized servable version label: nightly") as caught:
-        asked(models, label="nightly")
+        answering_version(models, label="nightly")
     assert caught.value.code is status.Code.INVALID_ARGUMENT
 
 
-@pytest.mark.parametrize("version", [2, 9], ids=["not loaded", "not there"])
-def test_label_on_an_unavailable_version_is_refused_and_the_old_configuration_stays(models, tmp_path, version):
+@pytest.mark.parametrize("version", [2, 9], ids=["not loaded", "missing"])
+def test_label_moved_to_an_unavailable_version_is_refused_and_the_old_configuration_stays(models, tmp_path, version):
     for name in "abc":
         push(tmp_path / name, 1)
     push(tmp_path / "a", 2)
@@ -477,34 +478,34 @@ def test_label_on_an_unavailable_version_is_refused_and_the_old_configuration_st
     with pytest.raises(status.StatusError, match=f"label to version {version} of model a") as caught:
         configure(models, model("a", tmp_path / "a", labels={"stable": version}), model("c", tmp_path / "c"))
     assert caught.value.code is status.Code.FAILED_PRECONDITION
-    assert asked(models, "a", label="stable") == asked(models, "b") == 1
-    assert served(models, "a") == [1]
-    assert code_of(lambda: asked(models, "c")) is status.Code.NOT_FOUND
+    assert answering_version(models, "a", label="stable") == answering_version(models, "b") == 1
+    assert served_versions(models, "a") == [1]
+    assert code_of(lambda: answering_version(models, "c")) is status.Code.NOT_FOUND
 
 
-def test_reload_adds_and_drops_models_and_leaves_the_others_alone(models, tmp_path, loader):
+def test_reload_adds_and_removes_models_and_keeps_the_others(models, tmp_path, loader):
     for name in "abc":
         push(tmp_path / name, 1)
     configure(models, model("a", tmp_path / "a"), model("b", tmp_path / "b"))
     configure(models, model("b", tmp_path / "b"), model("c", tmp_path / "c"))
     assert loader.events == ["load a 1", "load b 1", "load c 1", "close a 1"]
-    assert asked(models, "b") == asked(models, "c") == 1
-    assert code_of(lambda: asked(models, "a")) is status.Code.NOT_FOUND
+    assert answering_version(models, "b") == answering_version(models, "c") == 1
+    assert code_of(lambda: answering_version(models, "a")) is status.Code.NOT_FOUND
     assert states(models, "a") == {1: State.END}
     configure(models, model("a", tmp_path / "a"))
-    assert asked(models, "a") == 1
+    assert answering_version(models, "a") == 1
 
 
-def test_other_base_path_of_a_model_brings_its_versions(models, tmp_path, loader):
+def test_new_base_path_of_a_model_replaces_its_versions(models, tmp_path, loader):
     push(tmp_path / "old", 1)
     push(tmp_path / "new", 7)
     configure(models, model("m", tmp_path / "old"))
     configure(models, model("m", tmp_path / "new"))
     assert loader.events == ["load m 1", "load m 7", "close m 1"]
-    assert served(models) == [7]
+    assert served_versions(models) == [7]
 
 
-def test_other_base_path_with_the_same_version_number_brings_the_other_model(models, tmp_path, loader):
+def test_new_base_path_with_the_same_version_number_replaces_the_model(models, tmp_path, loader):
     push(tmp_path / "old", 1, "old")
     push(tmp_path / "new", 1, "new")
     configure(models, model("m", tmp_path / "old"))
@@ -514,7 +515,7 @@ def test_other_base_path_with_the_same_version_number_brings_the_other_model(mod
         assert servable.text == "new"
 
 
-def test_other_base_path_that_fails_to_load_leaves_the_old_one_and_is_not_tried_at_every_look(models, tmp_path, loader):
+def test_new_base_path_that_fails_to_load_keeps_the_old_one_and_is_tried_once(models, tmp_path, loader):
     push(tmp_path / "old", 1, "old")
     push(tmp_path / "new", 1, "broken")
     configure(models, model("m", tmp_path / "old"))
@@ -530,7 +531,7 @@ def test_other_base_path_that_fails_to_load_leaves_the_old_one_and_is_not_tried_
 
 
 @pytest.mark.parametrize("missing", ["folder", "versions"])
-def test_model_without_versions_is_refused_with_its_folder(models, base, missing):
+def test_model_without_versions_is_refused_with_its_path(models, base, missing):
     folder = base if missing == "versions" else base / "nowhere"
     with pytest.raises(status.StatusError) as caught:
         configure(models, model("m", folder))
@@ -538,10 +539,10 @@ def test_model_without_versions_is_refused_with_its_folder(models, base, missing
     assert str(folder) in caught.value.message
     push(folder, 1)
     configure(models, model("m", folder))
-    assert asked(models) == 1
+    assert answering_version(models) == 1
 
 
-def test_model_of_which_no_version_loads_is_refused_with_the_reason_of_each(models, base):
+def test_model_whose_versions_all_fail_is_refused_with_each_reason(models, base):
     push(base, 1, "broken")
     push(base, 2, "broken")
     with pytest.raises(status.StatusError) as caught:
@@ -571,33 +572,33 @@ def listed(*configs):
         lambda folder: listed(model("m", "")),
         lambda folder: listed(model("", folder)),
         lambda folder: listed(model("m", folder, platform="pytorch")),
-        lambda folder: listed(model("m", folder, platform="")),  # neither platform nor type
+        lambda folder: listed(model("m", folder, platform="")),  # neither model_platform nor model_type
         custom,
     ],
     ids=["name twice", "no base_path", "no name", "unsupported platform", "no platform", "custom"],
 )
 def test_invalid_configuration_is_refused_and_the_old_one_stays(models, base, make):
     push(base, 1)
-    configure(models, model("kept", base))
+    configure(models, model("valid", base))
     with pytest.raises(status.StatusError) as caught:
         models.configure(make(base))
     assert caught.value.code is status.Code.INVALID_ARGUMENT
-    assert asked(models, "kept") == 1
+    assert answering_version(models, "valid") == 1
 
 
-def test_platform_may_be_given_as_the_old_model_type(models, base):
+def test_deprecated_model_type_is_accepted_as_platform(models, base):
     push(base, 1)
     config = model("m", base, platform="")
     config.model_type = model_server_config_pb2.TENSORFLOW
     configure(models, config)
-    assert asked(models) == 1
+    assert answering_version(models) == 1
 
 
 def test_spec_without_a_name_is_an_invalid_argument(models):
-    assert code_of(lambda: asked(models, "")) is status.Code.INVALID_ARGUMENT
+    assert code_of(lambda: answering_version(models, "")) is status.Code.INVALID_ARGUMENT
 
 
-def test_version_that_is_not_served_is_not_found_by_its_name_and_number(models, base):
+def test_unknown_model_or_version_is_not_found(models, base):
     push(base, 1)
     configure(models, model("m", base))
     for wrong, message in (
@@ -611,18 +612,18 @@ def test_version_that_is_not_served_is_not_found_by_its_name_and_number(models, 
         assert code_of(lambda unknown=unknown: models.statuses(unknown)) is status.Code.NOT_FOUND
 
 
-def test_poll_finds_a_new_version_by_itself(models, base):
+def test_poll_loads_new_versions_and_unloads_removed_ones(models, base):
     push(base, 1)
     configure(models, model("m", base))
     models.poll(0.01)
     push(base, 2)
-    wait_until(lambda: asked(models) == 2)
+    wait_until(lambda: answering_version(models) == 2)
     shutil.rmtree(base / "2")
-    wait_until(lambda: asked(models) == 1)
+    wait_until(lambda: answering_version(models) == 1)
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EIO, "it failed"), MemoryError("it failed")], ids=["disk", "memory"])
-def test_poll_survives_a_look_that_fails(models, base, monkeypatch, caplog, error):
+def test_poll_continues_after_an_error(models, base, monkeypatch, caplog, error):
     push(base, 1)
     configure(models, model("m", base))
     failures, iterdir = [error] * 3, pathlib.Path.iterdir
@@ -635,14 +636,14 @@ def test_poll_survives_a_look_that_fails(models, base, monkeypatch, caplog, erro
     monkeypatch.setattr(pathlib.Path, "iterdir", fail_at_first)
     models.poll(0.01)
     wait_until(lambda: not failures)
-    if isinstance(error, OSError):  # a disk may be away for hours
+    if isinstance(error, OSError):  # a disk may be unavailable for hours
         assert caplog.text.count("it failed") == 1
-    assert asked(models) == 1
+    assert answering_version(models) == 1
     push(base, 2)
-    wait_until(lambda: asked(models) == 2)
+    wait_until(lambda: answering_version(models) == 2)
 
 
-def test_disk_that_fails_under_one_model_does_not_keep_the_others_from_new_versions(models, tmp_path, monkeypatch):
+def test_disk_error_of_one_model_does_not_stop_updates_of_the_others(models, tmp_path, monkeypatch):
     for name in "abc":
         push(tmp_path / name, 1)
     configure(models, *(model(name, tmp_path / name) for name in "abc"))
@@ -657,11 +658,11 @@ def test_disk_that_fails_under_one_model_does_not_keep_the_others_from_new_versi
     models.poll(0.01)
     for name in "ac":
         push(tmp_path / name, 2)
-    wait_until(lambda: asked(models, "a") == asked(models, "c") == 2)
-    assert asked(models, "b") == 1
+    wait_until(lambda: answering_version(models, "a") == answering_version(models, "c") == 2)
+    assert answering_version(models, "b") == 1
 
 
-def test_version_that_fails_to_close_is_at_its_end_all_the_same(base, caplog):
+def test_version_that_fails_to_close_still_ends(base, caplog):
     def fail_to_close():
         raise OSError("the session is stuck")
 
@@ -673,12 +674,12 @@ def test_version_that_fails_to_close_is_at_its_end_all_the_same(base, caplog):
     configure(models, model("m", base))
     push(base, 2)
     configure(models, model("m", base))
-    assert asked(models) == 2
+    assert answering_version(models) == 2
     assert states(models) == {2: State.AVAILABLE, 1: State.END}
     assert "the session is stuck" in caplog.text
 
 
-def test_closing_unloads_every_version_once_its_requests_have_ended(models, tmp_path, loader, background):
+def test_close_unloads_each_version_after_its_requests_end(models, tmp_path, loader, background):
     push(tmp_path / "a", 1)
     push(tmp_path / "b", 1)
     configure(models, model("a", tmp_path / "a"), model("b", tmp_path / "b"))
@@ -688,10 +689,10 @@ def test_closing_unloads_every_version_once_its_requests_have_ended(models, tmp_
         assert not servable.closed
     closing.result()
     assert sorted(loader.events) == ["close a 1", "close b 1", "load a 1", "load b 1"]
-    assert code_of(lambda: asked(models, "b")) is status.Code.NOT_FOUND
+    assert code_of(lambda: answering_version(models, "b")) is status.Code.NOT_FOUND
 
 
-def test_closing_ends_the_poll(models, base, loader):
+def test_close_ends_the_poll(models, base, loader):
     push(base, 1)
     configure(models, model("m", base))
     before = set(threading.enumerate())
