@@ -1,11 +1,11 @@
 """Benchmark of time and memory with 2 and 4 times the photos: `make bench RUN=runs/thesis`.
 
-Records, features of a backbone and the search on them, each size in a separate process.
+It measures records, the features of one backbone and the search on them, each size in a separate process.
 """
 
 import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads both as it is imported
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads both when it is imported
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import argparse
@@ -20,22 +20,22 @@ import time
 
 from benchmarks.serving import ROOT, show
 
-SMALLEST = 75
+SMALLEST_PHOTOS = 75
 SIZE_PX = 96
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run-dir", type=pathlib.Path, default=pathlib.Path("runs/demo"))
-    parser.add_argument("--photos", type=int, help="measure this number of photos alone, in this process")
+    parser.add_argument("--photos", type=int, help="Measure only this number of photos, in this process.")
     args = parser.parse_args()
     if args.photos:
         print(json.dumps(measure(args.run_dir, args.photos)))
         return
-    listed = len((args.run_dir / "photos.csv").read_text().splitlines()) - 1
-    smallest = min(SMALLEST, listed // 4)
+    photo_count = len((args.run_dir / "photos.csv").read_text().splitlines()) - 1
+    smallest = min(SMALLEST_PHOTOS, photo_count // 4)
     print(f"{smallest}, {2 * smallest} and {4 * smallest} photos at {SIZE_PX} px, ResNet50, one view\n")
-    costs = [child(args.run_dir, times * smallest) for times in (1, 2, 4)]
+    costs = [measure_in_process(args.run_dir, times * smallest) for times in (1, 2, 4)]
     for times, cost in zip((2, 4), costs[1:], strict=True):
         bounds = ("<= 4.2", "<= 1.2") if times == 4 else ("", "")
         show(f"time of {times} times the photos", f"{cost['seconds'] / costs[0]['seconds']:.2f}", bounds[0])
@@ -43,35 +43,35 @@ def main() -> None:
     print("  " + ", ".join(f"{cost['seconds']:.1f} s and {cost['peak_mib']:.0f} MiB" for cost in costs))
 
 
-def child(run_dir: pathlib.Path, photos: int) -> dict[str, float]:
+def measure_in_process(run_dir: pathlib.Path, photos: int) -> dict[str, float]:
     command = [sys.executable, "-m", "benchmarks.scaling", "--run-dir", str(run_dir), "--photos", str(photos)]
     output = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     return json.loads(output.splitlines()[-1])
 
 
 def measure(run_dir: pathlib.Path, count: int) -> dict[str, float]:
-    """Return the seconds of the three stages, and the peak memory of the process."""
+    """Return the seconds of the three stages and the peak memory of this process, in MiB."""
     from components.data import augmentation, photos, records
     from components.models import backbones, features, inference
     from tuner import cross_validation, scenarios
     from tuner import study as study_module
 
-    listed = photos.read(run_dir / "photos.csv")
-    seen: collections.Counter[tuple[str, int]] = collections.Counter()
+    photo_list = photos.read(run_dir / "photos.csv")
+    counts: collections.Counter[tuple[str, int]] = collections.Counter()
 
     def rank_in_class_and_fold(photo: photos.Photo) -> int:
-        seen[photo.label, photo.fold] += 1
-        return seen[photo.label, photo.fold]
+        counts[photo.label, photo.fold] += 1
+        return counts[photo.label, photo.fold]
 
-    # the first of each class and fold, then the second: a class without photos in a fold cannot be tested
-    chosen = sorted(sorted(listed, key=rank_in_class_and_fold)[:count], key=lambda photo: photo.id)
-    classes = photos.class_names(chosen)
+    # takes the first photo of each class and fold, then the second, because every fold needs photos of every class
+    selected = sorted(sorted(photo_list, key=rank_in_class_and_fold)[:count], key=lambda photo: photo.id)
+    classes = photos.class_names(selected)
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         started = time.perf_counter()
         records.build(
             folder / "dataset",
-            chosen,
+            selected,
             image_size_px=SIZE_PX,
             max_pixels=50_000_000,
             max_rejects=0.05,
@@ -79,7 +79,7 @@ def measure(run_dir: pathlib.Path, count: int) -> dict[str, float]:
             beam_args=(),
             progress=ignore,
         )
-        usable = photos.accepted(chosen, folder / "dataset")
+        usable = photos.accepted(selected, folder / "dataset")
         features.extract(
             folder / "features" / "ResNet50",
             folder / "dataset",

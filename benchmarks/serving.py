@@ -1,12 +1,12 @@
 """Benchmark of the embedded server against direct calls of its SavedModel: `make bench RUN=runs/thesis`.
 
-Each figure is a ratio of two measurements of the same run, or a count. The server runs in a separate process, as users
-start it, with the batching of serving/config/batching_cpu.config unless a line says otherwise.
+Each figure is a count, or a ratio of two measurements of the same run. The server runs in a separate process, as users
+start it, with the batching of serving/config/batching_cpu.config unless stated otherwise.
 """
 
 import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads both as it is imported; the server sets them too
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads both when it is imported
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import argparse
@@ -34,7 +34,7 @@ from serving.embedded import flags, server
 
 ROOT = pathlib.Path(__file__).parents[1]
 CLIENTS = 16
-DESCRIPTION: documents.ModelDescription = {"classes": []}  # type: ignore[typeddict-item]  # no more of it is read
+DESCRIPTION: documents.ModelDescription = {"classes": []}  # type: ignore[typeddict-item]  # the rest is not read
 PHOTOS = 64
 SMALL_REQUESTS, LONG_SMALL_REQUESTS = 5_000, 20_000
 VERSION_CHANGES, LONG_VERSION_CHANGES = 2, 20
@@ -46,19 +46,20 @@ BATCHING = ["--enable_batching", "--batching_parameters_file", "serving/config/b
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run-dir", type=pathlib.Path, default=pathlib.Path("runs/demo"))
-    parser.add_argument("--only", choices=list(PARTS), action="append", help="only these parts")
-    parser.add_argument("--long", action="store_true", help="20 version changes, 20,000 small requests")
+    parser.add_argument("--only", choices=list(PARTS), action="append", help="Only this part; repeat it for more.")
+    parser.add_argument("--long", action="store_true", help="20 version changes, 20,000 small requests.")
     args = parser.parse_args()
     base = args.run_dir / "served" / push.MODEL_NAME
     if not push.versions(base):
         sys.exit(f"bench: --run-dir must hold a pushed model, and {args.run_dir} has none. Make one with make run.")
     saved_model = base / str(push.versions(base)[-1])
-    listed = photos.read(args.run_dir / "photos.csv")
-    step = max(1, len(listed) // PHOTOS)
+    photo_list = photos.read(args.run_dir / "photos.csv")
+    step = max(1, len(photo_list) // PHOTOS)
     photo_bytes = [
-        images.plain_bytes(pathlib.Path(photo.path).read_bytes(), MAX_PIXELS)[0] for photo in listed[::step][:PHOTOS]
+        images.plain_bytes(pathlib.Path(photo.path).read_bytes(), MAX_PIXELS)[0]
+        for photo in photo_list[::step][:PHOTOS]
     ]
-    print(f"{saved_model}, {len(photo_bytes)} photos, {CLIENTS} clients where there are several\n")
+    print(f"{saved_model}, {len(photo_bytes)} photos, {CLIENTS} concurrent clients\n")
     print(f"{'what':58} {'figure':>12}   bound")
     for name in args.only or PARTS:
         PARTS[name](saved_model, photo_bytes, args.long)
@@ -68,8 +69,8 @@ def show(what: str, figure: str, bound: str = "") -> None:
     print(f"{what:58} {figure:>12}   {bound}", flush=True)
 
 
-def one_at_a_time(saved_model: pathlib.Path, photo_bytes: list[bytes], long: bool) -> None:
-    """Compare calls of a single photo over gRPC with direct ones, alternating, in the process of the server.
+def single_calls(saved_model: pathlib.Path, photo_bytes: list[bytes], long: bool) -> None:
+    """Compare gRPC calls with direct calls of one photo, alternating, in the server's process.
 
     In two processes, two thread pools would compete for the same cores.
     """
@@ -102,19 +103,19 @@ def _is_answering(caller: client.Client, counts: dict, version: int) -> bool:
     return caller.available_versions()[-1:] == [version] and counts.get(version, 0) > 0
 
 
-def life_of_a_server(saved_model: pathlib.Path, photo_bytes: list[bytes], long: bool) -> None:
-    """Measure a server from its start through many clients, new versions, a kill and a restart."""
+def server_lifecycle(saved_model: pathlib.Path, photo_bytes: list[bytes], long: bool) -> None:
+    """Measure a server from its start through load, new versions, a kill and a restart."""
     port = free_port()
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         base = pathlib.Path(folder)
         push.push(saved_model, base, DESCRIPTION, keep_versions=3)
         started = time.perf_counter()
-        target, process = stack.enter_context(served(base, port))
+        target, process = stack.enter_context(running_server(base, port))
         show("start to AVAILABLE, warm-up included", f"{time.perf_counter() - started:.1f} s", "<= 15 s")
         with client.Client(target, timeout_seconds=60) as caller:
             many_clients(saved_model, photo_bytes, caller)
             version_changes(saved_model, photo_bytes, base=base, process=process, caller=caller, long=long)
-        killed(photo_bytes, base, process, port)
+        restart_after_kill(photo_bytes, base, process, port)
 
 
 def many_clients(saved_model: pathlib.Path, photo_bytes: list[bytes], caller: client.Client) -> None:
@@ -127,16 +128,16 @@ def many_clients(saved_model: pathlib.Path, photo_bytes: list[bytes], caller: cl
     direct(photo_bytes[:8])
     rates = {size: direct_rate(size) for size in BATCH_SIZES}
     best = max(rates, key=rates.__getitem__)
-    work = photo_bytes * 4
+    requests = photo_bytes * 4
     with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
-        list(pool.map(caller.classify, photo_bytes))  # warm
-        rate = len(work) / seconds_of(lambda: list(pool.map(caller.classify, work)))
+        list(pool.map(caller.classify, photo_bytes))  # warm-up
+        rate = len(requests) / seconds_of(lambda: list(pool.map(caller.classify, requests)))
     after = direct_rate(best)
-    reference = (rates[best] + after) / 2  # before and after the server, as the machine drifts
+    reference = (rates[best] + after) / 2  # measured before and after, because the machine's speed changes
     show(f"throughput of {CLIENTS} clients : direct, batch of {best}", f"{rate / reference:.2f}", ">= 0.9")
     by_batch_size = ", ".join(f"{size}: {value:.1f}" for size, value in rates.items())
-    show("  photos/s by the server", f"{rate:.1f}")
-    print(f"  photos/s directly, by batch size: {by_batch_size}; once more {best}: {after:.1f}")
+    show("  photos/s of the server", f"{rate:.1f}")
+    print(f"  photos/s of direct calls, by batch size: {by_batch_size}; {best} repeated: {after:.1f}")
 
 
 def version_changes(
@@ -148,10 +149,10 @@ def version_changes(
     caller: client.Client,
     long: bool,
 ) -> None:
-    """Push new versions while 8 clients call without pause."""
+    """Push new versions while 8 clients call continuously."""
     changes = LONG_VERSION_CHANGES if long else VERSION_CHANGES
     resident = [resident_mib(process.pid)]
-    with calling(caller, photo_bytes, 8) as counts:
+    with calls_under_load(caller, photo_bytes, 8) as counts:
         for _ in range(changes):
             version = int(push.push(saved_model, base, DESCRIPTION, keep_versions=3).name)
             wait_for(functools.partial(_is_answering, caller, counts, version))
@@ -168,33 +169,35 @@ def version_changes(
     print(f"  resident MiB: {', '.join(f'{value:.0f}' for value in resident)}")
 
 
-def killed(photo_bytes: list[bytes], base: pathlib.Path, process: subprocess.Popen[bytes], port: int) -> None:
-    """Kill the server under load by SIGKILL, and restart it at once on the same port."""
+def restart_after_kill(
+    photo_bytes: list[bytes], base: pathlib.Path, process: subprocess.Popen[bytes], port: int
+) -> None:
+    """Kill the server with SIGKILL under load, and restart it at once on the same port."""
     version = push.versions(base)[-1]
     with (
         contextlib.ExitStack() as stack,
         client.Client(f"localhost:{port}") as caller,
-        calling(caller, photo_bytes, 8) as counts,
+        calls_under_load(caller, photo_bytes, 8) as counts,
     ):
         wait_for(lambda: counts.get(version, 0) > 20)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        died = time.perf_counter()
+        killed_at = time.perf_counter()
         before = dict(counts)
-        stack.enter_context(served(base, port))
+        stack.enter_context(running_server(base, port))
         wait_for(lambda: counts.get(version, 0) > before.get(version, 0) + 8)
-        back = time.perf_counter() - died
-    raised = {str(key): count for key, count in counts.items() if not isinstance(key, int) and key != "failed"}
-    show("kill -9 to the first answers of the restarted server", f"{back:.1f} s")
-    print(f"  errors of the client meanwhile: {raised or 'none'}")
+        recovery_seconds = time.perf_counter() - killed_at
+    errors = {str(key): count for key, count in counts.items() if not isinstance(key, int) and key != "failed"}
+    show("kill -9 to the first answers of the restarted server", f"{recovery_seconds:.1f} s")
+    print(f"  errors of the client meanwhile: {errors or 'none'}")
 
 
 def memory_over_requests(saved_model: pathlib.Path, photo_bytes: list[bytes], long: bool) -> None:
-    """Measure the growth of memory over requests to a trivial model, so that it is the server's own."""
+    """Measure the growth of the server's memory, by requests to a trivial model."""
     requests = LONG_SMALL_REQUESTS if long else SMALL_REQUESTS
     with tempfile.TemporaryDirectory() as folder:
         write_small_model(pathlib.Path(folder) / "1")
-        with served(pathlib.Path(folder)) as (target, process), client.Client(target) as caller:
+        with running_server(pathlib.Path(folder)) as (target, process), client.Client(target) as caller:
             with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
                 list(pool.map(caller.classify, [b"x" * 50_000] * (LONG_SMALL_REQUESTS // 10)))
                 before = resident_mib(process.pid)
@@ -205,14 +208,14 @@ def memory_over_requests(saved_model: pathlib.Path, photo_bytes: list[bytes], lo
 
 
 PARTS: dict[str, Callable[[pathlib.Path, list[bytes], bool], None]] = {
-    "server": life_of_a_server,
-    "one": one_at_a_time,
+    "server": server_lifecycle,
+    "one": single_calls,
     "requests": memory_over_requests,
 }
 
 
 @contextlib.contextmanager
-def served(base: pathlib.Path, port: int | None = None) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def running_server(base: pathlib.Path, port: int | None = None) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """Run the embedded server on `base`; yield its HOST:PORT and process once it is available."""
     port = port or free_port()
     command = [sys.executable, "-m", "serving", "--model_name", push.MODEL_NAME, "--model_base_path", str(base)]
@@ -232,10 +235,10 @@ def served(base: pathlib.Path, port: int | None = None) -> Iterator[tuple[str, s
 
 
 @contextlib.contextmanager
-def calling(caller: client.Client, photo_bytes: list[bytes], threads: int) -> Iterator[dict[int | str, int]]:
-    """Classify without pause in `threads` threads; yield counts by version of the answer, "failed" and error."""
+def calls_under_load(caller: client.Client, photo_bytes: list[bytes], threads: int) -> Iterator[dict[int | str, int]]:
+    """Classify continuously in `threads` threads; yield counts by model version, "failed" and type of error."""
     counts: dict[int | str, int] = {}
-    lock, ending = threading.Lock(), threading.Event()
+    lock, stopping = threading.Lock(), threading.Event()
 
     def count(key: int | str) -> None:
         with lock:
@@ -243,7 +246,7 @@ def calling(caller: client.Client, photo_bytes: list[bytes], threads: int) -> It
 
     def call(start: int) -> None:
         index = start
-        while not ending.is_set():
+        while not stopping.is_set():
             try:
                 count(caller.classify(photo_bytes[index % len(photo_bytes)]).model_version)
             except (client.ServingUnavailable, client.ServingRejected) as error:
@@ -257,7 +260,7 @@ def calling(caller: client.Client, photo_bytes: list[bytes], threads: int) -> It
     try:
         yield counts
     finally:
-        ending.set()
+        stopping.set()
         for worker in workers:
             worker.join()
 
@@ -280,7 +283,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 120.0) -> None:
     deadline = time.perf_counter() + seconds
     while not condition():
         if time.perf_counter() > deadline:
-            raise TimeoutError(f"the benchmark waited {seconds:.0f} seconds in vain")
+            raise TimeoutError(f"the expected state was not reached within {seconds:.0f} s")
         time.sleep(0.02)
 
 

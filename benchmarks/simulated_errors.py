@@ -1,7 +1,7 @@
-"""Simulated error rates of the report's statistics: `python -m benchmarks.simulated_errors [--run-dir RUN]`.
+"""Simulate the error rates of the report's statistics: `python -m benchmarks.simulated_errors [--run-dir RUN]`.
 
-Studies with known truth are drawn, and the report's own functions judge them. docs/method.md quotes the figures. With
---run-dir, that run's leaderboard is a case too, and its verdicts are computed under other seeds.
+It draws studies whose truth is known, and applies the report's own functions to them. docs/method.md quotes the
+results. With --run-dir, that run's leaderboard is a case too, and its conclusions are computed under other seeds.
 """
 
 import argparse
@@ -22,8 +22,8 @@ DRAWS = 1_999  # of each simulated study; reports have more
 BACKBONES = 3
 THESIS_CLASSES = (403, 501, 410, 590, 482, 135)  # photos
 # name -> photos of each class, scenarios, accuracy, its spread over the classes (every second scenario is better at
-# every second class), and the standard deviations of what makes an answer wrong: the photo itself, the photo for one of
-# three backbones, the photo for one scenario
+# every second class), and the standard deviations of three sources of error: the photo, the photo for one of three
+# backbones, and the photo for one scenario
 STUDIES = {
     "18 scenarios, 398 photos, much alike": ((200, 198), 18, 0.96, 0.0, (1.0, 0.35, 0.2)),
     "18 scenarios, 398 photos, less alike": ((200, 198), 18, 0.96, 0.0, (0.5, 0.5, 0.7)),
@@ -43,7 +43,7 @@ MATRICES = {
     "200 photos, one class of 3, accuracy 0.9": ((40, 40, 40, 40, 37, 3), (0.9, 0.9)),
     "398 photos of 2 classes, accuracy 0.96": ((200, 198), (0.96, 0.96)),
 }
-# name -> photos, and the chances of right alone in the first, right alone in the second of two scenarios
+# name -> photos, and the probabilities that only the first and only the second of two scenarios is right
 PAIRS = {
     "200 photos, 0.5 % right only in A": (200, 0.005, 0.0),
     "60 photos, 3 % right only in A": (60, 0.03, 0.0),
@@ -54,33 +54,33 @@ PAIRS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--run-dir", type=pathlib.Path, help="finished run, to be judged under other seeds")
-    parser.add_argument("--studies", type=int, default=1000, help="number of simulated studies of each case")
     parser.add_argument(
-        "--matrices", type=int, default=4000, help="number of simulated confusion matrices of each case"
+        "--run-dir", type=pathlib.Path, help="Finished run, to repeat its conclusions under other seeds."
     )
-    parser.add_argument("--seeds", type=int, default=60, help="number of seeds for the verdicts of the run")
+    parser.add_argument("--studies", type=int, default=1000, help="Number of simulated studies per case.")
+    parser.add_argument("--matrices", type=int, default=4000, help="Number of simulated confusion matrices per case.")
+    parser.add_argument("--seeds", type=int, default=60, help="Number of seeds for the conclusions of the run.")
     args = parser.parse_args()
-    of_reports = max_t.SIGN_DRAWS, max_t.MORE_SIGN_DRAWS
+    report_draws = max_t.SIGN_DRAWS, max_t.MORE_SIGN_DRAWS
     max_t.SIGN_DRAWS = max_t.MORE_SIGN_DRAWS = comparisons.NOISE_DRAWS = DRAWS
-    print("Studies of equal scenarios in which some pair is told apart (nominal 5 %), and F1 of the highest:")
+    print("Studies of equal scenarios with a significant difference (nominal 5 %), and F1 of the best scenario:")
     for name, case in STUDIES.items():
         rate, excess, low, high = false_alarms(*case, studies=args.studies)
         print(f"  {name:44} {rate:6.1%}   {excess:.4f} too high, reported {low:.4f} to {high:.4f}", flush=True)
-    print("\nIntervals that hold the true macro F1 (nominal 95 %), and their mean width:")
+    print("\nIntervals that contain the true macro F1 (nominal 95 %), and their mean width:")
     for name, (photos, (lowest, highest)) in MATRICES.items():
         chances = [_chances(len(photos), accuracy) for accuracy in np.linspace(lowest, highest, args.matrices)]
         print("  {:44} {:6.1%}   {:.3f}".format(name, *interval_coverage(photos, chances)), flush=True)
-    print("\nIntervals of the difference of a pair that hold the true difference (nominal 95 %):")
+    print("\nIntervals of a pair's difference that contain the true difference (nominal 95 %):")
     for name, pair in PAIRS.items():
         print(f"  {name:52} {gap_coverage(*pair, repeats=args.studies):6.1%}", flush=True)
-    max_t.SIGN_DRAWS, max_t.MORE_SIGN_DRAWS = of_reports
+    max_t.SIGN_DRAWS, max_t.MORE_SIGN_DRAWS = report_draws
     if args.run_dir:
         show_run(args.run_dir, args.matrices, args.seeds)
 
 
 def show_run(run_dir: pathlib.Path, matrices: int, seeds: int) -> None:
-    """Print the coverage for the winner of a run, and which of its verdicts depend on the seed."""
+    """Print the coverage for a run's winner, and for how many seeds its conclusions are the same."""
     leaderboard = run_folder.read_leaderboard(run_dir)
     winner = leaderboard["winner"]["scenario"]
     rows = {row["scenario"]: np.array(row["confusion_matrix"]) for row in leaderboard["scenarios"]}
@@ -89,23 +89,23 @@ def show_run(run_dir: pathlib.Path, matrices: int, seeds: int) -> None:
     print(f"  {'winner of ' + run_dir.name:44} {coverage:6.1%}   {width:.3f}")
     answers = {number: predictions.read(run_dir / run_folder.predictions(number)) for number in rows}
     numbers = [winner, *(number for number in answers if number != winner)]
-    verdicts = [
+    worse_scenarios = [
         [number for number, row in comparisons.with_winner(numbers, answers, seed).items() if row["told_apart"]]
         for seed in range(seeds)
     ]
-    same = sum(verdict == verdicts[0] for verdict in verdicts)
-    print(f"\n{run_dir.name}: worse than {winner}: {verdicts[0]}; the same under {same} of {seeds} seeds")
+    same = sum(numbers == worse_scenarios[0] for numbers in worse_scenarios)
+    print(f"\n{run_dir.name}: worse than {winner}: {worse_scenarios[0]}; the same under {same} of {seeds} seeds")
 
 
 def gap_coverage(photos: int, only_first: float, only_second: float, repeats: int) -> float:
-    """Return the share of intervals of one pair's difference in accuracy that hold the true difference."""
-    generator, hits = np.random.default_rng(SEED), 0
+    """Return the share of intervals of a pair's difference in accuracy that contain the true difference."""
+    generator, covered = np.random.default_rng(SEED), 0
     for seed in range(repeats):
         first, second, _ = generator.multinomial(photos, [only_first, only_second, 1 - only_first - only_second])
         contributions = np.repeat([1 / photos, -1 / photos], [first, second])[:, None]
         compared = max_t.compare(contributions, photos, seed)
-        hits += bool(compared.low[0] <= only_first - only_second <= compared.high[0])
-    return hits / repeats
+        covered += bool(compared.low[0] <= only_first - only_second <= compared.high[0])
+    return covered / repeats
 
 
 def false_alarms(
@@ -119,8 +119,8 @@ def false_alarms(
     """Simulate studies of equally good scenarios.
 
     Returns:
-        Share of the studies in which some pair is told apart; by how much the highest F1 is above the mean of all; and
-        the mean ends of comparisons.selection_bias.
+        Share of the studies with a significant difference between any two scenarios; how far the highest F1 is above
+        the mean of all; and the mean limits of comparisons.selection_bias.
     """
     generator = np.random.default_rng(SEED)
     alarms, excess, biases = 0, [], []
@@ -129,7 +129,7 @@ def false_alarms(
         pairs = [(first.predicted, second.predicted) for first, second in itertools.combinations(answers, 2)]
         compared = comparisons.compare_rows(answers[0], pairs, seed)
         alarms += bool((compared.p < max_t.SIGNIFICANCE).any())
-        f1 = [f1_score(each.actual, each.predicted, average="macro") for each in answers]
+        f1 = [f1_score(scenario.actual, scenario.predicted, average="macro") for scenario in answers]
         excess.append(max(f1) - np.mean(f1))
         bias = comparisons.selection_bias(dict(enumerate(answers)), range(scenarios), seed)
         biases.append((bias["low"], bias["high"]) if bias else (0.0, 0.0))
@@ -145,10 +145,10 @@ def simulated_study(
     spread: float,
     deviations: tuple[float, float, float],
 ) -> list[predictions.Predictions]:
-    """Return the predictions of scenarios that are equally often wrong, on photos that are hard for several of them.
+    """Return the predictions of equally good scenarios, on photos of which some are hard for several of them.
 
-    An answer is wrong where the sum of three normal variables is low: of the photo, of the photo and the scenario's
-    backbone, of the photo and the scenario. Four of five wrong answers are the class that the photo resembles.
+    An answer is wrong if the sum of three normal variables is low: one per photo, one per photo and backbone, and one
+    per photo and scenario. Four in five wrong answers are the class that the photo resembles.
     """
     actual, total, classes = np.repeat(np.arange(len(photos)), photos), sum(photos), len(photos)
     of_backbone = np.repeat(generator.standard_normal((BACKBONES, total)), scenarios // BACKBONES, axis=0)
@@ -178,18 +178,18 @@ def simulated_study(
 
 
 def interval_coverage(photos: Sequence[int] | np.ndarray, chances: Sequence[np.ndarray]) -> tuple[float, float]:
-    """Return the share of intervals that hold the true macro F1, and their mean width.
+    """Return the share of intervals that contain the true macro F1, and their mean width.
 
     Args:
-        chances: the chance of each predicted class by actual class, float64 [classes, classes], of each matrix drawn.
+        chances: for each matrix, the probability of each predicted class by actual class, float64 [classes, classes].
     """
     generator, counts = np.random.default_rng(SEED), np.asarray(photos)
-    hits, width = 0, 0.0
+    covered, width = 0, 0.0
     for chance in chances:
         low, high = statistics.interval(np.stack(list(map(generator.multinomial, counts, chance))))
-        hits += low <= statistics.macro_f1(chance * counts[:, None]) <= high
+        covered += low <= statistics.macro_f1(chance * counts[:, None]) <= high
         width += high - low
-    return hits / len(chances), width / len(chances)
+    return covered / len(chances), width / len(chances)
 
 
 def _chances(classes: int, accuracy: float) -> np.ndarray:

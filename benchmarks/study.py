@@ -1,12 +1,11 @@
-"""Benchmark of the study: features against bare loops of the engines, search, and all against the naive way.
+"""Benchmark of the study: features against bare engine loops, the search, and the whole against naive training.
 
-`make bench RUN=runs/thesis`. Each figure is a ratio of two measurements of the same benchmark, on the photos of that
-run.
+`make bench RUN=runs/thesis`. Each figure is a ratio of two measurements of the same benchmark, on that run's photos.
 """
 
 import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads both as it is imported
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads both when it is imported
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import argparse
@@ -35,17 +34,17 @@ from tuner import study as study_module
 
 PHOTOS_AT_ONCE = 16
 # backbone -> photos of a measurement: a few batches for each core
-MEASURED = {"ResNet50": 96, "VGG19": 64, "DenseNet121": 96}
-NAIVE_BATCH, NAIVE_TEST = 32, 8  # photos; testing is 2.5 % of the naive way
-PREPROCESSED = 1_280
+MEASURED_PHOTOS = {"ResNet50": 96, "VGG19": 64, "DenseNet121": 96}
+NAIVE_BATCH, NAIVE_TEST = 32, 8  # photos; testing is 2.5 % of the time
+RECORD_PHOTOS = 1_280
 THESIS = {"photos": 2521, "folds": 5, "epochs": 10, "views": 10, "scenarios": 27, "scenarios a backbone": 9}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run-dir", type=pathlib.Path, default=pathlib.Path("runs/demo"))
-    parser.add_argument("--weights-dir", type=pathlib.Path, help="folder of ImageNet weights; random ones are as fast")
-    parser.add_argument("--long", action="store_true", help="search all 27 scenarios, not nine")
+    parser.add_argument("--weights-dir", type=pathlib.Path, help="Folder of ImageNet weights; random ones are as fast.")
+    parser.add_argument("--long", action="store_true", help="Search all 27 scenarios instead of nine.")
     args = parser.parse_args()
     if not (args.run_dir / "dataset" / "rejects.csv").exists():
         sys.exit(f"bench: --run-dir must hold a run with records, and {args.run_dir} has none. Make one with make run.")
@@ -54,24 +53,24 @@ def main() -> None:
     print(f"{args.run_dir}, {config.image_size_px} px, {precision}, {os.cpu_count()} cores\n")
     print(f"{'what':66} {'figure':>12}   bound")
     paths = [pathlib.Path(photo.path) for photo in run_folder.usable_photos(config.run_dir)]
-    ours = {"preprocessing": preprocessing(config)}
+    stage_seconds = {"preprocessing": preprocessing(config)}
     naive = 0.0
     for name in backbones.BACKBONES:
         file = backbones.BACKBONES[name].weights_file
         weights = backbones.Weights(str(args.weights_dir / file) if args.weights_dir else None, 1)
         rate = extraction(config, name, weights, precision)
-        ours[name] = (THESIS["views"] + 1) * THESIS["photos"] / rate
+        stage_seconds[name] = (THESIS["views"] + 1) * THESIS["photos"] / rate
         naive += naive_seconds(config, name, weights, paths)
-    ours["search"] = search(args.long)
-    show("the naive way, hours, by what a batch takes", f"{naive / 3600:.1f} h")
-    show("ours, hours, by what a photo takes", f"{sum(ours.values()) / 3600:.2f} h")
-    print("  " + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in ours.items()))
-    show("the naive way : ours", f"{naive / sum(ours.values()):.1f}", ">= 65")
+    stage_seconds["search"] = search(args.long)
+    show("naive training, extrapolated from a batch", f"{naive / 3600:.1f} h")
+    show("this pipeline, extrapolated from a photo", f"{sum(stage_seconds.values()) / 3600:.2f} h")
+    print("  " + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in stage_seconds.items()))
+    show("naive training : this pipeline", f"{naive / sum(stage_seconds.values()):.1f}", ">= 65")
 
 
 def preprocessing(config: config_module.Config) -> float:
-    """Return the seconds in which the records of the thesis's photos are written."""
-    listed = run_folder.usable_photos(config.run_dir)[:PREPROCESSED]
+    """Return the seconds of writing the records of the thesis's photos."""
+    photo_list = run_folder.usable_photos(config.run_dir)[:RECORD_PHOTOS]
     with tempfile.TemporaryDirectory() as folder:
         build = functools.partial(records.build, pathlib.Path(folder), image_size_px=config.image_size_px)
         options: dict[str, Any] = {
@@ -81,10 +80,10 @@ def preprocessing(config: config_module.Config) -> float:
             "beam_args": (),
             "progress": ignore,
         }
-        build(listed[: PREPROCESSED // 4], **options)  # imports and traces; fewer lack classes in some fold
-        seconds = seconds_of(lambda: build(listed, **options))
-    show("records a second", f"{len(listed) / seconds:.0f}")
-    return seconds * THESIS["photos"] / len(listed)
+        build(photo_list[: RECORD_PHOTOS // 4], **options)  # warm-up; with fewer photos, a fold may lack a class
+        seconds = seconds_of(lambda: build(photo_list, **options))
+    show("records per second", f"{len(photo_list) / seconds:.0f}")
+    return seconds * THESIS["photos"] / len(photo_list)
 
 
 def extraction(
@@ -93,36 +92,37 @@ def extraction(
     weights: backbones.Weights,
     precision: settings.ComputeDtype,
 ) -> float:
-    """Compare features from records with bare loops of the engines; return photos a second."""
-    size_px, count, engine = config.image_size_px, MEASURED[name], inference.pick("auto", name, precision)
+    """Compare feature extraction from records with bare engine loops; return photos per second."""
+    size_px, count, engine = config.image_size_px, MEASURED_PHOTOS[name], inference.pick("auto", name, precision)
     model = backbones.build(name, weights, size_px, "float32")
-    compared: tuple[settings.InferenceEngine, ...] = ("openvino", "tensorflow")
-    others = [other for other in compared if other != engine]
+    baselines: tuple[settings.InferenceEngine, ...] = ("openvino", "tensorflow")
+    others = [other for other in baselines if other != engine]
     forwards = {engine: inference.load(engine, model, precision)}
     forwards |= {other: inference.load(other, model, "float32") for other in others}
     pixels = np.random.default_rng(1).integers(0, 256, (PHOTOS_AT_ONCE, size_px, size_px, 3), np.uint8)
     ids = [photo.id for photo in run_folder.usable_photos(config.run_dir)]
     maps = augmentation.transforms(ids, 1, augmentation.Augmentation(1), size_px)
 
-    def ours() -> float:
+    def extraction_rate() -> float:
         batches = features.batches(config.run_dir / "dataset", maps, view=1).repeat().take(count // PHOTOS_AT_ONCE)
         return rate_of(forwards[engine], (batch for _, batch in batches.as_numpy_iterator()))
 
-    def bare(engine: settings.InferenceEngine, photos: int) -> float:
+    def bare_rate(engine: settings.InferenceEngine, photos: int) -> float:
         return rate_of(forwards[engine], itertools.repeat(pixels, photos // PHOTOS_AT_ONCE))
 
-    before, our_rate, after = bare(engine, count), ours(), bare(engine, count)  # the machine drifts
-    show(f"{name}: features a second : bare loop of {engine}", f"{2 * our_rate / (before + after):.2f}", ">= 0.9")
+    # measured before and after, because the machine's speed changes
+    before, rate, after = bare_rate(engine, count), extraction_rate(), bare_rate(engine, count)
+    show(f"{name}: features per second : bare loop of {engine}", f"{2 * rate / (before + after):.2f}", ">= 0.9")
     for other in others:
         bound = ">= 2.0" if (engine, other) == ("mnn", "openvino") else ""
-        ratio = our_rate / bare(other, count if other == "openvino" else count // 2)
-        show(f"{name}: features a second : bare loop of {other}, float32", f"{ratio:.2f}", bound)
-    print(f"  {our_rate:.1f} photos a second")
-    return our_rate
+        ratio = rate / bare_rate(other, count if other == "openvino" else count // 2)
+        show(f"{name}: features per second : bare loop of {other}, float32", f"{ratio:.2f}", bound)
+    print(f"  {rate:.1f} photos per second")
+    return rate
 
 
 def rate_of(forward: frozen_graph.Forward, batches: Iterable[np.ndarray]) -> float:
-    """Return photos a second, from the first request to the last answer."""
+    """Return photos per second, from the first batch to the last result."""
     started = time.perf_counter()
     done = sum(len(activations) for activations in forward(batches))
     return done / (time.perf_counter() - started)
@@ -131,7 +131,7 @@ def rate_of(forward: frozen_graph.Forward, batches: Iterable[np.ndarray]) -> flo
 def naive_seconds(
     config: config_module.Config, name: settings.Backbone, weights: backbones.Weights, paths: Sequence[pathlib.Path]
 ) -> float:
-    """Return the seconds of the thesis's way for the scenarios of a backbone: from files in every epoch of every fold.
+    """Return the seconds of one backbone's scenarios, trained like the thesis from files in every epoch of every fold.
 
     Keras's ImageDataGenerator augments and `fit` trains the head on the frozen backbone, measured over a batch;
     `predict` scores the fold, measured over a few photos.
@@ -155,21 +155,21 @@ def naive_seconds(
         horizontal_flip=True,
     )
     batches = generator.flow(np.stack(arrays), np.arange(count) % 6, batch_size=NAIVE_BATCH)
-    model.fit(batches, epochs=1, verbose=0)  # traces
+    model.fit(batches, epochs=1, verbose=0)  # warm-up
     train = seconds_of(lambda: model.fit(batches, epochs=1, verbose=0)) / count
     tested = np.stack(arrays[:NAIVE_TEST])
     model.predict(tested, verbose=0)
     test = seconds_of(lambda: model.predict(tested, verbose=0)) / NAIVE_TEST
     photos_of_fold = THESIS["photos"] / THESIS["folds"]
-    one_fold = THESIS["epochs"] * train * (THESIS["photos"] - photos_of_fold) + test * photos_of_fold
-    return one_fold * THESIS["folds"] * THESIS["scenarios a backbone"]
+    fold_seconds = THESIS["epochs"] * train * (THESIS["photos"] - photos_of_fold) + test * photos_of_fold
+    return fold_seconds * THESIS["folds"] * THESIS["scenarios a backbone"]
 
 
 def search(long: bool) -> float:
     """Return the seconds of 27 scenarios x 5 folds x 10 epochs on random features of the thesis's shape.
 
     Unless `long`, nine are timed: each backbone with each optimizer and each dropout once. The start of the processes
-    counts once, the rest three times.
+    is counted once, the rest three times.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -194,13 +194,13 @@ def search(long: bool) -> float:
         )
         thesis = scenarios.list_scenarios(get_args(settings.Backbone), get_args(settings.Optimizer), settings.DROPOUTS)
         third = [scenario for i, scenario in enumerate(thesis) if (i // 9 + i // 3 + i) % 3 == 0]
-        chosen, processes = thesis if long else third, workers.count(len(thesis))
+        selected, processes = thesis if long else third, workers.count(len(thesis))
         start = 0.0 if long else seconds_of(lambda: start_workers(processes))
         search = functools.partial(cross_validation.search, processes=processes, progress=ignore)
-        timed = seconds_of(lambda: search(study, chosen, folder / "trials"))
-    seconds = start + (timed - start) * len(thesis) / len(chosen)
-    how = "" if long else ", a third x 3"
-    show(f"search of 27 x 5 x 10 on ready features{how}", f"{seconds:.0f} s", "<= 120 s")
+        timed = seconds_of(lambda: search(study, selected, folder / "trials"))
+    seconds = start + (timed - start) * len(thesis) / len(selected)
+    suffix = "" if long else ", a third x 3"
+    show(f"search of 27 x 5 x 10 on finished features{suffix}", f"{seconds:.0f} s", "<= 120 s")
     return seconds
 
 

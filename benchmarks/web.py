@@ -22,7 +22,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
-from benchmarks.serving import PHOTOS, ROOT, free_port, resident_mib, seconds_of, served, show, wait_for
+from benchmarks.serving import PHOTOS, ROOT, free_port, resident_mib, running_server, seconds_of, show, wait_for
 from components.data import images, photos
 from components.publish import push
 from serving import client
@@ -37,62 +37,62 @@ BOUNDARY = "pilah-benchmark"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run-dir", type=pathlib.Path, default=pathlib.Path("runs/demo"))
-    parser.add_argument("--long", action="store_true", help="a minute of load")
+    parser.add_argument("--long", action="store_true", help="A minute of load.")
     args = parser.parse_args()
     base = args.run_dir / "served" / push.MODEL_NAME
     if not push.versions(base):
         sys.exit(f"bench: --run-dir must hold a pushed model, and {args.run_dir} has none. Make one with make run.")
-    listed = photos.read(args.run_dir / "photos.csv")
-    chosen = listed[:: max(1, len(listed) // PHOTOS)][:PHOTOS]
-    uploads = [images.plain_bytes(pathlib.Path(photo.path).read_bytes(), images.MAX_PIXELS)[0] for photo in chosen]
+    photo_list = photos.read(args.run_dir / "photos.csv")
+    selected = photo_list[:: max(1, len(photo_list) // PHOTOS)][:PHOTOS]
+    uploads = [images.plain_bytes(pathlib.Path(photo.path).read_bytes(), images.MAX_PIXELS)[0] for photo in selected]
     print(f"{'what':58} {'figure':>12}   bound")
-    with tempfile.TemporaryDirectory() as folder, served(base) as (target, _):
+    with tempfile.TemporaryDirectory() as folder, running_server(base) as (target, _):
         data = pathlib.Path(folder)
         with website(data, target) as (address, pid, seconds_to_answer):
             show("start to the first answer", f"{seconds_to_answer:.2f} s", "<= 1.5 s")
-            one_at_a_time(address, target, uploads)
+            single_uploads(address, target, uploads)
             many_clients(address, data, uploads, LONG_SECONDS if args.long else SECONDS)
             show("resident memory after that, worker", f"{resident_mib(pid):.0f} MiB", "<= 120")
         history_of_many_rows(data, target)
 
 
-def one_at_a_time(address: str, target: str, uploads: list[bytes]) -> None:
-    """Compare each photo by the API of the page with a direct call of the model server."""
+def single_uploads(address: str, target: str, uploads: list[bytes]) -> None:
+    """Compare the page's API with direct calls of the model server, one photo at a time."""
     with client.Client(target) as caller:
-        plain = [pictures.plain(upload, images.MAX_PIXELS) for upload in uploads]
+        normalized = [pictures.plain(upload, images.MAX_PIXELS) for upload in uploads]
         post(address, uploads[0])
-        bare, page = [], []
-        for picture, upload in zip(plain, uploads, strict=True):
-            bare.append(seconds_of(functools.partial(caller.classify, picture)))
-            page.append(seconds_of(functools.partial(post, address, upload)))
-    over = (statistics.median(page) - statistics.median(bare)) * 1e3
-    show("/api/classify over a bare gRPC call, medians", f"{over:+.1f} ms", "<= 20 ms")
-    show("  the bare call", f"{statistics.median(bare) * 1e3:.1f} ms")
+        direct_seconds, page_seconds = [], []
+        for picture, upload in zip(normalized, uploads, strict=True):
+            direct_seconds.append(seconds_of(functools.partial(caller.classify, picture)))
+            page_seconds.append(seconds_of(functools.partial(post, address, upload)))
+    overhead_ms = (statistics.median(page_seconds) - statistics.median(direct_seconds)) * 1e3
+    show("/api/classify minus a direct gRPC call, medians", f"{overhead_ms:+.1f} ms", "<= 20 ms")
+    show("  the direct call", f"{statistics.median(direct_seconds) * 1e3:.1f} ms")
 
 
 def many_clients(address: str, data: pathlib.Path, uploads: list[bytes], seconds: float) -> None:
-    """Post photos by 32 clients for so many seconds."""
-    before, ends = rows_in(data), time.monotonic() + seconds
+    """Post photos from 32 clients for `seconds`."""
+    rows_before, deadline = rows_in(data), time.monotonic() + seconds
 
-    def keep_posting(start: int) -> list[tuple[int, str]]:
+    def post_until_deadline(start: int) -> list[tuple[int, str]]:
         answers, index = [], start
-        while time.monotonic() < ends:
+        while time.monotonic() < deadline:
             answers.append(post(address, uploads[index % len(uploads)]))
             index += 1
         return answers
 
     with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
-        answers = [answer for part in pool.map(keep_posting, range(CLIENTS)) for answer in part]
+        answers = [answer for part in pool.map(post_until_deadline, range(CLIENTS)) for answer in part]
     statuses = collections.Counter(status for status, _ in answers)
-    added = rows_in(data) - before
+    added = rows_in(data) - rows_before
     ids = {row_id for _, row_id in answers}
     show(
-        f"answers 5xx to {CLIENTS} clients in {seconds:.0f} s",
-        str(sum(n for s, n in statuses.items() if s >= 500)),
+        f"5xx responses to {CLIENTS} clients in {seconds:.0f} s",
+        str(sum(count for status, count in statuses.items() if status >= 500)),
         "0",
     )
-    show("  rows lost or doubled", str(abs(added - len(answers)) + len(answers) - len(ids)), "0")
-    show("  answered, photos a second", f"{len(answers)}, {len(answers) / seconds:.1f}")
+    show("  rows lost or duplicated", str(abs(added - len(answers)) + len(answers) - len(ids)), "0")
+    show("  answered, photos per second", f"{len(answers)}, {len(answers) / seconds:.1f}")
     print(f"  by status: {dict(statuses)}")
 
 
@@ -151,8 +151,8 @@ print(json.dumps(times))
 @contextlib.contextmanager
 def website(data: pathlib.Path, target: str) -> Iterator[tuple[str, int, float]]:
     """Run the page on `data`; yield its address, its worker's process id, and the seconds until its first answer."""
-    set_up = [sys.executable, "-m", "flask", "--app", "web", "db", "upgrade"]
-    subprocess.run(set_up, cwd=ROOT, env=environment(data, target), check=True, capture_output=True)
+    upgrade = [sys.executable, "-m", "flask", "--app", "web", "db", "upgrade"]
+    subprocess.run(upgrade, cwd=ROOT, env=environment(data, target), check=True, capture_output=True)
     port = free_port()
     command = [sys.executable, "-m", "gunicorn", "--config", "web/gunicorn_config.py", "--bind", f"localhost:{port}"]
     started = time.perf_counter()
@@ -177,7 +177,7 @@ def environment(data: pathlib.Path, target: str) -> dict[str, str]:
 
 
 def post(address: str, upload: bytes) -> tuple[int, str]:
-    """Post a photo to the API; return the status and the row id."""
+    """Post a photo to the API; return the HTTP status and the row's id."""
     body = (
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="photo.jpg"\r\n\r\n'.encode()
         + upload
