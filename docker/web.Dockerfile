@@ -1,4 +1,4 @@
-# The web page: Flask under gunicorn, without TensorFlow. Built from the repository's root (docker-compose.yml).
+# The web page: Flask under gunicorn, without TensorFlow. Build it from the repository's root (docker-compose.yml).
 FROM python:3.13-slim AS packages
 COPY requirements/web.txt .
 RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --no-deps --require-hashes -r web.txt
