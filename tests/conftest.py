@@ -1,4 +1,4 @@
-"""Tiny real photos for all tests, and the order in which tests start."""
+"""Fixtures of tiny real photos for all tests, the option --quick, and the order of the tests."""
 
 import os
 
@@ -12,7 +12,7 @@ import photo_files
 import pytest
 
 TESTS = pathlib.Path(__file__).parent
-SLOW = {  # files and folders of tests that train networks, or start servers, browsers, processes or the web tier
+SLOW = {  # test files and folders that train networks, or start servers, browsers, processes or the web tier
     "components/data/test_records.py",
     "components/models",
     "components/publish/test_export.py",
@@ -28,8 +28,8 @@ SLOW = {  # files and folders of tests that train networks, or start servers, br
     "serving/test_server.py",
     "test_client_examples.py",
     "test_photo_accounting.py",
-    "test_together.py",
     "test_walk.py",
+    "test_web_command.py",
     "tuner/test_cross_validation.py",
     "tuner/test_workers.py",
     "web",
@@ -37,7 +37,7 @@ SLOW = {  # files and folders of tests that train networks, or start servers, br
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--quick", action="store_true", help="Leave out the slow tests, as make check does.")
+    parser.addoption("--quick", action="store_true", help="Skip the slow tests, as make check does.")
 
 
 def pytest_ignore_collect(collection_path: pathlib.Path, config: pytest.Config) -> bool | None:
@@ -46,17 +46,17 @@ def pytest_ignore_collect(collection_path: pathlib.Path, config: pytest.Config) 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The walk first: it takes longest, and the processes that tests are spread over should end together."""
+    """Move test_walk.py to the front: it takes longest, and parallel test processes should end together."""
     items.sort(key=lambda item: item.path.name != "test_walk.py")
 
 
 @pytest.fixture
 def save_photo() -> Callable[..., pathlib.Path]:
-    """save_photo(path, seed, size=(width, height), mode="RGB" or "L"): one photo of noise; equal seeds, equal bytes."""
+    """Return save_photo(path, seed, size=(width, height), mode="RGB" or "L"); equal seeds give equal photos."""
     return photo_files.write_photo
 
 
 @pytest.fixture(scope="session")
 def save_classes() -> Callable[..., pathlib.Path]:
-    """save_classes(root, {"glass": 4, "metal": 3}): a folder a class of that many photos, no two alike."""
+    """Return save_classes(root, {"glass": 4, "metal": 3}), which saves different photos in a folder per class."""
     return photo_files.write_classes

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# A throw-away PostgreSQL for the tests: `start` prints its DATABASE_URL, `stop` ends it and deletes all of it.
-# Reached by a socket alone, in a folder of its owner's: no port, no password.
+# A temporary PostgreSQL for the tests: `start` prints its DATABASE_URL, `stop` ends it and deletes its files.
+# It listens only on a socket, in a folder that only its owner can open: no port, no password.
 set -euo pipefail
-# its own for each user and checkout, so that none stops another's
+# one per user and checkout, so that they do not stop each other's
 folder="${TMPDIR:-/tmp}/pilah-postgres-$(id -u)-$(cd "$(dirname "$0")" && pwd -P | cksum | cut -d ' ' -f 1)"
 url="postgresql+psycopg://postgres@/postgres?host=$folder/socket"
 
-# the newest of Debian's, or what is on the path
+# the newest of Debian's versions, else the one on the path
 programs="$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)"
 export PATH="${programs:+$programs:}$PATH"
 

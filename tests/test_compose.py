@@ -1,4 +1,4 @@
-"""The deployment by Compose: valid by its specification, and of the same words as the embedded server."""
+"""The deployment with Compose: it is valid, secure, and consistent with the embedded server, the page and the docs."""
 
 import functools
 import http.server
@@ -26,70 +26,74 @@ from web import decoding, gunicorn_config, settings
 
 ROOT = pathlib.Path(__file__).parents[1]
 BASE, GPU = ["docker-compose.yml"], ["docker-compose.yml", "docker-compose.gpu.yml"]
-SERVED = "${RUN"  # how the source of the served folder begins: a run makes it
+SERVED = "${RUN"  # start of the source of the served folder, which a run creates
 both = pytest.mark.parametrize("files", [BASE, GPU], ids=["cpu", "gpu"])
 
 
-def laid_over(lower, upper):
-    """What Compose makes of two files: maps merge, volumes merge by target, the upper one's other values stand."""
-    merged = {**lower}
-    for key, value in upper.items():
-        if isinstance(value, dict) and key in lower:
-            merged[key] = laid_over(lower[key], value)
-        elif key == "volumes" and key in lower:
-            merged[key] = list({mount["target"]: mount for mount in [*lower[key], *value]}.values())
+def merge(base, override):
+    """Merge two files as Compose does: maps by key, volumes by target; other values are replaced."""
+    merged = {**base}
+    for key, value in override.items():
+        if isinstance(value, dict) and key in base:
+            merged[key] = merge(base[key], value)
+        elif key == "volumes" and key in base:
+            merged[key] = list({mount["target"]: mount for mount in [*base[key], *value]}.values())
         else:
             merged[key] = value
     return merged
 
 
 def compose(files):
-    return functools.reduce(laid_over, [yaml.safe_load((ROOT / file).read_text()) for file in files])
+    return functools.reduce(merge, [yaml.safe_load((ROOT / file).read_text()) for file in files])
+
+
+def docs_text():
+    return "\n".join(path.read_text() for path in sorted((ROOT / "docs").glob("*.md")))
 
 
 def service(files, name="serving"):
     return compose(files)["services"][name]
 
 
-def given_flags(files):
-    """name -> value of each flag in the command."""
+def command_flags(files):
+    """Return name -> value of each flag in the command."""
     matches = [re.fullmatch(r"--(\w+)=(.+)", word) for word in service(files)["command"]]
     return {match[1]: match[2] for match in matches}
 
 
 def sources(files):
-    """Path in the container -> path in the repository, of what is mounted but the served folder."""
+    """Return path in the container -> path in the repository of each mount but the served folder."""
     mounts = {mount["target"]: mount["source"] for mount in service(files)["volumes"]}
     return {target: ROOT / source for target, source in mounts.items() if SERVED not in source}
 
 
 def source_of(files, path):
-    """Path in the repository of what a flag names in the container, by the mount of it or of its folder."""
+    """Return the path in the repository of a flag's file, which is mounted alone or with its folder."""
     target = pathlib.Path(path)
-    (mounted,) = {one for one in map(str, (target, target.parent)) if one in sources(files)}
+    (mounted,) = {candidate for candidate in map(str, (target, target.parent)) if candidate in sources(files)}
     return sources(files)[mounted] / target.relative_to(mounted)
 
 
 @both
-def test_compose_file_is_valid_by_the_specification(tmp_path, files):
+def test_compose_file_follows_the_specification(tmp_path, files):
     merged = tmp_path / "docker-compose.yml"
     merged.write_text(yaml.safe_dump(compose(files)))
     validator = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
-    done = subprocess.run([*validator, merged, *files], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    completed = subprocess.run([*validator, merged, *files], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stdout + completed.stderr
 
 
-def test_gpu_file_changes_image_batching_and_resources_alone():
-    lower, upper = service(BASE), service(GPU)
-    assert {key for key in upper if upper[key] != lower.get(key)} == {"image", "volumes", "deploy"}
+def test_gpu_file_changes_only_image_batching_and_resources():
+    base, gpu = service(BASE), service(GPU)
+    assert {key for key in gpu if gpu[key] != base.get(key)} == {"image", "volumes", "deploy"}
     moved = {target for target, source in sources(GPU).items() if source != sources(BASE)[target]}
-    assert moved == {given_flags(BASE)["batching_parameters_file"]}
-    (device,) = upper["deploy"]["resources"]["reservations"]["devices"]
+    assert moved == {command_flags(BASE)["batching_parameters_file"]}
+    (device,) = gpu["deploy"]["resources"]["reservations"]["devices"]
     assert device == {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
 
 
 @both
-def test_every_mounted_file_is_there_and_read_only(files):
+def test_every_mounted_file_exists_and_is_read_only(files):
     for mount in service(files)["volumes"]:
         assert (mount["type"], mount["read_only"]) == ("bind", True), mount
     for source in sources(files).values():
@@ -97,22 +101,23 @@ def test_every_mounted_file_is_there_and_read_only(files):
 
 
 @both
-def test_served_folder_is_mounted_where_the_model_is_looked_for(files):
+def test_served_folder_is_mounted_at_the_base_path_of_the_model(files):
     (mount,) = [mount for mount in service(files)["volumes"] if SERVED in mount["source"]]
     assert mount["source"] == "./${RUN:-runs/demo}/served"
-    assert mount["bind"] == {"create_host_path": False}  # else a run that is not there becomes an empty folder
-    config = source_of(files, given_flags(files)["model_config_file"]).read_text()
+    assert mount["bind"] == {"create_host_path": False}  # otherwise Docker creates an empty folder for a missing run
+    config = source_of(files, command_flags(files)["model_config_file"]).read_text()
     (model,) = text_format.Parse(config, model_server_config_pb2.ModelServerConfig()).model_config_list.config
     assert model.name == client.MODEL_NAME
     assert model.base_path == f"{mount['target']}/{client.MODEL_NAME}"
 
 
 @both
-def test_embedded_server_takes_the_same_flags_and_files(files):
-    here = given_flags(files)
-    here |= {name: source_of(files, value) for name, value in here.items() if value.startswith("/")}
-    parsed = flags.parse([f"--{name}={value}" for name, value in here.items()])
-    assert (parsed.model_config_file, parsed.model_config_file_poll_wait_seconds) == (here["model_config_file"], 30)
+def test_embedded_server_accepts_the_same_flags_and_files(files):
+    flag_values = command_flags(files)
+    flag_values |= {name: source_of(files, value) for name, value in flag_values.items() if value.startswith("/")}
+    parsed = flags.parse([f"--{name}={value}" for name, value in flag_values.items()])
+    assert parsed.model_config_file == flag_values["model_config_file"]
+    assert parsed.model_config_file_poll_wait_seconds == 30
     assert parsed.allow_version_labels_for_unavailable_models and parsed.enable_grpc_healthcheck_service
     assert parsed.grpc_channel_arguments["grpc.http2.min_ping_interval_without_data_ms"] == 30_000
     assert not parsed.allow_reload_config
@@ -123,21 +128,21 @@ def test_embedded_server_takes_the_same_flags_and_files(files):
 
 @both
 def test_every_file_that_a_flag_names_is_mounted(files):
-    named = {value for value in given_flags(files).values() if value.startswith("/")}
+    named = {value for value in command_flags(files).values() if value.startswith("/")}
     assert named and all(source_of(files, name).is_file() for name in named)
 
 
 @both
-def test_file_that_is_read_again_is_mounted_by_its_folder(files):
-    """A file that is mounted by itself stays the old one when an editor writes beside it and renames."""
-    assert given_flags(files)["model_config_file"] not in sources(files)
+def test_reloaded_file_is_mounted_with_its_folder(files):
+    """A file that is mounted alone stays the old one when an editor saves by renaming."""
+    assert command_flags(files)["model_config_file"] not in sources(files)
 
 
 @both
-def test_grpc_knows_every_channel_argument(files):
-    """It passes over those that it does not know without a word."""
+def test_every_channel_argument_exists_in_grpc(files):
+    """gRPC ignores unknown arguments without a warning."""
     library = pathlib.Path(cygrpc.__file__).read_bytes()
-    for argument in given_flags(files)["grpc_channel_arguments"].split(","):
+    for argument in command_flags(files)["grpc_channel_arguments"].split(","):
         name, number = argument.split("=")
         assert name.encode() + b"\0" in library and number.isdecimal(), argument
 
@@ -155,26 +160,26 @@ def test_image_has_the_minor_version_of_tensorflow(files):
     assert re.fullmatch(rf"tensorflow/serving:{re.escape(minor)}\.\d+{suffix}", service(files)["image"])
 
 
-def test_ports_are_published_to_this_machine_alone():
-    published = [port for one in compose(BASE)["services"].values() for port in one.get("ports", [])]
+def test_ports_are_published_on_this_machine_only():
+    published = [port for entry in compose(BASE)["services"].values() for port in entry.get("ports", [])]
     assert len(published) == 3 and all(port.startswith("127.0.0.1:") for port in published)
 
 
 @pytest.mark.parametrize("name", ["web", "serving"])
-def test_service_has_longer_to_end_than_its_requests_have(name):
+def test_service_has_more_time_to_stop_than_its_requests(name):
     seconds = int(service(BASE, name)["stop_grace_period"].removesuffix("s"))
     assert seconds > gunicorn_config.graceful_timeout
 
 
 @both
-def test_service_is_bounded_and_starts_again(files):
+def test_model_server_has_resource_limits_and_restarts(files):
     limits = service(files)["deploy"]["resources"]["limits"]
     assert float(limits["cpus"]) > 0 and re.fullmatch(r"\d+[MG]", limits["memory"])
     assert service(files)["restart"] == "unless-stopped"
 
 
 @both
-def test_health_is_asked_without_programs_that_the_image_lacks(files):
+def test_health_check_uses_no_program_that_the_image_lacks(files):
     command = service(files)["healthcheck"]["test"]
     assert command[:3] == ["CMD", "bash", "-c"]
     assert not {"curl", "wget", "python", "nc"} & set(re.findall(r"\w+", command[3]))
@@ -182,7 +187,7 @@ def test_health_is_asked_without_programs_that_the_image_lacks(files):
 
 @pytest.fixture
 def rest():
-    """rest(state): the port of a REST server whose model is in that state."""
+    """Yield rest(state), which returns the port of a REST server whose model is in that state."""
     servers = []
 
     def start(state):
@@ -218,12 +223,12 @@ def test_service_is_healthy_once_a_version_is_available(rest, state, healthy):
 
 
 def test_service_that_does_not_listen_is_not_healthy():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        assert not is_healthy(taken.getsockname()[1])
+    with socket.socket() as bound_socket:
+        bound_socket.bind(("127.0.0.1", 0))
+        assert not is_healthy(bound_socket.getsockname()[1])
 
 
-def test_secrets_have_no_default_and_stand_in_the_example():
+def test_secrets_have_no_default_and_are_in_the_example():
     text = (ROOT / "docker-compose.yml").read_text()
     secrets = {"SECRET_KEY", "POSTGRES_PASSWORD", "ADMIN_TOKEN"}
     assert {name: re.findall(rf"\$\{{{name}(.*?)\}}", text) for name in secrets} == {
@@ -236,42 +241,42 @@ def test_secrets_have_no_default_and_stand_in_the_example():
 
 
 def test_services_that_need_no_secret_start_without_one():
-    """Compose reads the whole file for each service, and stops at a variable that is required and not set."""
+    """Compose reads the whole file for each service, and stops at a required variable that is not set."""
     assert ":?" not in (ROOT / "docker-compose.yml").read_text()
     assert "depends_on" not in service(BASE) and "depends_on" not in service(BASE, "pipeline")
 
 
-def test_page_without_a_key_says_so_in_one_line():
+def test_page_without_a_key_refuses_to_start():
     with pytest.raises(settings.SettingsError, match=r"^SECRET_KEY must be set .*, under Compose in \.env\. "):
         settings.read({"SECRET_KEY": ""})
 
 
 @pytest.mark.parametrize("password", ["", "abc"])
-def test_database_without_a_password_says_so_in_one_line(tmp_path, password):
+def test_database_without_a_password_prints_one_line_and_exits_with_1(tmp_path, password):
     image_entry_point = tmp_path / "docker-entrypoint.sh"
     image_entry_point.write_text('#!/bin/sh\necho "started: $*"\n')
     image_entry_point.chmod(0o755)
     database = service(BASE, "db")
     command = [word.replace("$$", "$") for word in (*database["entrypoint"], *database["command"])]
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "POSTGRES_PASSWORD": password}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=10, check=False)
+    completed = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=10, check=False)
     if password:
-        assert (done.returncode, done.stdout, done.stderr) == (0, "started: postgres\n", "")
+        assert (completed.returncode, completed.stdout, completed.stderr) == (0, "started: postgres\n", "")
     else:
-        assert (done.returncode, done.stdout) == (1, "")
-        (line,) = done.stderr.splitlines()
+        assert (completed.returncode, completed.stdout) == (1, "")
+        (line,) = completed.stderr.splitlines()
         assert "POSTGRES_PASSWORD must be set in .env" in line
 
 
-def test_database_is_healthy_over_tcp_alone():
-    """While a new database is set up, the image's temporary server answers at its socket."""
+def test_health_check_of_the_database_uses_tcp():
+    """While a new database is set up, the image's temporary server answers on its socket."""
     check = service(BASE, "db")["healthcheck"]
     assert "--host 127.0.0.1" in check["test"][1]
     assert check["start_period"] == "120s"
 
 
 @pytest.mark.parametrize("name", ["serving", "web", "db", "pipeline"])
-def test_log_of_each_container_is_bounded(name):
+def test_log_of_each_container_has_a_maximum_size(name):
     logging = service(BASE, name)["logging"]
     assert logging == {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}}
 
@@ -284,7 +289,7 @@ def test_web_waits_for_the_database_and_not_for_the_model_server():
 
 
 @pytest.mark.parametrize("name", ["web", "db"])
-def test_service_that_stays_is_checked_bounded_and_started_again(name):
+def test_page_and_database_have_health_checks_and_resource_limits_and_restart(name):
     limited = service(BASE, name)
     assert limited["healthcheck"]["test"] and limited["restart"] == "unless-stopped"
     assert set(limited["deploy"]["resources"]["limits"]) == {"cpus", "memory"}
@@ -295,11 +300,11 @@ def test_service_that_stays_is_checked_bounded_and_started_again(name):
     ("name", "capabilities", "folders"),
     [
         ("web", [], ["/tmp"]),
-        ("serving", ["DAC_OVERRIDE"], ["/tmp"]),  # reads a run that is its owner's alone
+        ("serving", ["DAC_OVERRIDE"], ["/tmp"]),  # to read a run that only its owner can read
         ("db", ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"], ["/tmp", "/run/postgresql"]),
     ],
 )
-def test_service_may_do_nothing_that_it_need_not(files, name, capabilities, folders):
+def test_service_has_only_the_privileges_that_it_needs(files, name, capabilities, folders):
     hardened = service(files, name)
     assert (
         hardened["read_only"]
@@ -309,42 +314,42 @@ def test_service_may_do_nothing_that_it_need_not(files, name, capabilities, fold
     assert (hardened.get("cap_add", []), hardened["tmpfs"]) == (capabilities, folders)
 
 
-def test_web_takes_its_limits_from_the_env_file_and_else_has_its_own_defaults():
+def test_web_takes_its_limits_from_the_env_file_or_the_defaults_of_its_settings():
     variables = service(BASE, "web")["environment"]
     example = (ROOT / ".env.example").read_text()
-    rates, kept = ("upload_rate", "visitor_rate", "total_rate"), ("keep_days", "max_stored_bytes")
+    rates, retention = ("upload_rate", "visitor_rate", "total_rate"), ("keep_days", "max_stored_bytes")
     others = ("max_upload_bytes", "max_pixels", "metrics_from", "hsts_seconds", "serving_timeout_seconds")
-    for name in (*rates, *kept, *others):
+    for name in (*rates, *retention, *others):
         variable, default = re.fullmatch(r"\$\{(\w+):-(.+)\}", variables[name.upper()]).groups()
         assert variable == name.upper() and f"\n#{variable}={default}\n" in example
         read = settings.read({variable: default, "SECRET_KEY": "k" * 32})
         assert getattr(read, name) == getattr(settings.Settings(), name)
 
 
-def test_web_has_the_memory_for_the_largest_pictures_and_uploads():
+def test_web_has_enough_memory_for_the_largest_pictures_and_uploads():
     limit = service(BASE, "web")["deploy"]["resources"]["limits"]["memory"]
-    most = settings.Settings()
+    defaults = settings.Settings()
     pictures = decoding.AT_ONCE * decoding.MEMORY_BYTES
-    content = gunicorn_config.threads * 2 * most.max_upload_bytes  # in memory, and in a file of /tmp, which is a tmpfs
+    content = gunicorn_config.threads * 2 * defaults.max_upload_bytes  # in memory and in /tmp, a tmpfs
     assert int(limit.removesuffix("G")) * 2**30 > 128 * 2**20 + pictures + content
 
 
-def test_web_reads_the_cards_of_what_is_served_and_cannot_write_there():
+def test_web_mounts_the_served_models_read_only():
     web, serving = service(BASE, "web"), service(BASE)
     (served,) = [mount for mount in web["volumes"] if isinstance(mount, dict)]
     assert served in serving["volumes"] and served["read_only"]
     assert web["environment"]["MODEL_FOLDER"] == f"{served['target']}/{client.MODEL_NAME}"
 
 
-def test_corrections_are_exported_to_where_the_page_may_write_and_docker_can_copy_from():
-    guide = (ROOT / "docs" / "serving.md").read_text()
+def test_docs_export_corrections_to_the_volume_of_the_page():
+    docs = docs_text()
     (volume,) = [mount.split(":")[1] for mount in service(BASE, "web")["volumes"] if isinstance(mount, str)]
-    (folder,) = re.findall(r"\ndocker compose exec web flask --app web export-corrections (\S+)", guide)
+    (folder,) = re.findall(r"\ndocker compose exec web flask --app web export-corrections (\S+)", docs)
     assert folder.startswith(f"{volume}/")
-    assert "\nrm -rf corrections " in guide and f"\ndocker compose cp web:{folder} corrections " in guide
+    assert "\nrm -rf corrections " in docs and f"\ndocker compose cp web:{folder} corrections " in docs
 
 
-def test_pipeline_is_a_job_that_starts_with_no_other_service():
+def test_pipeline_is_a_job_that_up_does_not_start():
     assert service(BASE, "pipeline")["profiles"] == ["job"]
 
 
@@ -360,7 +365,7 @@ def test_pipeline_keeps_weights_in_a_folder_of_its_user(tmp_path):
     (weights,) = [mount for mount in service(BASE, "pipeline")["volumes"] if isinstance(mount, str)]
     _, target = weights.split(":")
     image = (ROOT / service(BASE, "pipeline")["build"]["dockerfile"]).read_text()
-    assert f"install -d -m 1777 {target}\n" in image  # a new volume takes the mode of the folder below it
+    assert f"install -d -m 1777 {target}\n" in image  # a new volume takes the mode of this folder
     python = tmp_path / "python"
     python.write_text('#!/bin/sh\necho "$HOME $*"\n')
     python.chmod(0o755)
@@ -368,13 +373,13 @@ def test_pipeline_keeps_weights_in_a_folder_of_its_user(tmp_path):
     command = [word.replace(target, str(tmp_path / "cache")) for word in json.loads(entry_point)]
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
     arguments = ["run", "--images", "two words"]
-    done = subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, check=True)
-    home = tmp_path / "cache" / str(os.getuid())  # Keras and kagglehub write below it
-    assert home.is_dir() and done.stdout == f"{home} -m pipeline run --images two words\n"
+    completed = subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, check=True)
+    home = tmp_path / "cache" / str(os.getuid())  # Keras and kagglehub write there
+    assert home.is_dir() and completed.stdout == f"{home} -m pipeline run --images two words\n"
 
 
 @pytest.mark.parametrize("name", ["web", "pipeline"])
-def test_image_is_built_from_files_that_are_there_and_runs_as_a_user(name):
+def test_image_copies_existing_files_and_does_not_run_as_root(name):
     dockerfile = ROOT / service(BASE, name)["build"]["dockerfile"]
     steps = [line.split() for line in dockerfile.read_text().splitlines()]
     copied = [word for step in steps if step[:1] == ["COPY"] and "--from" not in step[1] for word in step[1:-1]]
@@ -382,7 +387,7 @@ def test_image_is_built_from_files_that_are_there_and_runs_as_a_user(name):
     assert ["USER", "pilah"] in steps
 
 
-def test_web_starts_from_the_files_of_its_image_alone_and_loads_nothing_that_trains(tmp_path):
+def test_web_starts_with_only_the_files_of_its_image_and_loads_no_training_library(tmp_path):
     for line in (ROOT / service(BASE, "web")["build"]["dockerfile"]).read_text().splitlines():
         if line.startswith("COPY ") and "requirements" not in line and "--from" not in line:
             *sources, target = line.split()[1:]
@@ -396,15 +401,17 @@ def test_web_starts_from_the_files_of_its_image_alone_and_loads_nothing_that_tra
         "print(*sys.modules)"
     )
     environment = {"PILAH_ENV": "development", "PILAH_DATA": "data"}
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    loaded = {name.split(".")[0] for name in done.stdout.split()}
+    completed = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert completed.returncode == 0, completed.stderr
+    loaded = {name.split(".")[0] for name in completed.stdout.split()}
     assert not {"tensorflow", "keras", "apache_beam", "tensorflow_datasets", "keras_tuner", "numpy"} & loaded
     assert {"web", "serving", "components"} <= loaded and not {"pipeline", "tuner"} & loaded
 
 
 def is_ignored(path):
-    """Whether Docker leaves `path` out of a build: the last pattern that matches it, or a folder above it, counts."""
+    """Return whether Docker excludes `path` from a build, by the last pattern that matches it or a parent folder."""
     ignored = False
     for line in (ROOT / ".dockerignore").read_text().splitlines():
         if line and not line.startswith("#"):
@@ -432,38 +439,38 @@ def is_ignored(path):
         "web/__pycache__/settings.cpython-313.pyc",
     ],
 )
-def test_secrets_and_data_stay_out_of_a_build(path):
+def test_secrets_and_data_are_excluded_from_builds(path):
     assert is_ignored(path)
 
 
 @pytest.mark.parametrize("name", ["web", "pipeline"])
-def test_what_an_image_copies_is_part_of_its_build(name):
+def test_files_that_an_image_copies_are_not_excluded_from_its_build(name):
     dockerfile = ROOT / service(BASE, name)["build"]["dockerfile"]
     for line in dockerfile.read_text().splitlines():
         if line.startswith("COPY ") and "--from" not in line:
             for path in (path for word in line.split()[1:-1] for path in ROOT.glob(word)):
                 files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-                kept = [file for file in files if file.suffix != ".pyc"]
-                assert kept and not [file for file in kept if is_ignored(str(file.relative_to(ROOT)))]
+                sources = [file for file in files if file.suffix != ".pyc"]
+                assert sources and not [file for file in sources if is_ignored(str(file.relative_to(ROOT)))]
 
 
-def test_proxy_of_the_guide_takes_as_much_as_the_page(tmp_path):
-    (kilobytes,) = re.findall(r"client_max_body_size (\d+)k;", (ROOT / "docs" / "serving.md").read_text())
+def test_proxy_of_the_docs_has_the_size_limit_of_the_page(tmp_path):
+    (kilobytes,) = re.findall(r"client_max_body_size (\d+)k;", docs_text())
     app = web.create_app({"pilah_env": "development", "pilah_data": str(tmp_path)})
     assert int(kilobytes) * 1024 == app.config["MAX_CONTENT_LENGTH"]
 
 
-def test_web_image_installs_nothing_that_trains():
+def test_web_image_installs_no_training_library():
     packages = re.findall(r"^([\w-]+)==", (ROOT / "requirements" / "web.txt").read_text(), re.MULTILINE)
     assert not {"tensorflow", "keras", "apache-beam", "tensorflow-serving-api"} & set(packages)
 
 
 def test_named_volumes_are_declared():
-    whole = compose(BASE)
+    config = compose(BASE)
     used = {
         mount.split(":")[0]
-        for one in whole["services"].values()
-        for mount in one.get("volumes", [])
+        for entry in config["services"].values()
+        for mount in entry.get("volumes", [])
         if isinstance(mount, str)
     }
-    assert used == set(whole["volumes"])
+    assert used == set(config["volumes"])

@@ -1,4 +1,4 @@
-"""Which folder may import which, and which library may appear where (docs/architecture.md has the same rules)."""
+"""Rules for imports between our folders and of libraries (docs/architecture.md has the same rules)."""
 
 import ast
 import functools
@@ -15,7 +15,7 @@ READERS = {f"pipeline.{name}" for name in ("config", "run_folder", "resolved_set
 DATA, MODELS = {"components.base", "components.data"}, {"components.base", "components.data", "components.models"}
 PUBLISH = DATA | {"components.publish"}
 COMPONENTS = MODELS | {"components.publish", "components.audit", "components.demo"}
-ARROWS = {  # module, or folder with all in it -> those that it may import beside its own
+ALLOWED_IMPORTS = {  # module or folder -> modules and folders that it may import besides its own
     "components": set(),
     "components.base": set(),
     "components.data": {"components.base"},
@@ -44,30 +44,30 @@ ARROWS = {  # module, or folder with all in it -> those that it may import besid
     "web": {"serving", "components.data.images", "components.data.decoding_process"}
     | {f"components.base.{name}" for name in ("rounding", "version")},
 }
-HOMES = {  # library -> where alone it may appear
+LIBRARY_USERS = {  # library -> the only files or folders that may import it
     "apache_beam": {"components/data/records.py"},
     "tensorflow_datasets": {"components/data/records.py"},
     "keras_tuner": {"tuner"},
     "flask": {"web", "serving"},
 }
-STARTS = {"web/__init__.py"}  # beside every __main__.py: its create_app is what gunicorn and flask call
+ENTRY_POINTS = {"web/__init__.py"}  # besides every __main__.py: gunicorn and flask call its create_app
 NOT_IN_WEB = {"tensorflow", "keras", "apache_beam", "tensorflow_datasets", "keras_tuner"}
 
 
 def imports_of(file):
-    """Top-level names of every module that `file` imports, wherever in the file."""
+    """Return the top-level names of all modules that `file` imports, also inside functions."""
     return {name.split(".")[0] for name in modules_of(file)}
 
 
 @functools.cache
 def modules_of(file):
-    """Dotted names of every module that `file` imports, wherever in the file; those of ours down to the module."""
+    """Return the dotted names of all modules that `file` imports, also inside functions."""
     names = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file} has a relative import, which hides what it depends on"
+            assert node.level == 0, f"{file} has a relative import; use an absolute one"
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
     return {MODULES.get(name, MODULES.get(name.rpartition(".")[0], name)) for name in names}
 
@@ -87,15 +87,15 @@ def is_in(module, folders):
     return any(module == folder or module.startswith(f"{folder}.") for folder in folders)
 
 
-@pytest.mark.parametrize("folder", sorted(ARROWS))
-def test_folder_imports_only_along_the_arrows(folder):
+@pytest.mark.parametrize("folder", sorted(ALLOWED_IMPORTS))
+def test_folder_imports_only_allowed_modules(folder):
     for file in (file for ours in OURS for file in files_of(ours)):
         if is_in(module_name(file), [folder]):
             ours = {module for module in modules_of(file) if module in MODULES}
-            assert {module for module in ours if not is_in(module, ARROWS[folder] | {folder})} == set(), file
+            assert {module for module in ours if not is_in(module, ALLOWED_IMPORTS[folder] | {folder})} == set(), file
 
 
-def test_modules_import_each_other_without_a_cycle():
+def test_imports_have_no_cycle():
     graph = {module_name(file): modules_of(file) & MODULES.keys() for ours in OURS for file in files_of(ours)}
     graphlib.TopologicalSorter(graph).prepare()
 
@@ -112,11 +112,11 @@ def test_every_component_is_in_a_package():
     assert packages == COMPONENTS
 
 
-@pytest.mark.parametrize("library", sorted(HOMES))
-def test_library_appears_only_at_home(library):
+@pytest.mark.parametrize("library", sorted(LIBRARY_USERS))
+def test_library_is_imported_only_where_allowed(library):
     users = {str(file.relative_to(ROOT)) for folder in OURS for file in files_of(folder) if library in imports_of(file)}
-    strangers = {user for user in users if user not in HOMES[library] and user.split("/")[0] not in HOMES[library]}
-    assert not strangers
+    allowed = LIBRARY_USERS[library]
+    assert not {user for user in users if user not in allowed and user.split("/")[0] not in allowed}
 
 
 def test_web_imports_no_training_library():
@@ -124,14 +124,14 @@ def test_web_imports_no_training_library():
         assert not imports_of(file) & NOT_IN_WEB, file
 
 
-def test_environment_is_read_only_where_a_program_starts():
+def test_environment_is_read_only_at_entry_points():
     for folder in OURS:
         for file in files_of(folder):
-            if file.name != "__main__.py" and str(file.relative_to(ROOT)) not in STARTS:
+            if file.name != "__main__.py" and str(file.relative_to(ROOT)) not in ENTRY_POINTS:
                 assert "os.environ" not in file.read_text() and "getenv" not in file.read_text(), file
 
 
-LIGHT = [
+LIGHT_MODULES = [
     *(f"components.base.{file.stem}" for file in files_of("components/base") if file.stem != "__init__"),
     "components.data.images",
     "tuner.scenarios",
@@ -142,6 +142,6 @@ LIGHT = [
 
 
 def test_light_modules_load_without_training_libraries():
-    code = f"import sys, {', '.join(LIGHT)}; print(sorted({NOT_IN_WEB} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    code = f"import sys, {', '.join(LIGHT_MODULES)}; print(sorted({NOT_IN_WEB} & set(sys.modules)))"
+    completed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert completed.stdout.strip() == "[]"

@@ -1,4 +1,4 @@
-"""The locked versions: what the images install is what these tests run with."""
+"""The locked versions: the images install the versions that the tests use."""
 
 import collections
 import pathlib
@@ -10,15 +10,15 @@ REQUIREMENTS = pathlib.Path(__file__).parents[1] / "requirements"
 
 
 def versions(group):
-    """Package -> its versions: several where platforms or Pythons have their own."""
-    found = collections.defaultdict(set)
+    """Return package -> its versions, of which there may be several for platforms and Pythons."""
+    versions_of = collections.defaultdict(set)
     for name, version in re.findall(r"(?m)^([\w.-]+)==([^\s;]+)", (REQUIREMENTS / f"{group}.txt").read_text()):
-        found[name].add(version)
-    return found
+        versions_of[name].add(version)
+    return versions_of
 
 
 @pytest.mark.parametrize("group", ["web", "pipeline"])
-def test_packages_of_an_image_are_those_of_the_tests(group):
+def test_image_installs_the_versions_of_the_tests(group):
     tested, installed = versions("dev"), versions(group)
     assert len(installed) > 20
-    assert {name: found for name, found in installed.items() if not found <= tested[name]} == {}
+    assert {name: numbers for name, numbers in installed.items() if not numbers <= tested[name]} == {}

@@ -1,4 +1,4 @@
-"""`python -m web` and what it starts: how they end."""
+"""`python -m web`: how it stops the model server and the page."""
 
 import contextlib
 import os
@@ -9,59 +9,59 @@ import sys
 import pytest
 import web_app
 
-from web import __main__ as together
+from web import __main__ as web_command
 
-# in place of the servers: each writes down the signal that it gets
+# replaces each server: records the signal that it receives
 CHILD = """
 import os, pathlib, signal, sys, time
 path = pathlib.Path(sys.argv[1])
 
-def note(number, _):
+def record(number, _):
     path.with_suffix(".new").write_text(signal.Signals(number).name)
     path.with_suffix(".new").rename(path)
     if "NEVER_ENDS" not in os.environ:
         sys.exit()
 
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-    signal.signal(number, note)
-path.write_text("runs")
+    signal.signal(number, record)
+path.write_text("running")
 time.sleep(60)
 """
 PARENT = """
 import os, signal, subprocess, sys
-from web import __main__ as together
-signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal, wherever the tests run:
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # in the background both may be ignored
+from web import __main__ as web_command
+signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal: in the background,
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # both may be ignored
 child, *paths = sys.argv[1:3], *sys.argv[3:5]
-together._serving = lambda _: [sys.executable, *child, paths[0]]
-together._web = lambda _: [sys.executable, *child, paths[1]]
-if "NO_UPGRADE" in os.environ:  # of the database, which takes most of the time of a start
+web_command._serving = lambda _: [sys.executable, *child, paths[0]]
+web_command._web = lambda _: [sys.executable, *child, paths[1]]
+if "NO_UPGRADE" in os.environ:  # the database's upgrade takes most of the start
     subprocess.run = lambda command, **_: subprocess.CompletedProcess(command, 0)
 sys.argv[1:] = ["--model_base_path", "."]
-sys.exit(together.main())
+sys.exit(web_command.main())
 """
 
 
 @contextlib.contextmanager
-def start(folder, **names):
-    """A process of `python -m web` in a group of its own, and the files of its two children, which run."""
+def start(folder, **variables):
+    """Yield a process of `python -m web` in a new process group, and the files of its two running children."""
     files = [folder / "serving", folder / "web"]
-    given = web_app.environment(PILAH_DATA=str(folder), PILAH_ENV="development", **names)
+    environment = web_app.environment(PILAH_DATA=str(folder), PILAH_ENV="development", **variables)
     command = [sys.executable, "-c", PARENT, "-c", CHILD, *map(str, files)]
-    with subprocess.Popen(command, cwd=web_app.ROOT, env=given, start_new_session=True) as process:
+    with subprocess.Popen(command, cwd=web_app.ROOT, env=environment, start_new_session=True) as process:
         try:
-            web_app.wait_until(lambda: said(files) == ["runs"] * 2, seconds=120)
+            web_app.wait_until(lambda: states(files) == ["running"] * 2, seconds=120)
             yield process, files
         finally:
             process.kill()
 
 
-def said(files):
+def states(files):
     return [file.read_text() if file.exists() else "" for file in files]
 
 
 def press_ctrl_c(process):
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
 
 
 @pytest.mark.parametrize(
@@ -74,24 +74,24 @@ def press_ctrl_c(process):
     ],
     ids=["Ctrl-C", "terminated", "terminal closed", "killed"],
 )
-def test_both_servers_are_asked_to_drain_however_it_ends(tmp_path, end, exit_status):
+def test_both_servers_get_sigterm_however_the_command_ends(tmp_path, end, exit_status):
     with start(tmp_path, NO_UPGRADE="1") as (process, files):
         end(process)
-        web_app.wait_until(lambda: said(files) == ["SIGTERM"] * 2)  # gunicorn takes SIGINT for "at once"
+        web_app.wait_until(lambda: states(files) == ["SIGTERM"] * 2)  # not SIGINT, on which gunicorn does not drain
         assert process.wait(30) == exit_status
 
 
-def test_setting_that_is_wrong_is_one_line_without_a_traceback(tmp_path):
+def test_invalid_setting_prints_one_line_and_exits_with_1(tmp_path):
     command = [sys.executable, "-m", "web", "--model_base_path", str(tmp_path)]
     environment = web_app.environment(PILAH_DATA=str(tmp_path), PILAH_ENV="development", UPLOAD_RATE="often")
-    done = subprocess.run(command, cwd=web_app.ROOT, env=environment, capture_output=True, text=True, check=False)
-    (line,) = done.stderr.splitlines()
-    assert done.returncode == 1 and line.startswith("web: UPLOAD_RATE must be")
+    completed = subprocess.run(command, cwd=web_app.ROOT, env=environment, capture_output=True, text=True, check=False)
+    (line,) = completed.stderr.splitlines()
+    assert completed.returncode == 1 and line.startswith("web: UPLOAD_RATE must be")
 
 
-def test_second_ctrl_c_waits_for_no_drain(tmp_path):
+def test_second_ctrl_c_does_not_wait_for_the_drain(tmp_path):
     with start(tmp_path, NEVER_ENDS="1") as (process, files):
         press_ctrl_c(process)
-        web_app.wait_until(lambda: said(files) == ["SIGTERM"] * 2)
+        web_app.wait_until(lambda: states(files) == ["SIGTERM"] * 2)
         press_ctrl_c(process)
-        assert process.wait(together.GRACE_SECONDS / 2) == 0
+        assert process.wait(web_command.GRACE_SECONDS / 2) == 0
