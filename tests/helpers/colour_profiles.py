@@ -5,14 +5,14 @@ from collections.abc import Sequence
 
 from PIL import ImageCms
 
-SIGNIFICANT_BITS = 65536  # of numbers in a profile
+FIXED_POINT_ONE = 65536  # the number 1 in a profile (s15Fixed16)
 D50 = (0.9642, 1.0, 0.8249)
 DISPLAY_P3 = ((0.51512, 0.2412, -0.00105), (0.29198, 0.69225, 0.04189), (0.1571, 0.06657, 0.78407))
 SRGB_CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 
 
 def _numbers(values: Sequence[float]) -> bytes:
-    return b"".join(struct.pack(">i", round(value * SIGNIFICANT_BITS)) for value in values)
+    return b"".join(struct.pack(">i", round(value * FIXED_POINT_ONE)) for value in values)
 
 
 def display_p3() -> bytes:

@@ -1,4 +1,4 @@
-"""Rows of predict calls that are answered alike over gRPC and, as columns ("inputs"), over REST."""
+"""Rows of predict calls with the same answers over gRPC and, in column format ("inputs"), over REST."""
 
 import dataclasses
 from typing import Any
@@ -9,17 +9,17 @@ import conformance_models
 Code = calls.Code
 INVALID, PRECONDITION = (Code.INVALID_ARGUMENT, 400), (Code.FAILED_PRECONDITION, 400)
 NOT_FOUND = (Code.NOT_FOUND, 404)
-Status = tuple[Code, int]  # of gRPC, of HTTP
+Status = tuple[Code, int]  # gRPC status, HTTP status
 
 
 @dataclasses.dataclass(frozen=True)
 class Both:
-    """A call and what comes back, as in Row: `outputs` from version `by`, or a refusal.
+    """A predict call and its answer: `outputs` of version `by`, or an error.
 
     Args:
-        refused: status and words of an error.
-        batching: the same, on a server with batching.
-        dtype: of inputs and outputs, where the values do not tell it.
+        refused: status and part of the message of an error.
+        batching: the same for a server with batching.
+        dtype: dtype of inputs and outputs, if it does not follow from their values.
     """
 
     id: str
@@ -49,25 +49,25 @@ class Both:
         body = {"inputs": self.inputs} | ({"signature_name": self.signature} if self.signature else {})
         answer = None
         if self.outputs is not None:
-            alone = len(self.outputs) == 1
-            answer = {"outputs": next(iter(self.outputs.values())) if alone else self.outputs}
+            is_single = len(self.outputs) == 1
+            answer = {"outputs": next(iter(self.outputs.values())) if is_single else self.outputs}
         return self._row(calls.post(f"{self.model}{version}{label}:predict", body), answer, 1)
 
     def _tensors(self, named: calls.Values) -> calls.Values:
         return {name: calls.tensor(values, self.dtype) for name, values in named.items()}
 
     def _row(self, request: Any, answer: Any, server: int) -> calls.Row:
-        (statuses, says) = self.refused or ((Code.OK, 200), "")
+        (statuses, message) = self.refused or ((Code.OK, 200), "")
         batching = self.batching and (self.batching[0][server], self.batching[1])
-        return calls.Row(self.id, request, statuses[server], answer, says, batching=batching)
+        return calls.Row(self.id, request, statuses[server], answer, message, batching=batching)
 
 
 def unchanged(dtype: str, *values: Any) -> Both:
     return Both(dtype, "dtypes", {"x": values}, {"y": list(values)}, signature=dtype, dtype=dtype)
 
 
-def refused(id: str, model: str, inputs: calls.Values, status: Status, says: str, **more: Any) -> Both:
-    return Both(id, model, inputs, refused=(status, says), **more)
+def refused(id: str, model: str, inputs: calls.Values, status: Status, message: str, **more: Any) -> Both:
+    return Both(id, model, inputs, refused=(status, message), **more)
 
 
 X, A_B = {"x": [1.0, 2.0]}, {"a": [5.0, 7.0], "b": [1.0, 2.0]}

@@ -1,4 +1,4 @@
-"""A row of the conformance table, and the calls and answers that rows are made of."""
+"""The row of the conformance table, and functions that make its calls and answers."""
 
 import dataclasses
 import json
@@ -21,7 +21,7 @@ from tensorflow_serving.config import model_server_config_pb2
 Code: TypeAlias = grpc.StatusCode
 State: TypeAlias = get_model_status_pb2.ModelVersionStatus.State
 Config: TypeAlias = model_server_config_pb2.ModelServerConfig
-Values = Mapping[str, Any]  # name -> what tensor() takes, or a TensorProto
+Values = Mapping[str, Any]  # name -> values for tensor(), or a TensorProto
 # dtype -> field of TensorProto
 FIELDS = {"float32": "float_val", "float64": "double_val", "int64": "int64_val", "uint64": "uint64_val"}
 FIELDS |= {"int32": "int_val", "uint8": "int_val", "bool": "bool_val", "string": "string_val"}
@@ -29,33 +29,33 @@ FIELDS |= {"int32": "int_val", "uint8": "int_val", "bool": "bool_val", "string":
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A call and what comes back: `answer`, or else an error with `says` in its message.
+    """A call and its result: `answer`, or an error whose message contains `message`.
 
     Args:
-        request: a message, or what makes it of the models' base path; over REST an Http.
-        status: of gRPC or HTTP.
-        look: gives what is compared with `answer`, of what came back.
-        batching: the status and `says` with which a server with batching refuses the call, where that is a difference.
-        embedded_only: TensorFlow Serving itself answers otherwise.
-        not_embedded: the embedded server answers otherwise, as docs/serving.md tells.
+        request: a protobuf message, or a function of the models' base path that returns one; over REST an Http.
+        status: gRPC or HTTP status.
+        extract: returns the part of the response that is compared with `answer`; by default all of it.
+        batching: status and `message` of a server with batching, if it refuses the call for that reason.
+        embedded_only: TensorFlow Serving answers differently.
+        not_embedded: the embedded server answers differently (docs/serving.md).
     """
 
     id: str
     request: Any
     status: grpc.StatusCode | int
     answer: Any = None
-    says: str = ""
-    look: Callable[[Any], Any] | None = None
+    message: str = ""
+    extract: Callable[[Any], Any] | None = None
     batching: tuple[grpc.StatusCode | int, str] | None = None
     embedded_only: bool = False
     not_embedded: bool = False
 
-    def on(self, batches: bool) -> "Row":
-        """The row as it holds of a server that batches, or does not."""
+    def for_server(self, batches: bool) -> "Row":
+        """Return the row with what a server with or without batching is expected to answer."""
         if not (batches and self.batching):
             return self
-        status, says = self.batching
-        return dataclasses.replace(self, status=status, says=says, answer=None)
+        status, message = self.batching
+        return dataclasses.replace(self, status=status, message=message, answer=None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,11 +63,11 @@ class Http:
     method: str
     path: str
     body: bytes | None = None
-    encoding: str = ""  # of the body; "" is plain
+    encoding: str = ""  # Content-Encoding of the body; "" is none
 
 
 def tensor(values: Any, dtype: str | None = None) -> tensor_pb2.TensorProto:
-    """`values` one by one in the field of their dtype, as TensorFlow Serving writes them; floats are float32."""
+    """Return a tensor with `values` in the field of their dtype, like TensorFlow Serving; floats are float32."""
     packed = tf.make_tensor_proto(values, dtype)
     proto = tensor_pb2.TensorProto(dtype=packed.dtype, tensor_shape=packed.tensor_shape)
     getattr(proto, FIELDS[tf.as_dtype(packed.dtype).name]).extend(tf.make_ndarray(packed).ravel().tolist())
@@ -75,7 +75,7 @@ def tensor(values: Any, dtype: str | None = None) -> tensor_pb2.TensorProto:
 
 
 def float_tensor(size: int, **fields: Any) -> tensor_pb2.TensorProto:
-    """A float32 tensor of [size], whatever stands in its other fields."""
+    """Return a float32 tensor of shape [size] with these other fields, valid or not."""
     proto = tensor_pb2.TensorProto(**{"dtype": tf.float32.as_datatype_enum, **fields})
     proto.tensor_shape.dim.add(size=size)
     return proto
@@ -110,7 +110,7 @@ def available(*versions: int) -> get_model_status_pb2.GetModelStatusResponse:
 
 
 def reload(change: Callable[[Config, str], object]) -> Callable[[str], model_management_pb2.ReloadConfigRequest]:
-    """A request for the usual configuration after `change`, which is given it and the models' base path."""
+    """Return a function of the models' base path that makes a reload request of the configuration after `change`."""
 
     def request(base_path: str) -> model_management_pb2.ReloadConfigRequest:
         config = conformance_models.config(base_path)
@@ -121,13 +121,13 @@ def reload(change: Callable[[Config, str], object]) -> Callable[[str], model_man
 
 
 def post(path: str, body: str | bytes | Mapping[str, Any], method: str = "POST") -> Http:
-    """A call to /v1/models/`path`."""
+    """Return a call of /v1/models/`path`."""
     text = json.dumps(body) if isinstance(body, Mapping) else body
     return Http(method, f"/v1/models/{path}", text if isinstance(text, bytes) else text.encode())
 
 
 def get(path: str) -> Http:
-    """A call to /v1/models/`path`, or to a path that begins with a slash."""
+    """Return a call of /v1/models/`path`, or of `path` if it begins with a slash."""
     return Http("GET", path if path.startswith("/") else f"/v1/models/{path}")
 
 
@@ -143,4 +143,6 @@ def _spec(
 
 
 def _tensors(named: Values) -> dict[str, tensor_pb2.TensorProto]:
-    return {name: one if isinstance(one, tensor_pb2.TensorProto) else tensor(one) for name, one in named.items()}
+    return {
+        name: value if isinstance(value, tensor_pb2.TensorProto) else tensor(value) for name, value in named.items()
+    }

@@ -1,4 +1,4 @@
-"""The conformance table over gRPC."""
+"""The rows of the conformance table over gRPC."""
 
 from typing import Any
 
@@ -28,31 +28,31 @@ def answered(id: str, request: Any, answer: Any, **more: Any) -> calls.Row:
     return calls.Row(id, request, Code.OK, answer, **more)
 
 
-def refused(id: str, request: Any, says: str, code: Code = Code.INVALID_ARGUMENT, **more: Any) -> calls.Row:
-    return calls.Row(id, request, code, says=says, **more)
+def refused(id: str, request: Any, message: str, code: Code = Code.INVALID_ARGUMENT, **more: Any) -> calls.Row:
+    return calls.Row(id, request, code, message=message, **more)
 
 
-def described(id: str, request: Any, model: str, version: int, **inputs: tuple[str, list[int]]) -> calls.Row:
-    """Metadata of a model with one signature, which takes `inputs` of such dtypes and shapes."""
+def metadata_row(id: str, request: Any, model: str, version: int, **inputs: tuple[str, list[int]]) -> calls.Row:
+    """Return a row with the metadata of a model with one signature, whose `inputs` have these dtypes and shapes."""
     answer = (model, version, {"serving_default": inputs, INIT_SIGNATURE: {}})
-    return answered(id, request, answer, look=_signatures)
+    return answered(id, request, answer, extract=_signatures)
 
 
 def _signatures(body: get_model_metadata_pb2.GetModelMetadataResponse) -> tuple[str, int, dict[str, Any]]:
-    found = get_model_metadata_pb2.SignatureDefMap()
-    body.metadata["signature_def"].Unpack(found)
+    signatures = get_model_metadata_pb2.SignatureDefMap()
+    body.metadata["signature_def"].Unpack(signatures)
     inputs = {
         key: {
             name: (tf.as_dtype(info.dtype).name, [dim.size for dim in info.tensor_shape.dim])
             for name, info in signature.inputs.items()
         }
-        for key, signature in found.signature_def.items()
+        for key, signature in signatures.signature_def.items()
     }
     return body.model_spec.name, body.model_spec.version.value, inputs
 
 
-def changed(**fields: str) -> Any:
-    """A reload with other fields for the first model."""
+def reload_changed(**fields: str) -> Any:
+    """Return a reload request with other fields for the first model."""
     change = model_server_config_pb2.ModelConfig(**fields)
     return calls.reload(lambda config, _: config.model_config_list.config[0].MergeFrom(change))
 
@@ -61,7 +61,7 @@ def _list_first_model_twice(config: calls.Config, _: str) -> None:
     config.model_config_list.config.append(config.model_config_list.config[0])
 
 
-def _forget_platform(config: calls.Config, _: str) -> None:
+def _clear_platform(config: calls.Config, _: str) -> None:
     config.model_config_list.config[0].ClearField("model_platform")
 
 
@@ -93,7 +93,7 @@ PREDICT = [
         calls.predict("signatures", A_B, ["sum", "difference"], signature="combine"),
         calls.predicted("signatures", {"sum": [6.0, 9.0], "difference": [4.0, 5.0]}, signature="combine"),
     ),
-    answered(  # with fewer outputs it is none of the signatures that are batched, and runs by itself
+    answered(  # requests for a part of the outputs are not batched
         "output_filter_of_scalars",
         calls.predict("two_scalars", SCALARS, ["sum"]),
         calls.predicted("two_scalars", {"sum": 5.0}),
@@ -186,10 +186,10 @@ PREDICT = [
 ]
 
 METADATA = [
-    described("metadata", calls.metadata("scale"), "scale", 3, x=("float32", [-1])),
-    described("metadata_of_version", calls.metadata("scale", version=2), "scale", 2, x=("float32", [-1])),
-    described("metadata_of_label", calls.metadata("scale", label="stable"), "scale", 2, x=("float32", [-1])),
-    described(
+    metadata_row("metadata", calls.metadata("scale"), "scale", 3, x=("float32", [-1])),
+    metadata_row("metadata_of_version", calls.metadata("scale", version=2), "scale", 2, x=("float32", [-1])),
+    metadata_row("metadata_of_label", calls.metadata("scale", label="stable"), "scale", 2, x=("float32", [-1])),
+    metadata_row(
         "metadata_of_scalars", calls.metadata("two_scalars"), "two_scalars", 1, a=("float32", []), b=("float32", [])
     ),
     refused("metadata_of_no_field", calls.metadata("scale", []), "must specify at least one metadata_field"),
@@ -228,7 +228,7 @@ STATUS = [
 ]
 
 RELOAD = [
-    answered("reload", calls.reload(lambda *_: None), 0, look=lambda body: body.status.error_code),
+    answered("reload", calls.reload(lambda *_: None), 0, extract=lambda body: body.status.error_code),
     refused(
         "reload_of_nothing",
         model_management_pb2.ReloadConfigRequest(),
@@ -241,17 +241,17 @@ RELOAD = [
     ),
     refused(
         "reload_with_relative_path",
-        changed(base_path="models"),
+        reload_changed(base_path="models"),
         "Expected model two_scalars to have an absolute path or URI; got base_path()=models",
     ),
     refused(
         "reload_without_platform",
-        calls.reload(_forget_platform),
+        calls.reload(_clear_platform),
         "Illegal setting neither ModelServerConfig::model_type (deprecated) nor ModelServerConfig::model_platform",
     ),
     refused(
         "reload_with_other_platform",
-        changed(model_platform="torch"),
+        reload_changed(model_platform="torch"),
         "Illegal to change a model's platform. For model two_scalars platform was tensorflow",
     ),
     refused(
@@ -264,7 +264,7 @@ RELOAD = [
 OTHERS = [
     answered("health", health_pb2.HealthCheckRequest(), Health(status=Health.SERVING)),
     refused("health_of_unknown_service", health_pb2.HealthCheckRequest(service="nope"), "", Code.NOT_FOUND),
-    refused(  # gRPC's own health service knows the server as a whole
+    refused(  # gRPC's health service reports only the server as a whole
         "health_of_one_service",
         health_pb2.HealthCheckRequest(service="tensorflow.serving.PredictionService"),
         "",

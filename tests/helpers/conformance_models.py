@@ -1,6 +1,6 @@
 """Small SavedModels for the conformance table, and the models.config that serves them.
 
-As a program it prepares a folder for TensorFlow Serving's container, which answers the same table:
+Run as a program, it prepares a folder for TensorFlow Serving's container, to which the same table applies:
 
     python tests/helpers/conformance_models.py conformance
     docker run --rm -p 8500:8500 -p 8501:8501 -v "$PWD/conformance":/models:ro tensorflow/serving:2.20.0 \
@@ -8,7 +8,7 @@ As a program it prepares a folder for TensorFlow Serving's container, which answ
         --enable_grpc_healthcheck_service=true
     PILAH_TARGET=localhost:8500,localhost:8501 python -m pytest tests/serving/test_conformance.py
 
-Add --enable_batching=true to the container's flags for the rows with batching; the table finds out by itself.
+Add --enable_batching=true to the container's flags for the rows with batching; the tests detect it.
 """
 
 import argparse
@@ -28,21 +28,21 @@ Signatures = Mapping[str, Callable[..., Mapping[str, tf.Tensor]]]
 
 
 def config(base_path: str) -> model_server_config_pb2.ModelServerConfig:
-    """The configuration that serves the models as they stand under `base_path` on the server's machine."""
-    wanted = model_server_config_pb2.ModelServerConfig()
+    """Return the configuration that serves the models in `base_path` on the server's machine."""
+    server_config = model_server_config_pb2.ModelServerConfig()
     for name in MODELS:
-        model = wanted.model_config_list.config.add(
+        model = server_config.model_config_list.config.add(
             name=name, base_path=f"{base_path}/{name}", model_platform="tensorflow"
         )
-        if name == "scale":  # version 1 is on disk and not served
+        if name == "scale":  # version 1 is on disk, but not served
             model.model_version_policy.latest.num_versions = 2
             model.version_labels["stable"] = 2
             model.version_labels["canary"] = 3
-    return wanted
+    return server_config
 
 
 def write(folder: pathlib.Path, base_path: str) -> pathlib.Path:
-    """Save every model under `folder`; the configuration file for a server that finds the folder at `base_path`."""
+    """Save the models in `folder`; return the configuration file for a server that has the folder at `base_path`."""
     for name, versions in MODELS.items():
         for version, build in versions.items():
             module, signatures = build()
@@ -77,7 +77,7 @@ def _scale(factor: float) -> tuple[tf.Module, Signatures]:
 
 
 def _signatures() -> tuple[tf.Module, Signatures]:
-    """Rows of three numbers by default; beside it, one signature for each way in which inputs and outputs differ."""
+    """A default signature for rows of three numbers, and one for each kind of inputs and outputs."""
 
     def combine(a: tf.Tensor, b: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"sum": a + b, "difference": a - b}
@@ -112,7 +112,7 @@ def _strings() -> tuple[tf.Module, Signatures]:
 
 
 def _dtypes() -> tuple[tf.Module, Signatures]:
-    """A signature a dtype, named as it, that gives back what it takes."""
+    """One signature per dtype, named after it, that returns its input."""
     return tf.Module(), {
         dtype: _signature(lambda x: {"y": tf.identity(x)}, x=_many(tf.as_dtype(dtype))) for dtype in NUMBER_DTYPES
     }
@@ -134,7 +134,7 @@ def _raises() -> tuple[tf.Module, Signatures]:
     }
 
 
-# name -> version -> what builds it
+# name -> version -> function that builds it
 MODELS: Mapping[str, Mapping[int, Callable[[], tuple[tf.Module, Signatures]]]] = {
     "two_scalars": {1: _two_scalars},
     "scale": {version: functools.partial(_scale, float(version)) for version in (1, 2, 3)},
@@ -148,10 +148,10 @@ MODELS: Mapping[str, Mapping[int, Callable[[], tuple[tf.Module, Signatures]]]] =
 def main() -> None:
     parser = argparse.ArgumentParser(description="Write the models of the conformance table.")
     parser.add_argument("folder", type=pathlib.Path)
-    parser.add_argument("--base-path", default=CONTAINER_BASE_PATH, help="where the server will find the folder")
-    given = parser.parse_args()
-    given.folder.mkdir(parents=True, exist_ok=True)
-    print(write(given.folder, given.base_path))
+    parser.add_argument("--base-path", default=CONTAINER_BASE_PATH, help="Path of the folder on the server.")
+    args = parser.parse_args()
+    args.folder.mkdir(parents=True, exist_ok=True)
+    print(write(args.folder, args.base_path))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The conformance table over REST."""
+"""The rows of the conformance table over REST."""
 
 import base64
 import gzip
@@ -22,43 +22,43 @@ def answered(id: str, path: str, body: Body, answer: Any, **more: Any) -> calls.
     return calls.Row(id, calls.post(path, body), 200, answer, **more)
 
 
-def refused(id: str, path: str, body: Body, says: str, status: int = 400, **more: Any) -> calls.Row:
-    return calls.Row(id, calls.post(path, body), status, says=says, **more)
+def refused(id: str, path: str, body: Body, message: str, status: int = 400, **more: Any) -> calls.Row:
+    return calls.Row(id, calls.post(path, body), status, message=message, **more)
 
 
-def got(id: str, path: str, answer: Any, **more: Any) -> calls.Row:
+def get_answered(id: str, path: str, answer: Any, **more: Any) -> calls.Row:
     return calls.Row(id, calls.get(path), 200, answer, **more)
 
 
-def not_got(id: str, path: str, status: int, says: str) -> calls.Row:
-    return calls.Row(id, calls.get(path), status, says=says)
+def get_refused(id: str, path: str, status: int, message: str) -> calls.Row:
+    return calls.Row(id, calls.get(path), status, message=message)
 
 
-def zipped(id: str, body: bytes, encoding: str = "gzip") -> calls.Row:
+def gzip_answered(id: str, body: bytes, encoding: str = "gzip") -> calls.Row:
     request = calls.Http("POST", f"/v1/models/{SCALE}", body, encoding)
     return calls.Row(id, request, 200, {"predictions": [3.0]})
 
 
-def not_unzipped(id: str, body: bytes) -> calls.Row:
+def gzip_refused(id: str, body: bytes) -> calls.Row:
     request = calls.Http("POST", f"/v1/models/{SCALE}", body, "gzip")
-    return calls.Row(id, request, 400, says="JSON Parse error: The document is empty")
+    return calls.Row(id, request, 400, message="JSON Parse error: The document is empty")
 
 
 def malformed(id: str, request: calls.Http) -> calls.Row:
-    return calls.Row(id, request, 400, says=f"Malformed request: {request.method} {request.path}")
+    return calls.Row(id, request, 400, message=f"Malformed request: {request.method} {request.path}")
 
 
-def same(dtype: str, instances: str) -> tuple[str, str]:
-    """Path and body of a call that gives numbers back as they are."""
+def numbers(dtype: str, instances: str) -> tuple[str, str]:
+    """Return the path and body of a call that returns its numbers unchanged."""
     return "dtypes:predict", f'{{"signature_name": "{dtype}", "instances": {instances}}}'
 
 
-def text(signature: str, instances: str) -> tuple[str, str]:
+def strings(signature: str, instances: str) -> tuple[str, str]:
     return STRINGS, f'{{"signature_name": "{signature}", "instances": {instances}}}'
 
 
 def combine(key: str, value: str) -> tuple[str, str]:
-    """Path and body of a call that takes a and b."""
+    """Return the path and body of a call with the inputs a and b."""
     return SIGNATURES, f'{{"signature_name": "combine", "{key}": {value}}}'
 
 
@@ -68,15 +68,19 @@ def wrong_type(kind: str, dtype: str) -> str:
 
 def statuses(*versions: int) -> dict[str, Any]:
     ok = {"error_code": "OK", "error_message": ""}
-    return {"model_version_status": [{"version": str(one), "state": "AVAILABLE", "status": ok} for one in versions]}
+    return {
+        "model_version_status": [{"version": str(version), "state": "AVAILABLE", "status": ok} for version in versions]
+    }
 
 
-def described(id: str, path: str, version: int) -> calls.Row:
-    """Metadata of the model "scale", but for the names of its tensors."""
+def metadata_row(id: str, path: str, version: int) -> calls.Row:
+    """Return a row with the metadata of the model "scale", without the names of its tensors."""
     info = {"dtype": "DT_FLOAT", "tensor_shape": {"dim": [{"size": "-1", "name": ""}], "unknown_rank": False}}
     default = {"inputs": {"x": info}, "outputs": {"y": info}, "method_name": "tensorflow/serving/predict"}
     spec = {"name": "scale", "signature_name": "", "version": str(version)}
-    return got(id, path, [spec, [conformance_grpc.INIT_SIGNATURE, "serving_default"], default], look=_signatures)
+    return get_answered(
+        id, path, [spec, [conformance_grpc.INIT_SIGNATURE, "serving_default"], default], extract=_signatures
+    )
 
 
 def _signatures(body: Any) -> Any:
@@ -120,18 +124,18 @@ ANSWERED = [
     answered("further_inputs", SCALE, '{"inputs": {"x": [1.0], "z": [1.0]}}', {"outputs": [3.0]}),
     answered("escaped_name", "%73cale:predict", '{"instances": [1.0]}', {"predictions": [3.0]}),
     answered("query", f"{SCALE}?key=value", '{"instances": [1.0]}', {"predictions": [3.0]}),
-    answered("text", *text("echo", '["a", "\\u00e9水"]'), {"predictions": ["a", "é水"]}),
-    answered("base64", *text("echo", '[{"b64": "aGk="}, "there"]'), {"predictions": ["hi", "there"]}),
-    answered("base64_by_name", *text("echo", '[{"text": {"b64": "aGk="}}]'), {"predictions": ["hi"]}),
-    answered("base64_without_padding", *text("echo", '[{"b64": "aGk"}]'), {"predictions": ["hi"]}),
+    answered("text", *strings("echo", '["a", "\\u00e9水"]'), {"predictions": ["a", "é水"]}),
+    answered("base64", *strings("echo", '[{"b64": "aGk="}, "there"]'), {"predictions": ["hi", "there"]}),
+    answered("base64_by_name", *strings("echo", '[{"text": {"b64": "aGk="}}]'), {"predictions": ["hi"]}),
+    answered("base64_without_padding", *strings("echo", '[{"b64": "aGk"}]'), {"predictions": ["hi"]}),
     answered(
         "base64_inputs",
         STRINGS,
         '{"signature_name": "echo", "inputs": {"text": [{"b64": "aGk="}]}}',
         {"outputs": ["hi"]},
     ),
-    answered("length_of_text", *text("length", '["é", {"b64": "aGk="}]'), {"predictions": [2, 2]}),
-    answered("bytes_out", *text("echo_bytes", f'[{{"b64": "{B64}"}}]'), {"predictions": [{"b64": B64}]}),
+    answered("length_of_text", *strings("length", '["é", {"b64": "aGk="}]'), {"predictions": [2, 2]}),
+    answered("bytes_out", *strings("echo_bytes", f'[{{"b64": "{B64}"}}]'), {"predictions": [{"b64": B64}]}),
     answered(
         "bytes_out_beside_text",
         STRINGS,
@@ -144,7 +148,7 @@ ANSWERED = [
         '{"inputs": ["hi"]}',
         {"outputs": {"upper": ["HI"], "text_bytes": [{"b64": "aGk="}]}},
     ),
-    answered("text_out_is_not_decoded", *text("echo", '[{"b64": "/w=="}]'), {"predictions": ["\udcff"]}),
+    answered("text_out_is_not_decoded", *strings("echo", '[{"b64": "/w=="}]'), {"predictions": ["\udcff"]}),
     answered(
         "text_in_is_not_decoded",
         STRINGS,
@@ -153,26 +157,32 @@ ANSWERED = [
     ),
     answered(
         "nine_digits",
-        *same("float32", "[0.1, 0.3333333333, 2, 123456.789, 1e10]"),
+        *numbers("float32", "[0.1, 0.3333333333, 2, 123456.789, 1e10]"),
         {"predictions": [0.1, 0.333333343, 2.0, 123456.789, 1e10]},
     ),
-    answered("seventeen_digits", *same("float64", "[0.1, 0.3333333333333333]"), {"predictions": [0.1, 1 / 3]}),
-    answered("no_numbers", *same("float32", "[NaN, Infinity, -Infinity]"), {"predictions": [NAN, INFINITY, -INFINITY]}),
+    answered("seventeen_digits", *numbers("float64", "[0.1, 0.3333333333333333]"), {"predictions": [0.1, 1 / 3]}),
     answered(
-        "short_infinity", *same("float32", "[Inf, -Inf]"), {"predictions": [INFINITY, -INFINITY]}, not_embedded=True
+        "nan_and_infinity",
+        *numbers("float32", "[NaN, Infinity, -Infinity]"),
+        {"predictions": [NAN, INFINITY, -INFINITY]},
     ),
     answered(
-        "no_numbers_computed",
+        "short_infinity", *numbers("float32", "[Inf, -Inf]"), {"predictions": [INFINITY, -INFINITY]}, not_embedded=True
+    ),
+    answered(
+        "nan_and_infinity_computed",
         SIGNATURES,
         '{"signature_name": "divide", "inputs": {"a": [0.0, 1.0, -1.0], "b": [0.0, 0.0, 0.0]}}',
         {"outputs": [NAN, INFINITY, -INFINITY]},
     ),
     answered(
-        "largest_whole_float32", *same("float32", "[16777215, -16777215]"), {"predictions": [16777215.0, -16777215.0]}
+        "largest_whole_float32",
+        *numbers("float32", "[16777215, -16777215]"),
+        {"predictions": [16777215.0, -16777215.0]},
     ),
-    answered("decimal_beyond_it", *same("float32", "[16777216.0]"), {"predictions": [16777216.0]}),
-    answered("whole_beyond_64_bits", *same("float64", "[100000000000000000000]"), {"predictions": [1e20]}),
-    answered("uint8_wraps", *same("uint8", "[300, -1]"), {"predictions": [44, 255]}),
+    answered("decimal_beyond_it", *numbers("float32", "[16777216.0]"), {"predictions": [16777216.0]}),
+    answered("whole_beyond_64_bits", *numbers("float64", "[100000000000000000000]"), {"predictions": [1e20]}),
+    answered("uint8_wraps", *numbers("uint8", "[300, -1]"), {"predictions": [44, 255]}),
 ]
 
 REFUSED = [
@@ -180,7 +190,7 @@ REFUSED = [
     refused("no_json", SCALE, "instances = [1.0]", "JSON Parse error: "),
     refused("half_json", SCALE, '{"instances": [1.0', "JSON Parse error: "),
     refused("more_than_json", SCALE, '{"instances": [1.0]} {}', "JSON Parse error: "),
-    refused("number_beyond_float64", *same("float64", "[1e400]"), "JSON Parse error: "),
+    refused("number_beyond_float64", *numbers("float64", "[1e400]"), "JSON Parse error: "),
     refused("list", SCALE, "[1.0]", "Is not object"),
     refused("no_json_for_unknown_model", "nope:predict", "{", "JSON Parse error: "),
     refused("no_key_for_unknown_model", "nope:predict", "{}", "Servable not found for request: Latest(nope)", 404),
@@ -269,28 +279,30 @@ REFUSED = [
         "found at incorrect level: 2 in the JSON DOM. Expected at level: 2",
     ),
     refused("list_too_deep", SCALE, '{"inputs": [1.0, [2.0]]}', "Encountered list at unexpected level: 1 expected < 1"),
-    refused("string_for_float", *same("float32", '["1"]'), wrong_type("String", "float")),
-    refused("mixed_types", *same("float32", '[1.0, "a"]'), "Failed to process element: 1 of 'instances' list. Error: "),
-    refused("null_for_float", *same("float32", "[null]"), wrong_type("Null", "float")),
-    refused("base64_for_float", *same("float32", '[{"b64": "aGk="}]'), wrong_type("Object", "float")),
+    refused("string_for_float", *numbers("float32", '["1"]'), wrong_type("String", "float")),
+    refused(
+        "mixed_types", *numbers("float32", '[1.0, "a"]'), "Failed to process element: 1 of 'instances' list. Error: "
+    ),
+    refused("null_for_float", *numbers("float32", "[null]"), wrong_type("Null", "float")),
+    refused("base64_for_float", *numbers("float32", '[{"b64": "aGk="}]'), wrong_type("Object", "float")),
     refused(
         "beyond_float32",
-        *same("float32", "[1e39]"),
+        *numbers("float32", "[1e39]"),
         "Cannot convert JSON value: 1e+39 to float without loss of precision.",
     ),
-    refused("whole_beyond_float32", *same("float32", "[16777216]"), "16777216 to float without loss of precision."),
-    refused("whole_beyond_float64", *same("float64", "[9007199254740992]"), "to double without loss of precision."),
-    refused("decimal_for_int64", *same("int64", "[1.5]"), wrong_type("Number", "int64")),
-    refused("whole_decimal_for_int64", *same("int64", "[2.0]"), wrong_type("Number", "int64")),
-    refused("beyond_int64", *same("int64", "[9223372036854775808]"), wrong_type("Number", "int64")),
-    refused("true_for_int64", *same("int64", "[true]"), wrong_type("True", "int64")),
-    refused("string_for_int64", *same("int64", '["1"]'), wrong_type("String", "int64")),
-    refused("beyond_int32", *same("int32", "[3000000000]"), wrong_type("Number", "int32")),
-    refused("decimal_for_uint8", *same("uint8", "[1.5]"), wrong_type("Number", "uint8")),
-    refused("negative_for_uint64", *same("uint64", "[-1]"), wrong_type("Number", "uint64")),
-    refused("number_for_bool", *same("bool", "[1]"), wrong_type("Number", "bool")),
-    refused("number_for_string", *text("echo", "[1]"), wrong_type("Number", "string")),
-    refused("bad_base64", *text("echo", '[{"b64": "*"}]'), "Unable to base64 decode"),
+    refused("whole_beyond_float32", *numbers("float32", "[16777216]"), "16777216 to float without loss of precision."),
+    refused("whole_beyond_float64", *numbers("float64", "[9007199254740992]"), "to double without loss of precision."),
+    refused("decimal_for_int64", *numbers("int64", "[1.5]"), wrong_type("Number", "int64")),
+    refused("whole_decimal_for_int64", *numbers("int64", "[2.0]"), wrong_type("Number", "int64")),
+    refused("beyond_int64", *numbers("int64", "[9223372036854775808]"), wrong_type("Number", "int64")),
+    refused("true_for_int64", *numbers("int64", "[true]"), wrong_type("True", "int64")),
+    refused("string_for_int64", *numbers("int64", '["1"]'), wrong_type("String", "int64")),
+    refused("beyond_int32", *numbers("int32", "[3000000000]"), wrong_type("Number", "int32")),
+    refused("decimal_for_uint8", *numbers("uint8", "[1.5]"), wrong_type("Number", "uint8")),
+    refused("negative_for_uint64", *numbers("uint64", "[-1]"), wrong_type("Number", "uint64")),
+    refused("number_for_bool", *numbers("bool", "[1]"), wrong_type("Number", "bool")),
+    refused("number_for_string", *strings("echo", "[1]"), wrong_type("Number", "string")),
+    refused("bad_base64", *strings("echo", '[{"b64": "*"}]'), "Unable to base64 decode"),
     refused("base64_a_number", STRINGS, '{"inputs": [{"b64": 1}]}', "not formatted correctly for base64 data"),
     refused(
         "scalar_output_in_rows",
@@ -316,22 +328,26 @@ REFUSED = [
     refused("regress", "scale:regress", '{"examples": [{}]}', "Regress", 501, embedded_only=True),
 ]
 
-GOT = [
-    got("status", "scale", statuses(3, 2)),
-    got("status_in_capitals", "/V1/MODELS/scale", statuses(3, 2)),
-    got("status_of_version", "scale/versions/2", statuses(2)),
-    got("status_takes_no_label", "scale/labels/stable", statuses(3, 2)),
-    not_got("status_of_unknown_model", "nope", 404, "Could not find any versions of model nope"),
-    not_got("status_of_unknown_version", "scale/versions/9", 404, "Could not find version 9 of model scale"),
-    not_got("status_of_version_beyond_int64", "scale/versions/9223372036854775808", 400, "Failed to convert version: "),
-    not_got("status_of_version_of_5000_digits", f"scale/versions/{'1' * 5000}", 400, "Failed to convert version: "),
-    not_got("status_of_nothing", "/v1/models", 400, "Missing model name in request."),
-    described("metadata", "scale/metadata", 3),
-    described("metadata_of_version", "scale/versions/2/metadata", 2),
-    described("metadata_of_label", "scale/labels/stable/metadata", 2),
-    not_got("metadata_of_unknown_model", "nope/metadata", 404, "Servable not found for request: Latest(nope)"),
-    not_got("metadata_of_unknown_version", "scale/versions/9/metadata", 404, "Specific(scale, 9)"),
-    not_got("metadata_of_unknown_label", "scale/labels/old/metadata", 400, "Unrecognized servable version label: old"),
+GET = [
+    get_answered("status", "scale", statuses(3, 2)),
+    get_answered("status_in_capitals", "/V1/MODELS/scale", statuses(3, 2)),
+    get_answered("status_of_version", "scale/versions/2", statuses(2)),
+    get_answered("status_takes_no_label", "scale/labels/stable", statuses(3, 2)),
+    get_refused("status_of_unknown_model", "nope", 404, "Could not find any versions of model nope"),
+    get_refused("status_of_unknown_version", "scale/versions/9", 404, "Could not find version 9 of model scale"),
+    get_refused(
+        "status_of_version_beyond_int64", "scale/versions/9223372036854775808", 400, "Failed to convert version: "
+    ),
+    get_refused("status_of_version_of_5000_digits", f"scale/versions/{'1' * 5000}", 400, "Failed to convert version: "),
+    get_refused("status_of_nothing", "/v1/models", 400, "Missing model name in request."),
+    metadata_row("metadata", "scale/metadata", 3),
+    metadata_row("metadata_of_version", "scale/versions/2/metadata", 2),
+    metadata_row("metadata_of_label", "scale/labels/stable/metadata", 2),
+    get_refused("metadata_of_unknown_model", "nope/metadata", 404, "Servable not found for request: Latest(nope)"),
+    get_refused("metadata_of_unknown_version", "scale/versions/9/metadata", 404, "Specific(scale, 9)"),
+    get_refused(
+        "metadata_of_unknown_label", "scale/labels/old/metadata", 400, "Unrecognized servable version label: old"
+    ),
     calls.Row("other_api_version", calls.get("/v2/models/scale"), 404, ANYTHING),
 ]
 
@@ -353,14 +369,14 @@ MALFORMED = [
     malformed("no_models", calls.get("/v1/nope")),
 ]
 
-ZIPPED = [
-    zipped("gzip", GZIP),
-    zipped("other_encoding", b'{"instances": [1.0]}', "identity"),
-    not_unzipped("plain_called_gzip", b'{"instances": [1.0]}'),
-    not_unzipped("half_a_gzip", GZIP[:-9]),
-    not_unzipped("gzip_and_more", GZIP + b"more"),
-    not_unzipped("gzip_with_a_wrong_checksum", GZIP[:-8] + bytes(4) + GZIP[-4:]),
-    not_unzipped("gzip_of_101_mb", gzip.compress(b'{"instances": [1.0]}'.ljust(101 * 1024 * 1024))),
+GZIPPED = [
+    gzip_answered("gzip", GZIP),
+    gzip_answered("other_encoding", b'{"instances": [1.0]}', "identity"),
+    gzip_refused("plain_called_gzip", b'{"instances": [1.0]}'),
+    gzip_refused("half_a_gzip", GZIP[:-9]),
+    gzip_refused("gzip_and_more", GZIP + b"more"),
+    gzip_refused("gzip_with_a_wrong_checksum", GZIP[:-8] + bytes(4) + GZIP[-4:]),
+    gzip_refused("gzip_of_101_mb", gzip.compress(b'{"instances": [1.0]}'.ljust(101 * 1024 * 1024))),
 ]
 
-ROWS = [*(row.over_rest() for row in conformance_both.ROWS), *ANSWERED, *REFUSED, *GOT, *MALFORMED, *ZIPPED]
+ROWS = [*(row.over_rest() for row in conformance_both.ROWS), *ANSWERED, *REFUSED, *GET, *MALFORMED, *GZIPPED]

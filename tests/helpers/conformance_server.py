@@ -1,4 +1,4 @@
-"""A server that answers the conformance table: calls to it, and how an embedded one is started."""
+"""A server under test of the conformance table, and the start of an embedded one."""
 
 import dataclasses
 import pathlib
@@ -28,17 +28,17 @@ from tensorflow_serving.apis import (
 )
 
 ROOT = pathlib.Path(__file__).parents[2]
-START_SECONDS = 120  # TensorFlow alone takes 20 to be imported where nothing is compiled yet
+START_SECONDS = 120  # importing TensorFlow takes 20 s if its modules are not compiled yet
 CALL_SECONDS = 20
 
 
 @dataclasses.dataclass(frozen=True)
 class Server:
-    """A server under test, wherever it runs.
+    """A server under test, embedded or not.
 
     Args:
-        rest: its host and port.
-        base_path: where it finds the models.
+        rest: HOST:PORT of its REST server.
+        base_path: folder of the models on its machine.
         batches: whether it was started with batching.
     """
 
@@ -48,7 +48,7 @@ class Server:
     batches: bool
 
     def call(self, request: Any) -> Any:
-        """The response to `request`, by the method that takes such a message."""
+        """Return the response to `request`, from the method for its type of message."""
         prediction = prediction_service_pb2_grpc.PredictionServiceStub(self.channel)
         models = model_service_pb2_grpc.ModelServiceStub(self.channel)
         methods = {
@@ -64,12 +64,12 @@ class Server:
         return methods[type(request)](request, timeout=CALL_SECONDS)
 
     def fetch(self, request: calls.Http) -> tuple[int, Mapping[str, str], bytes]:
-        """Status, headers and body."""
+        """Return the HTTP status, headers and body."""
         url = f"http://{self.rest}{request.path}"
         headers = {"Content-Encoding": request.encoding} if request.encoding else {}
-        asked = urllib.request.Request(url, request.body, headers, method=request.method)
+        http_request = urllib.request.Request(url, request.body, headers, method=request.method)
         try:
-            with urllib.request.urlopen(asked, timeout=CALL_SECONDS) as response:
+            with urllib.request.urlopen(http_request, timeout=CALL_SECONDS) as response:
                 return response.status, response.headers, response.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -79,12 +79,12 @@ class Server:
         self.call(model_management_pb2.ReloadConfigRequest(config=config))
 
     def states(self, model: str) -> dict[int, int]:
-        """Each version that the server has ever seen of a model, with its state."""
+        """Return version -> state of every version of a model since the server's start."""
         response = self.call(calls.model_status(model))
-        return {one.version: one.state for one in response.model_version_status}
+        return {status.version: status.state for status in response.model_version_status}
 
     def answering(self, **spec: Any) -> int | grpc.StatusCode:
-        """The version of the model "extra" that answers, or why none does."""
+        """Return the version of the model "extra" that answers, or the status code of the error."""
         try:
             return self.call(calls.predict("extra", {"x": [1.0]}, **spec)).model_spec.version.value
         except grpc.RpcError as error:
@@ -93,7 +93,7 @@ class Server:
 
 @dataclasses.dataclass(frozen=True)
 class Embedded:
-    """`python -m serving` in a process of its own."""
+    """`python -m serving` in a separate process."""
 
     process: subprocess.Popen[bytes]
     port: int
@@ -101,7 +101,7 @@ class Embedded:
     log: pathlib.Path
 
     def until_serving(self) -> grpc.Channel:
-        """A channel to it once its health service says so; the test fails with its log where it does not in time."""
+        """Wait for the health service to report SERVING; return a channel, or fail the test with the log."""
         channel = grpc.insecure_channel(f"localhost:{self.port}", [("grpc.max_reconnect_backoff_ms", 200)])
         health = health_pb2_grpc.HealthStub(channel)
         deadline = time.monotonic() + START_SECONDS
@@ -120,11 +120,11 @@ class Embedded:
 
 
 def start(config_file: pathlib.Path, log: pathlib.Path, batching: bool) -> Embedded:
-    """An embedded server on free ports, still loading."""
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("", 0))
-        other.bind(("", 0))
-        port, rest_port = one.getsockname()[1], other.getsockname()[1]
+    """Start an embedded server on free ports; return it while it still loads."""
+    with socket.socket() as grpc_socket, socket.socket() as rest_socket:
+        grpc_socket.bind(("", 0))
+        rest_socket.bind(("", 0))
+        port, rest_port = grpc_socket.getsockname()[1], rest_socket.getsockname()[1]
     flags = ["--model_config_file", str(config_file), "--port", str(port), "--rest_api_port", str(rest_port)]
     flags.append("--allow_reload_config")
     command = [sys.executable, "-m", "serving", *flags, *(["--enable_batching"] if batching else [])]

@@ -1,6 +1,6 @@
 """A small model server for tests of the client, over real sockets.
 
-It speaks our own messages, which test_protos.py compares with the official ones: those load TensorFlow.
+It uses our own messages, because the official ones load TensorFlow. test_protos.py compares both.
 """
 
 import concurrent.futures
@@ -19,7 +19,7 @@ Answer = Callable[[Any, Any], Any]  # (request, context) -> response
 
 
 def prediction(scores: Mapping[str, float], version: int = 3, field: str = "float_val") -> predict_pb2.PredictResponse:
-    """Return the answer to Predict that has these scores, in this field of its tensor."""
+    """Return a response of Predict with these scores, in this field of the tensor."""
     response = predict_pb2.PredictResponse()
     response.model_spec.version.value = version
     response.outputs["class_names"].string_val.extend(name.encode() for name in scores)
@@ -31,12 +31,12 @@ def prediction(scores: Mapping[str, float], version: int = 3, field: str = "floa
 
 
 class Server:
-    """A server of the model `pilah`, on any free port, that keeps the requests.
+    """A server of the model `pilah` on a free port, which records its requests.
 
     Args:
-        answer: gives the response to (request, context) of Predict.
-        states: version -> state, by name.
-        health_status: what the health service says of the whole server, by name.
+        answer: function of (request, context) that returns the response of Predict.
+        states: version -> name of its state.
+        health_status: name of the server's status in the health service.
     """
 
     def __init__(self, answer: Answer, states: Mapping[int, str], health_status: str, credentials: Any) -> None:
@@ -80,7 +80,7 @@ class Server:
 
 
 def refusal(code: grpc.StatusCode, details: str = "the reason", times: int = 1000) -> Answer:
-    """Return a function that answers Predict with `code` so many times, and then with SCORES."""
+    """Return a function that answers Predict with `code` for the first `times` calls, then with SCORES."""
     left = iter(range(times))
 
     def answer(_: Any, context: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A study to fine-tune on: tiny pictures that differ in colour, and a backbone of three convolutions."""
+"""Fixtures of a study for fine-tuning: tiny photos that differ in colour, and a backbone of three convolutions."""
 
 import pathlib
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def tiny() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def written(tiny: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, list[photos.Photo]]:
-    """(folder, photo list) of pictures that are each of one colour, reddish, greenish or bluish by class."""
+    """Return the record folder and list of photos of one colour each: reddish, greenish or bluish by class."""
     root, draw, photo_list = tmp_path_factory.mktemp("tiny"), np.random.default_rng(1), []
     for number in range(PER_CLASS * len(CLASSES)):
         colour = draw.integers(0, 150, 3)
@@ -53,7 +53,7 @@ def study(written: tuple[pathlib.Path, list[photos.Photo]]) -> study_module.Stud
     tuning = study_module.Finetuning(
         written[0], {"Tiny": WEIGHTS}, SIZE_PX, 1e-2, settings.Finetuning(), {"Tiny": "tensorflow"}
     )
-    rest: dict[str, Any] = {
+    options: dict[str, Any] = {
         "views": 0,
         "epochs": 3,
         "batch_size": 16,
@@ -61,4 +61,4 @@ def study(written: tuple[pathlib.Path, list[photos.Photo]]) -> study_module.Stud
         "weight_decay": 0.0,
         "seed": 5,
     }
-    return study_module.Study(written[1], CLASSES, FOLDS, pathlib.Path("none"), **rest, finetuning=tuning)
+    return study_module.Study(written[1], CLASSES, FOLDS, pathlib.Path("none"), **options, finetuning=tuning)

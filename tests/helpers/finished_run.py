@@ -1,4 +1,4 @@
-"""A run folder as the stages leave it, made in a moment: four scenarios of made-up answers on tiny photos."""
+"""Write the run folder of a finished run without training: four scenarios with invented predictions on tiny photos."""
 
 import dataclasses
 import pathlib
@@ -16,7 +16,7 @@ from tuner import choose, predictions, scenarios
 
 CLASSES = ["glass", "metal", "paper & foil"]
 FOLDS, EPOCHS, VIEWS = 2, 3, 2
-SKILLS = (0.9, 0.88, 0.55, 0.5)  # share of right answers, by scenario
+SKILLS = (0.9, 0.88, 0.55, 0.5)  # share of correct predictions, by scenario
 RESOLVED = resolved_settings.Resolved(
     {"ResNet50": "1234567890abcdef", "VGG19": "random, seed 42"},
     {"ResNet50": "openvino", "VGG19": "mnn"},
@@ -27,13 +27,13 @@ SCENARIOS = scenarios.list_scenarios(["ResNet50", "VGG19"], ["AdamW"], [0.0, 0.5
 
 
 def write(run_dir: pathlib.Path) -> pathlib.Path:
-    """Everything that the report reads, for 90 photos."""
-    listed = [
+    """Write all files that the report reads, for 90 photos."""
+    photo_list = [
         photos.Photo(artifacts.file_digest(path), str(path), CLASSES[number % 3], fold=number // 3 % FOLDS)
         for number in range(90)
         for path in [_photo(run_dir, number)]
     ]
-    photos.write(run_dir / "photos.csv", listed)
+    photos.write(run_dir / "photos.csv", photo_list)
     listing.write_duplicates(run_dir / "duplicates.csv", [])
     artifacts.write_csv(run_dir / "dataset" / "rejects.csv", ["id"], [])
     config = dataclasses.replace(
@@ -49,28 +49,28 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
     resolved_settings.write(run_dir, RESOLVED)
     study = recipe.study(config)
     for backbone in config.backbones:
-        artifacts.write_json(study.features_dir / backbone / "settings.json", _features(config, backbone, listed))
+        artifacts.write_json(study.features_dir / backbone / "settings.json", _features(config, backbone, photo_list))
     for scenario, skill in zip(SCENARIOS, SKILLS, strict=True):
         folder = run_dir / "trials" / f"{scenario.number:02d}"
         artifacts.write_json(folder / "settings.json", study.settings(scenario))
-        _write_answers(folder, listed, skill)
+        _write_predictions(folder, photo_list, skill)
     parameters = {"ResNet50": 2_000_000, "VGG19": 1_000_000}
-    board = choose.leaderboard(run_dir / "trials", SCENARIOS, study, parameters)
-    artifacts.write_json(run_dir / "leaderboard.json", board)
+    leaderboard = choose.leaderboard(run_dir / "trials", SCENARIOS, study, parameters)
+    artifacts.write_json(run_dir / "leaderboard.json", leaderboard)
     return run_dir
 
 
 def serve(run_dir: pathlib.Path) -> pathlib.Path:
-    """The winner as version 1 of the served model, by its description alone."""
-    board = artifacts.read_json(run_dir / "leaderboard.json")
-    winner = board["winner"]
+    """Write the description of version 1 of the served model, without the model; return its folder."""
+    leaderboard = artifacts.read_json(run_dir / "leaderboard.json")
+    winner = leaderboard["winner"]
     description = {
         "version": 1,
         "scenario": {name: winner[name] for name in ("scenario", "backbone", "optimizer", "dropout", "parameters")},
         "figures": {"f1": winner["f1"]},
-        "classes": board["classes"],
+        "classes": leaderboard["classes"],
         "weights": "1234567890abcdef",
-        "data": {"photos": board["photos"], "photos_and_folds": _fingerprint(run_dir), "drawn": True},
+        "data": {"photos": leaderboard["photos"], "photos_and_folds": _fingerprint(run_dir), "drawn": True},
         "code": "0123456789abcdef",
         "packages": {"keras": "3.15.1"},
         "settings": artifacts.read_json(run_dir / "run.json"),
@@ -81,10 +81,10 @@ def serve(run_dir: pathlib.Path) -> pathlib.Path:
 
 
 def check(run_dir: pathlib.Path) -> None:
-    """Write the results of an audit, a leakage check and an evaluation, with made-up findings."""
+    """Write the results of an audit, a leakage check and an evaluation, with invented findings."""
     _write_audit(run_dir, photos.read(run_dir / "photos.csv"))
     _write_leakage_check(run_dir)
-    found = {
+    results = {
         "images": "/somewhere/kitchen",
         "version": 1,
         "classes": CLASSES,
@@ -93,27 +93,27 @@ def check(run_dir: pathlib.Path) -> None:
         "left_out": {"copy of another photo here": 2, "empty": 1},
         "training_photos_known": True,
     }
-    artifacts.write_json(run_dir / "evaluations" / "kitchen.json", found)
+    artifacts.write_json(run_dir / "evaluations" / "kitchen.json", results)
 
 
-def _write_audit(run_dir: pathlib.Path, listed: list[photos.Photo]) -> None:
-    """Photos 0 and 3 are of two folds, 1 and 2 of two classes, 0 and 6 of neither."""
+def _write_audit(run_dir: pathlib.Path, photo_list: list[photos.Photo]) -> None:
+    """Write an audit whose near-duplicates 0 and 3 are in two folds, 1 and 2 in two classes, 0 and 6 in one of each."""
     pairs = np.array([[0, 3], [0, 6], [1, 2]])
-    group = near_duplicates.groups(pairs, len(listed))
+    group = near_duplicates.groups(pairs, len(photo_list))
     near = near_duplicates.NearDuplicates(pairs, np.array([2, 9, 3]), np.array([0.99, 0.95, 0.91]), 0.9, group)
-    shares = np.roll(np.eye(3), 1, axis=1)[[CLASSES.index(photo.label) for photo in listed]] * 0.9 + 0.1 / 3
+    shares = np.roll(np.eye(3), 1, axis=1)[[CLASSES.index(photo.label) for photo in photo_list]] * 0.9 + 0.1 / 3
     lists = {
-        "near_duplicates": (tables.NEAR_DUPLICATE_COLUMNS, tables.near_duplicate_rows(near, listed)),
+        "near_duplicates": (tables.NEAR_DUPLICATE_COLUMNS, tables.near_duplicate_rows(near, photo_list)),
         "label_doubts": (
             tables.LABEL_ISSUE_COLUMNS,
-            tables.label_issue_rows(np.array([7, 5]), shares, listed, CLASSES),
+            tables.label_issue_rows(np.array([7, 5]), shares, photo_list, CLASSES),
         ),
-        "odd_photos": (tables.IMAGE_QUALITY_COLUMNS, tables.image_quality_rows([(8, "blurred", 0.03)], listed)),
+        "odd_photos": (tables.IMAGE_QUALITY_COLUMNS, tables.image_quality_rows([(8, "blurred", 0.03)], photo_list)),
     }
     for name, (columns, rows) in lists.items():
         artifacts.write_csv(run_dir / "audit" / f"{name}.csv", columns, rows)
-    found = {
-        "photos": len(listed),
+    results = {
+        "photos": len(photo_list),
         "photos_and_folds": _fingerprint(run_dir),
         "exact_duplicates": {"copies": 4, "conflicts": 6},
         "near_duplicates": tables.near_duplicate_counts(lists["near_duplicates"][1]),
@@ -134,20 +134,23 @@ def _write_audit(run_dir: pathlib.Path, listed: list[photos.Photo]) -> None:
         },
         "scenarios": {"1": artifacts.read_json(run_dir / "trials" / "01" / "settings.json")},
     }
-    artifacts.write_json(run_dir / "audit" / "audit.json", found)
+    artifacts.write_json(run_dir / "audit" / "audit.json", results)
 
 
 def _write_leakage_check(run_dir: pathlib.Path) -> None:
-    """Every scenario 0.05 better than it is."""
-    board = artifacts.read_json(run_dir / "leaderboard.json")["scenarios"]
+    """Write a leakage check in which each scenario is better by 0.05."""
+    scenario_rows = artifacts.read_json(run_dir / "leaderboard.json")["scenarios"]
     settings = {
         str(row["scenario"]): artifacts.read_json(run_dir / "trials" / f"{row['scenario']:02d}" / "settings.json")
-        for row in board
+        for row in scenario_rows
     }
     artifacts.write_json(
         run_dir / "audit" / "leakage_check" / "settings.json", {"leaking": True, "scenarios": settings}
     )
-    rows = [{**row, "leaking": True, "f1": row["f1"] + 0.05, "fold_f1": [row["f1"], row["f1"] + 0.1]} for row in board]
+    rows = [
+        {**row, "leaking": True, "f1": row["f1"] + 0.05, "fold_f1": [row["f1"], row["f1"] + 0.1]}
+        for row in scenario_rows
+    ]
     near = {"mean_difference": 0.05, "mean_absolute_difference": 0.05, "rank_correlation": 1.0}
     by_fold = {"honest": [0.7, 0.71], "carried": [0.7, 0.8]}
     results = {
@@ -169,31 +172,35 @@ def _photo(run_dir: pathlib.Path, number: int) -> pathlib.Path:
     return photo_files.write_photo(run_dir / "images" / CLASSES[number % 3] / f"{number}.png", number)
 
 
-def _features(config: config_module.Config, backbone: settings.Backbone, listed: list[photos.Photo]) -> dict[str, Any]:
-    """Return what stage `features` writes beside the features of `backbone`."""
+def _features(
+    config: config_module.Config, backbone: settings.Backbone, photo_list: list[photos.Photo]
+) -> dict[str, Any]:
+    """Return the settings that the stage `features` writes with the features of `backbone`."""
     return feature_settings.of_features(
         backbone,
         RESOLVED.weights[backbone],
         engine=RESOLVED.engines[backbone],
         precision=RESOLVED.precision,
         image_size_px=config.image_size_px,
-        photo_ids=[photo.id for photo in listed],
+        photo_ids=[photo.id for photo in photo_list],
         augmentation=feature_settings.of_augmentation(config.seed, config.flips),
     )
 
 
-def _write_answers(folder: pathlib.Path, listed: list[photos.Photo], skill: float) -> None:
-    """Answers of which `skill` are right; which photos are hard is the same for every scenario, as in life."""
+def _write_predictions(folder: pathlib.Path, photo_list: list[photos.Photo], skill: float) -> None:
+    """Write predictions of which the share `skill` is correct; the same photos are hard for every scenario."""
     draw = np.random.default_rng(11)
-    labels = np.array([CLASSES.index(photo.label) for photo in listed])
-    answers = np.where(draw.random(len(listed)) < skill, labels, (labels + draw.integers(1, 3, len(listed))) % 3)
-    sure = draw.uniform(0.4, 1.0, len(listed))
-    probabilities = np.repeat((1 - sure)[:, np.newaxis] / 2, 3, axis=1)
-    probabilities[np.arange(len(listed)), answers] = sure
+    labels = np.array([CLASSES.index(photo.label) for photo in photo_list])
+    predicted = np.where(
+        draw.random(len(photo_list)) < skill, labels, (labels + draw.integers(1, 3, len(photo_list))) % 3
+    )
+    confidence = draw.uniform(0.4, 1.0, len(photo_list))
+    probabilities = np.repeat((1 - confidence)[:, np.newaxis] / 2, 3, axis=1)
+    probabilities[np.arange(len(photo_list)), predicted] = confidence
     history = {"loss": [1.0, 0.6, 0.4], "accuracy": [0.4, 0.7, 0.8]}
     for fold in range(FOLDS):
-        tested = [row for row, photo in enumerate(listed) if photo.fold == fold]
-        rows = [listed[row] for row in tested]
-        predictions.write(folder / f"fold-{fold + 1}.csv", rows, probabilities[tested], CLASSES)
+        test_rows = [row for row, photo in enumerate(photo_list) if photo.fold == fold]
+        rows = [photo_list[row] for row in test_rows]
+        predictions.write(folder / f"fold-{fold + 1}.csv", rows, probabilities[test_rows], CLASSES)
         artifacts.write_json(folder / f"fold-{fold + 1}.json", {"seconds": 1.5, "history": history})
-    predictions.join([folder / f"fold-{fold + 1}.csv" for fold in range(FOLDS)], listed, folder / "predictions.csv")
+    predictions.join([folder / f"fold-{fold + 1}.csv" for fold in range(FOLDS)], photo_list, folder / "predictions.csv")

@@ -1,4 +1,4 @@
-"""Commands of the pipeline and of the server in forks of one process: importing TensorFlow takes it seconds."""
+"""Run commands of the pipeline and the server in forks of one process, which imports TensorFlow only once."""
 
 import dataclasses
 import importlib
@@ -19,18 +19,21 @@ import pytest
 from components.base import settings
 
 ROOT = pathlib.Path(__file__).parents[2]
-SERVER = "import forked_commands; forked_commands.serve()"  # not a file: training workers would run it again
-IMPORTS = {"pipeline": "pipeline.main", "serving": "serving.embedded.server"}  # program -> module that imports the rest
+SERVER = "import forked_commands; forked_commands.serve()"  # not a file, because training workers would run it again
+IMPORTS = {
+    "pipeline": "pipeline.main",
+    "serving": "serving.embedded.server",
+}  # program -> module that imports TensorFlow
 
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """A command that was started.
+    """A running or finished command.
 
     Attributes:
         pid: process id.
-        log: file with what it prints.
-        exit_code: waits for its end and returns its exit code, or minus the signal that ended it.
+        log: file with its output.
+        exit_code: waits until it ends; returns its exit code, or minus the signal that ended it.
     """
 
     pid: int
@@ -51,25 +54,27 @@ class Command:
 
     @property
     def words(self) -> str:
-        """What it printed, without its line breaks."""
+        """Return its output without line breaks."""
         return " ".join(self.printed.split())
 
     def kill(self) -> None:
         os.kill(self.pid, signal.SIGKILL)
-        assert self.exit_code() == -signal.SIGKILL, f"it had ended before: {self.printed}"
+        assert self.exit_code() == -signal.SIGKILL, f"the command had already ended: {self.printed}"
 
-    def kill_when(self, reached: Callable[[], object]) -> None:
-        """Send SIGKILL as soon as `reached()` is true."""
+    def kill_when(self, condition: Callable[[], object]) -> None:
+        """Send SIGKILL as soon as `condition()` is true."""
         ended, deadline = os.pidfd_open(self.pid), time.monotonic() + 900
-        while not reached():
-            assert not select.select([ended], [], [], 0.01)[0], f"it ended before it could be killed: {self.printed}"
-            assert time.monotonic() < deadline, f"it never got there: {self.printed}"
+        while not condition():
+            assert not select.select([ended], [], [], 0.01)[0], (
+                f"the command ended before the condition was met: {self.printed}"
+            )
+            assert time.monotonic() < deadline, f"the condition was not met in time: {self.printed}"
         os.close(ended)
         self.kill()
 
 
 class Commands:
-    """The process that forks."""
+    """A process that starts each command in a fork."""
 
     def __init__(self, folder: pathlib.Path, *programs: str):
         path = os.pathsep.join([str(ROOT), str(pathlib.Path(__file__).parent)])
@@ -89,8 +94,8 @@ class Commands:
         """Start `python -m PROGRAM` with `arguments`.
 
         Args:
-            small: whether ResNet50 and VGG19 are networks of three convolutions.
-            processes: number of processes that train; None leaves it to the pipeline.
+            small: whether to replace ResNet50 and VGG19 by networks of three convolutions.
+            processes: number of training processes; None for the pipeline's default.
         """
         self._count += 1
         log = self._folder / f"{self._count}.txt"
@@ -98,7 +103,7 @@ class Commands:
         return Command(pid, log, lambda: self._ask(pid))
 
     def run(self, *arguments: object, **options: Any) -> tuple[int, Command]:
-        """Run a command to its end; return its exit code too."""
+        """Run a command until it ends; return its exit code and the command."""
         command = self.start(*arguments, **options)
         return command.exit_code(), command
 
@@ -114,7 +119,7 @@ class Commands:
 
 @pytest.fixture(scope="module")
 def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
-    """Return the commands of a module, which are killed at its end."""
+    """Yield the commands of a test module, which are killed after it."""
     started = Commands(tmp_path_factory.mktemp("printed"), "pipeline", "serving")
     yield started
     started.close()
@@ -122,7 +127,7 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
-    """Return the servers of a module, which are killed at its end."""
+    """Yield the servers of a test module, which are killed after it."""
     started = Commands(tmp_path_factory.mktemp("printed"), "serving")
     yield started
     started.close()
@@ -131,8 +136,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
 def serve() -> None:
     """Answer each line of standard input: start a command and print its process id, or wait for one to end."""
     for program in sys.argv[1:]:
-        importlib.import_module(f"{program}.__main__")  # sets variables that TensorFlow reads when it is imported
-        importlib.import_module(IMPORTS[program])  # imports TensorFlow, and starts none of its threads
+        importlib.import_module(f"{program}.__main__")  # sets the variables that TensorFlow reads when it is imported
+        importlib.import_module(IMPORTS[program])  # imports TensorFlow without starting its threads
     running = set()
     for line in sys.stdin:
         request = json.loads(line)
@@ -175,7 +180,7 @@ def _fork(program: str, arguments: list[str], log: str, small: bool, processes: 
         code = 0
     except SystemExit as end:
         code = end.code
-        if isinstance(code, str):  # a message, as Python's own handling of SystemExit prints it
+        if isinstance(code, str):  # a message, which Python prints for SystemExit
             print(code, file=sys.stderr)
             code = 1
     except BaseException:
@@ -187,7 +192,7 @@ def _fork(program: str, arguments: list[str], log: str, small: bool, processes: 
 
 
 def _use_small_networks() -> None:
-    """Put other networks in the place of ResNet50 and VGG19, which differ in their features and have random weights."""
+    """Replace ResNet50 and VGG19 by small networks with random weights, whose features differ."""
     import tiny_backbone
 
     from components.models import backbones
@@ -197,7 +202,7 @@ def _use_small_networks() -> None:
         backbones.BACKBONES[name] = dataclasses.replace(
             backbones.BACKBONES[name],
             build=tiny_backbone.build,
-            weights_url=f"http://localhost:1/{name}.h5",  # where no server listens
+            weights_url=f"http://localhost:1/{name}.h5",  # no server listens there
             preprocess=lambda pixels, scale=scale: pixels / scale - 1,
             parameters=2104,
             channels=16,

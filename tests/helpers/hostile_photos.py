@@ -1,4 +1,4 @@
-"""Small files that cost a decoder much time or memory, of any size that is asked for."""
+"""Small files that cost a decoder much time or memory; parameters set how much."""
 
 import struct
 import zlib
@@ -10,7 +10,7 @@ EXIF_TAG = struct.Struct("<HHII")
 
 
 def overlapping_exif(entries: int, block_bytes: int) -> bytes:
-    """EXIF, turned on its side, whose entries all point to the same bytes."""
+    """Return EXIF with orientation 6 whose entries all point to the same bytes."""
     first = EXIF_TAG.pack(upload_files.ORIENTATION, 3, 1, 6)
     others = [EXIF_TAG.pack(0x9000 + number, 7, block_bytes, 8) for number in range(entries)]
     directory = struct.pack("<H", entries + 1) + first + b"".join(others) + bytes(4)
@@ -22,7 +22,7 @@ def segment(code: int, content: bytes) -> bytes:
 
 
 def jpeg_with(head: bytes, photo: bytes | None = None) -> bytes:
-    """A JPEG with bytes in front of its first table."""
+    """Return a JPEG with `head` before its first segment."""
     photo = upload_files.encoded("JPEG") if photo is None else photo
     return photo[:2] + head + photo[2:]
 
@@ -41,7 +41,7 @@ def webp_with(kind: bytes, content: bytes) -> bytes:
 
 
 def gif_of_one_byte_blocks(count: int) -> bytes:
-    """A GIF with one comment in blocks of a byte each."""
+    """Return a GIF with one comment in blocks of one byte each."""
     photo = upload_files.encoded("GIF")
     at = photo.index(b",", 13)
     return photo[:at] + b"!\xfe" + b"\1x" * count + b"\0" + photo[at:]
@@ -56,7 +56,7 @@ def jpeg_of_fill_bytes(count: int) -> bytes:
 
 
 def progressive_of_scans(side_px: int, scans: int) -> bytes:
-    """A grey progressive JPEG in which one scan stands again and again."""
+    """Return a grey progressive JPEG that repeats its last scan."""
     photo = upload_files.saved(Image.new("L", (side_px, side_px), 128), "JPEG", progressive=True)
     starts = [at for at in range(len(photo)) if photo.startswith(b"\xff\xda", at)]
     tables = photo.rindex(b"\xff\xc4", 0, starts[-1])
@@ -69,7 +69,7 @@ def png_of_chunks(kind: bytes, content: bytes, count: int) -> bytes:
 
 
 def tiff_of_overlapping_tags(entries: int, value_bytes: int, tag: int = 0x9000) -> bytes:
-    """A TIFF whose unneeded tags all point to the same bytes."""
+    """Return a TIFF with unknown tags that all point to the same bytes."""
     photo = upload_files.encoded("TIFF")
     (start,) = struct.unpack_from("<I", photo, 4)
     (count,) = struct.unpack_from("<H", photo, start)
@@ -81,7 +81,7 @@ def tiff_of_overlapping_tags(entries: int, value_bytes: int, tag: int = 0x9000) 
 
 
 def tiff_of_long_strips(strips: int, strip_bytes: int) -> bytes:
-    """A deflated TIFF whose strips are all the same bytes, far more than they need."""
+    """Return a deflated TIFF whose strips share the same bytes and are far longer than necessary."""
     row = zlib.compress(bytes(3 * 64)).ljust(strip_bytes, b"\0")
     offsets, sizes = struct.pack("<I", 8) * strips, struct.pack("<I", strip_bytes) * strips
     at = 8 + len(row)
@@ -92,7 +92,7 @@ def tiff_of_long_strips(strips: int, strip_bytes: int) -> bytes:
 
 
 def heif_with_exif(block: bytes, kind: str) -> bytes:
-    """A HEIC or AVIF with this EXIF, which its encoder would not write, in the place of other EXIF."""
+    """Return a HEIC or AVIF whose EXIF is replaced by `block`, which its encoder would not write."""
     photo = upload_files.encoded(kind, exif=upload_files.exif(description="x" * len(block)))
     text = photo.index(b"x" * 99)
     start = max(photo.rfind(order, 0, text) for order in (b"II*\0", b"MM\0*"))
@@ -100,7 +100,7 @@ def heif_with_exif(block: bytes, kind: str) -> bytes:
 
 
 def bmp_of_runs(side_px: int) -> bytes:
-    """A BMP compressed by run lengths of one pixel each."""
+    """Return a run-length encoded BMP with runs of one pixel."""
     head = struct.pack("<IiiHHIIiiII", 40, side_px, side_px, 1, 8, 1, 0, 0, 0, 256, 0)
     pixels = (b"\1\0" * side_px + b"\0\0") * side_px
     start = 14 + len(head) + 1024

@@ -1,4 +1,4 @@
-"""The files that a block opens. TensorFlow's own reads (TFRecords, SavedModels) are made in C++, and are not seen."""
+"""Record the files that a block opens, except those that TensorFlow opens in C++ (TFRecords, SavedModels)."""
 
 import contextlib
 import os
@@ -16,12 +16,12 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
             record(os.fsdecode(args[0]))
 
 
-sys.addaudithook(_hook)  # it cannot be removed again
+sys.addaudithook(_hook)  # an audit hook cannot be removed
 
 
 @contextlib.contextmanager
 def in_folder(folder: pathlib.Path) -> Iterator[set[pathlib.Path]]:
-    """Yield a set that fills with the paths, relative to `folder`, of the files in it that the block opens."""
+    """Yield the set of files in `folder` that the block opens, as paths relative to it."""
     opened: set[pathlib.Path] = set()
 
     def record(path: str) -> None:

@@ -1,4 +1,4 @@
-"""A web server on this machine, in the place of a package registry, and one that accepts connections and is silent."""
+"""Web servers on this machine for tests: one that replaces a package registry, and one that never answers."""
 
 import contextlib
 import http.server
@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Answers with `contents` (path -> bytes, or the address to redirect to), and keeps the headers of requests.
+    """A server of `contents` (path -> bytes, or URL to redirect to), which records its requests.
 
     Attributes:
-        requests: (path, headers) of each.
+        requests: path and headers of each request.
     """
 
     def __init__(self) -> None:
@@ -58,17 +58,17 @@ def serving() -> Iterator[Server]:
 
 @contextlib.contextmanager
 def silent() -> Iterator[str]:
-    """Yield the address of a server that answers nothing."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    """Yield the URL of a server that accepts connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 def archive(files: Mapping[str, bytes]) -> bytes:
-    """Return a tar archive, as registries have them, of name -> content."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+    """Return a .tar.gz archive of name -> content, as registries serve it."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as tar:
         for name, content in files.items():
             member = tarfile.TarInfo(name)
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
-    return packed.getvalue()
+    return stream.getvalue()

@@ -1,4 +1,4 @@
-"""Write tiny real photos, and read them as a user without permissions."""
+"""Write tiny real photos, and drop root's permissions."""
 
 import contextlib
 import os
@@ -27,7 +27,7 @@ def write_classes(root: pathlib.Path, counts: Mapping[str, int], suffix: str = "
 
 @contextlib.contextmanager
 def as_nobody() -> Iterator[None]:
-    """Drop the rights of root, whom no permission stops, for the block."""
+    """Run the block without root's rights, which ignore file permissions."""
     if os.geteuid():
         yield
         return

@@ -1,4 +1,4 @@
-"""A run of 20 photos that is about to train: photos.csv, settings of features and of trials, and no work of theirs."""
+"""A run of 20 photos that is ready to train: photos.csv and the settings of features and trials, but no results."""
 
 import pathlib
 
@@ -14,9 +14,9 @@ from tuner import folds, scenarios, trial_folder
 
 
 def make(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> config_module.Config:
-    """Return the configuration of a run that has prepared the folders of its features and trials, and trained none.
+    """Write a run whose feature and trial folders are prepared but empty; return its configuration.
 
-    Scenarios: 1 and 2 are ResNet50 with Adam and AdamW, 3 and 4 are VGG19's; 5 is refined from 2, and 6 from 3.
+    Scenarios 1 and 2 are ResNet50 with Adam and AdamW, 3 and 4 VGG19 with the same; 5 is refined from 2, and 6 from 3.
     """
     config = config_module.Config(
         folder / "run",
@@ -27,11 +27,11 @@ def make(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> config_module
         refine=2,
         unfreeze="top",
         finetuning_rate=1e-3,
-        precision="float32",  # the same on every CPU: the engine of VGG19 depends on it
+        precision="float32",  # the same on every CPU, because the engine of VGG19 depends on it
     )
-    listed = [photos.Photo(f"{n:016x}", f"/photos/{n}.jpg", ("glass", "metal")[n % 2], n % 5) for n in range(20)]
-    photos.write(config.run_dir / "photos.csv", listed)
-    artifacts.write_csv(config.run_dir / "dataset" / "rejects.csv", ["id"], [{"id": listed[3].id}])
+    photo_list = [photos.Photo(f"{n:016x}", f"/photos/{n}.jpg", ("glass", "metal")[n % 2], n % 5) for n in range(20)]
+    photos.write(config.run_dir / "photos.csv", photo_list)
+    artifacts.write_csv(config.run_dir / "dataset" / "rejects.csv", ["id"], [{"id": photo_list[3].id}])
     for name in config.backbones:
         (folder / backbones.BACKBONES[name].weights_file).write_text(f"weights of {name}")
     monkeypatch.setattr(features, "missing_views", lambda *args: [])
@@ -40,7 +40,7 @@ def make(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> config_module
 
 
 def start(config: config_module.Config) -> None:
-    """Write what the run writes before it trains anything."""
+    """Write what a run writes before it trains."""
     resolved_settings.write(config.run_dir, recipe.resolve(config))
     features_stage.run(config, lambda done, total, what="": None)
     study = recipe.study(config)

@@ -1,4 +1,4 @@
-"""Fixtures of a finished run with everything that a report can show, and its page."""
+"""Fixtures of a finished run with all that a report can show, and its report."""
 
 import pathlib
 import shutil

@@ -13,7 +13,7 @@ from pipeline.report.source import Source
 
 
 class Reader(html.parser.HTMLParser):
-    """The tables of a page as rows of text, its figures with their paths in figures.json, and its tags."""
+    """Parse a page into tables of text, figures with their paths in figures.json, and tags."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -73,13 +73,13 @@ def rows_of(table: list[list[str]]) -> list[dict[str, str]]:
 
 
 def of(run_dir: pathlib.Path) -> tuple[Source, jinja2.Environment]:
-    """Return the source and the template environment of a page in English, by the run's figures.json."""
+    """Return the source and template environment of a page in English, from the run's figures.json."""
     figures = artifacts.read_json(run_dir / "report" / "figures.json")
     return with_figures(run_dir, figures)
 
 
 def with_figures(run_dir: pathlib.Path, figures: dict[str, Any]) -> tuple[Source, jinja2.Environment]:
-    """Return the same as `of`, with other figures."""
+    """Return the same as `of` for other figures."""
     gettext, figure = localization.translator("en"), localization.figure_tags(figures, "en")
     source = Source(config.read(run_dir), run_dir / "report", figures, gettext, figure)
     return source, page.environment(figures=figures, _=gettext, figure=figure, language="en")

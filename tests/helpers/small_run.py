@@ -1,4 +1,4 @@
-"""A finished search on a few drawn photos, in a second or two: the features are made up, all else is real."""
+"""Run a search on a few synthetic photos in 1 to 2 seconds, with invented features; all else is real."""
 
 import dataclasses
 import io
@@ -22,13 +22,13 @@ from tuner import choose, cross_validation
 
 CLASSES = ("glass", "metal", "paper")
 PHOTOS_PER_CLASS = 12
-WIDTH = 8  # of the features
+FEATURES = 8  # per photo
 RESOLVED = resolved_settings.Resolved({"VGG19": "made up"}, {"VGG19": "mnn"}, "float32", False)
 TWIN, WRONG, BLURRED = "glass/twin.jpg", "metal/wrong.jpg", "paper/blurred.jpg"
 
 
 def write_photos(root: pathlib.Path, alike: Sequence[str] = ()) -> None:
-    """Photos as drawn, and one that was saved twice, one in the wrong folder and one out of focus.
+    """Write synthetic photos, among them a near-duplicate, a mislabelled photo and a blurred one.
 
     The photos of the classes `alike` differ in one pixel.
     """
@@ -45,12 +45,17 @@ def write_photos(root: pathlib.Path, alike: Sequence[str] = ()) -> None:
 
 
 def named(photo_list: Sequence[photos.Photo], name: str) -> tuple[int, photos.Photo]:
-    """The row and the photo whose path ends in `name`."""
+    """Return the row and the photo whose path ends in `name`."""
     return next((row, photo) for row, photo in enumerate(photo_list) if photo.path.endswith(name))
 
 
 def make(run_dir: pathlib.Path, noise: float = 0.5, alike: Sequence[str] = ()) -> config_module.Config:
-    """The run's configuration; `noise` is the spread of a class's features, whose centres are some 8 apart."""
+    """Write the run and return its configuration.
+
+    Args:
+        noise: spread of the features of a class; the centres of the classes are about 8 apart.
+        alike: classes whose photos differ in one pixel.
+    """
     config = dataclasses.replace(
         config_module.of_profile("demo", run_dir),
         images=(run_dir / "photos",),
@@ -65,31 +70,31 @@ def make(run_dir: pathlib.Path, noise: float = 0.5, alike: Sequence[str] = ()) -
     )
     write_photos(run_dir / "photos", alike)
     scan = class_folders.scan([run_dir / "photos"])
-    listed, duplicates = listing.list_photos(scan, config.folds, config.seed, lambda done, total: None)
-    row, _ = named(listed, TWIN)
-    _, first = named(listed, "glass/0.png")
-    listed[row] = dataclasses.replace(listed[row], fold=(first.fold + 1) % config.folds)
-    photos.write(run_dir / "photos.csv", listed)
+    photo_list, duplicates = listing.list_photos(scan, config.folds, config.seed, lambda done, total: None)
+    row, _ = named(photo_list, TWIN)
+    _, first = named(photo_list, "glass/0.png")
+    photo_list[row] = dataclasses.replace(photo_list[row], fold=(first.fold + 1) % config.folds)
+    photos.write(run_dir / "photos.csv", photo_list)
     listing.write_duplicates(run_dir / "duplicates.csv", duplicates)
     artifacts.write_csv(run_dir / "dataset" / "rejects.csv", ["id"], [])
     artifacts.write_json(run_dir / "run.json", config_module.to_json(config))
     resolved_settings.write(run_dir, RESOLVED)
-    write_features(run_dir / "features" / "VGG19", listed, noise)
-    artifacts.write_json(run_dir / "features" / "VGG19" / "settings.json", features_settings(config, listed))
+    write_features(run_dir / "features" / "VGG19", photo_list, noise)
+    artifacts.write_json(run_dir / "features" / "VGG19" / "settings.json", features_settings(config, photo_list))
     study, scenario_list = recipe.study(config), recipe.scenarios(config)
     cross_validation.search(study, scenario_list, run_dir / "trials", processes=1, progress=lambda done, total: None)
-    board = choose.leaderboard(run_dir / "trials", scenario_list, study, {"VGG19": 1})
-    artifacts.write_json(run_dir / "leaderboard.json", board)
+    leaderboard = choose.leaderboard(run_dir / "trials", scenario_list, study, {"VGG19": 1})
+    artifacts.write_json(run_dir / "leaderboard.json", leaderboard)
     for name in config_module.STAGES[: config_module.STAGES.index("model")]:
         artifacts.write_json(runner.path(run_dir, name), {"inputs": {}, "seconds": 1.0})
     return config
 
 
 def finish(run_dir: pathlib.Path) -> pathlib.Path:
-    """Mark the later stages of a run as done, serve its winner by its description alone, and run the stage report.
+    """Mark the later stages as finished, write the served model's description, and run the stage report.
 
     Returns:
-        The folder of the served version, which has the model card.
+        The folder of the served version, with its model card.
     """
     version = finished_run.serve(run_dir)
     for name in config_module.STAGES[config_module.STAGES.index("model") : -1]:
@@ -111,11 +116,11 @@ def features_settings(config: config_module.Config, photo_list: Sequence[photos.
 
 
 def write_features(folder: pathlib.Path, photo_list: Sequence[photos.Photo], noise: float) -> None:
-    """What each photo shows, whatever its label says, and noise: clean, augmented, and another view to test with."""
+    """Write noisy features of what each photo shows, not of its label: the clean, an augmented and a test view."""
     rng = np.random.default_rng(1)
-    centres = 2 * rng.normal(size=(len(CLASSES), WIDTH))
-    shown = ["glass" if photo.path.endswith(WRONG) else photo.label for photo in photo_list]
-    clean = np.stack([centres[CLASSES.index(name)] for name in shown])
+    centres = 2 * rng.normal(size=(len(CLASSES), FEATURES))
+    true_labels = ["glass" if photo.path.endswith(WRONG) else photo.label for photo in photo_list]
+    clean = np.stack([centres[CLASSES.index(name)] for name in true_labels])
     clean += noise * rng.normal(size=clean.shape)
     folder.mkdir(parents=True, exist_ok=True)
     for view, spread in ((0, 0.0), (1, 0.1), (-1, noise / 4)):

@@ -1,4 +1,4 @@
-"""A backbone of three convolutions, known under the name Tiny while it is in use, and its fine-tuning."""
+"""A backbone of three convolutions, registered as Tiny during a test, and its fine-tuning."""
 
 import contextlib
 import dataclasses
@@ -14,7 +14,7 @@ from components.models import backbones, finetuning
 from tuner import scenarios
 from tuner import study as study_module
 
-TINY: Any = "Tiny"  # none of settings.Backbone
+TINY: Any = "Tiny"  # not in settings.Backbone
 SCENARIO = scenarios.Scenario(1, TINY, "Adam", 0.2, "finetune")
 
 
@@ -29,6 +29,7 @@ def build(weights: Any, include_top: bool, input_shape: tuple[int, ...], name: s
 
 @contextlib.contextmanager
 def known() -> Iterator[pytest.MonkeyPatch]:
+    """Register the backbone during the block."""
     tiny = backbones.Backbone(
         build,
         lambda x: x / 127.5 - 1,

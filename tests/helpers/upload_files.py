@@ -1,4 +1,4 @@
-"""Files of every kind that may be uploaded, made here: the sound, the odd and the broken."""
+"""Files of every kind that may be uploaded: valid, unusual and broken ones."""
 
 import io
 import struct
@@ -11,8 +11,8 @@ from PIL import Image, PngImagePlugin
 
 pillow_heif.register_heif_opener()
 
-SIDE = (40, 30)  # width and height of most of them
-MAX_PIXELS = 1_000_000  # that the tests allow
+SIDE = (40, 30)  # width and height of most pictures
+MAX_PIXELS = 1_000_000  # limit in the tests
 LIGHT, DARK = (250, 180, 20), (20, 40, 120)
 ACCEPTED = 200
 SCRIPT = b"*/=1;alert(document.cookie)//"
@@ -20,7 +20,7 @@ ORIENTATION, GPS = 0x0112, 0x8825
 
 
 def drawn(mode: str = "RGB", size: tuple[int, int] = SIDE) -> Image.Image:
-    """A dark picture whose left half is light."""
+    """Return a dark picture whose left half is light."""
     image = Image.new("RGB", size, DARK)
     image.paste(LIGHT, (0, 0, size[0] // 2, size[1]))
     return image.convert(mode)
@@ -37,7 +37,7 @@ def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
 
 
 def half_transparent(mode: str, kind: str) -> bytes:
-    """Opaque on the left, transparent on the right."""
+    """Return a picture that is opaque on the left and transparent on the right."""
     image = drawn("RGBA")
     image.putalpha(Image.new("L", SIDE))
     image.paste(drawn("RGBA").crop((0, 0, SIDE[0] // 2, SIDE[1])))
@@ -53,7 +53,7 @@ def half_transparent(mode: str, kind: str) -> bytes:
 
 
 def animated(kind: str) -> bytes:
-    """Three pictures in a file."""
+    """Return a file of three pictures."""
     first, *others = (Image.new("RGB", SIDE, colour) for colour in (LIGHT, DARK, "white"))
     return saved(first, kind, save_all=True, append_images=others)
 
@@ -63,7 +63,7 @@ def grey_of_16_bits(value: int) -> bytes:
 
 
 def exif(orientation: int = 1, **text: str) -> bytes:
-    """A block of EXIF with a place on Earth."""
+    """Return EXIF with a GPS position."""
     block = Image.Exif()
     block[ORIENTATION] = orientation
     block.get_ifd(GPS).update({1: "S", 2: (6.0, 12.0, 30.0), 3: "E", 4: (106.0, 49.0, 0.0)})
@@ -73,13 +73,13 @@ def exif(orientation: int = 1, **text: str) -> bytes:
 
 
 def odd_exif(kind: int, value: bytes) -> bytes:
-    """Orientation 6, and a width of a kind and value that no viewer minds and no encoder writes."""
+    """Return EXIF with orientation 6 and a width of an unusual type, which viewers ignore and no encoder writes."""
     entries = struct.pack("<HHIHH", ORIENTATION, 3, 1, 6, 0) + struct.pack("<HHI", 0x0100, kind, 1) + value
     return b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + entries + struct.pack("<I", 0)
 
 
 def with_metadata(kind: str) -> bytes:
-    """A place, a profile of colours, words: all that a file may carry beside its pixels."""
+    """Return a file with all metadata that its format allows: position, colour profile and text."""
     profile = b"profile of colours".ljust(128, b"\0")
     text = PngImagePlugin.PngInfo()
     text.add_itxt("XML:com.adobe.xmp", "<x:xmpmeta>Jakarta</x:xmpmeta>")
@@ -95,7 +95,7 @@ def with_metadata(kind: str) -> bytes:
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
-    """A chunk of a PNG, with its length and checksum."""
+    """Return a PNG chunk with its length and checksum."""
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
@@ -105,12 +105,12 @@ def png(width: int, height: int, rows: bytes = b"", depth: int = 8, colour: int 
 
 
 def one_bit_png(side: int) -> bytes:
-    """A black square: 49 million pixels in 6 KB."""
+    """Return a black square: with a side of 7000, 49 million pixels in 6 KB."""
     return png(side, side, (b"\0" + bytes(side // 8)) * side, depth=1, colour=0)
 
 
 def webp_of_one_colour(side: int) -> bytes:
-    """A lossless square whose every pixel costs no bit: 268 million pixels in 38 bytes."""
+    """Return a lossless square of one colour, whose pixels take no bits: 268 million pixels in 38 bytes."""
     bits: list[int] = []
 
     def put(value: int, count: int) -> None:
@@ -118,7 +118,7 @@ def webp_of_one_colour(side: int) -> bytes:
 
     put(side - 1, 14)
     put(side - 1, 14)
-    put(0, 7)  # no alpha, version 0, no transform, no cache of colours, one set of codes
+    put(0, 7)  # no alpha, version 0, no transform, no colour cache, one set of codes
     for code in (0b0001, 0b0001, 0b0001, 0xFF << 3 | 0b101, 0b0001):  # green, red, blue, alpha, distance: one symbol
         put(code, 11 if code > 1 else 4)
     put(0, -len(bits) % 16 + 64)
@@ -137,7 +137,7 @@ def flipped(content: bytes, at: int) -> bytes:
 
 
 def huge_jpeg() -> bytes:
-    """A small JPEG that says it is 65,535 pixels a side."""
+    """Return a small JPEG whose header states 65,535 pixels a side."""
     content = encoded("JPEG")
     return patched(content, content.index(b"\xff\xc0") + 5, b"\xff\xff\xff\xff")
 
@@ -148,18 +148,18 @@ def bmp_head(width: int, height: int) -> bytes:
 
 
 def cut(kind: str, at: float) -> bytes:
-    """The first bytes of a sound file: so many, or so large a part, or all but so many."""
+    """Return the start of a valid file: `at` bytes, the share `at`, or all but -`at` bytes."""
     content = encoded(kind)
     return content[: int(at * len(content)) if isinstance(at, float) else at]
 
 
 def psd() -> bytes:
-    """A grey square as Photoshop stores it: header, three empty sections, raw pixels."""
+    """Return a grey square in Photoshop's format: header, three empty sections, raw pixels."""
     return b"8BPS\0\x01" + bytes(6) + struct.pack(">HIIHH", 1, 40, 40, 8, 1) + bytes(14) + b"\x80" * 1600
 
 
 def tiff_of_tiles(side: int) -> bytes:
-    """A grey TIFF of side x side tiles of 16 x 16 pixels, all stored in the same 256 bytes."""
+    """Return a grey TIFF of side x side tiles of 16 x 16 pixels, all stored in the same 256 bytes."""
     count = side * side
     tags = [(256, 4, 1, 16 * side), (257, 4, 1, 16 * side), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1)]
     tags += [(322, 3, 1, 16), (323, 3, 1, 16), (324, 3, count, 8 + 256), (325, 3, count, 8 + 256 + 2 * count)]
@@ -169,32 +169,32 @@ def tiff_of_tiles(side: int) -> bytes:
 
 
 def jpeg_of_scans(count: int) -> bytes:
-    """A progressive JPEG whose second scan, of 16 bytes, stands there again and again."""
+    """Return a progressive JPEG of `count` scans, which repeats its second scan of 16 bytes."""
     content, head = encoded("JPEG", progressive=True), b"\xff\xda"
     begin = content.index(head, content.index(head) + 1)
     end = content.index(b"\xff\xc4", begin)
     return content[:end] + content[begin:end] * (count - content.count(head)) + content[end:]
 
 
-def gif_of_comments(count: int, behind: bool = False) -> bytes:
-    """A GIF with empty comments in front of its picture, or behind it."""
+def gif_of_comments(count: int, after: bool = False) -> bytes:
+    """Return a GIF with empty comments before its picture, or after it."""
     content = encoded("GIF")
-    at = len(content) - 1 if behind else content.index(b",", 13)
+    at = len(content) - 1 if after else content.index(b",", 13)
     return content[:at] + b"!\xfe\0" * count + content[at:]
 
 
 ODD_EXIF = [odd_exif(8, struct.pack("<hh", -5, 0)), odd_exif(11, struct.pack("<f", 0.5))]
 
-# name, its bytes, the status that it is answered with
+# name, function that returns the bytes, HTTP status of the upload
 ROWS: list[tuple[str, Callable[[], bytes], int]] = [
-    # no picture, or of a kind that is not read
+    # not pictures, or of unsupported formats
     ("empty", lambda: b"", 400),
     ("one_byte", lambda: b"\xff", 415),
     ("zeros", lambda: bytes(5000), 415),
     ("text", lambda: b"a plastic bottle\n" * 40, 415),
     ("html", lambda: b"<!doctype html><script>alert(1)</script>", 415),
     ("svg", lambda: b'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30"><script/></svg>', 415),
-    ("pdf_head", lambda: b"%PDF-1.7\n1 0 obj <</Type /Catalog>> endobj", 415),
+    ("pdf_header", lambda: b"%PDF-1.7\n1 0 obj <</Type /Catalog>> endobj", 415),
     ("postscript", lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 30\n(secret) run\n", 415),
     ("zip", lambda: b"PK\x03\x04" + bytes(60), 415),
     ("mp4", lambda: b"\0\0\0\x20ftypisom\0\0\x02\0isomiso2avc1mp41" + bytes(60), 415),
@@ -203,32 +203,32 @@ ROWS: list[tuple[str, Callable[[], bytes], int]] = [
     ("psd", lambda: psd(), 415),
     ("eps", lambda: encoded("EPS"), 415),
     ("tga", lambda: encoded("TGA"), 415),
-    # cut short, in the head and behind it
+    # truncated in the header and after it
     ("jpeg_cut_after_2_bytes", lambda: cut("JPEG", 2), 415),
-    ("jpeg_cut_in_the_head", lambda: cut("JPEG", 30), 400),
+    ("jpeg_cut_in_the_header", lambda: cut("JPEG", 30), 400),
     ("jpeg_cut_in_the_middle", lambda: cut("JPEG", 0.9), 400),
     ("jpeg_without_its_end", lambda: cut("JPEG", -20), 400),
     ("png_cut_after_the_signature", lambda: cut("PNG", 8), 415),
-    ("png_cut_in_the_head", lambda: cut("PNG", 20), 400),
+    ("png_cut_in_the_header", lambda: cut("PNG", 20), 400),
     ("png_cut_in_the_middle", lambda: cut("PNG", 0.6), 400),
     ("png_without_its_end", lambda: cut("PNG", -12), 400),
-    ("webp_cut_in_the_head", lambda: cut("WEBP", 20), 400),
+    ("webp_cut_in_the_header", lambda: cut("WEBP", 20), 400),
     ("webp_cut_in_the_middle", lambda: cut("WEBP", 0.5), 400),
     ("webp_without_its_last_byte", lambda: cut("WEBP", -1), 400),
-    ("gif_cut_in_the_head", lambda: cut("GIF", 10), 415),
+    ("gif_cut_in_the_header", lambda: cut("GIF", 10), 415),
     ("gif_cut_in_the_middle", lambda: cut("GIF", -20), 400),
-    ("bmp_cut_in_the_head", lambda: cut("BMP", 30), 400),
+    ("bmp_cut_in_the_header", lambda: cut("BMP", 30), 400),
     ("bmp_cut_in_the_middle", lambda: cut("BMP", 0.5), 400),
     ("bmp_without_its_last_byte", lambda: cut("BMP", -1), 400),
-    ("heic_cut_in_the_head", lambda: cut("HEIF", 20), 415),
+    ("heic_cut_in_the_header", lambda: cut("HEIF", 20), 415),
     ("heic_cut_in_the_middle", lambda: cut("HEIF", 0.8), 400),
     ("heic_without_its_last_byte", lambda: cut("HEIF", -1), 400),
     # damaged
-    ("png_with_a_wrong_checksum_of_the_head", lambda: flipped(encoded("PNG"), 30), 415),
+    ("png_with_a_wrong_checksum_of_the_header", lambda: flipped(encoded("PNG"), 30), 415),
     ("png_with_a_wrong_checksum_of_the_pixels", lambda: flipped(encoded("PNG"), -14), 400),
     ("png_with_damaged_pixels", lambda: flipped(encoded("PNG"), encoded("PNG").index(b"IDAT") + 12), 400),
     ("png_without_pixels", lambda: png(40, 30), 400),
-    ("webp_with_a_damaged_head", lambda: flipped(encoded("WEBP"), 24), 400),
+    ("webp_with_a_damaged_header", lambda: flipped(encoded("WEBP"), 24), 400),
     ("png_text_that_unpacks_to_64_mb", lambda: png(40, 30, extra=text_bomb()), 400),
     # too large, too small, or without a size
     ("png_100000_px_a_side", lambda: png(100_000, 100_000), 413),
@@ -248,7 +248,7 @@ ROWS: list[tuple[str, Callable[[], bytes], int]] = [
     ("png_15_px_high", lambda: encoded("PNG", size=(40, 15)), 400),
     ("jpeg_of_101_scans", lambda: jpeg_of_scans(101), 400),
     ("gif_of_1001_comments", lambda: gif_of_comments(1001), 400),
-    ("gif_of_1001_comments_behind_its_picture", lambda: gif_of_comments(1001, behind=True), 400),
+    ("gif_of_1001_comments_after_its_picture", lambda: gif_of_comments(1001, after=True), 400),
     ("tiff_of_50176_tiles", lambda: tiff_of_tiles(224), 400),
     # more than one picture
     ("gif_animated", lambda: animated("GIF"), 400),
@@ -256,19 +256,19 @@ ROWS: list[tuple[str, Callable[[], bytes], int]] = [
     ("png_animated", lambda: animated("PNG"), 400),
     ("avif_animated", lambda: animated("AVIF"), 400),
     ("tiff_of_3_pages", lambda: animated("TIFF"), 400),
-    # odd and sound
+    # unusual, but valid
     ("png_16x16", lambda: encoded("PNG", size=(16, 16)), ACCEPTED),
     ("jpeg_at_the_pixel_limit", lambda: encoded("JPEG", size=(1000, 1000)), ACCEPTED),
     ("png_20000_px_wide", lambda: encoded("PNG", size=(20_000, 16)), ACCEPTED),
     ("jpeg", lambda: encoded("JPEG"), ACCEPTED),
-    ("jpeg_without_its_end_marker_alone", lambda: cut("JPEG", -2), ACCEPTED),
+    ("jpeg_without_its_end_marker", lambda: cut("JPEG", -2), ACCEPTED),
     ("jpeg_progressive", lambda: encoded("JPEG", progressive=True), ACCEPTED),
     ("jpeg_of_100_scans", lambda: jpeg_of_scans(100), ACCEPTED),
-    ("jpeg_with_a_film_behind_it", lambda: encoded("JPEG") + b"\xff\xda\x01" * 1000, ACCEPTED),
+    ("jpeg_with_a_video_after_it", lambda: encoded("JPEG") + b"\xff\xda\x01" * 1000, ACCEPTED),
     ("jpeg_grey", lambda: encoded("JPEG", "L"), ACCEPTED),
     ("jpeg_cmyk", lambda: encoded("JPEG", "CMYK"), ACCEPTED),
     ("jpeg_of_a_phone_with_two_pictures", lambda: animated("MPO"), ACCEPTED),
-    ("jpeg_with_garbage_behind_it", lambda: encoded("JPEG") + bytes(range(256)) * 8, ACCEPTED),
+    ("jpeg_with_garbage_after_it", lambda: encoded("JPEG") + bytes(range(256)) * 8, ACCEPTED),
     ("jpeg_with_60_kb_of_exif", lambda: encoded("JPEG", exif=exif(description="x" * 60_000)), ACCEPTED),
     ("jpeg_with_a_negative_number_in_its_exif", lambda: encoded("JPEG", exif=ODD_EXIF[0]), ACCEPTED),
     ("jpeg_with_a_fraction_in_its_exif", lambda: encoded("JPEG", exif=ODD_EXIF[1]), ACCEPTED),

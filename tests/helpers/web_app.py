@@ -1,7 +1,7 @@
-"""The web tier for its tests: browsers, photos, and a model server that can be stopped and started on its port.
+"""The web tier for tests: browsers, photos, and a model server that can be stopped and restarted on its port.
 
-The server speaks our own messages, which test_protos.py compares with the official ones: those load TensorFlow.
-As a program, it prints its port and leaves every photo without an answer, until it is killed.
+The server uses our own messages, because the official ones load TensorFlow; test_protos.py compares both. Run as a
+program, this module starts a server that prints its address and never answers a photo.
 """
 
 import concurrent.futures
@@ -34,26 +34,26 @@ from web.database import Upload, db
 
 ROOT = pathlib.Path(__file__).parents[2]
 CLASSES = ("glass", "metal", "paper")
-COLOURS = {"glass": (230, 20, 20), "metal": (20, 230, 20), "paper": (20, 20, 230)}  # class -> of photos of it
+COLOURS = {"glass": (230, 20, 20), "metal": (20, 230, 20), "paper": (20, 20, 230)}  # class -> colour of its photos
 VERSION = 3
 SETTINGS: dict[str, Any] = {  # of web/settings.py
     "pilah_env": "development",
     "admin_token": "an operator's token",
-    "serving_timeout_seconds": 0.5,  # that a test waits where the server is away
+    "serving_timeout_seconds": 0.5,  # short, because tests wait for it when the server is stopped
     "retry_seconds": 0.05,
     "upload_rate": "100000 per minute",
     "visitor_rate": "100000 per day",
     "total_rate": "100000 per day",
     "TESTING": True,
 }
-# in the PostgreSQL of DATABASE_URL, of each process of tests its own: what else is there stays as it is
+# schema of this test process in the PostgreSQL of DATABASE_URL; other schemas are not touched
 SCHEMA = f"pilah_tests_{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
 HAS_POSTGRESQL = os.environ.get("DATABASE_URL", "").startswith("postgresql")
-NO_POSTGRESQL = "DATABASE_URL names no PostgreSQL: export DATABASE_URL=$(tests/postgres.sh start)"
+NO_POSTGRESQL = "DATABASE_URL is not a PostgreSQL database: export DATABASE_URL=$(tests/postgres.sh start)"
 
 
 def photo(class_name: str = "glass", size: tuple[int, int] = (40, 30), seed: int = 0, kind: str = "JPEG") -> bytes:
-    """A file that the server takes for `class_name`; another seed, another picture."""
+    """Return a photo that the model server classifies as `class_name`; each seed gives a different one."""
     noise = np.random.default_rng(seed).integers(-20, 20, (size[1], size[0], 3))
     stream = io.BytesIO()
     Image.fromarray((np.array(COLOURS[class_name]) + noise).astype(np.uint8)).save(stream, kind)
@@ -61,17 +61,17 @@ def photo(class_name: str = "glass", size: tuple[int, int] = (40, 30), seed: int
 
 
 def by_colour(picture: bytes) -> dict[str, float]:
-    """Scores by the picture's mean red, green and blue: an answer tells which picture it belongs to."""
+    """Return scores from the picture's mean red, green and blue, so that a test can match them to the picture."""
     mean = np.asarray(Image.open(io.BytesIO(picture)), np.float64).mean(axis=(0, 1)) + 1
     return dict(zip(CLASSES, (mean / mean.sum()).tolist(), strict=True))
 
 
 class ModelServer:
-    """A server of the model `pilah` over gRPC, without TensorFlow, on one port for all its life.
+    """A gRPC server of the model `pilah`, without TensorFlow, which keeps its port when it is restarted.
 
     Attributes:
-        photos: each picture that it was asked about, in that order.
-        before_answer: called with each of them first; may stop the server, or raise a `Refusal`.
+        photos: the pictures that were sent to it, in order.
+        before_answer: called with each picture before the answer; may stop the server or raise `Refusal`.
     """
 
     def __init__(self) -> None:
@@ -89,20 +89,20 @@ class ModelServer:
         return self._grpc is not None
 
     def start(self) -> None:
-        # One of a kind: without the option, a server that is going down could share the port and take calls along.
+        # Without this option, a server that is still stopping could share the port and receive calls.
         self._grpc = grpc.server(concurrent.futures.ThreadPoolExecutor(8), options=[("grpc.so_reuseport", 0)])
         self._grpc.add_generic_rpc_handlers(_handlers(Predict=self._predict, GetModelStatus=self._status))
         self._port = self._grpc.add_insecure_port(self.target)
         self._grpc.start()
 
     def stop(self) -> None:
-        """End at once: calls under way fail."""
+        """Stop at once; current calls fail."""
         if self._grpc:
             self._grpc.stop(None).wait()
             self._grpc = None
 
     def forget(self) -> None:
-        """As it was at first: running, and not asked yet."""
+        """Reset it to a running server without recorded photos."""
         self.photos, self.before_answer = [], lambda picture: None
         if not self._grpc:
             self.start()
@@ -113,7 +113,7 @@ class ModelServer:
         try:
             self.before_answer(picture)
         except Refusal as refusal:
-            context.abort(refusal.code, "as the test wants it")
+            context.abort(refusal.code, "refused by the test")
         scores = by_colour(picture)
         response = predict_pb2.PredictResponse()
         response.model_spec.version.value = VERSION
@@ -127,8 +127,8 @@ class ModelServer:
         return response
 
 
-class Refusal(Exception):  # noqa: N818  # an answer, not a fault
-    """Answer with this status of gRPC instead of scores."""
+class Refusal(Exception):  # noqa: N818  # an answer, not a defect
+    """Raised to answer with this gRPC status instead of scores."""
 
     def __init__(self, code: grpc.StatusCode):
         super().__init__(code.name)
@@ -136,7 +136,7 @@ class Refusal(Exception):  # noqa: N818  # an answer, not a fault
 
 
 class Browser:
-    """A visitor's browser: its own cookies, and the token of the pages' forms."""
+    """A visitor's browser, with its own cookies and the CSRF token of the forms."""
 
     def __init__(self, app: Flask, **environment: Any):
         self._app, self._environment = app, environment
@@ -146,7 +146,7 @@ class Browser:
         return self.client.get(path, **{**self._environment, **options})
 
     def post(self, path: str, fields: Mapping[str, Any] | None = None, **options: Any) -> Any:
-        """Send a form of the pages, as it would be sent by its button."""
+        """Submit a form of a page with its CSRF token."""
         fields = {"csrf_token": self.csrf_token(), **(fields or {})}
         return self.client.post(path, data=fields, **{**self._environment, **options})
 
@@ -154,13 +154,13 @@ class Browser:
         return self.post("/classify", {"image": (io.BytesIO(photo() if content is None else content), name)})
 
     def uploaded(self, content: bytes | None = None) -> str:
-        """The id of a photo's new row."""
+        """Upload a photo and return the id of its row."""
         response = self.upload(content)
         assert response.status_code == 303, response.text
         return response.location.rsplit("/", 1)[1]
 
     def cookie(self) -> str:
-        """The value of the site's cookie."""
+        """Return the value of the session cookie."""
         cookie = self.client.get_cookie(self._app.config["SESSION_COOKIE_NAME"])
         assert cookie
         return cookie.value
@@ -177,44 +177,44 @@ class Browser:
 
 
 class _Client(flask.testing.FlaskClient):
-    """Read every answer to its end, which closes the file that it is sent from."""
+    """A client that reads each response to its end, which closes the file that it is sent from."""
 
     def open(self, *args: Any, buffered: bool = True, **options: Any) -> Any:
         return super().open(*args, buffered=buffered, **options)
 
 
 def classify(app: Flask, content: bytes, name: str = "photo.jpg", **options: Any) -> Any:
-    """The API's answer to a program's upload."""
+    """Return the API's response to an upload."""
     return app.test_client().post("/api/classify", data={"image": (io.BytesIO(content), name)}, **options)
 
 
 def rows(app: Flask) -> list[Upload]:
-    """Every row, the oldest first."""
+    """Return all rows, oldest first."""
     with app.app_context():
         return list(db.session.scalars(sa.select(Upload).order_by(Upload.created_at, Upload.id)))
 
 
 def files(app: Flask) -> list[str]:
-    """Names of all that is kept of pictures."""
+    """Return the names of all stored picture files."""
     return sorted(path.name for path in (pathlib.Path(app.instance_path) / "uploads").rglob("*") if path.is_file())
 
 
 def make(tables: str | pathlib.Path, data: pathlib.Path, server: ModelServer, **settings: Any) -> Flask:
-    """The application on a folder, with what earlier ones left there, and with the commands that `flask` gives it."""
+    """Return an application on the folder `data`, which may have data already, with its `flask` commands."""
     if isinstance(tables, pathlib.Path):
         if not (data / tables.name).exists():
             shutil.copyfile(tables, data / tables.name)
         tables = ""
-    given = {"database_url": tables, "pilah_data": str(data), "serving_target": server.target}
+    locations = {"database_url": tables, "pilah_data": str(data), "serving_target": server.target}
     with click.Context(click.Command("tests")):
-        app = web.create_app({**SETTINGS, **given, **settings})
+        app = web.create_app({**SETTINGS, **locations, **settings})
     app.test_client_class = _Client
     limits.limiter.reset()
     return app
 
 
 def empty(app: Flask) -> None:
-    """Forget every row, picture and count."""
+    """Delete all rows, pictures and rate limit counts."""
     with app.app_context():
         for table in db.metadata.sorted_tables:
             db.session.execute(sa.delete(table))
@@ -225,25 +225,25 @@ def empty(app: Flask) -> None:
 
 
 def records(log: io.StringIO) -> list[dict[str, Any]]:
-    """The lines of a log."""
+    """Return the records of a JSON log."""
     return [json.loads(line) for line in log.getvalue().splitlines()]
 
 
-def wait_until(holds: Callable[[], Any], seconds: float = 30) -> None:
+def wait_until(condition: Callable[[], Any], seconds: float = 30) -> None:
     end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "nothing happened"
+    while not condition():
+        assert time.monotonic() < end, "the condition was not met in time"
         time.sleep(0.02)
 
 
 def bring_back(app: Flask, server: ModelServer) -> None:
-    """Start the model server, and wait until the application has found it."""
+    """Start the model server, and wait until the application is connected to it."""
     server.start()
     wait_until(app.extensions["pilah_uploads"].caller.is_ready)
 
 
 def close(*apps: Flask) -> None:
-    """End what the applications started."""
+    """Stop the threads and close the connections of the applications."""
     for app in apps:
         app.extensions["pilah_uploads"].stop_retrying()
     for thread in threading.enumerate():
@@ -256,21 +256,21 @@ def close(*apps: Flask) -> None:
 
 
 def environment(**names: str) -> dict[str, str]:
-    """For a process that imports our folders."""
+    """Return the environment of a process that imports our packages."""
     return {**os.environ, "PYTHONPATH": str(ROOT), **names}
 
 
 def upgrade(data: pathlib.Path, database_url: str) -> None:
-    """Make the tables as an operator does."""
-    given = environment(PILAH_ENV="development", PILAH_DATA=str(data), DATABASE_URL=database_url)
+    """Create the tables with the command for operators."""
+    variables = environment(PILAH_ENV="development", PILAH_DATA=str(data), DATABASE_URL=database_url)
     command = [sys.executable, "-m", "flask", "--app", "web", "db", "upgrade"]
-    done = subprocess.run(command, cwd=ROOT, env=given, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    completed = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True)
+    assert completed.returncode == 0, completed.stderr
 
 
 @contextlib.contextmanager
 def own_schema(database_url: str) -> Iterator[str]:
-    """`database_url` with an empty schema of the tests' own alone in sight, its connections named after it."""
+    """Yield `database_url` restricted to an empty schema for the tests, after which its connections are named."""
     url = sa.make_url(database_url).update_query_dict({"options": f"-csearch_path={SCHEMA}"})
     engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
@@ -282,7 +282,7 @@ def own_schema(database_url: str) -> Iterator[str]:
 
 
 def _handlers(**behaviours: Any) -> tuple[Any, Any]:
-    """Handlers of the two services, by method."""
+    """Return the gRPC handlers of these methods."""
     services: dict[str, tuple[str, Any, Any]] = {  # method -> service, request, response
         "Predict": ("PredictionService", predict_pb2.PredictRequest, predict_pb2.PredictResponse),
         "GetModelStatus": ("ModelService", predict_pb2.ModelStatusRequest, predict_pb2.ModelStatusResponse),
@@ -300,7 +300,7 @@ def _handlers(**behaviours: Any) -> tuple[Any, Any]:
     )
 
 
-def _hang() -> None:
+def _serve_without_answers() -> None:
     server = ModelServer()
     server.before_answer = lambda picture: (print("asked", flush=True), threading.Event().wait())[0]
     server.start()
@@ -309,4 +309,4 @@ def _hang() -> None:
 
 
 if __name__ == "__main__":
-    _hang()
+    _serve_without_answers()

@@ -1,4 +1,4 @@
-"""The site on a port of its own, for browsers, with rows as a test wants them."""
+"""The site on a free port for browser tests, and functions that add rows and photos."""
 
 import datetime
 import json
@@ -14,8 +14,8 @@ from flask import Flask
 from web import database, uploads
 from web.database import Upload, db
 
-VISITOR = "0" * 32  # the browser that `Website.visitor_cookie` makes of one
-NOON = datetime.datetime(2026, 1, 2, 12, 0)  # of the first row that a test adds, in UTC
+VISITOR = "0" * 32  # visitor in the cookie of `Website.visitor_cookie`
+NOON = datetime.datetime(2026, 1, 2, 12, 0)  # UTC time of the first row that a test adds
 SCORES = {"cardboard": 0.02, "glass": 0.874, "metal": 0.031, "paper": 0.005, "plastic": 0.06, "trash": 0.01}
 TIMEOUT_MS = 20_000
 PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
@@ -25,7 +25,7 @@ class Website:
     """A running application.
 
     Attributes:
-        address: without a slash at the end.
+        address: URL without a trailing slash.
     """
 
     def __init__(self, app: Flask, model: web_app.ModelServer | None = None):
@@ -42,7 +42,7 @@ class Website:
         web_app.close(self.app)
 
     def add_rows(self, count: int, **columns: Any) -> list[str]:
-        """Ids of new rows of `VISITOR`, each a minute after the one before, all with the same picture."""
+        """Add rows of `VISITOR` with the same picture, each a minute after the previous one; return their ids."""
         with self.app.app_context():
             now = datetime.timedelta(minutes=db.session.query(Upload).count())
             picture = web_app.photo("glass", size=(160, 120))
@@ -76,7 +76,7 @@ def _answered() -> dict[str, Any]:
 
 
 def write_card(folder: pathlib.Path) -> pathlib.Path:
-    """A folder of one version of seven classes, whose card has a table wider than a phone; returns the folder."""
+    """Write a version of seven classes, whose model card has a table wider than a phone; return the folder."""
     row = "".join(f"<td>{number / 7:.4f}</td>" for number in range(12))
     table = f"<table><tbody><tr><th scope='row'>cardboard</th>{row}</tr></tbody></table>"
     scrolled = f'<div class="scroll" tabindex="0" role="region" aria-label="Figures">{table}</div>'
@@ -88,5 +88,5 @@ def write_card(folder: pathlib.Path) -> pathlib.Path:
 
 
 def chosen(size: tuple[int, int] = (160, 120)) -> dict[str, Any]:
-    """A photo for Playwright to choose."""
+    """Return a photo for Playwright's file chooser."""
     return {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": web_app.photo(size=size)}

@@ -1,7 +1,7 @@
-"""The running site, and browsers to visit it: the fixtures of the tests of its pages.
+"""Fixtures of browser tests: the running site, and pages in a browser.
 
-Every page that a test opens is watched: a script that fails, a rule of the content security policy that is broken and a
-request to another host each fail the test.
+A test fails if a page that it opens has a script error, violates its content security policy or sends a request to
+another host.
 """
 
 import pathlib
@@ -20,15 +20,15 @@ from web.database import db
 
 @pytest.fixture
 def make_site(tmp_path: pathlib.Path, model: web_app.ModelServer) -> Iterator[Callable[..., website.Website]]:
-    """make_site(**settings): the site with an empty database, and a model with a card."""
-    made: list[website.Website] = []
+    """Yield make_site(**settings), whose sites have an empty database and a model with a card."""
+    sites: list[website.Website] = []
 
     def make(**settings: Any) -> website.Website:
-        made.append(_start_site(tmp_path / f"site{len(made)}", model, **settings))
-        return made[-1]
+        sites.append(_start_site(tmp_path / f"site{len(sites)}", model, **settings))
+        return sites[-1]
 
     yield make
-    for site in made:
+    for site in sites:
         site.stop()
 
 
@@ -41,20 +41,20 @@ def lasting_site(tmp_path_factory: pytest.TempPathFactory, model_server: Any) ->
 
 @pytest.fixture
 def site(lasting_site: website.Website, model: web_app.ModelServer) -> website.Website:
-    """A site without a row, patient with serving, which the tests of a file share."""
+    """Return the site that the tests of a file share, without rows and with a long serving timeout."""
     web_app.empty(lasting_site.app)
     web_app.wait_until(lasting_site.app.extensions["pilah_uploads"].caller.is_ready)
     return lasting_site
 
 
 def _start_site(folder: pathlib.Path, model: web_app.ModelServer, **settings: Any) -> website.Website:
-    own = {
+    locations = {
         "pilah_data": str(folder / "data"),
         "serving_target": model.target,
         "database_url": "",
         "model_folder": str(website.write_card(folder / "served")),
     }
-    app = web.create_app({**web_app.SETTINGS, **own, **settings})
+    app = web.create_app({**web_app.SETTINGS, **locations, **settings})
     limits.limiter.reset()
     with app.app_context():
         db.create_all()
@@ -63,14 +63,14 @@ def _start_site(folder: pathlib.Path, model: web_app.ModelServer, **settings: An
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """A headless browser."""
+    """Yield a headless browser."""
     program = shutil.which("chromium")
     if not program:
-        pytest.skip("no Chromium here: apt-get install chromium")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="no Playwright here: make test installs it")
+        pytest.skip("Chromium is not installed: apt-get install chromium")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: make test installs it")
     with sync_api.sync_playwright() as playwright:
         try:
-            # without a process for the GPU, which would only draw in software
+            # without a GPU process, which would render in software
             args = ["--no-sandbox", "--disable-gpu", "--in-process-gpu"]
             browser = playwright.chromium.launch(executable_path=program, args=args)
         except sync_api.Error as error:
@@ -79,20 +79,20 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-class _Windows:
-    """Pages that the tests of a file open one after the other: a new one costs a second of CPU time.
+class _Pages:
+    """Pages that the tests of a file reuse, because a new page costs a second of CPU time.
 
     Attributes:
-        faults: what went wrong on any of them.
+        errors: the errors on all pages.
     """
 
     def __init__(self, chromium: Any):
         self._chromium = chromium
         self._pages: dict[str, Any] = {}  # site and options -> page
-        self.faults: list[str] = []
+        self.errors: list[str] = []
 
     def page(self, host: str, options: dict[str, Any]) -> Any:
-        """An empty page of a browser without cookies."""
+        """Return a blank page of a browser without cookies."""
         key = f"{host} {sorted(options.items())}"
         if key not in self._pages:
             context = self._chromium.new_context(base_url=host, **options)
@@ -101,8 +101,8 @@ class _Windows:
             self._watch(self._pages[key], host)
         return self._pages[key]
 
-    def leave(self) -> None:
-        """Leave the pages of a test, so that nothing of it is there in the next one."""
+    def reset(self) -> None:
+        """Reset all pages, so that the next test starts without cookies, routes and content."""
         for page in self._pages.values():
             if page.url != "about:blank":
                 page.goto("about:blank")
@@ -110,38 +110,38 @@ class _Windows:
                 page.context.clear_cookies()
 
     def _watch(self, page: Any, host: str) -> None:
-        page.on("pageerror", lambda error: self.faults.append(f"script failed: {error}"))
-        page.on("console", lambda message: self.faults.append(message.text) if _is_fault(message) else None)
-        page.on("request", lambda request: self.faults.append(request.url) if _is_foreign(request.url, host) else None)
+        page.on("pageerror", lambda error: self.errors.append(f"script failed: {error}"))
+        page.on("console", lambda message: self.errors.append(message.text) if _is_error(message) else None)
+        page.on("request", lambda request: self.errors.append(request.url) if _is_foreign(request.url, host) else None)
 
 
 @pytest.fixture(scope="module")
-def windows(chromium: Any) -> _Windows:
-    return _Windows(chromium)
+def browser_pages(chromium: Any) -> _Pages:
+    return _Pages(chromium)
 
 
 @pytest.fixture
-def open_page(windows: _Windows, site: website.Website) -> Iterator[Callable[..., Any]]:
-    """open_page(path, visitor=True, of=site, **options): a page in a browser of its own, English unless told otherwise.
+def open_page(browser_pages: _Pages, site: website.Website) -> Iterator[Callable[..., Any]]:
+    """Yield open_page(path, visitor=False, of=site, **options), which opens a page in English.
 
-    One page for each site and options. visitor: as the one whose rows `website.Website.add_rows` adds; options:
-    Playwright's for a new context.
+    Each site and each set of options has its own page. With `visitor`, the browser has the cookie of the visitor whose
+    rows `website.Website.add_rows` adds. Options are those of Playwright's new_context.
     """
 
     def open_one(path: str = "/", visitor: bool = False, of: website.Website = site, **options: Any) -> Any:
-        page = windows.page(of.address, {"locale": "en-GB", **options})
+        page = browser_pages.page(of.address, {"locale": "en-GB", **options})
         if visitor:
             page.context.add_cookies([of.visitor_cookie()])
         page.goto(path)
         return page
 
     yield open_one
-    windows.leave()
-    faults, windows.faults = windows.faults, []
-    assert not faults
+    browser_pages.reset()
+    errors, browser_pages.errors = browser_pages.errors, []
+    assert not errors
 
 
-def _is_fault(message: Any) -> bool:
+def _is_error(message: Any) -> bool:
     return message.type == "error" and "server responded with a status of 4" not in message.text
 
 

@@ -83,7 +83,7 @@ def row(server: Server, request: pytest.FixtureRequest) -> calls.Row:
         pytest.skip("TensorFlow Serving answers this differently from the embedded server")
     if not TARGET and request.param.not_embedded:
         pytest.skip("the embedded server does not accept this (docs/serving.md)")
-    return request.param.on(server.batches)
+    return request.param.for_server(server.batches)
 
 
 def every_row(rows: list[calls.Row]) -> pytest.MarkDecorator:
@@ -102,9 +102,9 @@ def test_grpc_call_gets_the_answer_of_tensorflow_serving(server, row):
         if isinstance(request, model_management_pb2.ReloadConfigRequest):
             server.reload(conformance_models.config(server.base_path))
     assert (code, message) == (row.status, message)
-    assert row.says in message
+    assert row.message in message
     if code is Code.OK:
-        assert (row.look(body) if row.look else body) == row.answer
+        assert (row.extract(body) if row.extract else body) == row.answer
 
 
 @every_row(conformance_rest.ROWS)
@@ -117,9 +117,9 @@ def test_rest_call_gets_the_answer_of_tensorflow_serving(server, row):
     body = json.loads(content.decode("utf-8", "surrogateescape"))
     if row.answer is None:
         assert list(body) == ["error"]
-        assert row.says in body["error"]
+        assert row.message in body["error"]
     else:  # compared as text, which tells 1 from 1.0 and equates NaN with NaN
-        assert sorted_json(row.look(body) if row.look else body) == sorted_json(row.answer)
+        assert sorted_json(row.extract(body) if row.extract else body) == sorted_json(row.answer)
 
 
 def sorted_json(body: Any) -> str:
