@@ -35,7 +35,7 @@ def main() -> None:
     photo_count = len((args.run_dir / "photos.csv").read_text().splitlines()) - 1
     smallest = min(SMALLEST_PHOTOS, photo_count // 4)
     print(f"{smallest}, {2 * smallest} and {4 * smallest} photos at {SIZE_PX} px, ResNet50, one view\n")
-    costs = [measure_in_process(args.run_dir, times * smallest) for times in (1, 2, 4)]
+    costs = [measure_in_child_process(args.run_dir, times * smallest) for times in (1, 2, 4)]
     for times, cost in zip((2, 4), costs[1:], strict=True):
         bounds = ("<= 4.2", "<= 1.2") if times == 4 else ("", "")
         show(f"time of {times} times the photos", f"{cost['seconds'] / costs[0]['seconds']:.2f}", bounds[0])
@@ -43,7 +43,7 @@ def main() -> None:
     print("  " + ", ".join(f"{cost['seconds']:.1f} s and {cost['peak_mib']:.0f} MiB" for cost in costs))
 
 
-def measure_in_process(run_dir: pathlib.Path, photos: int) -> dict[str, float]:
+def measure_in_child_process(run_dir: pathlib.Path, photos: int) -> dict[str, float]:
     command = [sys.executable, "-m", "benchmarks.scaling", "--run-dir", str(run_dir), "--photos", str(photos)]
     output = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     return json.loads(output.splitlines()[-1])

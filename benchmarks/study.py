@@ -62,8 +62,8 @@ def main() -> None:
         stage_seconds[name] = (THESIS["views"] + 1) * THESIS["photos"] / rate
         naive += naive_seconds(config, name, weights, paths)
     stage_seconds["search"] = search(args.long)
-    show("naive training, extrapolated from a batch", f"{naive / 3600:.1f} h")
-    show("this pipeline, extrapolated from a photo", f"{sum(stage_seconds.values()) / 3600:.2f} h")
+    show("naive training, hours, extrapolated from a batch", f"{naive / 3600:.1f} h")
+    show("this pipeline, hours, extrapolated from its rates", f"{sum(stage_seconds.values()) / 3600:.2f} h")
     print("  " + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in stage_seconds.items()))
     show("naive training : this pipeline", f"{naive / sum(stage_seconds.values()):.1f}", ">= 65")
 

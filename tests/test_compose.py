@@ -134,7 +134,7 @@ def test_every_file_that_a_flag_names_is_mounted(files):
 
 @both
 def test_reloaded_file_is_mounted_with_its_folder(files):
-    """A file that is mounted alone stays the old one when an editor saves by renaming."""
+    """A mounted file keeps its old content when an editor replaces it."""
     assert command_flags(files)["model_config_file"] not in sources(files)
 
 

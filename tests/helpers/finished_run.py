@@ -97,7 +97,7 @@ def check(run_dir: pathlib.Path) -> None:
 
 
 def _write_audit(run_dir: pathlib.Path, photo_list: list[photos.Photo]) -> None:
-    """Write an audit whose near-duplicates 0 and 3 are in two folds, 1 and 2 in two classes, 0 and 6 in one of each."""
+    """Write an audit with the near-duplicates 0 and 3 across folds, 1 and 2 across classes, 0 and 6 within both."""
     pairs = np.array([[0, 3], [0, 6], [1, 2]])
     group = near_duplicates.groups(pairs, len(photo_list))
     near = near_duplicates.NearDuplicates(pairs, np.array([2, 9, 3]), np.array([0.99, 0.95, 0.91]), 0.9, group)

@@ -23,7 +23,7 @@ from tuner import choose, cross_validation
 CLASSES = ("glass", "metal", "paper")
 PHOTOS_PER_CLASS = 12
 FEATURES = 8  # per photo
-RESOLVED = resolved_settings.Resolved({"VGG19": "made up"}, {"VGG19": "mnn"}, "float32", False)
+RESOLVED = resolved_settings.Resolved({"VGG19": "invented"}, {"VGG19": "mnn"}, "float32", False)
 TWIN, WRONG, BLURRED = "glass/twin.jpg", "metal/wrong.jpg", "paper/blurred.jpg"
 
 
