@@ -15,7 +15,7 @@ Classify = Callable[[Sequence[bytes]], tuple[np.ndarray, list[str]]]  # photos -
 
 
 def check_classes(folder_names: Sequence[str], classes: Sequence[str]) -> None:
-    """Raise where a folder's name is not one of the model's classes: its photos could only count as wrong."""
+    """Raise PilahError if a folder is not named after a class of the model: its photos could only count as wrong."""
     unknown = sorted(set(folder_names) - set(classes))
     if unknown or not folder_names:
         raise PilahError(
@@ -68,7 +68,9 @@ def score(
 def _scores(classify: Classify, files: Sequence[bytes], classes: Sequence[str]) -> np.ndarray:
     scores, names = classify(files)
     if names != list(classes):
-        raise PilahError(f"The model's classes are {names}, and its model.json has {list(classes)}. Push it again.")
+        raise PilahError(
+            f"The model's classes are {names}, but its model.json lists {list(classes)}. Push the model again."
+        )
     return scores
 
 

@@ -13,8 +13,9 @@ THRESHOLDS = {
     "dark": 82.0,  # 99 % of the pixels are below this
     "light": 242.0,  # 95 % of the pixels are above this
     "blank": 2.0,  # spread (standard deviation) of the pixels, below this
-    # Spread of the Laplacian divided by the spread of the pixels, below this: edges of pale objects on pale paper are
-    # faint even if they are sharp. Of the thesis's photos, 13 are below, nearly all of them visibly out of focus.
+    # Spread of the Laplacian divided by the spread of the pixels, below this. The division is needed because the edges
+    # of pale objects on pale paper are faint even if they are sharp. 13 photos of the thesis are below the threshold,
+    # nearly all of them visibly out of focus.
     "blurred": 0.06,
     "odd_shape": 0.35,  # short side / long side, below this
     "odd_size": 3.0,  # square root of the area, above this times the median or below the median divided by this
@@ -41,12 +42,12 @@ def find(
     Raises:
         PilahError: a photo has changed since it was listed.
     """
-    measures = []
+    all_measures = []
     for done, photo in enumerate(photo_list, start=1):
-        measures.append(measure(photos.read_bytes(photo.path, photo.id), max_pixels))
+        all_measures.append(measure(photos.read_bytes(photo.path, photo.id), max_pixels))
         progress(done, len(photo_list))
-    median_px = float(np.median([of_photo.side_px for of_photo in measures]))
-    all_issues = [(row, *issue) for row, of_photo in enumerate(measures) for issue in issues(of_photo, median_px)]
+    median_px = float(np.median([measures.side_px for measures in all_measures]))
+    all_issues = [(row, *issue) for row, measures in enumerate(all_measures) for issue in issues(measures, median_px)]
     kinds = list(THRESHOLDS)
     return sorted(all_issues, key=lambda issue: (kinds.index(issue[1]), issue[0]))
 
@@ -71,13 +72,13 @@ def measure(photo: bytes, max_pixels: int) -> Measures:
 
 
 def laplacian(grey: np.ndarray) -> np.ndarray:
-    """Return four times each pixel minus its four neighbours, for the pixels that have four."""
+    """Return four times each pixel minus its four neighbours, without the pixels at the border."""
     middle = grey[1:-1, 1:-1]
     return 4 * middle - grey[:-2, 1:-1] - grey[2:, 1:-1] - grey[1:-1, :-2] - grey[1:-1, 2:]
 
 
 def issues(measures: Measures, median_px: float) -> list[tuple[str, float]]:
-    """Return (kind, measure) of each issue of a photo; a blank photo is not reported as blurred too."""
+    """Return (kind, measure) of each issue of a photo; a blank photo is not also reported as blurred."""
     size = measures.side_px / median_px
     blank = measures.grey_spread < THRESHOLDS["blank"]
     checks = {

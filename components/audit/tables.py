@@ -1,4 +1,4 @@
-"""Results of an audit -> rows of its tables, which count folds from 1, and counts."""
+"""Results of an audit -> rows of its tables, and counts. Folds in the tables count from 1."""
 
 import collections
 from collections.abc import Sequence
@@ -29,10 +29,12 @@ IMAGE_QUALITY_COLUMNS = ("id", "kind", "measure", "label", "path")
 def near_duplicate_rows(
     duplicates: near_duplicates.NearDuplicates, photo_list: Sequence[photos.Photo]
 ) -> list[dict[str, Any]]:
-    """Return a row for each pair, the largest group first (number 1), and in a group the most similar pair first."""
+    """Return a row for each pair, sorted by the size of the group (the largest is number 1), then by similarity."""
     sizes = collections.Counter(duplicates.group.tolist())
-    paired = dict.fromkeys(duplicates.group[duplicates.pairs[:, 0]].tolist())  # groups in the order of their pairs
-    number = {group: rank for rank, group in enumerate(sorted(paired, key=lambda group: -sizes[group]), start=1)}
+    groups_of_pairs = dict.fromkeys(duplicates.group[duplicates.pairs[:, 0]].tolist())  # in the order of the pairs
+    number = {
+        group: rank for rank, group in enumerate(sorted(groups_of_pairs, key=lambda group: -sizes[group]), start=1)
+    }
     rows = []
     pairs = zip(duplicates.pairs, duplicates.hamming_bits, duplicates.cosine, strict=True)
     for (first_row, second_row), hamming_bits, cosine in pairs:
@@ -58,7 +60,7 @@ def near_duplicate_rows(
 
 
 def near_duplicate_counts(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
-    """Count pairs, groups and photos, and those that cross folds and classes."""
+    """Return the numbers of pairs, groups and photos, in all and across folds and classes."""
     photo_ids: dict[int, set[str]] = collections.defaultdict(set)  # group -> its photos
     across: dict[str, list[dict[str, Any]]] = {
         name: [row for row in rows if row[f"first_{name}"] != row[f"second_{name}"]] for name in ("fold", "label")
@@ -89,15 +91,15 @@ def label_issue_rows(
     """Return a row for each photo of `issues`, int64 [m]: label, predicted class, and the probabilities of both."""
     rows = []
     for index in issues.tolist():
-        photo, of_classes = photo_list[index], probabilities[index]
-        suggested = int(of_classes.argmax())
+        photo, photo_probabilities = photo_list[index], probabilities[index]
+        suggested = int(photo_probabilities.argmax())
         rows.append(
             {
                 "id": photo.id,
                 "label": photo.label,
                 "suggested": classes[suggested],
-                "p_label": f"{of_classes[classes.index(photo.label)]:.6f}",
-                "p_suggested": f"{of_classes[suggested]:.6f}",
+                "p_label": f"{photo_probabilities[classes.index(photo.label)]:.6f}",
+                "p_suggested": f"{photo_probabilities[suggested]:.6f}",
                 "fold": photo.fold + 1,
                 "path": photo.path,
             }

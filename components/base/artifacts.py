@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
 REWRITE = "Delete it and run again to write a new one."
-SETTINGS = "settings.json"  # beside files that depend on them, see reset_if_settings_changed
+SETTINGS = "settings.json"  # in the folder of the files that depend on them, see reset_if_settings_changed
 
 
 @contextlib.contextmanager
 def atomic_write(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yield a temporary path beside `path`, renamed to `path` when the block succeeds and removed when it fails."""
+    """Yield a temporary path next to `path`; rename it to `path` if the block succeeds, and remove it otherwise."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
     os.close(handle)
@@ -45,7 +45,7 @@ def write_json(path: pathlib.Path, value: Any) -> None:
     """Write `value` as JSON.
 
     Raises:
-        NotFiniteError: it holds a number that is nan or infinite, which JSON cannot represent.
+        NotFiniteError: `value` contains nan or an infinite number, which JSON cannot represent.
     """
     try:
         text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
@@ -59,7 +59,7 @@ def read_json(path: pathlib.Path) -> Any:
     """Return the value of a file that `write_json` wrote.
 
     Raises:
-        PilahError: it holds no JSON, for example because a power cut left it empty.
+        PilahError: the file is not valid JSON, for example because a power cut left it empty.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -72,7 +72,7 @@ def write_csv(path: pathlib.Path, columns: Sequence[str], rows: Iterable[Mapping
         plain = csv.DictWriter(file, columns, lineterminator="\n")
         quoting = csv.DictWriter(file, columns, lineterminator="\n", quoting=csv.QUOTE_ALL)
         for row in (dict(zip(columns, columns, strict=True)), *rows):
-            # a carriage return ends a row for csv's reader, and csv's writer does not quote it (Python 3.11 and 3.12)
+            # csv's reader ends a row at a carriage return, but its writer does not quote one (Python 3.11 and 3.12)
             writer = quoting if any("\r" in str(value) for value in row.values()) else plain
             writer.writerow(row)
 
@@ -81,7 +81,7 @@ def read_csv(path: pathlib.Path) -> list[dict[str, str]]:
     """Return the rows of a file that `write_csv` wrote.
 
     Raises:
-        PilahError: it is not text, it is empty, or a row has more or fewer values than there are columns.
+        PilahError: the file is not text, is empty, or has a row with more or fewer values than columns.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -100,7 +100,7 @@ def read_csv(path: pathlib.Path) -> list[dict[str, str]]:
 @contextlib.contextmanager
 def writing_array(path: pathlib.Path, shape: tuple[int, ...], dtype: "DTypeLike") -> Iterator[Callable[[Any], object]]:
     """Yield a function that appends rows of an array of `shape` to the file `path`, which np.load reads."""
-    import numpy as np  # takes 0.1 s, which the command line saves
+    import numpy as np  # here, because it takes 0.1 s that most commands do not need
 
     header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
     with atomic_write(path) as part, part.open("wb") as file:
@@ -109,7 +109,7 @@ def writing_array(path: pathlib.Path, shape: tuple[int, ...], dtype: "DTypeLike"
 
 
 def digest(value: Any) -> str:
-    """Return 16 hexadecimal digits of the SHA-256 of a JSON value, whatever the order of its keys."""
+    """Return 16 hexadecimal digits of the SHA-256 of a JSON value; the order of keys does not matter."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -128,7 +128,7 @@ def file_digest(path: pathlib.Path) -> str:
 def reset_if_settings_changed(folder: pathlib.Path, settings: dict[str, Any]) -> None:
     """Empty `folder`, unless its settings.json equals `settings`, and write `settings` there.
 
-    Where they are equal, only temporary files that a kill left are removed, so that unfinished work is resumed.
+    If they are equal, only temporary files of a killed process are removed, and unfinished work is resumed.
     """
     path = folder / SETTINGS
     if path.exists() and read_json(path) == json.loads(json.dumps(settings)):
@@ -140,6 +140,6 @@ def reset_if_settings_changed(folder: pathlib.Path, settings: dict[str, Any]) ->
 
 
 def remove(folder: pathlib.Path) -> None:
-    """Remove `folder` and everything in it, if it exists; raise OSError where something cannot be removed."""
+    """Remove `folder` and everything in it, if it exists; raise OSError if something cannot be removed."""
     if folder.exists():
         shutil.rmtree(folder)

@@ -35,7 +35,7 @@ class Winner(Scenario, Scores):
 
 
 class Leaderboard(TypedDict):
-    """leaderboard.json: scenarios in order of number, the refined ones last with a strategy of their own."""
+    """leaderboard.json: scenarios in order of number; refined scenarios come last and have strategy "finetune"."""
 
     classes: list[str]
     photos: int
@@ -47,7 +47,7 @@ class Leaderboard(TypedDict):
 
 
 class Validation(TypedDict):
-    """validation.json; earlier versions did not compare the web page's JPEGs."""
+    """validation.json; earlier versions lack the comparison with the web page's JPEGs."""
 
     max_score_difference: float
     record_and_file_agreement: float
@@ -59,7 +59,7 @@ class Validation(TypedDict):
 
 
 class Figures(Scores, Validation):
-    """Of the winner in cross-validation, and of the validation of its export."""
+    """The winner's scores in cross-validation, and the validation of its export."""
 
 
 class DescribedScenario(Scenario):
@@ -69,11 +69,11 @@ class DescribedScenario(Scenario):
 class Data(TypedDict):
     photos: int
     photos_and_folds: str  # photos.fingerprint
-    drawn: bool
+    drawn: bool  # whether the photos are synthetic
 
 
 class ModelDescription(TypedDict):
-    """model.json, beside the files of a pushed version, which adds its number."""
+    """model.json of a pushed version; the push adds `version`."""
 
     scenario: DescribedScenario
     chosen_because: str

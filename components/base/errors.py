@@ -2,7 +2,7 @@
 
 
 class PilahError(Exception):
-    """A stage cannot continue; the message says on one line what is wrong, where, and what to do."""
+    """A stage cannot continue; the one-line message explains what is wrong, where, and what to do."""
 
 
 class NotFiniteError(PilahError):

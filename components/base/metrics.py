@@ -32,7 +32,7 @@ class Scores:
 
 
 def check_finite(values: np.ndarray, name: str, remedy: str) -> None:
-    """Raise NotFiniteError where some of `values`, [n, ...], are nan or infinite: argmax of nan is the first class.
+    """Raise NotFiniteError if some of `values`, [n, ...], are nan or infinite, since argmax of nan is the first class.
 
     Args:
         name: plural noun for the values.
@@ -40,7 +40,7 @@ def check_finite(values: np.ndarray, name: str, remedy: str) -> None:
     """
     rows = np.isfinite(values).reshape(len(values), -1).all(axis=1)
     if not rows.all():
-        raise NotFiniteError(f"{name} must be finite, and {len(rows) - rows.sum()} of {len(rows)} are not. {remedy}")
+        raise NotFiniteError(f"{name} must be finite, but {len(rows) - rows.sum()} of {len(rows)} are not. {remedy}")
 
 
 def confusion(actual: Sequence[int] | np.ndarray, predicted: Sequence[int] | np.ndarray, classes: int) -> np.ndarray:
@@ -52,7 +52,7 @@ def score(matrix: np.ndarray, class_names: Sequence[str]) -> Scores:
     """Return the scores of a matrix of counts, rows = actual class. A quotient 0/0 counts as 0.
 
     Raises:
-        ValueError: the matrix counts no photo.
+        ValueError: the matrix is all zeros.
     """
     if not matrix.sum():
         raise ValueError("A confusion matrix must count at least one photo.")
@@ -74,9 +74,9 @@ def score(matrix: np.ndarray, class_names: Sequence[str]) -> Scores:
 
 
 def f1_of_present_classes(matrix: np.ndarray) -> float:
-    """Return the mean F1 of the classes that have photos in `matrix`, int64 [classes, classes], for a part of a study.
+    """Return the mean F1 of the classes that have photos in `matrix`, int64 [classes, classes].
 
-    A fold may have no photo of a small class, which then says nothing about the model.
+    For single folds, which may have no photo of a small class.
     """
     class_f1 = score(matrix, [""] * len(matrix)).class_f1
     return float(np.array(class_f1)[matrix.sum(axis=1) > 0].mean())
@@ -85,13 +85,13 @@ def f1_of_present_classes(matrix: np.ndarray) -> float:
 def exact_f1(matrix: Sequence[Sequence[int]] | np.ndarray) -> fractions.Fraction:
     """Return the macro F1 of a matrix of counts, [classes, classes], as in `score`, without rounding.
 
-    Use it to compare: the last digits of the float depend on the order of the classes.
+    Use it for comparisons, because the last digits of the float depend on the order of the classes.
     """
     counts = np.asarray(matrix)
     totals = (counts.sum(axis=0) + counts.sum(axis=1)).tolist()
     shares = [
-        fractions.Fraction(2 * hits, total)
-        for hits, total in zip(np.diag(counts).tolist(), totals, strict=True)
+        fractions.Fraction(2 * correct, total)
+        for correct, total in zip(np.diag(counts).tolist(), totals, strict=True)
         if total
     ]
     return sum(shares, fractions.Fraction(0)) / len(counts)

@@ -1,8 +1,8 @@
-"""Shares and scores as text for people: what is not 0 or 1 is not shown as 0 or 1. Imports nothing heavy."""
+"""Shares and scores as text; only exact 0 and 1 are shown as 0 and 1. Imports nothing heavy."""
 
 
 def limit(value: float, decimals: int) -> tuple[str, float]:
-    """Return "" and `value`, or where it would round to 0, 1 or -1 without being it, "<" or ">" and the nearest limit.
+    """Return "" and `value`; if it would be rounded to 0, 1 or -1, return "<" or ">" and the nearest limit instead.
 
     With 4 decimals, 0.99996 gives ">" and 0.9999, and -0.00001 gives ">" and -0.0001.
     """

@@ -1,4 +1,4 @@
-"""Seeds derived from the seed of a run, which runs of neighbouring seeds do not share, as they would share sums."""
+"""Seeds derived from the seed of a run. Unlike sums such as seed + fold, runs with neighbouring seeds share none."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ FOLD, MEMBER, LAYER, AUDIT_SPLIT = range(4)
 def derive(seed: int, *path: int) -> int:
     """Return the seed of `path`, in [0, 2**31), which numpy's Philox and Keras with any backend accept.
 
-    It is from the first word of numpy's SeedSequence(seed, spawn_key=path).
+    It is computed from the first word of numpy's SeedSequence(seed, spawn_key=path).
 
     Args:
         path: FOLD, MEMBER, LAYER or AUDIT_SPLIT, then its number, at least 0.

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any, Literal
 
-Backbone = Literal["ResNet50", "VGG19", "DenseNet121"]  # in the order of the thesis, as are optimizers and dropouts
+Backbone = Literal["ResNet50", "VGG19", "DenseNet121"]  # in the order of the thesis, like the optimizers and dropouts
 Optimizer = Literal["Adam", "Nadam", "AdamW"]
 DROPOUTS = (0.0, 0.2, 0.5)
 Strategy = Literal["features", "finetune"]
@@ -18,7 +18,7 @@ Schedule = Literal["constant", "cosine"]
 Balance = Literal["none", "weights", "oversampling"]
 
 
-MAX_PIXELS = 52_000_000  # of a photo: phones of 50 megapixels make 8192 x 6144
+MAX_PIXELS = 52_000_000  # of a photo; the largest photos of phones have 8192 x 6144
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Option:
     """The command-line option of a field.
 
     Attributes:
-        help: a noun phrase that stands alone.
+        help: help text, a noun phrase that is understandable on its own.
         min, max: bounds of the value, or of each value of a list; None is no bound.
-        flag: name of the option, if it is not that of the field.
-        resumed: whether a run that is started again keeps the value, unless the command line has another.
+        flag: name of the option, if it differs from the field's.
+        resumed: whether a run that is started again keeps the value unless the command line gives another.
     """
 
     help: str
@@ -55,14 +55,14 @@ class Finetuning:
 
     Attributes:
         batchnorm: whether BatchNorm of the unfrozen part trains, see backbones.unfreeze.
-        warmup_epochs: they keep the large first gradients of a new head from the backbone. The head has a separate
-            optimizer in them, with a constant learning rate.
+        warmup_epochs: protects the backbone from the large first gradients of a new head. During warm-up the head has
+            a separate optimizer with a constant learning rate.
         schedule: "cosine" rises linearly over the first tenth of the steps and falls to 0 at the last.
         balance: "weights" weights photos by the inverse frequency of their class; "oversampling" samples as many photos
             for each epoch as there are, with equal probability for each class.
         clip_norm: largest L2 norm of all gradients of a step together (Pascanu et al. 2013), which limits the effect of
             a single batch.
-        ensemble: Lakshminarayanan et al. 2017. The models use the same views and share the frozen layers.
+        ensemble: see Lakshminarayanan et al. 2017. The models use the same views and share the frozen layers.
         xla: worthwhile on GPUs; each fold then starts with a compilation.
     """
 

@@ -9,23 +9,23 @@ from components.demo import synthetic_photos
 
 
 def sharp(index):
-    """A drawn photo of a sharp edged object with a little grain, as cameras give it."""
+    """Return a synthetic photo of an object with sharp edges and a little noise, like one from a camera."""
     return synthetic_photos.draw("metal", index, seed=2)
 
 
 @pytest.fixture
 def kinds_of(tmp_path):
-    """kinds_of(image, suffix=".png"): what is odd about it beside five photos that are not."""
+    """Return a function of (image, suffix) that returns the kinds of issues of an image among five normal photos."""
 
     def kinds(image, suffix=".png"):
-        listed = []
-        for index, one in enumerate([*map(sharp, range(5)), image]):
+        photo_list = []
+        for index, photo in enumerate([*map(sharp, range(5)), image]):
             path = tmp_path / f"{index}{suffix if index == 5 else '.png'}"
-            one.save(path)
-            listed.append(photos.Photo(artifacts.file_digest(path), str(path), "metal", 0))
-        findings = image_quality.find(listed, 10_000_000, lambda done, total: None)
-        assert all(row == 5 for row, _, _ in findings), "the five are not odd"
-        return [kind for _, kind, _ in findings]
+            photo.save(path)
+            photo_list.append(photos.Photo(artifacts.file_digest(path), str(path), "metal", 0))
+        issues = image_quality.find(photo_list, 10_000_000, lambda done, total: None)
+        assert all(row == 5 for row, _, _ in issues), "the five normal photos have no issues"
+        return [kind for _, kind, _ in issues]
 
     return kinds
 
@@ -41,13 +41,13 @@ def kinds_of(tmp_path):
         (lambda photo: photo.resize((photo.width, photo.width // 4)), ["odd_shape"]),
         (lambda photo: photo.resize((4 * photo.width, 4 * photo.height), Image.Resampling.NEAREST), ["odd_size"]),
     ],
-    ids=["as it is", "blurred", "dark", "light", "blank", "flat", "large"],
+    ids=["unchanged", "blurred", "dark", "light", "blank", "flat", "large"],
 )
-def test_photo_is_odd_in_the_way_it_was_changed(kinds_of, change, expected):
+def test_changed_photo_has_the_issue_of_its_change(kinds_of, change, expected):
     assert kinds_of(change(sharp(9))) == expected
 
 
-def test_16_bit_and_cmyk_photos_are_measured_as_they_look(kinds_of):
+def test_16_bit_and_cmyk_photos_have_no_issues(kinds_of):
     grey = np.asarray(sharp(9).convert("L")).astype(np.uint16) * 257
     assert kinds_of(Image.fromarray(grey)) == []
     assert kinds_of(sharp(9).convert("CMYK"), ".jpg") == []

@@ -11,30 +11,30 @@ from components.base import artifacts
 from components.base.errors import NotFiniteError, PilahError
 
 
-def rows_that_stop_midway():
+def interrupted_rows():
     yield {"id": "new"}
     raise KeyboardInterrupt
 
 
-def write_json_that_stops_midway(path):
+def write_json_interrupted(path):
     artifacts.write_json(path, {"first": "x" * 100_000, "second": object()})
 
 
-def write_csv_that_stops_midway(path):
-    artifacts.write_csv(path, ["id"], rows_that_stop_midway())
+def write_csv_interrupted(path):
+    artifacts.write_csv(path, ["id"], interrupted_rows())
 
 
-def write_by_hand_that_stops_midway(path):
+def write_text_interrupted(path):
     with artifacts.atomic_write(path) as part:
         part.write_text("half of it")
         raise OSError("disk full")
 
 
-STOPS = [write_json_that_stops_midway, write_csv_that_stops_midway, write_by_hand_that_stops_midway]
+INTERRUPTED_WRITES = [write_json_interrupted, write_csv_interrupted, write_text_interrupted]
 
 
-@pytest.mark.parametrize("write", STOPS)
-def test_exception_midway_leaves_old_file_whole_and_nothing_beside_it(tmp_path, write):
+@pytest.mark.parametrize("write", INTERRUPTED_WRITES)
+def test_interrupted_write_keeps_the_old_file_and_leaves_no_temporary_file(tmp_path, write):
     path = tmp_path / "leaderboard.json"
     path.write_text("old")
     with pytest.raises((TypeError, KeyboardInterrupt, OSError)):
@@ -43,19 +43,19 @@ def test_exception_midway_leaves_old_file_whole_and_nothing_beside_it(tmp_path, 
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("write", STOPS)
-def test_exception_midway_leaves_no_new_file(tmp_path, write):
+@pytest.mark.parametrize("write", INTERRUPTED_WRITES)
+def test_interrupted_first_write_leaves_no_file(tmp_path, write):
     with pytest.raises((TypeError, KeyboardInterrupt, OSError)):
         write(tmp_path / "leaderboard.json")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_file_shows_up_under_its_name_only_when_whole(tmp_path):
+def test_file_appears_under_its_name_only_when_complete(tmp_path):
     path = tmp_path / "model.bin"
     with artifacts.atomic_write(path) as part:
         part.write_bytes(b"half")
         assert not path.exists()
-        assert part.parent == path.parent, "a rename across file systems is a copy, which a kill can cut short"
+        assert part.parent == path.parent, "a rename across file systems is a copy, which is not atomic"
         part.write_bytes(b"whole")
     assert path.read_bytes() == b"whole"
 
@@ -100,7 +100,7 @@ def test_digest_does_not_depend_on_order_of_keys():
 
 
 @pytest.mark.parametrize("other", [{"folds": 6}, {"folds": "5"}, {"fold": 5}, [5], {}])
-def test_digest_differs_for_another_value(other):
+def test_digest_of_another_value_differs(other):
     assert artifacts.digest({"folds": 5}) != artifacts.digest(other)
 
 
@@ -109,12 +109,12 @@ def test_file_digest_is_start_of_sha256_of_its_bytes(tmp_path):
     assert artifacts.file_digest(tmp_path / "a") == hashlib.sha256(b"photo").hexdigest()[:16]
 
 
-def test_folder_of_the_same_settings_keeps_what_is_whole_and_not_what_a_kill_left(tmp_path):
+def test_unchanged_settings_keep_complete_files_and_remove_temporary_ones(tmp_path):
     folder = tmp_path / "28"
     artifacts.reset_if_settings_changed(folder, {"epochs": 10})
     (folder / "fold-0.csv").write_text("whole")
     with artifacts.atomic_write(folder / "fold-1.csv") as part:
-        shutil.copy(part, folder / f"{part.name}.killed")  # as it would stay after SIGKILL
+        shutil.copy(part, folder / f"{part.name}.killed")  # as left by SIGKILL
         part.write_text("whole too")
     artifacts.reset_if_settings_changed(folder, {"epochs": 10})
     assert {path.name for path in folder.iterdir()} == {"fold-0.csv", "fold-1.csv", "settings.json"}
@@ -123,7 +123,7 @@ def test_folder_of_the_same_settings_keeps_what_is_whole_and_not_what_a_kill_lef
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
-def test_json_never_holds_a_number_that_is_not_finite(tmp_path, number):
+def test_number_that_is_not_finite_is_not_written_to_json(tmp_path, number):
     path = tmp_path / "leaderboard.json"
     path.write_text("old")
     with pytest.raises(NotFiniteError, match=r"leaderboard\.json cannot be written: a number in it is nan or infinite"):
@@ -131,12 +131,12 @@ def test_json_never_holds_a_number_that_is_not_finite(tmp_path, number):
     assert path.read_text() == "old"
 
 
-NASTY = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 
 
 @hypothesis.settings(max_examples=200, deadline=None, derandomize=True)
-@hypothesis.given(st.lists(st.tuples(NASTY, NASTY), max_size=5), NASTY)
-def test_any_text_in_a_csv_file_is_read_back(rows, column):
+@hypothesis.given(st.lists(st.tuples(ANY_TEXT, ANY_TEXT), max_size=5), ANY_TEXT)
+def test_any_text_in_csv_reads_back_as_written(rows, column):
     columns = ["id", f"p_{column}"]
     written = [dict(zip(columns, row, strict=True)) for row in rows]
     with tempfile.TemporaryDirectory() as folder:
@@ -146,14 +146,14 @@ def test_any_text_in_a_csv_file_is_read_back(rows, column):
 
 
 @pytest.mark.parametrize("row", ["a,b", "a,b,c,d"])
-def test_damaged_row_of_a_csv_file_is_named(tmp_path, row):
+def test_damaged_csv_row_raises_with_its_number(tmp_path, row):
     (tmp_path / "rows.csv").write_text(f"x,y,z\n1,2,3\n{row}\n")
     with pytest.raises(PilahError, match=r"rows\.csv is damaged in row 2\. Delete it and run again"):
         artifacts.read_csv(tmp_path / "rows.csv")
 
 
 @pytest.mark.parametrize("content", [b"", b"caf\xe9,b\n1,2\n"], ids=["empty", "not UTF-8"])
-def test_damaged_csv_file_is_named(tmp_path, content):
+def test_damaged_csv_file_raises_with_its_name(tmp_path, content):
     (tmp_path / "rows.csv").write_bytes(content)
     with pytest.raises(PilahError, match=r"rows\.csv is damaged.*Delete it and run again"):
         artifacts.read_csv(tmp_path / "rows.csv")
@@ -162,7 +162,7 @@ def test_damaged_csv_file_is_named(tmp_path, content):
 @pytest.mark.parametrize(
     "content", [b"", b"\0\0", b'{"a": 1', b"\xff"], ids=["empty", "zeros", "cut short", "not UTF-8"]
 )
-def test_damaged_json_file_is_named(tmp_path, content):
+def test_damaged_json_file_raises_with_its_name(tmp_path, content):
     (tmp_path / "values.json").write_bytes(content)
     with pytest.raises(PilahError, match=r"values\.json is damaged.*Delete it and run again"):
         artifacts.read_json(tmp_path / "values.json")

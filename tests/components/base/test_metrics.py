@@ -14,7 +14,7 @@ THESIS_COUNTS = {  # class -> true positives, false positives, false negatives o
     "plastic": (453, 21, 29),
     "trash": (124, 12, 13),
 }
-THESIS_MATRIX = np.array(  # the thesis gives the counts alone; this is one matrix that has them
+THESIS_MATRIX = np.array(  # one matrix with the counts that the thesis gives
     [
         [393, 1, 1, 6, 1, 1],
         [0, 479, 10, 0, 11, 1],
@@ -26,9 +26,9 @@ THESIS_MATRIX = np.array(  # the thesis gives the counts alone; this is one matr
 )
 
 
-def test_exact_f1_is_the_rounded_one_and_does_not_depend_on_the_order_of_the_classes():
-    never_present_or_predicted = np.pad(THESIS_MATRIX, (0, 1))
-    for matrix in (THESIS_MATRIX, never_present_or_predicted):
+def test_exact_f1_equals_the_float_and_does_not_depend_on_class_order():
+    with_empty_class = np.pad(THESIS_MATRIX, (0, 1))
+    for matrix in (THESIS_MATRIX, with_empty_class):
         expected = metrics.score(matrix, [str(number) for number in range(len(matrix))]).f1
         assert float(metrics.exact_f1(matrix)) == pytest.approx(expected, rel=1e-15)
     order = [3, 0, 5, 1, 4, 2]
@@ -36,16 +36,16 @@ def test_exact_f1_is_the_rounded_one_and_does_not_depend_on_the_order_of_the_cla
 
 
 def labels_of(matrix):
-    """Actual and predicted classes of the photos that a matrix counts."""
+    """Return the actual and predicted classes of the photos in a confusion matrix."""
     actual, predicted = np.indices(matrix.shape)
     return np.repeat(actual.ravel(), matrix.ravel()), np.repeat(predicted.ravel(), matrix.ravel())
 
 
 def test_worked_example_of_the_thesis_gives_its_macro_averages():
-    hits, falls, misses = np.array(list(THESIS_COUNTS.values())).T
-    np.testing.assert_array_equal(np.diag(THESIS_MATRIX), hits)
-    np.testing.assert_array_equal(THESIS_MATRIX.sum(axis=0) - hits, falls)
-    np.testing.assert_array_equal(THESIS_MATRIX.sum(axis=1) - hits, misses)
+    true_positives, false_positives, false_negatives = np.array(list(THESIS_COUNTS.values())).T
+    np.testing.assert_array_equal(np.diag(THESIS_MATRIX), true_positives)
+    np.testing.assert_array_equal(THESIS_MATRIX.sum(axis=0) - true_positives, false_positives)
+    np.testing.assert_array_equal(THESIS_MATRIX.sum(axis=1) - true_positives, false_negatives)
     scores = metrics.score(THESIS_MATRIX, CLASSES)
     assert round(scores.precision, 4) == 0.9514
     assert round(scores.recall, 4) == 0.9509
@@ -55,11 +55,11 @@ def test_worked_example_of_the_thesis_gives_its_macro_averages():
 
 
 @pytest.mark.parametrize("classes", [2, 3, 6, 11])
-@pytest.mark.parametrize("most", [2, 40])  # at most 1 a cell, many rows and columns are empty
-def test_random_matrices_agree_with_scikit_learn(classes, most):
+@pytest.mark.parametrize("limit", [2, 40])  # with counts below 2, many rows and columns are empty
+def test_random_matrices_agree_with_scikit_learn(classes, limit):
     rng = np.random.default_rng(classes)
     for _ in range(10):
-        matrix = rng.integers(0, most, (classes, classes)) * (rng.random(classes) < 0.8)
+        matrix = rng.integers(0, limit, (classes, classes)) * (rng.random(classes) < 0.8)
         matrix[0, 1] += 1
         actual, predicted = labels_of(matrix)
         scores = metrics.score(matrix, [str(number) for number in range(classes)])
@@ -82,7 +82,7 @@ def test_rows_of_the_matrix_are_actual_classes():
     assert scores.class_precision == (1.0, 1.0, 0.0)
 
 
-def test_matrix_of_labels_counts_each_photo_once():
+def test_confusion_counts_each_photo_once():
     actual, predicted = labels_of(THESIS_MATRIX)
     np.testing.assert_array_equal(metrics.confusion(actual.tolist(), predicted.tolist(), 6), THESIS_MATRIX)
 
@@ -104,11 +104,11 @@ def test_class_without_photos_has_recall_0_and_still_counts():
 
 def test_class_without_photos_does_not_lower_the_f1_of_a_fold():
     assert metrics.f1_of_present_classes(np.array([[3, 0, 0], [0, 2, 0], [0, 0, 0]])) == 1.0
-    with_a_photo_taken_for_it = np.array([[3, 0, 1], [0, 2, 0], [0, 0, 0]])
-    assert metrics.f1_of_present_classes(with_a_photo_taken_for_it) == pytest.approx((6 / 7 + 1) / 2)
+    with_false_positive = np.array([[3, 0, 1], [0, 2, 0], [0, 0, 0]])
+    assert metrics.f1_of_present_classes(with_false_positive) == pytest.approx((6 / 7 + 1) / 2)
 
 
-def test_class_neither_there_nor_predicted_is_in_the_matrix_as_zeros():
+def test_class_without_photos_or_predictions_is_zero_in_the_matrix():
     matrix = metrics.confusion([0, 1], [0, 1], 3)
     assert matrix.shape == (3, 3)
     scores = metrics.score(matrix, ["glass", "metal", "paper"])
@@ -116,12 +116,12 @@ def test_class_neither_there_nor_predicted_is_in_the_matrix_as_zeros():
     assert scores.never_predicted == ("paper",)
 
 
-def test_all_right_scores_1():
+def test_perfect_predictions_score_1():
     scores = metrics.score(np.diag([3, 1, 200]), ["glass", "metal", "paper"])
     assert (scores.precision, scores.recall, scores.f1, scores.accuracy) == (1, 1, 1, 1)
 
 
-def test_names_that_do_not_fit_the_matrix_raise():
+def test_wrong_number_of_class_names_raises():
     with pytest.raises(ValueError):
         metrics.score(np.eye(3, dtype=int), ["glass", "metal"])
 
@@ -131,10 +131,10 @@ def test_rows_that_are_not_finite_are_counted(bad):
     scores = np.full((5, 3), 0.2, np.float32)
     metrics.check_finite(scores, "Scores", "Do this.")
     scores[1, 2] = scores[4, 0] = scores[4, 1] = bad
-    with pytest.raises(NotFiniteError, match=r"Scores must be finite, and 2 of 5 are not\. Do this\."):
+    with pytest.raises(NotFiniteError, match=r"Scores must be finite, but 2 of 5 are not\. Do this\."):
         metrics.check_finite(scores, "Scores", "Do this.")
 
 
-def test_matrix_of_no_photo_is_refused():
+def test_matrix_without_photos_raises():
     with pytest.raises(ValueError, match="at least one photo"):
         metrics.score(np.zeros((3, 3), np.int64), ["a", "b", "c"])

@@ -22,12 +22,12 @@ from components.base import rounding
         (0.5, ".1%", "50.0%"),
     ],
 )
-def test_only_0_and_1_are_shown_as_0_and_1(value, spec, expected):
+def test_only_exact_0_and_1_are_shown_as_0_and_1(value, spec, expected):
     assert rounding.text(value, spec) == expected
 
 
 @pytest.mark.parametrize("decimals", [1, 3, 4])
-def test_value_at_half_a_step_has_a_limit_whatever_way_a_format_rounds_halves(decimals):
+def test_value_at_half_a_step_is_shown_with_a_limit(decimals):
     half = 0.5 * 10**-decimals
     assert rounding.limit(half, decimals) == ("<", 10**-decimals)
     assert rounding.limit(1 - half, decimals) == (">", 1 - 10**-decimals)

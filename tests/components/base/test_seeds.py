@@ -5,14 +5,14 @@ from components.base import seeds
 
 
 def test_derived_seeds_of_runs_with_neighbouring_seeds_all_differ():
-    """The sums that these replace gave fold 1 of seed 42 what fold 0 of seed 43 had."""
+    """Sums such as seed + fold gave fold 1 of seed 42 the same seed as fold 0 of seed 43."""
     paths = [(kind, number) for kind in (seeds.FOLD, seeds.MEMBER, seeds.LAYER) for number in range(10)]
     derived = {seeds.derive(seed, *path) for seed in range(40, 50) for path in paths}
     assert len(derived) == 10 * len(paths)
 
 
-def test_derived_seed_is_a_function_of_seed_and_path():
-    """Finished trials depend on the value, and NumPy promises that SeedSequence keeps it."""
+def test_derived_seed_depends_only_on_seed_and_path():
+    """Finished trials depend on the value, and NumPy guarantees that SeedSequence does not change it."""
     assert seeds.derive(42, seeds.FOLD, 1) == seeds.derive(42, seeds.FOLD, 1) == 1954406354
 
 
