@@ -16,7 +16,7 @@ class Augmentation:
     """Everything that the views of a photo depend on, except its id.
 
     Attributes:
-        flips: "horizontal", as in the thesis, or "both", where half of the views are upside down too.
+        flips: "horizontal", as in the thesis, or "both", which also turns half of the views upside down.
     """
 
     seed: int
@@ -32,15 +32,15 @@ def transforms(photo_ids: list[str], view: int, augmentation: Augmentation, imag
     """Return the map of each photo for `view`, float32 [n, 8] (a0 a1 a2 b0 b1 b2 c0 c1); view 0 is the clean photo.
 
     Pixel (x, y) of the view is read at (a0 x + a1 y + a2, b0 x + b1 y + b2) of the photo, as
-    `tf.raw_ops.ImageProjectiveTransformV3` expects. A map depends on the photo's id, the view and the augmentation
-    alone, so that a view of a photo is the same in every run, in any order and with any other photos.
+    `tf.raw_ops.ImageProjectiveTransformV3` expects. A map depends only on the photo's id, the view and the
+    augmentation, so that a photo has the same view in every run, whatever the other photos and their order.
     """
     maps = np.stack([_transform(photo_id, view, augmentation, image_size_px) for photo_id in photo_ids])
     return maps.reshape(-1, 9)[:, :8].astype(np.float32)
 
 
 def apply(pixels: tf.Tensor, maps: tf.Tensor) -> tf.Tensor:
-    """Apply `maps`, float32 [n, 8], to `pixels`, uint8 [n, height, width, 3]; return the views in the same form."""
+    """Apply `maps`, float32 [n, 8], to `pixels`, uint8 [n, height, width, 3]; return the views in the same shape."""
     warped = tf.raw_ops.ImageProjectiveTransformV3(
         images=tf.cast(pixels, tf.float32),
         transforms=maps,
@@ -72,7 +72,7 @@ def _transform(photo_id: str, view: int, augmentation: Augmentation, image_size_
     shift = np.array([[1, 0, shift_x], [0, 1, shift_y], [0, 0, 1]])
     rotation = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
     map_ = np.linalg.inv(to_centre) @ rotation @ shift @ shear @ scale @ to_centre
-    # from a hash, so that all other random numbers are those of horizontal flips alone
+    # decided by a hash, so that the other random numbers are the same as with horizontal flips only
     if augmentation.flips == "both" and hashlib.sha256(f"vertical/{name}".encode()).digest()[0] % 2:
         return np.array([[1, 0, 0], [0, -1, image_size_px - 1], [0, 0, 1]]) @ map_
     return map_

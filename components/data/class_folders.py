@@ -1,4 +1,4 @@
-"""Folders of class folders -> every file below them, as photo_scan.Scan."""
+"""Folders of class folders -> photo_scan.Scan of every file below them."""
 
 import pathlib
 from collections.abc import Collection, Sequence
@@ -16,18 +16,18 @@ def scan(
     labels: pathlib.Path | None = None,
     merge: bool = False,
 ) -> Scan:
-    """Read all class folders below `roots`, through links too.
+    """Scan all class folders below `roots`, following links.
 
-    Class folders of equal name are one class, in any of the roots. Every file in them that is not hidden counts as a
-    photo until it fails to decode.
+    Class folders of the same name are one class, whichever roots they are in. Every file in them that is not hidden
+    counts as a photo until it fails to decode.
 
     Args:
         classes: as in class_levels.find.
-        labels: file with the classes of all files in those roots that have a file listed there.
+        labels: table with the classes of files; it applies to the roots that have at least one listed file.
         merge: whether class names that differ only in case or blanks are one class.
 
     Raises:
-        PilahError: a folder cannot be read, or it is not certain which folders are the classes.
+        PilahError: a folder cannot be read, or it is unclear which folders are the classes.
     """
     class_levels.check_roots(roots)
     scanned, known = Scan(), classes
@@ -45,10 +45,10 @@ def _add_class_folders(scanned: Scan, roots: Sequence[pathlib.Path], classes: Co
     scanned.warnings.extend(class_levels.warnings(levels))
     empty = []
     for level in levels:
-        scanned.ignored.extend(folders.Ignored(folders.utf_8_text(path), BESIDE) for path in level.beside)
-        scanned.ignored.extend(file for folder in level.passed for file in folder.ignored)
+        scanned.ignored.extend(folders.Ignored(folders.utf_8_text(path), BESIDE) for path in level.stray_files)
+        scanned.ignored.extend(file for folder in level.chain for file in folder.ignored)
         for folder in level.classes:
-            everything = folders.read_all(folder, level.above)
+            everything = folders.read_all(folder, level.identities)
             _add_class(scanned, everything)
             if not everything.files:
                 empty.append(folders.utf_8_text(folder.path))

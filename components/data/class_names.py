@@ -1,4 +1,4 @@
-"""Names of classes: which can be used everywhere, and which are one class that is written in two ways."""
+"""Class names: check that they can be used everywhere, and find different spellings of the same class."""
 
 import collections
 import unicodedata
@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping
 from components.base.errors import PilahError
 from components.data import folders
 
-MAX_CHARACTERS = 100  # of the columns for classes in the database of the web page
-MAX_BYTES = 255  # of a folder's name in most file systems: corrections are exported to FOLDER/CLASS
-# line and paragraph separators, control characters, and invisible ones, but for those that shape letters and emoji
+MAX_CHARACTERS = 100  # of the class columns in the web page's database
+MAX_BYTES = 255  # of a folder name in most file systems; corrections are exported to FOLDER/CLASS
+# line and paragraph separators, control characters and invisible ones; JOINERS, which shape letters, are allowed
 UNUSABLE_CATEGORIES = ("Cc", "Cf", "Cs", "Zl", "Zp")
 JOINERS = "\u200c\u200d"
 NAMES_SHOWN = 5  # in a message
@@ -22,48 +22,50 @@ def composed(name: str) -> str:
 
 
 def label_of(name: str) -> str:
-    """Return the class that a folder or a file of labels calls `name`: composed, with single blanks between words."""
+    """Return the class of a folder or table entry `name`: composed, with single blanks between words."""
     return " ".join(composed(name).split())
 
 
 def key(name: str) -> str:
-    """Return what the names have in common that a reader takes for the same class."""
+    """Return a key that is equal for names that a reader would take for the same class."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     return " ".join("".join(character for character in folded if character not in JOINERS).split()).rstrip(" .")
 
 
 def classes_of(names: Collection[str], *, merge: bool = False, known: Collection[str] = ()) -> dict[str, str]:
-    """Return name -> class of all `names`, which are composed.
+    """Return name -> class of all `names`, which must be composed.
 
     Args:
-        merge: whether names that look alike are one class. It has the name among `known` that looks like them,
-            otherwise the first of theirs by code point, such as Glass of glass and Glass.
+        merge: whether names that look alike are one class. Its name is the one in `known` that looks like them, or
+            else the first of them by code point, such as Glass for glass and Glass.
 
     Raises:
         PilahError: a name cannot be used, or two look alike and `merge` is not set.
     """
     for name in sorted(names):
         if broken_rule := problem(name):
-            raise PilahError(f"Class name {_shown(name)} {broken_rule}. Rename the class.")
-    alike = collections.defaultdict(list)  # key -> names
+            raise PilahError(f"Class name {_shortened(name)} {broken_rule}. Rename the class.")
+    groups = collections.defaultdict(list)  # key -> names
     for name in sorted(names):
-        alike[key(name)].append(name)
+        groups[key(name)].append(name)
     if not merge:
-        _check_none_alike([group for group in alike.values() if len(group) > 1])
+        _check_distinct([group for group in groups.values() if len(group) > 1])
         return {name: label_of(name) for name in names}
     known_names = {key(name): name for name in sorted(known, reverse=True)}
-    merged = {looks: known_names.get(looks, min(map(label_of, group))) for looks, group in alike.items()}
+    merged = {name_key: known_names.get(name_key, min(map(label_of, group))) for name_key, group in groups.items()}
     return {name: merged[key(name)] for name in names}
 
 
 def warnings(class_of: Mapping[str, str]) -> list[str]:
-    """Return a sentence for the user if some names differ from those of their classes; `class_of` is name -> class."""
-    changed = [f"{_shown(name)} as {_shown(label)}" for name, label in sorted(class_of.items()) if name != label]
-    return [f"Some names of classes are changed: {joined(changed)}."] if changed else []
+    """Return a sentence for the user if some names differ from their classes; `class_of` is name -> class."""
+    changed = [
+        f"{_shortened(name)} to {_shortened(label)}" for name, label in sorted(class_of.items()) if name != label
+    ]
+    return [f"Some class names were changed: {joined(changed)}."] if changed else []
 
 
 def joined(names: Collection[str]) -> str:
-    """Return the first names, and the number of the others, as text."""
+    """Return the first names and the number of the rest as text."""
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
     return ", ".join(list(names)[:NAMES_SHOWN]) + more
 
@@ -72,7 +74,7 @@ def problem(name: str) -> str:
     """Return the rule that a name breaks; empty if it can be used."""
     label = label_of(name)
     if any(unicodedata.category(letter) in UNUSABLE_CATEGORIES and letter not in JOINERS for letter in name):
-        return "has control characters or invisible ones"
+        return "has control characters or invisible characters"
     if "/" in label or "\\" in label:
         return "has a slash or a backslash, which separate folders"
     if label.startswith(folders.HIDDEN_PREFIXES):
@@ -80,20 +82,20 @@ def problem(name: str) -> str:
     if not key(name):
         return "has no letters"
     if len(label) > MAX_CHARACTERS:
-        return f"has {len(label)} characters, and {MAX_CHARACTERS} are the most"
+        return f"has {len(label)} characters, more than the maximum of {MAX_CHARACTERS}"
     if (size_bytes := len(label.encode())) > MAX_BYTES:
-        return f"has {size_bytes} bytes in UTF-8, and {MAX_BYTES} are the most"
+        return f"has {size_bytes} bytes in UTF-8, more than the maximum of {MAX_BYTES}"
     return ""
 
 
-def _check_none_alike(groups: Collection[Collection[str]]) -> None:
+def _check_distinct(groups: Collection[Collection[str]]) -> None:
     if groups:
-        pairs = [" and ".join(map(_shown, group)) for group in groups]
+        pairs = [" and ".join(map(_shortened, group)) for group in groups]
         raise PilahError(
-            f"Class names differ only in case or blanks, dots at the end or the width of letters: {joined(pairs)}. "
-            "Give them one name, or names that differ, or merge them with --merge-classes."
+            f"Class names differ only in case or blanks, final dots or the width of letters: {joined(pairs)}. Rename "
+            "them, or merge them with --merge-classes."
         )
 
 
-def _shown(name: str) -> str:
+def _shortened(name: str) -> str:
     return repr(name if len(name) <= CHARACTERS_SHOWN else f"{name[:CHARACTERS_SHOWN]}...")

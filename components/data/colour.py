@@ -1,12 +1,12 @@
-"""Colours of any ICC profile -> sRGB, which models and screens take all photos for."""
+"""Colours of any ICC profile -> sRGB, which models and screens assume for all photos."""
 
 import io
 
 from PIL import Image, ImageChops, ImageCms
 
-STEPS = range(0, 256, 51)  # of each channel of the colours that a profile is tried on
-SAME_LEVELS = 4  # largest difference that profiles named sRGB have from each other
-SPACES = {"RGB": "RGB ", "CMYK": "CMYK"}  # mode -> colour space of profiles that fit
+STEPS = range(0, 256, 51)  # levels of each channel in the colours that profiles are compared on
+SAME_LEVELS = 4  # largest difference between profiles named sRGB
+SPACES = {"RGB": "RGB ", "CMYK": "CMYK"}  # mode -> colour space of matching profiles
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
@@ -21,7 +21,7 @@ def is_srgb(profile: bytes | None, mode: str) -> bool:
 
 
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Return the transform to sRGB, or None if there is nothing to transform, or no way to."""
+    """Return the transform to sRGB, or None if it changes nothing or cannot be built."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if source.profile.xcolor_space != SPACES[mode]:
@@ -30,12 +30,12 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
         intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
         transform = ImageCms.buildTransform(source, srgb, mode, "RGB", intent)
         return None if mode == "RGB" and _changes_nothing(transform) else transform
-    except Exception:  # PyCMSError, OSError and others: a broken profile is no reason to refuse a sound photo
+    except Exception:  # PyCMSError, OSError and others; a photo with a broken profile is still usable
         return None
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
     colours = [channel for red in STEPS for green in STEPS for blue in STEPS for channel in (red, green, blue)]
-    tried = Image.frombytes("RGB", (len(colours) // 3, 1), bytes(colours))
-    changed = ImageCms.applyTransform(tried, transform)
-    return max(ImageChops.difference(tried, changed or tried).tobytes()) <= SAME_LEVELS
+    samples = Image.frombytes("RGB", (len(colours) // 3, 1), bytes(colours))
+    transformed = ImageCms.applyTransform(samples, transform)
+    return max(ImageChops.difference(samples, transformed or samples).tobytes()) <= SAME_LEVELS

@@ -1,8 +1,8 @@
 """Decode photos for the web page, each in a separate child process with limits.
 
-web/decoding.py starts this program once. It loads the decoders and then forks a child for each photo, so that a photo
-costs a few milliseconds more, and nothing of one photo is left in the memory of the next. It ends with the page, as
-its socket is then closed.
+web/decoding.py starts this program once. It loads the decoders and then forks a child for each photo, so that the
+overhead is a few milliseconds per photo, and no data of one photo remains in memory for the next. The program ends when
+the page closes its socket.
 """
 
 import contextlib
@@ -26,17 +26,17 @@ from components.data import images
 REQUEST = struct.Struct("<QQdd")  # max_pixels, and the limits: bytes of memory, seconds of CPU time, seconds
 STATUS = struct.Struct("<i")  # exit code of the child, negative where a signal ended it
 JPEG, REFUSAL = b"J", b"R"  # first byte of an answer; after it the JPEG, or reason and values in JSON
-TOO_COSTLY = REFUSAL + json.dumps(["too costly", {}]).encode()  # made now: a child may lack the memory
-POLITE_SECONDS = 1.0  # after which a child leaves the CPU to photos that take less
-LOWERED_PRIORITY = 10  # a ninth of the CPU time of others; with 19 a busy machine would starve a large photo
+TOO_COSTLY = REFUSAL + json.dumps(["too costly", {}]).encode()  # in advance: a child may lack the memory for it
+POLITE_SECONDS = 1.0  # after which a child gets a lower priority than photos that take less time
+LOWERED_PRIORITY = 10  # a ninth of the CPU time of other processes; 19 would starve large photos on a busy machine
 
 
 class Child(NamedTuple):
-    """A child that decodes a photo: where the page reads its exit code, when it started, and when it is killed."""
+    """A child process that decodes a photo: the socket for its exit code, its start time, and its deadline."""
 
     status: socket.socket
     started: float
-    ends: float
+    deadline: float
 
 
 def serve(control: socket.socket) -> None:
@@ -47,7 +47,7 @@ def serve(control: socket.socket) -> None:
     signalled.setblocking(False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(signalled.fileno(), warn_on_full_buffer=False)
-    for number in (signal.SIGINT, signal.SIGTERM):  # sent to all processes of a service, while the page ends gracefully
+    for number in (signal.SIGINT, signal.SIGTERM):  # sent to all processes of a service; this one waits for the page
         signal.signal(number, signal.SIG_IGN)
     with selectors.DefaultSelector() as selector:
         selector.register(control, selectors.EVENT_READ)
@@ -65,20 +65,20 @@ def serve(control: socket.socket) -> None:
 
 
 def _load_decoders() -> None:
-    """Load all that a child needs, so that it does not have to."""
+    """Load the decoders once, so that the children do not have to."""
     Image.init()
     images.web_jpeg(images.encode_jpeg(Image.new("RGB", (32, 32))))
-    # One thread a photo: each takes memory, and the lowered priority applies to one thread.
+    # One thread per photo: each thread takes memory, and the lowered priority applies to one thread only.
     pillow_heif.options.DECODE_THREADS = 1
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     gc.collect()
-    gc.freeze()  # else a collection in a child copies memory that it shares with this process
+    gc.freeze()  # otherwise a collection in a child would copy the memory that it shares with this process
 
 
 def _start(control: socket.socket, children: dict[int, Child]) -> bool:
     """Fork a child for the next request; return False if the page has closed `control`.
 
-    A request comes with two sockets: one for the photo and the answer, and one for the exit code.
+    A request comes with two sockets: one for the photo and the result, and one for the exit code.
     """
     message, descriptors, _, _ = socket.recv_fds(control, REQUEST.size, 2)
     if not message:
@@ -90,10 +90,10 @@ def _start(control: socket.socket, children: dict[int, Child]) -> bool:
         code = 1
         try:
             signal.set_wakeup_fd(-1)
-            os.closerange(3, connection.fileno())  # sockets of other photos would stay open as long as this child
+            os.closerange(3, connection.fileno())  # otherwise this child would keep sockets of other photos open
             os.closerange(connection.fileno() + 1, 1024)
             _limit(memory_bytes, cpu_seconds)
-            connection.sendall(_answer(connection, max_pixels))
+            connection.sendall(_decode(connection, max_pixels))
             code = 0
         finally:
             os._exit(code)
@@ -104,16 +104,16 @@ def _start(control: socket.socket, children: dict[int, Child]) -> bool:
 
 
 def _limit(memory_bytes: int, cpu_seconds: float) -> None:
-    """Limit this process: the kernel refuses it more memory, and ends it after its CPU time."""
+    """Limit the memory and the CPU time of this process."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
-    signal.setitimer(signal.ITIMER_PROF, cpu_seconds)  # RLIMIT_CPU counts whole seconds alone
+    signal.setitimer(signal.ITIMER_PROF, cpu_seconds)  # RLIMIT_CPU counts only whole seconds
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123
-        score.write("1000")  # where memory is short after all, the kernel ends this process and not the page
+        score.write("1000")  # if memory runs out, the kernel kills this process and not the page
 
 
-def _answer(connection: socket.socket, max_pixels: int) -> bytes:
+def _decode(connection: socket.socket, max_pixels: int) -> bytes:
     try:
         parts = []
         while part := connection.recv(1 << 20):
@@ -140,7 +140,7 @@ def _report_ended(children: dict[int, Child]) -> None:
 def _enforce_time(children: dict[int, Child]) -> None:
     now = time.monotonic()
     for process_id, child in children.items():
-        if now > child.ends:
+        if now > child.deadline:
             os.kill(process_id, signal.SIGKILL)
         elif now > child.started + POLITE_SECONDS:
             os.setpriority(os.PRIO_PROCESS, process_id, LOWERED_PRIORITY)

@@ -1,4 +1,4 @@
-"""Settings of augmented views and of features, as settings.json beside them holds them. Needs no TensorFlow."""
+"""Settings of augmented views and of features, as stored in settings.json with them. Needs no TensorFlow."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ SHIFT = 0.1  # of the image's side
 
 
 def of_augmentation(seed: int, flips: settings.Flips) -> dict[str, Any]:
-    """Return everything that an augmented view depends on besides the id of its photo.
+    """Return everything that an augmented view depends on, except the id of its photo.
 
     Args:
         flips: "horizontal" or "both", see augmentation.Augmentation.
@@ -43,8 +43,8 @@ def of_features(
 
     Args:
         weights: fingerprint of the backbone's weights, see backbones.Weights.
-        engine: inference engine; "auto" where a run has not resolved it.
-        precision: dtype in which the backbone computes; "auto" likewise.
+        engine: inference engine; "auto" if the run has not resolved it.
+        precision: dtype in which the backbone computes; "auto" if the run has not resolved it.
         photo_ids: ids in the order of the records.
         augmentation: settings from `of_augmentation`.
     """

@@ -1,4 +1,4 @@
-"""One folder -> everything in it: files, folders, dead links and ignored files. Nothing is skipped silently."""
+"""List a folder: its files, folders, dead links and ignored files. Nothing is skipped silently."""
 
 import dataclasses
 import errno
@@ -37,8 +37,8 @@ class Folder:
 
     Attributes:
         dead_links: links whose target does not exist.
-        ignored: hidden files (all files in hidden folders too), special files, and links to a folder that is read
-            already.
+        ignored: hidden files (including all files in hidden folders), special files, and links to folders that were
+            already read.
     """
 
     path: pathlib.Path
@@ -53,8 +53,8 @@ class Folder:
         return any(map(is_photo, self.files))
 
 
-def read(path: pathlib.Path, above: Collection[Identity] = ()) -> Folder:
-    """Read the folder `path`, ignoring links in it that lead back to itself or to one of the folders `above`.
+def read(path: pathlib.Path, ancestors: Collection[Identity] = ()) -> Folder:
+    """Read the folder `path`, ignoring links in it to itself or to one of its `ancestors`.
 
     Raises:
         PilahError: the folder or something in it cannot be read.
@@ -70,24 +70,24 @@ def read(path: pathlib.Path, above: Collection[Identity] = ()) -> Folder:
             folder.files.append(entry)
         elif not stat.S_ISDIR(status.st_mode):
             folder.ignored.append(Ignored(utf_8_text(entry), SPECIAL))
-        elif (identity := (status.st_dev, status.st_ino)) in above or identity == folder.identity:
+        elif (identity := (status.st_dev, status.st_ino)) in ancestors or identity == folder.identity:
             folder.ignored.append(Ignored(utf_8_text(entry), REPEATED))
         else:
             folder.folders.append(entry)
     return folder
 
 
-def read_all(top: Folder, above: Collection[Identity] = ()) -> Folder:
+def read_all(top: Folder, ancestors: Collection[Identity] = ()) -> Folder:
     """Return everything in `top` and in the folders below it, as if it were directly in `top`.
 
-    Each folder is read once, through whichever links.
+    Each folder is read only once, even if several links lead to it.
 
     Raises:
         PilahError: something cannot be read.
     """
-    everything, read_before = Folder(top.path, top.identity), {*above, top.identity}
+    everything, read_before = Folder(top.path, top.identity), {*ancestors, top.identity}
     to_add = [top]
-    for folder in to_add:  # grows by the folders in it
+    for folder in to_add:  # the loop appends subfolders
         everything.files.extend(folder.files)
         everything.dead_links.extend(folder.dead_links)
         everything.ignored.extend(folder.ignored)
@@ -107,7 +107,7 @@ def identity_of(path: pathlib.Path) -> Identity:
 
 
 def is_photo(path: pathlib.Path) -> bool:
-    """Return whether a file, damaged or not, is a photo: by its suffix, or by its first bytes if that is unknown."""
+    """Return whether a file is a photo, possibly damaged, by its suffix or, if that is unknown, its first bytes."""
     if path.suffix.lower() in PHOTO_SUFFIXES:
         return True
     if mimetypes.guess_type(path.name)[0]:
@@ -125,7 +125,7 @@ def utf_8_text(path: pathlib.Path) -> str:
 
 
 def printable(text: object) -> str:
-    """Return a name that others chose as text for a message: on one line and without codes for the terminal."""
+    """Return untrusted text, such as a file name, for a message: on one line and without terminal control codes."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(text))
 
 
@@ -160,12 +160,12 @@ def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
 
 
 def _files_of_hidden(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yield `path`, or, if it is a folder, all files below it, so that they are counted; nothing is opened.
+    """Yield `path`, or all files below it if it is a folder, to count them; no file is opened.
 
-    A folder that may not be read counts as a file.
+    A folder without read permission counts as a file.
     """
     to_list = [path]
-    for entry in to_list:  # grows by the entries of its folders
+    for entry in to_list:  # the loop appends the entries of folders
         try:
             if entry.is_dir() and not entry.is_symlink():
                 to_list += sorted(entry.iterdir())

@@ -12,7 +12,7 @@ from components.data import near_duplicates, photos, stratified_folds
 
 
 class UngroupableError(PilahError):
-    """Folds that keep groups together cannot test every class."""
+    """No folds keep groups together and also test every class."""
 
 
 def regroup(
@@ -23,10 +23,10 @@ def regroup(
     max_pixels: int,
     progress: Callable[[int, int], None],
 ) -> list[photos.Photo]:
-    """Return `photo_list` with new folds, in which photos of close perceptual hashes have the same fold.
+    """Return `photo_list` with new folds, in which photos with similar perceptual hashes have the same fold.
 
-    Hashes alone are used, since folds are assigned before features are computed. They find two shots of a scene, but
-    not an object that was turned over, which the audit finds by its features.
+    Only hashes are used, because folds are assigned before features are computed. They find two shots of a scene, but
+    not an object that was turned over; the audit finds those by features.
 
     Raises:
         UngroupableError: as in `assign`.
@@ -39,7 +39,7 @@ def regroup(
 
 
 def assign(labels: Sequence[str], groups: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """Return the test fold of each photo, int64 [n]: the same for a group, with classes as even as that allows.
+    """Return the test fold of each photo, int64 [n]: equal within a group, and as stratified as possible.
 
     Raises:
         UngroupableError: some fold would test no photo of a class, because the class has fewer groups than there are
@@ -47,7 +47,7 @@ def assign(labels: Sequence[str], groups: np.ndarray, folds: int, seed: int) -> 
     """
     if short := too_few_groups(labels, groups, folds):
         raise UngroupableError(
-            f"Each class needs at least as many groups of near-duplicates as folds ({folds}), and these have fewer: "
+            f"Each class needs at least as many groups of near-duplicates as folds ({folds}), but these have fewer: "
             f"{short}. Add photos, leave out --group-folds, or lower --folds."
         )
     fold_of = np.empty(len(labels), np.int64)
@@ -56,16 +56,16 @@ def assign(labels: Sequence[str], groups: np.ndarray, folds: int, seed: int) -> 
         fold_of[test] = fold
     if missing := stratified_folds.untested(labels, fold_of, folds):
         raise UngroupableError(
-            "Near-duplicates of different classes are kept in one fold, so that there is nothing to test of "
+            "With near-duplicates of different classes kept in one fold, there are no test photos of "
             f"{missing}. Leave out --group-folds, lower --folds, or change --seed."
         )
     return fold_of
 
 
 def keep_together(fold_of: np.ndarray, labels: Sequence[str], groups: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """Return `fold_of` with each group moved to the fold that holds most of its photos; `seed` chooses among several.
+    """Return `fold_of` with each group moved to the fold that has most of its photos; `seed` breaks ties.
 
-    Photos without a near-duplicate stay where they are, so that the two splits differ in the moved photos alone.
+    Photos without a near-duplicate keep their folds, so that the two splits differ only in the moved photos.
 
     Args:
         fold_of: int64 [n], fold of each photo.
@@ -80,13 +80,13 @@ def keep_together(fold_of: np.ndarray, labels: Sequence[str], groups: np.ndarray
     together = counts.argmax(axis=1)[group]
     if missing := stratified_folds.untested(labels, together, folds):
         raise UngroupableError(
-            "Every fold must test every class, and with each group of near-duplicates moved to one fold there is "
-            f"nothing to test of {missing}. Add photos."
+            "Every fold must test every class, but with each group of near-duplicates moved to one fold there are no "
+            f"test photos of {missing}. Add photos."
         )
     return together
 
 
 def too_few_groups(labels: Sequence[str], groups: np.ndarray, folds: int) -> str:
-    """Return the classes with fewer groups than folds, with their numbers of groups, as text; empty if none."""
+    """Return the classes with fewer groups than folds and their numbers of groups, as text; empty if there are none."""
     counts = collections.Counter(label for label, _ in set(zip(labels, groups.tolist(), strict=True)))
     return ", ".join(f"{label} {count}" for label, count in sorted(counts.items()) if count < folds)

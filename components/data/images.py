@@ -1,6 +1,6 @@
-"""Photo bytes -> plain upright 8-bit RGB: the one check and conversion for the run, the web page and the client.
+"""Photo bytes -> plain upright 8-bit RGB: the check and conversion shared by the run, the web page and the client.
 
-Imports no TensorFlow, since the page and the client load it too; what resizes photos for the model is in resize.py.
+Imports no TensorFlow, because the page and the client use it too; resize.py resizes photos for the model.
 """
 
 import contextlib
@@ -15,8 +15,8 @@ from components.base.settings import MAX_PIXELS
 from components.data import colour
 from components.data.formats import essentials, exif, jpeg, parts
 
-SUFFIXES = {  # format that is read, by Pillow's name -> suffixes of its files; all else is "not an image"
-    "JPEG": (".jfif", ".jpe", ".jpeg", ".jpg", ".mpo"),  # MPO is a JPEG with more images behind it
+SUFFIXES = {  # accepted format, by Pillow's name -> its file suffixes; anything else is "not an image"
+    "JPEG": (".jfif", ".jpe", ".jpeg", ".jpg", ".mpo"),  # MPO is a JPEG followed by more images
     "PNG": (".png",),
     "WEBP": (".webp",),
     "HEIF": (".heic", ".heif"),
@@ -28,18 +28,18 @@ SUFFIXES = {  # format that is read, by Pillow's name -> suffixes of its files; 
 }
 FORMATS = tuple(SUFFIXES)
 FORMAT_NAMES = "JPEG, PNG, WebP, HEIC, AVIF, GIF, BMP, TIFF, JPEG 2000"
-MULTI_IMAGE_FORMATS = ("MPO", "HEIF")  # of phones, with bursts, previews and depth maps: their first image counts
+MULTI_IMAGE_FORMATS = ("MPO", "HEIF")  # from phones, with bursts, previews and depth maps; the first image is used
 TENSORFLOW_READS = {("JPEG", "RGB"), ("JPEG", "L"), ("PNG", "RGB"), ("PNG", "L")}  # (format, Pillow mode), upright
-VERSION = 2  # to be raised when photos get other pixels: runs then check their records, see stale_records
+VERSION = 2  # raise it when photos get other pixels; runs then check their records, see stale_records
 MIN_SIDE_PX = 16
-# Of formats whose decoders need more memory: 52 million pixels would take over 600 MB.
+# Lower limits for formats whose decoders need more memory: 52 million pixels would take over 600 MB.
 FORMAT_MAX_PIXELS = {"JPEG2000": 12_000_000, "WEBP": 25_000_000}
 PNG_END = b"IEND\xaeB`\x82"
-WEB_SIDE_PX = 1024  # of what the page stores and sends: models look at 224 x 224 by default, people at little more
+WEB_SIDE_PX = 1024  # longest side of the photos that the page stores and sends; models use 224 x 224 by default
 JPEG_QUALITY = 90
-FILLER = bytes(254 - (number * 37) % 250 for number in range(256))  # no marker is in it, and it begins with ones
-CHECKED_ROWS_PX = 64  # at the bottom of a JPEG without end marker: two rows of its largest blocks
-TURNS = {  # EXIF orientation -> what turns the photo upright
+FILLER = bytes(254 - (number * 37) % 250 for number in range(256))  # contains no marker, and begins with 1 bits
+CHECKED_ROWS_PX = 64  # bottom rows checked in a JPEG without end marker: two rows of its largest blocks
+TURNS = {  # EXIF orientation -> transposition that turns the photo upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -50,14 +50,14 @@ TURNS = {  # EXIF orientation -> what turns the photo upright
 }
 pillow_heif.register_heif_opener(thumbnails=False)
 Image.MAX_IMAGE_PIXELS = None  # the limit is max_pixels, checked before any pixel is decoded
-warnings.filterwarnings("ignore", module="PIL")  # about odd metadata; catch_warnings is not safe in threads
+warnings.filterwarnings("ignore", module="PIL")  # about odd metadata; catch_warnings is not thread-safe
 
 
 class UnusablePhotoError(Exception):
     """The bytes are not one usable photo.
 
     `reason` is "empty", "not an image", "truncated", "too small", "too large", "too many parts", "too costly" or
-    "animated", to count by; `values` are the numbers in `detail` by name, to fill into translations.
+    "animated", for counting; `values` are the numbers in `detail` by name, for translations.
     """
 
     def __init__(self, reason: str, detail: str, **values: int):
@@ -68,12 +68,12 @@ class UnusablePhotoError(Exception):
 def plain_bytes(photo: bytes, max_pixels: int = MAX_PIXELS, decode_all: bool = False) -> tuple[bytes, tuple[int, int]]:
     """Return the photo as bytes that TensorFlow decodes to upright sRGB, and its upright (width, height) in pixels.
 
-    A grey or RGB JPEG or PNG that is upright and in sRGB is returned unchanged, but for an end marker where a JPEG
-    lacks it. Anything else is normalized and becomes a lossless RGB PNG.
+    A grey or RGB JPEG or PNG that is upright and in sRGB is returned unchanged, except that a missing end marker is
+    added to a JPEG. Anything else is normalized and becomes a lossless RGB PNG.
 
     Args:
-        decode_all: decode a JPEG that is returned unchanged, too, to find out whether it is whole. By default its
-            header alone is read, for callers who decode it by TensorFlow, which is as strict.
+        decode_all: also decode a JPEG that is returned unchanged, to check that it is complete. By default only its
+            header is read, for callers that decode it with TensorFlow, which is as strict.
 
     Raises:
         UnusablePhotoError: the bytes are not one usable photo.
@@ -82,7 +82,7 @@ def plain_bytes(photo: bytes, max_pixels: int = MAX_PIXELS, decode_all: bool = F
         is_plain = essential.is_plain and (image.format, image.mode) in TENSORFLOW_READS
         is_plain = is_plain and essential.orientation == 1 and not image.has_transparency_data
         if is_plain and colour.is_srgb(image.info.get("icc_profile"), image.mode):
-            if decode_all or image.format == "PNG":  # whose end nothing else reads before TensorFlow
+            if decode_all or image.format == "PNG":  # the end of a PNG is read only here
                 image.load()
             return photo + jpeg.END if essential.is_open_ended else photo, image.size
         upright = _normalize(image, essential.orientation)
@@ -115,18 +115,18 @@ def _normalize(opened: Image.Image, orientation: int, max_side_px: int | None = 
     if max_side_px:
         opened.draft("RGB", (max_side_px, max_side_px))  # decodes a large JPEG at half or a quarter of its size
     opened.load()
-    if opened.format == "AVIF":  # Pillow has turned what the file says into EXIF
+    if opened.format == "AVIF":  # Pillow converts the orientation in the file to EXIF
         orientation = opened.getexif().get(exif.ORIENTATION, 1)
     image = _to_8_bits(opened)
     if image is not opened:
-        opened.close()  # which frees its pixels
+        opened.close()  # frees its pixels
     if max_side_px:
         image.thumbnail((max_side_px, max_side_px))  # before more copies: 50 million pixels are 200 MB each
     if orientation in TURNS:
         image = image.transpose(TURNS[orientation])
     if image.mode == "RGBA":
-        over, image = image, Image.new("RGB", image.size, "white")
-        image.paste(over, mask=over.getchannel("A"))
+        transparent, image = image, Image.new("RGB", image.size, "white")
+        image.paste(transparent, mask=transparent.getchannel("A"))
     return _convert(image if is_grey else colour.to_srgb(image, profile), "RGB")
 
 
@@ -140,7 +140,7 @@ def encode_jpeg(image: Image.Image) -> bytes:
 
 @contextlib.contextmanager
 def _open(photo: bytes, max_pixels: int) -> Iterator[tuple[Image.Image, parts.Essentials]]:
-    """Open a photo whose header passes every check; what goes wrong until it is closed is an UnusablePhotoError."""
+    """Open a photo and check its header; every error until it is closed is raised as UnusablePhotoError."""
     if not photo:
         raise UnusablePhotoError("empty", "0 bytes")
     try:
@@ -148,8 +148,8 @@ def _open(photo: bytes, max_pixels: int) -> Iterator[tuple[Image.Image, parts.Es
         if essential.stated_size:
             _check_size(*essential.stated_size, max_pixels)
         if essential.is_open_ended:
-            essential = essential._replace(file=_ended(essential.file, max_pixels))
-        with _opened(essential.file) as image:
+            essential = essential._replace(file=_with_end_marker(essential.file, max_pixels))
+        with _open_image(essential.file) as image:
             _check(image, max_pixels)
             if image.format == "PNG":
                 _verify_png(essential.file)
@@ -160,53 +160,53 @@ def _open(photo: bytes, max_pixels: int) -> Iterator[tuple[Image.Image, parts.Es
         raise UnusablePhotoError("too many parts", str(error), count=error.count, limit=error.limit) from error
     except MemoryError as error:
         raise UnusablePhotoError("too costly", "there is not enough memory to decode it") from error
-    except UnidentifiedImageError as error:  # its own text holds a memory address, which differs each time
+    except UnidentifiedImageError as error:  # its own text contains a memory address
         raise UnusablePhotoError("not an image", f"none of {FORMAT_NAMES}") from error
     except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error and more
         raise UnusablePhotoError("truncated", str(error) or type(error).__name__) from error
 
 
-def _opened(file: bytes) -> Image.Image:
+def _open_image(file: bytes) -> Image.Image:
     image = Image.open(io.BytesIO(file), formats=FORMATS)
     if image.format == "JPEG":
-        image.decodermaxblock = len(file)  # in parts, it reads some of it again each time
+        image.decodermaxblock = len(file)  # with smaller blocks, it would read parts of the file repeatedly
     return image
 
 
 def _check(image: Image.Image, max_pixels: int) -> None:
     _check_size(*image.size, min(max_pixels, FORMAT_MAX_PIXELS.get(image.format or "", max_pixels)))
-    # Not n_frames: to count the frames of a GIF, Pillow walks through all of them.
+    # Not n_frames, because Pillow reads a whole GIF to count its frames.
     if image.format not in MULTI_IMAGE_FORMATS and getattr(image, "is_animated", False):
         raise UnusablePhotoError("animated", "more than one frame or page")
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:
     if min(width, height) < MIN_SIDE_PX:
-        detail = f"{width}x{height} pixels, at least {MIN_SIDE_PX} a side are needed"
+        detail = f"{width}x{height} pixels, at least {MIN_SIDE_PX} per side are needed"
         raise UnusablePhotoError("too small", detail, limit=MIN_SIDE_PX, width=width, height=height)
     if width * height > max_pixels:
         detail = f"{width}x{height} pixels, limit {max_pixels}"
         raise UnusablePhotoError("too large", detail, limit=max_pixels, width=width, height=height)
 
 
-def _ended(file: bytes, max_pixels: int) -> bytes:
+def _with_end_marker(file: bytes, max_pixels: int) -> bytes:
     """Return a JPEG with the end marker that it lacks, if its pixels are complete without it.
 
-    What is behind complete pixels does not change them, and what takes the place of missing ones does.
+    The file is decoded with two different endings: if pixels are missing, the results differ.
     """
     file = file.rstrip(b"\xff")
-    bottoms = []
+    bottom_rows = []
     for end in (jpeg.END, FILLER + jpeg.END):
-        with _opened(file + end) as image:
+        with _open_image(file + end) as image:
             _check(image, max_pixels)
-            bottoms.append(image.crop((0, max(0, image.height - CHECKED_ROWS_PX), *image.size)).tobytes())
-    if bottoms[0] != bottoms[1]:
+            bottom_rows.append(image.crop((0, max(0, image.height - CHECKED_ROWS_PX), *image.size)).tobytes())
+    if bottom_rows[0] != bottom_rows[1]:
         raise UnusablePhotoError("truncated", "the end of the JPEG is missing, and some of its pixels")
     return file + jpeg.END
 
 
 def _verify_png(file: bytes) -> None:
-    """Raise where a PNG's checksums are wrong or its end is missing, which decoding it does not notice."""
+    """Raise if a PNG's checksums are wrong or its end is missing, which decoding does not detect."""
     with Image.open(io.BytesIO(file), formats=("PNG",)) as image:
         image.verify()
     if not file.endswith(PNG_END):
@@ -214,7 +214,7 @@ def _verify_png(file: bytes) -> None:
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:
-    """Return the image in a mode of 8 bits a channel that shrinks smoothly: RGBA where it has transparency."""
+    """Return the image in an 8-bit mode that can be resized smoothly, RGBA if it has transparency."""
     if image.mode.startswith("I") or image.mode == "F":
         level = image.info.pop("transparency", None)
         scale = 1 / 257 if image.mode.startswith("I") else 1.0  # 65535 -> 255

@@ -1,4 +1,4 @@
-"""Folders of photos whose classes are in a table -> every file in them, as photo_scan.Scan."""
+"""Folders of photos whose classes are in a table -> photo_scan.Scan of every file in them."""
 
 import collections
 import pathlib
@@ -18,13 +18,13 @@ SEVERAL_CLASSES = "several classes"
 
 
 def add(scanned: Scan, roots: Sequence[pathlib.Path], labels: pathlib.Path) -> list[pathlib.Path]:
-    """Add all files of those `roots` that have a file listed in `labels`, and return the other roots.
+    """Add all files of the `roots` with at least one file listed in `labels`; return the other roots.
 
     Raises:
-        PilahError: `labels` cannot be read, lists no file of `roots`, or a name in it stands for several files.
+        PilahError: `labels` cannot be read, lists no file of `roots`, or has a name that matches several files.
     """
     trees = {root: folders.read_all(folders.read(root)) for root in roots}
-    index, names_of = _Index(trees), collections.defaultdict(set)  # file -> names of its classes
+    index, names_of = _Index(trees), collections.defaultdict(set)  # names_of: file -> names of its classes
     rows = labels_file.read(labels)
     missing: dict[str, str] = {}  # file name -> name of the class
     for file, name in rows:
@@ -39,7 +39,7 @@ def add(scanned: Scan, roots: Sequence[pathlib.Path], labels: pathlib.Path) -> l
             f"{rows[0][0][:200]!r}. Check --images and the column of file names."
         )
     if repeated := len(rows) - len({*rows}):
-        scanned.warnings.append(f"{repeated} lines of {labels} repeat others and make no difference.")
+        scanned.warnings.append(f"{repeated} duplicate lines of {labels} are ignored.")
     scanned.classes.extend(sorted({name for _, name in rows if name.strip()}))
     scanned.rejects.extend(Reject(file, name, MISSING, f"listed in {labels}") for file, name in missing.items())
     unlabelled = []
@@ -52,7 +52,7 @@ def add(scanned: Scan, roots: Sequence[pathlib.Path], labels: pathlib.Path) -> l
 
 
 class _Index:
-    """The files of several folders by their names, as far as a table may give them."""
+    """The files of several folders, by all names that a table may use for them."""
 
     def __init__(self, trees: dict[pathlib.Path, folders.Folder]) -> None:
         self.by_path = collections.defaultdict(list)  # path in its folder -> files
@@ -62,20 +62,20 @@ class _Index:
                 path = class_names.composed(file.relative_to(root).as_posix())
                 names = [path]
                 if file.suffix.lower() in folders.PHOTO_SUFFIXES:
-                    names.append(path.removesuffix(file.suffix))  # such as the column id of Kaggle
+                    names.append(path.removesuffix(file.suffix))  # as in Kaggle's column id
                 for name in names:
                     self.by_path[name].append(file)
                     self.by_name[name.rpartition("/")[2]].append((name, file))
 
     def find(self, name: str, labels: pathlib.Path) -> pathlib.Path | None:
-        """Return the file that a table calls `name`: its path in its folder, or the end of that path."""
+        """Return the file that `name` in a table refers to: its path within its folder, or the end of that path."""
         files = self.by_path.get(name) or [
             file for path, file in self.by_name.get(name.rpartition("/")[2], ()) if path.endswith(f"/{name}")
         ]
         if len(files) > 1:
             raise PilahError(
-                f"{labels} lists {folders.printable(name[:200])}, which is {files[0]} or {files[1]}. Write the path in "
-                "its folder there."
+                f"{labels} lists {folders.printable(name[:200])}, which can be {files[0]} or {files[1]}. Give its path "
+                "within the photo folder instead."
             )
         return files[0] if files else None
 
@@ -87,14 +87,14 @@ def _add_tree(
     scanned.ignored.extend(tree.ignored)
     unused: list[pathlib.Path] = []
     for path in (*tree.files, *tree.dead_links):
-        listed = path in names_of
+        is_listed = path in names_of
         names = sorted(name for name in names_of.get(path, ()) if name.strip())
         if len({*map(class_names.key, names)}) > 1:
             detail = ", ".join(names)
             scanned.rejects.append(Reject(str(path), "", SEVERAL_CLASSES, f"{detail} in {labels}"))
         elif not names:
             is_table = path.resolve() == labels.resolve()
-            reason = LABELS if is_table else NO_CLASS if listed else NOT_LISTED
+            reason = LABELS if is_table else NO_CLASS if is_listed else NOT_LISTED
             scanned.ignored.append(folders.Ignored(folders.utf_8_text(path), reason))
             unused.append(path)
         elif path.is_symlink() and not path.exists():

@@ -1,4 +1,4 @@
-"""A table of file names and classes, as Kaggle packs it beside a flat folder of photos."""
+"""Tables of file names and classes, as Kaggle distributes them with flat folders of photos."""
 
 import codecs
 import csv
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from components.base.errors import PilahError
 from components.data import class_names, folders
 
-# usual names of columns in lower case, without _ and blanks; only the first that a table has is used
+# common column names in lower case without _ and blanks, by priority: the first one in the table is used
 FILE_COLUMNS = "filepath imagepath path filename imagename file image img photo imageid id name".split()
 LABEL_COLUMNS = {"label", "labels", "class", "classes", "classname", "labelname", "category", "target"}
 SEPARATORS = ",;\t|"
@@ -19,11 +19,11 @@ COLUMNS_HINT = "one of file names (filename, image or id) and one of classes (la
 def read(path: pathlib.Path) -> list[tuple[str, str]]:
     """Return (file name, class) of each row of a table; both may be empty.
 
-    The separator is a comma, a semicolon, a tab or |. Names are composed and without blanks at their ends, and folders
-    are separated by slashes.
+    The separator is a comma, a semicolon, a tab or |. Names are composed (NFC) and stripped, and folders are separated
+    by slashes.
 
     Raises:
-        PilahError: the file is no table, or it is not certain which columns are meant.
+        PilahError: the file is not a table, or its columns are ambiguous.
     """
     if not folders.is_utf_8(path):
         raise PilahError(f"The path of --labels must be UTF-8: {folders.utf_8_text(path)} is not. Rename it.")
@@ -35,8 +35,8 @@ def read(path: pathlib.Path) -> list[tuple[str, str]]:
         for row in reader:
             if len(row) not in (0, width):
                 raise PilahError(
-                    f"{path} has {len(row)} values in line {reader.line_num + 1}, and its first line has {width} "
-                    "columns. Correct the line, or quote values that hold the separator."
+                    f"{path} has {len(row)} values in line {reader.line_num + 1}, but its first line has {width} "
+                    "columns. Correct the line, or quote values that contain the separator."
                 )
             if row:
                 rows.append((_file_name(row[file_column]), class_names.composed(row[label_column])))
@@ -58,7 +58,7 @@ def _text(path: pathlib.Path) -> str:
         text = content.decode("utf-16" if utf_16 else "utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise PilahError(f"{path} must be a CSV file in UTF-8, and is not in line {line}. Save it as such.") from error
+        raise PilahError(f"{path} must be a CSV file in UTF-8, but line {line} is not. Save it in UTF-8.") from error
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -1,4 +1,4 @@
-"""Photo files with their classes -> each photo once, with its class and fold, and the copies left out."""
+"""Photo files with their classes -> unique photos with class and fold, and the duplicates left out."""
 
 import collections
 import dataclasses
@@ -18,7 +18,7 @@ class Duplicate:
     """A file left out of photos.csv because another file is identical; a row of duplicates.csv.
 
     `kind` is "duplicate" (identical file in the same class: `kept_path` is used) or "conflict" (identical files in
-    several classes: no label can be trusted, none of them is used, and `kept_path` is empty).
+    several classes: their labels cannot be trusted, so that none of them is used and `kept_path` is empty).
     """
 
     id: str

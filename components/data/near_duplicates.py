@@ -12,11 +12,11 @@ from components.base import metrics
 from components.data import images, photos
 
 HASH_BITS = 64
-# Of the 26 pairs of the thesis's photos within 4 bits, all but three are two shots of a scene; of the 20 pairs at 6
-# bits, 8 are of different classes: small objects on an empty board have similar hashes.
+# Of the 26 pairs of the thesis's photos that differ in at most 4 bits, all but three show one scene twice. Of the 20
+# pairs that differ in 6 bits, 8 are of different classes, because small objects on an empty board have similar hashes.
 MAX_HAMMING_BITS = 4
-# No two photos of different classes of the thesis reach 0.9 with any of the three backbones (the closest: 0.883). Pairs
-# just above it show an object turned or moved, or two of the same product.
+# No two of the thesis's photos of different classes reach 0.9 with any of the three backbones (the maximum is 0.883).
+# Pairs just above 0.9 show an object turned or moved, or two objects of the same product.
 MIN_COSINE = 0.9
 BLOCK_ROWS = 1000  # rows of the matrix of all pairs that are computed at once
 
@@ -29,7 +29,7 @@ class NearDuplicates:
         pairs: int64 [m, 2], rows of the photos, the lower first.
         hamming_bits: int64 [m], number of bits, of 64, in which the two hashes differ.
         cosine: float [m], cosine similarity of the features of the two.
-        min_cosine: the cosine from which a pair counts, whatever its hashes.
+        min_cosine: smallest cosine of a pair that counts by features.
         group: int64 [n], equal for photos that a chain of pairs connects.
     """
 
@@ -68,9 +68,9 @@ def find(hashes: np.ndarray, activations: np.ndarray, labels: np.ndarray) -> Nea
 def perceptual_hashes(
     photo_list: Sequence[photos.Photo], max_pixels: int, progress: Callable[[int, int], None]
 ) -> np.ndarray:
-    """Return the hash of each photo, float32 [n, 64] of 1 and -1: two rows' inner product is 64 - 2 x Hamming distance.
+    """Return the hash of each photo, float32 [n, 64] of 1 and -1: inner products are 64 - 2 x Hamming distance.
 
-    The hash is imagehash's phash of the upright photo. An unusable photo has zeros, which are close to no hash.
+    The hash is imagehash's phash of the upright photo. An unusable photo has zeros, which are not close to any hash.
 
     Raises:
         PilahError: a photo has changed since it was listed.
@@ -102,10 +102,10 @@ def unit_rows(activations: np.ndarray) -> np.ndarray:
 
 
 def cosine_threshold(units: np.ndarray, labels: np.ndarray) -> float:
-    """Return the cosine from which two photos count as near-duplicates: 0.9, or more if different classes come closer.
+    """Return the smallest cosine of near-duplicates: 0.9, or more if photos of different classes come closer.
 
-    The most similar photo of another class shows another object, so that a cosine as high as theirs proves nothing.
-    For 999 of 1,000 photos, the threshold is above that cosine; the rest allows for wrong labels.
+    A photo and its most similar photo of another class show different objects, so that the threshold must be above
+    their cosine. It is for 999 of 1,000 photos; the rest allows for wrong labels.
     """
     nearest = [
         np.where(labels[rows, None] != labels, units[rows] @ units.T, -1).max(axis=1) for rows in _blocks(len(units))

@@ -1,4 +1,4 @@
-"""Every file below --images: a photo of a class, a reject or an ignored file."""
+"""The result of a scan of --images: every file is a photo of a class, a reject or an ignored file."""
 
 import dataclasses
 import pathlib
@@ -11,7 +11,7 @@ from components.data import class_names, folders
 
 @dataclasses.dataclass(frozen=True)
 class Reject:
-    """A file that belongs to the class `label`, if that is known, and is no usable photo."""
+    """A file of class `label` (empty if unknown) that is not a usable photo."""
 
     path: str
     label: str
@@ -36,7 +36,7 @@ class Scan:
     warnings: list[str] = dataclasses.field(default_factory=list)
 
     def add(self, path: pathlib.Path, label: str) -> None:
-        """Add a file of the class `label`: as a photo, unless it is certain that it is none."""
+        """Add a file of the class `label`, as a photo unless it is clearly unusable."""
         if not folders.is_utf_8(path):
             self.rejects.append(Reject(folders.utf_8_text(path), label, "name not UTF-8", "rename the file"))
         elif not path.stat().st_size:  # otherwise all empty files would be copies of one photo
@@ -49,7 +49,7 @@ class Scan:
         self.rejects.append(Reject(folders.utf_8_text(link), label, "dead link", f"its target {target} is missing"))
 
     def with_class_names(self, known: Collection[str], merge: bool) -> "Scan":
-        """Return the scan with classes in place of the names of folders and labels, see class_names.classes_of.
+        """Return the scan with folder and label names replaced by classes, see class_names.classes_of.
 
         Raises:
             PilahError: a name cannot be used, two look alike, or fewer than 2 classes remain and none are `known`.
@@ -57,7 +57,10 @@ class Scan:
         class_of = class_names.classes_of(self.classes, merge=merge, known=known)
         classes = sorted({*class_of.values()})
         if len(classes) < 2 and not known:
-            raise PilahError(f"There must be 2 or more classes, and there is only {', '.join(classes) or 'none'}.")
+            raise PilahError(
+                f"There must be 2 or more classes (got {', '.join(classes) or 'none'}). Add photos of another class, "
+                "or check --labels and --merge-classes."
+            )
         return Scan(
             classes,
             [(path, class_of[label]) for path, label in self.photos],
@@ -67,10 +70,10 @@ class Scan:
         )
 
     def fingerprint(self) -> str:
-        """Return 16 hexadecimal digits that change with every name, and with every photo that is written or replaced.
+        """Return 16 hexadecimal digits that change if a name changes, or if a photo is written or replaced.
 
-        Inode and time of the last status change tell two files that swapped their names, and a copy with an old
-        modification time, where size and modification time do not.
+        Inode and status change time detect two files that swapped their names, and a copy that kept its old
+        modification time; size and modification time alone do not.
         """
         stats = [(str(path), label, path.stat()) for path, label in self.photos]
         photos = [(path, label, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for path, label, s in stats]

@@ -1,4 +1,4 @@
-"""Where photos come from: a folder, a zip that is unpacked once, or Kaggle."""
+"""Sources of photos: a folder, a zip that is unpacked once, or Kaggle."""
 
 import errno
 import lzma
@@ -15,7 +15,7 @@ DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeErro
 
 
 def check(images: pathlib.Path) -> None:
-    """Raise where `images` is neither a folder nor a zip."""
+    """Raise PilahError if `images` is neither a folder nor a zip."""
     if not folders.is_utf_8(images):
         raise PilahError(f"The path of --images must be UTF-8: {folders.utf_8_text(images)} is not. Rename it.")
     if not images.exists():
@@ -25,7 +25,7 @@ def check(images: pathlib.Path) -> None:
 
 
 def check_encoding(encoding: str | None) -> None:
-    """Raise where `encoding`, the value of --zip-encoding, cannot be that of names in a zip."""
+    """Raise PilahError if `encoding`, the value of --zip-encoding, cannot be an encoding of names in a zip."""
     if encoding is not None:
         zip_names.check_encoding(encoding)
 
@@ -34,7 +34,7 @@ def folder_of(images: pathlib.Path, unpacked: pathlib.Path, encoding: str | None
     """Return the folder that holds the photos: `images` itself, or `unpacked`, to which a zip is unpacked once.
 
     Args:
-        encoding: of the names in a zip that does not state it.
+        encoding: encoding of the names in a zip that does not declare it.
 
     Raises:
         PilahError: the zip cannot be unpacked, or `unpacked` does not hold its files.
@@ -60,12 +60,12 @@ def folder_of(images: pathlib.Path, unpacked: pathlib.Path, encoding: str | None
 
 
 def unpacked_name(digest: str, encoding: str | None) -> str:
-    """Return the name of the folder for the zip of `digest`: another encoding gives other names to its files."""
+    """Return the name of the folder for the zip of `digest`; it includes the encoding, which changes file names."""
     return f"{digest}-{zip_names.normalized(encoding)}" if encoding else digest
 
 
 def fetch_kaggle() -> pathlib.Path:
-    """Download the photos of the thesis by kagglehub (about 40 MB, cached) and return their folder."""
+    """Download the photos of the thesis with kagglehub (about 40 MB, cached) and return their folder."""
     import kagglehub
 
     try:

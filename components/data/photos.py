@@ -8,7 +8,7 @@ from components.base import artifacts
 from components.base.errors import PilahError
 
 COLUMNS = ("id", "path", "label", "fold")
-REJECTS = "rejects.csv"  # in the folder of the records: photos that have none
+REJECTS = "rejects.csv"  # in the folder of the records: photos without a record
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,9 +16,9 @@ class Photo:
     """One row of photos.csv.
 
     Attributes:
-        id: 16 hexadecimal digits of the SHA-256 of the file's bytes, so that a copy or a new name changes nothing.
-        path: where the file is.
-        label: name of its class, which is the name of its class folder.
+        id: 16 hexadecimal digits of the SHA-256 of the file's bytes, which copying or renaming does not change.
+        path: path of the file.
+        label: name of its class.
         fold: the fold, in [0, folds), in which this photo is tested and not trained on. The file counts from 1.
     """
 
@@ -29,7 +29,7 @@ class Photo:
 
 
 def read_bytes(path: str, photo_id: str) -> bytes:
-    """Return the bytes of the photo `photo_id`, checked to be those that were listed.
+    """Return the bytes of the photo `photo_id`, after checking that they are those that were listed.
 
     Raises:
         PilahError: the file has changed, or cannot be read.
@@ -46,12 +46,12 @@ def read_bytes(path: str, photo_id: str) -> bytes:
 
 
 def class_names(photos: Sequence[Photo]) -> list[str]:
-    """Return the names of the classes in class order: by name."""
+    """Return the names of the classes in class order, which is alphabetical."""
     return sorted({photo.label for photo in photos})
 
 
 def fingerprint(photos: Sequence[Photo]) -> str:
-    """Return 16 hexadecimal digits that change with any photo, label or fold, and with their order."""
+    """Return 16 hexadecimal digits that depend on all ids, labels and folds, and their order."""
     return artifacts.digest([[photo.id, photo.label, photo.fold] for photo in photos])
 
 
@@ -63,7 +63,7 @@ def accepted(photos: Sequence[Photo], records_dir: pathlib.Path) -> list[Photo]:
 
 
 def spread_rows(total: int, count: int) -> list[int]:
-    """Return up to `count` of the numbers in [0, total), at even distances, always the same."""
+    """Return up to `count` evenly spaced numbers in [0, total)."""
     count = min(count, total)
     return [index * total // count for index in range(count)]
 

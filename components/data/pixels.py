@@ -1,4 +1,4 @@
-"""The pixels of all photos in one file, and the batches of training and prediction, read from it in any order."""
+"""The pixels of all photos in one file, and batches for training and prediction that read it in any order."""
 
 import dataclasses
 import pathlib
@@ -37,9 +37,9 @@ class Examples:
 def load(records_dir: pathlib.Path, photo_ids: Sequence[str]) -> np.ndarray:
     """Return the pixels of all records in their order, uint8 [photos, size, size, 3], mapped from disk.
 
-    The first call decodes the records into pixels.npy beside them, which is removed when they are written again. So
-    they are decoded once for all epochs and folds, and can be read in any order, for 150 KB of disk for each photo of
-    224x224.
+    The first call decodes the records into pixels.npy in their folder; rewriting the records removes it. Records are
+    thus decoded only once for all epochs and folds, and can be read in any order, at 150 KB of disk per photo of
+    224x224 pixels.
 
     Args:
         photo_ids: ids that the records must have, in order.
@@ -58,12 +58,12 @@ def load(records_dir: pathlib.Path, photo_ids: Sequence[str]) -> np.ndarray:
                 write(pixels)
                 record_ids += [photo_id.decode() for photo_id in ids]
             if record_ids != list(photo_ids):
-                raise RuntimeError(f"The {len(record_ids)} records must be those of the photos, in order, and are not.")
+                raise RuntimeError(
+                    f"The {len(record_ids)} records must be those of the {len(photo_ids)} photos, in order."
+                )
     pixels = np.load(path, mmap_mode="r")
     if len(pixels) != len(photo_ids):
-        raise RuntimeError(
-            f"{path} must hold {len(photo_ids)} photos, and holds {len(pixels)}. Delete it and run again."
-        )
+        raise RuntimeError(f"{path} must have {len(photo_ids)} photos (got {len(pixels)}). Delete it and run again.")
     return pixels
 
 
@@ -109,7 +109,7 @@ def clean(pixels: np.ndarray, rows: np.ndarray) -> tf.data.Dataset:
 
 
 def _prefetched(batches: tf.data.Dataset, read: Callable[..., object]) -> tf.data.Dataset:
-    """Return `batches` mapped by `read`, each while the one before is used."""
+    """Return `batches` mapped by `read`, with the next batches read in the background."""
     return batches.map(read, tf.data.AUTOTUNE).prefetch(2).with_options(OPTIONS)
 
 

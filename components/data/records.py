@@ -1,4 +1,4 @@
-"""Photo list -> TFRecord shards, written by a TensorFlow Datasets builder with Beam; and the reader of them."""
+"""Photo list -> TFRecord shards, written by a TensorFlow Datasets builder with Beam; and a reader for them."""
 
 import collections
 import contextlib
@@ -20,15 +20,17 @@ from components.base import artifacts
 from components.base.errors import PilahError
 from components.data import images, photos, resize, stratified_folds
 
-PHOTOS_PER_SHARD = 128  # about 12 MB a shard at 224x224, and enough shards for every worker from 1,000 photos on
+PHOTOS_PER_SHARD = (
+    128  # about 12 MB per shard at 224x224, and enough shards to keep all workers busy from 1,000 photos on
+)
 REJECT_COLUMNS = ("id", "path", "label", "reason", "detail")
 SPLIT = "photos"
-# DirectRunner may download a binary, so FnApiRunner is named. Threads suffice, as the work is done outside of Python.
+# FnApiRunner, because DirectRunner may download a binary. Threads suffice, because the work is done outside of Python.
 LOCAL_RUNNER = ("--runner=FnApiRunner", "--direct_running_mode=multi_threading", "--direct_num_workers=0")
 
 
 def schema(classes: Sequence[str], image_size_px: int) -> tfds.features.FeaturesDict:
-    """Return the features of a record. The image is a PNG, which is lossless: training and serving use equal pixels."""
+    """Return the features of a record. The image is a lossless PNG, to have equal pixels in training and serving."""
     return tfds.features.FeaturesDict(
         {
             "id": tfds.features.Text(),
@@ -43,7 +45,7 @@ def schema(classes: Sequence[str], image_size_px: int) -> tfds.features.Features
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """A shard to write: the path of its file, and its photos in order."""
+    """The path of a shard to write, and its photos in order."""
 
     path: str
     photos: tuple[photos.Photo, ...]
@@ -52,14 +54,14 @@ class Shard:
 def write_shard(
     shard: Shard, features: tfds.features.FeaturesDict, image_size_px: int, max_pixels: int
 ) -> dict[str, Any]:
-    """Write a shard; return its path, numbers of photos and bytes, and rejects, or an error.
+    """Write a shard; return its path, its numbers of photos and bytes, and its rejects, or an error.
 
-    A Beam element is a whole shard, so that pixels never pass between steps: memory does not grow with the number of
+    A Beam element is a whole shard, so that no pixels pass between steps. Memory does not grow with the number of
     photos, shards are the same on every runner, and a retried bundle writes the same file.
     """
     try:
         rejects = _write_photos(shard, features, image_size_px, max_pixels)
-    except PilahError as error:  # returned as data, since Beam would hide it in a traceback
+    except PilahError as error:  # returned as data, because Beam would hide it in a traceback
         return {"path": shard.path, "error": str(error)}
     written = len(shard.photos) - len(rejects)
     return {"path": shard.path, "photos": written, "bytes": pathlib.Path(shard.path).stat().st_size, "rejects": rejects}
@@ -68,7 +70,7 @@ def write_shard(
 def _write_photos(
     shard: Shard, features: tfds.features.FeaturesDict, image_size_px: int, max_pixels: int
 ) -> list[dict[str, str]]:
-    """Write the usable photos of a shard; return the rows of rejects.csv of the others.
+    """Write the usable photos of a shard; return the rows of rejects.csv for the others.
 
     Raises:
         PilahError: a photo cannot be read, or has changed since it was listed.
@@ -109,8 +111,8 @@ def make_reject(photo: photos.Photo, error: images.UnusablePhotoError) -> dict[s
 class PhotoRecords(dataset_builder.FileReaderBuilder):
     """TensorFlow Datasets builder of a single split, `photos`, in the order of the photo list.
 
-    The Beam writers of TensorFlow Datasets group whole records by key, which a local runner holds in memory. Here Beam
-    distributes lists of photos, and each worker writes its shards. After `download_and_prepare`, `rejects` holds the
+    The Beam writers of TensorFlow Datasets group whole records by key, which local runners do in memory. Here Beam
+    distributes lists of photos, and each worker writes its own shards. After `download_and_prepare`, `rejects` has the
     rows of rejects.csv.
     """
 
@@ -139,7 +141,7 @@ class PhotoRecords(dataset_builder.FileReaderBuilder):
         return tfds.core.DatasetInfo(builder=self, features=schema(classes, self.image_size_px))
 
     def _log_download_bytes(self) -> None:
-        """Log nothing, as nothing is downloaded."""
+        """Log nothing, because nothing is downloaded."""
 
     _log_download_done = _log_download_bytes
 
@@ -164,16 +166,16 @@ class PhotoRecords(dataset_builder.FileReaderBuilder):
                 | "DescribeShard" >> beam.Map(json.dumps)
                 | "SaveReport" >> beam.io.WriteToText(report, shard_name_template="")
             )
-        written = sorted(
+        shard_reports = sorted(
             map(json.loads, pathlib.Path(report).read_text().splitlines()), key=lambda shard: shard["path"]
         )
-        if errors := [shard["error"] for shard in written if "error" in shard]:
+        if errors := [shard["error"] for shard in shard_reports if "error" in shard]:
             raise PilahError(errors[0])
-        self.rejects = [reject for shard in written for reject in shard["rejects"]]
+        self.rejects = [reject for shard in shard_reports for reject in shard["rejects"]]
         info = splits.SplitInfo(
             name=SPLIT,
-            shard_lengths=[shard["photos"] for shard in written],
-            num_bytes=sum(shard["bytes"] for shard in written),
+            shard_lengths=[shard["photos"] for shard in shard_reports],
+            num_bytes=sum(shard["bytes"] for shard in shard_reports),
             filename_template=template,
         )
         self.info.set_splits(splits.SplitDict([info]))
@@ -193,24 +195,24 @@ def build(
 ) -> list[dict[str, str]]:
     """Write the shards and rejects.csv of `photo_list` into `folder`, and return the rejects.
 
-    Everything else in `folder` is removed first; rejects.csv is replaced at the end, so that a killed run still has it.
+    Everything else in `folder` is removed first. rejects.csv is replaced last, so that a killed run still has it.
 
     Args:
         max_pixels: width x height above which a photo is rejected.
-        max_rejects: largest share of rejects among all files, in [0, 1].
+        max_rejects: maximum share of rejects among all files, in [0, 1].
         beam_args: Beam pipeline options, as on its command line.
-        unreadable: rows of unreadable.csv, files that could not be listed as photos; they are rejects too.
+        unreadable: rows of unreadable.csv, for files that could not be listed as photos; they count as rejects.
 
     Raises:
         PilahError: there are too many rejects; a class has fewer usable photos than `folds`, or none in a fold; or a
             photo has changed since it was listed.
     """
     rejects_csv = folder / photos.REJECTS
-    for old in folder.glob("*"):
-        if old.is_dir():
-            artifacts.remove(old)
-        elif old != rejects_csv:
-            old.unlink()
+    for path in folder.glob("*"):
+        if path.is_dir():
+            artifacts.remove(path)
+        elif path != rejects_csv:
+            path.unlink()
     builder = PhotoRecords(
         folder,
         photo_list,
@@ -225,15 +227,16 @@ def build(
     usable = photos.accepted(photo_list, folder)
     if builder.info.splits[SPLIT].num_examples != len(usable):
         raise RuntimeError(
-            f"{folder} must have a record of each of {len(usable)} usable photos, and has another number."
+            f"{folder} must have {len(usable)} records, one for each usable photo "
+            f"(got {builder.info.splits[SPLIT].num_examples})."
         )
     _check_rejects(rejects, len(photo_list) + len(unreadable), max_rejects, rejects_csv)
     labels = [photo.label for photo in usable]
     stratified_folds.check_class_sizes(labels, photos.class_names(photo_list), folds)
     if missing := stratified_folds.untested(labels, np.array([photo.fold for photo in usable]), folds):
         raise PilahError(
-            f"Without the photos listed in {rejects_csv} there is nothing to test of {missing}. Remove these files, so "
-            "that the others are assigned to new folds, or lower --folds."
+            f"Without the photos listed in {rejects_csv} there are no test photos of {missing}. Remove these files to "
+            "assign the others to new folds, or lower --folds."
         )
     return rejects
 
@@ -246,7 +249,7 @@ def _check_rejects(
     reasons = collections.Counter(reject["reason"] for reject in rejects)
     larger = "raise --max-pixels for those too large, " if "too large" in reasons else ""
     raise PilahError(
-        f"At most {max_rejects:.1%} of the photos may be unusable, and {len(rejects)} of {files} are "
+        f"At most {max_rejects:.1%} of the photos may be unusable, but {len(rejects)} of {files} are "
         f"({', '.join(f'{reason} {count}' for reason, count in reasons.most_common())}). Repair or remove those listed "
         f"in {rejects_csv}, {larger}or raise --max-rejects."
     )
@@ -265,7 +268,7 @@ def read(folder: pathlib.Path) -> tf.data.Dataset:
 
 @contextlib.contextmanager
 def _shards_counted(shards: Sequence[Shard], progress: Callable[[int, int], None]) -> Iterator[None]:
-    """While the block runs, report every second the number of photos in finished shards."""
+    """Report the number of photos in finished shards every second while the block runs."""
     stop = threading.Event()
     total = sum(len(shard.photos) for shard in shards)
 

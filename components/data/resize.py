@@ -1,4 +1,4 @@
-"""Photos -> the squares that the model sees: the one resize for records and serving, a batch of photos at a time."""
+"""Photos -> square model inputs: the resize shared by records and serving, in batches."""
 
 import dataclasses
 import functools
@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from components.data import images
 
-PHOTOS_AT_ONCE = 16  # the cost of a call is then small beside that of its photos, and so is their memory
-Answer = TypeVar("Answer")
+PHOTOS_AT_ONCE = 16  # enough to make the overhead of a call negligible, and few enough for memory
+Result = TypeVar("Result")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Square:
 
 
 def make(files: Sequence[bytes], image_size_px: int, max_pixels: int) -> list[Square | images.UnusablePhotoError]:
-    """Check, normalize and resize each photo file; return its square, or the reason why it cannot be used."""
+    """Check, normalize and resize each photo file; return its square, or the error if it is unusable."""
     plain: dict[int, tuple[bytes, tuple[int, int]]] = {}  # index in `files` -> photo and its size
     squares: dict[int, Square | images.UnusablePhotoError] = {}
     for index, file in enumerate(files):
@@ -37,9 +37,9 @@ def make(files: Sequence[bytes], image_size_px: int, max_pixels: int) -> list[Sq
 
 
 def each(
-    photos: Sequence[bytes], run_batch: Callable[[Sequence[bytes]], Iterable[Answer]]
-) -> list[Answer | images.UnusablePhotoError]:
-    """Return what `run_batch`, which decodes by TensorFlow, returns for each plain photo.
+    photos: Sequence[bytes], run_batch: Callable[[Sequence[bytes]], Iterable[Result]]
+) -> list[Result | images.UnusablePhotoError]:
+    """Return the result of `run_batch`, which decodes with TensorFlow, for each plain photo.
 
     A batch that fails is repeated one photo at a time, to find the photo that TensorFlow cannot decode.
     """
@@ -50,13 +50,13 @@ def each(
     except tf.errors.InvalidArgumentError as error:
         if len(photos) == 1:
             return [images.UnusablePhotoError("truncated", error.message)]
-        return [answer for photo in photos for answer in each([photo], run_batch)]
+        return [result for photo in photos for result in each([photo], run_batch)]
 
 
 def decode_and_resize(photo: tf.Tensor, image_size_px: int) -> tf.Tensor:
     """Decode plain photo bytes (string, []) to uint8 RGB [image_size_px, image_size_px, 3], antialiased.
 
-    Records and the served signature both call this, so that a photo has the same pixels in training and in serving.
+    Both the records and the served signature use it, so that a photo has the same pixels in training and in serving.
     The photo is stretched to a square, as Keras's flow_from_directory does.
     """
     pixels = tf.io.decode_image(photo, channels=3, expand_animations=False)
@@ -71,10 +71,10 @@ def _pngs(photos: Sequence[bytes], image_size_px: int) -> Iterable[bytes]:
 
 @functools.cache
 def _pngs_of(image_size_px: int) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Return a function of photos (string [n]) to PNGs (string [n]), in order: one traced call without the GIL.
+    """Return a function from photos (string [n]) to PNGs (string [n]), in order, traced once and run without the GIL.
 
-    Each thread makes its own calls. Only tf.data can keep the resize of one call from spreading over the threads of
-    the others within one process.
+    Several threads call it at once. It uses tf.data because nothing else can limit the resize of a call to one thread
+    within a process.
     """
     options = tf.data.Options()
     options.threading.max_intra_op_parallelism = 1

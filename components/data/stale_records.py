@@ -1,4 +1,4 @@
-"""Photos that an earlier version of Pilah normalized in another way than this one does."""
+"""Photos whose records differ from what this version of Pilah would write."""
 
 import concurrent.futures
 import contextlib
@@ -15,10 +15,10 @@ from components.data import photos, records, resize
 def find(
     records_dir: pathlib.Path, photo_list: Sequence[photos.Photo], image_size_px: int, max_pixels: int
 ) -> list[photos.Photo]:
-    """Return the photos whose pixels differ from those of their records, or that are usable only now or only then.
+    """Return the photos with other pixels than their records, and those that became usable or unusable.
 
     Args:
-        photo_list: photos that the records were made from; those whose files have changed since are left out.
+        photo_list: photos that the records were made from; files that have changed since then are left out.
         image_size_px, max_pixels: settings that the records were made with.
     """
     usable = {photo.id for photo in photos.accepted(photo_list, records_dir)}
@@ -37,10 +37,10 @@ def find(
 def _digests(
     photo_list: Sequence[photos.Photo], image_size_px: int, max_pixels: int
 ) -> Iterator[tuple[photos.Photo, str]]:
-    """Yield each photo and the digest of its pixels, which is empty if it cannot be used."""
+    """Yield each photo and the digest of its pixels, which is empty if the photo is unusable."""
     files = {}
     for photo in photo_list:
-        with contextlib.suppress(PilahError):  # it will be listed again
+        with contextlib.suppress(PilahError):  # a changed photo will be listed again
             files[photo] = photos.read_bytes(photo.path, photo.id)
     squares = resize.make([*files.values()], image_size_px, max_pixels)
     for photo, square in zip(files, squares, strict=True):

@@ -1,4 +1,4 @@
-"""Cross-validation folds: stratified by class, and checked to test every class."""
+"""Cross-validation folds, stratified by class; every fold must test every class."""
 
 import collections
 from collections.abc import Sequence
@@ -20,23 +20,23 @@ def assign(labels: Sequence[str], folds: int, seed: int) -> np.ndarray:
 
 
 def check_class_sizes(labels: Sequence[str], classes: Sequence[str], folds: int, conflicts: Sequence[str] = ()) -> None:
-    """Raise where a class has fewer photos than folds, since some fold would then test none of it.
+    """Raise PilahError if a class has fewer photos than folds, since some fold would then test none of it.
 
     Args:
-        conflicts: paths of files that were left out since they are in several classes.
+        conflicts: paths of files that were left out because they are in several classes.
     """
     counts = collections.Counter(labels)
-    short = [f"{name} {counts[name]}" for name in classes if counts[name] < folds]
-    if short:
-        why = f" {len(conflicts)} files in several classes were left out, such as {conflicts[0]}." if conflicts else ""
+    too_small = [f"{name} {counts[name]}" for name in classes if counts[name] < folds]
+    if too_small:
+        note = f" {len(conflicts)} files in several classes were left out, such as {conflicts[0]}." if conflicts else ""
         raise PilahError(
-            f"Each class needs at least as many usable photos as folds ({folds}), and these have fewer: "
-            f"{class_names.joined(short)}.{why} Add photos, remove the class, or lower --folds."
+            f"Each class needs at least as many usable photos as folds ({folds}), but these have fewer: "
+            f"{class_names.joined(too_small)}.{note} Add photos, remove the class, or lower --folds."
         )
 
 
 def untested(labels: Sequence[str], fold_of: np.ndarray, folds: int) -> str:
-    """Return which classes are tested in no photo of which folds, as text that counts folds from 1.
+    """Return the folds without a photo of some class as text, such as "glass in fold 1"; folds count from 1.
 
     The text is empty if every fold tests every class.
 

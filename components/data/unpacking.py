@@ -1,4 +1,4 @@
-"""Unpacking of a zip: its size is checked before, all of it is written or nothing, and it is checked after."""
+"""Unpack a zip atomically, with a check of its size before and of its contents after."""
 
 import math
 import os
@@ -13,15 +13,14 @@ from typing import BinaryIO
 from components.base.errors import PilahError
 from components.data import folders, zip_names
 
-# A set of photos is not larger than its zip, and one of uncompressed drawings some 20 times. DEFLATE compresses zeros
-# 1000 times.
+# Maximum compression ratio. Photos hardly compress, uncompressed drawings do about 20 times, and zeros 1000 times.
 MAX_RATIO = 100
-RATIO_FREE_BYTES = 100_000_000  # a zip of any ratio may hold so much
-RESERVE_BYTES = 1_000_000_000  # of the disk, for the other files of a run
-BLOCK_BYTES = 4096  # that a small file takes on a disk
-MAX_DEPTH = 50  # of folders
+RATIO_FREE_BYTES = 100_000_000  # up to this size any ratio is accepted
+RESERVE_BYTES = 1_000_000_000  # disk space reserved for the other files of a run
+BLOCK_BYTES = 4096  # disk space is allocated in blocks of this size
+MAX_DEPTH = 50  # of nested folders
 CHUNK_BYTES = 1 << 20
-# zipfile decompresses a whole chunk of these at once, which can be 20,000 times as large
+# for other compression methods, where zipfile decompresses a whole chunk at once, to up to 20,000 times its size
 SMALL_CHUNK_BYTES = 4096
 CHUNKED_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
@@ -30,7 +29,7 @@ class Zip:
     """The files and folders of an open zip.
 
     Attributes:
-        path: of the zip.
+        path: path of the zip.
         archive: the open zip.
         files: path in the zip -> entry.
         folders: paths of the folders.
@@ -46,9 +45,10 @@ class Zip:
         entries = archive.infolist()
         for entry, name in zip(entries, zip_names.decoded(path, entries, encoding), strict=True):
             self._add(entry, name)
-        if both := self.folders & self.files.keys():
+        if conflicts := self.folders & self.files.keys():
             raise PilahError(
-                f"{path} holds {folders.printable(min(both))} as a file and as a folder. Unpack it and give the folder."
+                f"{path} holds {folders.printable(min(conflicts))} as a file and as a folder. Unpack it and give the "
+                "folder."
             )
 
     def _add(self, entry: zipfile.ZipInfo, name: str) -> None:
@@ -57,7 +57,7 @@ class Zip:
             raise PilahError(f"{self.path} holds the link {folders.printable(path)}. Pack the linked files themselves.")
         if len(path.parts) > MAX_DEPTH:
             raise PilahError(
-                f"{self.path} holds folders {len(path.parts)} deep, and {MAX_DEPTH} are the most. Unpack it yourself."
+                f"{self.path} holds folders {len(path.parts)} levels deep (maximum {MAX_DEPTH}). Unpack it yourself."
             )
         if zip_names.is_folder(name):
             self.folders.add(path)
@@ -71,35 +71,36 @@ class Zip:
         self.folders.update(path.parents)
 
     def check_size(self, folder: pathlib.Path) -> None:
-        """Raise where the files are too large for the disk of `folder`, or out of proportion to the zip (a zip bomb).
+        """Raise PilahError if the files are too large for the disk of `folder` or the size of the zip (a zip bomb).
 
-        The sizes are those that the zip states. No entry becomes larger, as zipfile stops there.
+        The sizes are those that the zip declares. zipfile does not extract more than that.
         """
         sizes = [entry.file_size for entry in self.files.values()]
-        # entries can share their bytes, and a zip can hold other bytes than those of its entries
+        # the smaller one, because entries can share bytes, and a zip can contain bytes of no entry
         packed = min(self.path.stat().st_size, sum(entry.compress_size for entry in self.files.values()))
         if sum(sizes) > max(RATIO_FREE_BYTES, MAX_RATIO * packed):
             raise PilahError(
                 f"{self.path} would unpack {_megabytes(packed)} to {_megabytes(sum(sizes))}, more than {MAX_RATIO} "
-                "times as much, which no set of photos does. If you trust it, unpack it and give the folder."
+                "times as much, which photos never do. If you trust it, unpack it and give the folder."
             )
         disk = next(parent for parent in (folder, *folder.parents) if parent.exists())
         needed = sum(BLOCK_BYTES * math.ceil(size / BLOCK_BYTES) for size in sizes)
-        state = os.statvfs(disk)
-        free = state.f_bavail * state.f_frsize
+        disk_stats = os.statvfs(disk)
+        free = disk_stats.f_bavail * disk_stats.f_frsize
         if needed + RESERVE_BYTES > free:
             raise PilahError(
                 f"{self.path} needs {_megabytes(needed)} when unpacked, and {_megabytes(RESERVE_BYTES)} must remain "
-                f"free for the run, but {disk} has only {_megabytes(free)}. Free some, or choose another --run-dir."
+                f"free for the run, but {disk} has only {_megabytes(free)}. Free some space, or choose "
+                "another --run-dir."
             )
-        if state.f_files and len(sizes) > state.f_favail:
+        if disk_stats.f_files and len(sizes) > disk_stats.f_favail:
             raise PilahError(
-                f"{self.path} holds {len(sizes)} files, and the disk of {disk} can take {state.f_favail} more. Remove "
-                "some, or choose another --run-dir."
+                f"{self.path} holds {len(sizes)} files, but the disk of {disk} can take only {disk_stats.f_favail} "
+                "more. Remove some files, or choose another --run-dir."
             )
 
     def unpack(self, folder: pathlib.Path) -> None:
-        """Write all files to `folder` atomically; several processes may do so at the same time."""
+        """Write all files to `folder` atomically; several processes may do this at the same time."""
         folder.parent.mkdir(parents=True, exist_ok=True)
         part = pathlib.Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
@@ -107,19 +108,19 @@ class Zip:
                 (part / path).mkdir(parents=True, exist_ok=True)
             for path, entry in self.files.items():
                 with self.archive.open(entry) as source, (part / path).open("xb") as target:
-                    small = entry.compress_type not in CHUNKED_METHODS
-                    shutil.copyfileobj(source, target, SMALL_CHUNK_BYTES if small else CHUNK_BYTES)
+                    is_chunked = entry.compress_type in CHUNKED_METHODS
+                    shutil.copyfileobj(source, target, CHUNK_BYTES if is_chunked else SMALL_CHUNK_BYTES)
             part.chmod(0o755)
             try:
                 part.rename(folder)
             except OSError:
-                if not folder.exists():  # else another process was first
+                if not folder.exists():  # otherwise another process was first
                     raise
         finally:
             shutil.rmtree(part, ignore_errors=True)
 
     def check_complete(self, folder: pathlib.Path) -> None:
-        """Raise where `folder` does not hold the files of the zip, byte for byte."""
+        """Raise PilahError unless `folder` holds exactly the files of the zip."""
         paths = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()}
         different = self.files.keys() ^ paths.keys()
         different = different or {path for path, entry in self.files.items() if not _is_equal(entry, paths[path])}

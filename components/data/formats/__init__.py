@@ -1,1 +1,1 @@
-"""Walks through files of photos: what their pixels need, and nothing that takes a decoder more than linear time."""
+"""Parsers of photo files that keep only what decoding needs, and refuse files that are too costly to decode."""

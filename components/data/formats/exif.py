@@ -1,7 +1,7 @@
-"""EXIF -> the orientation of a photo, from a bounded part: all else in it is ignored.
+"""EXIF -> the orientation of a photo, in bounded time and memory; everything else is ignored.
 
-Pillow reads every entry, and copies what it points to. Entries that point to the same bytes thus turn 180 kB into
-gigabytes.
+Pillow reads every entry and copies the bytes that it points to. Entries that point to the same bytes could thus turn
+180 kB into gigabytes.
 """
 
 import struct
@@ -14,7 +14,7 @@ BYTE_ORDERS = {b"II": "<", b"MM": ">"}
 
 
 def orientation(block: bytes) -> int:
-    """Return the orientation, 1 to 8, in the first directory of EXIF; 1, which is upright, if it cannot be read."""
+    """Return the orientation, 1 to 8, in the first directory of EXIF, or 1 (upright) if it cannot be read."""
     start = len(PREFIX) if block.startswith(PREFIX) else 0
     order = BYTE_ORDERS.get(block[start : start + 2])
     if order is None:
@@ -29,6 +29,6 @@ def orientation(block: bytes) -> int:
                     return 1
                 (value,) = struct.unpack_from(order + INTEGER_TYPES[kind], block, entry + 8)
                 return value if 1 <= value <= 8 else 1
-    except struct.error:  # it is cut short
+    except struct.error:  # truncated
         pass
     return 1

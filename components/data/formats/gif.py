@@ -1,21 +1,21 @@
-"""GIF: the blocks of its first image, and where the second one starts."""
+"""GIF: the blocks of the first image, and the rest of the file unchanged."""
 
 from components.data.formats import parts
 
 SIGNATURE = b"GIF8"
-HEADER_BYTES = 13  # with the logical screen; the global palette follows
+HEADER_BYTES = 13  # including the logical screen descriptor; the global palette follows
 EXTENSION, IMAGE, END = 0x21, 0x2C, 0x3B  # first bytes of blocks
-CONTROL = b"\xf9"  # kind of the extension that has the transparency
+CONTROL = b"\xf9"  # label of the extension with the transparency
 IMAGE_HEAD_BYTES = 10
 MAX_EXTENSIONS = 1000
-MAX_BLOCKS_PER_KB = 16  # of a picture's data: usual are four, of 255 bytes
+MAX_BLOCKS_PER_KB = 16  # of image data; usually there are four, of 255 bytes
 
 
 def essentials(photo: bytes) -> parts.Essentials:
     """Return a GIF without its comments and application extensions, unchanged from its second image on.
 
     Raises:
-        TooManyPartsError: it has too many extensions, or its data is in too many blocks.
+        TooManyPartsError: the file has too many extensions or data blocks.
     """
     limit = parts.MAX_PARTS + len(photo) * MAX_BLOCKS_PER_KB // 1024
     if len(photo) < HEADER_BYTES:
@@ -29,13 +29,13 @@ def essentials(photo: bytes) -> parts.Essentials:
         images += is_image
         extensions += not is_image
         parts.check(extensions, MAX_EXTENSIONS)
-        if not is_image and photo[at] != EXTENSION:  # a byte that means nothing; viewers skip it
+        if not is_image and photo[at] != EXTENSION:  # a byte without meaning, which viewers skip
             at += 1
             continue
         at += 2
         if is_image:
             flags = photo[at + 7] if at + 7 < len(photo) else 0
-            at = start + IMAGE_HEAD_BYTES + _palette_bytes(flags) + 1  # 1 for the size of the codes
+            at = start + IMAGE_HEAD_BYTES + _palette_bytes(flags) + 1  # 1 for the LZW code size
         while at < len(photo) and photo[at]:
             at += 1 + photo[at]
             blocks += 1

@@ -1,4 +1,4 @@
-"""HEIC and AVIF: the limits of their boxes and items, and the largest size that they state."""
+"""HEIC and AVIF: limits for boxes and items, and the largest declared image size."""
 
 import struct
 from collections.abc import Iterator
@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from components.data.formats import parts
 
 SIGNATURE = b"ftyp"  # at byte 4; the brand follows
-BRANDS = set(b"avif avis heic heix heim heis hevc hevx hevm hevs mif1 msf1".split())  # those that are not videos
-CONTAINERS = {b"meta": 4, b"iprp": 0, b"ipco": 0, b"iinf": None}  # box -> bytes in front of the boxes in it
+BRANDS = set(b"avif avis heic heix heim heis hevc hevx hevm hevs mif1 msf1".split())  # of images, not of videos
+CONTAINERS = {b"meta": 4, b"iprp": 0, b"ipco": 0, b"iinf": None}  # box -> number of bytes before the boxes in it
 METADATA_ITEMS = {b"Exif", b"mime"}
-IGNORED_ITEM = b"skip"  # the kind that they are given, so that no decoder reads them; boxes keep their places
-MAX_ITEMS = 1000  # tiles, previews and metadata; a photo of 50 million pixels has 200
+IGNORED_ITEM = b"skip"  # replaces the type of metadata items, so that decoders ignore them and offsets stay valid
+MAX_ITEMS = 1000  # tiles, previews and metadata; a photo of 50 million pixels has about 200
 MAX_DEPTH = 4
 
 
@@ -22,7 +22,7 @@ def essentials(photo: bytes) -> parts.Essentials:
     """Return a HEIC or AVIF whose metadata decoders ignore.
 
     Raises:
-        TooManyPartsError: it has too many boxes or items, or they have more bytes than the file.
+        TooManyPartsError: the file has too many boxes or items, or items that overlap.
     """
     limit, largest, items = parts.max_parts(photo), (0, 0), 0
     content: bytearray | None = None
@@ -44,7 +44,7 @@ def essentials(photo: bytes) -> parts.Essentials:
 
 
 def _boxes(photo: bytes, at: int, end: int, depth: int = 0) -> Iterator[tuple[bytes, int, int]]:
-    """Yield kind, start and end of the content of each box, and of those in the boxes that have images and items."""
+    """Yield type, start and end of the content of each box, including boxes in CONTAINERS."""
     while at + 8 <= end:
         length, kind = struct.unpack_from(">I4s", photo, at)
         start = at + 8
@@ -55,14 +55,14 @@ def _boxes(photo: bytes, at: int, end: int, depth: int = 0) -> Iterator[tuple[by
         yield kind, start, max(start, box_end)
         if kind in CONTAINERS and depth < MAX_DEPTH:
             skipped = CONTAINERS[kind]
-            if skipped is None:  # the number of items has four bytes from version 1 on
+            if skipped is None:  # the item count has four bytes from version 1 on
                 skipped = 6 if photo[start : start + 1] == b"\0" else 8
             yield from _boxes(photo, start + skipped, box_end, depth + 1)
         at = max(box_end, at + 8)
 
 
 def _item_bytes(box: bytes, file_bytes: int) -> int:
-    """Return the sum of the sizes of all items, by the box with their places."""
+    """Return the sum of the sizes of all items, from the box with their locations."""
     try:
         version, sizes, more = struct.unpack_from(">B3xBB", box)
         offset_bytes, length_bytes, base_bytes = sizes >> 4, sizes & 15, more >> 4
@@ -80,8 +80,8 @@ def _item_bytes(box: bytes, file_bytes: int) -> int:
             for _ in range(extents):
                 at += index_bytes + offset_bytes
                 length = int.from_bytes(box[at : at + length_bytes], "big")
-                total += length or file_bytes  # none is the whole file
+                total += length or file_bytes  # a length of 0 means the whole file
                 at += length_bytes
-    except struct.error:  # cut short, which decoders notice
+    except struct.error:  # truncated, which decoders detect
         return 0
     return total

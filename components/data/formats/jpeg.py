@@ -1,4 +1,4 @@
-"""JPEG: the segments that decoding needs, the orientation, and the limits of scans."""
+"""JPEG: the segments that decoding needs, the orientation, and limits for scans."""
 
 import re
 import struct
@@ -11,28 +11,28 @@ START, END = b"\xff\xd8", b"\xff\xd9"
 SCAN, END_CODE, ADOBE, EXIF, PROFILE, JFIF = 0xDA, 0xD9, 0xEE, 0xE1, 0xE2, 0xE0  # second bytes of markers
 FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 PLAIN_FRAMES = {0xC0, 0xC1, 0xC2}  # baseline, extended, progressive: TensorFlow reads no others
-ALONE = {0x01, *range(0xD0, 0xD8)}  # markers without a segment; here they mean nothing
+ALONE = {0x01, *range(0xD0, 0xD8)}  # markers without a segment, which have no effect here
 METADATA = {*range(0xE0, 0xF0), 0xFE}  # application segments and comments
-KEPT = {JFIF: b"JFIF\0", ADOBE: b"Adobe", PROFILE: b"ICC_PROFILE\0"}  # those that change pixels
+KEPT = {JFIF: b"JFIF\0", ADOBE: b"Adobe", PROFILE: b"ICC_PROFILE\0"}  # metadata segments that affect pixels
 MARKER = re.compile(b"\xff[^\0\xff]")
 MARKER_IN_SCAN = re.compile(b"\xff[^\0\xd0-\xd7\xff]")
-MAX_TABLE_BYTES = 256 * 1024  # of all segments in front of the first scan but profiles; usual are 2 KB
-MAX_SCANS = 100  # usual are 10. Each is a pass over all pixels.
+MAX_TABLE_BYTES = 256 * 1024  # of all segments before the first scan except profiles; usually 2 KB
+MAX_SCANS = 100  # usually 10; each scan is a pass over all pixels
 MAX_SCANNED_PIXELS = 1_000_000_000  # pixels times scans; a progressive photo of 52 million pixels has 520 million
-FRAME = struct.Struct(">5xHHB")  # of a frame's segment: height, width and number of components
-COEFFICIENTS = 64  # of a block
+FRAME = struct.Struct(">5xHHB")  # start of a frame segment: height, width and number of components
+COEFFICIENTS = 64  # per block
 
 
 def essentials(photo: bytes) -> parts.Essentials:
     """Return the first image of a JPEG without its metadata.
 
     Raises:
-        TooManyPartsError: it has too many segments or scans.
-        ValueError: it lacks its end and some of its scans.
+        TooManyPartsError: the file has too many segments or scans.
+        ValueError: the end of the file and some scans are missing.
     """
     kept, table_bytes, profile_bytes, scans, limit = [START], 0, 0, 0, parts.max_parts(photo)
     orientation, is_plain, pixels, components, has_end = None, True, 0, 0, False
-    complete: set[tuple[int, int]] = set()  # component and coefficient
+    complete: set[tuple[int, int]] = set()  # (component, coefficient)
     for count, (code, start, end) in enumerate(_segments(photo)):
         parts.check(count, limit)
         if code == END_CODE:
@@ -65,17 +65,17 @@ def essentials(photo: bytes) -> parts.Essentials:
 
 
 def _complete(scan: bytes) -> set[tuple[int, int]]:
-    """Return component and number of each coefficient that has all of its bits after this scan."""
+    """Return (component, coefficient) of the coefficients that have all their bits after this scan."""
     if not scan or len(scan) < 4 + 2 * scan[0]:
         return set()
     components, (first, last, bits) = scan[1 : 1 + 2 * scan[0] : 2], scan[1 + 2 * scan[0] : 4 + 2 * scan[0]]
-    if bits & 15:  # bits that a later scan adds
+    if bits & 15:  # a later scan adds bits
         return set()
     return {(component, number) for component in components for number in range(first, min(last + 1, COEFFICIENTS))}
 
 
 def _segments(photo: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield code, start and end of each segment; a scan's has its entropy-coded data."""
+    """Yield code, start and end of each segment; scans include their entropy-coded data."""
     at, markers = len(START), MARKER
     while marker := markers.search(photo, at):
         code, start = photo[marker.end() - 1], marker.start()

@@ -1,10 +1,10 @@
-"""JPEG 2000: the limits of boxes, markers, tiles and components, and the size that its pixels have."""
+"""JPEG 2000: limits for boxes, markers, tiles and components, and the declared image size."""
 
 import struct
 
 from components.data.formats import parts
 
-SIGNATURES = (b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n")  # of the bare pixels, and of a file of boxes
+SIGNATURES = (b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n")  # of a bare codestream, and of a file of boxes
 SIZE = struct.Struct(">HHIIIIIIIIH")  # from its length on: width, height and origin of image and tiles, components
 MAX_COMPONENTS = 4
 MAX_TILES = 4096
@@ -12,10 +12,10 @@ START_OF_TILE = 0x90
 
 
 def essentials(photo: bytes) -> parts.Essentials:
-    """Return a JPEG 2000 unchanged, with the size of its pixels.
+    """Return a JPEG 2000 unchanged, with its declared size.
 
     Raises:
-        TooManyPartsError: it has too many boxes, markers, tiles or components.
+        TooManyPartsError: the file has too many boxes, markers, tiles or components.
     """
     limit, start = parts.max_parts(photo), photo.find(SIGNATURES[0])
     if start < 0 or start + 4 + SIZE.size > len(photo):
@@ -36,7 +36,7 @@ def essentials(photo: bytes) -> parts.Essentials:
 
 
 def _check_boxes(head: bytes, limit: int) -> None:
-    """Check the number of boxes in front of the pixels, those in other boxes included."""
+    """Check the number of boxes before the codestream, including boxes in other boxes."""
     at = count = 0
     while at + 8 <= len(head):
         length, kind = struct.unpack_from(">I4s", head, at)

@@ -1,19 +1,19 @@
-"""What a walk through a photo file returns, and how many parts a file may have."""
+"""The result of parsing a photo file, and the limit for its parts."""
 
 from typing import NamedTuple
 
-MAX_PARTS = 1000  # of a small file; a large one may have one more for each KB. Cameras write about 30.
-MAX_PROFILE_BYTES = 4 * 1024 * 1024  # of an ICC profile; those of printing have 2 MB at most
+MAX_PARTS = 1000  # of a file, plus one per KB of its size; cameras write about 30
+MAX_PROFILE_BYTES = 4 * 1024 * 1024  # of an ICC profile; profiles for printing have up to 2 MB
 
 
 class Essentials(NamedTuple):
-    """A photo file for Pillow, without what its pixels do not need.
+    """A photo file for Pillow, reduced to what decoding needs.
 
     Attributes:
-        orientation: by EXIF, 1 to 8; 1 for formats that Pillow turns upright by itself.
-        is_plain: whether TensorFlow can decode the original file, as far as the walk can tell.
+        orientation: EXIF orientation, 1 to 8; 1 for formats that Pillow itself turns upright.
+        is_plain: whether TensorFlow can decode the original file, as far as the parser can tell.
         is_open_ended: whether a JPEG lacks its end marker.
-        stated_size: (width, height) that the file states, where a decoder needs memory for it on opening the file.
+        stated_size: declared (width, height), for formats whose decoders allocate the image when they open the file.
     """
 
     file: bytes
@@ -24,7 +24,7 @@ class Essentials(NamedTuple):
 
 
 class TooManyPartsError(Exception):
-    """A file has parts out of proportion, so that decoding it would take minutes or gigabytes."""
+    """A file has so many parts that decoding it could take minutes or gigabytes."""
 
     def __init__(self, count: int, limit: int):
         super().__init__(f"{count} segments, scans, comments, tags or tiles, limit {limit}")

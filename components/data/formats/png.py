@@ -12,25 +12,25 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 HEAD = struct.Struct(">I4s")
 CHECKSUM_BYTES = 4
 END = b"IEND"
-DROPPED_LETTER = 0x20  # bit of the first letter of a chunk that decoding does not need
-KEPT = {b"tRNS", b"iCCP", b"acTL", b"fcTL", b"fdAT"}  # of those chunks: transparency, profile, animation
-TEXT_EXIF = (b"Raw profile type exif\0", b"Raw profile type APP1\0")  # keys of ImageMagick, which writes EXIF as text
-MAX_PROFILE_BYTES = 1_000_000  # unpacked; Pillow refuses a PNG with more
-MAX_TEXT_BYTES = 200_000  # of that text: two digits and a line end for each byte of an Exif segment of a JPEG
+ANCILLARY_BIT = 0x20  # in the first letter of the types of chunks that decoding does not need
+KEPT = {b"tRNS", b"iCCP", b"acTL", b"fcTL", b"fdAT"}  # ancillary chunks that are kept: transparency, profile, animation
+TEXT_EXIF = (b"Raw profile type exif\0", b"Raw profile type APP1\0")  # keywords of EXIF as text, from ImageMagick
+MAX_PROFILE_BYTES = 1_000_000  # decompressed; Pillow refuses larger profiles
+MAX_TEXT_BYTES = 200_000  # of EXIF as text: up to three characters for each byte of a JPEG's largest EXIF segment
 
 
 def essentials(photo: bytes) -> parts.Essentials:
     """Return a PNG without its metadata.
 
     Raises:
-        TooManyPartsError: it has too many chunks.
-        ValueError: the checksum of a chunk of metadata is wrong.
+        TooManyPartsError: the file has too many chunks.
+        ValueError: the checksum of a metadata chunk is wrong.
     """
     kept, orientation, limit = [SIGNATURE], None, parts.max_parts(photo)
     for count, (kind, start, end) in enumerate(_chunks(photo)):
         parts.check(count, limit)
         is_large_profile = kind == b"iCCP" and not _is_small_profile(photo[start + HEAD.size : end])
-        if not kind[0] & DROPPED_LETTER or (kind in KEPT and not is_large_profile):
+        if not kind[0] & ANCILLARY_BIT or (kind in KEPT and not is_large_profile):
             kept.append(photo[start:end])
             continue
         content = photo[start + HEAD.size : end - CHECKSUM_BYTES]
@@ -42,7 +42,7 @@ def essentials(photo: bytes) -> parts.Essentials:
 
 
 def _chunks(photo: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield kind, start and end of each chunk, to the end of the PNG or of the file."""
+    """Yield type, start and end of each chunk, up to the end of the PNG or the file."""
     at = len(SIGNATURE)
     while at + HEAD.size <= len(photo):
         length, kind = HEAD.unpack_from(photo, at)
@@ -54,16 +54,16 @@ def _chunks(photo: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _is_small_profile(content: bytes) -> bool:
-    """Return whether the profile in a chunk unpacks to no more than Pillow takes."""
-    packed = zlib.decompressobj()
+    """Return whether the profile in a chunk is within Pillow's limit when it is decompressed."""
+    decompressor = zlib.decompressobj()
     try:
-        return len(packed.decompress(content.partition(b"\0")[2][1:], MAX_PROFILE_BYTES + 1)) <= MAX_PROFILE_BYTES
+        return len(decompressor.decompress(content.partition(b"\0")[2][1:], MAX_PROFILE_BYTES + 1)) <= MAX_PROFILE_BYTES
     except zlib.error:
         return False
 
 
 def _orientation(kind: bytes, content: bytes) -> int | None:
-    """Return the orientation if this chunk has EXIF."""
+    """Return the orientation, or None if this chunk has no EXIF."""
     if kind == b"eXIf":
         return exif.orientation(content)
     if kind not in (b"tEXt", b"zTXt") or not content.startswith(TEXT_EXIF):
@@ -72,6 +72,6 @@ def _orientation(kind: bytes, content: bytes) -> int | None:
     with contextlib.suppress(zlib.error, binascii.Error):
         if kind == b"zTXt":
             text = zlib.decompressobj().decompress(text[1:], MAX_TEXT_BYTES)
-        digits = text[:MAX_TEXT_BYTES].split(None, 2)[2:]  # after the name and the length
+        digits = text[:MAX_TEXT_BYTES].split(None, 2)[2:]  # after the profile's name and length
         return exif.orientation(bytes.fromhex(b"".join(b"".join(digits).split()).decode("latin-1")))
     return None

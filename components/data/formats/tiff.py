@@ -1,4 +1,4 @@
-"""TIFF: the tags that decoding needs, without those that point to the same bytes again and again."""
+"""TIFF: the tags that decoding needs, and limits for tags that point to the same bytes repeatedly."""
 
 import struct
 from typing import NamedTuple
@@ -7,8 +7,8 @@ from components.data.formats import parts
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"II\0*", b"MM*\0")  # Pillow reads the last two, which are wrong
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-INTEGERS = {1: "B", 3: "H", 4: "I", 16: "Q"}  # type of a tag -> format of its values for struct
-LENGTHS = (279, 325)  # tags with the bytes of each strip or tile
+INTEGERS = {1: "B", 3: "H", 4: "I", 16: "Q"}  # type of a tag -> struct format of its values
+LENGTHS = (279, 325)  # tags with the length in bytes of each strip or tile
 PROFILE = 34675
 NEEDED = {
     *(256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323, 324, 325, 332, 338),
@@ -16,14 +16,14 @@ NEEDED = {
 }
 MAX_TAGS = 1000
 MAX_VALUES = (
-    50_000  # of a tag: strips or tiles, 350 bytes of memory each. 52 million pixels are 12,700 tiles of 64 x 64.
+    50_000  # per tag; strips or tiles take 350 bytes of memory each. 52 million pixels are 12,700 tiles of 64 x 64.
 )
-MAX_READS = 16  # times the size of the file, that all strips and tiles may have together
-SMALL_BYTES = 1024 * 1024  # that they may have in any file
+MAX_READS = 16  # maximum of the total size of all strips and tiles, as a multiple of the file size
+SMALL_BYTES = 1024 * 1024  # added to this maximum, for small files
 
 
 class _Layout(NamedTuple):
-    """Formats for struct of the start of the directory, its length, an entry and a value: of TIFF or BigTIFF."""
+    """Struct formats of a directory's offset, length and entries in TIFF or BigTIFF, and the size of inline values."""
 
     start: str
     length: str
@@ -32,19 +32,19 @@ class _Layout(NamedTuple):
 
 
 def essentials(photo: bytes) -> parts.Essentials:
-    """Return a TIFF whose first directory has no tags but those that decoding needs.
+    """Return a TIFF whose first directory has only the tags that decoding needs.
 
     Raises:
-        TooManyPartsError: it has too many tags, strips or tiles, or they have more bytes than the file.
+        TooManyPartsError: the file has too many tags, strips or tiles, or they overlap.
     """
-    order, is_big = "<" if photo.startswith(b"II") else ">", photo[2:3] == b"+"  # as Pillow tells BigTIFF
+    order, is_big = "<" if photo.startswith(b"II") else ">", photo[2:3] == b"+"  # like Pillow's check for BigTIFF
     layout = _Layout("8xQ", "Q", "HHQ8s", 8) if is_big else _Layout("4xI", "H", "HHI4s", 4)
     start_format, length_format, entry = (struct.Struct(order + part) for part in layout[:3])
     pointer = struct.Struct(order + ("Q" if is_big else "I"))
     try:
         (start,) = start_format.unpack_from(photo)
         (count,) = length_format.unpack_from(photo, start)
-    except struct.error:  # cut short, which Pillow says
+    except struct.error:  # truncated, which Pillow reports
         return parts.Essentials(photo)
     parts.check(count, MAX_TAGS)
     first = start + length_format.size

@@ -8,9 +8,8 @@ from components.data.formats import exif, parts
 RIFF, SIGNATURE = b"RIFF", b"WEBP"
 HEADER_BYTES = 12
 CHUNK = struct.Struct("<4sI")
-DROPPED = {b"EXIF", b"XMP "}
-KNOWN = {b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF", b"ICCP"}
-METADATA_FLAGS = 0x0C  # of the chunk VP8X: that the file has EXIF and XMP
+KEPT = {b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF", b"ICCP"}
+METADATA_FLAGS = 0x0C  # in the chunk VP8X: the file has EXIF and XMP
 
 
 def is_webp(photo: bytes) -> bool:
@@ -21,7 +20,7 @@ def essentials(photo: bytes) -> parts.Essentials:
     """Return a WebP without its metadata.
 
     Raises:
-        TooManyPartsError: it has too many chunks.
+        TooManyPartsError: the file has too many chunks.
     """
     kept, orientation, limit = [], 1, parts.max_parts(photo)
     size: tuple[int, int] | None = None
@@ -32,20 +31,20 @@ def essentials(photo: bytes) -> parts.Essentials:
         at = end
         if kind == b"EXIF":
             orientation = exif.orientation(photo[start + CHUNK.size : end])
-        if kind in KNOWN and not (kind == b"ICCP" and end - start > parts.MAX_PROFILE_BYTES):
+        if kind in KEPT and not (kind == b"ICCP" and end - start > parts.MAX_PROFILE_BYTES):
             chunk = photo[start:end]
             size = size or _size(kind, chunk[CHUNK.size :])
             if kind == b"VP8X" and len(chunk) > CHUNK.size:
                 chunk = chunk[:8] + bytes([chunk[8] & ~METADATA_FLAGS]) + chunk[9:]
             kept.append(chunk)
-    if not is_whole or at < end_of_riff:  # cut short: Pillow says why it is not read
+    if not is_whole or at < end_of_riff:  # truncated, which Pillow reports
         return parts.Essentials(photo, orientation, stated_size=size)
     body = b"".join([SIGNATURE, *kept])
     return parts.Essentials(RIFF + struct.pack("<I", len(body)) + body, orientation, stated_size=size)
 
 
 def _size(kind: bytes, content: bytes) -> tuple[int, int] | None:
-    """Return the width and height that a chunk states."""
+    """Return the width and height that a chunk declares."""
     if kind == b"VP8X" and len(content) >= 10:
         return 1 + int.from_bytes(content[4:7], "little"), 1 + int.from_bytes(content[7:10], "little")
     if kind == b"VP8L" and len(content) >= 5:
@@ -57,7 +56,7 @@ def _size(kind: bytes, content: bytes) -> tuple[int, int] | None:
 
 
 def _chunks(photo: bytes, end_of_riff: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield kind, start and end of each chunk that is whole."""
+    """Yield type, start and end of each complete chunk."""
     at = HEADER_BYTES
     while at + CHUNK.size <= end_of_riff:
         kind, length = CHUNK.unpack_from(photo, at)

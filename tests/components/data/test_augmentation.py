@@ -17,11 +17,11 @@ def apply_by_hand(pixels, row):
     return augmentation.apply(pixels, np.array([row] * len(pixels), np.float32)).numpy()
 
 
-def drawn_parameters(views=(1, 2, 3)):
-    """Flip, zooms, shear and rotation in degrees and shifts as shares of the size, read off the maps: [n] each."""
+def random_parameters(views=(1, 2, 3)):
+    """Return the parameters of the maps, [n] each: shear and rotation in degrees, shifts as shares of the size."""
     rows = np.concatenate([augmentation.transforms(IDS, view, SEEDED, SIZE_PX) for view in views]).astype(np.float64)
     linear, offset = rows[:, [0, 1, 3, 4]].reshape(-1, 2, 2), rows[:, [2, 5]]
-    assert not rows[:, 6:].any(), "a map that is not affine"
+    assert not rows[:, 6:].any(), "a map is not affine"
     flip = np.sign(np.linalg.det(linear))
     zoom = np.linalg.norm(linear, axis=1)
     x_axis, y_axis = linear[:, :, 0] * flip[:, None] / zoom[:, :1], linear[:, :, 1] / zoom[:, 1:]
@@ -42,14 +42,14 @@ def drawn_parameters(views=(1, 2, 3)):
     }
 
 
-def test_view_0_leaves_pixels_as_they_are():
+def test_view_0_does_not_change_pixels():
     pixels = photo_of_noise(3)
     views = augmentation.apply(pixels, augmentation.transforms(IDS[:3], 0, augmentation.Augmentation(1), 24))
     assert views.dtype == np.uint8
     np.testing.assert_array_equal(views, pixels)
 
 
-def test_other_views_change_pixels_and_keep_shape():
+def test_augmented_views_change_pixels_and_keep_shape():
     pixels = photo_of_noise(3)
     views = augmentation.apply(pixels, augmentation.transforms(IDS[:3], 1, augmentation.Augmentation(1), 24)).numpy()
     assert views.shape == pixels.shape and views.dtype == np.uint8
@@ -79,15 +79,15 @@ def test_other_photo_view_or_seed_gives_another_map(photo_id, view, seed):
     )
 
 
-def test_both_flips_turn_half_of_the_views_upside_down_and_leave_the_others_as_they_were():
+def test_both_flips_turn_half_of_the_views_upside_down_and_keep_the_others():
     plain, both = (
         augmentation.transforms(IDS, 1, augmentation.Augmentation(7, flips), 24) for flips in ("horizontal", "both")
     )
     turned = np.flatnonzero((plain != both).any(axis=1))
     assert 0.4 < len(turned) / len(IDS) < 0.6
-    pixels, some = photo_of_noise(10), turned[:10]
-    upside_down = augmentation.apply(pixels[:, ::-1], plain[some]).numpy().astype(int)
-    np.testing.assert_allclose(augmentation.apply(pixels, both[some]).numpy().astype(int), upside_down, atol=1)
+    pixels, rows = photo_of_noise(10), turned[:10]
+    upside_down = augmentation.apply(pixels[:, ::-1], plain[rows]).numpy().astype(int)
+    np.testing.assert_allclose(augmentation.apply(pixels, both[rows]).numpy().astype(int), upside_down, atol=1)
     np.testing.assert_array_equal(
         augmentation.transforms(IDS, 0, augmentation.Augmentation(7, "both"), 24),
         np.tile(np.eye(3).ravel()[:8], (len(IDS), 1)),
@@ -99,14 +99,14 @@ def test_map_of_a_flip_mirrors_left_and_right():
     np.testing.assert_array_equal(apply_by_hand(pixels, [-1, 0, 23, 0, 1, 0, 0, 0]), pixels[:, :, ::-1])
 
 
-def test_map_of_a_shift_reads_x_along_the_rows_and_repeats_the_edge():
+def test_map_of_a_shift_moves_along_x_and_repeats_the_edge():
     pixels = photo_of_noise()
     view = apply_by_hand(pixels, [1, 0, 5, 0, 1, 0, 0, 0])
     np.testing.assert_array_equal(view[:, :, :-5], pixels[:, :, 5:])
     np.testing.assert_array_equal(view[:, :, -5:], np.repeat(pixels[:, :, -1:], 5, axis=2))
 
 
-def test_map_between_pixels_blends_them():
+def test_map_of_half_a_pixel_averages_neighbours():
     pixels = photo_of_noise()
     blend = (pixels[:, :, :-1].astype(float) + pixels[:, :, 1:]) / 2
     view = apply_by_hand(pixels, [1, 0, 0.5, 0, 1, 0, 0, 0])[:, :, :-1]
@@ -124,19 +124,19 @@ def test_map_between_pixels_blends_them():
         ("shift_y", -0.1, 0.1),
     ],
 )
-def test_drawn_parameter_fills_its_range_evenly_and_stays_inside(name, low, high):
-    drawn = (drawn_parameters()[name] - low) / (high - low)
-    assert -0.01 < drawn.min() < 0.02 and 0.98 < drawn.max() < 1.01
-    assert abs(drawn.mean() - 0.5) < 0.05
+def test_random_parameter_is_uniform_in_its_range(name, low, high):
+    values = (random_parameters()[name] - low) / (high - low)
+    assert -0.01 < values.min() < 0.02 and 0.98 < values.max() < 1.01
+    assert abs(values.mean() - 0.5) < 0.05
 
 
 def test_half_of_the_views_are_mirrored():
-    assert abs(drawn_parameters()["flip"].mean()) < 0.1
+    assert abs(random_parameters()["flip"].mean()) < 0.1
 
 
-def test_parameters_are_drawn_apart():
-    together = np.corrcoef(np.stack(list(drawn_parameters().values())))
-    assert np.abs(together - np.eye(len(together))).max() < 0.12
+def test_parameters_are_uncorrelated():
+    correlations = np.corrcoef(np.stack(list(random_parameters().values())))
+    assert np.abs(correlations - np.eye(len(correlations))).max() < 0.12
 
 
 def test_shift_grows_with_the_size_of_the_photo():
@@ -155,7 +155,7 @@ def test_white_photo_stays_white_to_the_edge():
     assert views.min() == 255
 
 
-def test_edge_colour_and_not_another_fills_the_outside():
+def test_outside_is_filled_with_the_edge_colour():
     photo = np.full((1, 24, 24, 3), 255, np.uint8)
     photo[:, :, 0] = (200, 10, 30)
     view = apply_by_hand(photo, [1, 0, -6, 0, 1, 0, 0, 0])

@@ -18,7 +18,7 @@ def scan(*roots):
 
 
 def counts(*roots):
-    """Class -> number of its files."""
+    """Return class -> number of its files."""
     return collections.Counter(label for _, label in scan(*roots).photos)
 
 
@@ -31,7 +31,7 @@ def zip_of(root, path):
 
 @pytest.fixture
 def nobody():
-    """A folder that everybody may enter, and a context in which its owner is not root, whom no permission stops."""
+    """Return a folder that everybody may enter, and a context without root, which ignores permissions."""
     with tempfile.TemporaryDirectory() as name:
         pathlib.Path(name).chmod(0o755)
         yield pathlib.Path(name), photo_files.as_nobody
@@ -39,15 +39,15 @@ def nobody():
 
 @pytest.mark.parametrize("nesting", ["", "photos/", "Garbage classification/Garbage classification/"])
 @pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
-def test_nesting_of_kaggle_is_walked_down(tmp_path, save_classes, nesting, packed):
+def test_class_folders_in_nested_folders_are_found(tmp_path, save_classes, nesting, packed):
     root = save_classes(tmp_path / "photos" / nesting, COUNTS)
     (root / "one-indexed-files.txt").write_text("beside the classes, not a class")
     images = tmp_path / "photos"
     if packed:
         images = zip_of(tmp_path / "photos", tmp_path / "archive.zip")
-    found = scan(photo_sources.folder_of(images, tmp_path / "unpacked"))
-    assert collections.Counter(label for _, label in found.photos) == COUNTS
-    assert [(pathlib.Path(file.path).name, file.reason) for file in found.ignored] == [
+    result = scan(photo_sources.folder_of(images, tmp_path / "unpacked"))
+    assert collections.Counter(label for _, label in result.photos) == COUNTS
+    assert [(pathlib.Path(file.path).name, file.reason) for file in result.ignored] == [
         ("one-indexed-files.txt", class_folders.BESIDE)
     ]
 
@@ -65,7 +65,7 @@ def test_nesting_of_kaggle_is_walked_down(tmp_path, save_classes, nesting, packe
         "glass/__MACOSX/._glass0.png",
     ],
 )
-def test_hidden_files_are_no_photos_and_named(tmp_path, save_classes, hidden):
+def test_hidden_files_are_ignored_and_listed(tmp_path, save_classes, hidden):
     root = save_classes(tmp_path / "photos", COUNTS)
     (root / hidden).parent.mkdir(parents=True, exist_ok=True)
     (root / hidden).write_bytes(b"left by another program")
@@ -75,15 +75,15 @@ def test_hidden_files_are_no_photos_and_named(tmp_path, save_classes, hidden):
         assert scan(folder).ignored == [folders.Ignored(str(folder / hidden), folders.HIDDEN)]
 
 
-def test_file_whose_name_is_not_utf_8_is_a_reject_and_a_class_folder_stops_the_scan(tmp_path, save_classes):
-    root, strange = save_classes(tmp_path, COUNTS), os.fsdecode(b"caf\xe9")
+def test_file_name_that_is_not_utf_8_is_a_reject_and_such_a_class_folder_raises(tmp_path, save_classes):
+    root, latin_1_name = save_classes(tmp_path, COUNTS), os.fsdecode(b"caf\xe9")
     try:
-        (root / "glass" / f"{strange}.png").write_bytes(b"photo")
+        (root / "glass" / f"{latin_1_name}.png").write_bytes(b"photo")
     except OSError:
         pytest.skip("this file system takes names in UTF-8 only")
     (reject,) = scan(root).rejects
     assert (reject.path, reject.label) == (rf"{root}/glass/caf\xe9.png", "glass")
-    (root / "metal").rename(root / strange)
+    (root / "metal").rename(root / latin_1_name)
     with pytest.raises(PilahError, match=r"caf\\xe9 is not UTF-8"):
         scan(root)
 
@@ -101,13 +101,13 @@ def test_photos_behind_links_are_found_and_links_back_are_not_followed(tmp_path,
     (root / "glass" / "again").symlink_to(elsewhere / "2019" / "more")
     (root / "glass" / "all").symlink_to(root)
     (elsewhere / "2019" / "more" / "up").symlink_to(elsewhere / "2019")
-    found = scan(root)
-    assert collections.Counter(label for _, label in found.photos) == COUNTS | {"glass": 12}
-    assert {file.reason for file in found.ignored} == {folders.REPEATED} and len(found.ignored) == 3
+    result = scan(root)
+    assert collections.Counter(label for _, label in result.photos) == COUNTS | {"glass": 12}
+    assert {file.reason for file in result.ignored} == {folders.REPEATED} and len(result.ignored) == 3
 
 
 @pytest.mark.parametrize("target", ["photos", "photos/nested"])
-def test_link_below_a_class_to_a_folder_above_it_is_ignored_and_named(tmp_path, save_classes, target):
+def test_link_below_a_class_to_a_folder_above_it_is_ignored_and_listed(tmp_path, save_classes, target):
     root = save_classes(tmp_path / "photos" / "nested", COUNTS | {"glass/brown": 2})
     link = root / "glass" / "brown" / "up"
     link.symlink_to(tmp_path / target)
@@ -115,7 +115,7 @@ def test_link_below_a_class_to_a_folder_above_it_is_ignored_and_named(tmp_path, 
     assert scan(tmp_path / "photos").ignored == [folders.Ignored(str(link), folders.REPEATED)]
 
 
-def test_link_that_leads_nowhere_is_a_reject(tmp_path, save_classes):
+def test_dead_link_is_a_reject(tmp_path, save_classes):
     root = save_classes(tmp_path, COUNTS)
     (root / "glass" / "annexed.jpg").symlink_to("../.git/annex/objects/gone.jpg")
     (root / "metal" / "turns").symlink_to("turns")
@@ -124,7 +124,7 @@ def test_link_that_leads_nowhere_is_a_reject(tmp_path, save_classes):
     assert "its target ../.git/annex/objects/gone.jpg is missing" in scan(root).rejects[0].detail
 
 
-def test_photos_whose_link_beside_the_classes_is_dead_are_ignored_by_name(tmp_path, save_classes):
+def test_dead_photo_link_beside_the_class_folders_is_ignored_and_listed(tmp_path, save_classes):
     root = save_classes(tmp_path, COUNTS)
     (root / "loose.jpg").symlink_to("nowhere.jpg")
     assert scan(root).ignored == [folders.Ignored(str(root / "loose.jpg"), class_folders.BESIDE)]
@@ -135,20 +135,20 @@ def test_photos_beside_the_class_folders_are_counted_in_one_warning(tmp_path, sa
     (root / "readme.txt").write_text("no photo")
     beside = [save_photo(root / name, seed) for seed, name in enumerate(["a.png", "b.jpg"], start=100)]
     (root / "b.jpg").rename(root / "no suffix")
-    found = scan(root)
-    assert found.warnings == [f"2 photos beside the class folders are ignored, such as {beside[0]}."]
-    assert [pathlib.Path(file.path).name for file in found.ignored] == ["a.png", "no suffix", "readme.txt"]
+    result = scan(root)
+    assert result.warnings == [f"2 photos beside the class folders are ignored, such as {beside[0]}."]
+    assert [pathlib.Path(file.path).name for file in result.ignored] == ["a.png", "no suffix", "readme.txt"]
 
 
-def test_class_folder_without_photos_is_a_class_and_named(tmp_path, save_classes):
+def test_class_folder_without_photos_is_a_class_with_a_warning(tmp_path, save_classes):
     root = save_classes(tmp_path, COUNTS)
     (root / "plastic").mkdir()
-    found = scan(root)
-    assert "plastic" in found.classes and found.warnings == [f"Class folders without photos: {root / 'plastic'}."]
+    result = scan(root)
+    assert "plastic" in result.classes and result.warnings == [f"Class folders without photos: {root / 'plastic'}."]
 
 
 @pytest.mark.parametrize("where", ["", "glass", "glass/inner"])
-def test_folder_that_may_not_be_read_stops_the_scan(nobody, save_classes, where):
+def test_folder_without_read_permission_raises(nobody, save_classes, where):
     root, as_nobody = nobody
     save_classes(root, {**COUNTS, "glass/inner": 2})
     (root / where / "locked").mkdir()
@@ -164,7 +164,7 @@ def swap(first, second):
 
 
 def copy_over(first, second):
-    """As `cp -p`: the bytes are written into the file that is there, which then gets the time of the other."""
+    """Exchange the contents and modification times of two files, without replacing the files, like `cp -p`."""
     content = {first: first.read_bytes(), second: second.read_bytes()}
     times = {path: path.stat() for path in content}
     for path, other in ((first, second), (second, first)):
@@ -173,7 +173,7 @@ def copy_over(first, second):
 
 
 @pytest.mark.parametrize("exchange", [swap, copy_over])
-def test_two_files_of_one_size_and_time_that_change_places_are_noticed(tmp_path, save_classes, exchange):
+def test_exchange_of_files_with_equal_size_and_time_changes_the_fingerprint(tmp_path, save_classes, exchange):
     root = save_classes(tmp_path, {"glass": 1, "metal": 1}, suffix=".bmp")
     first, second = root / "glass" / "glass0.bmp", root / "metal" / "metal0.bmp"
     for path in (first, second):
@@ -186,7 +186,7 @@ def test_two_files_of_one_size_and_time_that_change_places_are_noticed(tmp_path,
 
 
 @pytest.mark.parametrize("add", ["empty class", "dead link", "file beside the classes"])
-def test_whatever_is_added_is_noticed(tmp_path, save_classes, add):
+def test_any_addition_changes_the_fingerprint(tmp_path, save_classes, add):
     root = save_classes(tmp_path, COUNTS)
     before = scan(root).fingerprint()
     if add == "empty class":
@@ -198,25 +198,25 @@ def test_whatever_is_added_is_noticed(tmp_path, save_classes, add):
     assert scan(root).fingerprint() != before
 
 
-def test_same_bytes_under_two_classes_of_two_folders_are_a_conflict(tmp_path, save_classes):
+def test_identical_files_in_two_classes_of_two_folders_are_a_conflict(tmp_path, save_classes):
     first = save_classes(tmp_path / "first", {"glass": 3, "metal": 3})
     target = tmp_path / "second" / "metal" / "copy.png"
     target.parent.mkdir(parents=True)
     target.write_bytes((first / "glass" / "glass0.png").read_bytes())
-    kept, duplicates = listing.unique_photos(scan(first, tmp_path / "second").photos, lambda done, total: None)
-    assert len(kept) == 5 and sorted(copy.label for copy in duplicates) == ["glass", "metal"]
+    unique, duplicates = listing.unique_photos(scan(first, tmp_path / "second").photos, lambda done, total: None)
+    assert len(unique) == 5 and sorted(copy.label for copy in duplicates) == ["glass", "metal"]
 
 
-def test_empty_files_are_rejects_and_no_copies_of_one_photo(tmp_path, save_classes):
+def test_empty_files_are_rejects_and_not_duplicates(tmp_path, save_classes):
     root = save_classes(tmp_path, COUNTS)
     for name in ("glass/a.jpg", "glass/b.jpg", "metal/a.jpg"):
         (root / name).write_bytes(b"")
-    found = scan(root)
-    assert [(file.label, file.reason) for file in found.rejects] == [("glass", "empty")] * 2 + [("metal", "empty")]
-    assert listing.unique_photos(found.photos, lambda done, total: None)[1] == []
+    result = scan(root)
+    assert [(file.label, file.reason) for file in result.rejects] == [("glass", "empty")] * 2 + [("metal", "empty")]
+    assert listing.unique_photos(result.photos, lambda done, total: None)[1] == []
 
 
-def test_everything_in_hidden_folders_is_named(nobody, save_classes):
+def test_all_files_in_hidden_folders_are_listed(nobody, save_classes):
     root, as_nobody = nobody
     save_classes(root, COUNTS)
     (root / ".trash" / "deep").mkdir(parents=True)

@@ -14,7 +14,7 @@ def scan(*roots):
 
 
 def counts(*roots):
-    """Class -> number of its files."""
+    """Return class -> number of its files."""
     return collections.Counter(label for _, label in scan(*roots).photos)
 
 
@@ -51,7 +51,7 @@ def test_class_folders_with_one_subfolder_each_are_classes(tmp_path, save_classe
     result = scan(save_classes(tmp_path, {"glass/photos": 2, "metal/photos": 2}))
     assert result.classes == ["glass", "metal"] and len(result.photos) == 4
     assert result.warnings == [
-        "2 classes have photos in folders alone, such as photos of class glass: all count as the class."
+        "2 classes have photos only in subfolders, such as photos in glass. All of them count for the class."
     ]
 
 
@@ -60,7 +60,7 @@ def test_hidden_folder_above_the_photos_does_not_hide_them(tmp_path, save_classe
 
 
 @pytest.mark.parametrize(
-    ("files", "named"),
+    ("files", "got"),
     [
         ([], "none"),
         (["a.jpg"], "none"),
@@ -69,11 +69,11 @@ def test_hidden_folder_above_the_photos_does_not_hide_them(tmp_path, save_classe
         ([".hidden/a.jpg"], "none"),
     ],
 )
-def test_fewer_than_two_classes_raise_with_their_names(tmp_path, files, named):
+def test_fewer_than_two_classes_raise_with_their_names(tmp_path, files, got):
     for name in files:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"photo")
-    with pytest.raises(PilahError, match=f"must have 2 or more class folders.*{tmp_path} has {named}"):
+    with pytest.raises(PilahError, match=f"must have 2 or more class folders.*{tmp_path} has {got}"):
         scan(tmp_path)
 
 
@@ -104,11 +104,11 @@ def test_classes_with_a_split_inside_each_are_classes(tmp_path, save_classes):
     assert counts(save_classes(tmp_path, photos_in)) == {"glass": 4, "metal": 4}
 
 
-def test_same_subfolders_in_two_classes_are_a_warning(tmp_path, save_classes):
-    root = save_classes(tmp_path, {f"{one}{inner}": 2 for one in ("a", "b") for inner in ("", "/glass", "/metal")})
+def test_same_subfolders_in_two_classes_give_a_warning(tmp_path, save_classes):
+    root = save_classes(tmp_path, {f"{label}{inner}": 2 for label in ("a", "b") for inner in ("", "/glass", "/metal")})
     assert scan(root).warnings == [
-        "1 pairs of classes have the same folders, such as glass, metal of a and b: photos there count as the class "
-        "around them."
+        "1 pairs of classes have subfolders with the same names, such as glass, metal in a and b. Photos in them count "
+        "for the class folder above them."
     ]
 
 
@@ -128,10 +128,10 @@ def test_class_names_that_differ_only_in_case_or_blanks_raise(tmp_path, save_cla
         ({"images/glass": 2, "images/metal": 2}, {"glass/images": 2, "glass/more": 2}),
     ],
 )
-def test_single_folders_that_may_be_classes_or_hold_them_raise(tmp_path, save_classes, first, second):
+def test_single_folders_that_may_be_classes_or_contain_them_raise(tmp_path, save_classes, first, second):
     roots = save_classes(tmp_path / "a", first), save_classes(tmp_path / "b", second)
     for order in (roots, roots[::-1]):
-        with pytest.raises(PilahError, match=r"not certain whether .* is a class or holds the classes"):
+        with pytest.raises(PilahError, match=r"unclear whether .* is a class or holds the classes"):
             scan(*order)
 
 
@@ -181,7 +181,7 @@ def test_dead_link_that_may_be_a_class_folder_raises(tmp_path, save_classes, nam
         scan(root)
 
 
-def test_folder_named_twice_raises(tmp_path, save_classes):
+def test_folder_given_twice_raises(tmp_path, save_classes):
     root = save_classes(tmp_path / "photos", COUNTS)
     (tmp_path / "link").symlink_to(root)
     with pytest.raises(PilahError, match="--images names a folder twice"):

@@ -7,8 +7,8 @@ from components.data import class_folders, class_names
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("x" * 101, "has 101 characters, and 100 are the most"),
-        ("紙" * 86, "has 258 bytes in UTF-8, and 255 are the most"),
+        ("x" * 101, "has 101 characters, more than the maximum of 100"),
+        ("紙" * 86, "has 258 bytes in UTF-8, more than the maximum of 255"),
         ("glass\nmetal", "control characters"),
         ("glass\u202emetal", "invisible"),
         ("..", "starts with . or __MACOSX"),
@@ -20,7 +20,7 @@ from components.data import class_folders, class_names
         ("", "no letters"),
     ],
 )
-def test_name_that_cannot_be_used_everywhere_is_refused_by_its_rule(name, reason):
+def test_unusable_name_raises_with_the_rule(name, reason):
     with pytest.raises(PilahError, match=reason) as refused:
         class_names.classes_of([name, "paper"])
     assert "\n" not in str(refused.value) and len(str(refused.value)) < 250
@@ -29,7 +29,7 @@ def test_name_that_cannot_be_used_everywhere_is_refused_by_its_rule(name, reason
 @pytest.mark.parametrize(
     "name", ["=1+1", "Restmüll", "紙" * 85, "\u0645\u06cc\u200c\u062e\u0648", "♻\ufe0f", "a, b", "x" * 100, "-", "0"]
 )
-def test_usual_name_of_any_language_is_a_class(name):
+def test_name_in_any_language_is_a_class(name):
     assert class_names.classes_of([name]) == {name: name}
 
 
@@ -46,7 +46,7 @@ def test_usual_name_of_any_language_is_a_class(name):
         ("glass", "gl\u200dass"),
     ],
 )
-def test_names_that_look_alike_are_refused_or_merged_into_the_first(first, second):
+def test_names_that_look_alike_raise_or_are_merged_into_the_first(first, second):
     with pytest.raises(PilahError, match=r"differ only in case or blanks.*--merge-classes") as refused:
         class_names.classes_of([second, first, "paper"])
     assert repr(first) in str(refused.value) and repr(second) in str(refused.value)
@@ -65,24 +65,24 @@ def test_names_with_other_characters_are_two_classes(first):
     assert len({*class_names.classes_of([first, second]).values()}) == 2
 
 
-def test_all_pairs_are_named_in_one_line():
+def test_many_pairs_are_shortened_to_one_line():
     names = [name for number in range(60) for name in (f"Class {number:02d}", f"class {number:02d}")]
     with pytest.raises(PilahError, match=r"'Class 00' and 'class 00', 'Class 01' .* and 55 more"):
         class_names.classes_of(names)
 
 
-def test_merged_folders_are_one_class_and_named_in_a_warning(tmp_path, save_classes):
+def test_merged_folders_are_one_class_with_a_warning(tmp_path, save_classes):
     root = save_classes(tmp_path, {"Glass": 2, "glass": 3, "Metal ": 2})
     scan = class_folders.scan([root], merge=True)
     assert scan.classes == ["Glass", "Metal"]
     assert [label for _, label in scan.photos].count("Glass") == 5
-    assert scan.warnings == ["Some names of classes are changed: 'Metal ' as 'Metal', 'glass' as 'Glass'."]
+    assert scan.warnings == ["Some class names were changed: 'Metal ' to 'Metal', 'glass' to 'Glass'."]
 
 
-def test_class_folder_with_blanks_at_its_end_alone_loses_them(tmp_path, save_classes):
+def test_blanks_at_the_end_of_a_class_folder_are_removed(tmp_path, save_classes):
     assert class_folders.scan([save_classes(tmp_path, {"glass": 2, "Metal ": 2})]).classes == ["Metal", "glass"]
 
 
-def test_folders_that_merge_to_one_class_are_refused(tmp_path, save_classes):
-    with pytest.raises(PilahError, match="must be 2 or more classes, and there is only Glass"):
+def test_folders_that_merge_to_one_class_raise(tmp_path, save_classes):
+    with pytest.raises(PilahError, match=r"must be 2 or more classes \(got Glass\)"):
         class_folders.scan([save_classes(tmp_path, {"Glass": 2, "glass": 3})], merge=True)

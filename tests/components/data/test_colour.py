@@ -9,7 +9,7 @@ from PIL import Image, ImageCms
 
 from components.data import images
 
-IN_P3, IN_SRGB = (89, 156, 76), (60, 160, 60)  # one colour
+IN_P3, IN_SRGB = (89, 156, 76), (60, 160, 60)  # the same colour in both spaces
 WITH_PROFILE = {  # kind -> options of its encoder
     "JPEG": {"quality": 100, "subsampling": 0},
     "PNG": {},
@@ -26,7 +26,7 @@ def photo_in(profile, kind="JPEG", colour=IN_P3, mode="RGB"):
 
 
 def colours_of(photo):
-    """The colour of a photo as the run, which decodes by TensorFlow, and as the page sees it."""
+    """Return the colour of a photo in the run, which decodes with TensorFlow, and on the page."""
     plain = tf.io.decode_image(images.plain_bytes(photo)[0], channels=3, expand_animations=False).numpy()
     page = np.asarray(Image.open(io.BytesIO(images.web_jpeg(photo))))
     return [plain[12, 16], page[12, 16]]
@@ -42,7 +42,7 @@ def test_photo_in_display_p3_is_converted_to_srgb(kind):
 @pytest.mark.parametrize(
     "profile", [colour_profiles.srgb(), b"no profile", colour_profiles.display_p3()[:300]], ids=["sRGB", "text", "cut"]
 )
-def test_photo_with_an_srgb_or_broken_profile_stays_as_it_is(kind, profile):
+def test_photo_with_srgb_or_broken_profile_is_unchanged(kind, profile):
     photo = photo_in(profile, kind)
     assert images.plain_bytes(photo)[0] == photo
     for colour in colours_of(photo):
@@ -50,18 +50,18 @@ def test_photo_with_an_srgb_or_broken_profile_stays_as_it_is(kind, profile):
 
 
 @pytest.mark.parametrize("mode", ["L", "LA"])
-def test_grey_photo_stays_as_it_is_whatever_its_profile(mode):
+def test_grey_photo_is_unchanged_by_its_profile(mode):
     grey = round(0.299 * IN_P3[0] + 0.587 * IN_P3[1] + 0.114 * IN_P3[2])
     for colour in colours_of(photo_in(colour_profiles.display_p3(), "PNG", mode=mode)):
         np.testing.assert_allclose(colour, (grey,) * 3, rtol=0, atol=2)
 
 
-def test_cmyk_photo_with_a_profile_of_another_space_is_converted_without_it():
+def test_cmyk_photo_with_an_rgb_profile_is_converted_without_it():
     with_profile, without = (photo_in(profile, mode="CMYK") for profile in (colour_profiles.display_p3(), None))
     np.testing.assert_array_equal(colours_of(with_profile), colours_of(without))
 
 
-def test_transparent_photo_in_display_p3_is_laid_on_white_and_converted():
+def test_transparent_photo_in_display_p3_gets_a_white_background_and_is_converted():
     image = Image.new("RGBA", (32, 24), (*IN_P3, 255))
     image.paste((0, 0, 0, 0), (0, 0, 32, 4))
     photo = upload_files.saved(image, "PNG", icc_profile=colour_profiles.display_p3())

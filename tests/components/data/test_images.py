@@ -45,12 +45,12 @@ def grey(colour):
     return (round(0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]),) * 3
 
 
-def see_through(corners=(RED, GREEN, BLUE)):
-    """Red, green, blue, and yellow that nobody sees because it is transparent."""
+def with_transparent_corner(corners=(RED, GREEN, BLUE)):
+    """Return an image with red, green, blue and fully transparent yellow corners."""
     return Image.fromarray(four_corners([(*colour, 255) for colour in corners] + [(*YELLOW, 0)]))
 
 
-def palette_with_hole():
+def palette_with_transparent_corner():
     indices = np.repeat(np.repeat(np.array([[0, 1], [2, 3]], np.uint8), HEIGHT_PX // 2, 0), WIDTH_PX // 2, 1)
     image = Image.fromarray(indices).convert("P")
     image.putpalette([value for colour in CORNERS for value in colour])
@@ -63,9 +63,9 @@ def grey_16_bit(file_format):
 
 
 def turned_by_exif(orientation, file_format="JPEG"):
-    """A photo that is red at the top left once turned as its EXIF orientation asks."""
+    """Return a photo with an EXIF orientation, which is red at the top left when it is upright."""
     upright = four_corners()
-    stored = {  # orientation -> what the camera stores: its first row, then its first column, lies on the ... side
+    stored = {  # orientation -> stored pixels; the comment is the side of the first row and of the first column
         2: upright[:, ::-1],  # top, right
         3: upright[::-1, ::-1],  # bottom, right
         4: upright[::-1],  # bottom, left
@@ -93,7 +93,7 @@ def noise(mode, file_format, **options):
     return encode(Image.effect_noise((40, 30), 80).convert(mode), file_format, **options)
 
 
-def png_that_claims(width_px, height_px):
+def png_with_declared_size(width_px, height_px):
     png = bytearray(noise("RGB", "PNG"))
     png[16:24] = struct.pack(">II", width_px, height_px)
     png[29:33] = struct.pack(">I", zlib.crc32(png[12:29]))
@@ -105,7 +105,7 @@ def half(photo):
 
 
 GREYS = tuple(map(grey, CORNERS))
-HOLE = (RED, GREEN, BLUE, WHITE)
+CORNERS_ON_WHITE = (RED, GREEN, BLUE, WHITE)
 BLACK_TO_WHITE = ((0,) * 3, (64,) * 3, (128,) * 3, (255,) * 3)
 GOOD = {  # kind -> (bytes, colours of the corners, tolerance of a colour)
     "RGB JPEG": (encode(picture(), "JPEG"), CORNERS, 8),
@@ -117,15 +117,15 @@ GOOD = {  # kind -> (bytes, colours of the corners, tolerance of a colour)
     "grey PNG": (encode(picture("L"), "PNG"), GREYS, 1),
     "black and white PNG": (encode(Image.new("1", (WIDTH_PX, HEIGHT_PX), 1), "PNG"), (WHITE,) * 4, 0),
     "palette PNG": (encode(picture("P"), "PNG"), CORNERS, 60),
-    "palette PNG with a hole": (palette_with_hole(), HOLE, 0),
-    "RGBA PNG": (encode(see_through(), "PNG"), HOLE, 0),
-    "LA PNG": (encode(see_through().convert("LA"), "PNG"), (*GREYS[:3], WHITE), 1),
-    "RGB PNG with a transparent colour": (encode(picture(), "PNG", transparency=YELLOW), HOLE, 0),
+    "palette PNG with a hole": (palette_with_transparent_corner(), CORNERS_ON_WHITE, 0),
+    "RGBA PNG": (encode(with_transparent_corner(), "PNG"), CORNERS_ON_WHITE, 0),
+    "LA PNG": (encode(with_transparent_corner().convert("LA"), "PNG"), (*GREYS[:3], WHITE), 1),
+    "RGB PNG with a transparent colour": (encode(picture(), "PNG", transparency=YELLOW), CORNERS_ON_WHITE, 0),
     "16-bit grey PNG": (grey_16_bit("PNG"), BLACK_TO_WHITE, 1),
     "16-bit grey TIFF": (grey_16_bit("TIFF"), BLACK_TO_WHITE, 1),
     "16-bit RGB PNG": (tf.io.encode_png(four_corners().astype(np.uint16) * 257).numpy(), CORNERS, 1),
     "WebP": (encode(picture(), "WEBP", lossless=True), CORNERS, 0),
-    "WebP with a hole": (encode(see_through(), "WEBP", lossless=True), HOLE, 0),
+    "WebP with a hole": (encode(with_transparent_corner(), "WEBP", lossless=True), CORNERS_ON_WHITE, 0),
     "HEIC": (encode(picture(), "HEIF", quality=100), CORNERS, 12),
     "HEIC of a burst": (encode(picture(), "HEIF", quality=100, save_all=True, append_images=[picture()]), CORNERS, 12),
     "BMP": (encode(picture(), "BMP"), CORNERS, 0),
@@ -146,7 +146,10 @@ BAD = {  # kind -> (bytes, reason)
     "start of a JPEG": (noise("RGB", "JPEG")[:3], "not an image"),
     "truncated CMYK JPEG": (half(noise("CMYK", "JPEG")), "truncated"),
     "PNG without the checksum of its end": (noise("RGB", "PNG")[:-1], "truncated"),
-    "palette PNG with a wrong checksum": (palette_with_hole()[:-13] + b"?" + palette_with_hole()[-12:], "truncated"),
+    "palette PNG with a wrong checksum": (
+        palette_with_transparent_corner()[:-13] + b"?" + palette_with_transparent_corner()[-12:],
+        "truncated",
+    ),
     "truncated transparent PNG": (half(noise("RGBA", "PNG")), "truncated"),
     "truncated WebP": (half(noise("RGB", "WEBP")), "truncated"),
     "animated GIF": (frames("GIF"), "animated"),
@@ -160,14 +163,14 @@ BAD = {  # kind -> (bytes, reason)
     "GIF of 1001 comments": (upload_files.gif_of_comments(1001), "too many parts"),
     "TIFF of 50,176 tiles": (upload_files.tiff_of_tiles(224), "too many parts"),
     "above the limit": (encode(Image.new("RGB", (101, 100)), "PNG"), "too large"),
-    "far above the limit, claimed by a small file": (png_that_claims(60_000, 60_000), "too large"),
+    "far above the limit, declared by a small file": (png_with_declared_size(60_000, 60_000), "too large"),
 }
-DAMAGED = {  # kind -> bytes, to be cut short anywhere
+WHOLE = {  # kind -> bytes to damage
     "JPEG": noise("RGB", "JPEG"),
     "turned JPEG": turned_by_exif(6),
     "CMYK JPEG": noise("CMYK", "JPEG"),
     "PNG": noise("RGB", "PNG"),
-    "palette PNG": palette_with_hole(),
+    "palette PNG": palette_with_transparent_corner(),
     "WebP": noise("RGB", "WEBP"),
     "HEIC": noise("RGB", "HEIF"),
     "TIFF": noise("RGB", "TIFF"),
@@ -180,7 +183,7 @@ DAMAGED = {  # kind -> bytes, to be cut short anywhere
 
 
 def corners_of(pixels):
-    """The colours a sixth of the way in from each corner."""
+    """Return the colours near the four corners."""
     height, width = pixels.shape[:2]
     y, x = height // 6, width // 6
     return np.array([pixels[y, x], pixels[y, -x], pixels[-y, x], pixels[-y, -x]], int)
@@ -197,12 +200,12 @@ def test_good_photo_becomes_upright_rgb_that_tensorflow_reads(kind):
 
 
 @pytest.mark.parametrize("kind", ["RGB JPEG", "progressive JPEG", "grey JPEG", "RGB PNG", "grey PNG"])
-def test_photo_that_tensorflow_reads_is_passed_on_byte_for_byte(kind):
+def test_photo_that_tensorflow_reads_is_returned_unchanged(kind):
     photo, _, _ = GOOD[kind]
     assert images.plain_bytes(photo, MAX_PIXELS)[0] == photo
 
 
-def test_jpeg_that_says_it_stands_upright_is_passed_on_byte_for_byte():
+def test_jpeg_with_upright_orientation_is_returned_unchanged():
     exif = Image.Exif()
     exif[upload_files.ORIENTATION] = 1
     photo = encode(picture(), "JPEG", exif=exif)
@@ -215,7 +218,7 @@ def test_half_transparent_pixel_becomes_half_white():
     np.testing.assert_allclose(tf.io.decode_image(plain).numpy()[5, 5], (227, 127, 127), rtol=0, atol=1)
 
 
-def test_photo_at_the_limit_is_kept():
+def test_photo_at_the_limit_is_accepted():
     photo = encode(Image.new("RGB", (100, 100), RED), "PNG")
     assert images.plain_bytes(photo, 10_000)[1] == (100, 100)
 
@@ -226,12 +229,12 @@ def test_bad_photo_raises_with_its_reason(kind):
     with pytest.raises(images.UnusablePhotoError) as caught:
         images.plain_bytes(photo, MAX_PIXELS)
     assert caught.value.reason == reason
-    assert caught.value.detail and " at 0x" not in caught.value.detail, "another text each time"
+    assert caught.value.detail and " at 0x" not in caught.value.detail, "the detail differs each time"
 
 
-@pytest.mark.parametrize("kind", DAMAGED)
-def test_photo_cut_short_anywhere_raises_nothing_but_unusable(kind):
-    photo = DAMAGED[kind]
+@pytest.mark.parametrize("kind", WHOLE)
+def test_truncated_photo_raises_only_unusable_photo_error(kind):
+    photo = WHOLE[kind]
     rejected = 0
     for length in range(1, len(photo), max(1, len(photo) // 100)):
         try:
@@ -242,11 +245,11 @@ def test_photo_cut_short_anywhere_raises_nothing_but_unusable(kind):
 
 
 @pytest.mark.parametrize("kind", ["turned JPEG", "animated GIF", "TIFF of several pages", "WebP"])
-def test_photo_with_wrong_bytes_raises_nothing_but_unusable(kind):
-    draw = np.random.default_rng(1)
+def test_photo_with_wrong_bytes_raises_only_unusable_photo_error(kind):
+    rng = np.random.default_rng(1)
     for _ in range(150):
-        photo = np.frombuffer(DAMAGED[kind], np.uint8).copy()
-        photo[draw.integers(0, min(len(photo), 300), 3)] = draw.integers(0, 256, 3)
+        photo = np.frombuffer(WHOLE[kind], np.uint8).copy()
+        photo[rng.integers(0, min(len(photo), 300), 3)] = rng.integers(0, 256, 3)
         with contextlib.suppress(images.UnusablePhotoError):
             images.plain_bytes(photo.tobytes(), MAX_PIXELS)
 
@@ -258,7 +261,7 @@ def test_16_bit_grey_is_divided_by_257_and_rounded(file_format):
     np.testing.assert_array_equal(tf.io.decode_image(plain).numpy()[0, :8, 0], [0, 0, 1, 1, 128, 254, 255, 255])
 
 
-def test_16_bit_grey_with_a_transparent_level_is_laid_on_white():
+def test_16_bit_grey_with_a_transparent_level_gets_a_white_background():
     levels = np.tile(np.array([0, 0x8000], np.uint16).repeat(16), (16, 1))
     plain, _ = images.plain_bytes(encode(Image.fromarray(levels), "PNG", transparency=0x8000), MAX_PIXELS)
     np.testing.assert_array_equal(tf.io.decode_image(plain).numpy()[8, [8, 24], 0], [0, 255])
@@ -280,7 +283,7 @@ def test_jpeg_without_its_last_pixels_is_truncated(missing):
 
 @pytest.mark.parametrize("missing", [1, 2])
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
-def test_jpeg_without_its_end_marker_alone_gets_it_back(missing, options):
+def test_jpeg_without_only_its_end_marker_is_completed(missing, options):
     photo = noise("RGB", "JPEG", **options)
     plain = images.plain_bytes(photo[:-missing], MAX_PIXELS)[0]
     np.testing.assert_array_equal(tf.io.decode_image(plain), tf.io.decode_image(photo))
@@ -293,13 +296,13 @@ def test_web_jpeg_is_a_small_upright_jpeg_without_metadata():
     assert not image.getexif()
 
 
-def test_images_loads_without_tensorflow_and_without_the_rest_of_components():
+def test_images_imports_neither_tensorflow_nor_the_rest_of_components():
     code = "import sys, components.data.images; print(*sorted(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    loaded = done.stdout.split()
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = result.stdout.split()
     assert not {"tensorflow", "keras", "apache_beam", "numpy"} & {*loaded}
-    ours = {"components", "components.base", "components.base.settings"}
-    assert {name for name in loaded if name.startswith("components") and "components.data" not in name} == ours
+    expected = {"components", "components.base", "components.base.settings"}
+    assert {name for name in loaded if name.startswith("components") and "components.data" not in name} == expected
     assert {name for name in loaded if name.startswith("components.data") and "formats" not in name} == {
         *("components.data", "components.data.colour", "components.data.images")
     }

@@ -13,7 +13,7 @@ COUNTS = {"glass": 7, "metal": 5, "paper": 11}
 
 
 class UnflaggedEntry(zipfile.ZipInfo):
-    """An entry whose name is written as the bytes `raw_name`, without the flag that says UTF-8."""
+    """An entry whose name is written as the bytes `raw_name`, without the UTF-8 flag."""
 
     raw_name: bytes
 
@@ -37,7 +37,7 @@ def zip_of(root, path, prefix=""):
     return path
 
 
-def test_folder_is_used_where_it_stands(tmp_path, save_classes):
+def test_folder_is_used_in_place(tmp_path, save_classes):
     root = save_classes(tmp_path / "photos", COUNTS)
     assert photo_sources.folder_of(root, tmp_path / "unpacked") == root
     assert not (tmp_path / "unpacked").exists()
@@ -52,7 +52,7 @@ def test_zip_is_unpacked_once(tmp_path, save_classes):
 
 
 @pytest.mark.parametrize("name", ["../evil.jpg", "../../evil.jpg", "glass/../../evil.jpg", "{root}/evil.jpg"])
-def test_zip_entry_with_a_path_to_elsewhere_lands_inside(tmp_path, save_classes, name):
+def test_zip_entry_with_a_path_outside_is_unpacked_inside(tmp_path, save_classes, name):
     archive = zip_of(save_classes(tmp_path / "in" / "photos", COUNTS), tmp_path / "in" / "a.zip")
     with zipfile.ZipFile(archive, "a") as file:
         file.writestr(name.format(root=tmp_path), b"evil")
@@ -91,7 +91,7 @@ def write_zip_with_password(path):
     ],
     ids=["missing", "text", "empty file", "cut short", "damaged", "password"],
 )
-def test_what_cannot_be_unpacked_is_named(tmp_path, write, message):
+def test_path_that_cannot_be_unpacked_raises_with_its_name(tmp_path, write, message):
     write(tmp_path / "images")
     with pytest.raises(PilahError, match=message) as caught:
         photo_sources.folder_of(tmp_path / "images", tmp_path / "unpacked")
@@ -100,7 +100,7 @@ def test_what_cannot_be_unpacked_is_named(tmp_path, write, message):
     assert not (tmp_path / "unpacked").exists()
 
 
-def test_unpacking_after_a_failure_holds_the_good_zip_alone(tmp_path, save_classes):
+def test_unpacking_after_a_failure_gives_only_the_files_of_the_good_zip(tmp_path, save_classes):
     archive, unpacked = tmp_path / "a.zip", tmp_path / "unpacked"
     write_damaged_zip(archive)
     with pytest.raises(PilahError):
@@ -113,7 +113,7 @@ def test_unpacking_after_a_failure_holds_the_good_zip_alone(tmp_path, save_class
     }
 
 
-def test_zip_with_foreign_names_keeps_them(tmp_path, save_classes):
+def test_zip_with_non_ascii_names_keeps_them(tmp_path, save_classes):
     root = save_classes(tmp_path / "photos", {"Glas & grün": 3, "紙 und Karton": 2})
     unpacked = photo_sources.folder_of(zip_of(root, tmp_path / "Müll fotos.zip"), tmp_path / "aus gepackt")
     assert labelled(unpacked) == labelled(root)
@@ -121,7 +121,7 @@ def test_zip_with_foreign_names_keeps_them(tmp_path, save_classes):
 
 
 def labelled(folder):
-    """(class, bytes) of every photo in `folder`."""
+    """Return (class, bytes) of every photo in `folder`."""
     scan = class_folders.scan([folder])
     return sorted((label, path.read_bytes()) for path, label in scan.photos)
 
@@ -137,15 +137,15 @@ def test_zip_of_macos_has_the_classes_of_its_folder(tmp_path, save_classes):
 
 
 @pytest.mark.parametrize("encoding", ["gbk", "cp850"])
-def test_zip_whose_folder_names_are_in_an_unknown_encoding_is_refused(tmp_path, encoding):
+def test_zip_with_folder_names_in_an_unknown_encoding_raises(tmp_path, encoding):
     names = {"gbk": ["纸/1.jpg", "玻璃/1.jpg"], "cp850": ["Müll/1.jpg", "Glas/1.jpg"]}[encoding]
     archive = write_unflagged_zip(tmp_path / "a.zip", names, lambda name: name.encode(encoding))
-    with pytest.raises(PilahError, match=r"a\.zip has folder names in an encoding that it does not state"):
+    with pytest.raises(PilahError, match=r"a\.zip has folder names in an encoding that it does not declare"):
         photo_sources.folder_of(archive, tmp_path / "unpacked")
     assert not (tmp_path / "unpacked").exists()
 
 
-def test_zip_whose_file_names_alone_are_in_an_unknown_encoding_is_taken(tmp_path):
+def test_zip_with_only_file_names_in_an_unknown_encoding_is_unpacked(tmp_path):
     names = ["glass/grün.jpg", "metal/grau.jpg"]
     archive = write_unflagged_zip(tmp_path / "a.zip", names, lambda name: name.encode("cp850"))
     assert labelled(photo_sources.folder_of(archive, tmp_path / "unpacked")) == [
@@ -154,7 +154,7 @@ def test_zip_whose_file_names_alone_are_in_an_unknown_encoding_is_taken(tmp_path
     ]
 
 
-def test_zip_that_holds_one_name_twice_is_refused(tmp_path):
+def test_zip_with_a_repeated_name_raises(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("glass/1.jpg", b"first")
         archive.writestr("./glass/1.jpg", b"second")
@@ -163,7 +163,7 @@ def test_zip_that_holds_one_name_twice_is_refused(tmp_path):
     assert not (tmp_path / "unpacked").exists()
 
 
-def test_zip_that_holds_a_link_is_refused(tmp_path):
+def test_zip_with_a_link_raises(tmp_path):
     link = zipfile.ZipInfo("glass/linked")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
@@ -173,7 +173,7 @@ def test_zip_that_holds_a_link_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("change", ["removed", "added", "moved to another class", "exchanged", "linked folder"])
-def test_unpacked_photos_that_no_longer_are_those_of_the_zip_are_named(tmp_path, save_classes, change):
+def test_changed_unpacked_photos_raise(tmp_path, save_classes, change):
     archive = zip_of(save_classes(tmp_path / "photos", COUNTS), tmp_path / "a.zip")
     unpacked = photo_sources.folder_of(archive, tmp_path / "unpacked")
     first = unpacked / "glass" / "glass0.png"
@@ -195,23 +195,23 @@ def test_unpacked_photos_that_no_longer_are_those_of_the_zip_are_named(tmp_path,
         photo_sources.folder_of(archive, unpacked)
 
 
-def test_zip_that_two_processes_unpack_at_a_time_is_whole_for_both(tmp_path, save_classes):
+def test_zip_unpacked_by_several_threads_at_once_is_complete_for_all(tmp_path, save_classes):
     archive = zip_of(save_classes(tmp_path / "photos", {"glass": 40, "metal": 40}), tmp_path / "a.zip")
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        found = [pool.submit(photo_sources.folder_of, archive, tmp_path / "run" / "unpacked") for _ in range(4)]
-        assert {len(labelled(future.result())) for future in found} == {80}
+        futures = [pool.submit(photo_sources.folder_of, archive, tmp_path / "run" / "unpacked") for _ in range(4)]
+        assert {len(labelled(future.result())) for future in futures} == {80}
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["unpacked"]
 
 
 @pytest.mark.parametrize("names", [["glass", "glass/1.jpg"], ["glass/1.jpg", "glass/1.jpg/"], ["glass/1.jpg", ".."]])
-def test_zip_whose_entries_cannot_stand_side_by_side_is_refused(tmp_path, names):
+def test_zip_with_conflicting_entries_raises(tmp_path, names):
     write_zip(tmp_path / "a.zip", dict.fromkeys(names, b""))
     with pytest.raises(PilahError, match=r"a\.zip holds"):
         photo_sources.folder_of(tmp_path / "a.zip", tmp_path / "run" / "unpacked")
     assert not (tmp_path / "run").exists()
 
 
-def test_zip_with_a_name_that_is_too_long_leaves_nothing_behind(tmp_path):
+def test_zip_with_a_name_that_is_too_long_leaves_no_files(tmp_path):
     write_zip(tmp_path / "a.zip", {f"glass/{'x' * 300}.jpg": b"photo"})
     with pytest.raises(PilahError, match=r"a\.zip cannot be unpacked .*File name too long"):
         photo_sources.folder_of(tmp_path / "a.zip", tmp_path / "run" / "unpacked")

@@ -1,4 +1,4 @@
-"""One photo has one verdict and the same pixels in the run, on the web page and in the command-line client."""
+"""The run, the web page and the command-line client give each photo the same verdict and the same pixels."""
 
 import io
 
@@ -17,7 +17,7 @@ from web import pictures
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # of Pillow, about damaged metadata
 OK = "accepted"
 SMALL = (64, 48)
-PHOTOS = {  # name -> (its bytes, the verdict)
+PHOTOS = {  # name -> (function that returns its bytes, verdict)
     # ordinary photos
     "JPEG": (lambda: encoded("JPEG", size=SMALL), OK),
     "grey JPEG": (lambda: encoded("JPEG", "L", SMALL), OK),
@@ -53,7 +53,7 @@ PHOTOS = {  # name -> (its bytes, the verdict)
     "one pixel high": (lambda: encoded("JPEG", size=(400, 1)), "too small"),
     "JPEG of 65535 x 65535": (upload_files.huge_jpeg, "too large"),
     "PNG of 20000 x 20000": (lambda: upload_files.png(20_000, 20_000), "too large"),
-    # several images, crowds of parts
+    # several images, too many parts
     "animated GIF": (lambda: animated("GIF"), "animated"),
     "animated WebP": (lambda: animated("WEBP"), "animated"),
     "TIFF of several pages": (lambda: animated("TIFF"), "animated"),
@@ -78,26 +78,26 @@ def decoded(plain):
 
 
 def by_run(photo):
-    """Verdict and pixels of the run, which decodes by TensorFlow what `plain_bytes` returns."""
+    """Return verdict and pixels of the run, which decodes the result of `plain_bytes` with TensorFlow."""
     try:
         plain, _ = images.plain_bytes(photo)
     except images.UnusablePhotoError as error:
         return error.reason, None
-    (pixels,) = resize.each([plain], lambda batch: [decoded(one) for one in batch])
+    (pixels,) = resize.each([plain], lambda batch: [decoded(file) for file in batch])
     return (pixels.reason, None) if isinstance(pixels, images.UnusablePhotoError) else (OK, pixels)
 
 
 def by_page(photo):
-    """Verdict, in the words of the run, and pixels of the JPEG that the page sends."""
-    words = {word: reason for reason, (_, word) in pictures.REFUSALS.items()}
+    """Return the page's verdict, as the run's reason, and the pixels of the JPEG that it sends."""
+    reasons = {page_reason: reason for reason, (_, page_reason) in pictures.REFUSALS.items()}
     try:
         return OK, decoded(pictures.plain(photo, images.MAX_PIXELS))
     except pictures.BadPictureError as error:
-        return words[error.reason], None
+        return reasons[error.reason], None
 
 
 class ModelServer:
-    """Stands in for the client's connection: decodes what it is sent, as the served model does."""
+    """Replacement for the client's connection that decodes photos like the served model."""
 
     def classify(self, photo):
         try:
@@ -108,7 +108,7 @@ class ModelServer:
 
 
 def by_client(photo, path):
-    """Verdict of the command line, and the pixels that the server decodes."""
+    """Return the verdict of the command line, and the pixels that the server decodes."""
     path.write_bytes(photo)
     server = ModelServer()
     ((_, result),) = client._classify_files(server, [path])
@@ -116,7 +116,7 @@ def by_client(photo, path):
 
 
 def means_of_blocks(pixels):
-    """Mean colours of 4 x 4 blocks, int [4, 4, 3], which a JPEG keeps where single pixels differ."""
+    """Return the mean colours of 4 x 4 blocks, int [4, 4, 3], which JPEG compression preserves."""
     return np.asarray(Image.fromarray(pixels).resize((4, 4), Image.Resampling.BOX), int)
 
 
@@ -129,7 +129,7 @@ def test_photo_has_one_verdict_and_the_same_pixels_everywhere(name, tmp_path):
     if verdict == OK:
         np.testing.assert_array_equal(run_px, sent_px)
         assert page_px.shape == run_px.shape
-        assert np.abs(means_of_blocks(page_px) - means_of_blocks(run_px)).mean() < 6  # what a JPEG of quality 90 loses
+        assert np.abs(means_of_blocks(page_px) - means_of_blocks(run_px)).mean() < 6  # loss of a JPEG of quality 90
 
 
 def test_photo_of_a_phone_with_50_megapixels_is_accepted_everywhere(tmp_path):
@@ -144,7 +144,7 @@ def test_table_covers_every_format_that_is_read():
     assert formats == {*images.FORMATS, "MPO"}
 
 
-def test_light_half_of_a_turned_photo_is_above_everywhere(tmp_path):
+def test_rotated_photo_is_upright_everywhere(tmp_path):
     photo = saved(drawn(size=SMALL), "JPEG", exif=exif(6))
     for _, pixels in (by_run(photo), by_page(photo), by_client(photo, tmp_path / "a")):
         assert np.abs(pixels[5, 24] - np.array(LIGHT, int)).max() < 20

@@ -15,21 +15,21 @@ def list_photos(*roots, folds=2, seed=1, progress=lambda done, total: None):
     return listing.list_photos(class_folders.scan(roots), folds, seed, progress)
 
 
-def fold_of_id(kept):
-    return {photo.id: photo.fold for photo in kept}
+def fold_of_id(photo_list):
+    return {photo.id: photo.fold for photo in photo_list}
 
 
-def test_folder_of_class_folders_lists_each_photo_under_its_class(tmp_path, save_classes):
+def test_photos_are_listed_with_their_class(tmp_path, save_classes):
     root = save_classes(tmp_path / "photos", COUNTS)
-    kept, duplicates = list_photos(root)
-    assert collections.Counter(photo.label for photo in kept) == COUNTS
-    assert {pathlib.Path(photo.path) for photo in kept} == set(root.glob("*/*.png"))
-    assert all(pathlib.Path(photo.path).parent.name == photo.label for photo in kept)
+    photo_list, duplicates = list_photos(root)
+    assert collections.Counter(photo.label for photo in photo_list) == COUNTS
+    assert {pathlib.Path(photo.path) for photo in photo_list} == set(root.glob("*/*.png"))
+    assert all(pathlib.Path(photo.path).parent.name == photo.label for photo in photo_list)
     assert duplicates == []
-    assert photos.class_names(kept) == ["glass", "metal", "paper"]
+    assert photos.class_names(photo_list) == ["glass", "metal", "paper"]
 
 
-def test_new_names_and_places_change_neither_ids_nor_folds(tmp_path, save_classes):
+def test_renamed_and_moved_photos_keep_ids_and_folds(tmp_path, save_classes):
     root = save_classes(tmp_path / "photos", COUNTS)
     before, _ = list_photos(root)
     for number, path in enumerate(sorted(root.glob("*/*.png"), reverse=True)):
@@ -46,35 +46,35 @@ def test_exact_duplicate_is_kept_once_and_reported(tmp_path, save_classes):
     original = root / "glass" / "glass3.png"
     shutil.copy(original, root / "glass" / "z copy.png")
     shutil.copy(original, root / "glass" / "z copy 2.png")
-    kept, duplicates = list_photos(root)
-    assert collections.Counter(photo.label for photo in kept) == COUNTS
-    (photo,) = (photo for photo in kept if photo.path == str(original))
+    photo_list, duplicates = list_photos(root)
+    assert collections.Counter(photo.label for photo in photo_list) == COUNTS
+    (photo,) = (photo for photo in photo_list if photo.path == str(original))
     assert {(d.id, d.kind, d.path, d.label, d.kept_path) for d in duplicates} == {
         (photo.id, "duplicate", str(root / "glass" / name), "glass", str(original))
         for name in ("z copy.png", "z copy 2.png")
     }
 
 
-def test_same_bytes_under_two_classes_keeps_neither(tmp_path, save_classes):
+def test_identical_files_in_two_classes_are_left_out(tmp_path, save_classes):
     root = save_classes(tmp_path, COUNTS)
     shutil.copy(root / "glass" / "glass3.png", root / "metal" / "z.png")
-    kept, duplicates = list_photos(root)
-    assert collections.Counter(photo.label for photo in kept) == COUNTS | {"glass": 6}
+    photo_list, duplicates = list_photos(root)
+    assert collections.Counter(photo.label for photo in photo_list) == COUNTS | {"glass": 6}
     assert {(d.kind, d.path, d.label, d.kept_path) for d in duplicates} == {
         ("conflict", str(root / "glass" / "glass3.png"), "glass", ""),
         ("conflict", str(root / "metal" / "z.png"), "metal", ""),
     }
-    assert {d.id for d in duplicates}.isdisjoint(photo.id for photo in kept)
+    assert {d.id for d in duplicates}.isdisjoint(photo.id for photo in photo_list)
 
 
-def test_duplicates_are_written_with_a_row_each(tmp_path):
+def test_duplicates_are_written_one_per_row(tmp_path):
     rows = [listing.Duplicate("1f", "duplicate", "b.jpg", "glass", "a.jpg")]
     listing.write_duplicates(tmp_path / "duplicates.csv", rows)
     assert (tmp_path / "duplicates.csv").read_text() == "id,kind,path,label,kept_path\n1f,duplicate,b.jpg,glass,a.jpg\n"
 
 
 @pytest.mark.parametrize("folds", [2, 3, 5])
-def test_folds_hold_each_class_evenly_and_each_photo_once(folds):
+def test_folds_are_stratified_and_have_each_photo_once(folds):
     labels = [label for label, count in {"glass": 31, "metal": 8, "paper": 17}.items() for _ in range(count)]
     fold_of = stratified_folds.assign(labels, folds, seed=1)
     assert len(fold_of) == len(labels) and set(fold_of) == set(range(folds))
@@ -84,7 +84,7 @@ def test_folds_hold_each_class_evenly_and_each_photo_once(folds):
         assert max(sizes) - min(sizes) <= 1
 
 
-def test_folds_depend_on_the_seed_alone(tmp_path, save_classes):
+def test_folds_depend_only_on_the_seed(tmp_path, save_classes):
     root = save_classes(tmp_path, COUNTS)
     first, again, other = (fold_of_id(list_photos(root, seed=seed)[0]) for seed in (1, 1, 2))
     assert first == again
@@ -107,20 +107,20 @@ def test_duplicates_do_not_count_towards_the_size_of_a_class(tmp_path, save_clas
 
 def test_csv_reads_back_as_written(tmp_path, save_classes):
     root = save_classes(tmp_path / 'fotos für später, "neu"', {"Glas & grün": 3, "紙, Karton": 2})
-    kept, _ = list_photos(root)
-    photos.write(tmp_path / "photos.csv", kept)
-    assert photos.read(tmp_path / "photos.csv") == kept
+    photo_list, _ = list_photos(root)
+    photos.write(tmp_path / "photos.csv", photo_list)
+    assert photos.read(tmp_path / "photos.csv") == photo_list
     assert (tmp_path / "photos.csv").read_text(encoding="utf-8").startswith("id,path,label,fold\n")
 
 
-def test_folds_count_from_1_in_the_file_and_an_older_file_from_0_is_read_alike(tmp_path):
-    kept = [photos.Photo(str(number), f"{number}.jpg", "glass", fold) for number, fold in enumerate((2, 0, 1))]
+def test_folds_count_from_1_in_the_file_and_older_files_from_0_are_read(tmp_path):
+    photo_list = [photos.Photo(str(number), f"{number}.jpg", "glass", fold) for number, fold in enumerate((2, 0, 1))]
     path = tmp_path / "photos.csv"
-    photos.write(path, kept)
+    photos.write(path, photo_list)
     rows = artifacts.read_csv(path)
     assert [row["fold"] for row in rows] == ["3", "1", "2"]
     artifacts.write_csv(path, photos.COLUMNS, [{**row, "fold": int(row["fold"]) - 1} for row in rows])
-    assert photos.read(path) == kept
+    assert photos.read(path) == photo_list
 
 
 def test_progress_counts_up_to_every_file(tmp_path, save_classes):
@@ -130,7 +130,7 @@ def test_progress_counts_up_to_every_file(tmp_path, save_classes):
     assert calls == [(done, 23) for done in range(1, 24)]
 
 
-def test_photo_that_changed_or_went_since_it_was_listed_is_named(tmp_path, save_classes):
+def test_photo_changed_or_removed_since_it_was_listed_raises_with_its_path(tmp_path, save_classes):
     root = save_classes(tmp_path, COUNTS)
     (photo, other, *_), _ = list_photos(root)
     assert photos.read_bytes(photo.path, photo.id) == pathlib.Path(photo.path).read_bytes()

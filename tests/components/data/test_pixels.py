@@ -23,6 +23,6 @@ def test_pixels_equal_the_records_and_a_missing_record_raises(written):
 
 def test_batches_have_fixed_parallelism_and_no_autotuning(study):
     recipe, examples, rows = study.recipe(SCENARIO), study.examples("Tiny"), np.arange(20)
-    trained = finetuning.batches(recipe, examples, rows, epoch=0, seed=7)
-    tested = pixels.clean(examples.pixels, rows)
-    assert [batches.options().autotune.enabled for batches in (trained, tested)] == [False, False]
+    training_batches = finetuning.batches(recipe, examples, rows, epoch=0, seed=7)
+    test_batches = pixels.clean(examples.pixels, rows)
+    assert [batches.options().autotune.enabled for batches in (training_batches, test_batches)] == [False, False]

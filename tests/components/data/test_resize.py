@@ -24,27 +24,29 @@ def encode(image, file_format):
 
 
 def test_unusable_photos_in_a_batch_do_not_shift_the_others():
-    cut = encode(Image.effect_noise((20, 16), 80), "JPEG")[:-9]  # its header is sound: TensorFlow tells
+    cut = encode(Image.effect_noise((20, 16), 80), "JPEG")[
+        :-9
+    ]  # its header is intact, so that only TensorFlow detects it
     files = [png_of(0), cut, b"", png_of(2), png_of(3, size=(50, 40))]
-    made = resize.make(files, SIZE_PX, MAX_PIXELS)
-    assert [getattr(photo, "reason", "usable") for photo in made] == [
+    results = resize.make(files, SIZE_PX, MAX_PIXELS)
+    assert [getattr(result, "reason", "usable") for result in results] == [
         "usable",
         "truncated",
         "empty",
         "usable",
         "too large",
     ]
-    for place in (0, 3):
-        square = made[place]
+    for index in (0, 3):
+        square = results[index]
         assert isinstance(square, resize.Square)
         assert square.original_size_px == (20, 16)
-        expected = resize.decode_and_resize(tf.constant(files[place]), SIZE_PX)
+        expected = resize.decode_and_resize(tf.constant(files[index]), SIZE_PX)
         np.testing.assert_array_equal(tf.io.decode_png(square.png), expected)
 
 
 def test_batch_without_usable_photos_returns_only_reasons():
-    made = resize.make([b"", b"no photo"], SIZE_PX, MAX_PIXELS)
-    assert [getattr(error, "reason", None) for error in made] == ["empty", "not an image"]
+    results = resize.make([b"", b"no photo"], SIZE_PX, MAX_PIXELS)
+    assert [getattr(error, "reason", None) for error in results] == ["empty", "not an image"]
 
 
 @pytest.mark.parametrize("image_size_px", [8, 224])
@@ -67,7 +69,7 @@ def test_photo_is_stretched_and_not_cropped():
     np.testing.assert_allclose(pixels[:, [0, -1]].mean(0), [(220, 30, 40), (20, 180, 60)], rtol=0, atol=2)
 
 
-def test_photo_of_the_asked_size_keeps_its_pixels():
+def test_photo_of_the_target_size_keeps_its_pixels():
     noise_px = np.random.default_rng(1).integers(0, 256, (16, 16, 3), np.uint8)
     np.testing.assert_array_equal(resize.decode_and_resize(encode(Image.fromarray(noise_px), "PNG"), 16), noise_px)
 

@@ -1,4 +1,4 @@
-"""Zips that would fill the disk are refused before anything is written."""
+"""Zips that would fill the disk raise an error before anything is written."""
 
 import struct
 import types
@@ -14,7 +14,7 @@ SIZE_BYTES = 4_000_000
 
 @pytest.fixture
 def bomb(tmp_path):
-    """A zip of 4 kB that unpacks to 4 MB."""
+    """Return a zip of 4 kB that unpacks to 4 MB."""
     path = tmp_path / "bomb.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("glass/1.bmp", bytes(SIZE_BYTES))
@@ -23,14 +23,14 @@ def bomb(tmp_path):
 
 @pytest.fixture
 def small_limit(monkeypatch):
-    """The limit of tests, which must not unpack 100 MB."""
+    """Lower the limit so that tests do not have to unpack 100 MB."""
     monkeypatch.setattr(unpacking, "RATIO_FREE_BYTES", SIZE_BYTES // 2)
 
 
 def set_disk(monkeypatch, free_bytes, files=10_000):
-    """Let every disk have so many free bytes, and room for so many files."""
-    state = types.SimpleNamespace(f_bavail=free_bytes, f_frsize=1, f_files=20_000, f_favail=files)
-    monkeypatch.setattr(unpacking.os, "statvfs", lambda path: state)
+    """Make every disk report `free_bytes` and room for `files` files."""
+    disk_stats = types.SimpleNamespace(f_bavail=free_bytes, f_frsize=1, f_files=20_000, f_favail=files)
+    monkeypatch.setattr(unpacking.os, "statvfs", lambda path: disk_stats)
 
 
 def check_refused(path, message):
@@ -57,12 +57,12 @@ def test_zip_bomb_with_entries_that_share_their_bytes_is_refused(bomb, small_lim
     check_refused(bomb, "more than 100 times as much")
 
 
-def test_zip_bomb_with_other_bytes_before_it_is_refused(bomb, small_limit):
+def test_zip_bomb_after_other_bytes_is_refused(bomb, small_limit):
     bomb.write_bytes(bytes(SIZE_BYTES) + bomb.read_bytes())
     check_refused(bomb, "more than 100 times as much")
 
 
-def test_zip_bomb_that_states_a_small_size_does_not_become_larger(bomb, small_limit):
+def test_zip_bomb_that_declares_a_small_size_is_refused(bomb, small_limit):
     content = bytearray(bomb.read_bytes())
     position = content.index(b"PK\1\2") + 24
     content = content[:position] + struct.pack("<L", 1000) + content[position + 4 :]
@@ -72,12 +72,12 @@ def test_zip_bomb_that_states_a_small_size_does_not_become_larger(bomb, small_li
     assert not bomb.with_name("unpacked").exists()
 
 
-def test_small_zip_of_any_ratio_is_taken(bomb):
+def test_small_zip_of_any_ratio_is_unpacked(bomb):
     assert (photo_sources.folder_of(bomb, bomb.with_name("unpacked")) / "glass" / "1.bmp").stat().st_size == SIZE_BYTES
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_zip_of_another_method_is_unpacked(tmp_path, method, save_photo):
+def test_zip_with_another_compression_method_is_unpacked(tmp_path, method, save_photo):
     photo = save_photo(tmp_path / "1.png", 1, size=(60, 60))
     with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as archive:
         archive.write(photo, "glass/1.png")
@@ -92,10 +92,10 @@ def test_zip_that_is_larger_than_the_free_disk_is_refused(bomb, monkeypatch):
 
 def test_zip_of_more_files_than_the_disk_can_take_is_refused(bomb, monkeypatch):
     set_disk(monkeypatch, 10 * unpacking.RESERVE_BYTES, files=0)
-    check_refused(bomb, "holds 1 files, and the disk of .* can take 0 more")
+    check_refused(bomb, "holds 1 files, but the disk of .* can take only 0 more")
 
 
-def test_many_small_files_count_as_blocks_of_the_disk(tmp_path, monkeypatch):
+def test_small_files_count_as_whole_disk_blocks(tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         for number in range(1000):
             archive.writestr(f"glass/{number}", b"x")
@@ -103,10 +103,10 @@ def test_many_small_files_count_as_blocks_of_the_disk(tmp_path, monkeypatch):
     check_refused(tmp_path / "a.zip", r"needs 4\.1 MB")
 
 
-def test_zip_of_endless_folders_is_refused(tmp_path):
+def test_zip_with_deeply_nested_folders_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("a/" * 1500 + "1.jpg", b"photo")
-    check_refused(tmp_path / "a.zip", "holds folders 1501 deep")
+    check_refused(tmp_path / "a.zip", "holds folders 1501 levels deep")
 
 
 def test_zip_in_a_zip_is_not_unpacked(tmp_path, bomb):

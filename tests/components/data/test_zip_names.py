@@ -1,4 +1,4 @@
-"""Names in zips: in whichever encoding and with whichever separators they were written."""
+"""Names in zips with various encodings and separators."""
 
 import struct
 import unicodedata
@@ -14,7 +14,7 @@ WINDOWS = 0
 
 
 class RawEntry(zipfile.ZipInfo):
-    """An entry with the bytes `raw_name` as its name, without the flag that says UTF-8."""
+    """An entry with the bytes `raw_name` as its name, without the UTF-8 flag."""
 
     raw_name: bytes
 
@@ -61,7 +61,7 @@ def test_backslashes_separate_folders(tmp_path, names):
         ("gbk", ["玻璃", "金属"]),
         ("GB2312", ["玻璃", "金属"]),
         ("cp932", ["表示", "ソ連"]),  # the second bytes of 表 and ソ are backslashes
-        ("big5", ["功能", "許可"]),  # so are those of 功 and 許
+        ("big5", ["功能", "許可"]),  # as are those of 功 and 許
         ("cp866", ["Бумага", "стекло"]),
         ("cp1252", ["Glas", "Müll"]),
         ("euc_kr", ["유리", "종이"]),
@@ -69,7 +69,7 @@ def test_backslashes_separate_folders(tmp_path, names):
     ],
 )
 @pytest.mark.parametrize("separator", ["/", "\\"])
-def test_names_in_the_encoding_that_is_given_are_the_classes(tmp_path, encoding, names, separator):
+def test_names_are_decoded_by_the_given_encoding(tmp_path, encoding, names, separator):
     raw = [separator.join(("photos", name, "1.jpg")).encode(encoding) for name in names]
     archive = write_zip(tmp_path / "a.zip", raw)
     with pytest.raises(PilahError, match="Give it with --zip-encoding") as refused:
@@ -79,13 +79,13 @@ def test_names_in_the_encoding_that_is_given_are_the_classes(tmp_path, encoding,
     assert classes(archive, encoding) == sorted(names)
 
 
-def test_question_for_the_encoding_shows_readings_of_a_name(tmp_path):
+def test_error_for_unknown_encoding_shows_a_name_in_several_encodings(tmp_path):
     archive = write_zip(tmp_path / "a.zip", [f"{name}/1.jpg".encode("gbk") for name in ("玻璃", "金属")])
     with pytest.raises(PilahError, match=r"could be 玻璃 \(gbk\), .* \(cp437\)\.$"):
         classes(archive)
 
 
-def test_question_for_the_encoding_is_one_line_without_codes_for_the_terminal(tmp_path):
+def test_error_for_unknown_encoding_is_one_line_without_control_codes(tmp_path):
     archive = write_zip(tmp_path / "a.zip", ["\n\x1b[2J玻璃/1.jpg".encode("gbk"), b"glass/1.jpg"])
     with pytest.raises(PilahError, match=r"could be \\n\\x1b\[2J玻璃 \(gbk\)"):
         classes(archive)
@@ -93,13 +93,13 @@ def test_question_for_the_encoding_is_one_line_without_codes_for_the_terminal(tm
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 @pytest.mark.parametrize("system", [WINDOWS, zip_names.UNIX])
-def test_utf_8_without_its_flag_is_recognised(tmp_path, form, system):
+def test_utf_8_without_its_flag_is_detected(tmp_path, form, system):
     names = ["玻璃", "Métal", "纸板"]
     raw = [unicodedata.normalize(form, f"{name}/1.jpg").encode() for name in names]
     assert classes(write_zip(tmp_path / "a.zip", raw, system)) == sorted(names)
 
 
-def test_single_letter_that_may_be_utf_8_or_gbk_is_a_question(tmp_path):
+def test_single_letter_that_may_be_utf_8_or_gbk_raises(tmp_path):
     raw = ["细/1.jpg".encode("gbk"), b"glass/1.jpg"]  # 细 has the bytes of a Greek letter in UTF-8
     assert raw[0].decode() == "ϸ/1.jpg"
     with pytest.raises(PilahError, match=r"细 \(gbk\)"):
@@ -107,7 +107,7 @@ def test_single_letter_that_may_be_utf_8_or_gbk_is_a_question(tmp_path):
 
 
 @pytest.mark.parametrize("valid", [True, False], ids=["of this name", "of another name"])
-def test_extra_field_of_info_zip_has_the_name(tmp_path, valid):
+def test_name_in_info_zip_extra_field_is_used(tmp_path, valid):
     def extra(raw):
         data = struct.pack("<BL", 1, zlib.crc32(raw) ^ (not valid)) + raw.decode("cp866").encode()
         return struct.pack("<HH", 0x9999, 0) + struct.pack("<HH", zip_names.UNICODE_PATH, len(data)) + data
@@ -128,7 +128,7 @@ def test_file_name_that_is_not_valid_in_the_encoding_keeps_its_folder(tmp_path):
     assert sorted(label for _, label in class_folders.scan([unpacked]).photos) == ["glass", "玻璃", "纸板"]
 
 
-def test_folder_name_that_is_not_valid_in_the_encoding_is_named(tmp_path):
+def test_folder_name_that_is_not_valid_in_the_encoding_raises(tmp_path):
     archive = write_zip(tmp_path / "a.zip", [f"{name}/1.jpg".encode("cp1252") for name in ("Müll", "Glas")])
     with pytest.raises(PilahError, match=r"M\\xfcll/, which is not valid in --zip-encoding utf-8"):
         classes(archive, "utf-8")
@@ -140,7 +140,7 @@ def test_null_byte_in_a_name_ends_it(tmp_path):
 
 
 @pytest.mark.parametrize("encoding", ["latin", "GBK", "936", "shift_jis", "cp866", "utf_8", "cp437"])
-def test_encoding_of_text_is_accepted(encoding):
+def test_text_encoding_with_ascii_is_accepted(encoding):
     photo_sources.check_encoding(encoding)
 
 
@@ -148,7 +148,7 @@ def test_encoding_of_text_is_accepted(encoding):
     "encoding",
     ["klingon", "", "rot13", "base64", "utf-16", "utf-7", "cp037", "unicode_escape", "../x", "a\0b", "idna2"],
 )
-def test_encoding_that_python_lacks_or_without_ascii_is_refused(encoding):
+def test_encoding_unknown_to_python_or_without_ascii_is_refused(encoding):
     with pytest.raises(PilahError, match="--zip-encoding must be an encoding"):
         photo_sources.check_encoding(encoding)
 

@@ -190,7 +190,7 @@ def test_fewer_groups_than_folds_skips_the_fold_comparison_and_keeps_the_lists(t
     run_dir = tmp_path / "run"
     small_run.make(run_dir, alike=["paper"])
     printed = run_audit(run_dir)
-    assert "nothing to test of paper in fold" in caplog.text  # two groups: those alike, and the blurred one
+    assert "no test photos of paper in fold" in caplog.text  # two groups: those alike, and the blurred one
     found = artifacts.read_json(run_dir / "audit" / "audit.json")
     assert found["folds"] is None and found["near_duplicates"]["pairs"] >= small_run.PHOTOS_PER_CLASS - 1
     assert "macro F1" not in printed and "near-duplicates" in printed

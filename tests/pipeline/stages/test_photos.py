@@ -179,7 +179,7 @@ def test_other_encoding_of_a_zip_reruns_the_stage_with_the_new_names(tmp_path, s
 
 def test_name_that_no_class_may_have_is_refused_before_any_work(tmp_path, save_classes):
     folder = save_classes(tmp_path / "photos", {"x" * 101: 2, "metal": 2})
-    with pytest.raises(PilahError, match="101 characters, and 100 are the most"):
+    with pytest.raises(PilahError, match="101 characters, more than the maximum of 100"):
         photos_stage.check(Config(tmp_path / "run", images=(folder,)))
     (tmp_path / "labels.csv").write_text("id,label\n0,../../x\n1,metal\n")
     with pytest.raises(PilahError, match=r"'\.\./\.\./x' has a slash"):
