@@ -1,4 +1,4 @@
-"""The folds of one scenario: each is trained with a new model, and saved before the next one starts."""
+"""Training of the folds of one scenario; each fold has a new model, and is saved before the next one starts."""
 
 import pathlib
 import time
@@ -40,10 +40,10 @@ def reset_if_settings_changed(study: Study, scenario: scenarios.Scenario, folder
 
 
 def epochs_done(folder: pathlib.Path, fold: int, epochs: int) -> int:
-    """Return how many of its `epochs`, those of all members of an ensemble together, a fold has finished."""
+    """Return how many of `epochs` a fold has finished; both count the epochs of all ensemble members."""
     if trial_folder.fold_predictions(folder, fold).exists():
         return epochs
-    return finetuning.spent(trial_folder.fold_checkpoint(folder, fold))[0]
+    return finetuning.checkpoint_progress(trial_folder.fold_checkpoint(folder, fold))[0]
 
 
 def train_head(study: Study, scenario: scenarios.Scenario, fold: int) -> tuple[dict[str, list[float]], np.ndarray]:
@@ -72,9 +72,9 @@ def _train_fold(
 ) -> None:
     """Train a new model on the other folds, and write its history and its predictions of `fold`."""
     checkpoint = trial_folder.fold_checkpoint(folder, fold)
-    started = time.monotonic() - finetuning.spent(checkpoint)[1]
+    started = time.monotonic() - finetuning.checkpoint_progress(checkpoint)[1]
     if scenario.strategy == "finetune":
-        keras.utils.clear_session()  # models of finished folds are too large to wait for Python's garbage collector
+        keras.utils.clear_session()  # free the last fold's model now: it is too large to wait for garbage collection
         examples, in_fold = study.examples(scenario.backbone), study.fold_of == fold
         model, history = finetuning.fit(
             study.recipe(scenario),
@@ -90,5 +90,5 @@ def _train_fold(
         history, probabilities = train_head(study, scenario, fold)
     seconds = round(time.monotonic() - started, 3)
     artifacts.write_json(trial_folder.fold_history(folder, fold), {"seconds": seconds, "history": history})
-    tested = [photo for photo in study.photo_list if photo.fold == fold]
-    predictions.write(trial_folder.fold_predictions(folder, fold), tested, probabilities, study.classes)
+    tested_photos = [photo for photo in study.photo_list if photo.fold == fold]
+    predictions.write(trial_folder.fold_predictions(folder, fold), tested_photos, probabilities, study.classes)

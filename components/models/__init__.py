@@ -1,1 +1,1 @@
-"""Backbones and heads: built, run frozen, trained, and assembled."""
+"""Backbones and heads: ImageNet weights, features, training, fine-tuning and inference."""

@@ -1,4 +1,4 @@
-"""The winner, refitted on all photos -> one Keras model from pixels to scores."""
+"""Refit the winner on all photos, and join head and backbone to one Keras model from pixels to scores."""
 
 import pathlib
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ def assemble(
 
 
 def without_optimizer(model: keras.Model) -> keras.Model:
-    """Return a model of the same layers to save, without the optimizer: Adam's moments are twice as large as they."""
+    """Return a model with the same layers but no optimizer, whose moments would triple the size of the file."""
     return keras.Model(model.input, model.output, name=model.name)
 
 

@@ -13,10 +13,10 @@ from components.base import artifacts, settings
 from components.base.errors import PilahError
 from components.models import weights_file
 
-# Momentum of BatchNorm layers that train (Goyal et al. 2017): with Keras's 0.99, the averages of ImageNet would outlast
-# a short run.
+# Momentum of trained BatchNorm layers (Goyal et al. 2017). With Keras's default of 0.99, the ImageNet averages would
+# still dominate after a short training.
 BATCHNORM_MOMENTUM = 0.9
-NETWORK = "network"  # name of the backbone, as a layer of a model
+NETWORK = "network"  # name of the backbone's layer in a model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,15 +25,15 @@ class Backbone:
 
     Attributes:
         build: constructor.
-        preprocess: preprocessing of RGB pixels in [0, 255] that its weights expect.
+        preprocess: preprocessing function for RGB pixels in [0, 255] that its weights expect.
         weights_url: address of its ImageNet weights in Keras Applications.
-        weights_md5: digest of that file, as Keras checks it.
+        weights_md5: MD5 of that file, which Keras checks.
         parameters: number of weights.
-        layout: digest of their shapes, see weights_file.layout_of.
+        layout: digest of the shapes of its weights, see weights_file.layout_of.
         channels: number of activations after pooling.
         stages: prefixes of the layer names of its last two stages, the last one last.
-        cpu_engine: its fastest inference engine on CPUs in float32, as measured in docs/performance.md. A constant,
-            because a run must give the same leaderboard when it is repeated.
+        cpu_engine: its fastest inference engine on CPUs in float32, as measured in docs/performance.md. It is a
+            constant so that a repeated run gives the same leaderboard.
     """
 
     build: Callable[..., keras.Model]
@@ -104,19 +104,19 @@ class Weights:
 
     @property
     def file(self) -> pathlib.Path | None:
-        """The file that Pilah checks; None for random weights and for a file of Keras's own, which Keras checks."""
+        """The file that Pilah checks; None for random weights and for Keras's own file, which Keras checks."""
         return pathlib.Path(self.source) if self.source not in (None, "imagenet") else None
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """Return text that is equal for equal weights, wherever the file is; cached, as each scenario needs it."""
+        """Return text that identifies the weights, whatever the path of their file; cached for all scenarios."""
         return artifacts.file_digest(self.file) if self.file else self.source or f"random, seed {self.seed}"
 
 
 def check_weights(name: settings.Backbone, weights: Weights) -> None:
-    """Raise PilahError if the weights are in a file that is damaged, or is of another network.
+    """Raise PilahError if the weights file is damaged or belongs to another network.
 
-    Keras checks its own downloads by their digests.
+    Keras itself checks the digests of its downloads.
     """
     if weights.file:
         weights_file.check(weights.file, name, BACKBONES[name].parameters, BACKBONES[name].layout)
@@ -127,7 +127,7 @@ def build(
 ) -> keras.Model:
     """Return the frozen backbone: uint8 RGB [n, size, size, 3] -> pooled activations, float32 [n, channels].
 
-    It includes its own preprocessing and global average pooling; BatchNorm is frozen too, with its stored statistics.
+    It includes preprocessing and global average pooling. BatchNorm is also frozen, with its stored statistics.
 
     Raises:
         PilahError: the weights file was replaced since the run started.
@@ -135,7 +135,7 @@ def build(
     backbone = BACKBONES[name]
     if weights.file and artifacts.file_digest(weights.file) != weights.fingerprint:
         raise PilahError(
-            f"{weights.file} has changed since this run started. Leave it alone while a run uses it, and run again."
+            f"{weights.file} has changed since this run started. Do not change it during a run, and run again."
         )
     if not weights.source:
         keras.utils.set_random_seed(weights.seed)
@@ -145,7 +145,7 @@ def build(
         )
         network.trainable = False
         pixels = keras.Input((image_size_px, image_size_px, 3), dtype="uint8", name="pixels")
-        # Cast first: on uint8, preprocess_input would round the means that it subtracts.
+        # Cast first, because with uint8 preprocess_input would round the means that it subtracts.
         x = backbone.preprocess(keras.ops.cast(pixels, "float32"))
         x = network(x)
         pooled = keras.layers.GlobalAveragePooling2D(dtype="float32", name="pooled")(x)
@@ -161,10 +161,10 @@ def unfreeze(
     """Make `part` of the backbone in `model` trainable, and the rest of the backbone frozen.
 
     Args:
-        batchnorm: of that part's BatchNorm layers; VGG19 has none. "frozen" keeps ImageNet's statistics, scale and
-            offset, so that training and serving compute the same. "trained" trains scale and offset: training
-            normalizes by the mean and variance of the batch, which a small batch estimates poorly, and serving by
-            their running averages.
+        batchnorm: mode of that part's BatchNorm layers; VGG19 has none. "frozen" keeps ImageNet's statistics, scale
+            and offset, so that training and serving compute the same. "trained" trains scale and offset. Training then
+            normalizes by the statistics of the batch, which are poor estimates for small batches, and serving by their
+            running averages.
     """
     network = model.get_layer(NETWORK)
     network.trainable = part != "none"
@@ -179,11 +179,11 @@ def unfreeze(
 
 
 def split(model: keras.Model, name: settings.Backbone, part: settings.Unfreeze) -> tuple[keras.Model, keras.Model]:
-    """Split `model`, which holds backbone `name`, below its last stage ("top") or its last two ("top2").
+    """Split `model`, which contains the backbone `name`, below its last stage ("top") or its last two ("top2").
 
     Returns:
-        The lower model, pixels -> activations, and the upper one, these in float16 -> the output of `model`. Both share
-        their layers with `model`.
+        The lower model, pixels -> activations, and the upper one, float16 activations -> the output of `model`. Both
+        share their layers with `model`.
     """
     network = model.get_layer(NETWORK)
     boundary = _lowest(network, name, part).input
@@ -199,7 +199,7 @@ def split(model: keras.Model, name: settings.Backbone, part: settings.Unfreeze) 
 
 
 def _lowest(network: keras.Model, name: settings.Backbone, part: str) -> keras.layers.Layer:
-    """Return the first layer of `part`, "top" or "top2", which has a single input."""
+    """Return the first layer of `part`, "top" or "top2"; it has a single input."""
     prefix = BACKBONES[name].stages[{"top": -1, "top2": -2}[part]]
     return next(layer for layer in network.layers if layer.name.startswith(prefix))
 

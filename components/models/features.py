@@ -1,4 +1,4 @@
-"""Records x backbone x view -> pooled activations of the frozen backbone, one file for each view."""
+"""Features: pooled activations of a frozen backbone for all records, one file for each view."""
 
 import itertools
 import pathlib
@@ -24,7 +24,7 @@ def pick_precision(precision: settings.Precision) -> settings.ComputeDtype:
         return precision
     if inference.on_gpu():
         return "bfloat16"
-    cpu = pathlib.Path("/proc/cpuinfo")  # Linux alone; float32 elsewhere
+    cpu = pathlib.Path("/proc/cpuinfo")  # exists only on Linux; other systems use float32
     flags = cpu.read_text().split() if cpu.exists() else []
     return "bfloat16" if {"avx512_bf16", "amx_bf16"} & set(flags) else "float32"
 
@@ -46,16 +46,16 @@ def extract(
 ) -> None:
     """Write the activations of all views into `folder`, float32 [photos, channels] each, in the order of the records.
 
-    view-00.npy is of the clean photos, which are the first test-time view too, view-01.npy to view-NN.npy (N = views)
-    of the augmented ones, test-01.npy to test-MM.npy (M = test_views - 1) of the other test-time views. Existing files
-    are kept; `folder` is emptied first where a setting that they depend on has changed.
+    view-00.npy has the clean photos, which are also the first test-time view; view-01.npy to view-NN.npy (N = views)
+    the augmented views; test-01.npy to test-MM.npy (M = test_views - 1) the other test-time views. Existing files are
+    kept, but `folder` is emptied first if a setting that they depend on has changed.
 
     Args:
         photo_ids: ids in the order of the records; the augmented views depend on them.
         engine: inference engine.
-        progress: called with the number of photos done and in all, over all missing views.
+        progress: called with the number of photos done and the total, over all missing views.
     """
-    depends_on = feature_settings.of_features(
+    settings_of_files = feature_settings.of_features(
         backbone,
         weights.fingerprint,
         engine=engine,
@@ -64,13 +64,13 @@ def extract(
         photo_ids=photo_ids,
         augmentation=augmentation.settings,
     )
-    artifacts.reset_if_settings_changed(folder, depends_on)
+    artifacts.reset_if_settings_changed(folder, settings_of_files)
     missing = missing_views(folder, views, test_views)
     if not missing:
         return
     record_count = len(records.read(records_dir))
     if record_count != len(photo_ids):
-        raise RuntimeError(f"{records_dir} must have a record of each photo: {record_count} of {len(photo_ids)}.")
+        raise RuntimeError(f"{records_dir} must have a record of each of {len(photo_ids)} photos (got {record_count}).")
     model = backbones.build(backbone, weights, image_size_px, inference.dtype_of_model(engine, precision))
     forward = inference.load(engine, model, precision)
     for position, view in enumerate(missing):
@@ -129,7 +129,7 @@ def _checked(pairs: tf.data.Dataset, photo_ids: Sequence[str]) -> Iterator[np.nd
     done = 0
     for ids, pixels in pairs.as_numpy_iterator():
         if [photo_id.decode() for photo_id in ids] != list(photo_ids[done : done + len(ids)]):
-            raise RuntimeError(f"Records must be in the order of the photo list, and differ from number {done} on.")
+            raise RuntimeError(f"Records must be in the order of the photo list, but differ after photo {done}.")
         yield pixels
         done += len(ids)
 
@@ -138,7 +138,7 @@ def batches(records_dir: pathlib.Path, maps: np.ndarray, view: int) -> tf.data.D
     """Return batches of (ids string [n], pixels uint8 [n, size, size, 3]) in the order of the records.
 
     Args:
-        maps: float32 [photos, 8], see augmentation.transforms; used for augmented views alone.
+        maps: float32 [photos, 8], see augmentation.transforms; used for augmented views only.
         view: as in write_view.
     """
     photos = records.read(records_dir).map(lambda record: (record["id"], record["image"]), tf.data.AUTOTUNE)
@@ -154,7 +154,7 @@ def batches(records_dir: pathlib.Path, maps: np.ndarray, view: int) -> tf.data.D
 class Views(Sequence[np.ndarray]):
     """The clean view and `views` augmented ones, float32 [photos, channels] each, read from disk on access.
 
-    All together take 230 MB for 2,500 photos, ResNet50 and 10 views, and an epoch needs a single view.
+    An epoch needs a single view. All together would take 230 MB for 2,500 photos, ResNet50 and 10 views.
     """
 
     def __init__(self, folder: pathlib.Path, views: int):
@@ -178,14 +178,14 @@ def view_numbers(views: int, test_views: int) -> list[int]:
 
 
 def missing_views(folder: pathlib.Path, views: int, test_views: int) -> list[int]:
-    """Return the views that `folder` lacks, or holds with other content than was written."""
+    """Return the views that are missing in `folder` or whose files have changed."""
     return [view for view in view_numbers(views, test_views) if not _is_intact(view_path(folder, view))]
 
 
 def _is_intact(path: pathlib.Path) -> bool:
     description = path.with_suffix(".json")
     digest = artifacts.read_json(description).get("digest") if description.exists() else None
-    return path.exists() and digest in (None, artifacts.file_digest(path))  # earlier versions wrote no digest
+    return path.exists() and digest in (None, artifacts.file_digest(path))  # files of earlier versions have no digest
 
 
 def view_path(folder: pathlib.Path, view: int) -> pathlib.Path:

@@ -1,4 +1,4 @@
-"""Fine-tuning of a backbone together with its head: new for each fold, resumed from a checkpoint after a kill."""
+"""Fine-tuning of a backbone together with its head, with checkpoints to resume from."""
 
 import contextlib
 import dataclasses
@@ -15,20 +15,20 @@ from components.base import artifacts, metrics, seeds, settings
 from components.data import augmentation, pixels
 from components.models import assembly, backbones, head
 
-RAMP = 0.1  # share of the steps in which the learning rate of schedule "cosine" rises
+RAMP = 0.1  # share of the steps in which the learning rate rises, with schedule "cosine"
 HISTORY = ("loss", "accuracy")
 DIVERGED = "Training diverged: lower --finetuning-rate (or --learning-rate) or set --clip-norm."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Everything that a model depends on, except its photos.
+    """Everything that a fine-tuned model depends on, except its photos.
 
     Attributes:
         weights: initial weights of the backbone.
-        weight_decay: used by AdamW alone.
-        seed: of the initial weights of the head, the dropout masks and the augmented views.
-        precision: dtype in which the backbone computes; its weights and the head are float32 in any case.
+        weight_decay: used only by AdamW.
+        seed: seed of the initial weights of the head, the dropout masks and the augmented views.
+        precision: dtype in which the backbone computes; its weights and the head are always float32.
     """
 
     backbone: settings.Backbone
@@ -69,17 +69,17 @@ def fit(
     checkpoint: pathlib.Path,
     on_epoch: Callable[[], object] = lambda: None,
 ) -> tuple[keras.Model, dict[str, list[float]]]:
-    """Train a new model on `rows`; return it, computing in float32, with loss and accuracy of each epoch.
+    """Train a new model on `rows`; return it as a float32 model, with the loss and accuracy of each epoch.
 
     Epoch e uses view 1 + e of every row once (of as many random rows, with oversampling), in an order that depends on
-    `seed` and e. Where `examples` have frozen activations, the layers above them are trained alone. The members of an
-    ensemble are trained one after another, and the history is the mean of theirs.
+    `seed` and e. If `examples` have frozen activations, only the layers above them are trained. The members of an
+    ensemble are trained one after another, and the history is the mean of their histories.
 
     Args:
         rows: int64 [m], the photos to train on.
-        checkpoint: path that the names of the checkpoints begin with, one file for each member of the ensemble, written
-            after each epoch. Training resumes from existing ones and ends as if it had never stopped; the caller makes
-            sure that they are of the same call, and clears them once the result is saved.
+        checkpoint: path prefix of the checkpoints. There is one file for each member of the ensemble, written after
+            each epoch. Training resumes from existing checkpoints, with the same result as without the interruption.
+            The caller must make sure that they are of the same call, and clear them after saving the result.
         on_epoch: called after each checkpoint.
 
     Raises:
@@ -112,8 +112,8 @@ def _fit_member(
     checkpoint: pathlib.Path,
     on_epoch: Callable[[], object],
 ) -> tuple[keras.Model, dict[str, list[float]]]:
-    """Train member `member`, counted from 0, with the file `checkpoint`; the rest is as in `fit`."""
-    started = time.monotonic() - _spent(checkpoint)[1]
+    """Train the ensemble member number `member`, from 0, with the file `checkpoint`. The rest is as in `fit`."""
+    started = time.monotonic() - _member_progress(checkpoint)[1]
     model = build(dataclasses.replace(recipe, seed=_member_seed(recipe.seed, member)))
     learner = model
     if examples.frozen_activations:
@@ -134,12 +134,12 @@ def _fit_member(
 
 
 def _member_seed(seed: int, member: int) -> int:
-    """Return the seed of a member; that of the first is `seed`, as for a single model."""
+    """Return the seed of a member; the first one uses `seed`, like a single model."""
     return seeds.derive(seed, seeds.MEMBER, member) if member else seed
 
 
 def _check_finite(learner: keras.Model, losses: Sequence[float]) -> None:
-    """Raise NotFiniteError where training diverged, which weights tell too: under XLA, the loss of nan is a number."""
+    """Raise NotFiniteError if training diverged; weights are checked because XLA can return a finite loss for nan."""
     metrics.check_finite(np.array(losses), "Losses of epochs", DIVERGED)
     weights = [keras.ops.convert_to_numpy(variable).ravel() for variable in learner.trainable_variables]
     metrics.check_finite(np.concatenate(weights)[np.newaxis], "Weights", DIVERGED)
@@ -178,7 +178,7 @@ def batches(recipe: Recipe, examples: pixels.Examples, rows: np.ndarray, *, epoc
 
 
 def prepare(model: keras.Model, learner: keras.Model, recipe: Recipe, *, steps: int, epoch: int) -> None:
-    """Compile `learner` for `epoch` and those after it, with a new optimizer for the layers that train in them."""
+    """Compile `learner` for `epoch` and later ones, with a new optimizer for the layers that are trained then."""
     warming_up = epoch < recipe.options.warmup_epochs
     part = "none" if warming_up else recipe.options.unfreeze
     backbones.unfreeze(model, recipe.backbone, part, recipe.options.batchnorm)
@@ -191,7 +191,8 @@ def prepare(model: keras.Model, learner: keras.Model, recipe: Recipe, *, steps: 
     )
     learner.optimizer.build(learner.trainable_variables)
     no_scores = np.zeros((1, recipe.classes), np.float32)
-    learner.compute_metrics(None, no_scores, no_scores)  # which Keras would build in the first step, and trace it twice
+    # build the metrics now; Keras would build them in the first step, and trace it twice
+    learner.compute_metrics(None, no_scores, no_scores)
     learner.reset_metrics()
 
 
@@ -206,12 +207,12 @@ def _learning_rate(recipe: Recipe, steps: int) -> float | keras.optimizers.sched
 
 
 def _needs_xla() -> bool:
-    """Return whether Keras runs on JAX; TensorFlow's own kernels need no network to be compiled first."""
+    """Return whether Keras runs on JAX; TensorFlow runs networks without compiling them."""
     return keras.config.backend() == "jax"
 
 
 def _in_float32(model: keras.Model, recipe: Recipe) -> keras.Model:
-    """Return a float32 model with the weights of `model`, which are float32 in any precision."""
+    """Return a model that computes in float32, with the weights of `model`."""
     if recipe.precision == "float32":
         return model
     copy = build(dataclasses.replace(recipe, precision="float32"))
@@ -220,9 +221,9 @@ def _in_float32(model: keras.Model, recipe: Recipe) -> keras.Model:
 
 
 def _averaged(models: Sequence[keras.Model], recipe: Recipe) -> keras.Model:
-    """Return one model whose scores are the means of those of `models`.
+    """Return one model whose scores are the means of the scores of `models`.
 
-    The layers that are frozen in all of them run once; their activations are float16, as those on disk are.
+    The layers that are frozen in all models run only once, and their activations are float16, as on disk.
     """
     if len(models) == 1:
         return models[0]
@@ -236,9 +237,9 @@ def _averaged(models: Sequence[keras.Model], recipe: Recipe) -> keras.Model:
     return keras.Model(inputs, scores, name=models[0].name)
 
 
-def spent(checkpoint: pathlib.Path) -> tuple[int, float]:
-    """Return the number of epochs in the checkpoints of `fit`, and the seconds that they took over all its runs."""
-    members = [_spent(path) for path in _member_checkpoints(checkpoint)]
+def checkpoint_progress(checkpoint: pathlib.Path) -> tuple[int, float]:
+    """Return the number of epochs in the checkpoints of `fit`, and the training seconds of all runs so far."""
+    members = [_member_progress(path) for path in _member_checkpoints(checkpoint)]
     return sum(epochs for epochs, _ in members), sum(seconds for _, seconds in members)
 
 
@@ -248,7 +249,7 @@ def clear(checkpoint: pathlib.Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _spent(path: pathlib.Path) -> tuple[int, float]:
+def _member_progress(path: pathlib.Path) -> tuple[int, float]:
     with contextlib.suppress(FileNotFoundError), np.load(path) as saved:
         return saved["history"].shape[1], float(saved["seconds"])
     return 0, 0.0

@@ -1,6 +1,7 @@
 """Activations of the frozen layers of a backbone, computed once for each view and read from disk in fine-tuning.
 
-For CPUs, where the frozen layers are most of the work of a step. A GPU computes them faster than a disk reads them.
+For use on CPUs, where most of a training step is spent in the frozen layers. A GPU computes the activations faster than
+a disk reads them.
 """
 
 import logging
@@ -37,18 +38,18 @@ def load(
 ) -> list[np.ndarray]:
     """Return the frozen activations of augmented views 1 to `views`, float16 [photos, ...] each, mapped from disk.
 
-    They are in the order of the records. Those that `folder` lacks are computed first; `folder` is emptied before
-    where a setting that they depend on has changed.
+    They are in the order of the records. Missing views are computed first. `folder` is emptied before that if a setting
+    that they depend on has changed.
 
     Args:
         photo_ids: ids in the order of the records.
         unfreeze: the part above the frozen layers, "top" or "top2", see backbones.split.
-        engine: inference engine. In float32 OpenVINO and TensorFlow differ by far less than float16 rounds, so that
-            `folder` may hold views of both.
+        engine: inference engine. In float32 OpenVINO and TensorFlow differ by far less than the precision of float16,
+            so that `folder` may contain views of both.
         precision: dtype in which the frozen layers compute.
 
     Raises:
-        PilahError: the disk has not enough space.
+        PilahError: the disk does not have enough space.
     """
     artifacts.reset_if_settings_changed(
         folder,
@@ -84,6 +85,7 @@ def _check_space(folder: pathlib.Path, needed_bytes: int) -> None:
     free_bytes = shutil.disk_usage(folder).free
     if needed_bytes > free_bytes:
         raise PilahError(
-            f"Activations of the frozen layers need {needed_bytes / 1e9:.1f} GB of disk, and {free_bytes / 1e9:.1f} GB "
-            f"are free in {folder}. Free some, or choose --unfreeze all, which needs none."
+            f"Activations of the frozen layers need {needed_bytes / 1e9:.1f} GB of disk, but only "
+            f"{free_bytes / 1e9:.1f} GB are free in {folder}. Free some space, or choose --unfreeze all, which "
+            "needs none."
         )

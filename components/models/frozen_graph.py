@@ -1,4 +1,4 @@
-"""A Keras model as the TensorFlow graph that other inference engines read, and the function that they return."""
+"""Conversion of a Keras model to the frozen TensorFlow graph that other inference engines read."""
 
 import pathlib
 from collections.abc import Callable, Iterable, Iterator
@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-# Batches of pixels, uint8 [n, size, size, 3], of any n -> their activations, float32 [n, ...], in order
+# what engines return: batches of pixels, uint8 [n, size, size, 3] with any n -> activations, float32 [n, ...], in order
 Forward = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
 
 
@@ -20,5 +20,5 @@ def write(model: keras.Model, path: pathlib.Path) -> None:
 
 
 def signature(model: keras.Model) -> tuple[tf.TensorSpec, ...]:
-    """Return the signature of a function of the pixels that `model` takes."""
+    """Return the input signature of a function that takes the pixels for `model`."""
     return (tf.TensorSpec(model.input_shape, tf.uint8),)

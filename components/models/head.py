@@ -34,8 +34,8 @@ def build(
 
     Args:
         dropout: rate in [0, 1) before the last layer; 0 leaves the layer out.
-        weight_decay: decoupled weight decay, used by AdamW alone.
-        seed: of the initial weights and the dropout masks; heads of equal seed and shape start with equal weights.
+        weight_decay: decoupled weight decay, used only by AdamW.
+        seed: seed of the initial weights and the dropout masks; heads of equal seed and shape start with equal weights.
     """
     model = untrained(channels, classes, dropout, seed)
     model.compile(new_optimizer(optimizer, learning_rate, weight_decay))
@@ -44,16 +44,16 @@ def build(
 
 def untrained(channels: int, classes: int, dropout: float, seed: int) -> keras.Sequential:
     """Return a new head, not compiled, with the layers of the thesis's notebooks. Arguments as in `build`."""
-    of_hidden, of_dropout, of_scores = (seeds.derive(seed, seeds.LAYER, number) for number in range(3))
+    hidden_seed, dropout_seed, scores_seed = (seeds.derive(seed, seeds.LAYER, number) for number in range(3))
     layers = [
         keras.Input((channels,), name="activations"),
         keras.layers.Dense(
-            HIDDEN_UNITS, "relu", kernel_initializer=keras.initializers.GlorotUniform(of_hidden), name="hidden"
+            HIDDEN_UNITS, "relu", kernel_initializer=keras.initializers.GlorotUniform(hidden_seed), name="hidden"
         ),
         keras.layers.BatchNormalization(name="normalization"),
-        keras.layers.Dropout(dropout, seed=of_dropout, name="dropout") if dropout else None,
+        keras.layers.Dropout(dropout, seed=dropout_seed, name="dropout") if dropout else None,
         keras.layers.Dense(
-            classes, "softmax", kernel_initializer=keras.initializers.GlorotUniform(of_scores), name="scores"
+            classes, "softmax", kernel_initializer=keras.initializers.GlorotUniform(scores_seed), name="scores"
         ),
     ]
     return keras.Sequential([layer for layer in layers if layer is not None], name="head")
@@ -65,14 +65,14 @@ def new_optimizer(
     weight_decay: float,
     global_clipnorm: float | None = None,
 ) -> keras.optimizers.Optimizer:
-    """Return a new optimizer. `weight_decay` is used by AdamW alone; `global_clipnorm` is as in Keras."""
+    """Return a new optimizer. `weight_decay` is used only by AdamW; `global_clipnorm` is as in Keras."""
     decay = {"weight_decay": weight_decay} if name == "AdamW" else {}
-    # Keras would name optimizers adam, adam_1, ..., and `_program` would find no two heads equal.
+    # A fixed name, because with Keras's adam, adam_1, ... no two heads would share a `_program`.
     return OPTIMIZERS[name](learning_rate, global_clipnorm=global_clipnorm, name=name.lower(), **decay)
 
 
 def parameters(channels: int, classes: int) -> int:
-    """Return the number of weights of a head, the moving averages of its BatchNormalization included."""
+    """Return the number of weights of a head, including the moving averages of its BatchNormalization."""
     return (channels + 1) * HIDDEN_UNITS + 4 * HIDDEN_UNITS + (HIDDEN_UNITS + 1) * classes
 
 
@@ -89,7 +89,7 @@ def fit(
     """Train `model` on the augmented views of `rows`; return loss and accuracy of each epoch.
 
     Epoch e uses view 1 + e mod V of every row once, in an order that depends on `seed` and e. Training starts from the
-    present weights and optimizer state of `model`, so that another call continues it.
+    current weights and optimizer state of `model`, so that another call continues it.
 
     Args:
         activations: V + 1 arrays, float32 [photos, channels], the clean view first.
@@ -100,47 +100,48 @@ def fit(
         NotFiniteError: training diverged.
     """
     rng = np.random.Generator(np.random.Philox(seed))
-    twin, train = _program(json.dumps(keras.saving.serialize_keras_object(model), sort_keys=True))
-    _copy_state(model, twin)
+    shared_head, train = _program(json.dumps(keras.saving.serialize_keras_object(model), sort_keys=True))
+    _copy_state(model, shared_head)
     history: dict[str, list[float]] = {"loss": [], "accuracy": []}
     for epoch in range(epochs):
         shuffled = rng.permutation(rows)
-        loss, hits = train(activations[1 + epoch % (len(activations) - 1)][shuffled], labels[shuffled], batch_size)
+        loss, correct = train(activations[1 + epoch % (len(activations) - 1)][shuffled], labels[shuffled], batch_size)
         history["loss"].append(float(loss) / len(rows))
-        history["accuracy"].append(float(hits) / len(rows))
+        history["accuracy"].append(float(correct) / len(rows))
     metrics.check_finite(np.array(history["loss"]), "Losses of epochs", DIVERGED)
-    _copy_state(twin, model)
+    _copy_state(shared_head, model)
     return history
 
 
 @functools.lru_cache(maxsize=2)
 def _program(serialized: str) -> tuple[keras.Model, Callable]:
-    """Return a copy of a head and a function that trains it for an epoch, for all heads of equal architecture.
+    """Return a copy of a head and a function that trains it for an epoch, shared by all heads of equal architecture.
 
-    They are traced once, as tracing takes longer than training. Nothing is carried over between folds: before training,
-    every variable of the copy is set from the head, those of the optimizer and of the dropout masks included. An epoch
-    is one call, as a return to Python takes far longer than a step, and one trace, whatever the number of photos.
+    Sharing saves tracing, which takes longer than training. Nothing is carried over between folds, because `fit` first
+    sets all variables of the copy from the head, including those of the optimizer and the dropout masks. An epoch is
+    one call, because returning to Python takes far longer than a step, and is traced once for any number of photos.
     """
-    twin = keras.saving.deserialize_keras_object(json.loads(serialized))
-    twin.compile(fused_optimizers.fused(twin.optimizer))
-    shapes = (tf.TensorSpec((None, twin.input_shape[1])), tf.TensorSpec((None,), tf.int64), tf.TensorSpec((), tf.int32))
+    shared_head = keras.saving.deserialize_keras_object(json.loads(serialized))
+    shared_head.compile(fused_optimizers.fused(shared_head.optimizer))
+    channels, variables = shared_head.input_shape[1], shared_head.trainable_variables
+    shapes = (tf.TensorSpec((None, channels)), tf.TensorSpec((None,), tf.int64), tf.TensorSpec((), tf.int32))
 
     @tf.function(input_signature=shapes)
     def train(activations: tf.Tensor, labels: tf.Tensor, batch_size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Train for an epoch in the order of the rows; return the sum of the losses and the number of correct ones."""
-        loss_sum, hits = 0.0, 0
+        """Train for an epoch in the order of the rows; return the sum of losses and the number of correct photos."""
+        loss_sum, correct = 0.0, 0
         for start in tf.range(0, tf.shape(activations)[0], batch_size):
             actual = labels[start : start + batch_size]
             with tf.GradientTape() as tape:
-                scores = twin(activations[start : start + batch_size], training=True)
+                scores = shared_head(activations[start : start + batch_size], training=True)
                 losses = keras.losses.sparse_categorical_crossentropy(actual, scores)
                 loss = tf.reduce_mean(losses)
-            twin.optimizer.apply(tape.gradient(loss, twin.trainable_variables), twin.trainable_variables)
+            shared_head.optimizer.apply(tape.gradient(loss, variables), variables)
             loss_sum += tf.reduce_sum(losses)
-            hits += tf.math.count_nonzero(tf.argmax(scores, axis=1) == actual, dtype=tf.int32)
-        return loss_sum, hits
+            correct += tf.math.count_nonzero(tf.argmax(scores, axis=1) == actual, dtype=tf.int32)
+        return loss_sum, correct
 
-    return twin, train
+    return shared_head, train
 
 
 def _copy_state(source: keras.Model, target: keras.Model) -> None:

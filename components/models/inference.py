@@ -1,4 +1,4 @@
-"""Inference engines of a frozen backbone: the fastest on CPUs for each backbone, TensorFlow on GPUs."""
+"""Inference engines for frozen backbones: on CPUs the fastest one for each backbone, on GPUs TensorFlow."""
 
 import functools
 import importlib.util
@@ -18,10 +18,10 @@ log = logging.getLogger("pilah")
 def pick(
     engine: settings.Engine, backbone: settings.Backbone, precision: settings.ComputeDtype
 ) -> settings.InferenceEngine:
-    """Return `engine`, or for "auto" the one for `backbone` in `precision` on this machine.
+    """Return `engine`, or for "auto" the engine for `backbone` in `precision` on this machine.
 
-    "auto" is TensorFlow on GPUs. On CPUs it is the backbone's `cpu_engine` in float32 and OpenVINO in bfloat16; where
-    MNN does not work OpenVINO, which is logged once; where OpenVINO is not installed TensorFlow.
+    "auto" is TensorFlow on GPUs. On CPUs it is the backbone's `cpu_engine` in float32 and OpenVINO in bfloat16. If MNN
+    does not work, OpenVINO replaces it and a warning is logged; if OpenVINO is not installed, TensorFlow does.
 
     Raises:
         PilahError: `engine` is not installed, does not work on this machine, or cannot compute in `precision`.
@@ -40,18 +40,20 @@ def pick(
     if precision == "float32" and backbones.BACKBONES[backbone].cpu_engine == "mnn":
         if not mnn_engine.problem():
             return "mnn"
-        log.warning("%s runs without MNN, half as fast, because MNN %s", backbone, mnn_engine.problem())
+        log.warning("%s runs without MNN, at half the speed, because MNN %s", backbone, mnn_engine.problem())
     return "openvino" if _openvino_is_installed() else "tensorflow"
 
 
 def _check_mnn(precision: settings.ComputeDtype) -> None:
     if precision != "float32":
         raise PilahError(
-            f"--engine mnn computes in float32 (got --precision {precision}). Choose --precision float32, or --engine "
-            "openvino."
+            f"--engine mnn computes only in float32 (got --precision {precision}). Choose --precision float32, or "
+            "--engine openvino."
         )
     if mnn_engine.problem():
-        raise PilahError(f"--engine mnn does not work here: MNN {mnn_engine.problem()}. Choose --engine openvino.")
+        raise PilahError(
+            f"--engine mnn does not work on this machine: MNN {mnn_engine.problem()}. Choose --engine openvino."
+        )
 
 
 def _openvino_is_installed() -> bool:
@@ -61,7 +63,7 @@ def _openvino_is_installed() -> bool:
 def gpus() -> int:
     """Return the number of GPUs that Keras can train on."""
     if keras.config.backend() == "jax":
-        import jax  # not one of our packages: installed by those who set KERAS_BACKEND
+        import jax  # not a dependency: installed by users who set KERAS_BACKEND=jax
 
         return sum(device.platform == "gpu" for device in jax.devices())
     return len(tf.config.list_physical_devices("GPU"))
@@ -73,7 +75,7 @@ def on_gpu() -> bool:
 
 
 def dtype_of_model(engine: settings.InferenceEngine, precision: settings.ComputeDtype) -> settings.ComputeDtype:
-    """Return the dtype to build a model in that `engine` runs in `precision`; OpenVINO converts to bfloat16 itself."""
+    """Return the dtype in which to build a model for `engine`; OpenVINO itself converts models to bfloat16."""
     return precision if engine == "tensorflow" else "float32"
 
 

@@ -1,4 +1,4 @@
-"""MNN as the inference engine of a frozen backbone: its Winograd convolutions make VGG19 twice as fast on CPUs."""
+"""MNN as inference engine of frozen backbones; its Winograd convolutions make VGG19 twice as fast on CPUs."""
 
 import collections
 import concurrent.futures
@@ -21,8 +21,8 @@ from components.base import machine
 from components.models import frozen_graph
 
 CONVERSION = pathlib.Path(__file__).with_name("mnn_conversion.py")
-TOLERANCE = 0.01  # of the largest activation; on random pixels VGG19's differ by up to 0.0005
-PHOTOS_AT_ONCE = 4  # in a session; larger batches are as fast, and 16 photos need 0.3 GB more
+TOLERANCE = 0.01  # share of the largest activation; VGG19's activations differ by up to 0.0005 on random pixels
+PHOTOS_AT_ONCE = 4  # per session; larger batches are not faster, and 16 photos need 0.3 GB more
 
 
 class UnusableError(Exception):
@@ -31,7 +31,7 @@ class UnusableError(Exception):
 
 @functools.cache
 def problem() -> str:
-    """Return why MNN cannot run a convolutional network on this machine; "" if it can."""
+    """Return why MNN cannot run a convolutional network on this machine, or "" if it can."""
     pixels = keras.Input((8, 8, 3), dtype="uint8")
     x = keras.layers.Conv2D(4, 3, activation="relu")(keras.ops.cast(pixels, "float32"))
     try:
@@ -44,11 +44,11 @@ def problem() -> str:
 def load(model: keras.Model) -> frozen_graph.Forward:
     """Return the function that runs `model` in float32.
 
-    It runs a session of one thread for each core, each with its own batch and its own copy of the weights, because the
-    sessions of one interpreter wait for each other. The numbers do not depend on the number of cores.
+    It runs a single-threaded session for each core, each with its own batch and its own copy of the weights, because
+    sessions of the same interpreter wait for each other. The results do not depend on the number of cores.
 
     Raises:
-        UnusableError: MNN is not installed, or cannot load the model, or gives other activations than Keras.
+        UnusableError: MNN is not installed, cannot load the model, or gives other activations than Keras.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "model.mnn"
@@ -72,7 +72,7 @@ def load(model: keras.Model) -> frozen_graph.Forward:
         executor = concurrent.futures.ThreadPoolExecutor(len(sessions))
         try:
             for pixels in batches:
-                if len(running) == 2 * len(sessions):  # a session always finds its next batch ready
+                if len(running) == 2 * len(sessions):  # so that a session always has its next batch ready
                     yield running.popleft().result()
                 running.append(executor.submit(run, pixels))
             while running:
@@ -85,15 +85,15 @@ def load(model: keras.Model) -> frozen_graph.Forward:
 
 
 def _check(forward: frozen_graph.Forward, model: keras.Model) -> None:
-    """Compare the output for random pixels with that of Keras: the converter leaves out what it does not know."""
+    """Compare the output for random pixels with Keras's, because the converter leaves out unknown operations."""
     pixels = np.random.default_rng(0).integers(0, 256, (1, *model.input_shape[1:]), np.uint8)
-    ours, expected = next(forward([pixels])), np.asarray(model(pixels, training=False))
-    if ours.shape != expected.shape or not np.abs(ours - expected).max() <= TOLERANCE * np.abs(expected).max():
+    output, expected = next(forward([pixels])), np.asarray(model(pixels, training=False))
+    if output.shape != expected.shape or not np.abs(output - expected).max() <= TOLERANCE * np.abs(expected).max():
         raise UnusableError("gives other activations than Keras for the same pixels")
 
 
 class _Session:
-    """The network on one thread."""
+    """A network that runs on one thread."""
 
     def __init__(self, path: pathlib.Path) -> None:
         import MNN
@@ -130,25 +130,25 @@ def _convert(model: keras.Model, path: pathlib.Path) -> None:
         raise UnusableError("is not installed")
     graph = path.with_suffix(".pb")
     frozen_graph.write(model, graph)
-    # -P: otherwise the modules beside the script hide others of their names
+    # -P, because otherwise modules in the script's folder hide others of the same name
     command = [sys.executable, "-P", str(CONVERSION), str(graph), str(path), str(model.input_shape[1])]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode < 0:
-        raise UnusableError(f"crashed with signal {-done.returncode}")
-    if done.returncode:
-        raise UnusableError(f"reports: {done.stderr.strip().splitlines()[-1]}")
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode < 0:
+        raise UnusableError(f"crashed with signal {-result.returncode}")
+    if result.returncode:
+        raise UnusableError(f"reports: {result.stderr.strip().splitlines()[-1]}")
 
 
 @contextlib.contextmanager
 def _native_output_discarded() -> Iterator[None]:
-    """Discard what MNN's C++ code prints on standard output whenever it is loaded."""
+    """Discard what MNN's C++ code prints on standard output when it loads a model."""
     sys.stdout.flush()
-    output, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
+    stdout, devnull = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 1)
     try:
         yield
     finally:
         ctypes.CDLL(None).fflush(None)
-        os.dup2(output, 1)
-        os.close(output)
-        os.close(nowhere)
+        os.dup2(stdout, 1)
+        os.close(stdout)
+        os.close(devnull)

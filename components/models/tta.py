@@ -1,14 +1,14 @@
-"""Test-time augmentation (TTA): scores averaged over a photo, its mirror image, its centre crop, and that mirrored."""
+"""Test-time augmentation (TTA): scores averaged over a photo, its centre crop, and the mirror images of both."""
 
 import keras
 
-CROP = 7 / 8  # side of the centre crop, as a share of the photo's
+CROP = 7 / 8  # side of the centre crop as a share of the photo's side
 
 
 def transform(pixels: keras.KerasTensor, view: int) -> keras.KerasTensor:
     """Return test-time view 0 to 3 of `pixels`, uint8 [n, size, size, 3], in the same shape and dtype.
 
-    View 0 is the photos unchanged, 1 mirrored, 2 cropped and resized, 3 both.
+    View 0 is unchanged, view 1 mirrored, view 2 cropped and resized, and view 3 both.
     """
     if view >= 2:
         size = pixels.shape[1]
@@ -23,7 +23,7 @@ def transform(pixels: keras.KerasTensor, view: int) -> keras.KerasTensor:
 def averaged(model: keras.Model, views: int) -> keras.Model:
     """Return `model`, uint8 [n, size, size, 3] -> scores, with its scores averaged over the first `views`, 1 to 4.
 
-    It runs once for each view, and takes as many times as long.
+    The model runs once for each view.
     """
     if views == 1:
         return model

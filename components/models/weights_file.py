@@ -1,4 +1,4 @@
-"""Files of ImageNet weights, as Keras Applications publishes them: checking, comparing and writing them."""
+"""ImageNet weights files in the format of Keras Applications: check, compare and write them."""
 
 import contextlib
 import hashlib
@@ -11,33 +11,33 @@ import numpy as np
 from components.base import artifacts
 from components.base.errors import PilahError
 
-REMEDY = "Download it again as Keras Applications publishes it, or leave out --weights-dir and Keras downloads it."
+REMEDY = "Download it again from Keras Applications, or leave out --weights-dir to have it downloaded."
 
 
 def check(path: pathlib.Path, backbone: str, parameters: int, layout: str) -> None:
     """Read the whole file, and raise PilahError unless it has the weights of `backbone`.
 
-    Keras assigns arrays to layers by their order, and reads the file only when the turn of its backbone comes.
+    Keras itself would read the file only when it builds the backbone, and assign arrays to layers by their order.
 
     Args:
         parameters: number of weights of the backbone.
         layout: see `layout_of`.
     """
-    with path.open("rb"):  # h5py hides the errno of a file that may not be read
+    with path.open("rb"):  # h5py hides the errno of a file without read permission
         pass
-    with _refused_if_damaged(path, backbone), h5py.File(path) as file:
+    with _check_format(path, backbone), h5py.File(path) as file:
         arrays = [weights[()] for weights in _datasets(file)]
     count = sum(array.size for array in arrays)
     if layout_of([array.shape for array in arrays]) != layout:
-        difference = f"{count:,} parameters in place of {parameters:,}" if count != parameters else "in other shapes"
+        difference = f"{count:,} parameters instead of {parameters:,}" if count != parameters else "with other shapes"
         raise PilahError(
-            f"{path} must hold the weights of {backbone}, and has those of another network ({difference}). {REMEDY}"
+            f"{path} must have the weights of {backbone}, but has those of another network ({difference}). {REMEDY}"
         )
     for array in arrays:
         if not np.isfinite(array).all():
-            raise PilahError(f"{path} is damaged: weights of {backbone} in it are not finite. {REMEDY}")
-        if array.ndim > 1 and not array.any():  # a download that stopped leaves zeros where space was reserved
-            raise PilahError(f"{path} is damaged: all weights of a layer of {backbone} in it are zero. {REMEDY}")
+            raise PilahError(f"{path} is damaged: some weights of {backbone} are not finite. {REMEDY}")
+        if array.ndim > 1 and not array.any():  # an interrupted download may leave zeros in reserved space
+            raise PilahError(f"{path} is damaged: all weights of a layer of {backbone} are zero. {REMEDY}")
 
 
 def layout_of(shapes: list[tuple[int, ...]]) -> str:
@@ -46,9 +46,9 @@ def layout_of(shapes: list[tuple[int, ...]]) -> str:
 
 
 def tensors_digest(path: pathlib.Path) -> str:
-    """Return the SHA-256 of dtype, shape and bytes of the weights, in the order of the layers, whatever their names.
+    """Return the SHA-256 over dtype, shape and bytes of the weights, in the order of the layers.
 
-    It is equal for files of equal weights that differ in what else HDF5 stores.
+    It does not depend on the names of the layers, or on anything else in the HDF5 file.
 
     Raises:
         OSError, KeyError, RuntimeError, ValueError: the file is damaged.
@@ -63,7 +63,7 @@ def tensors_digest(path: pathlib.Path) -> str:
 
 
 def write(path: pathlib.Path, layers: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-    """Write a file that Keras loads.
+    """Write a weights file that Keras can load.
 
     Args:
         layers: layer -> weight -> values, both in the order of the network.
@@ -78,18 +78,18 @@ def write(path: pathlib.Path, layers: Mapping[str, Mapping[str, np.ndarray]]) ->
 
 
 def _datasets(file: h5py.File) -> list[h5py.Dataset]:
-    """Return the arrays in the order in which Keras assigns them to layers; none if it is no file of layers."""
-    group = file.get("model_weights", file) if "layer_names" not in file.attrs else file  # a whole model has them there
+    """Return the arrays in the order in which Keras assigns them to layers; empty if the file has no layers."""
+    group = file.get("model_weights", file) if "layer_names" not in file.attrs else file  # in the file of a whole model
     layers = [group[name] for name in group.attrs.get("layer_names", [])]
     return [layer[name] for layer in layers for name in layer.attrs["weight_names"]]
 
 
 @contextlib.contextmanager
-def _refused_if_damaged(path: pathlib.Path, backbone: str) -> Iterator[None]:
+def _check_format(path: pathlib.Path, backbone: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, KeyError, RuntimeError, ValueError) as error:  # what h5py raises, by where the damage is
+    except (OSError, KeyError, RuntimeError, ValueError) as error:  # h5py raises any of them, depending on the damage
         reason = " ".join(str(error).split())
         raise PilahError(
-            f"{path} is damaged, or no HDF5 file of the weights of {backbone} ({reason}). {REMEDY}"
+            f"{path} is damaged, or not an HDF5 file with weights of {backbone} ({reason}). {REMEDY}"
         ) from error

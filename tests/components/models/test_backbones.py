@@ -30,26 +30,26 @@ def activations(model, pixels):
 
 
 def network_of(model):
-    """The backbone proper, between the preprocessing and the pooling."""
+    """Return the backbone's network, without preprocessing and pooling."""
     (network,) = (layer for layer in model.layers if isinstance(layer, keras.Model))
     return network
 
 
 @functools.cache
 def shared(name):
-    """A backbone that no test changes: the networks take seconds to build."""
+    """Return a backbone that tests must not change, because networks take seconds to build."""
     return build(name)
 
 
 @pytest.fixture
-def shared_again(name):
-    """The shared backbone, for a test that unfreezes it: it is frozen again afterwards."""
+def shared_unfrozen(name):
+    """Yield the shared backbone for a test that unfreezes it, and freeze it again afterwards."""
     yield shared(name)
     backbones.unfreeze(shared(name), name, "none", "frozen")
 
 
 def distance(activations, expected):
-    """Length of the difference as a share of the length of `expected`."""
+    """Return the norm of the difference relative to the norm of `expected`."""
     return np.linalg.norm(activations - expected) / np.linalg.norm(expected)
 
 
@@ -82,7 +82,7 @@ def test_layout_is_that_of_the_built_network(name):
 
 
 @of_each_backbone
-def test_preprocessing_and_pooling_of_the_network_are_inside(name):
+def test_model_includes_preprocessing_and_pooling(name):
     model = shared(name)
     module = {"ResNet50": "resnet50", "VGG19": "vgg19", "DenseNet121": "densenet"}[name]
     prepared = getattr(keras.applications, module).preprocess_input(photos_of_noise().astype(np.float32))
@@ -91,13 +91,13 @@ def test_preprocessing_and_pooling_of_the_network_are_inside(name):
 
 
 @of_each_backbone
-def test_nothing_can_be_trained(name):
+def test_backbone_has_no_trainable_weights(name):
     model = shared(name)
     assert model.trainable_weights == []
 
 
 @of_each_backbone
-def test_activations_do_not_depend_on_training_mode_or_the_rest_of_the_batch(name):
+def test_activations_do_not_depend_on_training_mode_or_other_photos(name):
     model = shared(name)
     pixels = photos_of_noise()
     together = activations(model, pixels)
@@ -106,7 +106,7 @@ def test_activations_do_not_depend_on_training_mode_or_the_rest_of_the_batch(nam
 
 
 @pytest.mark.parametrize("name", ["ResNet50", "VGG19"])
-def test_bfloat16_is_close_to_float32_and_leaves_the_dtype_policy(name):
+def test_bfloat16_is_close_to_float32_and_keeps_the_dtype_policy(name):
     model = shared(name)
     coarse = activations(build(name, precision="bfloat16"), photos_of_noise())
     assert coarse.dtype == np.float32
@@ -114,14 +114,14 @@ def test_bfloat16_is_close_to_float32_and_leaves_the_dtype_policy(name):
     assert keras.config.dtype_policy().name == "float32"
 
 
-def test_build_that_fails_leaves_the_dtype_policy(tmp_path):
+def test_failed_build_keeps_the_dtype_policy(tmp_path):
     (tmp_path / "broken.h5").write_bytes(b"no weights")
     with pytest.raises(OSError):
         build("VGG19", str(tmp_path / "broken.h5"), "bfloat16")
     assert keras.config.dtype_policy().name == "float32"
 
 
-def test_weights_file_that_was_replaced_since_the_start_is_refused(tmp_path):
+def test_weights_file_replaced_during_the_run_raises(tmp_path):
     path = tmp_path / "vgg19.h5"
     path.write_bytes(b"weights")
     weights = backbones.Weights(str(path), SEED)
@@ -131,7 +131,7 @@ def test_weights_file_that_was_replaced_since_the_start_is_refused(tmp_path):
         backbones.build("VGG19", weights, SIZE_PX, "float32")
 
 
-def test_random_weights_are_a_function_of_the_seed():
+def test_random_weights_depend_only_on_the_seed():
     pixels = photos_of_noise(1)
     first, again, other = (
         activations(model, pixels) for model in (shared("VGG19"), build("VGG19"), build("VGG19", seed=SEED + 1))
@@ -140,7 +140,7 @@ def test_random_weights_are_a_function_of_the_seed():
     assert (first != other).any()
 
 
-def test_weights_of_a_file_are_those_that_the_network_gets(tmp_path):
+def test_network_has_the_weights_of_the_file(tmp_path):
     file = tmp_path / "vgg19.weights.h5"
     network_of(shared("VGG19")).save_weights(file)
     loaded = build("VGG19", str(file), seed=SEED + 1)
@@ -149,31 +149,33 @@ def test_weights_of_a_file_are_those_that_the_network_gets(tmp_path):
     np.testing.assert_array_equal(activations(loaded, photos_of_noise(1)), expected)
 
 
-def test_fingerprint_depends_on_the_bytes_and_not_on_the_place(tmp_path):
-    places = [tmp_path / "a.h5", tmp_path / "b" / "b.h5", tmp_path / "c.h5"]
-    places[1].parent.mkdir()
-    for place, content in zip(places, (b"weights", b"weights", b"others"), strict=True):
-        place.write_bytes(content)
-    first, copy, other = (backbones.Weights(str(place), seed).fingerprint for seed, place in enumerate(places))
+def test_fingerprint_depends_on_the_bytes_and_not_on_the_path(tmp_path):
+    paths = [tmp_path / "a.h5", tmp_path / "b" / "b.h5", tmp_path / "c.h5"]
+    paths[1].parent.mkdir()
+    for path, content in zip(paths, (b"weights", b"weights", b"others"), strict=True):
+        path.write_bytes(content)
+    first, copy, other = (backbones.Weights(str(path), seed).fingerprint for seed, path in enumerate(paths))
     assert first == copy
     assert first != other
 
 
-def test_fingerprints_of_random_draws_differ_by_seed_and_from_imagenet():
-    found = {backbones.Weights(source, seed).fingerprint for source in (None, "imagenet") for seed in (1, 2)}
-    assert len(found) == 3, "two of random draws and one of Keras's own copy, which no seed changes"
+def test_fingerprint_depends_on_the_seed_only_for_random_weights():
+    fingerprints = {backbones.Weights(source, seed).fingerprint for source in (None, "imagenet") for seed in (1, 2)}
+    assert len(fingerprints) == 3, "two of random weights and one of ImageNet's"
 
 
 @pytest.mark.skipif("PILAH_WEIGHTS_DIR" not in os.environ, reason="PILAH_WEIGHTS_DIR names no folder of real weights")
 @of_each_backbone
-def test_real_weights_tell_drawn_materials_apart(name):
+def test_real_weights_separate_synthetic_classes(name):
     weights = weights_search.find(name, pathlib.Path(os.environ["PILAH_WEIGHTS_DIR"]), SEED)
     labels = np.repeat(np.arange(6), 6)
-    drawings = [
+    drawn_photos = [
         synthetic_photos.draw(synthetic_photos.CLASSES[label], index, SEED).resize((96, 96))
         for index, label in enumerate(labels)
     ]
-    pooled = activations(backbones.build(name, weights, 96, "float32"), np.stack([np.asarray(one) for one in drawings]))
+    pooled = activations(
+        backbones.build(name, weights, 96, "float32"), np.stack([np.asarray(photo) for photo in drawn_photos])
+    )
     unit = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
     nearest = (unit @ unit.T - 2 * np.eye(36)).argmax(axis=1)
     assert (labels[nearest] == labels).mean() > 0.4, "chance is 0.14"
@@ -190,8 +192,8 @@ def test_real_weights_tell_drawn_materials_apart(name):
         ("DenseNet121", "top2", "conv4_block1_1_conv"),
     ],
 )
-def test_last_stages_of_a_real_backbone_are_found_by_name_and_stand_on_all_below(shared_again, name, part, lowest):
-    model = shared_again
+def test_last_stages_of_a_backbone_are_unfrozen_and_split_off(shared_unfrozen, name, part, lowest):
+    model = shared_unfrozen
     assert model.output_shape[-1] == backbones.BACKBONES[name].channels
     backbones.unfreeze(model, name, part, "frozen")
     network = model.get_layer(backbones.NETWORK)

@@ -21,7 +21,7 @@ WEIGHTS = backbones.Weights(None, 1)
 
 @pytest.fixture(scope="module", autouse=True)
 def tiny():
-    """Let the tests use a backbone of three convolutions, as a real one takes seconds to build."""
+    """Register a backbone of three convolutions, because a real one takes seconds to build."""
     with tiny_backbone.known():
         yield
 
@@ -56,7 +56,7 @@ def times(folder):
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory, save_classes):
-    """Records of five photos and their ids in that order."""
+    """Return the folder of the records of five photos, and their ids in order."""
     folder = tmp_path_factory.mktemp("source")
     root = save_classes(folder / "photos", {"glass": 3, "metal": 2})
     photo_list = listing.list_photos(class_folders.scan([root]), 2, SEED, ignore)[0]
@@ -74,26 +74,26 @@ def source(tmp_path_factory, save_classes):
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory, source):
-    folder = tmp_path_factory.mktemp("unbroken") / TINY
+def uninterrupted(tmp_path_factory, source):
+    folder = tmp_path_factory.mktemp("uninterrupted") / TINY
     extract(folder, source)
     return folder
 
 
 @pytest.fixture
-def finished(tmp_path, unbroken):
-    """A copy of the unbroken run's folder, to change."""
-    return pathlib.Path(shutil.copytree(unbroken, tmp_path / TINY))
+def finished(tmp_path, uninterrupted):
+    """Return a copy of the uninterrupted run's folder that a test may change."""
+    return pathlib.Path(shutil.copytree(uninterrupted, tmp_path / TINY))
 
 
-def test_each_view_file_has_one_row_of_channels_per_photo(unbroken):
-    assert list(contents(unbroken)) == ["view-00.npy", "view-01.npy", "view-02.npy"]
-    views = np.stack(features.Views(unbroken, VIEWS))
+def test_each_view_file_has_one_row_of_channels_per_photo(uninterrupted):
+    assert list(contents(uninterrupted)) == ["view-00.npy", "view-01.npy", "view-02.npy"]
+    views = np.stack(features.Views(uninterrupted, VIEWS))
     assert views.shape == (3, 5, CHANNELS) and views.dtype == np.float32
-    assert features.missing_views(unbroken, VIEWS, 1) == []
+    assert features.missing_views(uninterrupted, VIEWS, 1) == []
 
 
-def test_view_equals_the_model_output_for_the_records_in_order(source, unbroken):
+def test_view_equals_the_model_output_for_the_records_in_order(source, uninterrupted):
     records_dir, photo_ids = source
     clean = np.stack([record["image"] for record in records.read(records_dir).as_numpy_iterator()])
     views = [
@@ -105,10 +105,10 @@ def test_view_equals_the_model_output_for_the_records_in_order(source, unbroken)
     ]
     model = backbones.build(TINY, WEIGHTS, SIZE_PX, "float32")
     expected = [model(pixels, training=False) for pixels in views]
-    np.testing.assert_allclose(np.stack(features.Views(unbroken, VIEWS)), expected, rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(np.stack(features.Views(uninterrupted, VIEWS)), expected, rtol=1e-3, atol=1e-6)
 
 
-def test_time_view_equals_what_the_served_model_averages(finished, source):
+def test_test_time_views_equal_those_of_the_served_model(finished, source):
     extract(finished, source, test_views=2)
     clean = np.stack([record["image"] for record in records.read(source[0]).as_numpy_iterator()])
     model = backbones.build(TINY, WEIGHTS, SIZE_PX, "float32")
@@ -130,10 +130,10 @@ def test_short_last_batch_is_included(source, monkeypatch, batch_size):
     assert ids == photo_ids
 
 
-def test_several_batches_give_the_same_features_as_one(tmp_path, source, unbroken, monkeypatch):
+def test_several_batches_give_the_same_features_as_one(tmp_path, source, uninterrupted, monkeypatch):
     monkeypatch.setattr(features, "BATCH_SIZE", 2)
     extract(tmp_path / TINY, source, views=0)
-    expected = np.stack(features.Views(unbroken, 0))
+    expected = np.stack(features.Views(uninterrupted, 0))
     np.testing.assert_allclose(np.stack(features.Views(tmp_path / TINY, 0)), expected, rtol=1e-3, atol=1e-6)
 
 
@@ -144,11 +144,11 @@ def test_finished_views_are_skipped(finished, source):
     assert calls == []
 
 
-def test_missing_view_is_recomputed_with_the_same_bytes(finished, source, unbroken):
+def test_missing_view_is_recomputed_with_the_same_bytes(finished, source, uninterrupted):
     (finished / "view-01.npy").unlink()
     before, calls = times(finished), []
     extract(finished, source, progress=lambda done, total: calls.append((done, total)))
-    assert contents(finished) == contents(unbroken)
+    assert contents(finished) == contents(uninterrupted)
     assert {name: time for name, time in times(finished).items() if name != "view-01.npy"} == before
     assert calls[-1] == (5, 5)
 
@@ -158,18 +158,18 @@ def test_added_views_keep_existing_ones_and_progress_counts_new_ones(finished, s
     extract(finished, source, views=VIEWS + 2, progress=lambda done, total: calls.append((done, total)))
     assert {name: times(finished)[name] for name in before} == before
     assert features.missing_views(finished, VIEWS + 2, 1) == []
-    assert len(set(contents(finished).values())) == VIEWS + 3, "no view is another's copy"
+    assert len(set(contents(finished).values())) == VIEWS + 3, "no two views are equal"
     assert calls == [(5, 10), (10, 10)]
 
 
 @pytest.mark.parametrize("engine", ["openvino", "mnn"])
-def test_another_engine_recomputes_all_views_and_agrees(engine, finished, source, unbroken):
+def test_another_engine_recomputes_all_views_with_close_results(engine, finished, source, uninterrupted):
     before = times(finished)
     extract(finished, source, engine=engine)
     assert all(times(finished)[name] != written for name, written in before.items())
-    ours, theirs = (np.stack(features.Views(folder, VIEWS)) for folder in (finished, unbroken))
-    assert ours.dtype == np.float32
-    np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5 * np.abs(theirs).max())
+    features_of_engine, expected = (np.stack(features.Views(folder, VIEWS)) for folder in (finished, uninterrupted))
+    assert features_of_engine.dtype == np.float32
+    np.testing.assert_allclose(features_of_engine, expected, rtol=1e-3, atol=1e-5 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize(
@@ -185,18 +185,18 @@ def test_another_engine_recomputes_all_views_and_agrees(engine, finished, source
 def test_changed_setting_clears_the_folder(finished, source, changed):
     before = times(finished)
     extract(finished, source, views=0, **changed)
-    assert features.missing_views(finished, VIEWS, 2) == [1, 2, -1], "they were made under other settings"
+    assert features.missing_views(finished, VIEWS, 2) == [1, 2, -1], "they were computed with other settings"
     assert times(finished)["view-00.npy"] != before["view-00.npy"]
 
 
-def test_view_with_changed_content_is_computed_again(finished, source, unbroken):
+def test_view_with_changed_content_is_computed_again(finished, source, uninterrupted):
     np.save(finished / "view-01.npy", np.full((5, CHANNELS), 7, np.float32))
     assert features.missing_views(finished, VIEWS, 1) == [1]
     extract(finished, source)
-    assert contents(finished) == contents(unbroken)
+    assert contents(finished) == contents(uninterrupted)
 
 
-def test_run_stopped_within_a_view_resumes_with_the_same_bytes(tmp_path, source, unbroken):
+def test_interrupted_run_resumes_with_the_same_bytes(tmp_path, source, uninterrupted):
     folder = tmp_path / TINY
 
     def stop(done, total):
@@ -208,7 +208,7 @@ def test_run_stopped_within_a_view_resumes_with_the_same_bytes(tmp_path, source,
     assert features.missing_views(folder, VIEWS, 1) == [1, 2]
     before = times(folder)
     extract(folder, source)
-    assert contents(folder) == contents(unbroken)
+    assert contents(folder) == contents(uninterrupted)
     assert times(folder)["view-00.npy"] == before["view-00.npy"]
 
 
@@ -226,7 +226,7 @@ def test_view_interrupted_by_a_full_disk_leaves_no_file(tmp_path, source, monkey
 @pytest.mark.parametrize(
     "pick",
     [lambda ids: ids[::-1], lambda ids: ids[:-1], lambda ids: [*ids, "0" * 16]],
-    ids=["other order", "photo too few", "photo too many"],
+    ids=["other order", "missing photo", "additional photo"],
 )
 def test_records_of_other_photos_raise_and_leave_no_file(tmp_path, source, pick):
     records_dir, photo_ids = source
@@ -235,16 +235,16 @@ def test_records_of_other_photos_raise_and_leave_no_file(tmp_path, source, pick)
     assert contents(tmp_path / TINY) == {}
 
 
-def test_seconds_of_each_view_are_recorded(unbroken):
-    assert all(artifacts.read_json(unbroken / f"view-{view:02d}.json")["seconds"] > 0 for view in range(VIEWS + 1))
+def test_seconds_of_each_view_are_recorded(uninterrupted):
+    assert all(artifacts.read_json(uninterrupted / f"view-{view:02d}.json")["seconds"] > 0 for view in range(VIEWS + 1))
 
 
-@pytest.mark.parametrize("wanted", ["float32", "bfloat16"])
-def test_explicit_precision_is_used(wanted):
-    assert features.pick_precision(wanted) == wanted
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_explicit_precision_is_used(precision):
+    assert features.pick_precision(precision) == precision
 
 
-@pytest.mark.skipif(not pathlib.Path("/proc/cpuinfo").exists(), reason="Linux alone tells what its CPU has")
+@pytest.mark.skipif(not pathlib.Path("/proc/cpuinfo").exists(), reason="only Linux lists CPU features")
 @pytest.mark.parametrize(
     ("flags", "gpus", "expected"),
     [

@@ -23,7 +23,7 @@ pytest_plugins = ["finetuning_fixtures"]
 
 
 def train(study, tmp_path, **changed):
-    """(model, history) of `study` with other settings."""
+    """Return (model, history) of `study` with changed settings."""
     return fit(dataclasses.replace(study, **changed), np.arange(40), tmp_path / "checkpoint")
 
 
@@ -35,8 +35,8 @@ def layer_values(model):
     }
 
 
-def moved(study, tmp_path):
-    """The weights of the backbone that training moves."""
+def changed_weights(study, tmp_path):
+    """Return the names of the backbone's weights that training changes."""
     before, after = layer_values(finetuning.build(study.recipe(SCENARIO))), layer_values(train(study, tmp_path)[0])
     return {name for name in before if (before[name] != after[name]).any()}
 
@@ -59,17 +59,17 @@ TOP_BATCHNORM = {f"top_bn/{name}" for name in ("gamma", "beta", "moving_mean", "
     ids=["all", "top", "top with BatchNorm", "top2", "all after a warm-up", "warm-up alone"],
 )
 def test_only_unfrozen_layers_change_and_batchnorm_only_where_enabled(study, tmp_path, options, expected):
-    assert moved(with_options(study, **options), tmp_path) == expected
+    assert changed_weights(with_options(study, **options), tmp_path) == expected
 
 
 def test_killed_fold_resumes_at_its_last_epoch_with_the_same_result(study, tmp_path, monkeypatch):
     study, rows = with_options(study, warmup_epochs=1, schedule="cosine", batchnorm="trained"), np.arange(50)
     whole, history = fit(study, rows, tmp_path / "whole")
-    begun, batches = [], finetuning.batches
+    started, batches = [], finetuning.batches
 
     def batches_until_killed(recipe, examples, rows, *, epoch, seed):
-        begun.append(epoch)
-        if begun in ([0, 1], [0, 1, 1, 2]):
+        started.append(epoch)
+        if started in ([0, 1], [0, 1, 1, 2]):
             raise KeyboardInterrupt
         return batches(recipe, examples, rows, epoch=epoch, seed=seed)
 
@@ -78,33 +78,33 @@ def test_killed_fold_resumes_at_its_last_epoch_with_the_same_result(study, tmp_p
         with pytest.raises(KeyboardInterrupt):
             fit(study, rows, tmp_path / "broken")
     resumed, resumed_history = fit(study, rows, tmp_path / "broken")
-    assert begun == [0, 1, 1, 2, 2]
+    assert started == [0, 1, 1, 2, 2]
     assert resumed_history == history
-    tested, read = np.arange(50, 90), study.examples("Tiny").pixels
-    np.testing.assert_array_equal(finetuning.predict(resumed, read, tested), finetuning.predict(whole, read, tested))
+    rows, photos = np.arange(50, 90), study.examples("Tiny").pixels
+    np.testing.assert_array_equal(finetuning.predict(resumed, photos, rows), finetuning.predict(whole, photos, rows))
 
 
 def test_killed_ensemble_repeats_no_epoch_and_has_the_same_result(study, tmp_path, monkeypatch):
     study, rows = with_options(study, ensemble=2), np.arange(50)
     whole, history = fit(study, rows, tmp_path / "whole")
-    begun, batches = [], finetuning.batches
+    started, batches = [], finetuning.batches
 
     def batches_until_killed(recipe, examples, rows, *, epoch, seed):
-        begun.append((seed, epoch))
-        if len(begun) == 5:
+        started.append((seed, epoch))
+        if len(started) == 5:
             raise KeyboardInterrupt
         return batches(recipe, examples, rows, epoch=epoch, seed=seed)
 
     monkeypatch.setattr(finetuning, "batches", batches_until_killed)
     with pytest.raises(KeyboardInterrupt):
         fit(study, rows, tmp_path / "broken")
-    assert finetuning.spent(tmp_path / "broken")[0] == 4
+    assert finetuning.checkpoint_progress(tmp_path / "broken")[0] == 4
     resumed, resumed_history = fit(study, rows, tmp_path / "broken")
     second = seeds.derive(7, seeds.MEMBER, 1)
-    assert begun == [(7, 0), (7, 1), (7, 2), (second, 0), (second, 1), (second, 1), (second, 2)]
+    assert started == [(7, 0), (7, 1), (7, 2), (second, 0), (second, 1), (second, 1), (second, 2)]
     assert resumed_history == history
-    tested, read = np.arange(50, 90), study.examples("Tiny").pixels
-    np.testing.assert_array_equal(finetuning.predict(resumed, read, tested), finetuning.predict(whole, read, tested))
+    rows, photos = np.arange(50, 90), study.examples("Tiny").pixels
+    np.testing.assert_array_equal(finetuning.predict(resumed, photos, rows), finetuning.predict(whole, photos, rows))
 
 
 def test_bfloat16_training_learns_and_returns_a_float32_model(study, tmp_path):
@@ -114,15 +114,15 @@ def test_bfloat16_training_learns_and_returns_a_float32_model(study, tmp_path):
     assert {layer.compute_dtype for layer in network_of(model).layers} == {"float32"}
     _, expected = fit(study, np.arange(40), tmp_path / "float32")
     np.testing.assert_allclose(history["loss"], expected["loss"], rtol=0.2)
-    right = finetuning.predict(model, study.all_pixels(), np.arange(40)).argmax(axis=1) == study.labels[:40]
-    assert right.mean() > 0.5, "the weights did not come along"
+    is_correct = finetuning.predict(model, study.all_pixels(), np.arange(40)).argmax(axis=1) == study.labels[:40]
+    assert is_correct.mean() > 0.5, "the weights were not copied"
 
 
 def network_of(model):
     return model.get_layer(backbones.NETWORK)
 
 
-def test_step_of_a_fit_is_traced_once(study, tmp_path, monkeypatch):
+def test_training_step_is_traced_once(study, tmp_path, monkeypatch):
     traced, train_step = [], keras.Model.train_step
 
     def recorded(model, data):
@@ -135,14 +135,16 @@ def test_step_of_a_fit_is_traced_once(study, tmp_path, monkeypatch):
 
 
 def test_xla_compiles_steps_where_enabled_with_the_same_result(study, tmp_path):
-    found, scenario = {}, dataclasses.replace(SCENARIO, dropout=0.0)  # XLA draws other masks
+    histories, scenario = {}, dataclasses.replace(SCENARIO, dropout=0.0)  # XLA draws other masks
     for xla in (False, True):
-        asked = with_options(study, xla=xla, unfreeze="top")
-        model = finetuning.build(asked.recipe(scenario))
-        finetuning.prepare(model, model, asked.recipe(scenario), steps=3, epoch=0)
+        xla_study = with_options(study, xla=xla, unfreeze="top")
+        model = finetuning.build(xla_study.recipe(scenario))
+        finetuning.prepare(model, model, xla_study.recipe(scenario), steps=3, epoch=0)
         assert model.jit_compile is xla
-        _, found[xla] = fit(asked, np.arange(32), tmp_path / str(xla), scenario)  # batches of one size, compiled once
-    np.testing.assert_allclose(found[True]["loss"], found[False]["loss"], rtol=1e-3)
+        _, histories[xla] = fit(
+            xla_study, np.arange(32), tmp_path / str(xla), scenario
+        )  # batches of one size, compiled once
+    np.testing.assert_allclose(histories[True]["loss"], histories[False]["loss"], rtol=1e-3)
 
 
 def test_cosine_schedule_rises_to_the_learning_rate_and_falls_to_0(study):
@@ -155,7 +157,7 @@ def test_cosine_schedule_rises_to_the_learning_rate_and_falls_to_0(study):
 
 
 def test_gradients_above_the_clip_norm_are_scaled_and_smaller_ones_unchanged(study, tmp_path):
-    """Adam divides by the gradient's own size, but for its epsilon, 1e-7: far below that it hardly moves."""
+    """Adam normalizes gradients, so that only gradients far below its epsilon of 1e-7 give smaller steps."""
 
     def weights_of(model):
         return [variable.numpy() for variable in model.variables if not re.search("moving|seed", variable.path)]
@@ -165,10 +167,10 @@ def test_gradients_above_the_clip_norm_are_scaled_and_smaller_ones_unchanged(stu
         norm: weights_of(train(with_options(study, clip_norm=norm, unfreeze="top"), tmp_path / str(norm))[0])
         for norm in (None, 1e6, 1e-12)
     }
-    for begun, free, wide, tight in zip(start, ends[None], ends[1e6], ends[1e-12], strict=True):
+    for initial, free, wide, tight in zip(start, ends[None], ends[1e6], ends[1e-12], strict=True):
         np.testing.assert_allclose(wide, free, atol=1e-4)
-        np.testing.assert_allclose(tight, begun, atol=1e-4)
-    assert any(np.abs(free - begun).max() > 1e-2 for begun, free in zip(start, ends[None], strict=True))
+        np.testing.assert_allclose(tight, initial, atol=1e-4)
+    assert any(np.abs(free - initial).max() > 1e-2 for initial, free in zip(start, ends[None], strict=True))
 
 
 def test_balanced_weights_give_every_class_equal_weight(study):
@@ -190,13 +192,13 @@ def test_batches_shuffle_rows_in_each_epoch(study):
     rows, recipe, examples = np.arange(20, 50), study.recipe(SCENARIO), study.examples("Tiny")
     grey = np.arange(90, dtype=np.uint8)[:, np.newaxis, np.newaxis, np.newaxis]
     examples = dataclasses.replace(examples, pixels=np.broadcast_to(grey, examples.pixels.shape))  # pixel = row
-    seen = [
+    batches_of_epochs = [
         list(finetuning.batches(recipe, examples, rows, epoch=epoch, seed=7).as_numpy_iterator()) for epoch in (0, 1, 0)
     ]
-    orders = [np.concatenate([batch[:, 0, 0, 0] for batch, _, _ in epoch]).tolist() for epoch in seen]
+    orders = [np.concatenate([batch[:, 0, 0, 0] for batch, _, _ in epoch]).tolist() for epoch in batches_of_epochs]
     assert sorted(orders[0]) == sorted(orders[1]) == rows.tolist()
     assert orders[0] != orders[1] and orders[0] == orders[2]
-    labels = np.concatenate([targets for _, targets, _ in seen[0]]).argmax(axis=1)
+    labels = np.concatenate([targets for _, targets, _ in batches_of_epochs[0]]).argmax(axis=1)
     assert labels.tolist() == examples.labels[orders[0]].tolist()
 
 
@@ -213,58 +215,58 @@ def test_each_epoch_has_its_own_augmented_view(study):
     assert (first[0] != second[0]).any() and (first[0] == again[0]).all()
 
 
-def test_fold_is_trained_on_the_photos_of_the_other_folds_alone(study, tmp_path, monkeypatch):
-    trained = []
+def test_fold_is_trained_only_on_the_photos_of_other_folds(study, tmp_path, monkeypatch):
+    trained_rows = []
 
     def stopped_fit(recipe, examples, rows, **options):
-        trained.append(rows.tolist())
+        trained_rows.append(rows.tolist())
         raise KeyboardInterrupt
 
     monkeypatch.setattr(finetuning, "fit", stopped_fit)
     for fold in range(study.folds):
         with pytest.raises(KeyboardInterrupt):
             folds.train(study, SCENARIO, [fold], tmp_path / str(fold))
-    listed = list(enumerate(study.photo_list))
-    assert trained == [[row for row, photo in listed if photo.fold != fold] for fold in range(study.folds)]
+    photos = list(enumerate(study.photo_list))
+    assert trained_rows == [[row for row, photo in photos if photo.fold != fold] for fold in range(study.folds)]
 
 
 def test_true_labels_are_learnt_and_permuted_labels_score_at_chance(study, tmp_path):
-    study = dataclasses.replace(study, epochs=12, batch_size=8)  # steps in which the moving averages settle
+    study = dataclasses.replace(study, epochs=12, batch_size=8)  # enough steps for the moving averages to settle
     folds.train(study, SCENARIO, [0], tmp_path / "true")
     assert accuracy(tmp_path / "true" / "fold-1.csv") > 0.7
     labels = np.random.default_rng(2).permutation([photo.label for photo in study.photo_list])
-    listed = zip(study.photo_list, labels.tolist(), strict=True)
-    permuted = [dataclasses.replace(photo, label=label) for photo, label in listed]
+    relabelled = zip(study.photo_list, labels.tolist(), strict=True)
+    permuted = [dataclasses.replace(photo, label=label) for photo, label in relabelled]
     study = dataclasses.replace(study, photo_list=permuted)
     cross_validation.search(study, [SCENARIO], tmp_path, processes=1, progress=lambda done, total: None)
-    found, files = accuracy(tmp_path / "01" / "predictions.csv"), sorted((tmp_path / "01").glob("fold-*.json"))
-    assert found < 1 / 3 + 3 * np.sqrt(1 / 3 * 2 / 3 / len(permuted))
-    learnt = np.mean([artifacts.read_json(file)["history"]["accuracy"][-1] for file in files])
-    assert learnt > found, "nothing was learnt by heart: a leak would not show"
+    test_accuracy, files = accuracy(tmp_path / "01" / "predictions.csv"), sorted((tmp_path / "01").glob("fold-*.json"))
+    assert test_accuracy < 1 / 3 + 3 * np.sqrt(1 / 3 * 2 / 3 / len(permuted))
+    training_accuracy = np.mean([artifacts.read_json(file)["history"]["accuracy"][-1] for file in files])
+    assert training_accuracy > test_accuracy, "the model does not overfit, so that the test cannot detect a leak"
 
 
 def test_resumed_search_counts_epochs_and_seconds_of_earlier_starts(study, tmp_path):
-    told, state = [], tmp_path / "01" / "fold-2.0.npz"
+    calls, checkpoint = [], tmp_path / "01" / "fold-2.0.npz"
     study = dataclasses.replace(study, epochs=2)
 
-    def tell(done, total):
-        told.append((done, total))
-        if done == 3 and told.count((3, 4)) == 1:
+    def progress(done, total):
+        calls.append((done, total))
+        if done == 3 and calls.count((3, 4)) == 1:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        cross_validation.search(study, [SCENARIO], tmp_path, processes=1, progress=tell)
-    with np.load(state) as saved:
-        np.savez(state, **{**saved, "seconds": saved["seconds"] + 1000})
-    cross_validation.search(study, [SCENARIO], tmp_path, processes=1, progress=tell)
-    assert sorted(set(told)) == [(done, 4) for done in range(1, 5)]
-    assert told[-1] == (4, 4) and told[told.index((3, 4)) + 1] != (1, 4)
+        cross_validation.search(study, [SCENARIO], tmp_path, processes=1, progress=progress)
+    with np.load(checkpoint) as saved:
+        np.savez(checkpoint, **{**saved, "seconds": saved["seconds"] + 1000})
+    cross_validation.search(study, [SCENARIO], tmp_path, processes=1, progress=progress)
+    assert sorted(set(calls)) == [(done, 4) for done in range(1, 5)]
+    assert calls[-1] == (4, 4) and calls[calls.index((3, 4)) + 1] != (1, 4)
     assert artifacts.read_json(tmp_path / "01" / "fold-2.json")["seconds"] > 1000
 
 
 def accuracy(path):
-    found = predictions.read(path)
-    return np.mean(found.actual == found.predicted)
+    saved = predictions.read(path)
+    return np.mean(saved.actual == saved.predicted)
 
 
 def test_finished_fold_removes_its_checkpoint_and_changed_options_clear_the_scenario(study, tmp_path):
@@ -284,11 +286,13 @@ def test_finished_fold_removes_its_checkpoint_and_changed_options_clear_the_scen
 def test_saved_model_has_no_optimizer_and_predicts_the_same(study, tmp_path, options):
     model, _ = train(with_options(study, **options), tmp_path, epochs=1)
     assembly.save(assembly.without_optimizer(model), tmp_path / "model.keras")
-    loaded, read, rows = assembly.load(tmp_path / "model.keras"), study.examples("Tiny").pixels, np.arange(9)
-    np.testing.assert_allclose(finetuning.predict(loaded, read, rows), finetuning.predict(model, read, rows), atol=1e-6)
-    with zipfile.ZipFile(tmp_path / "model.keras") as archive, h5py.File(archive.open("model.weights.h5")) as held:
+    loaded, photos, rows = assembly.load(tmp_path / "model.keras"), study.examples("Tiny").pixels, np.arange(9)
+    np.testing.assert_allclose(
+        finetuning.predict(loaded, photos, rows), finetuning.predict(model, photos, rows), atol=1e-6
+    )
+    with zipfile.ZipFile(tmp_path / "model.keras") as archive, h5py.File(archive.open("model.weights.h5")) as weights:
         names: list[str] = []
-        held.visit(names.append)
+        weights.visit(names.append)
     assert any("conv" in name for name in names) and not any("optimizer" in name for name in names)
 
 
@@ -298,7 +302,7 @@ def test_warmup_as_long_as_training_raises(tmp_path):
         config_module.check(settings)
 
 
-def test_unneeded_stage_is_skipped_and_leaves_no_marker(tmp_path):
+def test_unneeded_stage_is_skipped_and_leaves_no_mark(tmp_path):
     stage = runner.Stage("features", lambda config: {}, lambda config: (), lambda config, report: pytest.fail("ran"))
     runner.run(stage, config_module.Config(tmp_path, strategy="finetune"), rich.console.Console(file=io.StringIO()))
     assert runner.read(tmp_path, "features") is None

@@ -1,4 +1,4 @@
-"""Fine-tuning on frozen activations from disk: equal to training on pixels, and computed once."""
+"""Fine-tuning on frozen activations from disk equals training on pixels, and computes them once."""
 
 import dataclasses
 import shutil
@@ -16,10 +16,10 @@ pytest_plugins = ["finetuning_fixtures"]
 
 @pytest.fixture
 def frozen_study(request, study, tmp_path):
-    """The study with the last stages trained alone, on frozen activations from disk."""
+    """Return a study that trains only the last stages, on frozen activations from disk."""
     unfreeze, batchnorm = getattr(request, "param", ("top", "frozen"))
     study = with_options(study, unfreeze=unfreeze, batchnorm=batchnorm)
-    # at a rate at which training does not amplify the rounding to float16
+    # with a low learning rate, so that training does not amplify the rounding to float16
     tuning = dataclasses.replace(study.finetuning, frozen_activations_dir=tmp_path / "trunk", learning_rate=1e-3)
     return dataclasses.replace(study, finetuning=tuning)
 
@@ -33,7 +33,7 @@ def test_training_on_frozen_activations_equals_training_on_pixels(study, frozen_
     whole, expected = fit(from_pixels, rows, tmp_path / "whole")
     model, history = fit(frozen_study, rows, tmp_path / "top")
     np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-2)  # float16 rounds the activations
-    scores = [finetuning.predict(one, study.all_pixels(), tested) for one in (model, whole)]
+    scores = [finetuning.predict(fitted, study.all_pixels(), tested) for fitted in (model, whole)]
     np.testing.assert_allclose(scores[0], scores[1], atol=0.05)
 
 
@@ -57,11 +57,13 @@ def test_ensemble_scores_are_means_over_models_with_different_seeds(frozen_study
         )
         for name, seed_of in (("first", int), ("second", lambda seed: seeds.derive(seed, seeds.MEMBER, 1)))
     ]
-    np.testing.assert_allclose(history["loss"], np.mean([each["loss"] for _, each in fitted], axis=0), rtol=1e-5)
+    np.testing.assert_allclose(history["loss"], np.mean([member["loss"] for _, member in fitted], axis=0), rtol=1e-5)
     first, second = (finetuning.predict(model, examples.pixels, tested) for model, _ in fitted)
     assert np.abs(first - second).max() > 0.02
     mean = (first + second) / 2
-    np.testing.assert_allclose(finetuning.predict(both, examples.pixels, tested), mean, atol=2e-3)  # float16 below them
+    np.testing.assert_allclose(
+        finetuning.predict(both, examples.pixels, tested), mean, atol=2e-3
+    )  # the shared layers are float16
 
 
 def test_frozen_activations_are_computed_once_with_one_view_per_epoch(frozen_study, monkeypatch):
@@ -74,17 +76,17 @@ def test_frozen_activations_are_computed_once_with_one_view_per_epoch(frozen_stu
 
 def test_bfloat16_frozen_activations_are_stored_separately_and_nearly_equal(frozen_study):
     exact = np.array(frozen_study.examples("Tiny").frozen_activations, np.float32)
-    rough_tuning = dataclasses.replace(frozen_study.finetuning, precision="bfloat16")
-    rough = np.array(
-        dataclasses.replace(frozen_study, finetuning=rough_tuning).examples("Tiny").frozen_activations, np.float32
+    bfloat16_tuning = dataclasses.replace(frozen_study.finetuning, precision="bfloat16")
+    bfloat16 = np.array(
+        dataclasses.replace(frozen_study, finetuning=bfloat16_tuning).examples("Tiny").frozen_activations, np.float32
     )
-    error = np.sqrt(np.mean((rough - exact) ** 2) / np.mean(exact**2))
+    error = np.sqrt(np.mean((bfloat16 - exact) ** 2) / np.mean(exact**2))
     folder = frozen_study.finetuning.frozen_activations_dir / "Tiny"
-    assert artifacts.read_json(folder / "settings.json")["engine"] == "tensorflow"  # it matters there
-    assert 1e-3 < error < 3e-2  # a rounding to bfloat16 is off by 1 / 256 at most, one to float16 by 1 / 2048
+    assert artifacts.read_json(folder / "settings.json")["engine"] == "tensorflow"  # engines differ in bfloat16
+    assert 1e-3 < error < 3e-2  # the rounding error is at most 1 / 256 for bfloat16 and 1 / 2048 for float16
 
 
-def test_frozen_activations_too_large_for_the_disk_raise_before_computing(frozen_study, monkeypatch):
+def test_frozen_activations_too_large_for_the_disk_raise_before_the_computation(frozen_study, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(100, 99, 1))
     monkeypatch.setattr(features, "write_view", pytest.fail)
     with pytest.raises(PilahError, match=r"0\.0 GB are free in .*Tiny\. Free some"):

@@ -24,20 +24,20 @@ def trained(optimizer, steps=30):
         optimizer.apply(gradients, variables)
 
     for _ in range(steps):
-        gradients = [rng.normal(size=each.shape) * (rng.random(each.shape) > 0.2) for each in variables]
+        gradients = [rng.normal(size=variable.shape) * (rng.random(variable.shape) > 0.2) for variable in variables]
         step(*(tf.constant(gradient, tf.float32) for gradient in gradients))
-    return [each.numpy() for each in (*variables, *optimizer.variables)]
+    return [variable.numpy() for variable in (*variables, *optimizer.variables)]
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_variables_and_moments_equal_those_of_keras(name):
     fused = fused_optimizers.fused(OPTIMIZERS[name]())
-    for ours, theirs in zip(trained(fused), trained(OPTIMIZERS[name]()), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    for value, expected in zip(trained(fused), trained(OPTIMIZERS[name]()), strict=True):
+        np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_same_gradients_give_the_same_variables_bit_for_bit(name):
     first, second = (trained(fused_optimizers.fused(OPTIMIZERS[name]())) for _ in range(2))
-    for one, other in zip(first, second, strict=True):
-        np.testing.assert_array_equal(one, other)
+    for value, repeated in zip(first, second, strict=True):
+        np.testing.assert_array_equal(value, repeated)

@@ -38,26 +38,26 @@ def fit(model, activations, rows=ALL, epochs=2, seed=5):
 
 
 def cross_entropy(model, activations, rows):
-    """The loss in training, where the statistics of the batch normalize it."""
-    twin = keras.models.clone_model(model)
-    twin.set_weights(model.get_weights())
-    probabilities = twin(activations[rows], training=True).numpy()
+    """Return the loss in training mode, with BatchNorm on the statistics of the batch."""
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    probabilities = copy(activations[rows], training=True).numpy()
     return -np.log(probabilities[np.arange(len(rows)), labels_of()[rows]]).mean()
 
 
 def assert_weights_equal(model, other):
-    for ours, theirs in zip(model.get_weights(), other.get_weights(), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    for weights, expected in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(weights, expected)
 
 
 def cross_validated_accuracy(activations, labels, folds=3):
-    fold_of, hits = np.arange(len(labels)) // CLASSES % folds, 0
+    fold_of, correct = np.arange(len(labels)) // CLASSES % folds, 0
     for fold in range(folds):
         train, test = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
         model = build()
         head.fit(model, activations, labels, rows=train, epochs=8, batch_size=BATCH, seed=fold)
-        hits += (head.predict(model, activations[0][test]).argmax(1) == labels[test]).sum()
-    return hits / len(labels)
+        correct += (head.predict(model, activations[0][test]).argmax(1) == labels[test]).sum()
+    return correct / len(labels)
 
 
 def test_optimizers_are_those_of_the_settings_in_their_order():
@@ -66,29 +66,30 @@ def test_optimizers_are_those_of_the_settings_in_their_order():
 
 @pytest.mark.parametrize("dropout", [0.0, 0.2, 0.5])
 def test_layers_are_those_of_the_thesis_notebooks(dropout):
-    hidden, normalization, *dropped, scores = build(dropout=dropout).layers
+    hidden, normalization, *dropout_layers, scores = build(dropout=dropout).layers
     assert (hidden.units, hidden.activation.__name__) == (256, "relu")
     assert type(normalization) is keras.layers.BatchNormalization
     assert (normalization.momentum, normalization.epsilon) == (0.99, 1e-3), "Keras's defaults"
-    assert [layer.rate for layer in dropped] == ([dropout] if dropout else [])
+    assert [layer.rate for layer in dropout_layers] == ([dropout] if dropout else [])
     assert (scores.units, scores.activation.__name__) == (CLASSES, "softmax")
 
 
 @pytest.mark.parametrize("optimizer", list(head.OPTIMIZERS))
-def test_training_equals_that_of_keras_on_the_same_batches(optimizer):
-    """With dropout, too, as its masks are drawn by the layer's own seed."""
+def test_training_equals_keras_fit_on_the_same_batches(optimizer):
+    """This includes dropout, whose masks depend on the layer's seed."""
     activations, labels = activations_of(2), labels_of()
-    ours, theirs = build(optimizer, 0.5), build(optimizer, 0.5)
-    history = fit(ours, activations, epochs=3)
-    theirs.compile(theirs.optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model, keras_model = build(optimizer, 0.5), build(optimizer, 0.5)
+    history = fit(model, activations, epochs=3)
+    keras_model.compile(keras_model.optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     rng = np.random.Generator(np.random.Philox(5))
     for epoch, view in enumerate((1, 2, 1)):
         rows = rng.permutation(ALL)
-        logs = theirs.fit(activations[view][rows], labels[rows], batch_size=BATCH, shuffle=False, verbose=0).history
+        fitted = keras_model.fit(activations[view][rows], labels[rows], batch_size=BATCH, shuffle=False, verbose=0)
+        logs = fitted.history
         assert history["loss"][epoch] == pytest.approx(logs["loss"][0], rel=1e-4)
         assert history["accuracy"][epoch] == pytest.approx(logs["accuracy"][0])
-    for mine, keras_own in zip(ours.get_weights(), theirs.get_weights(), strict=True):
-        np.testing.assert_allclose(mine, keras_own, rtol=1e-3, atol=1e-4)
+    for weights, expected in zip(model.get_weights(), keras_model.get_weights(), strict=True):
+        np.testing.assert_allclose(weights, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_moving_averages_are_trained_and_used_in_predictions():
@@ -110,7 +111,7 @@ def test_moving_averages_are_trained_and_used_in_predictions():
         ("AdamW", keras.optimizers.AdamW, 0.03),
     ],
 )
-def test_optimizer_is_of_its_own_class_and_settings(name, kind, decay):
+def test_optimizer_has_its_class_and_settings(name, kind, decay):
     optimizer = build(name, learning_rate=2e-4, weight_decay=0.03).optimizer
     assert type(optimizer) is kind
     assert optimizer.weight_decay == decay
@@ -131,12 +132,12 @@ def test_parameters_are_those_of_the_model(channels, dropout):
     assert head.parameters(channels, CLASSES) == build(dropout=dropout, channels=channels).count_params()
 
 
-def test_heads_of_one_seed_start_alike_whatever_their_optimizer_and_dropout():
+def test_initial_weights_do_not_depend_on_optimizer_and_dropout():
     assert_weights_equal(build("Adam", 0.0), build("Nadam", 0.5))
     assert (build(seed=1).get_layer("hidden").kernel.numpy() != build(seed=2).get_layer("hidden").kernel.numpy()).any()
 
 
-def test_layers_of_a_head_share_no_seed_with_each_other_or_with_the_next_head():
+def test_layers_and_heads_of_neighbouring_seeds_share_no_seed():
     heads = [build(dropout=0.5, seed=seed) for seed in (1, 2)]
     seeds = [head.get_layer(name).kernel_initializer.seed for head in heads for name in ("hidden", "scores")]
     assert len({*seeds, *(head.get_layer("dropout").seed for head in heads)}) == 6
@@ -166,7 +167,7 @@ def test_same_seed_gives_the_same_training_bit_for_bit():
 
 
 @pytest.mark.parametrize("optimizer", list(head.OPTIMIZERS))
-def test_fold_after_another_fold_equals_the_fold_alone_bit_for_bit(optimizer):
+def test_fold_after_another_fold_equals_the_single_fold_bit_for_bit(optimizer):
     activations = activations_of(2)
     head._program.cache_clear()  # as in a new process
     fit(build(optimizer, 0.5), activations, rows=ALL[:15])
@@ -176,8 +177,8 @@ def test_fold_after_another_fold_equals_the_fold_alone_bit_for_bit(optimizer):
     alone = build(optimizer, 0.5)
     assert fit(alone, activations, rows=ALL[5:]) == history_after
     assert_weights_equal(after, alone)
-    for ours, theirs in zip(after.optimizer.variables, alone.optimizer.variables, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    for value, expected in zip(after.optimizer.variables, alone.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(value, expected)
 
 
 @pytest.mark.parametrize("optimizer", list(head.OPTIMIZERS))
@@ -189,7 +190,7 @@ def test_folds_of_one_scenario_share_one_traced_program(optimizer):
     assert head._program.cache_info().misses == 1, "tracing takes longer than training"
 
 
-def test_newly_built_head_knows_nothing_of_the_last_fit():
+def test_new_head_does_not_depend_on_earlier_fits():
     activations, untouched = activations_of(1), build(dropout=0.5)
     trained = build(dropout=0.5)
     fit(trained, activations)
@@ -200,15 +201,15 @@ def test_newly_built_head_knows_nothing_of_the_last_fit():
     assert int(trained.optimizer.iterations) == 2 * 4, "2 epochs of 20 photos in batches of 6"
 
 
-def test_epochs_take_the_augmented_views_in_turn():
+def test_epochs_cycle_through_the_augmented_views():
     activations, rows = activations_of(3), ALL[4:17]
-    model = build(learning_rate=0.0)  # a head that does not learn tells the views apart by their loss
+    model = build(learning_rate=0.0)  # if the head does not learn, the loss identifies the view
     expected = [cross_entropy(model, activations[view], rows) for view in (1, 2, 3, 1, 2)]
     losses = head.fit(model, activations, labels_of(), rows=rows, epochs=5, batch_size=len(rows), seed=5)["loss"]
     np.testing.assert_allclose(losses, expected, rtol=1e-5)
 
 
-def test_clean_view_and_other_photos_are_never_trained_on():
+def test_clean_view_and_photos_of_other_rows_are_not_trained_on():
     activations, rows = activations_of(2), ALL[::2]
     activations[0] = np.nan
     activations[:, 1::2] = np.nan
@@ -218,7 +219,7 @@ def test_clean_view_and_other_photos_are_never_trained_on():
     assert np.isfinite(head.predict(model, activations_of(0)[0])).all()
 
 
-def test_history_holds_loss_and_accuracy_of_each_epoch():
+def test_history_has_loss_and_accuracy_of_each_epoch():
     history = fit(build(), activations_of(1), epochs=8)
     assert {name: len(values) for name, values in history.items()} == {"loss": 8, "accuracy": 8}
     assert history["loss"][-1] < history["loss"][0]
@@ -235,6 +236,6 @@ def test_true_labels_are_learnt_and_permuted_ones_are_not():
 
 
 @pytest.mark.parametrize("learning_rate", [1e30, 1e38])
-def test_training_that_diverges_is_an_error(learning_rate):
+def test_diverging_training_raises(learning_rate):
     with pytest.raises(NotFiniteError, match="Training diverged: lower --learning-rate"):
         fit(build(learning_rate=learning_rate), activations_of(1))

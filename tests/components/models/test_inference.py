@@ -15,8 +15,8 @@ ENGINES = ("mnn", "openvino", "tensorflow")
 
 
 @pytest.fixture(autouse=True)
-def forgotten(monkeypatch):
-    """Let every test pick again, on a machine without a GPU."""
+def cleared_caches(monkeypatch):
+    """Clear the cached choices of engines, and hide GPUs."""
     monkeypatch.setattr(inference, "on_gpu", lambda: False)
     inference.pick.cache_clear()
     mnn_engine.problem.cache_clear()
@@ -27,15 +27,15 @@ def forgotten(monkeypatch):
 
 @pytest.fixture
 def mnn_crashes(monkeypatch):
-    """Let MNN's converter end by a signal, as on a CPU that lacks an instruction."""
+    """Make MNN's converter crash, as on a CPU that lacks an instruction."""
     run = subprocess.run
-    killed = "import os; os.kill(os.getpid(), 4)"
-    monkeypatch.setattr(subprocess, "run", lambda command, **options: run([sys.executable, "-c", killed], **options))
+    crash = "import os; os.kill(os.getpid(), 4)"
+    monkeypatch.setattr(subprocess, "run", lambda command, **options: run([sys.executable, "-c", crash], **options))
 
 
 @pytest.fixture
-def without(monkeypatch):
-    """Return a function that hides a package."""
+def hide_package(monkeypatch):
+    """Return a function that makes a package appear not to be installed."""
     find_spec = importlib.util.find_spec
 
     def hide(package):
@@ -51,7 +51,7 @@ def pixels():
 
 @pytest.fixture(scope="module", params=["pooled", "not pooled"])
 def model(request):
-    """A network of VGG19's layers, with pooled activations as for heads or with all as for fine-tuning."""
+    """Return a small network of VGG19's layer types, with pooling as for heads or without as for fine-tuning."""
     inputs = keras.Input((SIZE_PX, SIZE_PX, 3), dtype="uint8")
     x = keras.ops.cast(inputs, "float32")
     for width in (8, 16):
@@ -61,9 +61,9 @@ def model(request):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_output_of_every_engine_is_that_of_keras_in_the_order_of_the_batches(engine, model, pixels):
+def test_every_engine_gives_the_output_of_keras_in_order(engine, model, pixels):
     forward = inference.load(engine, model, "float32")
-    batches = [pixels[:5], pixels[5:6], pixels[6:], *[pixels[:2]] * 5]  # more than any engine runs at once
+    batches = [pixels[:5], pixels[5:6], pixels[6:], *[pixels[:2]] * 5]  # more batches than any engine runs at once
     results = list(forward(iter(batches)))
     expected = np.asarray(model(np.concatenate(batches), training=False))
     assert [len(result) for result in results] == [len(batch) for batch in batches]
@@ -97,7 +97,7 @@ def test_mnn_prints_nothing(model, pixels, capfd):
     assert capfd.readouterr().out == "before\nafter\n"
 
 
-def test_automatic_engine_is_the_constant_of_the_backbone():
+def test_automatic_engine_is_the_cpu_engine_of_the_backbone():
     picked = {name: inference.pick("auto", name, "float32") for name in backbones.BACKBONES}
     assert picked == {"ResNet50": "openvino", "VGG19": "mnn", "DenseNet121": "openvino"}
     assert inference.pick("auto", "VGG19", "bfloat16") == "openvino"
@@ -109,48 +109,48 @@ def test_automatic_engine_on_a_gpu_is_tensorflow(monkeypatch):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_engine_that_is_asked_for_runs_every_backbone(engine):
+def test_explicit_engine_is_used_for_every_backbone(engine):
     assert {inference.pick(engine, name, "float32") for name in backbones.BACKBONES} == {engine}
 
 
-def test_openvino_replaces_mnn_that_is_not_installed_and_the_log_says_so(without, caplog):
-    without("MNN")
+def test_openvino_replaces_missing_mnn_with_a_warning(hide_package, caplog):
+    hide_package("MNN")
     assert [inference.pick("auto", "VGG19", "float32") for _ in range(2)] == ["openvino"] * 2
     assert [record.getMessage() for record in caplog.records] == [
-        "VGG19 runs without MNN, half as fast, because MNN is not installed"
+        "VGG19 runs without MNN, at half the speed, because MNN is not installed"
     ]
 
 
-def test_openvino_replaces_mnn_that_crashes_on_this_cpu(mnn_crashes, caplog):
+def test_openvino_replaces_crashing_mnn(mnn_crashes, caplog):
     assert inference.pick("auto", "VGG19", "float32") == "openvino"
     assert "because MNN crashed with signal 4" in caplog.text
 
 
-def test_tensorflow_replaces_openvino_that_is_not_installed(without):
-    without("openvino")
+def test_tensorflow_replaces_missing_openvino(hide_package):
+    hide_package("openvino")
     assert inference.pick("auto", "ResNet50", "float32") == "tensorflow"
     with pytest.raises(PilahError, match=r"--engine openvino needs the package openvino.*--engine tensorflow"):
         inference.pick("openvino", "ResNet50", "float32")
 
 
-def test_mnn_that_is_asked_for_and_does_not_work_is_refused_with_the_reason(mnn_crashes):
+def test_explicit_mnn_that_does_not_work_raises_with_the_reason(mnn_crashes):
     with pytest.raises(PilahError, match=r"--engine mnn .*crashed with signal 4.*Choose --engine openvino"):
         inference.pick("mnn", "VGG19", "float32")
 
 
-def test_mnn_in_bfloat16_is_refused():
-    with pytest.raises(PilahError, match=r"--engine mnn computes in float32 \(got --precision bfloat16\)"):
+def test_mnn_in_bfloat16_raises():
+    with pytest.raises(PilahError, match=r"--engine mnn computes only in float32 \(got --precision bfloat16\)"):
         inference.pick("mnn", "VGG19", "bfloat16")
 
 
-def test_model_that_mnn_cannot_convert_is_named_with_what_to_do():
+def test_model_that_mnn_cannot_convert_raises_with_its_name_and_remedy():
     inputs = keras.Input((8, 8, 3), dtype="uint8")
-    outputs = keras.ops.cumprod(keras.ops.cast(inputs, "float32"), 1)  # an operation that MNN does not have
+    outputs = keras.ops.cumprod(keras.ops.cast(inputs, "float32"), 1)  # an operation that MNN does not support
     with pytest.raises(PilahError, match=r"^MNN cannot load products: MNN reports: .*Choose --engine openvino\.$"):
         inference.load("mnn", keras.Model(inputs, outputs, name="products"), "float32")
 
 
-def test_model_that_has_other_activations_in_mnn_is_refused(model, monkeypatch):
+def test_model_with_other_activations_in_mnn_raises(model, monkeypatch):
     other = keras.models.clone_model(model)  # with other random weights
     write = frozen_graph.write
     monkeypatch.setattr(frozen_graph, "write", lambda model, path: write(other, path))

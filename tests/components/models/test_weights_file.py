@@ -11,7 +11,7 @@ LAYOUT = weights_file.layout_of(SHAPES)
 
 
 def write(path, arrays, layers=None):
-    """Save a layer for each array, as Keras Applications publishes weights."""
+    """Save a layer for each array, in the format of Keras Applications."""
     with h5py.File(path, "w") as file:
         names = [f"layer_{number}" for number in range(len(arrays))]
         file.attrs["layer_names"] = layers or ["input", *names]
@@ -41,7 +41,7 @@ def test_bias_of_zeros_is_accepted(tmp_path):
     check(write(tmp_path / "vgg19.h5", arrays))
 
 
-def test_whole_model_is_accepted_as_keras_accepts_it(tmp_path):
+def test_file_of_a_whole_model_is_accepted(tmp_path):
     path = tmp_path / "vgg19.h5"
     inputs = keras.Input((3,))
     model = keras.Model(inputs, keras.layers.Dense(2, bias_initializer="ones")(inputs))
@@ -54,30 +54,30 @@ def first_half(path):
     path.write_bytes(content[: len(content) // 2])
 
 
-def other_number(path, value):
+def with_first_weights(path, value):
     arrays = arrays_of(SHAPES)
     arrays[0][:] = value
     write(path, arrays)
 
 
 @pytest.mark.parametrize(
-    ("spoil", "expected"),
+    ("write_unusable", "expected"),
     [
         (first_half, "truncated file"),
-        (lambda path: path.write_bytes(b""), "no HDF5 file"),
-        (lambda path: path.write_text("<html>404 Not Found"), "no HDF5 file"),
-        (lambda path: h5py.File(path, "w").close(), "another network (0 parameters in place of 40)"),
-        (lambda path: write(path, arrays_of(SHAPES[:2])), "another network (20 parameters in place of 40)"),
-        (lambda path: write(path, arrays_of([(2, 1, 3, 3), (2,), (4, 5)])), "another network (in other shapes)"),
+        (lambda path: path.write_bytes(b""), "not an HDF5 file"),
+        (lambda path: path.write_text("<html>404 Not Found"), "not an HDF5 file"),
+        (lambda path: h5py.File(path, "w").close(), "another network (0 parameters instead of 40)"),
+        (lambda path: write(path, arrays_of(SHAPES[:2])), "another network (20 parameters instead of 40)"),
+        (lambda path: write(path, arrays_of([(2, 1, 3, 3), (2,), (4, 5)])), "another network (with other shapes)"),
         (lambda path: write(path, arrays_of(SHAPES), layers=["missing"]), "missing"),
-        (lambda path: other_number(path, np.nan), "not finite"),
-        (lambda path: other_number(path, 0), "are zero"),
+        (lambda path: with_first_weights(path, np.nan), "not finite"),
+        (lambda path: with_first_weights(path, 0), "are zero"),
     ],
     ids=["truncated", "empty", "html", "no layers", "fewer layers", "other order", "no group", "nan", "zeros"],
 )
-def test_file_that_cannot_be_used_is_named_with_what_to_do(tmp_path, spoil, expected):
+def test_unusable_file_raises_with_its_name_and_remedy(tmp_path, write_unusable, expected):
     path = tmp_path / "vgg19.h5"
-    spoil(path)
+    write_unusable(path)
     with pytest.raises(PilahError) as refused:
         check(path)
     message = str(refused.value)

@@ -20,16 +20,16 @@ of_each_backbone = pytest.mark.parametrize("name", list(backbones.BACKBONES))
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """Return Keras's folder, which is empty."""
+    """Return an empty folder that Keras uses as its home."""
     home = tmp_path / "keras"
     home.mkdir()
-    monkeypatch.setattr(keras.src.backend.config, "_KERAS_DIR", str(home))  # KERAS_HOME is read at import alone
+    monkeypatch.setattr(keras.src.backend.config, "_KERAS_DIR", str(home))  # KERAS_HOME is read only at import
     return home
 
 
 @pytest.fixture
 def server(home, monkeypatch):
-    """A server in the place of Keras's, and one package, whose weights are LAYERS, in the place of those known."""
+    """Yield a server that replaces Keras's, and replace the known packages by one with the weights LAYERS."""
     weights_file.write(home / "copy.h5", LAYERS)
     content = package_server.archive({"w.h5": (home / "copy.h5").read_bytes()})
 
@@ -46,12 +46,12 @@ def server(home, monkeypatch):
     monkeypatch.setattr(packaged_weights, "COPIES", {"VGG19": copy})
     with package_server.serving() as server:
         for name, backbone in backbones.BACKBONES.items():
-            other = dataclasses.replace(
+            local = dataclasses.replace(
                 backbone,
                 weights_url=f"{server.url}/{backbone.weights_file}",
                 weights_md5=hashlib.md5(ORIGINAL).hexdigest(),
             )
-            monkeypatch.setitem(backbones.BACKBONES, name, other)
+            monkeypatch.setitem(backbones.BACKBONES, name, local)
         yield server
 
 
@@ -66,17 +66,17 @@ def test_file_in_weights_dir_is_found(tmp_path, name):
     assert weights_search.find(name, tmp_path, SEED) == backbones.Weights(str(file), SEED)
 
 
-def test_weights_dir_that_is_no_folder_raises_with_its_name(tmp_path):
+def test_weights_dir_that_is_not_a_folder_raises_with_its_name(tmp_path):
     with pytest.raises(PilahError, match=r"--weights-dir must be a folder.*no such folder"):
         weights_search.find("VGG19", tmp_path / "no such folder", SEED)
 
 
-def test_file_that_weights_dir_lacks_is_downloaded(server, tmp_path):
+def test_file_missing_in_weights_dir_is_downloaded(server, tmp_path):
     publish(server, ORIGINAL)
     assert weights_search.find("VGG19", tmp_path, SEED) == backbones.Weights("imagenet", SEED)
 
 
-def test_original_file_in_the_cache_is_found_without_a_request(server):
+def test_original_file_in_the_cache_is_used_without_a_request(server):
     path = weights_search.cache_path("VGG19")
     path.parent.mkdir()
     path.write_bytes(ORIGINAL)
@@ -84,7 +84,7 @@ def test_original_file_in_the_cache_is_found_without_a_request(server):
     assert not server.requests
 
 
-def test_download_goes_to_where_keras_looks_for_it(server):
+def test_download_is_saved_where_keras_looks_for_it(server):
     publish(server, ORIGINAL)
     assert weights_search.find("VGG19", None, SEED) == backbones.Weights("imagenet", SEED)
     vgg19 = backbones.BACKBONES["VGG19"]
@@ -97,7 +97,7 @@ def test_download_goes_to_where_keras_looks_for_it(server):
 
 
 @of_each_backbone
-def test_download_is_the_file_that_the_constructor_asks_for(monkeypatch, name):
+def test_download_is_the_file_that_the_constructor_requests(monkeypatch, name):
     downloads = []
 
     def stop(file, url, **arguments):
@@ -105,7 +105,7 @@ def test_download_is_the_file_that_the_constructor_asks_for(monkeypatch, name):
         raise OSError("nothing is downloaded")
 
     for module, blocks in ((resnet, "stack_residual_blocks_v1"), (densenet, "dense_block")):
-        monkeypatch.setattr(module, blocks, lambda x, *args, **kwargs: x)  # which take seconds to build
+        monkeypatch.setattr(module, blocks, lambda x, *args, **kwargs: x)  # layers that take seconds to build
     monkeypatch.setattr(keras.src.utils.file_utils, "get_file", stop)
     backbone = backbones.BACKBONES[name]
     with pytest.raises(OSError):
@@ -115,15 +115,15 @@ def test_download_is_the_file_that_the_constructor_asks_for(monkeypatch, name):
 
 
 @pytest.mark.parametrize("published", [None, b"<html>Sign in to this network"], ids=["offline", "other file"])
-def test_package_is_used_where_keras_has_no_download_and_is_found_again(published, server):
+def test_package_is_used_if_the_download_fails_and_is_cached(published, server):
     if published:
         publish(server, published)
     path = weights_search.cache_path("VGG19")
     weights = weights_search.find("VGG19", None, SEED)
     assert weights == backbones.Weights(str(path), SEED)
-    asked = len(server.requests)
+    request_count = len(server.requests)
     assert weights_search.find("VGG19", None, SEED) == weights
-    assert len(server.requests) == asked == 1
+    assert len(server.requests) == request_count == 1
 
 
 @pytest.mark.parametrize("content", [b"", b"half of a file", "other weights"])
@@ -138,7 +138,7 @@ def test_other_file_in_the_cache_is_replaced(content, server):
     assert weights_file.tensors_digest(weights.file) == packaged_weights.COPIES["VGG19"].tensors_sha256
 
 
-def test_weights_that_are_nowhere_raise_with_what_was_tried_and_what_to_do(server, tmp_path):
+def test_missing_weights_raise_with_the_failures_and_the_remedy(server, tmp_path):
     with pytest.raises(weights_search.NotFoundError) as refused:
         weights_search.find("DenseNet121", tmp_path, SEED)
     message = str(refused.value)
@@ -146,7 +146,7 @@ def test_weights_that_are_nowhere_raise_with_what_was_tried_and_what_to_do(serve
     for text in (
         str(tmp_path),
         "HTTP 404",
-        "registry package: none is known",
+        "registry package: none with these weights is known",
         "--weights-dir",
         "--backbones",
         "--random-weights",
@@ -154,9 +154,9 @@ def test_weights_that_are_nowhere_raise_with_what_was_tried_and_what_to_do(serve
         assert text in message
 
 
-def test_package_that_fails_is_named(server, monkeypatch):
+def test_package_with_other_weights_raises_with_the_reason(server, monkeypatch):
     copy = dataclasses.replace(packaged_weights.COPIES["VGG19"], tensors_sha256="of others")
     monkeypatch.setattr(packaged_weights, "COPIES", {"VGG19": copy})
-    with pytest.raises(weights_search.NotFoundError, match=r"registry package: fake\.tgz holds other weights"):
+    with pytest.raises(weights_search.NotFoundError, match=r"registry package: fake\.tgz contains other weights"):
         weights_search.find("VGG19", None, SEED)
     assert not weights_search.cache_path("VGG19").exists()
