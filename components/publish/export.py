@@ -23,10 +23,10 @@ def export(
     warmup_photos: Sequence[bytes],
     to: pathlib.Path,
 ) -> None:
-    """Write the SavedModel `to`, replacing an existing one.
+    """Write `model` as a SavedModel to the folder `to`, replacing an existing one.
 
-    Signature `serving_default`: `image_bytes` (string, [n], each JPEG or PNG) -> `scores` (float32, [n, classes]) and
-    `class_names` (string, [n, classes]). Photos are decoded and resized as for the records.
+    Its signature `serving_default` maps `image_bytes` (string, [n], each JPEG or PNG) to `scores` (float32,
+    [n, classes]) and `class_names` (string, [n, classes]). Photos are decoded and resized as for the records.
 
     Args:
         warmup_photos: bytes of at least one plain JPEG or PNG, repeated to fill the warm-up requests.
@@ -44,7 +44,7 @@ def export(
 
     part = to.with_name(f"{to.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    archive = keras.export.ExportArchive()  # finds the weights of the model; tracking it too would write them twice
+    archive = keras.export.ExportArchive()  # finds the weights itself; `track` would write them twice
     archive.add_endpoint(SIGNATURE, classify, [tf.TensorSpec([None], tf.string, name="image_bytes")])
     archive.write_out(str(part), verbose=False)
     write_warmup(warmup_photos, part / "assets.extra" / "tf_serving_warmup_requests")

@@ -1,4 +1,4 @@
-"""Validated SavedModel -> the next version folder, which appears atomically; old versions are removed."""
+"""Push a validated SavedModel atomically as the next version, remove old versions, and roll back."""
 
 import pathlib
 import shutil
@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from components.base import artifacts, documents
 from components.base.errors import PilahError
 
-MODEL_NAME = "pilah"  # in requests
-DESCRIPTION = "model.json"  # beside the files of a version; TensorFlow Serving ignores it
+MODEL_NAME = "pilah"  # model name in requests
+DESCRIPTION = "model.json"  # in the folder of a version; TensorFlow Serving ignores it
 
 
 def versions(base: pathlib.Path) -> list[int]:
-    """Return the versions in `base`, ascending: folders named by a whole number; TensorFlow Serving ignores others."""
+    """Return the versions in `base`, ascending: the folders whose names are numbers, as for TensorFlow Serving."""
     if not base.is_dir():
         return []
     return sorted(int(path.name) for path in base.iterdir() if path.is_dir() and path.name.isdecimal())
@@ -43,8 +43,8 @@ def push(
 ) -> pathlib.Path:
     """Copy `saved_model` to the next version folder in `base` and return it; keep the newest `keep_versions`.
 
-    `extra_files` are copied too, and `description` becomes model.json, with the version number. The copy is made under
-    a name that TensorFlow Serving ignores, and then renamed.
+    `extra_files` are also copied, and `description` is written to model.json with the version number. The copy is made
+    under a name that TensorFlow Serving ignores, and then renamed.
     """
     version = (versions(base) or [0])[-1] + 1
     part = base / "incoming"
@@ -55,15 +55,15 @@ def push(
         shutil.copy(file, part)
     artifacts.write_json(part / DESCRIPTION, {**description, "version": version})
     part.rename(base / str(version))
-    for old in versions(base)[:-keep_versions]:
-        retired = base / f"retired-{old}"
-        (base / str(old)).rename(retired)  # so that no server sees an incomplete version
+    for old_version in versions(base)[:-keep_versions]:
+        retired = base / f"retired-{old_version}"
+        (base / str(old_version)).rename(retired)  # so that no server sees an incomplete version
         shutil.rmtree(retired)
     return base / str(version)
 
 
 def rollback(base: pathlib.Path) -> pathlib.Path:
-    """Push the version before the newest again, under the next number, and return it; nothing is deleted.
+    """Push a copy of the version before the newest one, and return its folder; nothing is deleted.
 
     A copy counts as the version that it was copied from, so that two rollbacks go two versions back.
 
@@ -76,8 +76,7 @@ def rollback(base: pathlib.Path) -> pathlib.Path:
     earlier = [number for number in numbers if number < origin]
     if not earlier:
         raise PilahError(
-            f"There is no version to roll back to: {base} has {numbers}, of which {newest['version']} is served. Push "
-            "another with 'run'."
+            f"There is no earlier version to roll back to: {base} has versions {numbers}. Push another one with 'run'."
         )
     source = base / str(earlier[-1])
     description: documents.ModelDescription = artifacts.read_json(source / DESCRIPTION)

@@ -17,11 +17,11 @@ from components.publish import export
 
 BATCH_SIZE = 32
 MAX_SCORE_DIFFERENCE = 1e-4  # between exported and Keras scores, both float32
-MIN_AGREEMENT = 0.99  # of classes scored from the record and from the original file
+MIN_AGREEMENT = 0.99  # share of photos with the same class from the record and from the original file
 COMPARED_PHOTOS = 50
-WEB_PHOTOS = 500  # each costs a JPEG and one more pass through the model; a share of 0.99 is then known within 0.01
-MIN_WEB_AGREEMENT = 0.95  # of classes scored from the photos and from the JPEGs of the web page; below, a warning
-MAX_F1_LOSS = 0.1  # that a good refit may have by chance; a collapsed one loses several times as much
+WEB_PHOTOS = 500  # enough to know a share of 0.99 to within 0.01; each costs a JPEG and a pass through the model
+MIN_WEB_AGREEMENT = 0.95  # share of photos with the same class from the web page's JPEG; below it, a warning is logged
+MAX_F1_LOSS = 0.1  # a good refit may lose this much by chance; a failed one loses several times as much
 DIVERGED = "The last training on all photos may have diverged: lower --learning-rate."
 
 
@@ -34,27 +34,27 @@ def load_signature(saved_model: pathlib.Path) -> Callable[[Sequence[bytes]], tup
     signature = loaded.signatures[export.SIGNATURE]
 
     def classify(batch: Sequence[bytes], _keep_alive: Any = loaded) -> tuple[np.ndarray, list[str]]:
-        answer = signature(image_bytes=tf.constant(list(batch)))
-        scores = answer["scores"].numpy()
+        outputs = signature(image_bytes=tf.constant(list(batch)))
+        scores = outputs["scores"].numpy()
         metrics.check_finite(scores, "Scores of the exported model", DIVERGED)
-        return scores, [name.decode() for name in answer["class_names"][0].numpy()]
+        return scores, [name.decode() for name in outputs["class_names"][0].numpy()]
 
     return classify
 
 
 def check_floor(f1: float, minimum: float) -> None:
-    """Raise PilahError if the cross-validated macro F1 is below `minimum`, or is nan."""
+    """Raise PilahError unless the cross-validated macro F1 is at least `minimum`."""
     if not f1 >= minimum:
         raise PilahError(
-            f"The winner's cross-validated macro F1 is {rounding.text(f1, '.4f')}, and --min-f1 asks for at least "
-            f"{minimum}. Look at the photos and the leaderboard, or lower --min-f1."
+            f"The winner's cross-validated macro F1 is {rounding.text(f1, '.4f')}, but --min-f1 requires at least "
+            f"{minimum}. Check the photos and the leaderboard, or lower --min-f1."
         )
 
 
 def check_learnt(scores: np.ndarray, labels: np.ndarray, classes: Sequence[str], cross_validated_f1: float) -> float:
     """Return the macro F1 of the refitted model on its training photos.
 
-    It says nothing about other photos. It only shows whether the last training, which nothing else tests, succeeded.
+    It says nothing about other photos. It only checks that the last training succeeded, which no other test does.
 
     Args:
         scores: float32 [photos, classes], of the records.
@@ -62,15 +62,15 @@ def check_learnt(scores: np.ndarray, labels: np.ndarray, classes: Sequence[str],
         cross_validated_f1: macro F1 of the scenario that was refitted.
 
     Raises:
-        PilahError: it is lower than the cross-validated one by more than 0.1.
+        PilahError: the F1 is more than 0.1 below the cross-validated one.
     """
     matrix = metrics.confusion(labels, scores.argmax(axis=1), len(classes))
     f1 = metrics.score(matrix, classes).f1
     if not f1 >= cross_validated_f1 - MAX_F1_LOSS:
         raise PilahError(
-            f"The refitted model has macro F1 {rounding.text(f1, '.4f')} on the photos that it was trained on, and the "
-            f"models of the folds had {rounding.text(cross_validated_f1, '.4f')} on photos that they were not. The "
-            "last training failed: change --seed or lower the learning rate."
+            f"The refitted model has a macro F1 of {rounding.text(f1, '.4f')} on its own training photos, and "
+            f"its scenario one of {rounding.text(cross_validated_f1, '.4f')} in cross-validation. The last training "
+            "failed: change --seed or lower the learning rate."
         )
     return f1
 
@@ -78,7 +78,7 @@ def check_learnt(scores: np.ndarray, labels: np.ndarray, classes: Sequence[str],
 def check_same_answers(
     model: keras.Model, saved_model: pathlib.Path, photo_bytes: Sequence[bytes], image_size_px: int
 ) -> tuple[float, np.ndarray]:
-    """Compare exported with Keras scores, over batches of 1 and of 32 of the same photos.
+    """Compare the exported model's scores with the Keras model's, in batches of 1 and of 32 photos.
 
     Returns:
         The largest difference, and the Keras model's scores, float32 [photos, classes].
@@ -89,7 +89,7 @@ def check_same_answers(
     """
     classify = load_signature(saved_model)
     pixels = tf.stack([resize.decode_and_resize(tf.constant(photo), image_size_px) for photo in photo_bytes])
-    # As a graph: called eagerly, Keras keeps every layer's activations until the end, 5 GB for ResNet50 and 32 photos.
+    # A graph, because in eager mode Keras keeps all layers' activations, 5 GB for ResNet50 and 32 photos.
     forward = tf.function(lambda pixels: model(pixels, training=False))
     expected = np.concatenate(
         [forward(pixels[start : start + BATCH_SIZE]).numpy() for start in range(0, len(pixels), BATCH_SIZE)]
@@ -105,9 +105,9 @@ def check_same_answers(
     )
     if not difference <= MAX_SCORE_DIFFERENCE:
         raise PilahError(
-            f"Exported scores must equal the Keras model's within {MAX_SCORE_DIFFERENCE}, and differ by "
-            f"{difference:.2e} over {len(photo_bytes)} photos. Export again with --from export; if that does not help, "
-            "report it."
+            f"Exported scores must equal the Keras model's within {MAX_SCORE_DIFFERENCE}, but differ by up to "
+            f"{difference:.2e} on {len(photo_bytes)} photos. Export again with --from export; if that does not help, "
+            "report the problem."
         )
     return difference, expected
 
@@ -122,10 +122,10 @@ def check_no_skew(
 ) -> tuple[float, np.ndarray]:
     """Compare the classes of photos from their TFRecords and from their original files.
 
-    Each file goes through `images.plain_bytes` first, as in the command-line client.
+    Files are first converted by `images.plain_bytes`, as in the command-line client.
 
     Args:
-        record_classes: class of each photo as scored from its record.
+        record_classes: class of each photo that the model predicts from its record.
 
     Returns:
         The share of the photos, in [0, 1], with the same class, and the scores of the files, float32 [photos, classes].
@@ -141,25 +141,25 @@ def check_no_skew(
         files = [images.plain_bytes(photos.read_bytes(photo.path, photo.id), max_pixels)[0] for photo in batch]
         scores, names = classify(files)
         all_scores.append(scores)
-        served = [names[index] for index in scores.argmax(axis=1)]
-        same += sum(a == b for a, b in zip(served, record_classes[start : start + BATCH_SIZE], strict=True))
+        file_classes = [names[index] for index in scores.argmax(axis=1)]
+        same += sum(a == b for a, b in zip(file_classes, record_classes[start : start + BATCH_SIZE], strict=True))
         progress(start + len(batch), len(photo_list))
     agreement = same / len(photo_list)
     if not agreement >= MIN_AGREEMENT:
         raise PilahError(
-            f"Records and original files must give the same class for {MIN_AGREEMENT:.0%} of the photos, and do so for "
-            f"{rounding.text(agreement, '.2%')} of {len(photo_list)}. Rebuild the records with --from dataset."
+            f"Records and original files must give the same class for {MIN_AGREEMENT:.0%} of the photos, but do so for "
+            f"only {rounding.text(agreement, '.2%')} of {len(photo_list)}. Rebuild the records with --from dataset."
         )
     return agreement, np.concatenate(all_scores)
 
 
 @dataclasses.dataclass(frozen=True)
 class WebAgreement:
-    """Agreement of the JPEGs that the web page sends with the photos that they were made of.
+    """Agreement between the JPEGs that the web page sends and the original photos.
 
     Attributes:
         photos: number of photos compared.
-        same_class: share of them, in [0, 1], with the same class.
+        same_class: share of photos, in [0, 1], with the same class.
         mean_difference: mean absolute difference of all scores.
         max_difference: largest absolute difference of a score.
     """
@@ -178,12 +178,12 @@ def compare_web_jpegs(
     max_pixels: int,
     progress: Callable[[int, int], None],
 ) -> WebAgreement:
-    """Score the web page's JPEGs of up to 500 photos, spread over all, and compare them with `file_scores`.
+    """Score the web page's JPEGs of up to 500 evenly spaced photos, and compare them with `file_scores`.
 
-    A photo that cannot become such a JPEG counts as one of another class.
+    A photo that cannot be converted to such a JPEG counts as having another class.
 
     Args:
-        file_scores: scores of every photo as `check_no_skew` returns them.
+        file_scores: scores of all photos, from `check_no_skew`.
 
     Raises:
         NotFiniteError: some scores are nan or infinite.
@@ -213,19 +213,19 @@ def compare_web_jpegs(
 def check_not_worse(
     candidate: documents.ModelDescription, served: documents.ModelDescription | None, force: bool
 ) -> str:
-    """Compare the candidate's model.json with that of the served version, if any; return the comparison as text.
+    """Compare the candidate's model.json with the served version's, if there is one; return the comparison as text.
 
-    Figures are compared only if photos and folds are the same.
+    Scores are compared only if photos and folds are the same.
 
     Raises:
-        PilahError: without `force`, if the candidate's F1 is lower, or if only its photos are synthetic.
+        PilahError: the candidate's F1 is lower, or only its photos are synthetic, and `force` is not set.
     """
     if served is None:
         return "first version"
     if candidate["data"]["drawn"] and not served["data"]["drawn"] and not force:
         raise PilahError(
-            f"A model of synthetic photos must not replace version {served['version']}, which is of real ones. Choose "
-            "another --run-dir, or push with --force."
+            f"A model trained on synthetic photos must not replace version {served['version']}, which was trained on "
+            "real ones. Choose another --run-dir, or push with --force."
         )
     if served["data"]["photos_and_folds"] != candidate["data"]["photos_and_folds"]:
         return f"other photos or folds than version {served['version']}: not compared"
@@ -235,7 +235,7 @@ def check_not_worse(
     )
     if not new >= old and not force:
         raise PilahError(
-            f"A model is pushed only if it is no worse than the one served: {comparison}. Keep the one served, or push "
+            f"A model is pushed only if it is no worse than the one served: {comparison}. Keep the served one, or push "
             "this one with --force."
         )
     return comparison

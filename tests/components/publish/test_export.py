@@ -31,7 +31,7 @@ PHOTOS = [
 
 
 def small_model(seed):
-    """A backbone of one layer under a real head, so that exporting takes a second."""
+    """Return a real head on a backbone of one layer, which can be exported in a second."""
     keras.utils.set_random_seed(seed)
     pixels = keras.Input((SIZE_PX, SIZE_PX, 3), dtype="uint8")
     x = keras.layers.Conv2D(8, 5, 3, activation="relu")(keras.ops.cast(pixels, "float32") / 255)
@@ -75,29 +75,29 @@ def test_signature_has_the_names_that_clients_rely_on(saved_model):
     assert set(signature.structured_outputs) == {"scores", "class_names"}
 
 
-def test_mixed_batch_of_jpeg_and_png_gives_scores_and_names_a_row(saved_model):
+def test_mixed_batch_of_jpeg_and_png_gives_scores_and_names_for_each_photo(saved_model):
     signature = tf.saved_model.load(str(saved_model)).signatures["serving_default"]
-    answer = signature(image_bytes=tf.constant(PHOTOS[:5]))
-    assert answer["scores"].dtype == tf.float32
-    np.testing.assert_allclose(answer["scores"].numpy().sum(axis=1), 1, atol=1e-5)
-    assert answer["class_names"].numpy().tolist() == [[name.encode() for name in CLASSES]] * 5
+    outputs = signature(image_bytes=tf.constant(PHOTOS[:5]))
+    assert outputs["scores"].dtype == tf.float32
+    np.testing.assert_allclose(outputs["scores"].numpy().sum(axis=1), 1, atol=1e-5)
+    assert outputs["class_names"].numpy().tolist() == [[name.encode() for name in CLASSES]] * 5
 
 
-def test_exported_scores_equal_the_keras_models(model, saved_model):
+def test_exported_scores_equal_those_of_the_keras_model(model, saved_model):
     difference, scores = validate.check_same_answers(model, saved_model, PHOTOS * 4, SIZE_PX)
     assert difference <= 1e-4 and scores.shape == (len(PHOTOS) * 4, 3)
 
 
-def test_export_of_another_model_is_refused(saved_model):
+def test_export_of_another_model_raises(saved_model):
     with pytest.raises(PilahError, match="Exported scores must equal"):
         validate.check_same_answers(small_model(seed=2), saved_model, PHOTOS[:4], SIZE_PX)
 
 
-def test_export_holds_every_weight_once(model, saved_model):
+def test_export_has_every_weight_once(model, saved_model):
     shapes = tf.train.load_checkpoint(str(saved_model / "variables" / "variables")).get_variable_to_shape_map()
     weights = [shape for name, shape in shapes.items() if name != "_CHECKPOINTABLE_OBJECT_GRAPH"]
-    used = [weight for layer in model.layers for weight in layer.weights]
-    assert sorted(map(tuple, weights)) == sorted(tuple(weight.shape) for weight in used)
+    expected = [weight for layer in model.layers for weight in layer.weights]
+    assert sorted(map(tuple, weights)) == sorted(tuple(weight.shape) for weight in expected)
 
 
 def test_dropout_is_off_in_the_exported_model(saved_model):
@@ -105,7 +105,7 @@ def test_dropout_is_off_in_the_exported_model(saved_model):
     np.testing.assert_array_equal(classify(PHOTOS[:3])[0], classify(PHOTOS[:3])[0])
 
 
-def test_warmup_requests_are_what_the_signature_takes(saved_model):
+def test_warmup_requests_fit_the_signature(saved_model):
     path = saved_model / "assets.extra" / "tf_serving_warmup_requests"
     signature = tf.saved_model.load(str(saved_model)).signatures["serving_default"]
     sizes = []
@@ -126,7 +126,7 @@ def test_second_export_replaces_the_first(model, tmp_path):
     assert (tmp_path / "export" / "saved_model.pb").exists()
 
 
-def test_plain_bytes_and_original_file_score_alike(saved_model):
+def test_plain_bytes_and_original_file_have_equal_scores(saved_model):
     classify = validate.load_signature(saved_model)
     plain = [images.plain_bytes(data, 10**6)[0] for data in PHOTOS]
     np.testing.assert_array_equal(classify(plain)[0], classify(PHOTOS)[0])

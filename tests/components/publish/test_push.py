@@ -27,7 +27,7 @@ def test_first_push_is_version_1_with_the_model_and_its_description(saved_model,
     assert artifacts.read_json(version / "model.json") == {"version": 1, "figures": {"f1": 0.9}}
 
 
-def test_pushes_count_up_and_only_the_newest_stay(saved_model, tmp_path):
+def test_versions_count_up_and_only_the_newest_are_kept(saved_model, tmp_path):
     base = tmp_path / "served"
     for _ in range(4):
         push.push(saved_model, base, {}, keep_versions=2)
@@ -36,14 +36,14 @@ def test_pushes_count_up_and_only_the_newest_stay(saved_model, tmp_path):
     assert push.served(base)["version"] == 4
 
 
-def test_version_9_is_followed_by_10_and_not_by_a_name_in_order_of_letters(saved_model, tmp_path):
+def test_versions_are_sorted_as_numbers(saved_model, tmp_path):
     base = tmp_path / "served"
     (base / "9").mkdir(parents=True)
     (base / "10").mkdir()
     assert push.push(saved_model, base, {}, keep_versions=9).name == "11"
 
 
-def test_copy_that_was_cut_off_is_not_a_version_and_is_cleared(saved_model, tmp_path):
+def test_incomplete_copy_is_not_a_version_and_is_removed(saved_model, tmp_path):
     base = tmp_path / "served"
     (base / "incoming").mkdir(parents=True)
     (base / "incoming" / "half").write_bytes(b"")
@@ -52,24 +52,22 @@ def test_copy_that_was_cut_off_is_not_a_version_and_is_cleared(saved_model, tmp_
     assert version.name == "1" and not (version / "half").exists()
 
 
-def copy_in_part(source, target):
+def copy_partially(source, target):
     pathlib.Path(target).mkdir()
     shutil.copy(source / "saved_model.pb", target)
     raise OSError("disk is full")
 
 
-def write_nothing(path, value):
+def fail_to_write(path, value):
     raise OSError("disk is full")
 
 
 @pytest.mark.parametrize(
     ("module", "function", "failing"),
-    [(shutil, "copytree", copy_in_part), (artifacts, "write_json", write_nothing)],
+    [(shutil, "copytree", copy_partially), (artifacts, "write_json", fail_to_write)],
     ids=["model", "description"],
 )
-def test_push_that_fails_midway_leaves_the_served_versions_alone(
-    saved_model, tmp_path, monkeypatch, module, function, failing
-):
+def test_failed_push_keeps_the_served_versions(saved_model, tmp_path, monkeypatch, module, function, failing):
     base = tmp_path / "served"
     push.push(saved_model, base, {"figures": 1}, keep_versions=1)
     with monkeypatch.context() as patch, pytest.raises(OSError, match="disk is full"):
@@ -80,14 +78,14 @@ def test_push_that_fails_midway_leaves_the_served_versions_alone(
     assert push.push(saved_model, base, {}, keep_versions=1).name == "2"
 
 
-def pushed(saved_model, base, *f1):
-    for one in f1:
-        push.push(saved_model, base, {"figures": {"f1": one}}, keep_versions=9)
+def push_models(saved_model, base, *f1_scores):
+    for f1 in f1_scores:
+        push.push(saved_model, base, {"figures": {"f1": f1}}, keep_versions=9)
 
 
-def test_rollback_makes_the_version_before_the_newest_and_deletes_nothing(saved_model, tmp_path):
+def test_rollback_copies_the_previous_version_and_deletes_nothing(saved_model, tmp_path):
     base = tmp_path / "served"
-    pushed(saved_model, base, 0.8, 0.9)
+    push_models(saved_model, base, 0.8, 0.9)
     version = push.rollback(base)
     assert version == base / "3" and push.versions(base) == [1, 2, 3]
     assert (version / "saved_model.pb").read_bytes() == b"graph"
@@ -96,30 +94,30 @@ def test_rollback_makes_the_version_before_the_newest_and_deletes_nothing(saved_
 
 def test_rollback_of_a_rollback_goes_one_version_further_back(saved_model, tmp_path):
     base = tmp_path / "served"
-    pushed(saved_model, base, 0.7, 0.8, 0.9)
+    push_models(saved_model, base, 0.7, 0.8, 0.9)
     push.rollback(base)
     push.rollback(base)
     assert push.served(base) == {"copy_of": 1, "figures": {"f1": 0.7}, "version": 5}
 
 
-def test_push_after_a_rollback_has_a_number_of_its_own(saved_model, tmp_path):
+def test_push_after_a_rollback_has_a_new_number(saved_model, tmp_path):
     base = tmp_path / "served"
-    pushed(saved_model, base, 0.8, 0.9)
+    push_models(saved_model, base, 0.8, 0.9)
     push.rollback(base)
     assert push.push(saved_model, base, {}, keep_versions=9).name == "4"
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_rollback_without_an_earlier_version_says_which_there_are(saved_model, tmp_path, count):
+def test_rollback_without_an_earlier_version_raises_with_the_versions(saved_model, tmp_path, count):
     base = tmp_path / "served"
-    pushed(saved_model, base, *[0.8] * count)
+    push_models(saved_model, base, *[0.8] * count)
     versions = re.escape(str(list(range(1, count + 1))))
-    with pytest.raises(PilahError, match=f"no version to roll back to: .* has {versions}"):
+    with pytest.raises(PilahError, match=f"no earlier version to roll back to: .* has versions {versions}"):
         push.rollback(base)
     assert push.versions(base) == list(range(1, count + 1))
 
 
-def test_version_without_its_description_is_named(saved_model, tmp_path):
+def test_version_without_model_json_raises_with_its_path(saved_model, tmp_path):
     version = push.push(saved_model, tmp_path / "served", {}, keep_versions=3)
     (version / "model.json").unlink()
     with pytest.raises(PilahError, match=r"1/model\.json is missing\. Restore it, or delete the folder"):

@@ -16,21 +16,21 @@ def described(f1, data="same", version=4, drawn=False):
     return {"version": version, "figures": {"f1": f1}, "data": {"photos_and_folds": data, "drawn": drawn}}
 
 
-def test_f1_below_the_floor_is_refused_with_both_figures():
-    with pytest.raises(PilahError, match=r"macro F1 is 0\.6512, and --min-f1 asks for at least 0\.7"):
+def test_f1_below_the_minimum_raises_with_both_values():
+    with pytest.raises(PilahError, match=r"macro F1 is 0\.6512, but --min-f1 requires at least 0\.7"):
         validate.check_floor(0.6512, 0.7)
 
 
-def test_f1_at_the_floor_passes():
+def test_f1_at_the_minimum_passes():
     validate.check_floor(0.7, 0.7)
 
 
-def test_worse_than_served_is_refused_and_names_the_version():
+def test_f1_below_the_served_model_raises_with_the_version():
     with pytest.raises(PilahError, match=r"0\.8000 against 0\.8100 of version 4"):
         validate.check_not_worse(described(0.80), described(0.81), force=False)
 
 
-def test_model_of_drawn_photos_is_refused_where_one_of_real_ones_is_served():
+def test_model_of_synthetic_photos_does_not_replace_one_of_real_photos():
     with pytest.raises(PilahError, match="must not replace version 4"):
         validate.check_not_worse(described(0.9, data="others", drawn=True), described(0.8), force=False)
 
@@ -46,9 +46,17 @@ def test_model_of_drawn_photos_is_refused_where_one_of_real_ones_is_served():
         (described(0.80, drawn=True), described(0.81), True),
         (described(0.80, data="others"), described(0.81, drawn=True), False),
     ],
-    ids=["first", "equal", "better", "worse but forced", "other photos", "drawn but forced", "after drawn ones"],
+    ids=[
+        "first",
+        "equal",
+        "better",
+        "worse but forced",
+        "other photos",
+        "synthetic but forced",
+        "after synthetic photos",
+    ],
 )
-def test_no_worse_or_not_comparable_or_forced_passes(candidate, served, force):
+def test_model_that_is_no_worse_or_not_comparable_or_forced_passes(candidate, served, force):
     assert validate.check_not_worse(candidate, served, force)
 
 
@@ -59,21 +67,21 @@ def grey(path, level):
 
 @pytest.fixture(scope="module")
 def brightness_model(tmp_path_factory):
-    """A SavedModel with the served signature: "dark" for a photo whose mean is below 128, "light" otherwise."""
+    """Return a SavedModel with the served signature: "dark" for a photo whose mean is below 128, otherwise "light"."""
 
     class Brightness(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
         def classify(self, image_bytes):
-            light = tf.map_fn(
+            brightness = tf.map_fn(
                 lambda photo: tf.reduce_mean(
                     tf.cast(tf.io.decode_image(photo, 3, expand_animations=False), tf.float32)
                 ),
                 image_bytes,
                 fn_output_signature=tf.float32,
             )
-            light = light / 255
-            names = tf.tile(tf.constant([["dark", "light"]]), [tf.shape(light)[0], 1])
-            return {"scores": tf.stack([1 - light, light], axis=1), "class_names": names}
+            brightness = brightness / 255
+            names = tf.tile(tf.constant([["dark", "light"]]), [tf.shape(brightness)[0], 1])
+            return {"scores": tf.stack([1 - brightness, brightness], axis=1), "class_names": names}
 
     module, folder = Brightness(), tmp_path_factory.mktemp("model")
     tf.saved_model.save(module, str(folder), {"serving_default": module.classify})
@@ -93,13 +101,13 @@ def check_no_skew(model, listed, record_classes):
     return validate.check_no_skew(model, listed, record_classes=record_classes, **OPTIONS)
 
 
-def test_same_classes_from_records_and_files_agree_fully(brightness_model, listed):
+def test_equal_classes_from_records_and_files_agree(brightness_model, listed):
     agreement, scores = check_no_skew(brightness_model, listed, ["dark", "light"] * 50)
     assert agreement == 1.0
     np.testing.assert_allclose(scores, [[245 / 255, 10 / 255], [15 / 255, 240 / 255]] * 50, atol=1e-6)
 
 
-def test_one_photo_in_a_hundred_may_differ_and_two_may_not(brightness_model, listed):
+def test_one_of_a_hundred_photos_may_differ_and_two_raise(brightness_model, listed):
     one_off = ["light", "light"] + ["dark", "light"] * 49
     assert check_no_skew(brightness_model, listed, one_off)[0] == 0.99
     with pytest.raises(PilahError, match=r"98\.00% of 100"):
@@ -113,11 +121,11 @@ def compare(model, listed, file_scores):
 def test_web_jpegs_of_plain_greys_agree_with_the_photos(brightness_model, listed):
     web = compare(brightness_model, listed, [[245 / 255, 10 / 255], [15 / 255, 240 / 255]] * 50)
     assert (web.photos, web.same_class) == (100, 1.0)
-    assert web.max_difference < 2 / 255  # what a JPEG of a plain grey loses
+    assert web.max_difference < 2 / 255  # loss of a JPEG of plain grey
 
 
-def test_web_jpegs_are_measured_against_the_scores_of_the_same_photos(brightness_model, listed, monkeypatch):
-    monkeypatch.setattr(validate, "WEB_PHOTOS", 50)  # every second one: the dark ones
+def test_web_jpegs_are_compared_with_the_scores_of_the_same_photos(brightness_model, listed, monkeypatch):
+    monkeypatch.setattr(validate, "WEB_PHOTOS", 50)  # every second photo: the dark ones
     scores = [[245 / 255, 10 / 255], [0.5, 0.5]] * 50
     scores[0], scores[98] = [0.0, 1.0], [0.5 + 10 / 255, 0.5 - 10 / 255]
     web = compare(brightness_model, listed, scores)
@@ -126,7 +134,7 @@ def test_web_jpegs_are_measured_against_the_scores_of_the_same_photos(brightness
     assert web.mean_difference == pytest.approx((245 + 107.5) / 255 / 50, abs=1.5 / 255)
 
 
-def test_photo_that_becomes_no_web_jpeg_counts_as_of_another_class(brightness_model, listed, tmp_path):
+def test_photo_without_a_web_jpeg_counts_as_another_class(brightness_model, listed, tmp_path):
     cut = tmp_path / "cut.jpg"
     Image.new("RGB", (16, 16), (240, 240, 240)).save(cut)
     cut.write_bytes(cut.read_bytes()[:-9])
@@ -136,53 +144,55 @@ def test_photo_that_becomes_no_web_jpeg_counts_as_of_another_class(brightness_mo
     assert compare(brightness_model, listed[3:], [[0.0, 1.0]]) == validate.WebAgreement(1, 0.0, 0.0, 0.0)
 
 
-def test_signature_is_usable_after_its_loader_is_gone(brightness_model, tmp_path):
+def test_signature_keeps_the_loaded_model_alive(brightness_model, tmp_path):
     photo = grey(tmp_path / "a.png", 250).read_bytes()
     scores, names = validate.load_signature(brightness_model)([photo])
     assert names[int(np.argmax(scores[0]))] == "light"
 
 
 def model_of_scores(scores):
-    """A Keras model that gives these scores of every photo, and its export."""
+    """Return a Keras model that gives these scores for every photo."""
     pixels = keras.Input((8, 8, 3), dtype="uint8")
     zeros = keras.ops.mean(keras.ops.cast(pixels, "float32"), axis=(1, 2))[:, :2] * 0
     return keras.Model(pixels, zeros + np.array(scores, np.float32))
 
 
 @pytest.mark.parametrize("scores", [[np.nan, np.nan], [np.inf, 0.0]], ids=["nan", "infinite"])
-def test_scores_that_are_not_finite_are_refused(tmp_path, scores):
+def test_scores_that_are_not_finite_raise(tmp_path, scores):
     photo = grey(tmp_path / "a.png", 100).read_bytes()
     model = model_of_scores(scores)
     export.export(model, ["dark", "light"], image_size_px=8, warmup_photos=[photo], to=tmp_path / "export")
-    with pytest.raises(NotFiniteError, match=r"Scores of the refitted model must be finite, and 1 of 1 are not"):
+    with pytest.raises(NotFiniteError, match=r"Scores of the refitted model must be finite, but 1 of 1 are not"):
         validate.check_same_answers(model, tmp_path / "export", [photo], 8)
-    with pytest.raises(NotFiniteError, match=r"Scores of the exported model must be finite, and 1 of 1 are not"):
+    with pytest.raises(NotFiniteError, match=r"Scores of the exported model must be finite, but 1 of 1 are not"):
         validate.load_signature(tmp_path / "export")([photo])
 
 
 @pytest.mark.parametrize("f1", [float("nan"), 0.699])
-def test_f1_that_is_not_at_least_the_floor_is_refused(f1):
+def test_f1_that_is_not_at_least_the_minimum_raises(f1):
     with pytest.raises(PilahError, match="--min-f1"):
         validate.check_floor(f1, 0.7)
 
 
 @pytest.mark.parametrize(("new", "old"), [(float("nan"), 0.8), (0.8, float("nan"))])
-def test_f1_that_cannot_be_compared_is_refused(new, old):
+def test_f1_of_nan_raises(new, old):
     with pytest.raises(PilahError, match="no worse than the one served"):
         validate.check_not_worse(described(new), described(old), force=False)
 
 
-def test_photo_that_changed_since_it_was_listed_stops_the_comparison(brightness_model, listed):
+def test_photo_changed_since_it_was_listed_raises(brightness_model, listed):
     grey(pathlib.Path(listed[7].path), 20)
     with pytest.raises(PilahError, match=f"{listed[7].path} has changed since it was listed"):
         check_no_skew(brightness_model, listed, ["dark", "light"] * 50)
 
 
-def test_refit_that_learnt_nothing_is_refused():
+def test_refit_that_learnt_nothing_raises():
     labels, classes = np.arange(60) % 3, ["a", "b", "c"]
     scores = np.eye(3, dtype=np.float32)[labels]
     assert validate.check_learnt(scores, labels, classes, 0.9) == 1.0
     collapsed = np.tile(np.array([0.6, 0.2, 0.2], np.float32), (60, 1))  # every photo is of the first class: F1 0.17
     assert validate.check_learnt(collapsed, labels, classes, 0.26) == pytest.approx(1 / 6)
-    with pytest.raises(PilahError, match=r"macro F1 0\.1667 on the photos that it was trained on.* had 0\.2700"):
+    with pytest.raises(
+        PilahError, match=r"macro F1 of 0\.1667 on its own training photos.* 0\.2700 in cross-validation"
+    ):
         validate.check_learnt(collapsed, labels, classes, 0.27)
