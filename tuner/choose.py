@@ -1,4 +1,4 @@
-"""Choice of the winner among the scenarios, by their out-of-fold predictions. Needs no TensorFlow."""
+"""Leaderboard of the scenarios and choice of the winner, from out-of-fold predictions. Needs no TensorFlow."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -25,10 +25,10 @@ def leaderboard(
     """Return the leaderboard: scenarios in order of number, and the winner.
 
     Args:
-        parameters: backbone -> number of parameters of its whole model, which settles ties.
+        parameters: backbone -> number of parameters of its whole model, to break ties.
 
     Raises:
-        PilahError: a scenario has no complete predictions, or they are not those of `study`.
+        PilahError: a scenario has no complete predictions, or they do not belong to `study`.
     """
     check_complete(trials_dir, scenario_list)
     rows = [read_row(trials_dir, scenario, study) for scenario in scenario_list]
@@ -44,7 +44,7 @@ def leaderboard(
 
 
 def check_complete(trials_dir: pathlib.Path, scenario_list: Sequence[scenarios.Scenario]) -> None:
-    """Raise PilahError where a scenario has no complete predictions: the others alone must not be compared."""
+    """Raise PilahError if a scenario has no complete predictions, since a winner of the others would mean nothing."""
     missing = [
         str(scenario.number)
         for scenario in scenario_list
@@ -59,10 +59,10 @@ def check_complete(trials_dir: pathlib.Path, scenario_list: Sequence[scenarios.S
 
 
 def read_row(trials_dir: pathlib.Path, scenario: scenarios.Scenario, study: "Study") -> documents.LeaderboardRow:
-    """Return a scenario's row, from the predictions in its trial folder.
+    """Return a scenario's leaderboard row, from the predictions in its trial folder.
 
     Raises:
-        PilahError: the predictions are not of the photos of `study`, or not those of the highest probability.
+        PilahError: the predictions are of other photos than those of `study`, or not the most probable classes.
     """
     folder = trial_folder.path(trials_dir, scenario.number)
     matrix = predictions.confusion(folder / trial_folder.PREDICTIONS, study.photo_list, study.classes)
@@ -73,7 +73,7 @@ def read_row(trials_dir: pathlib.Path, scenario: scenarios.Scenario, study: "Stu
 def make_row(
     scenario: scenarios.Scenario, matrix: np.ndarray, classes: Sequence[str], seconds: float
 ) -> documents.LeaderboardRow:
-    """Return a scenario's row, with the macro averages of its matrix summed over folds, int64 [classes, classes]."""
+    """Return a scenario's leaderboard row, from `matrix`, int64 [classes, classes], summed over folds."""
     scores = metrics.score(matrix, classes)
     return {
         "scenario": scenario.number,
@@ -103,11 +103,11 @@ def rank(rows: Sequence[documents.LeaderboardRow], parameters: Mapping[str, int]
 
 
 def best_first(rows: Sequence[Row], winner_number: int | None) -> list[Row]:
-    """Sort rows of a leaderboard for display: by exact F1, of tied ones the winner first, then by number.
+    """Sort leaderboard rows for display: by exact F1, then the winner before rows tied with it, then by number.
 
     Args:
         rows: each with "scenario" and "confusion_matrix".
-        winner_number: None where no winner is chosen.
+        winner_number: scenario number of the winner; None if there is no winner.
     """
 
     def key(row: Row) -> tuple[Any, ...]:
@@ -117,7 +117,7 @@ def best_first(rows: Sequence[Row], winner_number: int | None) -> list[Row]:
 
 
 def winner(rows: Sequence[documents.LeaderboardRow], parameters: Mapping[str, int]) -> documents.Winner:
-    """Return the best row, without its matrix and time, and why it won."""
+    """Return the best row, without its matrix and time, and the reason why it won."""
     best, *others = rank(rows, parameters)
     highest = metrics.exact_f1(best["confusion_matrix"])
     tied = [row for row in others if metrics.exact_f1(row["confusion_matrix"]) == highest]
@@ -131,11 +131,11 @@ def winner(rows: Sequence[documents.LeaderboardRow], parameters: Mapping[str, in
 def _tie_break(
     best: documents.LeaderboardRow, tied: Sequence[documents.LeaderboardRow], parameters: Mapping[str, int]
 ) -> str:
-    """Return what `best` has before the scenarios `tied` with it, naming them where they differ in it."""
+    """Return the reason why `best` ranks before the scenarios `tied` with it, as text."""
     larger = [row for row in tied if parameters[row["backbone"]] > parameters[best["backbone"]]]
-    equal = [row for row in tied if row not in larger]
-    if larger and equal:
-        return f"fewer parameters than {_numbers(larger)}, lower number than {_numbers(equal)}"
+    equally_large = [row for row in tied if row not in larger]
+    if larger and equally_large:
+        return f"fewer parameters than {_numbers(larger)}, lower number than {_numbers(equally_large)}"
     return "fewer parameters" if larger else "lower number"
 
 

@@ -1,4 +1,4 @@
-"""The tuner: one trial is one scenario with all its folds, trained in this process or in a pool of processes."""
+"""Cross-validation of the scenarios with KerasTuner: each trial trains all folds of one scenario."""
 
 import concurrent.futures
 import logging
@@ -15,7 +15,7 @@ from tuner.study import Study
 
 log = logging.getLogger("pilah")
 NO_RETRY = f"{keras_tuner.errors.FailedTrialError.__module__}.{keras_tuner.errors.FailedTrialError.__qualname__}: "
-PROGRESS_SECONDS = 0.5  # between updates of the progress while processes train
+PROGRESS_SECONDS = 0.5  # between progress updates while other processes train
 
 
 def search(
@@ -37,8 +37,8 @@ def search(
         folds.reset_if_settings_changed(study, scenario, folder)
     unfinished = {s.backbone for s, path in folders.items() if len(trial_folder.finished_folds(path)) < study.folds}
     for backbone in unfinished if scenario_list[0].strategy == "finetune" else ():
-        study.examples(backbone)  # computes what all folds read while all cores are free
-    artifacts.write_json(trials_dir / trial_folder.PROCESSES, {"processes": processes})  # for estimates of time
+        study.examples(backbone)  # compute frozen activations now, while all cores are free
+    artifacts.write_json(trials_dir / trial_folder.PROCESSES, {"processes": processes})  # for time estimates
     try:
         if processes == 1:
             CrossValidationTuner(study, scenario_list, trials_dir, progress).search()
@@ -52,10 +52,10 @@ def search(
 class CrossValidationTuner(keras_tuner.Tuner):
     """Scores each scenario by the macro F1 of its confusion matrix summed over the folds.
 
-    With an executor, all scenarios are submitted at once, so that no process idles while another one trains the last
-    fold of a scenario. A task is a whole scenario where heads are trained, because one compiled training step serves
-    all of its folds, and a single fold in fine-tuning. Folds are not reported to KerasTuner as steps, because it would
-    score a scenario by its best step.
+    With an executor, all scenarios are submitted at once, so that no process is idle while another one trains the last
+    fold of a scenario. A task is a single fold in fine-tuning. For heads it is a whole scenario, whose folds share one
+    compiled training step. Folds are not reported to KerasTuner as steps, because it would score a scenario by its best
+    step.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class CrossValidationTuner(keras_tuner.Tuner):
         self.trials_dir = trials_dir
         self.progress = progress
         self.executor = executor
-        super().__init__(  # without a hypermodel: KerasTuner would build a model that no trial uses
+        super().__init__(  # without a hypermodel, because KerasTuner would build a model that no trial uses
             oracle.ScenarioOracle(scenario_list, study.seed),
             directory=str(trials_dir),
             project_name="keras_tuner",
@@ -90,9 +90,9 @@ class CrossValidationTuner(keras_tuner.Tuner):
             fold_files = [trial_folder.fold_predictions(folder, fold) for fold in range(self.study.folds)]
             predictions.join(fold_files, self.study.photo_list, folder / trial_folder.PREDICTIONS)
             matrix = predictions.confusion(folder / trial_folder.PREDICTIONS, self.study.photo_list, self.study.classes)
-        except NotFiniteError as error:  # a retry would fail in the same way
+        except NotFiniteError as error:  # a retry would fail again
             raise keras_tuner.errors.FailedTrialError(str(error)) from None
-        except OSError as error:  # a full disk fails every scenario
+        except OSError as error:  # such as a full disk, which affects all scenarios
             raise keras_tuner.errors.FatalError(str(error)) from error
         except concurrent.futures.BrokenExecutor as error:
             raise keras_tuner.errors.FatalError(str(error)) from PilahError(
@@ -109,7 +109,7 @@ class CrossValidationTuner(keras_tuner.Tuner):
                 folds.train(self.study, scenario, [fold], folder, on_epoch=self.update_progress)
                 self.update_progress()
             return
-        futures = self.futures.pop(scenario.number, None) or self.submit(scenario)  # a retry has none left
+        futures = self.futures.pop(scenario.number, None) or self.submit(scenario)  # on a retry, submit again
         while concurrent.futures.wait(futures, PROGRESS_SECONDS).not_done:
             self.update_progress()
         for future in futures:
@@ -117,14 +117,14 @@ class CrossValidationTuner(keras_tuner.Tuner):
         self.update_progress()
 
     def submit(self, scenario: scenarios.Scenario) -> list[concurrent.futures.Future[None]]:
-        """Hand the folds of `scenario` to the executor, one by one in fine-tuning, else all in one task."""
+        """Submit the folds of `scenario` to the executor: one task per fold in fine-tuning, otherwise a single task."""
         assert self.executor
         folder, all_folds = trial_folder.path(self.trials_dir, scenario.number), range(self.study.folds)
         tasks = [[fold] for fold in all_folds] if self.finetunes else [all_folds]
         return [self.executor.submit(folds.train, self.study, scenario, task, folder) for task in tasks]
 
     def update_progress(self) -> None:
-        """Report the progress of all scenarios, counted on disk, because other processes do not report theirs."""
+        """Report the progress of all scenarios from the files on disk, because other processes do not report theirs."""
         epochs = self.study.epochs_of_finetuning if self.finetunes else 1
         folders = [trial_folder.path(self.trials_dir, scenario.number) for scenario in self.scenario_list]
         done = [folds.epochs_done(folder, fold, epochs) for folder in folders for fold in range(self.study.folds)]

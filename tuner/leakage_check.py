@@ -1,11 +1,11 @@
-"""The leakage check: every scenario by the thesis's protocol, which tests a model on photos that it was trained on.
+"""The leakage check: cross-validation by the thesis's protocol, which tests models on their own training photos.
 
-One model is built before the loop over the folds and trained on through all of them. The folds are of whole batches of
-photos in random order, not stratified, and the tested photos are augmented. From the second fold on, the model has
-seen what it is tested on.
+The protocol builds one model before the loop over the folds and continues to train it in each fold. Folds consist of
+whole batches of photos in random order, without stratification, and test photos are augmented. From the second fold on,
+the model has already been trained on its test photos.
 
-The figures are no results. Each row says so, no prediction is kept, and nothing is written where the choice, the export
-or the push read.
+The scores are not results: each row is marked with "leaking", predictions are not saved, and no file is written that
+the choice of the winner, the export or the push read.
 """
 
 import pathlib
@@ -30,9 +30,9 @@ def check(
     folder: pathlib.Path,
     progress: Callable[[int, int], None],
 ) -> list[dict[str, Any]]:
-    """Return a leaderboard row for each scenario, each also in a file of `folder`; existing files are kept.
+    """Return a leaderboard row for each scenario, and save each in a file of `folder`; existing files are kept.
 
-    Each row has `fold_f1` in addition: the macro F1 of each fold, in the order in which the model went through them.
+    Each row also has `fold_f1`: the macro F1 of each fold, in the order of training.
     """
     settings = {str(scenario.number): study.settings(scenario) for scenario in scenario_list}
     artifacts.reset_if_settings_changed(folder, {"leaking": True, "protocol": PROTOCOL, "scenarios": settings})
@@ -51,13 +51,14 @@ def check(
 
 
 def fold_matrices(study: Study, scenario: scenarios.Scenario) -> list[np.ndarray]:
-    """Return the confusion matrix of each fold, int64 [classes, classes], of one head carried through all of them.
+    """Return the confusion matrix of each fold, int64 [classes, classes], for one head that is trained in all of them.
 
-    The last augmented view is kept for testing, as the thesis tests on new ones. If it is the only one, heads train on
-    it and the clean view is tested.
+    The last augmented view is reserved for testing, because the thesis tests on new augmented views. If there is only
+    one augmented view, heads train on it and are tested on the clean view.
     """
     folder, (train_views, test_view) = study.features_dir / scenario.backbone, split_views(study.views)
-    tested, model, matrices = np.load(features.view_path(folder, test_view)), study.new_head(scenario), []
+    test_activations = np.load(features.view_path(folder, test_view))
+    model, matrices = study.new_head(scenario), []
     for fold, (train, test) in enumerate(folds_of_batches(len(study.labels), study)):
         head.fit(
             model,
@@ -68,7 +69,7 @@ def fold_matrices(study: Study, scenario: scenarios.Scenario) -> list[np.ndarray
             batch_size=study.batch_size,
             seed=seeds.derive(study.seed, seeds.FOLD, fold),
         )
-        predicted = head.predict_averaged(model, [tested[test]]).argmax(axis=1)
+        predicted = head.predict_averaged(model, [test_activations[test]]).argmax(axis=1)
         matrices.append(metrics.confusion(study.labels[test], predicted, len(study.classes)))
     return matrices
 
@@ -79,9 +80,9 @@ def split_views(views: int) -> tuple[int, int]:
 
 
 def folds_of_batches(photos: int, study: Study) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the rows to train on and to test on of each fold: KFold over the batches of a random order of the photos.
+    """Return (training rows, test rows) of each fold, from KFold over batches of photos in random order.
 
-    Batches are smaller than the study's where there are fewer of them than folds.
+    Batches are smaller than the study's if there would be fewer batches than folds.
     """
     size = min(study.batch_size, photos // study.folds)
     order = np.random.default_rng(study.seed).permutation(photos)

@@ -1,4 +1,4 @@
-"""The oracle: gives out the scenarios in order, and each that fails a second time."""
+"""The KerasTuner oracle, which tries the scenarios in order and retries each failed scenario once."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,10 +12,10 @@ RETRIES_PER_SCENARIO = 1
 
 
 class ScenarioOracle(keras_tuner.Oracle):
-    """Trial n is the n-th scenario: a pure function of the trial's number, without a queue that a kill could lose.
+    """Oracle whose n-th trial is the n-th scenario, so that a killed search loses no state.
 
-    Its state is never reloaded, because KerasTuner does not write it atomically. A search that is started again gives
-    out all scenarios, and those whose folds are finished on disk end at once.
+    The saved state is never reloaded, because KerasTuner does not write it atomically. A search that is started again
+    tries all scenarios, and those whose folds are finished on disk return immediately.
     """
 
     def __init__(self, scenario_list: Sequence[scenarios.Scenario], seed: int):
@@ -39,7 +39,7 @@ class ScenarioOracle(keras_tuner.Oracle):
 
 
 def search_space(scenario_list: Sequence[scenarios.Scenario]) -> keras_tuner.HyperParameters:
-    """Return the hyperparameters of the scenarios, each with the values that occur."""
+    """Return the hyperparameters of the scenarios, each with all values that occur."""
     space = keras_tuner.HyperParameters()
     for name in ("backbone", "optimizer", "dropout"):
         space.Choice(name, list(dict.fromkeys(getattr(scenario, name) for scenario in scenario_list)))

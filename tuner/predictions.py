@@ -10,8 +10,8 @@ from components.base import artifacts, metrics
 from components.base.errors import PilahError
 from components.data import photos
 
-ROUNDING = 1e-6  # of probabilities on disk
-PROBABILITY = "p_"  # prefix of the columns of probabilities, before the class name
+ROUNDING = 1e-6  # precision of probabilities on disk
+PROBABILITY = "p_"  # prefix of the probability columns, before the class name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,18 +75,18 @@ def read(path: pathlib.Path) -> Predictions:
     """Read a file that `write` or `join` wrote.
 
     Raises:
-        NotFiniteError: some probabilities are not finite, which earlier versions did not check.
+        NotFiniteError: some probabilities are not finite, as in files of earlier versions.
     """
     rows = artifacts.read_csv(path)
     classes = [name.removeprefix(PROBABILITY) for name in rows[0] if name.startswith(PROBABILITY)]
-    number = {name: index for index, name in enumerate(classes)}
+    index_of = {name: index for index, name in enumerate(classes)}
     probabilities = np.array([[float(row[PROBABILITY + name]) for name in classes] for row in rows])
     metrics.check_finite(probabilities, f"Probabilities in {path}", "Delete the file's folder and run again.")
     return Predictions(
         ids=[row["id"] for row in rows],
         classes=classes,
-        actual=np.array([number[row["label"]] for row in rows]),
-        predicted=np.array([number[row["predicted"]] for row in rows]),
+        actual=np.array([index_of[row["label"]] for row in rows]),
+        predicted=np.array([index_of[row["predicted"]] for row in rows]),
         fold=np.array([int(row["fold"]) - 1 for row in rows]),
         probabilities=probabilities,
     )
@@ -96,17 +96,17 @@ def confusion(path: pathlib.Path, photo_list: Sequence[photos.Photo], classes: S
     """Return the confusion matrix summed over folds: int64 [classes, classes], rows = actual class.
 
     Raises:
-        NotFiniteError: as `read`.
-        PilahError: the rows are not those of `photo_list`, in its order, or a photo is not predicted as the class of
-            its highest probability.
+        NotFiniteError: see `read`.
+        PilahError: the rows do not match `photo_list` and its order, or a predicted class is not the most probable
+            one.
     """
-    answers = read(path)
-    rows = list(zip(answers.ids, answers.actual.tolist(), answers.fold.tolist(), strict=True))
-    listed = [(photo.id, classes.index(photo.label), photo.fold) for photo in photo_list]
-    missed = answers.probabilities.max(axis=1) - answers.probabilities[np.arange(len(rows)), answers.predicted]
-    if answers.classes != list(classes) or rows != listed or missed.max() > ROUNDING:
+    saved = read(path)
+    rows = list(zip(saved.ids, saved.actual.tolist(), saved.fold.tolist(), strict=True))
+    expected = [(photo.id, classes.index(photo.label), photo.fold) for photo in photo_list]
+    gaps = saved.probabilities.max(axis=1) - saved.probabilities[np.arange(len(rows)), saved.predicted]
+    if saved.classes != list(classes) or rows != expected or gaps.max() > ROUNDING:
         raise PilahError(
-            f"{path} does not hold the predictions of the run's {len(photo_list)} photos. Delete the file and run "
-            "again: it is joined from its folds."
+            f"{path} does not have the predictions of the run's {len(photo_list)} photos. Delete the file and run "
+            "again: it is written again from the folds."
         )
-    return metrics.confusion(answers.actual, answers.predicted, len(classes))
+    return metrics.confusion(saved.actual, saved.predicted, len(classes))

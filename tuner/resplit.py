@@ -1,4 +1,4 @@
-"""Cross-validation of one scenario outside of the search, on the saved features: nothing is written or chosen."""
+"""Cross-validation of one scenario outside of the search, on saved features; nothing is written to disk."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
@@ -26,14 +26,14 @@ def plain_and_grouped(
     draws: int,
     progress: Callable[[int, int], None],
 ) -> list[dict[str, float]]:
-    """Return for each draw the macro F1 with stratified folds ("plain"), with groups kept together, and the difference.
+    """Return for each draw the macro F1 with stratified folds ("plain"), with grouped folds, and the difference.
 
-    The grouped split of a seed is its plain split with the groups moved together, and the heads of a fold start with
-    the same weights. The moved photos also change the size of folds, and so the order in which photos are trained on.
+    The grouped split of a seed is its plain split with each group moved to one fold, and heads of the same fold start
+    with the same weights. Moving photos also changes the size of folds, and thus the order of the training photos.
 
     Args:
         groups: int64 [photos], equal for photos of one group.
-        seeds: of the draws; the first that can be grouped are used.
+        seeds: seeds of the draws; the first ones whose split can be grouped are used.
 
     Raises:
         UngroupableError: fewer than `draws` seeds can be grouped, see grouped_folds.keep_together.
@@ -43,11 +43,11 @@ def plain_and_grouped(
         predicted = _predict(_with_folds(study, plain), scenario, range(study.folds))
         progress(2 * len(rows) + 1, 2 * draws)
         moved = plain != grouped
-        changed = np.union1d(plain[moved], grouped[moved]).tolist()  # the other folds would be trained the same again
-        again = _predict(_with_folds(study, grouped), scenario, changed)
+        changed = np.union1d(plain[moved], grouped[moved]).tolist()  # other folds would give the same models
+        retrained = _predict(_with_folds(study, grouped), scenario, changed)
         plain_f1, grouped_f1 = (
             metrics.score(metrics.confusion(study.labels, classes, len(study.classes)), study.classes).f1
-            for classes in (predicted, np.where(again >= 0, again, predicted))
+            for classes in (predicted, np.where(retrained >= 0, retrained, predicted))
         )
         rows.append({"seed": seed, "plain": plain_f1, "grouped": grouped_f1, "difference": grouped_f1 - plain_f1})
         progress(2 * len(rows), 2 * draws)
@@ -71,14 +71,14 @@ def _splits(
     raise failure
 
 
-def _predict(study: Study, scenario: scenarios.Scenario, tested: Iterable[int]) -> np.ndarray:
-    """Predict the photos of the folds `tested`, each with a new head that is trained on the other folds.
+def _predict(study: Study, scenario: scenarios.Scenario, test_folds: Iterable[int]) -> np.ndarray:
+    """Predict the photos of `test_folds`, each fold with a new head that is trained on all other folds.
 
     Returns:
-        Class of each photo, int64 [photos]; -1 for photos of other folds.
+        Class of each photo, int64 [photos]; -1 for photos that are not in `test_folds`.
     """
     predicted = np.full(len(study.labels), -1, np.int64)
-    for fold in tested:
+    for fold in test_folds:
         _, probabilities = folds.train_head(study, scenario, fold)
         predicted[study.fold_of == fold] = probabilities.argmax(axis=1)
     return predicted

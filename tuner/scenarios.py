@@ -1,4 +1,4 @@
-"""Scenarios: every backbone with every optimizer and dropout, numbered as in the thesis. Needs no TensorFlow."""
+"""Scenarios: all combinations of backbone, optimizer and dropout, numbered as in the thesis. Needs no TensorFlow."""
 
 import dataclasses
 import itertools
@@ -9,10 +9,10 @@ from components.base import settings
 
 @dataclasses.dataclass(frozen=True)
 class Scenario:
-    """One combination; `number` counts from 1, with dropout changing fastest, then the optimizer, then the backbone.
+    """A combination; `number` counts from 1, and dropout changes fastest, then the optimizer, then the backbone.
 
     Attributes:
-        strategy: "features" trains a head on a frozen backbone, "finetune" trains the backbone too.
+        strategy: "features" trains a head on a frozen backbone, "finetune" also trains the backbone.
     """
 
     number: int

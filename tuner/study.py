@@ -1,4 +1,4 @@
-"""The study: what all scenarios of a search share, and the settings that their predictions depend on."""
+"""The study: photos, features and training settings that all scenarios of a search share."""
 
 import dataclasses
 import functools
@@ -20,11 +20,11 @@ from tuner import scenarios, trial_settings
 
 @dataclasses.dataclass(frozen=True)
 class Finetuning:
-    """What strategy `finetune` needs in addition to photos and folds.
+    """Settings and inputs that only strategy `finetune` needs.
 
     Attributes:
         records: folder of the TFRecords.
-        weights: backbone -> weights that it starts from.
+        weights: backbone -> its initial weights.
         engines: backbone -> inference engine of its frozen layers, see inference.load.
         frozen_activations_dir: folder that holds a folder for each backbone; None trains on pixels.
         precision: dtype in which backbones compute, see finetuning.Recipe.
@@ -51,9 +51,9 @@ class Study:
         views: number of augmented views to train heads on; fine-tuning has a new one each epoch.
         learning_rate: learning rate of heads; fine-tuning has its own.
         test_views: number of views over which the scores of a photo are averaged, see tta.transform.
-        seed: seed of first weights, dropout, views and order of photos; a fold starts equally in every scenario.
-        flips: flips of the augmented views, see augmentation.Augmentation.
-        finetuning: settings of strategy `finetune`; None if no scenario has it.
+        seed: seed of initial weights, dropout, views and order of photos; it is the same in all scenarios.
+        flips: flips in the augmented views, see augmentation.Augmentation.
+        finetuning: settings of strategy `finetune`; None if no scenario uses it.
     """
 
     photo_list: Sequence[photos.Photo]
@@ -73,8 +73,8 @@ class Study:
     @functools.cached_property
     def labels(self) -> np.ndarray:
         """The class of each photo, int64 [photos] in [0, classes)."""
-        number = {name: index for index, name in enumerate(self.classes)}
-        return np.array([number[photo.label] for photo in self.photo_list], np.int64)
+        index_of = {name: index for index, name in enumerate(self.classes)}
+        return np.array([index_of[photo.label] for photo in self.photo_list], np.int64)
 
     @functools.cached_property
     def fold_of(self) -> np.ndarray:
@@ -87,7 +87,7 @@ class Study:
 
     @property
     def epochs_of_finetuning(self) -> int:
-        """The number of epochs in a fold, of all members of an ensemble together."""
+        """The number of epochs in a fold, summed over all ensemble members."""
         assert self.finetuning
         return self.epochs * self.finetuning.options.ensemble
 
@@ -95,7 +95,7 @@ class Study:
         """Return everything that the predictions of `scenario` depend on."""
         if scenario.strategy == "finetune":
             assert self.finetuning
-            of_strategy = trial_settings.of_finetuning(
+            strategy_settings = trial_settings.of_finetuning(
                 augmentation=self.augmentation.settings,
                 learning_rate=self.finetuning.learning_rate,
                 weights=self.finetuning.weights[scenario.backbone].fingerprint,
@@ -107,8 +107,8 @@ class Study:
             )
         else:
             features_settings = artifacts.read_json(self.features_dir / scenario.backbone / artifacts.SETTINGS)
-            of_strategy = trial_settings.of_frozen_backbone(self.learning_rate, self.views, features_settings)
-        return trial_settings.of_trial(scenario, self, photos.fingerprint(self.photo_list), of_strategy)
+            strategy_settings = trial_settings.of_frozen_backbone(self.learning_rate, self.views, features_settings)
+        return trial_settings.of_trial(scenario, self, photos.fingerprint(self.photo_list), strategy_settings)
 
     def new_head(self, scenario: scenarios.Scenario) -> keras.Model:
         """Return a new, compiled head for the features of `scenario`."""
@@ -124,7 +124,7 @@ class Study:
         )
 
     def recipe(self, scenario: scenarios.Scenario) -> finetuning_module.Recipe:
-        """Return how `scenario` is fine-tuned."""
+        """Return the recipe to fine-tune `scenario`."""
         assert self.finetuning
         return finetuning_module.Recipe(
             backbone=scenario.backbone,
@@ -144,12 +144,12 @@ class Study:
         )
 
     def all_pixels(self) -> np.ndarray:
-        """Return uint8 [photos, size, size, 3], read from disk when it is indexed."""
+        """Return the pixels of all photos, uint8 [photos, size, size, 3], read from disk on access."""
         assert self.finetuning
         return pixels.load(self.finetuning.records, self._ids)
 
     def examples(self, backbone: settings_module.Backbone) -> pixels.Examples:
-        """Return all photos as fine-tuning reads them; the first call writes the frozen activations."""
+        """Return all photos as training examples for fine-tuning; the first call writes the frozen activations."""
         assert self.finetuning
         activations = None
         if self.finetuning.frozen_activations_dir:

@@ -1,12 +1,12 @@
 """The files in the folder of a trial, trials/NN. Needs no TensorFlow.
 
-The names of files count folds from 1; the functions here take and return the fold in [0, folds).
+File names count folds from 1; the functions here take and return folds in [0, folds).
 """
 
 import pathlib
 
 PREDICTIONS = "predictions.csv"  # out-of-fold predictions of all photos
-PROCESSES = "processes.json"  # {"processes": number that train in parallel}, beside the folders
+PROCESSES = "processes.json"  # {"processes": number of parallel processes}, in trials/
 
 
 def name(number: int) -> str:
@@ -19,7 +19,7 @@ def path(trials_dir: pathlib.Path, number: int) -> pathlib.Path:
 
 
 def fold_predictions(folder: pathlib.Path, fold: int) -> pathlib.Path:
-    """Return the path of a fold's predictions; the fold is finished if the file exists."""
+    """Return the path of a fold's predictions; the fold is finished if this file exists."""
     return folder / f"fold-{fold + 1}.csv"
 
 
@@ -29,10 +29,10 @@ def fold_history(folder: pathlib.Path, fold: int) -> pathlib.Path:
 
 
 def finished_folds(folder: pathlib.Path) -> list[int]:
-    """Return the folds of a trial whose predictions are complete."""
+    """Return the finished folds of a trial."""
     return sorted(int(path.stem.removeprefix("fold-")) - 1 for path in folder.glob("fold-*.csv"))
 
 
 def fold_checkpoint(folder: pathlib.Path, fold: int) -> pathlib.Path:
-    """Return the path that the names of a fold's checkpoints start with, see finetuning.fit."""
+    """Return the path prefix of a fold's checkpoints, see finetuning.fit."""
     return folder / f"fold-{fold + 1}"

@@ -1,7 +1,7 @@
-"""Settings of a trial, as trials/NN/settings.json holds them. Needs no TensorFlow.
+"""Settings of a trial, as stored in trials/NN/settings.json. Needs no TensorFlow.
 
-They are everything that the predictions of the trial depend on. The search trains a trial again if they have changed,
-and the report leaves out trials that were trained with other settings.
+They include everything that the predictions of the trial depend on. The search trains a trial again if they have
+changed, and the report leaves out trials that were trained with other settings.
 """
 
 import dataclasses
@@ -11,9 +11,9 @@ from typing import Any, Protocol
 from components.base import settings
 from tuner import scenarios
 
-# Trials older than this setting were trained without BatchNormalization.
+# Trials without this setting were trained without BatchNormalization.
 HEAD = "Dense(256, relu), BatchNormalization, Dropout, Dense(softmax)"
-# Trials older than this setting were trained with sums such as seed + fold.
+# Trials without this setting were trained with sums such as seed + fold as seeds.
 SEEDS = "SeedSequence"
 
 
@@ -33,13 +33,13 @@ class Training(Protocol):
 
 
 def of_trial(
-    scenario: scenarios.Scenario, training: Training, photos_and_folds: str, of_strategy: Mapping[str, Any]
+    scenario: scenarios.Scenario, training: Training, photos_and_folds: str, strategy_settings: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the settings of the trial of `scenario`.
 
     Args:
         photos_and_folds: photos.fingerprint of the photos that have a record.
-        of_strategy: settings from `of_frozen_backbone` or `of_finetuning`.
+        strategy_settings: settings from `of_frozen_backbone` or `of_finetuning`.
     """
     return {
         "backbone": scenario.backbone,
@@ -52,9 +52,9 @@ def of_trial(
         "photos": photos_and_folds,
         "head": HEAD,
         "seeds": SEEDS,
-        # trials older than this setting have one view
+        # trials without this setting have one view
         **({"test_views": training.test_views} if training.test_views > 1 else {}),
-        **of_strategy,
+        **strategy_settings,
     }
 
 
@@ -82,13 +82,13 @@ def of_finetuning(
 
     Args:
         augmentation: settings from feature_settings.of_augmentation.
-        weights: fingerprint of the weights that the backbone starts from, see backbones.Weights.
+        weights: fingerprint of the backbone's initial weights, see backbones.Weights.
         precision: dtype in which the backbone computes, "float32" or "bfloat16".
-        frozen_activations_on_disk: whether frozen layers run once, and their activations are then read from disk.
-        engine: inference engine that runs them, see inference.load.
+        frozen_activations_on_disk: whether frozen layers run only once, with their activations saved on disk.
+        engine: inference engine of the frozen layers, see inference.load.
     """
-    # In float32 OpenVINO and TensorFlow differ by less than float16 rounds, and MNN's Winograd convolutions by about as
-    # much. Trials older than this setting were made by OpenVINO.
+    # In float32, OpenVINO and TensorFlow differ by less than the precision of float16, but MNN's Winograd convolutions
+    # by about as much. Trials without this setting used OpenVINO.
     differs = engine == "mnn" or (precision != "float32" and engine != "openvino")
     return {
         **augmentation,

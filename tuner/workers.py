@@ -1,4 +1,4 @@
-"""Processes that train in parallel, one per GPU or per core: training a head cannot use several cores."""
+"""Processes that train in parallel, one per GPU or per core, because training a head does not use several cores."""
 
 import concurrent.futures
 import contextlib
@@ -21,16 +21,16 @@ MAX_WORKERS = 8  # each needs about 0.6 GB for TensorFlow
 
 
 def processes(study: Study, scenario_list: Sequence[Scenario]) -> int:
-    """Return how many processes should train the folds of the scenarios; 1 means this one."""
-    heads = scenario_list[0].strategy == "features"
-    small = heads or (study.finetuning is not None and study.finetuning.frozen_activations_dir is not None)
-    if not small and not inference.on_gpu():  # a whole backbone uses all cores, and needs 3 GB or more
+    """Return how many processes should train the folds of the scenarios; 1 means this process."""
+    trains_heads = scenario_list[0].strategy == "features"
+    is_small = trains_heads or (study.finetuning is not None and study.finetuning.frozen_activations_dir is not None)
+    if not is_small and not inference.on_gpu():  # training a whole backbone uses all cores and at least 3 GB
         return 1
-    return count(len(scenario_list) * (1 if heads else study.folds))
+    return count(len(scenario_list) * (1 if trains_heads else study.folds))
 
 
 def count(tasks: int) -> int:
-    """Return over how many processes `tasks` should be spread; 1 means this one."""
+    """Return how many processes should run `tasks`; 1 means this process."""
     if inference.on_gpu():
         return min(inference.gpus(), tasks)
     return max(1, min(machine.cores(), tasks, MAX_WORKERS))
@@ -38,9 +38,9 @@ def count(tasks: int) -> int:
 
 @contextlib.contextmanager
 def pool(workers: int) -> Iterator[concurrent.futures.Executor]:
-    """Yield an executor of `workers` processes, which end with the block, or with this process, however it ends.
+    """Yield an executor of `workers` processes, which end with the block or with this process, even if it is killed.
 
-    Each process sees one GPU of its own if there are any; `workers` must not exceed their number.
+    If there are GPUs, each process sees a different one; `workers` must not exceed their number.
     """
     context = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
     lifeline, parent_end = context.Pipe(duplex=False)
@@ -59,14 +59,17 @@ def _start(lifeline: multiprocessing.connection.Connection, gpu_numbers: "Simple
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
     if see_one_gpu(gpu_numbers):
-        tf.config.experimental.enable_op_determinism()  # as in the parent, so that a repeated search ends the same
+        tf.config.experimental.enable_op_determinism()  # as in the parent, so that searches are reproducible
         return
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
 def see_one_gpu(gpu_numbers: "SimpleQueue[int]") -> bool:
-    """Let TensorFlow see only the GPU with the next number, before it computes anything; False without GPUs."""
+    """Make only the GPU with the next number visible to TensorFlow; return False if there are no GPUs.
+
+    Call it before TensorFlow computes anything.
+    """
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         tf.config.set_visible_devices(gpus[gpu_numbers.get()], "GPU")
@@ -74,6 +77,6 @@ def see_one_gpu(gpu_numbers: "SimpleQueue[int]") -> bool:
 
 
 def _end_with_parent(lifeline: multiprocessing.connection.Connection) -> None:
-    """End this process when the parent closes its end of the pipe or ends."""
+    """Exit when the parent process closes its end of the pipe or ends."""
     multiprocessing.connection.wait([lifeline])
     os._exit(1)

@@ -31,7 +31,7 @@ THREE = scenarios.list_scenarios(["ResNet50", "VGG19", "DenseNet121"], ["Adam"],
 
 
 def write_trial(trials_dir, number, wrong):
-    """A trial in which the first `wrong` photos were taken for the class after their own."""
+    """Write a trial in which the first `wrong` photos are predicted as the class after their own."""
     labels = [CLASSES.index(photo.label) for photo in PHOTOS]
     predicted = [(label + (row < wrong)) % 3 for row, label in enumerate(labels)]
     folder = trial_folder.path(trials_dir, number)
@@ -41,28 +41,31 @@ def write_trial(trials_dir, number, wrong):
         artifacts.write_json(folder / f"fold-{fold + 1}.json", {"seconds": 1.25 + fold, "history": {}})
 
 
-def board_of(trials_dir, wrong_of):
-    """The leaderboard of scenarios that get so many photos wrong each."""
-    for number, wrong in enumerate(wrong_of, start=1):
+def leaderboard_of(trials_dir, wrong_counts):
+    """Return the leaderboard of scenarios with these numbers of wrong photos."""
+    for number, wrong in enumerate(wrong_counts, start=1):
         write_trial(trials_dir, number, wrong)
     return choose.leaderboard(trials_dir, THREE, STUDY, PARAMETERS)
 
 
 def rows_of(*results):
-    """Rows of a board from (scenario, backbone, how many of 100 photos of two classes are right)."""
+    """Return leaderboard rows from (scenario, backbone, number of correct photos of 100 in two classes)."""
     return [
         choose.make_row(
-            scenarios.Scenario(number, backbone, "Adam", 0.0), np.diag([right, 0]) + [[0, 0], [100 - right, 0]], "ab", 0
+            scenarios.Scenario(number, backbone, "Adam", 0.0),
+            np.diag([correct, 0]) + [[0, 0], [100 - correct, 0]],
+            "ab",
+            0,
         )
-        for number, backbone, right in results
+        for number, backbone, correct in results
     ]
 
 
-def test_board_has_the_names_that_scripts_rely_on(tmp_path):
-    board = board_of(tmp_path, [3, 0, 6])
-    assert list(board) == ["classes", "photos", "folds", "seed", "strategy", "scenarios", "winner"]
-    assert [board[name] for name in list(board)[:5]] == [CLASSES, 12, 2, 7, "features"]
-    for row in board["scenarios"]:
+def test_leaderboard_has_the_documented_keys(tmp_path):
+    leaderboard = leaderboard_of(tmp_path, [3, 0, 6])
+    assert list(leaderboard) == ["classes", "photos", "folds", "seed", "strategy", "scenarios", "winner"]
+    assert [leaderboard[name] for name in list(leaderboard)[:5]] == [CLASSES, 12, 2, 7, "features"]
+    for row in leaderboard["scenarios"]:
         assert list(row) == [
             "scenario",
             "backbone",
@@ -76,47 +79,47 @@ def test_board_has_the_names_that_scripts_rely_on(tmp_path):
             "confusion_matrix",
             "seconds",
         ]
-    assert board["winner"]["scenario"] == 2
+    assert leaderboard["winner"]["scenario"] == 2
 
 
-def test_board_reads_back_from_json_as_it_is(tmp_path):
-    board = board_of(tmp_path / "trials", [3, 0, 6])
-    artifacts.write_json(tmp_path / "leaderboard.json", board)
-    assert artifacts.read_json(tmp_path / "leaderboard.json") == board
+def test_leaderboard_reads_back_from_json_as_written(tmp_path):
+    leaderboard = leaderboard_of(tmp_path / "trials", [3, 0, 6])
+    artifacts.write_json(tmp_path / "leaderboard.json", leaderboard)
+    assert artifacts.read_json(tmp_path / "leaderboard.json") == leaderboard
 
 
-def test_scenario_has_the_figures_of_its_matrix_summed_over_folds(tmp_path):
-    rows = board_of(tmp_path, [4, 0, 6])["scenarios"]
-    assert [row["scenario"] for row in rows] == [1, 2, 3], "in order of number, whatever their scores"
-    # Of the first four photos, two are glass taken for metal, one is metal for paper, one is paper for glass.
+def test_row_has_the_scores_of_its_matrix_summed_over_folds(tmp_path):
+    rows = leaderboard_of(tmp_path, [4, 0, 6])["scenarios"]
+    assert [row["scenario"] for row in rows] == [1, 2, 3], "in order of number and not of score"
+    # Of the first four photos, two of glass are predicted as metal, one of metal as paper, and one of paper as glass.
     assert rows[0]["confusion_matrix"] == [[2, 2, 0], [0, 3, 1], [1, 0, 3]]
     assert rows[0]["accuracy"] == pytest.approx(8 / 12)
     assert rows[0]["precision"] == pytest.approx((2 / 3 + 3 / 5 + 3 / 4) / 3)
     assert rows[0]["recall"] == pytest.approx((2 / 4 + 3 / 4 + 3 / 4) / 3)
     assert rows[0]["f1"] == pytest.approx((4 / 7 + 6 / 9 + 6 / 8) / 3)
-    assert rows[0]["seconds"] == 3.5, "1.25 and 2.25 of the two folds"
+    assert rows[0]["seconds"] == 3.5, "the sum of 1.25 and 2.25 of the two folds"
     assert (rows[1]["backbone"], rows[1]["optimizer"], rows[1]["dropout"]) == ("VGG19", "Adam", 0.0)
     assert rows[1]["f1"] == 1.0
 
 
-def test_winner_is_the_row_of_the_highest_f1_with_parameters_and_reason(tmp_path):
-    board = board_of(tmp_path, [3, 0, 6])
-    row = board["scenarios"][1]
-    assert board["winner"] == {
+def test_winner_is_the_row_with_the_highest_f1_with_parameters_and_reason(tmp_path):
+    leaderboard = leaderboard_of(tmp_path, [3, 0, 6])
+    row = leaderboard["scenarios"][1]
+    assert leaderboard["winner"] == {
         **{name: row[name] for name in row if name not in ("confusion_matrix", "seconds")},
         "parameters": 20,
         "reason": "highest macro F1 of 3",
     }
 
 
-def test_tie_goes_to_fewer_parameters_and_the_reason_says_so(tmp_path):
-    winner = board_of(tmp_path, [3, 3, 3])["winner"]
+def test_tie_is_broken_by_fewer_parameters_with_the_reason(tmp_path):
+    winner = leaderboard_of(tmp_path, [3, 3, 3])["winner"]
     assert winner["scenario"] == 3
     assert winner["reason"] == "highest macro F1 of 3, tied with 1, 2: fewer parameters"
 
 
 @pytest.mark.parametrize(
-    ("tied", "decided"),
+    ("tied", "reason"),
     [
         ([(4, "VGG19"), (5, "VGG19"), (6, "VGG19")], "tied with 5, 6: lower number"),
         ([(4, "VGG19"), (1, "ResNet50"), (2, "ResNet50")], "tied with 1, 2: fewer parameters"),
@@ -127,15 +130,15 @@ def test_tie_goes_to_fewer_parameters_and_the_reason_says_so(tmp_path):
     ],
     ids=["number", "parameters", "both"],
 )
-def test_reason_names_what_decided_a_tie(tied, decided):
+def test_reason_explains_how_a_tie_was_broken(tied, reason):
     rows = rows_of(*[(*scenario, 90) for scenario in tied], (3, "ResNet50", 80), (7, "VGG19", 80))
     winner = choose.winner(rows, PARAMETERS)
     assert winner["scenario"] == 4
-    assert winner["reason"] == f"highest macro F1 of {len(rows)}, {decided}"
+    assert winner["reason"] == f"highest macro F1 of {len(rows)}, {reason}"
 
 
-def test_higher_f1_wins_over_fewer_parameters_however_small_the_lead():
-    """The two exact scores are one float: 2 TP / (2 TP + FP + FN) with and without one error of 10**18 photos."""
+def test_slightly_higher_f1_wins_over_fewer_parameters():
+    """The two scores differ by one error in 10**18 photos, and are equal as floats."""
     rows = rows_of((1, "ResNet50", 100), (2, "DenseNet121", 100))
     for row, wrong in zip(rows, (0, 1), strict=True):
         row["confusion_matrix"] = [[10**18, 0], [wrong, 10**18]]
@@ -143,8 +146,8 @@ def test_higher_f1_wins_over_fewer_parameters_however_small_the_lead():
     assert (winner["scenario"], winner["reason"]) == (1, "highest macro F1 of 2")
 
 
-def test_scenarios_of_equal_scores_are_tied_whatever_the_order_of_their_classes():
-    """The floats of these differ in the last digit, as their sums have another order."""
+def test_equal_scores_are_tied_if_floats_differ_in_the_last_digit():
+    """The two matrices have different class orders, so that sums are rounded differently."""
     matrix = np.array([[8, 3, 0], [2, 8, 3], [2, 1, 7]])
     rows = [
         choose.make_row(scenarios.Scenario(1, "ResNet50", "Adam", 0.0), matrix, CLASSES, 0),
@@ -156,7 +159,7 @@ def test_scenarios_of_equal_scores_are_tied_whatever_the_order_of_their_classes(
     assert [row["scenario"] for row in choose.best_first(rows, 2)] == [2, 1]
 
 
-def test_rows_for_display_have_the_winner_first_of_those_tied_with_it():
+def test_rows_for_display_have_the_winner_before_tied_rows():
     rows = rows_of((1, "VGG19", 90), (2, "ResNet50", 90), (3, "VGG19", 95), (4, "DenseNet121", 90), (5, "VGG19", 95))
     for order in (rows, rows[::-1]):
         assert [row["scenario"] for row in choose.best_first(order, 5)] == [5, 3, 1, 2, 4]
@@ -176,21 +179,21 @@ def test_ranking_is_by_f1_then_parameters_then_number():
         assert [row["scenario"] for row in choose.rank(order, PARAMETERS)] == [3, 5, 4, 1, 2, 6]
 
 
-@pytest.mark.parametrize(("there", "named"), [([1, 3], ": 2\\."), ([2], ": 1, 3\\."), ([], ": 1, 2, 3\\.")])
-def test_board_is_refused_while_a_scenario_has_no_predictions(tmp_path, there, named):
-    for number in there:
+@pytest.mark.parametrize(("complete", "missing"), [([1, 3], ": 2\\."), ([2], ": 1, 3\\."), ([], ": 1, 2, 3\\.")])
+def test_leaderboard_without_predictions_of_a_scenario_raises(tmp_path, complete, missing):
+    for number in complete:
         write_trial(tmp_path, number, 0)
-    with pytest.raises(PilahError, match=f"all 3 scenarios.*{named}"):
+    with pytest.raises(PilahError, match=f"all 3 scenarios.*{missing}"):
         choose.leaderboard(tmp_path, THREE, STUDY, PARAMETERS)
 
 
-def test_board_of_one_scenario_names_it(tmp_path):
+def test_single_scenario_is_the_winner(tmp_path):
     write_trial(tmp_path, 1, 2)
-    board = choose.leaderboard(tmp_path, THREE[:1], STUDY, PARAMETERS)
-    assert (board["winner"]["scenario"], board["winner"]["reason"]) == (1, "highest macro F1 of 1")
+    leaderboard = choose.leaderboard(tmp_path, THREE[:1], STUDY, PARAMETERS)
+    assert (leaderboard["winner"]["scenario"], leaderboard["winner"]["reason"]) == (1, "highest macro F1 of 1")
 
 
-def test_class_that_is_never_predicted_lowers_the_board(tmp_path):
+def test_class_that_is_never_predicted_lowers_f1(tmp_path):
     write_trial(tmp_path, 1, 0)
     folder = trial_folder.path(tmp_path, 1)
     two_classes = np.eye(3, dtype=np.float32)[[min(CLASSES.index(photo.label), 1) for photo in PHOTOS]]

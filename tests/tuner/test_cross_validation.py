@@ -26,7 +26,7 @@ def ignore(done, total):
 
 
 def make_study(features_dir, count=27, channels=CHANNELS, **changed):
-    """A study of `count` photos in turn of each class, whose features say something of it."""
+    """Return a study of `count` photos with alternating classes and informative features."""
     photo_list = [
         photos.Photo(f"{number:016x}", f"/photos/{number}.jpg", CLASSES[number % 3], number // 3 % FOLDS)
         for number in range(count)
@@ -47,12 +47,12 @@ def search(study, trials_dir, scenario_list=TWO, progress=ignore, processes=1):
 
 
 def predictions_in(trials_dir):
-    """Bytes of the predictions of every fold and scenario."""
+    """Return path -> bytes of the predictions of every fold and scenario."""
     return {str(path.relative_to(trials_dir)): path.read_bytes() for path in sorted(trials_dir.glob("[0-9]*/*.csv"))}
 
 
 def times_of_folds(trials_dir):
-    """When the files of every fold were written."""
+    """Return path -> modification time of the predictions of every fold."""
     return {
         str(path.relative_to(trials_dir)): path.stat().st_mtime_ns for path in sorted(trials_dir.glob("*/fold-*.csv"))
     }
@@ -64,22 +64,22 @@ def probabilities_of(row):
 
 @pytest.fixture
 def fail_fits(monkeypatch):
-    """fail_fits(numbers, error): from now on, the n-th training of a head raises for each n in `numbers`.
+    """Return a function of (numbers, error) after which the n-th call of head.fit raises `error` for n in `numbers`.
 
-    Returns the list of the trainings that were begun.
+    The function returns the list of the numbers of all calls.
     """
 
     def fail(numbers, error):
-        begun, fit = [], original
+        calls, fit = [], original
 
         def fit_or_fail(*args, **kwargs):
-            begun.append(len(begun) + 1)
-            if begun[-1] in numbers:
+            calls.append(len(calls) + 1)
+            if calls[-1] in numbers:
                 raise error
             return fit(*args, **kwargs)
 
         monkeypatch.setattr(head, "fit", fit_or_fail)
-        return begun
+        return calls
 
     original = head.fit
     return fail
@@ -91,39 +91,39 @@ def study(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory, study):
-    trials_dir = tmp_path_factory.mktemp("unbroken") / "trials"
+def uninterrupted(tmp_path_factory, study):
+    trials_dir = tmp_path_factory.mktemp("uninterrupted") / "trials"
     search(study, trials_dir)
     return trials_dir
 
 
 @pytest.fixture
-def finished(tmp_path, unbroken):
-    """A copy of the unbroken search, to go on from."""
-    return pathlib.Path(shutil.copytree(unbroken, tmp_path / "trials"))
+def finished(tmp_path, uninterrupted):
+    """Return a copy of the uninterrupted search that a test may continue."""
+    return pathlib.Path(shutil.copytree(uninterrupted, tmp_path / "trials"))
 
 
 @pytest.mark.parametrize("scenario", TWO, ids=["first", "second"])
-def test_predictions_have_each_photo_once_in_order_with_its_fold(study, unbroken, scenario):
-    folder = trial_folder.path(unbroken, scenario.number)
+def test_predictions_have_each_photo_once_in_order_with_its_fold(study, uninterrupted, scenario):
+    folder = trial_folder.path(uninterrupted, scenario.number)
     rows = artifacts.read_csv(folder / "predictions.csv")
     assert [(row["id"], row["label"], int(row["fold"])) for row in rows] == [
         (photo.id, photo.label, photo.fold + 1) for photo in study.photo_list
     ]
     for fold in range(FOLDS):
-        of_fold = artifacts.read_csv(trial_folder.fold_predictions(folder, fold))
-        assert of_fold == [row for row in rows if row["fold"] == str(fold + 1)]
+        fold_rows = artifacts.read_csv(trial_folder.fold_predictions(folder, fold))
+        assert fold_rows == [row for row in rows if row["fold"] == str(fold + 1)]
     for row in rows:
         assert sum(probabilities_of(row)) == pytest.approx(1, abs=1e-5)
         assert row["predicted"] == CLASSES[np.argmax(probabilities_of(row))]
 
 
 @pytest.mark.parametrize(("scenario", "fold"), [(TWO[0], 1), (TWO[1], 2)], ids=["first", "second"])
-def test_fold_is_predicted_by_a_head_trained_only_on_the_other_folds(study, unbroken, scenario, fold):
+def test_fold_is_predicted_by_a_head_trained_only_on_the_other_folds(study, uninterrupted, scenario, fold):
     activations = np.stack(features.Views(study.features_dir / scenario.backbone, study.views))
     tested = np.array([photo.fold == fold for photo in study.photo_list])
     labels = np.array([CLASSES.index(photo.label) for photo in study.photo_list])
-    activations[1:, tested] = np.nan  # whoever trains on the fold's own photos gives no number
+    activations[1:, tested] = np.nan  # training on the fold's own photos gives nan
     model = head.build(
         CHANNELS[scenario.backbone],
         3,
@@ -142,7 +142,7 @@ def test_fold_is_predicted_by_a_head_trained_only_on_the_other_folds(study, unbr
         batch_size=study.batch_size,
         seed=seeds.derive(5, seeds.FOLD, fold),
     )
-    rows = artifacts.read_csv(trial_folder.fold_predictions(trial_folder.path(unbroken, scenario.number), fold))
+    rows = artifacts.read_csv(trial_folder.fold_predictions(trial_folder.path(uninterrupted, scenario.number), fold))
     expected = head.predict(model, activations[0][tested])
     np.testing.assert_allclose([probabilities_of(row) for row in rows], expected, rtol=0, atol=1e-6)
 
@@ -155,38 +155,40 @@ def test_random_labels_score_at_chance_out_of_fold(tmp_path):
     search(study, tmp_path / "trials", [scenarios.Scenario(1, "ResNet50", "Adam", 0.0)])
     for fold in range(FOLDS):
         history = artifacts.read_json(tmp_path / "trials" / "01" / f"fold-{fold + 1}.json")["history"]
-        assert history["accuracy"][-1] > 0.9, "the head has not learnt its photos by heart: the test says nothing"
+        assert history["accuracy"][-1] > 0.9, "the head does not overfit, so that the test cannot detect a leak"
     rows = artifacts.read_csv(tmp_path / "trials" / "01" / "predictions.csv")
     assert abs(np.mean([row["predicted"] == row["label"] for row in rows]) - 1 / 3) < 0.12
 
 
 @pytest.mark.parametrize("training", [1, 4, 5], ids=["first fold", "between scenarios", "within a scenario"])
-def test_interrupted_search_resumes_with_the_same_bytes(tmp_path, study, unbroken, fail_fits, training):
+def test_interrupted_search_resumes_with_the_same_bytes(tmp_path, study, uninterrupted, fail_fits, training):
     fail_fits([training], KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         search(study, tmp_path)
-    kept = times_of_folds(tmp_path)
-    assert len(kept) == training - 1
+    finished_folds = times_of_folds(tmp_path)
+    assert len(finished_folds) == training - 1
     head._program.cache_clear()  # as in a new process
-    begun = fail_fits([], None)
+    fit_calls = fail_fits([], None)
     search(study, tmp_path)
-    assert len(begun) == 6 - len(kept)
-    assert {name: times_of_folds(tmp_path)[name] for name in kept} == kept
-    assert predictions_in(tmp_path) == predictions_in(unbroken)
+    assert len(fit_calls) == 6 - len(finished_folds)
+    assert {name: times_of_folds(tmp_path)[name] for name in finished_folds} == finished_folds
+    assert predictions_in(tmp_path) == predictions_in(uninterrupted)
 
 
-def test_parallel_processes_give_the_result_of_one(tmp_path, study, unbroken):
+def test_parallel_processes_give_the_same_result_as_one(tmp_path, study, uninterrupted):
     calls = []
     search(study, tmp_path, progress=lambda done, total: calls.append((done, total)), processes=2)
     assert calls == sorted(calls) and calls[-1] == (6, 6)
     assert artifacts.read_json(tmp_path / "processes.json") == {"processes": 2}
-    for ours, theirs in zip(sorted(tmp_path.glob("0*/*.csv")), sorted(unbroken.glob("0*/*.csv")), strict=True):
-        for row, expected in zip(artifacts.read_csv(ours), artifacts.read_csv(theirs), strict=True):
+    for path, expected_path in zip(
+        sorted(tmp_path.glob("0*/*.csv")), sorted(uninterrupted.glob("0*/*.csv")), strict=True
+    ):
+        for row, expected in zip(artifacts.read_csv(path), artifacts.read_csv(expected_path), strict=True):
             np.testing.assert_allclose(probabilities_of(row), probabilities_of(expected), atol=1e-5)
 
 
 def test_killed_worker_ends_the_search_and_keeps_finished_folds(tmp_path, study, finished):
-    (trial_folder.path(finished, 1) / "settings.json").unlink()  # both folders are cleared and trained again
+    (trial_folder.path(finished, 1) / "settings.json").unlink()  # its folds are cleared and trained again
     killed = []
 
     def kill_one(done, total):
@@ -198,28 +200,28 @@ def test_killed_worker_ends_the_search_and_keeps_finished_folds(tmp_path, study,
     assert predictions_in(finished).keys() >= {f"02/fold-{fold + 1}.csv" for fold in range(FOLDS)}
 
 
-def test_two_searches_with_one_seed_write_the_same_bytes(tmp_path, study, unbroken):
+def test_two_searches_with_one_seed_write_the_same_bytes(tmp_path, study, uninterrupted):
     head._program.cache_clear()
     search(study, tmp_path)
     assert len(predictions_in(tmp_path)) == 2 * (FOLDS + 1)
-    assert predictions_in(tmp_path) == predictions_in(unbroken)
+    assert predictions_in(tmp_path) == predictions_in(uninterrupted)
 
 
-def test_finished_search_trains_nothing_and_reports_all_folds(finished, study, unbroken, fail_fits):
-    before, begun, calls = times_of_folds(finished), fail_fits([], None), []
+def test_finished_search_trains_nothing_and_reports_all_folds(finished, study, uninterrupted, fail_fits):
+    before, fit_calls, calls = times_of_folds(finished), fail_fits([], None), []
     search(study, finished, progress=lambda done, total: calls.append((done, total)))
-    assert begun == []
+    assert fit_calls == []
     assert times_of_folds(finished) == before
-    assert predictions_in(finished) == predictions_in(unbroken)
+    assert predictions_in(finished) == predictions_in(uninterrupted)
     assert set(calls) == {(6, 6)}
 
 
-def test_only_the_missing_fold_is_retrained(finished, study, unbroken, fail_fits):
+def test_only_the_missing_fold_is_retrained(finished, study, uninterrupted, fail_fits):
     trial_folder.fold_predictions(finished / "02", 1).unlink()
-    begun = fail_fits([], None)
+    fit_calls = fail_fits([], None)
     search(study, finished)
-    assert len(begun) == 1
-    assert predictions_in(finished) == predictions_in(unbroken)
+    assert len(fit_calls) == 1
+    assert predictions_in(finished) == predictions_in(uninterrupted)
 
 
 @pytest.mark.parametrize(
@@ -237,92 +239,92 @@ def test_changed_setting_clears_old_results(finished, study, fail_fits, changed)
 def test_changed_features_or_folds_clear_their_scenarios(finished, study, tmp_path, fail_fits):
     features_dir = pathlib.Path(shutil.copytree(study.features_dir, tmp_path / "features"))
     artifacts.write_json(features_dir / "VGG19" / "settings.json", {"backbone": "VGG19", "seed": 2})
-    begun = fail_fits([], None)
+    fit_calls = fail_fits([], None)
     search(dataclasses.replace(study, features_dir=features_dir), finished)
-    assert len(begun) == FOLDS, "ResNet50's features are the same as before"
+    assert len(fit_calls) == FOLDS, "ResNet50's features are the same as before"
     photo_list = [dataclasses.replace(photo, fold=(photo.fold + 1) % FOLDS) for photo in study.photo_list]
     search(dataclasses.replace(study, features_dir=features_dir, photo_list=photo_list), finished)
-    assert len(begun) == 3 * FOLDS
+    assert len(fit_calls) == 3 * FOLDS
 
 
-def test_changed_weight_decay_clears_only_adamw(finished, study, unbroken):
-    old_times, old = times_of_folds(finished), predictions_in(unbroken)
+def test_changed_weight_decay_clears_only_adamw(finished, study, uninterrupted):
+    old_times, old = times_of_folds(finished), predictions_in(uninterrupted)
     search(dataclasses.replace(study, weight_decay=3.0), finished)
     times, new = times_of_folds(finished), predictions_in(finished)
     assert all((times[name] == old_times[name]) == name.startswith("01") for name in old_times)
     assert all((new[name] == old[name]) == name.startswith("01") for name in old)
 
 
-def test_scenario_that_fails_once_is_retried_from_the_failed_fold(tmp_path, study, unbroken, fail_fits, caplog):
-    begun = fail_fits([2], RuntimeError("out of memory"))
+def test_scenario_that_fails_once_is_retried_from_the_failed_fold(tmp_path, study, uninterrupted, fail_fits, caplog):
+    fit_calls = fail_fits([2], RuntimeError("out of memory"))
     search(study, tmp_path)
-    assert len(begun) == 6 + 1
-    assert predictions_in(tmp_path) == predictions_in(unbroken)
+    assert len(fit_calls) == 6 + 1
+    assert predictions_in(tmp_path) == predictions_in(uninterrupted)
     assert "scenario 1 failed, trying once more: RuntimeError: out of memory" in caplog.text
 
 
 def test_scenario_that_always_fails_completes_the_others_without_a_leaderboard(
-    tmp_path, study, unbroken, fail_fits, caplog
+    tmp_path, study, uninterrupted, fail_fits, caplog
 ):
-    begun = fail_fits([1, 2], RuntimeError("out of memory"))
+    fit_calls = fail_fits([1, 2], RuntimeError("out of memory"))
     search(study, tmp_path)
-    assert len(begun) == 2 + FOLDS
+    assert len(fit_calls) == 2 + FOLDS
     assert "scenario 1 failed, given up: RuntimeError: out of memory" in caplog.text
-    others = {name: content for name, content in predictions_in(unbroken).items() if name.startswith("02")}
+    others = {name: content for name, content in predictions_in(uninterrupted).items() if name.startswith("02")}
     assert predictions_in(tmp_path) == others
     parameters = {"ResNet50": 2, "VGG19": 1}
     with pytest.raises(PilahError, match=r"all 2 scenarios.*no complete predictions: 1\. "):
         choose.leaderboard(tmp_path, TWO, study, parameters)
     search(study, tmp_path)
-    assert len(begun) == 2 + 2 * FOLDS
+    assert len(fit_calls) == 2 + 2 * FOLDS
     assert len(choose.leaderboard(tmp_path, TWO, study, parameters)["scenarios"]) == 2
 
 
 def test_all_scenarios_failing_ends_the_search_without_a_leaderboard(tmp_path, study, fail_fits):
     many = [scenarios.Scenario(number, "ResNet50", "Adam", number / 10) for number in range(1, 6)]
-    begun = fail_fits(itertools.count(1), RuntimeError("out of memory"))
+    fit_calls = fail_fits(itertools.count(1), RuntimeError("out of memory"))
     search(study, tmp_path, many)
-    assert len(begun) == 2 * 5
+    assert len(fit_calls) == 2 * 5
     with pytest.raises(PilahError, match=r"1, 2, 3, 4, 5\. "):
         choose.leaderboard(tmp_path, many, study, {"ResNet50": 1})
 
 
 def test_full_disk_stops_the_search_and_raises_the_original_error(tmp_path, study, fail_fits):
     full = OSError(errno.ENOSPC, "No space left on device")
-    begun = fail_fits([2], full)
+    fit_calls = fail_fits([2], full)
     with pytest.raises(OSError, match="No space left") as caught:
         search(study, tmp_path)
     assert caught.value is full
-    assert begun == [1, 2]
+    assert fit_calls == [1, 2]
     assert list(times_of_folds(tmp_path)) == ["01/fold-1.csv"]
 
 
-def test_uncreatable_trial_folder_stops_the_search(tmp_path, study, fail_fits):
-    begun = fail_fits([], None)
+def test_trial_folder_that_cannot_be_created_stops_the_search(tmp_path, study, fail_fits):
+    fit_calls = fail_fits([], None)
     (tmp_path / "01").write_text("a file where the folder goes")
     with pytest.raises(OSError):
         search(study, tmp_path)
-    assert begun == []
+    assert fit_calls == []
 
 
-def test_seconds_and_history_of_each_fold_are_recorded(study, unbroken):
+def test_seconds_and_history_of_each_fold_are_recorded(study, uninterrupted):
     for scenario, fold in itertools.product(TWO, range(FOLDS)):
-        kept = artifacts.read_json(trial_folder.path(unbroken, scenario.number) / f"fold-{fold + 1}.json")
-        assert kept["seconds"] > 0
-        assert len(kept["history"]["loss"]) == len(kept["history"]["accuracy"]) == study.epochs
+        fold_history = artifacts.read_json(trial_folder.path(uninterrupted, scenario.number) / f"fold-{fold + 1}.json")
+        assert fold_history["seconds"] > 0
+        assert len(fold_history["history"]["loss"]) == len(fold_history["history"]["accuracy"]) == study.epochs
 
 
-def test_scenario_with_non_finite_probabilities_fails_without_retry(tmp_path, unbroken, caplog):
+def test_scenario_with_non_finite_probabilities_fails_without_retry(tmp_path, uninterrupted, caplog):
     broken = make_study(tmp_path / "features")
     view = features.view_path(tmp_path / "features" / "VGG19", 0)
     activations = np.load(view)
-    activations[3] = np.nan  # in the second fold; the augmented views are whole, so that training does not diverge
+    activations[3] = np.nan  # in the second fold; the augmented views are finite, so that training does not diverge
     np.save(view, activations)
     search(broken, tmp_path / "trials")
     (failure,) = [record.message for record in caplog.records if record.levelname == "ERROR"]
-    assert failure.startswith("scenario 2 failed, given up: Probabilities must be finite, and 1 of 9 are not")
+    assert failure.startswith("scenario 2 failed, given up: Probabilities must be finite, but 1 of 9 are not")
     assert not (tmp_path / "trials" / "02" / "fold-2.csv").exists()
-    others = {name: content for name, content in predictions_in(unbroken).items() if name.startswith("01")}
+    others = {name: content for name, content in predictions_in(uninterrupted).items() if name.startswith("01")}
     assert {
         name: content for name, content in predictions_in(tmp_path / "trials").items() if name[:2] == "01"
     } == others
@@ -334,5 +336,5 @@ def test_non_finite_predictions_of_an_earlier_version_raise(finished, study):
     path = finished / "01" / "predictions.csv"
     head_line, row, *rest = path.read_text().splitlines()
     path.write_text("\n".join([head_line, ",".join([*row.split(",")[:4], "nan", "nan", "nan"]), *rest]))
-    with pytest.raises(NotFiniteError, match=r"01/predictions\.csv must be finite, and 1 of 27 are not"):
+    with pytest.raises(NotFiniteError, match=r"01/predictions\.csv must be finite, but 1 of 27 are not"):
         choose.leaderboard(finished, TWO, study, {"ResNet50": 2, "VGG19": 1})

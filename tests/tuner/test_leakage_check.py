@@ -12,7 +12,7 @@ from tuner import leakage_check
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """Study and scenario of a run with three augmented views whose features hardly tell the classes apart."""
+    """Return study and scenario of a run with three augmented views and hardly informative features."""
     folder = tmp_path_factory.mktemp("run")
     config = small_run.make(folder, noise=8.0)
     study = dataclasses.replace(recipe.study(config), views=3, batch_size=4)
@@ -24,8 +24,8 @@ def run(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("photos", "sizes"), [(2527, [512, 511, 512, 512, 480]), (12, [4, 2, 2, 2, 2])])
-def test_folds_are_of_whole_batches_in_random_order(run, photos, sizes):
-    """The sizes of the first are those that the thesis's notebooks print."""
+def test_folds_consist_of_whole_batches_in_random_order(run, photos, sizes):
+    """The first sizes are those that the thesis's notebooks print."""
     study = dataclasses.replace(run[0], folds=5, batch_size=32, seed=42)
     folds = leakage_check.folds_of_batches(photos, study)
     assert [len(test) for _, test in folds] == sizes
@@ -41,24 +41,24 @@ def test_folds_are_of_whole_batches_in_random_order(run, photos, sizes):
 
 
 @pytest.mark.parametrize(("views", "expected"), [(5, (4, 5)), (2, (1, 2)), (1, (1, 0))])
-def test_last_view_is_kept_for_testing(views, expected):
+def test_last_view_is_reserved_for_testing(views, expected):
     assert leakage_check.split_views(views) == expected
 
 
-def test_tested_view_is_never_trained_on(run, monkeypatch):
+def test_view_for_testing_is_not_trained_on(run, monkeypatch):
     study, scenario = run
-    trained, fit = [], head.fit
+    view_counts, fit = [], head.fit
 
-    def spy(model, views, *args, **kwargs):
-        trained.append(len(views))
+    def recorded_fit(model, views, *args, **kwargs):
+        view_counts.append(len(views))
         return fit(model, views, *args, **kwargs)
 
-    monkeypatch.setattr(head, "fit", spy)
+    monkeypatch.setattr(head, "fit", recorded_fit)
     leakage_check.fold_matrices(study, scenario)
-    assert trained == [3] * study.folds, "the clean view and two augmented ones"
+    assert view_counts == [3] * study.folds, "the clean view and two augmented ones"
 
 
-def test_no_fold_is_shuffled_like_a_fold_of_the_next_seed(run, monkeypatch):
+def test_folds_of_neighbouring_seeds_share_no_seed(run, monkeypatch):
     study, scenario = run
     seeds = []
     monkeypatch.setattr(head, "fit", lambda *args, seed, **kwargs: seeds.append(seed))
@@ -67,17 +67,17 @@ def test_no_fold_is_shuffled_like_a_fold_of_the_next_seed(run, monkeypatch):
     assert len(set(seeds)) == 2 * study.folds
 
 
-def test_model_is_carried_and_has_not_seen_the_first_fold(run):
-    """Folds of 12 photos say little alone: the matrices of five seeds are added."""
+def test_model_is_trained_through_all_folds_and_new_only_to_the_first(run):
+    """The matrices of five seeds are added, because folds of 12 photos are too small."""
     study, scenario = run
     studies = [dataclasses.replace(study, seed=seed) for seed in range(42, 47)]
-    matrices = np.sum([leakage_check.fold_matrices(each, scenario) for each in studies], axis=0)
+    matrices = np.sum([leakage_check.fold_matrices(study, scenario) for study in studies], axis=0)
     assert matrices.sum() == len(studies) * len(study.labels)
     accuracy = [matrix.trace() / matrix.sum() for matrix in matrices]
     assert accuracy[0] + 0.1 < min(accuracy[1:]), accuracy
 
 
-def test_file_holds_the_f1_of_each_fold(run, tmp_path):
+def test_row_has_the_f1_of_each_fold(run, tmp_path):
     study, scenario = run
     rows = leakage_check.check(study, [scenario], tmp_path, lambda done, total: None)
     matrices = leakage_check.fold_matrices(study, scenario)

@@ -22,7 +22,7 @@ def write_fold(folder, fold, tested):
     return folder / f"fold-{fold + 1}.csv"
 
 
-def test_rows_hold_photo_fold_likeliest_class_and_probabilities(tmp_path):
+def test_rows_have_photo_fold_most_probable_class_and_probabilities(tmp_path):
     probabilities = np.array([[0.7, 0.2, 0.1], [0.125, 0.375, 0.5]], np.float32)
     predictions.write(tmp_path / "fold-2.csv", [photo(4, 1), photo(0, 1)], probabilities, CLASSES)
     rows = artifacts.read_csv(tmp_path / "fold-2.csv")
@@ -34,13 +34,13 @@ def test_rows_hold_photo_fold_likeliest_class_and_probabilities(tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(1, 3), (3, 3), (2, 2), (2, 4)])
-def test_probabilities_that_do_not_fit_raise_and_leave_no_file(tmp_path, shape):
+def test_probabilities_of_the_wrong_shape_raise_and_leave_no_file(tmp_path, shape):
     with pytest.raises(ValueError):
         predictions.write(tmp_path / "fold-1.csv", PHOTOS[:2], np.ones(shape), CLASSES)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_joined_folds_hold_each_photo_once_in_the_order_of_the_photos(tmp_path):
+def test_joined_folds_have_each_photo_once_in_order(tmp_path):
     files = [write_fold(tmp_path, fold, [photo for photo in PHOTOS if photo.fold == fold]) for fold in (0, 1)]
     predictions.join(files, PHOTOS, tmp_path / "predictions.csv")
     rows = artifacts.read_csv(tmp_path / "predictions.csv")
@@ -59,16 +59,16 @@ def test_joined_folds_hold_each_photo_once_in_the_order_of_the_photos(tmp_path):
         {0: PHOTOS[:3], 1: [*PHOTOS[3:5], photo(9, 1)]},
         {0: [], 1: []},
     ],
-    ids=["missing", "twice", "missing and twice", "stranger", "stranger for another", "none"],
+    ids=["missing", "twice", "missing and twice", "unknown", "unknown instead of listed", "none"],
 )
-def test_photo_missing_or_twice_is_refused(tmp_path, tested):
+def test_missing_repeated_or_unknown_photo_raises(tmp_path, tested):
     files = [write_fold(tmp_path, fold, photo_list) for fold, photo_list in tested.items()]
     with pytest.raises(ValueError, match="exactly one fold"):
         predictions.join(files, PHOTOS, tmp_path / "predictions.csv")
     assert not (tmp_path / "predictions.csv").exists()
 
 
-def test_matrix_counts_actual_classes_in_rows(tmp_path):
+def test_rows_of_the_matrix_are_actual_classes(tmp_path):
     predicted = np.eye(3, dtype=np.float32)[[0, 0, 0, 1, 1, 0]]  # PHOTOS are of the classes 0 1 2 0 1 2
     predictions.write(tmp_path / "predictions.csv", PHOTOS, predicted, CLASSES)
     assert predictions.confusion(tmp_path / "predictions.csv", PHOTOS, CLASSES).tolist() == [
@@ -91,7 +91,7 @@ def test_folds_count_from_1_on_disk_and_from_0_in_memory(tmp_path):
 
 
 @pytest.mark.parametrize("change", ["cut", "order", "label", "fold", "predicted", "class"])
-def test_matrix_of_other_predictions_than_the_runs_is_refused(tmp_path, change):
+def test_predictions_of_another_run_raise(tmp_path, change):
     path = tmp_path / "predictions.csv"
     predictions.write(path, PHOTOS, np.eye(3, dtype=np.float32)[[0, 0, 0, 1, 1, 0]], CLASSES)
     rows, columns = artifacts.read_csv(path), predictions.columns(CLASSES)
@@ -108,5 +108,5 @@ def test_matrix_of_other_predictions_than_the_runs_is_refused(tmp_path, change):
     else:
         rows[2] = {**rows[2], change: {"label": "glass", "fold": "2", "predicted": "metal"}[change]}
     artifacts.write_csv(path, columns, rows)
-    with pytest.raises(PilahError, match=r"does not hold the predictions of the run's 6 photos\. Delete the file"):
+    with pytest.raises(PilahError, match=r"does not have the predictions of the run's 6 photos\. Delete the file"):
         predictions.confusion(path, PHOTOS, CLASSES)

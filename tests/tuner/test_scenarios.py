@@ -30,7 +30,7 @@ def test_scenarios_are_in_the_order_of_the_thesis():
         (27, ("DenseNet121", "AdamW", 0.5)),
     ],
 )
-def test_scenario_number_has_the_values_of_the_thesis(number, expected):
+def test_scenario_of_a_number_has_the_values_of_the_thesis(number, expected):
     assert all_scenarios()[number - 1] == scenarios.Scenario(number, *expected)
 
 
@@ -46,10 +46,10 @@ def test_subset_is_numbered_from_1_without_gaps():
 
 @pytest.mark.parametrize("subset", [slice(None), slice(0, 1), slice(9, 12)], ids=["all", "one", "one backbone"])
 def test_search_space_has_the_values_of_each_scenario(subset):
-    chosen = all_scenarios()[subset]
-    space = oracle.search_space(chosen)
+    scenario_list = all_scenarios()[subset]
+    space = oracle.search_space(scenario_list)
     allowed = {choice.name: choice.values for choice in space.space}
-    for scenario in chosen:
+    for scenario in scenario_list:
         values: dict[str, Any] = scenarios.hyperparameter_values(scenario)
         assert values.keys() == allowed.keys()
         assert all(value in allowed[name] for name, value in values.items())

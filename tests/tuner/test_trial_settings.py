@@ -1,4 +1,4 @@
-"""The settings of a trial as they are written today: where any changes, finished runs train their trials again."""
+"""Settings of trials must stay as they are: if they change, finished runs train their trials again."""
 
 import dataclasses
 import pathlib
@@ -75,7 +75,7 @@ OF_FINETUNED = {
 
 @pytest.fixture
 def study(tmp_path, monkeypatch):
-    """A study with every setting other than its default, whose features prepare their folder and are not computed."""
+    """Return a study with no setting at its default, and with a features folder without features."""
     monkeypatch.setattr(features, "missing_views", lambda *args: [])
     ids, augmentation = [photo.id for photo in PHOTOS], augmentation_module.Augmentation(42, "both")
     folder, records_dir = tmp_path / "features" / "VGG19", tmp_path / "dataset"
@@ -113,15 +113,15 @@ def study(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("strategy", "expected"), [("features", OF_FROZEN), ("finetune", OF_FINETUNED)])
-def test_settings_of_a_trial_are_those_that_finished_runs_hold(strategy, expected, study, tmp_path):
+def test_settings_of_a_trial_equal_those_of_finished_runs(strategy, expected, study, tmp_path):
     settings = study.settings(scenarios.Scenario(1, "VGG19", "AdamW", 0.2, strategy))
     assert settings == expected
     artifacts.write_json(tmp_path / "settings.json", settings)
-    assert artifacts.read_json(tmp_path / "settings.json") == expected  # a mark or a trial compares what it reads
+    assert artifacts.read_json(tmp_path / "settings.json") == expected  # the file is compared after reading it
 
 
-def test_settings_that_have_no_effect_are_left_at_their_defaults(study):
-    """Weight decay of an optimizer without one, and a single test-time view, which older trials do not name."""
+def test_settings_without_effect_are_left_at_their_defaults(study):
+    """These are weight decay of other optimizers than AdamW, and a single test-time view."""
     plain = dataclasses.replace(study, test_views=1)
     settings = plain.settings(scenarios.Scenario(1, "VGG19", "Adam", 0.2))
     assert settings["weight_decay"] == 0.0 and "test_views" not in settings

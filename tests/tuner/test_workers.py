@@ -1,4 +1,4 @@
-"""How many processes train, and what each of them sees."""
+"""The number of training processes, and the GPUs and threads of each."""
 
 import multiprocessing
 import os
@@ -13,43 +13,43 @@ from tuner import workers
 
 
 @pytest.mark.parametrize(("gpus", "tasks", "expected"), [(1, 45, 1), (2, 45, 2), (4, 3, 3)])
-def test_there_is_a_process_a_gpu(monkeypatch, gpus, tasks, expected):
+def test_each_gpu_has_a_process(monkeypatch, gpus, tasks, expected):
     monkeypatch.setattr(inference, "gpus", lambda: gpus)
     assert workers.count(tasks) == expected
 
 
-def test_there_is_a_process_a_core_without_gpus(monkeypatch):
+def test_each_core_has_a_process_without_gpus(monkeypatch):
     monkeypatch.setattr(inference, "gpus", lambda: 0)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(6)), raising=False)
     assert [workers.count(tasks) for tasks in (1, 5, 45)] == [1, 5, 6]
 
 
 def test_each_process_sees_another_gpu(monkeypatch):
-    seen, numbers = [], multiprocessing.get_context("spawn").SimpleQueue()
+    visible, numbers = [], multiprocessing.get_context("spawn").SimpleQueue()
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["first", "second"])
-    monkeypatch.setattr(tf.config, "set_visible_devices", lambda devices, kind: seen.append((devices, kind)))
+    monkeypatch.setattr(tf.config, "set_visible_devices", lambda devices, kind: visible.append((devices, kind)))
     for number in (0, 1):
         numbers.put(number)
     assert workers.see_one_gpu(numbers) and workers.see_one_gpu(numbers)
-    assert seen == [("first", "GPU"), ("second", "GPU")]
+    assert visible == [("first", "GPU"), ("second", "GPU")]
 
 
 def test_process_ends_with_its_parent(monkeypatch):
-    ended = queue.SimpleQueue()
-    monkeypatch.setattr(os, "_exit", ended.put)
+    exit_codes = queue.SimpleQueue()
+    monkeypatch.setattr(os, "_exit", exit_codes.put)
     monkeypatch.setattr(signal, "signal", lambda number, action: None)
     monkeypatch.setattr(workers, "see_one_gpu", lambda numbers: True)
     monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: None)
-    lifeline, end_of_the_parent = multiprocessing.Pipe(duplex=False)
+    lifeline, parent_end = multiprocessing.Pipe(duplex=False)
     workers._start(lifeline, None)
     with pytest.raises(queue.Empty):
-        ended.get(timeout=0.1)
-    end_of_the_parent.close()  # as the operating system does when the parent ends
-    assert ended.get(timeout=30) == 1
+        exit_codes.get(timeout=0.1)
+    parent_end.close()  # as the operating system does when the parent ends
+    assert exit_codes.get(timeout=30) == 1
 
 
-def test_processes_of_a_machine_without_gpus_compute_in_one_thread_each():
-    with workers.pool(1) as executor:  # every process starts in the same way, and each import of TensorFlow is slow
+def test_processes_without_gpus_use_one_thread_each():
+    with workers.pool(1) as executor:  # a single process, because each one imports TensorFlow, which is slow
         assert executor.submit(_threads).result() == 1
 
 
