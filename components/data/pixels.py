@@ -24,7 +24,7 @@ class Examples:
     Attributes:
         pixels: uint8 [photos, size, size, 3], in memory or mapped from disk.
         labels: int64 [photos], in [0, classes).
-        frozen_activations: views 1 and above, float16 [photos, ...] each, to train on in place of the pixels; see
+        frozen_activations: views 1 and above, float16 [photos, ...] each, to train on instead of the pixels; see
             frozen_activations.load.
     """
 

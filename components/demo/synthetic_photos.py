@@ -23,7 +23,7 @@ JPEG_QUALITY = 90
 
 
 def draw(label: str, index: int, seed: int) -> Image.Image:
-    """Return an RGB photo of `SIZE_PX`, which depends on the arguments alone."""
+    """Return an RGB photo of `SIZE_PX`, which depends only on the arguments."""
     key = hashlib.sha256(f"{label}/{index}/{seed}".encode()).digest()[:16]
     rng = Generator(np.random.Philox(key=int.from_bytes(key)))
     return _photograph(rng, _lay_down(rng, _poster_board(rng), _MATERIALS[label](rng)))
@@ -32,12 +32,12 @@ def draw(label: str, index: int, seed: int) -> Image.Image:
 def write(folder: pathlib.Path, photos_per_class: int, seed: int, progress: Callable[[int, int], None]) -> None:
     """Write CLASS/CLASS-001.jpg and so on into `folder` atomically, replacing an existing folder.
 
-    A class has `photos_per_class` times its share, rounded up. `progress` is called with photos written and in all.
+    A class has `photos_per_class` times its share, rounded up. `progress` is called with (photos written, total).
     """
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     if folder.exists():
-        folder.rename(part)  # first, as a kill while it is removed would leave it incomplete
+        folder.rename(part)  # rename first, so that a killed removal leaves no incomplete folder
         shutil.rmtree(part)
     counts = [math.ceil(photos_per_class * share) for share in SHARES]
     todo = [(label, index) for label, count in zip(CLASSES, counts, strict=True) for index in range(1, count + 1)]

@@ -135,7 +135,7 @@ def test_single_folders_that_may_be_classes_or_contain_them_raise(tmp_path, save
             scan(*order)
 
 
-@pytest.mark.parametrize("flat", [0, 4], ids=["folders alone", "photos and folders"])
+@pytest.mark.parametrize("flat", [0, 4], ids=["only folders", "photos and folders"])
 def test_single_class_folder_of_a_second_root_is_not_descended_into(tmp_path, save_classes, flat):
     first = save_classes(tmp_path / "first", {"glass": 3, "metal": 3})
     save_classes(tmp_path / "extra", {"glass/old": 3, "glass/new": 3, "glass": flat})

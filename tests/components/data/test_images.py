@@ -283,7 +283,7 @@ def test_jpeg_without_its_last_pixels_is_truncated(missing):
 
 @pytest.mark.parametrize("missing", [1, 2])
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
-def test_jpeg_without_only_its_end_marker_is_completed(missing, options):
+def test_jpeg_that_lacks_only_its_end_marker_is_completed(missing, options):
     photo = noise("RGB", "JPEG", **options)
     plain = images.plain_bytes(photo[:-missing], MAX_PIXELS)[0]
     np.testing.assert_array_equal(tf.io.decode_image(plain), tf.io.decode_image(photo))

@@ -24,7 +24,7 @@ PHOTOS = {  # name -> (function that returns its bytes, verdict)
     "JPEG turned by EXIF": (lambda: encoded("JPEG", size=SMALL, exif=exif(6)), OK),
     "JPEG with odd EXIF": (lambda: encoded("JPEG", size=SMALL, exif=upload_files.ODD_EXIF[1]), OK),
     "JPEG with broken EXIF": (lambda: encoded("JPEG", size=SMALL, exif=b"Exif\0\0" + b"\xff" * 99), OK),
-    "JPEG without its end marker alone": (lambda: cut("JPEG", -2), OK),
+    "JPEG that lacks only its end marker": (lambda: cut("JPEG", -2), OK),
     "CMYK JPEG": (lambda: encoded("JPEG", "CMYK", SMALL), OK),
     "MPO": (lambda: animated("MPO"), OK),
     "PNG": (lambda: encoded("PNG", size=SMALL), OK),

@@ -56,7 +56,7 @@ TOP_BATCHNORM = {f"top_bn/{name}" for name in ("gamma", "beta", "moving_mean", "
         ({"warmup_epochs": 1, "balance": "weights"}, ALL_CONVOLUTIONS),
         ({"warmup_epochs": 3}, set()),
     ],
-    ids=["all", "top", "top with BatchNorm", "top2", "all after a warm-up", "warm-up alone"],
+    ids=["all", "top", "top with BatchNorm", "top2", "all after a warm-up", "only warm-up"],
 )
 def test_only_unfrozen_layers_change_and_batchnorm_only_where_enabled(study, tmp_path, options, expected):
     assert changed_weights(with_options(study, **options), tmp_path) == expected
