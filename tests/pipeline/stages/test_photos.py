@@ -211,4 +211,4 @@ def test_warnings_of_many_classes_are_one_line_for_each_kind(tmp_path, save_clas
     folder = save_classes(tmp_path / "photos", {f"class {n:02d}": 1 for n in range(30)} | counts)
     list_again(Config(tmp_path / "run", images=(folder,), folds=2))
     (line,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
-    assert "435 pairs of classes have the same folders" in line
+    assert "435 pairs of classes have subfolders with the same names" in line
