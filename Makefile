@@ -18,6 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: run serve test check coverage bench bench-gpu lock translations protos
 .DELETE_ON_ERROR:
 
+run: export PILAH_WITH_MAKE := 1
 run: .venv/ready
 	$(VENV_PYTHON) -m pipeline run --run-dir "$(RUN)" $(if $(IMAGES),--images "$(IMAGES)") $(ARGS)
 
@@ -45,7 +46,7 @@ bench-gpu: .venv/ready
 # the environment: updated when the lock changes, built again when its Python is gone
 .venv/ready: requirements/dev.txt requirements/uv.txt $(VENV_PYTHON)
 	@test -n "$(PYTHON)" || { echo "Pilah needs Python 3.11 to 3.13 with venv, and finds none on the path. Install one, or name it: make PYTHON=..." >&2; exit 1; }
-	$(PYTHON) requirements/install.py
+	@$(PYTHON) requirements/install.py
 
 $(VENV_PYTHON):
 

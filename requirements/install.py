@@ -32,7 +32,10 @@ UV_VARIABLES = {  # setting of pip -> variable of uv
 
 def main() -> None:
     """Update .venv, or build it again where its set-up was interrupted, it is broken or it has another Python."""
-    if not is_usable():
+    if is_usable():
+        print("Updating .venv.", flush=True)
+    else:
+        print("Setting up .venv: 3 GB, one or two minutes with uv, longer with pip.", flush=True)
         subprocess.run(["rm", "-rf", ".venv"], check=True)  # of a link, the link alone
         venv.create(".venv", symlinks=True, with_pip=True)
     READY.unlink(missing_ok=True)  # until all is installed

@@ -90,6 +90,14 @@ def test_uv_on_path_installs_the_lock_with_its_hashes():
     assert install.READY.exists()
 
 
+def test_set_up_and_update_print_one_line_each(capfd):
+    put_uv_on_path()
+    install.main()
+    assert capfd.readouterr() == ("Setting up .venv: 3 GB, one or two minutes with uv, longer with pip.\n", "")
+    install.main()
+    assert capfd.readouterr() == ("Updating .venv.\n", "")
+
+
 def test_without_uv_on_path_pip_installs_the_locked_one():
     install.main()
     assert calls() == [f"{PIP_INSTALL} --only-binary :all: -r requirements/uv.txt", SYNC]
