@@ -5,6 +5,7 @@ import pathlib
 import numpy as np
 import rich.box
 import rich.console
+import rich.measure
 import rich.table
 
 from components.base import artifacts, documents, metrics, rounding
@@ -12,18 +13,21 @@ from components.data import class_names
 from pipeline import resolved_settings, run_folder, thesis
 from tuner import choose
 
-SETTINGS = ("scenario", "backbone", "optimizer", "dropout", "strategy")
+LEFT_ALIGNED = ("backbone", "optimizer", "strategy")
+DROPPED_IF_NARROW = ("seconds", "accuracy", "recall", "precision")  # columns, the first one first
 
 
 def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
     """Print the scenarios, best first, the winner, and what to know about the photos and weights."""
     leaderboard = run_folder.read_leaderboard(run_dir)
-    console.print(table(leaderboard, thesis.f1_of_scenarios(run_dir, leaderboard)))
+    is_synthetic = not artifacts.read_json(run_dir / run_folder.CONFIG)["images"]
+    console.print(table(leaderboard, thesis.f1_of_scenarios(run_dir, leaderboard), is_synthetic, console))
     winner = leaderboard["winner"]
     console.print(
         f"Winner: scenario {winner['scenario']} ({winner['backbone']}, {winner['optimizer']}, dropout "
         f"{winner['dropout']}, {winner['strategy']}), {winner['reason']}.",
         highlight=False,
+        soft_wrap=True,
     )
     for line in caveats(run_dir):
         console.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
@@ -40,7 +44,7 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
 
 
 def caveats(run_dir: pathlib.Path) -> list[str]:
-    """Return what a reader of the leaderboard has to know: files left out, synthetic photos, random weights."""
+    """Return what a reader of the leaderboard has to know: files left out, and random weights."""
     kinds = run_folder.count_duplicates(run_dir)
     conflicts, copies = kinds["conflict"], kinds["duplicate"]
     rejects = len(run_folder.read_rows(run_dir, run_folder.REJECTS))
@@ -53,24 +57,63 @@ def caveats(run_dir: pathlib.Path) -> list[str]:
         f"{rejects} unusable photos left out (dataset/rejects.csv).": rejects,
         f"RANDOM weights in {', '.join(random)} instead of ImageNet's: these rows show that the pipeline works, "
         "not how accurate it is.": random,
-        "The photos are synthetic.": not artifacts.read_json(run_dir / run_folder.CONFIG)["images"],
     }
     return [line for line, applies in lines.items() if applies]
 
 
-def table(leaderboard: documents.Leaderboard, thesis_f1: dict[int, float]) -> rich.table.Table:
-    """Return the scenarios, best first, with a column for the thesis's F1 if `thesis_f1` (scenario -> F1) has any."""
-    names = (*SETTINGS, "precision", "recall", "F1", "accuracy", *(["thesis F1"] if thesis_f1 else []), "seconds")
-    left_aligned = ("backbone", "optimizer", "strategy")
-    columns = (rich.table.Column(name, justify="left" if name in left_aligned else "right") for name in names)
-    title = f"{leaderboard['photos']} photos, {leaderboard['folds']} folds, seed {leaderboard['seed']}"
-    result = rich.table.Table(*columns, title=title, box=rich.box.SIMPLE_HEAD)
-    for row in choose.best_first(leaderboard["scenarios"], leaderboard["winner"]["scenario"]):
-        number = row["scenario"]
-        settings = (number, row["backbone"], row["optimizer"], row["dropout"], row["strategy"])
-        figures = [rounding.text(row[name], ".4f") for name in ("precision", "recall", "f1", "accuracy")]
-        if thesis_f1:
-            figures.append(rounding.text(thesis_f1[number], ".4f") if number in thesis_f1 else "")
-        style = "bold" if number == leaderboard["winner"]["scenario"] else None
-        result.add_row(*map(str, settings), *figures, f"{row['seconds']:.1f}", style=style)
+def table(
+    leaderboard: documents.Leaderboard, thesis_f1: dict[int, float], is_synthetic: bool, console: rich.console.Console
+) -> rich.table.Table:
+    """Return the scenarios, best first, with as many columns as fit on the console.
+
+    Args:
+        thesis_f1: scenario -> F1 in the thesis; empty for other studies, which have no column for it.
+    """
+    columns = _columns(leaderboard, thesis_f1)
+    title = (
+        f"{leaderboard['photos']}{' synthetic' if is_synthetic else ''} photos, {leaderboard['folds']} folds, "
+        f"seed {leaderboard['seed']}"
+    )
+    if len({*columns["strategy"]}) == 1:
+        title += f", strategy {columns.pop('strategy')[0]}"
+    result = _table(columns, title)
+    for name in DROPPED_IF_NARROW:
+        if (
+            rich.measure.measure_renderables(console, console.options.update(width=1_000), [result]).maximum
+            > console.width
+        ):
+            del columns[name]
+            result = _table(columns, title)
+    return result
+
+
+def _columns(leaderboard: documents.Leaderboard, thesis_f1: dict[int, float]) -> dict[str, list[str]]:
+    """Return name -> cells of every column, with the scenarios best first."""
+    rows = choose.best_first(leaderboard["scenarios"], leaderboard["winner"]["scenario"])
+    columns = {name: [str(row[name]) for row in rows] for name in ("scenario", "backbone", "optimizer", "dropout")}
+    columns["strategy"] = [row["strategy"] for row in rows]
+    columns["F1"] = [rounding.text(row["f1"], ".4f") for row in rows]
+    if thesis_f1:
+        numbers = [row["scenario"] for row in rows]
+        columns["thesis F1"] = [rounding.text(thesis_f1[n], ".4f") if n in thesis_f1 else "" for n in numbers]
+    for name in ("precision", "recall", "accuracy"):
+        columns[name] = [rounding.text(row[name], ".4f") for row in rows]  # type: ignore[literal-required]
+    columns["seconds"] = [f"{row['seconds']:.1f}" for row in rows]
+    return columns
+
+
+def _table(columns: dict[str, list[str]], title: str) -> rich.table.Table:
+    """Return a table without lines above and below it, whose first row is that of the winner."""
+    justify = {name: "left" if name in LEFT_ALIGNED else "right" for name in columns}
+    result = rich.table.Table(
+        *(rich.table.Column(name, justify=justify[name], no_wrap=True) for name in columns),  # type: ignore[arg-type]
+        title=title,
+        title_justify="left",
+        box=rich.box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        show_edge=False,
+    )
+    for number, cells in enumerate(zip(*columns.values(), strict=True)):
+        result.add_row(*cells, style=None if number else "bold")
     return result
