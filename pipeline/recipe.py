@@ -52,12 +52,10 @@ def with_weights(config: Config, is_new: bool) -> Config:
             "into a folder and give that as --weights-dir, or see how a run works with --random-weights."
         )
     for failure in missing:
+        log.info("%s", failure)
         log.warning(
-            "%s is left out: its ImageNet weights were not found (%s). To include it, put %s, as Keras Applications "
-            "publishes it, into a folder and start a new run with --weights-dir.",
+            "%s is left out, because its ImageNet weights were not found. Include it in a new run with --weights-dir.",
             failure.backbone,
-            failure.reason,
-            backbones.BACKBONES[failure.backbone].weights_file,
         )
     if config.random_weights:
         log.warning("The backbones have RANDOM weights (--random-weights): their scores mean nothing.")

