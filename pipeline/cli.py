@@ -1,29 +1,19 @@
 """The command line: options become a configuration, errors become one line and an exit code."""
 
-import contextlib
-import logging
 import os
 import pathlib
-import sys
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-import rich.console
-import rich.logging
 import typer
 
 from components.base import version
 from components.base.errors import PilahError
 from pipeline import config as config_module
-from pipeline import error_text, options
+from pipeline import error_text, options, terminal
 from pipeline.config import Config, Profile, StageName
+from pipeline.terminal import console
 
-PLAIN_WIDTH = 140  # of lines in a file or a pipe, so that the leaderboard fits
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-console = rich.console.Console(
-    width=None if sys.stdout and sys.stdout.isatty() else PLAIN_WIDTH, markup=False, emoji=False
-)
-log = logging.getLogger("pilah")
 PATTERN_CHARACTERS = "*?[\\"  # TensorFlow, TensorFlow Serving and Beam take paths with these for patterns
 
 
@@ -46,6 +36,7 @@ RunDir = Annotated[
     typer.Option(help="Folder of the run, which holds all of its artifacts.", callback=_check_run_dir),
 ]
 Debug = Annotated[bool, typer.Option(help="Show the traceback of an error.")]
+Verbose = Annotated[bool, typer.Option(help="Show the output of the libraries; without it, RUN_DIR/log.txt gets it.")]
 
 
 def _print_version(show_version: bool) -> None:
@@ -85,6 +76,8 @@ def run(
         str | None,
         typer.Option(metavar="HOST:PORT", help="Model server on which to check the pushed version afterwards."),
     ] = None,
+    with_make: Annotated[bool, typer.Option(hidden=True, envvar="PILAH_WITH_MAKE")] = False,
+    verbose: Verbose = False,
     debug: Debug = False,
     beam_args: Annotated[list[str] | None, typer.Argument(help="After --, options for Beam's runner.")] = None,
     **values: Any,
@@ -93,7 +86,7 @@ def run(
     changes = {name: value for name, value in values.items() if value is not None}
     if beam_args:
         changes["beam_args"] = tuple(beam_args)
-    with _errors_in_one_line(debug):
+    with terminal.reporting(debug, verbose) as start_log:
         from components.data import photo_sources
 
         sources = [*([photo_sources.fetch_kaggle()] if fetch_kaggle else []), *(images or [])]
@@ -102,15 +95,19 @@ def run(
         for name in {"weights_dir", "labels"} & changes.keys():
             changes[name] = changes[name].resolve()
         config = _configure(run_dir, profile, changes)
-        # imported late, because TensorFlow takes seconds to load
-        from pipeline import main
+        start_log(config.run_dir)
+        # imported late, because TensorFlow takes seconds to load, and writes to standard error
+        from pipeline import main, next_commands, resume
         from pipeline.commands import check_serving as check
 
         if check_serving:
             check.check_address(check_serving)
+        resume.log_changes(config)
         main.run(config, from_stage, overwrite, console)
         if check_serving:
-            check.check(config, check_serving)
+            _print_line(check.check(config, check_serving))
+        for line in next_commands.after_push(config, with_make=with_make):
+            _print_line(line)
 
 
 app.command()(options.added_to(run))
@@ -119,7 +116,7 @@ app.command()(options.added_to(run))
 @app.command()
 def status(run_dir: RunDir, debug: Debug = False) -> None:
     """Show which stages are done, which are left, and how long they should take."""
-    with _errors_in_one_line(debug):
+    with terminal.reporting(debug):
         from pipeline.commands import status
 
         status.show(run_dir, console)
@@ -129,23 +126,26 @@ def status(run_dir: RunDir, debug: Debug = False) -> None:
 def audit(
     run_dir: RunDir,
     protocol: Annotated[Literal["carried"] | None, typer.Option(hidden=True)] = None,
+    verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
     """Look for near-duplicates, label issues and low image quality in a finished run, into RUN_DIR/audit."""
     if protocol:
         console.print("audit --protocol carried is now the command leakage-check.", style="yellow")
-        leakage_check(run_dir, debug)
+        leakage_check(run_dir, verbose, debug)
         return
-    with _errors_in_one_line(debug):
+    with terminal.reporting(debug, verbose) as start_log:
+        start_log(_existing_run(run_dir))
         from pipeline.commands import audit
 
         audit.run(run_dir, console)
 
 
 @app.command()
-def leakage_check(run_dir: RunDir, debug: Debug = False) -> None:
+def leakage_check(run_dir: RunDir, verbose: Verbose = False, debug: Debug = False) -> None:
     """Measure what leakage does: train one model through all folds, without a reset, into RUN_DIR/audit."""
-    with _errors_in_one_line(debug):
+    with terminal.reporting(debug, verbose) as start_log:
+        start_log(_existing_run(run_dir))
         from pipeline.commands import leakage_check
 
         leakage_check.run(run_dir, console)
@@ -157,10 +157,12 @@ def evaluate(
     images: Annotated[pathlib.Path, typer.Option(help="Other photos: a folder of class folders, or a zip of one.")],
     labels: Annotated[pathlib.Path | None, typer.Option(help=config_module.help_of("labels"))] = None,
     zip_encoding: Annotated[str | None, typer.Option(help=config_module.help_of("zip_encoding"))] = None,
+    verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
     """Score the pushed model on other photos of the same classes, into RUN_DIR/evaluations."""
-    with _errors_in_one_line(debug):
+    with terminal.reporting(debug, verbose) as start_log:
+        start_log(_existing_run(run_dir))
         from pipeline.commands import evaluate
 
         evaluate.run(run_dir, images, console, labels=labels, zip_encoding=zip_encoding)
@@ -170,19 +172,21 @@ def evaluate(
 def report(
     run_dir: RunDir,
     lang: Annotated[Literal["en", "id"], typer.Option(help="Language of the page.")] = "en",
+    verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
     """Write RUN_DIR/report/index.html again, for a finished run or an unfinished one."""
-    with _errors_in_one_line(debug):
+    with terminal.reporting(debug, verbose) as start_log:
+        start_log(_existing_run(run_dir))
         from pipeline.stages import report
 
-        console.print(f"report: {report.make(run_dir, lang)}", soft_wrap=True, highlight=False)
+        _print_line(f"report: {report.make(run_dir, lang)}")
 
 
 @app.command()
 def rollback(run_dir: RunDir, debug: Debug = False) -> None:
     """Serve the version before the current one again."""
-    with _errors_in_one_line(debug):
+    with terminal.reporting(debug):
         from components.publish import push
         from pipeline import lock, run_folder
 
@@ -191,7 +195,17 @@ def rollback(run_dir: RunDir, debug: Debug = False) -> None:
             raise PilahError(f"--run-dir must hold a pushed model, and {run_dir} has none. Push one with 'run'.")
         with lock.locked(run_dir):
             version = push.rollback(base)
-        console.print(f"rolled back: {version} is the newest", soft_wrap=True, highlight=False)
+        _print_line(f"rolled back: {version} is the newest")
+
+
+def _print_line(line: str) -> None:
+    console.print(line, soft_wrap=True, highlight=False)
+
+
+def _existing_run(run_dir: pathlib.Path) -> pathlib.Path:
+    """Return `run_dir`, or raise PilahError if it holds no run, before a log is written there."""
+    config_module.read(run_dir)
+    return run_dir
 
 
 def _configure(run_dir: pathlib.Path, profile: Profile | None, changes: dict[str, Any]) -> Config:
@@ -212,7 +226,6 @@ def _configure(run_dir: pathlib.Path, profile: Profile | None, changes: dict[str
     if not config.photos_per_class and not config.images:
         raise PilahError(f"Profile {config.profile} needs photos. Give --images or --fetch-kaggle.")
     config_module.check(config, changes)
-    resume.log_changes(config)
     _make_folder(folder)
     return config
 
@@ -224,24 +237,3 @@ def _make_folder(folder: pathlib.Path) -> None:
         # the folder above may be missing only where none can be made, as in /proc
         remedy = error_text.REMEDIES.get(error.errno or 0, "Choose another folder.")
         raise PilahError(f"--run-dir {folder} cannot be made ({error.strerror}: {error.filename}). {remedy}") from error
-
-
-@contextlib.contextmanager
-def _errors_in_one_line(debug: bool) -> Iterator[None]:
-    """Print an error of the block in one line and exit with code 1; with --debug it keeps its traceback."""
-    handler = rich.logging.RichHandler(console=console, show_time=False, show_path=False, markup=False)
-    log.addHandler(handler)
-    log.propagate = False  # libraries add a handler to the root logger
-    log.setLevel(logging.INFO)
-    try:
-        yield
-    except Exception as error:
-        if debug:
-            raise
-        console.print(
-            f"pilah: {error_text.one_line(error)}", style="bold red", soft_wrap=True, highlight=False, markup=False
-        )
-        raise typer.Exit(1) from error
-    finally:
-        log.removeHandler(handler)
-        log.propagate = True

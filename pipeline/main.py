@@ -7,7 +7,7 @@ import tensorflow as tf
 from components.base import artifacts
 from components.base.errors import PilahError
 from pipeline import config as config_module
-from pipeline import leaderboard_table, lock, recipe, resolved_settings, resume, run_folder, runner
+from pipeline import leaderboard_table, lock, next_commands, recipe, resolved_settings, resume, run_folder, runner
 from pipeline.config import STAGES, Config, to_json
 from pipeline.stages import choice, dataset, export, features, model, photos, push, refine, report, search, validate
 
@@ -68,5 +68,11 @@ def run(config: Config, from_stage: str | None, overwrite: bool, console: rich.c
         resolved_settings.write(config.run_dir, resolved)
         artifacts.write_json(config.run_dir / run_folder.CONFIG, to_json(config))
         for stage in other_stages:
-            runner.run(stage, config, console)
+            try:
+                runner.run(stage, config, console)
+            except PilahError:
+                if STAGES.index(stage.name) > STAGES.index("choice"):  # such as a model that is not good enough
+                    leaderboard_table.show(config.run_dir, console)
+                    console.print(next_commands.after_failed_push(config), soft_wrap=True, highlight=False)
+                raise
         leaderboard_table.show(config.run_dir, console)

@@ -1,6 +1,8 @@
-"""Progress of a stage and its remaining time: a bar on a terminal, a line every 15 seconds elsewhere."""
+"""Progress of a stage and its remaining time: a bar on a terminal, a log message every 15 seconds elsewhere."""
 
 import contextlib
+import logging
+import sys
 import time
 from collections.abc import Iterator
 from typing import Protocol
@@ -8,7 +10,8 @@ from typing import Protocol
 import rich.console
 import rich.progress
 
-PLAIN_LINE_SECONDS = 15.0
+log = logging.getLogger("pilah")
+MESSAGE_SECONDS = 15.0
 
 
 class Progress(Protocol):
@@ -21,12 +24,15 @@ class Progress(Protocol):
 def reporting(console: rich.console.Console, name: str) -> Iterator[Progress]:
     """Yield a function to call with the progress of the stage `name`."""
     if not console.is_terminal:
-        yield _lines(console, name)
+        yield _logged(name)
         return
     counts = (rich.progress.BarColumn(), rich.progress.MofNCompleteColumn(), rich.progress.TimeElapsedColumn())
     left = rich.progress.TimeRemainingColumn(elapsed_when_finished=True)
     columns = ("{task.description:<10}", *counts, "left", left)
-    with rich.progress.Progress(*columns, console=console, transient=True) as bars:
+    on_stdout = console.file is sys.stdout  # else the output of libraries is not to be shown
+    with rich.progress.Progress(
+        *columns, console=console, transient=True, redirect_stdout=on_stdout, redirect_stderr=on_stdout
+    ) as bars:
         tasks: dict[str, rich.progress.TaskID] = {}  # what -> its bar
 
         def update(done: int, total: int, what: str = "") -> None:
@@ -37,19 +43,19 @@ def reporting(console: rich.console.Console, name: str) -> Iterator[Progress]:
         yield update
 
 
-def _lines(console: rich.console.Console, name: str) -> Progress:
-    """Return a function that prints the progress and the time left, at most every 15 seconds."""
+def _logged(name: str) -> Progress:
+    """Return a function that logs the progress and the time left, at most every 15 seconds."""
     first_calls: dict[str, tuple[float, int]] = {}  # what -> time and amount done at its first call
-    last_line = time.monotonic()
+    last_message = time.monotonic()
 
     def update(done: int, total: int, what: str = "") -> None:
-        nonlocal last_line
+        nonlocal last_message
         now = time.monotonic()
         started, done_before = first_calls.setdefault(what, (now, done))
-        if now - last_line >= PLAIN_LINE_SECONDS and done_before < done < total:
-            last_line = now
+        if now - last_message >= MESSAGE_SECONDS and done_before < done < total:
+            last_message = now
             left = duration((now - started) / (done - done_before) * (total - done))
-            console.print(f"{f'{name} {what}'.strip()}: {done} of {total}, about {left} left", highlight=False)
+            log.info("%s: %d of %d, about %s left", f"{name} {what}".strip(), done, total, left)
 
     return update
 

@@ -44,10 +44,11 @@ def configure(run_dir: pathlib.Path, profile: Profile | None, changes: Mapping[s
 
 
 def log_changes(config: Config) -> None:
-    """Log that the run is resumed, and which settings differ from its run.json."""
+    """Log which settings of a resumed run differ from its run.json."""
     if (config.run_dir / run_folder.CONFIG).exists():
         changes = changed_settings(config_module.read(config.run_dir), config)
-        log.info("resuming with the settings of %s%s", run_folder.CONFIG, f", but {changes}" if changes else "")
+        if changes:
+            log.warning("resuming with the settings of %s, but %s", run_folder.CONFIG, changes)
 
 
 def changed_settings(before: Config, config: Config) -> str:

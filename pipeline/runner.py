@@ -6,6 +6,7 @@ A finished stage leaves a mark, stages/NAME.json, with its inputs and a digest o
 import dataclasses
 import itertools
 import json
+import logging
 import pathlib
 import resource
 import shutil
@@ -20,6 +21,8 @@ from components.base import artifacts
 from pipeline import progress, run_folder
 from pipeline.config import STAGES, Config
 from pipeline.progress import Progress
+
+log = logging.getLogger("pilah")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +85,7 @@ def run(stage: Stage, config: Config, console: rich.console.Console) -> None:
     mark_path = path(config.run_dir, stage.name)
     if not config.needs(stage.name):
         mark_path.unlink(missing_ok=True)
-        console.print(f"{stage.name}: not needed, skipped", highlight=False)
+        log.info("%s: not needed, skipped", stage.name)
         return
     inputs = _inputs(stage, config)
     mark = read(config.run_dir, stage.name)
@@ -98,6 +101,7 @@ def run(stage: Stage, config: Config, console: rich.console.Console) -> None:
 
 
 def _run(stage: Stage, config: Config, console: rich.console.Console) -> dict[str, Any]:
+    log.info("%s: started", stage.name)
     started = time.monotonic()
     with progress.reporting(console, stage.name) as update_progress:
         stage.run(config, update_progress)

@@ -40,14 +40,14 @@ def arguments(run_dir, images, backbones="VGG19"):
 
 @pytest.fixture(scope="module")
 def whole(images, tmp_path_factory, commands):
-    """Return (run folder, what it printed) of a run with a real network, which nothing disturbs.
+    """Return (run folder, command) of a run with a real network, which nothing disturbs.
 
     It trains in one process: others would import TensorFlow, too, as the killed run below has them do.
     """
     run_dir = tmp_path_factory.mktemp("runs") / "whole"
     exit_code, command = commands.run(*arguments(run_dir, images), *ALL_PHOTOS, processes=1)
     assert exit_code == 0, command.printed
-    return run_dir, command.words
+    return run_dir, command
 
 
 def test_board_has_every_scenario_and_matrices_of_all_photos(whole):
@@ -61,7 +61,7 @@ def test_board_has_every_scenario_and_matrices_of_all_photos(whole):
 
 
 def test_copies_conflicts_and_rejects_are_left_out_and_reported(whole):
-    run_dir, printed = whole
+    run_dir, printed = whole[0], whole[1].words
     with (run_dir / "duplicates.csv").open() as file:
         kinds = sorted((row["kind"], pathlib.Path(row["path"]).name) for row in csv.DictReader(file))
     assert [kind for kind, _ in kinds] == ["conflict", "conflict", "duplicate"]
@@ -72,6 +72,19 @@ def test_copies_conflicts_and_rejects_are_left_out_and_reported(whole):
     assert "1 photos cannot be used" in printed
 
 
+def test_run_prints_a_line_per_stage_and_nothing_of_libraries(whole):
+    run_dir, command = whole
+    before_table = command.printed.partition("photos, 3 folds")[0].splitlines()[:-1]
+    stages = [line.partition(":")[0] for line in before_table if ": done in " in line]
+    assert stages == "photos dataset features search choice model export validate push report".split()
+    others = [line for line in before_table if ": done in " not in line]
+    expected = ("RANDOM weights", "identical files", "photos cannot be used", "ignored", "keep their class")
+    assert all(any(words in line for words in expected) for line in others), others
+    logged = (run_dir / "log.txt").read_text()
+    assert "INFO photos: started" in logged and " 5 classes: " in logged
+    assert f"-m web --model_base_path {run_dir}/served/pilah" in command.printed
+
+
 def test_photos_are_seen_at_the_size_asked_for(whole):
     run_dir, _ = whole
     assert records.read(run_dir / "dataset").element_spec["image"].shape == (48, 48, 3)
@@ -79,7 +92,7 @@ def test_photos_are_seen_at_the_size_asked_for(whole):
 
 
 def test_random_weights_are_announced_unless_imagenet_weights_were_used(whole):
-    run_dir, printed = whole
+    run_dir, printed = whole[0], whole[1].words
     settings = json.loads((run_dir / "features" / "VGG19" / "settings.json").read_text())
     assert ("RANDOM weights" in printed) == settings["weights"].startswith("random")
 
@@ -131,7 +144,8 @@ def test_second_start_skips_everything_and_finds_the_version_served(whole, image
 def test_too_many_rejects_stop_the_run_with_the_way_out(images, tmp_path, commands):
     exit_code, command = commands.run(*arguments(tmp_path / "run", images), "--max-rejects", "0.01", small=True)
     assert exit_code == 1
-    assert "--max-rejects" in command.printed.strip().splitlines()[-1]
+    *_, error, log = command.printed.strip().splitlines()
+    assert "--max-rejects" in error and log == f"The output of the libraries is in {tmp_path / 'run' / 'log.txt'}."
 
 
 def test_worse_model_is_refused_and_forced_through(whole, images, tmp_path, commands):

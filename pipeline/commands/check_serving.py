@@ -31,8 +31,11 @@ def check_address(address: str) -> None:
         raise PilahError(f"--check-serving {error}") from error
 
 
-def check(config: Config, address: str) -> None:
+def check(config: Config, address: str) -> str:
     """Wait until the server at `address` has the newest version, and compare its answers with those of the validation.
+
+    Returns:
+        The result, as a line for the user.
 
     Raises:
         PilahError: the version is not available within 2 minutes, its answers differ, or the validation's answers or
@@ -59,9 +62,7 @@ def check(config: Config, address: str) -> None:
             difference = check_same_answers(server, version, photos, answers)
         except (client.ServingUnavailable, client.ServingRejected) as error:
             raise PilahError(str(error)) from error
-    log.info(
-        "%s serves version %d: %d photos, scores differ by at most %.1e", address, version, len(photos), difference
-    )
+    return f"{address} serves version {version}: {len(photos)} photos, scores differ by at most {difference:.1e}"
 
 
 def wait_until_available(server: client.Client, version: int, seconds: float) -> None:
@@ -86,7 +87,7 @@ def wait_until_available(server: client.Client, version: int, seconds: float) ->
                 return
             state = f"it serves {available or 'no version'}"
         if is_first:
-            log.info("waiting up to %g s for version %d at %s: %s", seconds, version, server.target, state)
+            log.warning("waiting up to %g s for version %d at %s: %s", seconds, version, server.target, state)
         time.sleep(0.5)
     raise PilahError(
         f"Version {version} is not available at {server.target} after {seconds:g} s: {state}. Serve this run's folder "

@@ -48,7 +48,7 @@ def inputs(config: Config) -> dict[str, Any]:
 
 def run(config: Config, progress: Progress) -> None:
     if not config.images:
-        log.warning("the photos are synthetic: this run shows that the pipeline works, not how accurate it is")
+        log.info("the photos are synthetic: this run shows that the pipeline works, not how accurate it is")
     roots = _photo_folders(config)
     scan = _scan(config, roots)
     listed, duplicates = listing.list_photos(scan, config.folds, config.seed, progress)

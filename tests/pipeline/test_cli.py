@@ -255,7 +255,9 @@ def test_options_of_photos_that_make_no_sense_are_refused_before_the_run_folder_
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else value,
 )
-def test_command_does_what_it_is_called(arguments, called, monkeypatch):
+def test_command_runs_the_module_of_its_name(arguments, called, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    artifacts.write_json(tmp_path / "r" / "run.json", config.to_json(config.Config(tmp_path / "r")))
     calls = []
     for module in (audit, leakage_check, evaluate):
         name = module.__name__.removeprefix("pipeline.commands.")
@@ -278,6 +280,35 @@ def test_number_out_of_bounds_is_refused_by_name(tmp_path, option):
     assert done.exit_code == 2, done.output
     assert f"'{option}'" in done.output
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("command", ["audit", "leakage-check", "report", "evaluate", "status"])
+def test_command_on_a_folder_without_a_run_writes_nothing_there(tmp_path, command):
+    images = ["--images", tmp_path] if command == "evaluate" else []
+    code, text = invoke(command, "--run-dir", tmp_path, *images)
+    assert code == 1 and "must hold a run" in text and "log.txt" not in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_status_writes_nothing(tmp_path):
+    artifacts.write_json(tmp_path / "run.json", config.to_json(config.Config(tmp_path)))
+    assert invoke("status", "--run-dir", tmp_path)[0] == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_changed_settings_of_a_resumed_run_are_shown(tmp_path, monkeypatch):
+    monkeypatch.setattr(main, "run", lambda *arguments: None)
+    artifacts.write_json(tmp_path / "run.json", config.to_json(config.of_profile("demo", tmp_path)))
+    assert "but --epochs 3 instead of 10" in invoke("run", "--run-dir", tmp_path, "--epochs", "3")[1]
+    assert "instead of" not in invoke("run", "--run-dir", tmp_path)[1]
+
+
+@pytest.mark.parametrize("with_make", [False, True])
+def test_finished_run_ends_with_commands_of_the_program_that_started_it(tmp_path, monkeypatch, with_make):
+    monkeypatch.setattr(main, "run", lambda *arguments: None)
+    monkeypatch.setenv("PILAH_WITH_MAKE", str(int(with_make)))
+    text = invoke("run", "--run-dir", tmp_path / "run")[1]
+    assert ("make serve RUN=" in text, "-m web" in text) == (with_make, not with_make)
 
 
 def test_largest_seed_can_split_the_folds_that_the_audit_draws():

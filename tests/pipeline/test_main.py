@@ -82,3 +82,18 @@ def test_refine_that_the_remaining_backbones_do_not_allow_is_refused(tmp_path, m
     with pytest.raises(PilahError, match=r"--refine must be at most 9"):
         main.run(config, None, False, rich.console.Console(file=io.StringIO()))
     assert not config.run_dir.exists()
+
+
+@pytest.mark.parametrize(("failing", "shown"), [("photos", False), ("choice", False), ("validate", True)])
+def test_leaderboard_is_shown_if_the_model_cannot_be_pushed(tmp_path, monkeypatch, failing, shown):
+    def run(stage, config, console):
+        if stage.name == failing:
+            raise PilahError("too low")
+
+    monkeypatch.setattr(recipe, "_find_weights", lambda name, weights_dir, seed: backbones.Weights("imagenet", seed))
+    monkeypatch.setattr(main.runner, "run", run)
+    monkeypatch.setattr(main.leaderboard_table, "show", lambda run_dir, console: console.print("table"))
+    console = rich.console.Console(file=io.StringIO(), width=300)
+    with pytest.raises(PilahError, match="too low"):
+        main.run(dataclasses.replace(of_profile("demo", tmp_path), engine="tensorflow"), None, False, console)
+    assert ("table" in console.file.getvalue(), "report --run-dir" in console.file.getvalue()) == (shown, shown)

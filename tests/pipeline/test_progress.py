@@ -1,4 +1,5 @@
 import io
+import logging
 
 import pytest
 import rich.console
@@ -7,37 +8,37 @@ from pipeline import progress
 
 
 @pytest.fixture
-def printed(monkeypatch):
-    """Return the lines that a pipe receives for calls of progress(done, total, what) by the stage features."""
-    monkeypatch.setattr(progress, "PLAIN_LINE_SECONDS", 0.0)
+def logged(monkeypatch, caplog):
+    """Return a function that returns the messages logged for calls of progress(done, total, what) in features."""
+    monkeypatch.setattr(progress, "MESSAGE_SECONDS", 0.0)
+    caplog.set_level(logging.INFO, "pilah")
 
     def run(*calls):
-        text = io.StringIO()
-        console = rich.console.Console(file=text, width=120)
+        console = rich.console.Console(file=io.StringIO())
         with progress.reporting(console, "features") as report:
             for call in calls:
                 report(*call)
-        return text.getvalue().splitlines()
+        assert console.file.getvalue() == ""
+        return caplog.messages
 
     return run
 
 
-def test_plain_line_names_stage_part_and_counts(printed):
-    (line,) = printed((32, 100, "VGG19"), (64, 100, "VGG19"))
-    assert line.startswith("features VGG19: 64 of 100, about ") and line.endswith(" left")
+def test_message_names_stage_part_and_counts(logged):
+    (message,) = logged((32, 100, "VGG19"), (64, 100, "VGG19"))
+    assert message.startswith("features VGG19: 64 of 100, about ") and message.endswith(" left")
 
 
-def test_no_time_is_estimated_at_the_first_count_or_the_end(printed):
-    assert printed((32, 100), (100, 100)) == []
+def test_no_time_is_estimated_at_the_first_count_or_the_end(logged):
+    assert logged((32, 100), (100, 100)) == []
 
 
-def test_frequent_reports_print_few_lines():
-    text = io.StringIO()
-    console = rich.console.Console(file=text, width=120)
-    with progress.reporting(console, "search") as report:
+def test_frequent_calls_log_few_messages(caplog):
+    caplog.set_level(logging.INFO, "pilah")
+    with progress.reporting(rich.console.Console(file=io.StringIO()), "search") as report:
         for done in range(10_000):
             report(done, 10_000)
-    assert text.getvalue().count("\n") < 3
+    assert len(caplog.messages) < 3
 
 
 def test_terminal_shows_a_transient_bar():
@@ -54,5 +55,5 @@ def test_terminal_shows_a_transient_bar():
     ("seconds", "words"),
     [(0.4, "0 s"), (59.4, "59 s"), (60, "1 min 0 s"), (185, "3 min 5 s"), (3600, "1 h 0 min"), (7850, "2 h 10 min")],
 )
-def test_duration_in_words(seconds, words):
+def test_duration_is_in_words(seconds, words):
     assert progress.duration(seconds) == words

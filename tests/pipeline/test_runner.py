@@ -57,13 +57,16 @@ def test_lost_output_runs_again(config, console):
     assert calls == ["photos", "photos"]
 
 
-def test_stage_that_was_not_needed_in_between_looks_at_its_work_again(config, console):
+def test_stage_that_was_not_needed_in_between_runs_again(config, console, caplog):
+    caplog.set_level("INFO", "pilah")
     calls = []
-    refined, plain = dataclasses.replace(config, refine=1), config
-    for one in (refined, plain, refined):  # what refines nothing may search into the same folders
-        runner.run(stage(calls, 1, name="refine"), one, console)
+    with_refinement, without = dataclasses.replace(config, refine=1), config
+    # without refinement, the search may have written to the same folders
+    for settings in (with_refinement, without, with_refinement):
+        runner.run(stage(calls, 1, name="refine"), settings, console)
     assert calls == ["refine", "refine"]
-    assert "refine: not needed, skipped" in console.file.getvalue()
+    assert "refine: not needed, skipped" in caplog.messages
+    assert "not needed" not in console.file.getvalue()
 
 
 def test_failed_stage_is_not_done_even_if_it_was_before(config, console):

@@ -77,7 +77,7 @@ def test_version_is_compared_with_the_answers_that_lie_beside_it_whatever_was_va
     for version, answers in ((2, {}), (3, ANSWERS)):
         artifacts.write_json(base / str(version) / run_folder.ANSWERS, answers)
     artifacts.write_json(tmp_path / run_folder.ANSWERS, {**ANSWERS, "classes": ["of", "another"]})
-    check_serving.check(config, caller.target)
+    assert check_serving.check(config, caller.target).startswith(f"{caller.target} serves version 3: 3 photos, ")
     (base / "3" / run_folder.ANSWERS).unlink()
     with pytest.raises(PilahError, match="Push again with --from push"):
         check_serving.check(config, caller.target)

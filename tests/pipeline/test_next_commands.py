@@ -1,0 +1,54 @@
+import pathlib
+import shlex
+import sys
+
+import pytest
+
+from pipeline import next_commands
+from pipeline.config import Config
+
+PHOTOS = (pathlib.Path("photos.zip"),)
+
+
+@pytest.fixture
+def python(tmp_path, monkeypatch):
+    """Set the working directory and an interpreter in it; return its relative path."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / ".venv" / "bin" / "python"))
+    return ".venv/bin/python"
+
+
+def commands(lines):
+    return [line.partition(":")[2].strip() for line in lines]
+
+
+def test_run_of_make_on_synthetic_photos_ends_with_commands_of_make(tmp_path, python):
+    lines = next_commands.after_push(Config(tmp_path / "runs" / "demo"), with_make=True)
+    expected = ["runs/demo/report/index.html", "make serve RUN=runs/demo", "make run IMAGES=photos.zip"]
+    assert commands(lines) == expected
+
+
+@pytest.mark.parametrize(
+    ("strategy", "last"),
+    [
+        ("features", "audit --run-dir runs/mine"),
+        ("finetune", "evaluate --run-dir runs/mine --images other_photos"),
+    ],
+)
+def test_run_of_photos_without_make_ends_with_commands_of_python(tmp_path, python, strategy, last):
+    config = Config(tmp_path / "runs" / "mine", images=PHOTOS, strategy=strategy)
+    serve = f"{python} -m web --model_base_path runs/mine/served/pilah"
+    assert commands(next_commands.after_push(config, with_make=False))[1:] == [serve, f"{python} -m pipeline {last}"]
+
+
+@pytest.mark.parametrize("with_make", [False, True])
+def test_folder_outside_the_working_directory_is_quoted_in_full(tmp_path, python, with_make):
+    run_dir = tmp_path.parent / "other photos" / "it's"
+    lines = next_commands.after_push(Config(run_dir, images=PHOTOS), with_make=with_make)
+    for command in commands(lines)[1:]:
+        assert any(str(run_dir) in word for word in shlex.split(command)), command
+
+
+def test_command_after_a_failed_push_writes_the_report(tmp_path, python):
+    line = next_commands.after_failed_push(Config(tmp_path / "runs" / "x"))
+    assert commands([line]) == [f"{python} -m pipeline report --run-dir runs/x"]
