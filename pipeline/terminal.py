@@ -58,7 +58,7 @@ def reporting(debug: bool, verbose: bool = False) -> Iterator[Callable[[pathlib.
     except typer.Exit:
         raise
     except KeyboardInterrupt as error:
-        _print_error("Interrupted. Run the same command again: finished work is kept.", logs)
+        _print_error("Interrupted. Run the same command again: finished work is kept.", [])
         raise typer.Exit(130) from error
     except Exception as error:
         _print_error(error_text.one_line(error), logs)
@@ -80,6 +80,6 @@ def _print_error(text: str, logs: list[pathlib.Path]) -> None:
             console.print(line, style=style, soft_wrap=True, highlight=False)
     except (OSError, SystemExit):  # Rich ends the program when a pipe is broken
         with contextlib.suppress(OSError):
-            print(*lines, sep="\n", file=sys.stderr)
+            print(*lines, "Standard output is closed or cannot be written.", sep="\n", file=sys.stderr)
         if sys.stdout is not None:  # Python writes what is left of it when it ends, and would fail again
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
