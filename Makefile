@@ -1,5 +1,6 @@
 # run: rebuild the models.   serve: model server and web page.   bench, bench-gpu: the benchmarks.
 # test: every check.   check: those of a minute.   coverage: which lines and branches the tests run.
+# docs: build the pages of docs/ in build/docs, with the report of RUN as an example.
 # lock: pin the dependencies again.   translations: update the message catalogs.   protos: compile the .proto files.
 SHELL := /bin/bash
 IMAGES ?=
@@ -15,7 +16,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 # otherwise every process compiles TensorFlow and Beam again, ten seconds each time
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run serve test check coverage bench bench-gpu lock translations protos
+.PHONY: run serve test check coverage bench bench-gpu docs lock translations protos
 .DELETE_ON_ERROR:
 
 run: export PILAH_WITH_MAKE := 1
@@ -42,6 +43,12 @@ bench: .venv/ready
 
 bench-gpu: .venv/ready
 	$(VENV_PYTHON) -m benchmarks.gpu $(ARGS)
+
+docs: .venv/ready
+	.venv/bin/sphinx-build --fresh-env --quiet --fail-on-warning --keep-going docs build/docs
+	@rm -rf build/docs/example-report
+	@if test -f "$(RUN)/report/index.html"; then cp -r "$(RUN)/report" build/docs/example-report; \
+		else echo "There is no $(RUN)/report, so that the pages have no example report. RUN=... names a finished run." >&2; fi
 
 # the environment: updated when the lock changes, built again when its Python is gone
 .venv/ready: requirements/dev.txt requirements/uv.txt $(VENV_PYTHON)

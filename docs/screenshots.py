@@ -1,8 +1,9 @@
-"""Takes docs/images/: every page, narrow and wide, light and dark, on photos that were drawn, and the example report.
+"""Take the pictures of docs/images/: every page, narrow and wide, light and dark, and the report of a run.
 
-    python -m docs.screenshots
+    python -m docs.screenshots [RUN]
 
-Needs Chromium (apt-get install chromium) and no model server: the answers are made up here.
+RUN is a finished run, runs/demo by default. It needs Chromium (apt-get install chromium) and no model server: the
+scores on the pages are made up here.
 """
 
 import datetime
@@ -31,7 +32,7 @@ from web.database import State, Upload, db
 
 IMAGES = pathlib.Path(__file__).parent / "images"
 SITE = "pilah.example"  # what the pages show as their address, on every machine
-EXAMPLE_REPORT = pathlib.Path(__file__).parent / "example-report" / "index.html"
+EXAMPLE_RUN = "runs/demo"
 REPORT_SIZE: sync_api.ViewportSize = {"width": 1280, "height": 800}  # its first screen
 WIDTHS_PX: dict[int, dict[str, Any]] = {
     360: {"is_mobile": True, "has_touch": True, "device_scale_factor": 1.5},
@@ -54,6 +55,9 @@ ROWS = (  # of the history, the newest first: class, probability, the visitor's 
 
 
 def main() -> None:
+    report_path = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else EXAMPLE_RUN, "report", "index.html").resolve()
+    if not report_path.exists():
+        sys.exit(f"{report_path} is missing. Make a run first, or name one.")
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_api.sync_playwright() as playwright:
         classes = sorted({name for name, _, _ in ROWS if name})
@@ -75,7 +79,7 @@ def main() -> None:
         for name, page in _pages(app, browser, rows):
             _write(IMAGES / f"{name}.png", _whole(page))
         report = browser.new_page(viewport=REPORT_SIZE)
-        report.goto(EXAMPLE_REPORT.as_uri())
+        report.goto(report_path.as_uri())
         _write(IMAGES / "report.png", report.screenshot())
         server.shutdown()
 

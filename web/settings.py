@@ -43,6 +43,8 @@ class Settings:
         model_folder: folder of the served versions, for the model card and classes of the newest; "" is none.
         serving_timeout_seconds: time after which an unanswered upload is stored as waiting.
         retry_seconds: pause between retries of waiting rows.
+        max_upload_bytes: size of the largest photo.
+        max_pixels: largest number of pixels of a photo.
         upload_rate: limit of uploads from one address (IPv6: from its /64), in Flask-Limiter's notation.
         visitor_rate: limit of accepted photos from one browser.
         total_rate: limit of accepted photos from all clients together.
