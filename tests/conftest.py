@@ -26,7 +26,7 @@ SLOW = {  # test files and folders that train networks, or start servers, browse
     "serving/test_conformance.py",
     "serving/test_saved_model.py",
     "serving/test_server.py",
-    "test_client_examples.py",
+    "test_documented_commands.py",
     "test_photo_accounting.py",
     "test_walk.py",
     "test_web_command.py",

@@ -89,17 +89,25 @@ class Commands:
         )
 
     def start(
-        self, *arguments: object, program: str = "pipeline", small: bool = False, processes: int | None = None
+        self,
+        *arguments: object,
+        program: str = "pipeline",
+        folder: pathlib.Path = ROOT,
+        small: bool = False,
+        configure_only: bool = False,
+        processes: int | None = None,
     ) -> Command:
-        """Start `python -m PROGRAM` with `arguments`.
+        """Start `python -m PROGRAM` with `arguments` in `folder`.
 
         Args:
             small: whether to replace ResNet50 and VGG19 by networks of three convolutions.
+            configure_only: whether `run` ends once its configuration is checked, before any stage.
             processes: number of training processes; None for the pipeline's default.
         """
         self._count += 1
         log = self._folder / f"{self._count}.txt"
-        pid = self._ask([program, [str(argument) for argument in arguments], str(log), small, processes])
+        words = [str(argument) for argument in arguments]
+        pid = self._ask([program, words, str(log), str(folder), small, configure_only, processes])
         return Command(pid, log, lambda: self._ask(pid))
 
     def run(self, *arguments: object, **options: Any) -> tuple[int, Command]:
@@ -152,7 +160,15 @@ def serve() -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def _fork(program: str, arguments: list[str], log: str, small: bool, processes: int | None) -> int:
+def _fork(
+    program: str,
+    arguments: list[str],
+    log: str,
+    folder: str,
+    small: bool,
+    configure_only: bool,
+    processes: int | None,
+) -> int:
     """Start a command in a fork; return its process id."""
     pid = os.fork()
     if pid:
@@ -162,8 +178,11 @@ def _fork(program: str, arguments: list[str], log: str, small: bool, processes: 
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         for number, target in enumerate([os.open(os.devnull, os.O_RDONLY), output, output]):
             os.dup2(target, number)
+        os.chdir(folder)
         if small:
             _use_small_networks()
+        if configure_only:
+            _end_before_the_stages()
         if processes:
             from tuner import workers
 
@@ -189,6 +208,14 @@ def _fork(program: str, arguments: list[str], log: str, small: bool, processes: 
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _end_before_the_stages() -> None:
+    from pipeline import main
+    from pipeline.commands import check_serving
+
+    main.run = lambda *arguments, **options: None  # type: ignore[assignment]
+    check_serving.check = lambda *arguments, **options: None  # type: ignore[assignment]
 
 
 def _use_small_networks() -> None:
