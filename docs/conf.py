@@ -7,7 +7,7 @@ from typing import Any
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
-import components.base.version  # noqa: E402  # the name "version" is a setting of Sphinx
+import components.base.version  # the name "version" is a setting of Sphinx
 
 project = "Pilah"
 release = components.base.version.VERSION
@@ -15,8 +15,12 @@ extensions = ["myst_parser"]
 source_suffix = {".md": "markdown"}
 root_doc = "index"
 myst_heading_anchors = 4  # the deepest level of headings that links point to
+smartquotes = False  # they would join the dashes of options
 html_theme = "furo"
 html_title = f"Pilah {release}"
+html_static_path = ["static"]
+html_css_files = ["wide.css"]  # for tables
+html_show_copyright = False
 html_show_sphinx = False
 html_copy_source = False
 

@@ -47,6 +47,8 @@ def start_options() -> str:
         if name in kept:
             continue
         annotation, declared = get_args(parameter.annotation)
+        if declared.hidden:
+            continue
         names = [text for text in (declared.default, *(declared.param_decls or ())) if str(text).startswith("--")]
         flag = "-- OPTIONS" if name == "beam_args" else names[0] if names else config_module.flag(name)
         rows.append((f"`{flag}`", declared.metavar or _values(annotation), declared.help))
@@ -84,8 +86,9 @@ def _settings_table(names: Iterable[str]) -> str:
         values = {profile: _text(getattr(of_profile(profile, pathlib.Path()), name)) for profile in PROFILES}
         others = [f"{profile}: {value}" for profile, value in values.items() if value != values["thesis"]]
         bounds = _values(CONFIG_TYPES[name], option)
-        rows.append((f"`{config_module.flag(name)}`", bounds, values["thesis"], "; ".join(others), option.help))
-    return _table(("option", "values", "default", "other profiles", "meaning"), rows)
+        default = "; ".join([values["thesis"] or "none", *others])
+        rows.append((f"`{config_module.flag(name)}`", bounds, default, option.help))
+    return _table(("option", "values", "default", "meaning"), rows)
 
 
 def _values(annotation: Any, option: settings.Option | None = None) -> str:

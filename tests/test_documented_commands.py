@@ -1,8 +1,8 @@
 """The commands and programs of README.md, CONTRIBUTING.md and docs/, run as a reader would run them.
 
 They run in a folder with the code, a small finished run under the names runs/demo and runs/mine, photos, and the page
-and the model server of `make serve`. What starts a training has only its options checked: the command line is parsed and
-the run configured, and the stages are replaced. One such run is real, with few settings: the one that makes runs/demo.
+and the model server of `make serve`. A command that trains has only its options checked: the command line is parsed and
+the run configured, and the stages are replaced. One such run is real, with small settings, and makes runs/demo.
 tests/helpers/documented_commands.py lists what happens to each command, and why some cannot run.
 """
 
@@ -53,6 +53,7 @@ class Workspace:
 
     def __init__(self, path: pathlib.Path, commands: Any):
         self.path, self.ports = path, {port: _free_port() for port in (8000, 8500, 8501)}
+        self._servers: list[subprocess.Popen[bytes]] = []
         self._commands = commands
         self.environment = web_app.environment(
             CURL_HOME=str(path), PILAH_DATA=str(path / "instance"), PYTHONPATH=str(path), NO_COLOR="1"
@@ -96,9 +97,16 @@ class Workspace:
                 stdout=log,
                 stderr=log,
             )
+        self._servers.append(process)
         web_app.wait_until(lambda: _answers(ports[0]) or process.poll() is not None, seconds=TIMEOUT_SECONDS)
         assert process.poll() is None, (self.path / "server.log").read_text()
         return process
+
+    def close(self) -> None:
+        """Stop the servers that a failed test left."""
+        for process in self._servers:
+            process.terminate()
+            process.wait(TIMEOUT_SECONDS)
 
     def adapted(self, source: str) -> str:
         """Return `source` with the ports of the servers here, and the id and token of an uploaded photo."""
@@ -135,7 +143,7 @@ def _server(source: str) -> str | None:
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory, commands: Any) -> Workspace:
+def workspace(tmp_path_factory: pytest.TempPathFactory, commands: Any) -> Iterator[Workspace]:
     path = tmp_path_factory.mktemp("workspace")
     for name in ("benchmarks", "components", "docs", "Makefile", "pipeline", "README.md", "CHANGELOG.md"):
         (path / name).symlink_to(ROOT / name)
@@ -147,7 +155,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, commands: Any) -> Worksp
     workspace.pipeline(["run", "--run-dir", "runs/demo", *SMALL], small=True)
     shutil.copytree(path / "runs" / "demo", path / "runs" / "mine")
     workspace.pipeline(["run", "--run-dir", "runs/mine", "--from", "push", "--force"], small=True)  # for rollback
-    return workspace
+    yield workspace
+    workspace.close()
 
 
 def _write_photos(path: pathlib.Path) -> None:
@@ -174,9 +183,9 @@ def site(workspace: Workspace) -> Iterator[Workspace]:
     (serve,) = workspace.recipe("make serve RUN=runs/demo")
     process = workspace.start(serve, ports=list(workspace.ports.values()))
     try:
-        status = f"http://localhost:{workspace.ports[8501]}/v1/models/pilah"
-        web_app.wait_until(lambda: b"AVAILABLE" in _body(status), seconds=TIMEOUT_SECONDS)
-        web_app.wait_until(lambda: b"ok" in _body(f"http://localhost:{workspace.ports[8000]}/healthz"), seconds=TIMEOUT_SECONDS)
+        for port, path, expected in ((8501, "v1/models/pilah", b"AVAILABLE"), (8000, "healthz", b"ok")):
+            address = f"http://localhost:{workspace.ports[port]}/{path}"
+            web_app.wait_until(lambda: expected in _body(address), seconds=TIMEOUT_SECONDS)  # noqa: B023
         yield workspace
     finally:
         process.send_signal(signal.SIGINT)
@@ -192,8 +201,8 @@ def _body(address: str) -> bytes:
 
 
 def _arguments_of_pipeline(line: str) -> list[str] | None:
-    program, separator, arguments = line.partition(" -m pipeline ")
-    return shlex.split(arguments) if separator and program == ".venv/bin/python" else None
+    match = re.fullmatch(r"(?:\w+=\S+ )*\.venv/bin/python -m pipeline (.*)", line)
+    return shlex.split(match[1]) if match else None
 
 
 def _run_line(workspace: Workspace, line: str, setup: str) -> str:
@@ -212,7 +221,10 @@ def _run_line(workspace: Workspace, line: str, setup: str) -> str:
 def test_documented_command_succeeds(command, request):
     if command.reason:
         pytest.skip(command.reason)
-    for name in ("node" if command.language == "javascript" else "bash", *re.findall(r"\bcurl\b|^make\b", command.source)):
+    for name in (
+        "node" if command.language == "javascript" else "bash",
+        *re.findall(r"\bcurl\b|^make\b", command.source),
+    ):
         if not shutil.which(name):
             pytest.skip(f"{name} is not installed")
     needs_site = re.search(r"localhost:8|serving.client|flask", command.source)
@@ -246,10 +258,11 @@ def test_wrong_option_of_a_training_is_noticed(workspace):
 
 
 def test_block_is_split_into_commands_with_their_reason_and_setup():
-    text = "<!-- not run: needs Docker -->\n```\ndocker ps  # running\n\\\n```\n\n```sh\nexport A=1\nls \\\n  -l\n# note\n```\n"
+    text = "<!-- not run: needs Docker -->\n```\ndocker ps  # running\n```\n"
+    text += "\n```sh\nexport A=1\nls \\\n  -l\n# note\n```\n"
     text += "\n```text\noutput\n```\n\n```python\npass\n```\n"
     assert list(documented_commands.commands_in(text, "page.md")) == [
         Command("page.md:3", "sh", "docker ps", reason="needs Docker"),
-        Command("page.md:8", "sh", "ls    -l", setup="export A=1"),
-        Command("page.md:19", "python", "pass\n"),
+        Command("page.md:7", "sh", "ls    -l", setup="export A=1"),
+        Command("page.md:18", "python", "pass\n"),
     ]

@@ -1,4 +1,4 @@
-"""The commands and programs in README.md, CONTRIBUTING.md and docs/, and what test_documented_commands.py does with each.
+"""The commands and programs in the documentation, and what test_documented_commands.py does with each.
 
     .venv/bin/python tests/helpers/documented_commands.py
 
@@ -66,9 +66,7 @@ def commands_in(text: str, name: str) -> Iterator[Command]:
 
 def all_commands() -> list[Command]:
     return [
-        command
-        for path in PAGES
-        for command in commands_in(path.read_text("utf-8"), path.relative_to(ROOT).as_posix())
+        command for path in PAGES for command in commands_in(path.read_text("utf-8"), path.relative_to(ROOT).as_posix())
     ]
 
 

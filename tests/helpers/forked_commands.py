@@ -215,7 +215,7 @@ def _end_before_the_stages() -> None:
     from pipeline.commands import check_serving
 
     main.run = lambda *arguments, **options: None  # type: ignore[assignment]
-    check_serving.check = lambda *arguments, **options: None  # type: ignore[assignment]
+    check_serving.check = lambda *arguments, **options: ""  # type: ignore[assignment]
 
 
 def _use_small_networks() -> None:
