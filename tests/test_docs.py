@@ -17,7 +17,7 @@ PAGES = sorted((ROOT / "docs").glob("*.md"))
 MAX_PAGE_LINES = 250
 MAX_README_LINES = 110
 MAX_LINE_LENGTH = 140
-OPTIONS_OF_OTHERS = {"--user"}  # of docker
+OPTIONS_OF_OTHERS = {"--help", "--user"}  # of argparse and Typer, and of docker
 CODE_FOLDERS = ("components", "pipeline", "tuner", "serving", "web")
 
 

@@ -214,7 +214,7 @@ def _end_before_the_stages() -> None:
     from pipeline import main
     from pipeline.commands import check_serving
 
-    main.run = lambda *arguments, **options: None  # type: ignore[assignment]
+    main.run = lambda *arguments, **options: None
     check_serving.check = lambda *arguments, **options: ""  # type: ignore[assignment]
 
 
