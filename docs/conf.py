@@ -14,6 +14,7 @@ release = components.base.version.VERSION
 extensions = ["myst_parser"]
 source_suffix = {".md": "markdown"}
 root_doc = "index"
+myst_enable_extensions = ["html_image"]  # pictures with a width
 myst_heading_anchors = 4  # the deepest level of headings that links point to
 smartquotes = False  # they would join the dashes of options
 html_theme = "furo"
