@@ -247,7 +247,7 @@ def test_services_that_need_no_secret_start_without_one():
 
 
 def test_page_without_a_key_refuses_to_start():
-    with pytest.raises(settings.SettingsError, match=r"^SECRET_KEY must be set .*, under Compose in \.env\. "):
+    with pytest.raises(settings.SettingsError, match=r"^SECRET_KEY must be set .*, with Compose in \.env\. "):
         settings.read({"SECRET_KEY": ""})
 
 
