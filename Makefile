@@ -52,7 +52,7 @@ docs: .venv/ready
 
 # the environment: updated when the lock changes, built again when its Python is gone
 .venv/ready: requirements/dev.txt requirements/uv.txt $(VENV_PYTHON)
-	@test -n "$(PYTHON)" || { echo "Pilah needs Python 3.11 to 3.13 with venv, and finds none on the path. Install one, or name it: make PYTHON=..." >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo "Pilah needs Python 3.11 to 3.13 with venv on the path. Install it, or name another one: make PYTHON=..." >&2; exit 1; }
 	@$(PYTHON) requirements/install.py
 
 $(VENV_PYTHON):

@@ -6,7 +6,7 @@ import pathlib
 import sys
 import tempfile
 
-# otherwise the next file gets the number of a closed stream, and what is printed
+# open closed standard streams; otherwise the next file would get such a file descriptor, and the output with it
 for descriptor in (0, 1, 2):
     try:
         os.fstat(descriptor)
@@ -29,14 +29,14 @@ def has_home() -> bool:
 
 
 def temporary_home() -> str:
-    """Make a folder for this user alone below TMPDIR, or find the one of an earlier start, and return it."""
+    """Return a folder below TMPDIR that only this user can open; it is made at the first start."""
     folder = pathlib.Path(tempfile.gettempdir(), f"pilah-{os.getuid()}")
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         if folder.lstat().st_uid == os.getuid():
             return str(folder)
     except OSError:
-        pass  # a file or a link of another user's has this name
+        pass  # another user's file or link has this name
     return tempfile.mkdtemp(prefix="pilah-")
 
 
@@ -48,5 +48,5 @@ from pipeline.cli import app  # noqa: E402  # after the variables, which librari
 if __name__ == "__main__":
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # None where it is closed
-            stream.reconfigure(errors="backslashreplace")  # file names need not be text in the terminal's encoding
+            stream.reconfigure(errors="backslashreplace")  # a terminal may lack characters of a file name
     app(prog_name="python -m pipeline")

@@ -82,7 +82,7 @@ def run(
     beam_args: Annotated[list[str] | None, typer.Argument(help="After --, options for Beam's runner.")] = None,
     **values: Any,
 ) -> None:
-    """Rebuild the models, from photos to a served model in RUN_DIR/served. A run resumes with its own settings."""
+    """Train and compare the models, and push the best one to RUN_DIR/served. A run resumes with its own settings."""
     changes = {name: value for name, value in values.items() if value is not None}
     if beam_args:
         changes["beam_args"] = tuple(beam_args)
@@ -115,7 +115,7 @@ app.command()(options.added_to(run))
 
 @app.command()
 def status(run_dir: RunDir, debug: Debug = False) -> None:
-    """Show which stages are done, which are left, and how long they should take."""
+    """Show which stages are done, which are left, and the estimated time."""
     with terminal.reporting(debug):
         from pipeline.commands import status
 
@@ -129,7 +129,7 @@ def audit(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Look for near-duplicates, label issues and low image quality in a finished run, into RUN_DIR/audit."""
+    """Find near-duplicates, label issues and low image quality in a finished run. Writes to RUN_DIR/audit."""
     if protocol:
         console.print("audit --protocol carried is now the command leakage-check.", style="yellow")
         leakage_check(run_dir, verbose, debug)
@@ -143,7 +143,7 @@ def audit(
 
 @app.command()
 def leakage_check(run_dir: RunDir, verbose: Verbose = False, debug: Debug = False) -> None:
-    """Measure what leakage does: train one model through all folds, without a reset, into RUN_DIR/audit."""
+    """Measure the effect of leakage by training one model through all folds. Writes to RUN_DIR/audit."""
     with terminal.reporting(debug, verbose) as start_log:
         start_log(_existing_run(run_dir))
         from pipeline.commands import leakage_check
@@ -160,7 +160,7 @@ def evaluate(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Score the pushed model on other photos of the same classes, into RUN_DIR/evaluations."""
+    """Score the pushed model on other photos of the same classes. Writes to RUN_DIR/evaluations."""
     with terminal.reporting(debug, verbose) as start_log:
         start_log(_existing_run(run_dir))
         from pipeline.commands import evaluate
@@ -175,7 +175,7 @@ def report(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Write RUN_DIR/report/index.html again, for a finished run or an unfinished one."""
+    """Write RUN_DIR/report/index.html again; the run may be unfinished."""
     with terminal.reporting(debug, verbose) as start_log:
         start_log(_existing_run(run_dir))
         from pipeline.stages import report
@@ -185,7 +185,7 @@ def report(
 
 @app.command()
 def rollback(run_dir: RunDir, debug: Debug = False) -> None:
-    """Serve the version before the current one again."""
+    """Serve the previous version again."""
     with terminal.reporting(debug):
         from components.publish import push
         from pipeline import lock, run_folder
@@ -218,7 +218,7 @@ def _configure(run_dir: pathlib.Path, profile: Profile | None, changes: dict[str
     config = resume.configure(folder, profile, changes)
     photo_sources.check_encoding(config.zip_encoding)
     if config.labels and not config.images:
-        raise PilahError(f"--labels {config.labels} lists photos, which need --images. Add their folder.")
+        raise PilahError(f"--labels needs --images, the folder of the photos that {config.labels} lists. Add it.")
     for path in config.images:
         photo_sources.check(path)
         if path in folder.parents:
@@ -234,6 +234,6 @@ def _make_folder(folder: pathlib.Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        # the folder above may be missing only where none can be made, as in /proc
+        # a parent folder is missing only where folders cannot be made, as in /proc
         remedy = error_text.REMEDIES.get(error.errno or 0, "Choose another folder.")
         raise PilahError(f"--run-dir {folder} cannot be made ({error.strerror}: {error.filename}). {remedy}") from error

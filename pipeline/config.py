@@ -52,7 +52,7 @@ PHOTO_SETTINGS = ("images", "labels", "merge_classes", "zip_encoding")  # where 
 
 @dataclasses.dataclass(frozen=True)
 class Config(settings.Finetuning):
-    """Everything that a run depends on; the defaults are the thesis's study.
+    """All settings of a run; the defaults are the thesis's study.
 
     Attributes:
         profile: one of PROFILES, which the settings started from.
@@ -74,7 +74,7 @@ class Config(settings.Finetuning):
     weights_dir: pathlib.Path | None = option(None, "Folder of the backbones' ImageNet weights.")
     random_weights: bool = option(False, "Random weights in place of ImageNet's, to try things out.")
     strategy: settings.Strategy = option(
-        "features", "Training of the backbones: frozen (features), or trained too (finetune), on a GPU or slowly."
+        "features", "Training strategy: frozen backbones (features) or fine-tuned ones (finetune), slow without a GPU."
     )
     refine: int = option(0, "Number of the best scenarios to fine-tune after the search.", min=0, max=1_000)
     backbones: tuple[settings.Backbone, ...] = option(get_args(settings.Backbone), "Backbones to compare.")
@@ -85,7 +85,7 @@ class Config(settings.Finetuning):
     batch_size: int = option(32, "Number of photos in a training step.", min=1, max=65_536)
     learning_rate: float = option(1e-4, "Learning rate of the classifier head.", min=1e-9, max=1_000)
     finetuning_rate: float | None = option(
-        None, "Learning rate of fine-tuning, where it differs from --learning-rate.", min=1e-9, max=1_000
+        None, "Learning rate of fine-tuning, if it differs from --learning-rate.", min=1e-9, max=1_000
     )
     weight_decay: float = option(0.004, "Weight decay of AdamW.", min=0, max=1_000)  # Keras's default
     views: int = option(
@@ -164,17 +164,17 @@ def help_of(name: str) -> str:
     return settings.options(Config)[name].help
 
 
-def check(config: Config, given: Collection[str] | None = None) -> None:
+def check(config: Config, fields: Collection[str] | None = None) -> None:
     """Raise PilahError if settings are not finite or contradict each other.
 
     Args:
-        given: fields that are set at this start; None takes all of them.
+        fields: names of the fields that this start sets; None means all fields.
     """
     for name, value in vars(config).items():
         values = value if isinstance(value, tuple) else [value]
         if any(isinstance(number, float) and not math.isfinite(number) for number in values):
             raise PilahError(f"{flag(name)} must be a finite number (got {value}).")
-    if config.random_weights and config.weights_dir and (given is None or "weights_dir" in given):
+    if config.random_weights and config.weights_dir and (fields is None or "weights_dir" in fields):
         raise PilahError(
             f"--random-weights and --weights-dir {config.weights_dir} exclude each other. Leave one of them out, or "
             "add --no-random-weights to a run that has random weights."
@@ -190,7 +190,7 @@ def check(config: Config, given: Collection[str] | None = None) -> None:
         )
     default, names = Config(config.run_dir), ("finetuning_rate", *settings.options(settings.Finetuning))
     changed = [name for name in names if getattr(config, name) != getattr(default, name)]
-    changed = [name for name in changed if given is None or name in given]
+    changed = [name for name in changed if fields is None or name in fields]
     if changed and not config.finetunes:
         raise PilahError(
             f"{', '.join(f'{flag(name)} {getattr(config, name)}' for name in changed)}: options of fine-tuning have no "

@@ -1,18 +1,18 @@
-"""The line that the command line prints of an error: what is wrong, where, and what to do."""
+"""Text of an error in one line: what is wrong, where, and what to do."""
 
 import errno
 import os
 
 from components.base.errors import PilahError
 
-REMEDIES = {  # errno -> what to do about it
+REMEDIES = {  # errno -> what to do
     errno.ENOSPC: "Free some space, then run again: finished work is kept.",
     errno.EDQUOT: "Free some space or raise the quota, then run again: finished work is kept.",
     errno.EROFS: "The file system is read-only. Mount it for writing, or choose another folder.",
     errno.EACCES: "Change its permissions or its owner, or run as another user.",
     errno.EPERM: "Change its permissions or its owner, or run as another user.",
-    errno.ENOTDIR: "A file stands where a folder must be. Move it, or choose another folder.",
-    errno.EEXIST: "Something else stands where a folder must be. Move it, or choose another folder.",
+    errno.ENOTDIR: "A file has the name of a required folder. Move it, or choose another folder.",
+    errno.EEXIST: "A file or link has the name of a required folder. Move it, or choose another folder.",
     errno.ENAMETOOLONG: "Choose a folder with a shorter path.",
     errno.ELOOP: "Repair the symbolic link, or choose another folder.",
     errno.EMFILE: "Raise the limit of open files, for example with 'ulimit -n 4096', then run again.",
@@ -22,7 +22,7 @@ REMEDIES = {  # errno -> what to do about it
 
 
 def one_line(error: Exception) -> str:
-    """Return `error` in one line; an error that no user can act on refers to --debug."""
+    """Return the text of `error`; an unexpected error refers to --debug."""
     text = " ".join(str(error).split())
     if isinstance(error, PilahError):
         return text

@@ -18,7 +18,7 @@ DROPPED_IF_NARROW = ("seconds", "accuracy", "recall", "precision")  # columns, t
 
 
 def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
-    """Print the scenarios, best first, the winner, and what to know about the photos and weights."""
+    """Print the scenarios, best first, the winner, and caveats about the photos and weights."""
     leaderboard = run_folder.read_leaderboard(run_dir)
     is_synthetic = not artifacts.read_json(run_dir / run_folder.CONFIG)["images"]
     console.print(table(leaderboard, thesis.f1_of_scenarios(run_dir, leaderboard), is_synthetic, console))
@@ -44,7 +44,7 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
 
 
 def caveats(run_dir: pathlib.Path) -> list[str]:
-    """Return what a reader of the leaderboard has to know: files left out, and random weights."""
+    """Return the lines about files that were left out, and about random weights."""
     kinds = run_folder.count_duplicates(run_dir)
     conflicts, copies = kinds["conflict"], kinds["duplicate"]
     rejects = len(run_folder.read_rows(run_dir, run_folder.REJECTS))
@@ -97,7 +97,7 @@ def _columns(leaderboard: documents.Leaderboard, thesis_f1: dict[int, float]) ->
         numbers = [row["scenario"] for row in rows]
         columns["thesis F1"] = [rounding.text(thesis_f1[n], ".4f") if n in thesis_f1 else "" for n in numbers]
     for name in ("precision", "recall", "accuracy"):
-        columns[name] = [rounding.text(row[name], ".4f") for row in rows]  # type: ignore[literal-required]
+        columns[name] = [rounding.text(row[name], ".4f") for row in rows]
     columns["seconds"] = [f"{row['seconds']:.1f}" for row in rows]
     return columns
 

@@ -24,7 +24,7 @@ def locked(run_dir: pathlib.Path) -> Iterator[None]:
         except BlockingIOError as error:
             file.seek(0)
             raise PilahError(
-                f"{run_dir} is in use, held by process {file.read().strip()}. Wait for it, stop it, or choose another "
+                f"{run_dir} is in use by process {file.read().strip()}. Wait for it, stop it, or choose another "
                 "--run-dir."
             ) from error
         file.truncate(0)

@@ -114,7 +114,7 @@ def _is_open_at(stream: IO[str] | None, descriptor: int) -> bool:
 
 
 def _text_stream(descriptor: int) -> io.TextIOWrapper:
-    writer = io.BufferedWriter(_IgnoringFailures(descriptor))
+    writer = io.BufferedWriter(_IgnoringFailures(descriptor))  # type: ignore[type-var]
     return io.TextIOWrapper(writer, encoding="utf-8", errors="backslashreplace", line_buffering=True)
 
 

@@ -42,9 +42,9 @@ def run(config: Config, from_stage: str | None, overwrite: bool, console: rich.c
             f"KERAS_BACKEND must be tensorflow, or unset (got {keras.config.backend()}): heads and exports need it. "
             "Only 'make bench-gpu' runs with jax."
         )
-    if tf.config.list_physical_devices("GPU"):  # on CPUs the same ops give the same bits anyway
+    if tf.config.list_physical_devices("GPU"):  # CPU kernels are deterministic anyway
         tf.config.experimental.enable_op_determinism()
-    # check first what would fail in an hour
+    # check before any work what would fail after an hour of it
     for name in config.backbones:
         recipe.engine(config, name)
     photos.check(config)
@@ -64,7 +64,7 @@ def run(config: Config, from_stage: str | None, overwrite: bool, console: rich.c
                 runner.forget(stage, config)
         list_photos, *other_stages = PIPELINE
         runner.run(list_photos, config, console)
-        # before run.json, so that a run killed between the two shows no trials rather than some of other settings
+        # before run.json: a run killed between the two then shows no trials, instead of trials with other settings
         resolved_settings.write(config.run_dir, resolved)
         artifacts.write_json(config.run_dir / run_folder.CONFIG, to_json(config))
         for stage in other_stages:

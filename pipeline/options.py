@@ -68,7 +68,7 @@ def _split(text: str, flag: str, item_type: Any, option: settings.Option) -> tup
     words = [word.strip() for word in text.split(",")]
     values = _choices(words, flag, item_type) if get_origin(item_type) is Literal else _numbers(words, flag, option)
     if len({*values}) < len(values):
-        raise typer.BadParameter(f"{flag} must not name a value twice (got {text}).")
+        raise typer.BadParameter(f"{flag} must not contain a value twice (got {text}).")
     return values
 
 

@@ -15,7 +15,7 @@ MESSAGE_SECONDS = 15.0
 
 
 class Progress(Protocol):
-    """A function that a stage calls with its progress; each `what` has an estimate of its own."""
+    """A function that a stage calls with its progress; each part `what` has a separate estimate of the time left."""
 
     def __call__(self, done: int, total: int, what: str = "") -> None: ...
 

@@ -14,7 +14,7 @@ CODE_FOLDERS = ("pipeline", "components", "tuner")  # with their subfolders
 
 
 def note(config: Config) -> None:
-    """Write the code and packages that make the model beside it, as they may change before it is pushed."""
+    """Write the versions of the code and packages next to the model, as they may change before it is pushed."""
     packages = {name: importlib.metadata.version(name) for name in PACKAGES}
     artifacts.write_json(config.run_dir / run_folder.MADE_WITH, {"code": code_fingerprint(), "packages": packages})
 

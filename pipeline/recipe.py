@@ -1,4 +1,4 @@
-"""The study that a configuration describes: weights, scenarios, and what several stages need of them."""
+"""The study that a configuration describes: its weights and scenarios, and values that several stages need."""
 
 import dataclasses
 import functools
@@ -29,13 +29,13 @@ def weights(config: Config, backbone: settings.Backbone) -> backbones.Weights:
 
 
 def with_weights(config: Config, is_new: bool) -> Config:
-    """Find and check the weights of every backbone, and return the configuration with the backbones that have some.
+    """Find and check the weights of every backbone, and return the configuration without backbones that have none.
 
-    Only a new run of profile demo leaves out others: scenarios are numbered by the backbones.
+    Only a new run of the profile demo leaves out backbones, because they determine the numbers of the scenarios.
 
     Raises:
-        PilahError: weights are missing otherwise, or are so of all backbones; or a file of them is damaged or of
-            another network.
+        PilahError: another run lacks the weights of a backbone, no backbone has weights, or a weights file is damaged
+            or belongs to another network.
     """
     missing: list[weights_search.NotFoundError] = []
     for name in config.backbones:
@@ -49,7 +49,7 @@ def with_weights(config: Config, is_new: bool) -> Config:
         reasons = "; ".join(dict.fromkeys(failure.reason for failure in missing))
         raise PilahError(
             f"No backbone has ImageNet weights ({reasons}). Put their files, as Keras Applications publishes them, "
-            "into a folder and give that as --weights-dir, or see how a run works with --random-weights."
+            "into a folder and pass it as --weights-dir, or try a run with --random-weights."
         )
     for failure in missing:
         log.info("%s", failure)

@@ -15,8 +15,8 @@ class Resolved:
     Attributes:
         weights: backbone -> fingerprint of the weights that it starts from, see backbones.Weights.
         engines: backbone -> inference engine that runs it frozen, "mnn", "openvino" or "tensorflow".
-        precision: dtype in which backbones compute, "float32" or "bfloat16". Engines and precision are "auto" only
-            where trials.py compares with a run that resolved nothing.
+        precision: dtype in which backbones compute, "float32" or "bfloat16". In trials.py, engines and precision are
+            "auto" for a run without resolved.json.
         frozen_activations_on_disk: whether fine-tuning runs the frozen layers once, and reads their activations from
             disk.
     """

@@ -124,7 +124,7 @@ def _total_seconds(paths: Iterable[pathlib.Path]) -> float:
 
 def _changed_machine(run_dir: pathlib.Path, resolved: Resolved) -> str:
     """Return the resolved settings that differ from the last start, as text."""
-    before = resolved_settings.read(run_dir) or resolved  # versions without resolved.json: nothing is known
+    before = resolved_settings.read(run_dir) or resolved  # a version without resolved.json: assume no change
     pairs: list[tuple[str, Any, Any]] = [
         ("precision", before.precision, resolved.precision),
         ("frozen activations on disk", before.frozen_activations_on_disk, resolved.frozen_activations_on_disk),

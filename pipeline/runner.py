@@ -1,4 +1,4 @@
-"""Running of a stage, which is skipped if nothing that it depends on has changed.
+"""Run a stage, or skip it if its inputs and outputs are unchanged.
 
 A finished stage leaves a mark, stages/NAME.json, with its inputs and a digest of its outputs.
 """
@@ -32,7 +32,7 @@ class Stage:
     Attributes:
         inputs: configuration -> settings and digests that the outputs depend on, as JSON.
         outputs: configuration -> patterns of the files that the stage writes.
-        run: does the work, and resumes unfinished work of its own.
+        run: does the work, and resumes its own unfinished work.
         reads: name of an input -> pattern of the files whose content it is.
         covered: patterns of the other files that it reads, whose content `inputs` and `reads` determine.
         added: names of inputs that marks of earlier versions lack and are compared without.
@@ -97,7 +97,7 @@ def run(stage: Stage, config: Config, console: rich.console.Console) -> None:
         artifacts.write_json(mark_path, mark)
         console.print(f"{stage.name}: done in {progress.duration(mark['seconds'])}", highlight=False)
     for folder in stage.temporary:
-        shutil.rmtree(config.run_dir / folder, ignore_errors=True)  # a file that stays costs only disk
+        shutil.rmtree(config.run_dir / folder, ignore_errors=True)  # a file that cannot be removed only takes space
 
 
 def _run(stage: Stage, config: Config, console: rich.console.Console) -> dict[str, Any]:

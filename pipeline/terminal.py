@@ -32,14 +32,13 @@ class _ConsoleHandler(logging.Handler):
 
 @contextlib.contextmanager
 def reporting(debug: bool, verbose: bool = False) -> Iterator[Callable[[pathlib.Path], None]]:
-    """Show messages and errors of the block; yield a function that starts the log of a run folder.
+    """Show warnings and errors of the block; yield a function that redirects all other output to a run folder's log.
 
-    An error is printed in one line and ends the program with code 1. The log takes the output of libraries and all
-    messages; without it they are shown, or only warnings and errors if not `verbose`.
+    An error is printed in one line and ends the program with code 1.
 
     Args:
-        debug: whether an error keeps its traceback.
-        verbose: whether all output is shown and no log is written.
+        debug: whether the traceback of an error is shown too.
+        verbose: whether all output is shown; then no log is written.
     """
     logs: list[pathlib.Path] = []
     handler = _ConsoleHandler(logging.INFO if verbose else logging.WARNING)
@@ -55,8 +54,6 @@ def reporting(debug: bool, verbose: bool = False) -> Iterator[Callable[[pathlib.
                     logs.append(run_dir / run_folder.LOG)
 
             yield start_log
-    except typer.Exit:
-        raise
     except KeyboardInterrupt as error:
         _print_error("Interrupted. Run the same command again: finished work is kept.", [])
         raise typer.Exit(130) from error

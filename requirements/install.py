@@ -1,7 +1,7 @@
-"""Make .venv hold the packages of requirements/dev.txt: make runs this file when the lock has changed.
+"""Install the packages of requirements/dev.txt in .venv. make runs this file when the lock has changed.
 
-uv installs them, since it takes a fraction of pip's time and checks the same hashes. It is the one on the path, or else
-the one in requirements/uv.txt. Where there is none, or it fails, pip installs.
+uv is several times faster than pip and checks the same hashes. The uv on the path is used, or else the one in
+requirements/uv.txt. If neither can be had, or uv fails, pip installs the packages.
 """
 
 import ast
@@ -20,7 +20,7 @@ READY = pathlib.Path(".venv/ready")
 PYTHON = ".venv/bin/python"
 PIP = [PYTHON, "-m", "pip", "--disable-pip-version-check"]
 PIP_INSTALL = [*PIP, "install", "--quiet", "--no-compile", "--no-deps", "--require-hashes"]
-NOT_LOCKED = {"pip", "setuptools", "uv", "wheel"}  # those of every environment, which uv keeps too
+NOT_LOCKED = {"pip", "setuptools", "uv", "wheel"}  # kept in every environment, as uv does
 UV_VARIABLES = {  # setting of pip -> variable of uv
     "cert": "SSL_CERT_FILE",
     "extra-index-url": "UV_INDEX",
@@ -31,12 +31,12 @@ UV_VARIABLES = {  # setting of pip -> variable of uv
 
 
 def main() -> None:
-    """Update .venv, or build it again where its set-up was interrupted, it is broken or it has another Python."""
+    """Update .venv, or build it again if it is incomplete, broken or made with another Python."""
     if is_usable():
         print("Updating .venv.", flush=True)
     else:
         print("Setting up .venv: 3 GB, one or two minutes with uv, longer with pip.", flush=True)
-        subprocess.run(["rm", "-rf", ".venv"], check=True)  # of a link, the link alone
+        subprocess.run(["rm", "-rf", ".venv"], check=True)  # if it is a link, only the link
         venv.create(".venv", symlinks=True, with_pip=True)
     READY.unlink(missing_ok=True)  # until all is installed
     uv = find_uv()
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def is_usable() -> bool:
-    """Say whether .venv was set up to its end, belongs to this folder, and runs the version of this Python."""
+    """Return whether .venv is complete, belongs to this folder, and has the version of this Python."""
     if not READY.exists() or pathlib.Path(".venv").is_symlink() or not shutil.which(PYTHON):
         return False
     version = subprocess.run([*PIP, "--version"], capture_output=True, text=True).stdout
@@ -54,7 +54,7 @@ def is_usable() -> bool:
 
 
 def find_uv() -> str | None:
-    """Return the uv on the path, or the one that pip installs into .venv, or None where pip cannot install it."""
+    """Return the uv on the path, or the one that pip installs in .venv; None if pip cannot install it."""
     on_path = shutil.which("uv")
     if on_path:
         return on_path
@@ -68,7 +68,7 @@ def find_uv() -> str | None:
 
 
 def install_with_uv(uv: str) -> bool:
-    """Install what the lock has, remove what it no longer has, and say whether that succeeded."""
+    """Make .venv match the lock with uv, and return whether that succeeded."""
     command = [uv, "pip", "sync", "--quiet", "--require-hashes", "--python", PYTHON, str(LOCK)]
     if subprocess.run(command, env=uv_settings() | os.environ).returncode == 0:
         return True
@@ -89,7 +89,7 @@ def uv_settings() -> dict[str, str]:
 
 
 def install_with_pip() -> None:
-    """Install what the lock has, and remove what it no longer has."""
+    """Make .venv match the lock with pip."""
     subprocess.run([*PIP_INSTALL, "-r", str(LOCK)], check=True)
     listed = subprocess.run([*PIP, "list", "--format", "json"], check=True, stdout=subprocess.PIPE, text=True).stdout
     installed = {re.sub(r"[-_.]+", "-", package["name"]).lower() for package in json.loads(listed)}

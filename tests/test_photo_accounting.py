@@ -1,4 +1,4 @@
-"""Every file below --images is used, rejected by reason or named as ignored, whatever tree or zip it stands in."""
+"""Every file below --images is used, rejected with a reason or listed as ignored, in any folder tree or zip."""
 
 import dataclasses
 import os
@@ -54,7 +54,7 @@ def trees(draw: st.DrawFn, kinds: tuple[str, ...] = KINDS) -> Tree:
 
 
 def write(tree: Tree, base: pathlib.Path) -> Iterator[tuple[pathlib.Path, str | None]]:
-    """Make `tree` in `base`/photos; yields each file with the class that it belongs to, or None where it is ignored."""
+    """Make `tree` in `base`/photos, and yield each file with its class, or None if it is ignored."""
     folder = base / "photos"
     for depth, name in enumerate([*tree.wrappers, None]):
         folder.mkdir()
@@ -79,7 +79,7 @@ def write(tree: Tree, base: pathlib.Path) -> Iterator[tuple[pathlib.Path, str | 
 def write_entry(
     folder: pathlib.Path, number: int, kind: str, name: str, content: int, base: pathlib.Path
 ) -> Iterator[tuple[pathlib.Path, bool]]:
-    """Make one entry in a class folder; yields each file and whether it belongs to the class."""
+    """Make an entry in a class folder, and yield each of its files and whether it belongs to the class."""
     path = folder / f"{number}{name}"
     match kind:
         case "nested":
@@ -110,15 +110,15 @@ def write_entry(
 def check_every_file_is_accounted_for(root: pathlib.Path, expected: dict[str, str | None]) -> None:
     """Assert that each of `expected`, path -> class or None, is in exactly one list, and nothing else is."""
     scan = class_folders.scan([root])
-    kept, duplicates = listing.unique_photos(scan.photos, lambda done, total: None)
-    used = [(path, label) for _, path, label in kept]
+    unique, duplicates = listing.unique_photos(scan.photos, lambda done, total: None)
+    used = [(path, label) for _, path, label in unique]
     rejected = [(copy.path, copy.label) for copy in duplicates]
     rejected += [(file.path, file.label) for file in scan.rejects]
     ignored = [(file.path, None) for file in scan.ignored]
     assert len(used) + len(rejected) + len(ignored) == len(expected)
     assert dict([*used, *rejected, *ignored]) == expected
     assert {label for label in expected.values() if label} == set(scan.classes)
-    assert len({photo_id for photo_id, _, _ in kept}) == len(kept)
+    assert len({photo_id for photo_id, _, _ in unique}) == len(unique)
     with tempfile.NamedTemporaryFile() as file:
         listing.write_duplicates(pathlib.Path(file.name), duplicates)
         assert len(artifacts.read_csv(pathlib.Path(file.name))) == len(duplicates)

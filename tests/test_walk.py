@@ -1,4 +1,4 @@
-"""The whole pipeline on a few synthetic photos, killed and started again, as a user would do it."""
+"""The whole pipeline on a few synthetic photos, killed and started again."""
 
 import csv
 import json
@@ -40,9 +40,9 @@ def arguments(run_dir, images, backbones="VGG19"):
 
 @pytest.fixture(scope="module")
 def whole(images, tmp_path_factory, commands):
-    """Return (run folder, command) of a run with a real network, which nothing disturbs.
+    """Return (run folder, command) of an uninterrupted run with a real network.
 
-    It trains in one process: others would import TensorFlow, too, as the killed run below has them do.
+    It trains in one process, because each training process would import TensorFlow. The killed run below has several.
     """
     run_dir = tmp_path_factory.mktemp("runs") / "whole"
     exit_code, command = commands.run(*arguments(run_dir, images), *ALL_PHOTOS, processes=1)
@@ -50,14 +50,14 @@ def whole(images, tmp_path_factory, commands):
     return run_dir, command
 
 
-def test_board_has_every_scenario_and_matrices_of_all_photos(whole):
-    board = json.loads((whole[0] / "leaderboard.json").read_text())
-    assert list(board) == ["classes", "photos", "folds", "seed", "strategy", "scenarios", "winner"]
-    assert board["classes"] == ["cardboard", "glass", "metal", "paper", "plastic"]
-    assert [row["scenario"] for row in board["scenarios"]] == list(range(1, SCENARIOS + 1))
-    assert all(sum(map(sum, row["confusion_matrix"])) == board["photos"] for row in board["scenarios"])
-    assert (board["folds"], board["seed"]) == (3, 7)
-    assert {row["strategy"] for row in board["scenarios"]} == {"features"}
+def test_leaderboard_has_every_scenario_and_matrices_of_all_photos(whole):
+    leaderboard = json.loads((whole[0] / "leaderboard.json").read_text())
+    assert list(leaderboard) == ["classes", "photos", "folds", "seed", "strategy", "scenarios", "winner"]
+    assert leaderboard["classes"] == ["cardboard", "glass", "metal", "paper", "plastic"]
+    assert [row["scenario"] for row in leaderboard["scenarios"]] == list(range(1, SCENARIOS + 1))
+    assert all(sum(map(sum, row["confusion_matrix"])) == leaderboard["photos"] for row in leaderboard["scenarios"])
+    assert (leaderboard["folds"], leaderboard["seed"]) == (3, 7)
+    assert {row["strategy"] for row in leaderboard["scenarios"]} == {"features"}
 
 
 def test_copies_conflicts_and_rejects_are_left_out_and_reported(whole):
@@ -85,7 +85,7 @@ def test_run_prints_a_line_per_stage_and_nothing_of_libraries(whole):
     assert f"-m web --model_base_path {run_dir}/served/pilah" in command.printed
 
 
-def test_photos_are_seen_at_the_size_asked_for(whole):
+def test_records_and_features_have_the_requested_image_size(whole):
     run_dir, _ = whole
     assert records.read(run_dir / "dataset").element_spec["image"].shape == (48, 48, 3)
     assert json.loads((run_dir / "features" / "VGG19" / "settings.json").read_text())["image_size_px"] == 48
@@ -109,14 +109,14 @@ def test_run_ends_with_a_report_and_the_pushed_model_has_its_card(whole):
 def test_pushed_version_serves_a_photo_from_disk(whole, images):
     version = whole[0] / "served" / "pilah" / "1"
     described = json.loads((version / "model.json").read_text())
-    board = json.loads((whole[0] / "leaderboard.json").read_text())
-    assert described["scenario"]["scenario"] == board["winner"]["scenario"]
+    leaderboard = json.loads((whole[0] / "leaderboard.json").read_text())
+    assert described["scenario"]["scenario"] == leaderboard["winner"]["scenario"]
     assert described["figures"]["record_and_file_agreement"] >= 0.99
     assert described["figures"]["web_jpeg_agreement"] >= 0.95 and described["figures"]["web_jpeg_photos"] > 0
     assert described["packages"]["tensorflow"].startswith("2.20")
     photo = next(images.rglob("glass-002.jpg")).read_bytes()
     answer = tf.saved_model.load(str(version)).signatures["serving_default"](image_bytes=tf.constant([photo]))
-    assert answer["class_names"].numpy()[0].tolist() == [name.encode() for name in board["classes"]]
+    assert answer["class_names"].numpy()[0].tolist() == [name.encode() for name in leaderboard["classes"]]
 
 
 def test_second_start_skips_everything_and_finds_the_version_served(whole, images, commands):
@@ -141,14 +141,14 @@ def test_second_start_skips_everything_and_finds_the_version_served(whole, image
     assert [path.name for path in (run_dir / "served" / "pilah").iterdir()] == ["1"]
 
 
-def test_too_many_rejects_stop_the_run_with_the_way_out(images, tmp_path, commands):
+def test_too_many_rejects_stop_the_run_and_name_the_option(images, tmp_path, commands):
     exit_code, command = commands.run(*arguments(tmp_path / "run", images), "--max-rejects", "0.01", small=True)
     assert exit_code == 1
     *_, error, log = command.printed.strip().splitlines()
     assert "--max-rejects" in error and log == f"The output of the libraries is in {tmp_path / 'run' / 'log.txt'}."
 
 
-def test_worse_model_is_refused_and_forced_through(whole, images, tmp_path, commands):
+def test_worse_model_is_pushed_only_with_force(whole, images, tmp_path, commands):
     run_dir = tmp_path / "worse"
     shutil.copytree(whole[0], run_dir)
     described = run_dir / "served" / "pilah" / "1" / "model.json"
@@ -163,14 +163,14 @@ def test_worse_model_is_refused_and_forced_through(whole, images, tmp_path, comm
     assert sorted(path.name for path in (run_dir / "served" / "pilah").iterdir()) == ["1", "2"]
 
 
-def board_without_seconds(run_dir):
-    board = json.loads((run_dir / "leaderboard.json").read_text())
-    for row in board["scenarios"]:
+def leaderboard_without_seconds(run_dir):
+    leaderboard = json.loads((run_dir / "leaderboard.json").read_text())
+    for row in leaderboard["scenarios"]:
         del row["seconds"]
-    return json.dumps(board)
+    return json.dumps(leaderboard)
 
 
-def test_killed_in_features_and_twice_in_search_ends_with_the_same_board(images, tmp_path, commands):
+def test_run_killed_in_features_and_twice_in_search_ends_with_the_same_leaderboard(images, tmp_path, commands):
     def start(run_dir, **processes):
         return commands.start(*arguments(run_dir, images, "ResNet50,VGG19"), *ALL_PHOTOS, small=True, **processes)
 
@@ -178,23 +178,23 @@ def test_killed_in_features_and_twice_in_search_ends_with_the_same_board(images,
     start(undisturbed, processes=1).kill_when((undisturbed / "leaderboard.json").exists)
 
     start(run_dir).kill_when((run_dir / "features" / "VGG19" / "settings.json").exists)  # in the second backbone
-    kept_view = run_dir / "features" / "ResNet50" / "view-01.npy"
-    view_time = kept_view.stat().st_mtime_ns
+    finished_view = run_dir / "features" / "ResNet50" / "view-01.npy"
+    view_time = finished_view.stat().st_mtime_ns
 
-    mid_scenario = run_dir / "trials" / "02" / "fold-2.csv"
-    start(run_dir).kill_when(mid_scenario.exists)  # with a training worker on each core
-    fold_time = mid_scenario.stat().st_mtime_ns
+    finished_fold = run_dir / "trials" / "02" / "fold-2.csv"
+    start(run_dir).kill_when(finished_fold.exists)  # with a training worker on each core
+    fold_time = finished_fold.stat().st_mtime_ns
 
     start(run_dir, processes=1).kill_when((run_dir / "trials" / "03" / "predictions.csv").exists)
 
     done = start(run_dir, processes=1)
     assert done.exit_code() == 0, done.printed
-    assert board_without_seconds(run_dir) == board_without_seconds(undisturbed)
-    assert kept_view.stat().st_mtime_ns == view_time
-    assert mid_scenario.stat().st_mtime_ns == fold_time
+    assert leaderboard_without_seconds(run_dir) == leaderboard_without_seconds(undisturbed)
+    assert finished_view.stat().st_mtime_ns == view_time
+    assert finished_fold.stat().st_mtime_ns == fold_time
 
 
-def test_second_run_on_a_run_folder_names_the_first_ones_process(images, tmp_path, commands):
+def test_second_run_on_a_run_folder_is_refused_with_the_process_id_of_the_first(images, tmp_path, commands):
     first = commands.start(*arguments(tmp_path / "run", images), small=True)
     lock = tmp_path / "run" / "run.lock"
     seconds = []
@@ -207,4 +207,4 @@ def test_second_run_on_a_run_folder_names_the_first_ones_process(images, tmp_pat
     first.kill_when(refused)
     ((exit_code, second),) = seconds
     assert exit_code == 1
-    assert f"held by process {first.pid}" in second.words
+    assert f"in use by process {first.pid}" in second.words

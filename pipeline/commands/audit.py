@@ -90,7 +90,7 @@ def finished(run_dir: pathlib.Path) -> Config:
     config = config_module.read(run_dir)
     if left := [name for name in runner.left(config) if STAGES.index(name) < STAGES.index("model")]:
         raise PilahError(
-            f"An audit needs a finished search, and {run_dir} has still to do {', '.join(left)}. Let 'run' finish."
+            f"An audit needs a finished search, but {run_dir} lacks the stages {', '.join(left)}. Finish 'run' first."
         )
     if config.strategy == "finetune":
         raise PilahError(
@@ -122,11 +122,10 @@ def find_label_issues(config: Config, study: Study) -> list[dict[str, Any]]:
 def compare_folds(config: Config, study: Study, groups: np.ndarray, progress: Progress) -> dict[str, Any] | None:
     """Return the macro F1 with new stratified folds, with near-duplicates in them moved together, and the difference.
 
-    It is of the winner, or of the scenario of the search that the winner was refined from, which takes minutes instead
-    of hours. None if the groups cannot be moved together so that every fold still tests every class.
+    The scenario is the winner, or the one of the search that the winner was refined from, because fine-tuning again
+    would take hours. None if keeping the groups together would leave a fold without some class.
 
-    p is that of a paired t test. It covers the choice of the split, which varies from draw to draw, but not that of
-    the photos.
+    The p-value is that of a paired t test. It accounts for the choice of the split, but not for that of the photos.
     """
     scenario = recipe.frozen_winner(config)
     # not the seed of the run, by whose split the winner was chosen

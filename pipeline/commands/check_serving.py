@@ -20,10 +20,10 @@ MAX_SCORE_DIFFERENCE = 1e-3  # between served and validated scores: the server m
 
 
 def check_address(address: str) -> None:
-    """Check the form of an address, before the run that it is to check.
+    """Check the form of an address, before the run starts.
 
     Raises:
-        PilahError: it is not HOST:PORT.
+        PilahError: `address` is not HOST:PORT.
     """
     try:
         channel.check_address(address)
@@ -69,8 +69,8 @@ def wait_until_available(server: client.Client, version: int, seconds: float) ->
     """Wait until the server has loaded `version`.
 
     Raises:
-        PilahError: it has not within `seconds`, or HTTP is spoken at this address.
-        ServingRejected: it has no model service.
+        PilahError: the version is not available within `seconds`, or the address belongs to an HTTP server.
+        ServingRejected: the server has no model service.
     """
     deadline = time.monotonic() + seconds
     state = ""
@@ -102,7 +102,7 @@ def check_same_answers(
     """Return the largest difference between the scores served for `photos` and those of `answers`.
 
     Raises:
-        PilahError: it is above 1e-3, or the classes differ.
+        PilahError: the difference is above 1e-3, or the classes differ.
     """
     metrics.check_finite(np.array(answers["scores"]), "Validated scores", "Validate and push again: --from validate.")
     difference = 0.0

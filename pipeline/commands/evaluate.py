@@ -27,7 +27,7 @@ from tuner import predictions
 log = logging.getLogger("pilah")
 LEFT_OUT_COLUMNS = ("path", "label", "reason")
 TRAINED_ON = "copy of a photo of the study"
-MATRIX_CLASSES = 12  # the confusion matrix of more does not fit on a screen
+MATRIX_CLASSES = 12  # a larger confusion matrix does not fit on a screen
 FIGURES = ("precision", "recall", "f1")
 
 
@@ -78,7 +78,7 @@ def write(
     left_out += unusable
     if not scored:
         raise PilahError(
-            f"None of the {len(left_out)} files in {images} is usable and not of the study. Choose other photos."
+            f"None of the {len(left_out)} files in {images} is a usable photo outside the study. Choose other photos."
         )
     name = images.stem if images.is_file() else images.resolve().name
     path = config.run_dir / run_folder.EVALUATIONS / f"{name}.json"
@@ -186,6 +186,8 @@ def show(path: pathlib.Path, console: rich.console.Console) -> None:
     if not in_columns:
         lines.append(f"The confusion matrix is in {path}.")
     if not results["training_photos_known"]:
-        lines.append("The version was trained on other photos than the run has now: these may include copies of them.")
+        lines.append(
+            "The run's photos have changed since this version was trained, so these may include copies of its photos."
+        )
     for line in lines:
         console.print(line, style="yellow", highlight=False)

@@ -1,7 +1,7 @@
 """The leakage check: the honest leaderboard, the one of a model carried through the folds, and the thesis's F1.
 
-The F1 of the folds, in the order in which a model is carried through them, shows where the leak begins: the first fold
-is tested by a model that has not been trained on it.
+The F1 of the folds in the order of training shows where the leak begins: only the first fold is tested by a model that
+has not been trained on it.
 """
 
 import pathlib
@@ -26,7 +26,7 @@ from tuner.study import Study
 
 WARNING = (
     "LEAKING: one model is trained through all folds without a reset, so that it is tested on photos that it was "
-    "trained on. These figures show what that mistake does. They are no result."
+    "trained on. These figures show the effect of that mistake. They are no result."
 )
 
 
@@ -103,7 +103,7 @@ def compare(
 def distance(first: Sequence[float], second: Sequence[float]) -> dict[str, float | None]:
     """Return mean difference (second - first), mean absolute difference, and Spearman's rank correlation.
 
-    The last is None if the ranks mean nothing: a single scenario, or all scores equal.
+    The correlation is None for a single scenario, or if all scores are equal.
     """
     differences = np.subtract(second, first)
     ranked = min(len(set(first)), len(set(second))) > 1

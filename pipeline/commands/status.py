@@ -49,7 +49,7 @@ class Part:
 
 
 def _progress(parts: Sequence[Part]) -> tuple[str, str, str]:
-    """Return state, time spent and time left of a stage; parts of which nothing is done take the average time."""
+    """Return state, time spent and time left of a stage; parts without a finished task count with the average time."""
     done, spent = sum(part.done for part in parts), sum(part.seconds for part in parts)
     state = f"{done:.3g} of {sum(part.total for part in parts)}" if parts else "to do"
     if not done:

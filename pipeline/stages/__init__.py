@@ -1,1 +1,1 @@
-"""The stages of the pipeline; each says what it reads (inputs), what it writes (outputs), and does its work (run)."""
+"""The stages of the pipeline; each declares its inputs and outputs, and does its work in `run`."""

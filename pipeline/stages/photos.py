@@ -99,7 +99,7 @@ def _no_progress(done: int, total: int, what: str = "") -> None:
 
 
 def _regrouped(config: Config, listed: list[photos.Photo], progress: Progress) -> list[photos.Photo]:
-    """Return the photos with near-duplicates in one fold, if --group-folds asks for it."""
+    """Return the photos with near-duplicates in one fold, if --group-folds is set."""
     if not config.group_folds:
         return listed
     return grouped_folds.regroup(

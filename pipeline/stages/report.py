@@ -42,8 +42,7 @@ def make(run_dir: pathlib.Path, language: str | None = None) -> pathlib.Path:
 def refresh(run_dir: pathlib.Path, console: rich.console.Console) -> None:
     """Write the report again after a command has changed what it shows, and print where it is; hold the run's lock.
 
-    The run's mark of the stage stays true, so that the next run repeats nothing. An unfinished run gets no report that
-    it did not have.
+    The mark of the stage is updated, so that the next run skips it. An unfinished run that has no report gets none.
     """
     config = config_module.read(run_dir)
     if set(runner.left(config)) <= {STAGE.name}:

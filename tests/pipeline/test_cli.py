@@ -17,7 +17,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 
 def pilah(*args):
-    """Run the command line as a user does, in a process of its own."""
+    """Run the command line as a user does, in a separate process."""
     return subprocess.run(
         [sys.executable, "-m", "pipeline", *map(str, args)],
         cwd=ROOT,
@@ -61,12 +61,12 @@ def test_wrong_usage_ends_with_code_2(args):
     assert "Traceback" not in text
 
 
-def test_wrong_name_is_answered_with_the_names_there_are():
+def test_unknown_backbone_is_refused_with_the_valid_names():
     code, text = invoke("run", "--run-dir", "r", "--backbones", "ResNet51")
     assert code == 2 and "ResNet50,VGG19,DenseNet121 (got ResNet51)" in text
 
 
-def test_wrong_usage_in_a_process_of_its_own_ends_with_code_2_and_no_traceback():
+def test_wrong_usage_in_a_separate_process_ends_with_code_2_and_no_traceback():
     done = pilah("run", "--run-dir", "r", "--folds", "1")
     assert done.returncode == 2 and "--folds" in done.stderr
     assert "Traceback" not in done.stderr
@@ -76,7 +76,7 @@ def test_wrong_usage_in_a_process_of_its_own_ends_with_code_2_and_no_traceback()
     ("images", "expected"),
     [("missing", "does not exist"), ("file.txt", "neither"), ("empty", "class folders")],
 )
-def test_images_that_are_none_end_with_one_line_and_code_1(tmp_path, images, expected):
+def test_invalid_images_end_with_one_line_and_code_1(tmp_path, images, expected):
     (tmp_path / "file.txt").write_text("not a zip")
     (tmp_path / "empty").mkdir()
     code, text = invoke("run", "--run-dir", tmp_path / "run", "--images", tmp_path / images)
@@ -91,7 +91,7 @@ def test_profile_of_real_photos_is_refused_without_photos(profile, tmp_path):
     assert code == 1 and "--fetch-kaggle" in text
 
 
-def test_run_of_photos_keeps_them_where_none_are_given(tmp_path):
+def test_resumed_run_keeps_its_photos_without_the_option_images(tmp_path):
     settings = config.to_json(config.Config(tmp_path, images=(tmp_path / "photos.zip",)))
     artifacts.write_json(tmp_path / "run.json", settings)
     code, text = invoke("run", "--run-dir", tmp_path)
@@ -126,11 +126,11 @@ def loop(path):
     ids=["below a file", "a file", "loop of links", "long name", "nowhere"],
 )
 def test_run_folder_that_cannot_be_made_is_named_with_reason_and_remedy(tmp_path, make, below, reason, remedy):
-    make(tmp_path / "there")
-    code, text = invoke("run", "--run-dir", tmp_path / "there" / below)
+    make(tmp_path / "folder")
+    code, text = invoke("run", "--run-dir", tmp_path / "folder" / below)
     assert code == 1
     assert text.startswith("pilah: ") and reason in text and remedy in text, text
-    assert str(pathlib.Path(os.path.realpath(tmp_path / "there" / below))) in text
+    assert str(pathlib.Path(os.path.realpath(tmp_path / "folder" / below))) in text
 
 
 @pytest.mark.parametrize("command", ["run", "status", "audit", "leakage-check", "report", "rollback"])
@@ -143,7 +143,7 @@ def test_run_folder_whose_path_is_a_pattern_for_tensorflow_is_refused(tmp_path, 
 
 
 @pytest.mark.parametrize("name", ["a*", "b?", "c\\", "d/[e/f"])
-def test_every_character_of_a_pattern_is_refused_wherever_in_the_path(tmp_path, name, monkeypatch):
+def test_pattern_character_anywhere_in_the_path_is_refused(tmp_path, name, monkeypatch):
     (tmp_path / name).mkdir(parents=True)
     monkeypatch.chdir(tmp_path / name)
     assert invoke("status", "--run-dir", "run")[0] == 2
@@ -178,7 +178,7 @@ def test_help_shows_what_settings_are_in_each_profile(help_of_run):
 
 
 @pytest.mark.parametrize("profile", config.PROFILES)
-def test_settings_of_each_profile_go_together_and_are_read_back(profile, tmp_path):
+def test_settings_of_each_profile_are_valid_and_are_read_back(profile, tmp_path):
     made = config.of_profile(profile, tmp_path)
     config.check(made)
     assert made.profile == profile
@@ -214,7 +214,7 @@ def test_profile_sets_a_boolean_option_and_the_command_line_overrides_it(tmp_pat
     assert [settings.group_folds for settings in started] == [expected]
 
 
-def test_weights_are_found_from_wherever_the_run_is_started_again(tmp_path, monkeypatch):
+def test_weights_dir_is_stored_as_an_absolute_path(tmp_path, monkeypatch):
     started = []
     monkeypatch.setattr(main, "run", lambda settings, from_stage, overwrite, console: started.append(settings))
     monkeypatch.chdir(tmp_path)
@@ -235,11 +235,11 @@ def test_random_weights_and_a_folder_of_weights_exclude_each_other(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--labels", "labels.csv"], "labels.csv lists photos, which need --images"),
+        (["--labels", "labels.csv"], "--labels needs --images, the folder of the photos that labels.csv lists"),
         (["--zip-encoding", "klingon"], r"--zip-encoding must be an encoding .*\(got klingon\)"),
     ],
 )
-def test_options_of_photos_that_make_no_sense_are_refused_before_the_run_folder_is_made(tmp_path, arguments, message):
+def test_invalid_options_of_photos_are_refused_before_the_run_folder_is_made(tmp_path, arguments, message):
     with pytest.raises(PilahError, match=message):
         cli._configure(tmp_path / "run", None, {arguments[0][2:].replace("-", "_"): arguments[1]})
     assert not (tmp_path / "run").exists()

@@ -6,9 +6,9 @@ from pipeline import error_text
 
 
 def test_missing_file_is_not_reported_as_lack_of_space_or_permission(tmp_path):
-    with pytest.raises(FileNotFoundError) as gone:
+    with pytest.raises(FileNotFoundError) as raised:
         (tmp_path / "photo.jpg").read_bytes()
-    line = error_text.one_line(gone.value)
+    line = error_text.one_line(raised.value)
     assert str(tmp_path / "photo.jpg") in line and "run again" in line and "permission" not in line
     assert "--from" not in line  # which would throw away features and folds
 
@@ -19,7 +19,10 @@ def test_missing_file_is_not_reported_as_lack_of_space_or_permission(tmp_path):
         (OSError(errno.ENOSPC, "No space left on device", "/runs/a.json"), "Free some space"),
         (OSError(errno.EROFS, "Read-only file system", "/runs/a.json"), "The file system is read-only"),
         (PermissionError(errno.EACCES, "Permission denied", "/runs/a.json"), "Change its permissions or its owner"),
-        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "/runs/a.json"), "A file stands where a folder must be"),
+        (
+            NotADirectoryError(errno.ENOTDIR, "Not a directory", "/runs/a.json"),
+            "A file has the name of a required folder",
+        ),
         (OSError(errno.EMFILE, "Too many open files", "/runs/a.json"), "Raise the limit of open files"),
         # as TensorFlow and Beam say it
         (

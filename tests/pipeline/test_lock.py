@@ -8,10 +8,10 @@ from components.base.errors import PilahError
 from pipeline import lock
 
 
-def test_second_holder_is_refused_and_told_the_first_ones_process(tmp_path):
+def test_second_holder_is_refused_with_the_process_id_of_the_first(tmp_path):
     with (
         lock.locked(tmp_path),
-        pytest.raises(PilahError, match=f"held by process {os.getpid()}"),
+        pytest.raises(PilahError, match=f"in use by process {os.getpid()}"),
         lock.locked(tmp_path),
     ):
         pass

@@ -19,7 +19,7 @@ def test_run_that_cannot_start_changes_nothing(from_stage, tmp_path, save_classe
     folder = save_classes(tmp_path / "photos", {"glass": 2, "metal": 2})
     config = Config(tmp_path / "run", images=(folder,), weights_dir=tmp_path / "no such folder", folds=2)
     for name in ("run.json", "trials/01/fold-1.json", "stages/search.json"):
-        artifacts.write_json(config.run_dir / name, {"of": "what is there"})
+        artifacts.write_json(config.run_dir / name, {"of": "an earlier start"})
     with pytest.raises(PilahError, match="no such folder"):
         main.run(config, from_stage, False, rich.console.Console(file=io.StringIO()))
     left = [file.relative_to(config.run_dir) for file in config.run_dir.rglob("*.*")]
@@ -93,7 +93,8 @@ def test_leaderboard_is_shown_if_the_model_cannot_be_pushed(tmp_path, monkeypatc
     monkeypatch.setattr(recipe, "_find_weights", lambda name, weights_dir, seed: backbones.Weights("imagenet", seed))
     monkeypatch.setattr(main.runner, "run", run)
     monkeypatch.setattr(main.leaderboard_table, "show", lambda run_dir, console: console.print("table"))
-    console = rich.console.Console(file=io.StringIO(), width=300)
+    text = io.StringIO()
+    console = rich.console.Console(file=text, width=300)
     with pytest.raises(PilahError, match="too low"):
         main.run(dataclasses.replace(of_profile("demo", tmp_path), engine="tensorflow"), None, False, console)
-    assert ("table" in console.file.getvalue(), "report --run-dir" in console.file.getvalue()) == (shown, shown)
+    assert ("table" in text.getvalue(), "report --run-dir" in text.getvalue()) == (shown, shown)

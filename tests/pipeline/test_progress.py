@@ -14,11 +14,12 @@ def logged(monkeypatch, caplog):
     caplog.set_level(logging.INFO, "pilah")
 
     def run(*calls):
-        console = rich.console.Console(file=io.StringIO())
+        text = io.StringIO()
+        console = rich.console.Console(file=text)
         with progress.reporting(console, "features") as report:
             for call in calls:
                 report(*call)
-        assert console.file.getvalue() == ""
+        assert text.getvalue() == ""
         return caplog.messages
 
     return run

@@ -11,7 +11,7 @@ from pipeline import recipe
 
 @pytest.fixture
 def available(monkeypatch):
-    """Names of the backbones whose weights are found; a test changes them."""
+    """Return the names of the backbones that have weights; a test may change the set."""
     available = {"ResNet50", "VGG19"}
 
     def find(name, weights_dir, seed):
@@ -27,7 +27,7 @@ def config_of(profile, folder, **changes):
     return dataclasses.replace(config_module.of_profile(profile, folder), **changes)
 
 
-def test_new_demo_leaves_out_backbones_without_weights_and_says_so(available, tmp_path, caplog):
+def test_new_demo_leaves_out_backbones_without_weights_with_a_warning(available, tmp_path, caplog):
     available.remove("ResNet50")
     config = config_of("demo", tmp_path)
     with caplog.at_level(logging.INFO, "pilah"):
@@ -50,9 +50,9 @@ def test_demo_without_any_weights_stops_and_names_the_options(available, tmp_pat
     available.clear()
     with pytest.raises(
         PilahError, match=r"No backbone .*the network is down.* --weights-dir.* --random-weights"
-    ) as none:
+    ) as raised:
         recipe.with_weights(config_of("demo", tmp_path), is_new=True)
-    assert str(none.value).count("the network is down") == 1
+    assert str(raised.value).count("the network is down") == 1
 
 
 @pytest.mark.parametrize("profile", config_module.PROFILES)

@@ -2,7 +2,7 @@ from components.base import artifacts
 from pipeline import resolved_settings
 
 
-def test_one_engine_of_an_earlier_version_is_that_of_every_backbone(tmp_path):
+def test_single_engine_of_an_earlier_version_applies_to_every_backbone(tmp_path):
     saved = {"weights": {"ResNet50": "a", "VGG19": "b"}, "engine": "openvino", "precision": "float32"}
     artifacts.write_json(tmp_path / "resolved.json", {**saved, "frozen_activations_on_disk": False})
     resolved = resolved_settings.read(tmp_path)

@@ -1,4 +1,4 @@
-"""A run that is started again resumes with its own settings, and loses no finished work without being told to."""
+"""A run that is started again keeps its settings, and discards finished work only if the user confirms."""
 
 import dataclasses
 
@@ -15,7 +15,7 @@ from tuner import trial_folder
 
 @pytest.fixture
 def config(tmp_path, monkeypatch):
-    """A run with two finished folds of scenario 1, one of scenario 3, one of a refined one, and features of VGG19."""
+    """Return a run with features of VGG19 and finished folds: two of scenario 1, one of 3, one of a refined one."""
     config = dataclasses.replace(prepared_run.make(tmp_path, monkeypatch), images=(tmp_path / "photos",))
     artifacts.write_json(config.run_dir / run_folder.CONFIG, config_module.to_json(config))
     for number, fold in ((1, 0), (1, 3), (3, 0), (5, 1)):
@@ -30,19 +30,19 @@ def check(config):
     resume.check_nothing_lost(config, recipe.resolve(config), photos.expected_list(config))
 
 
-def test_settings_of_the_run_are_kept_where_none_are_given(config):
+def test_resumed_run_keeps_its_settings_without_options(config):
     assert resume.configure(config.run_dir, None, {}) == config
     assert resume.configure(config.run_dir, "thesis", {}) == config
     assert resume.configure(config.run_dir, None, {"images": config.images}) == config
 
 
-def test_given_settings_change_those_of_the_run(config):
+def test_options_override_the_settings_of_the_run(config):
     resumed = resume.configure(config.run_dir, None, {"epochs": 3})
     assert resumed == dataclasses.replace(config, epochs=3)
     assert resume.changed_settings(config, resumed) == "--epochs 3 instead of 10"
 
 
-def test_confirmations_are_of_one_start_alone(config):
+def test_confirmations_apply_to_one_start_only(config):
     confirmed = dataclasses.replace(config, force=True, accept_missing=True)
     artifacts.write_json(config.run_dir / run_folder.CONFIG, config_module.to_json(confirmed))
     assert resume.configure(config.run_dir, None, {}) == config
@@ -60,7 +60,7 @@ def test_new_run_has_the_profile_of_its_photos(tmp_path, changes, profile):
     assert config == dataclasses.replace(config_module.of_profile(profile, tmp_path / "new"), **changes)
 
 
-def test_photos_for_a_run_on_synthetic_ones_bring_their_profile(tmp_path):
+def test_photos_for_a_run_on_synthetic_photos_change_its_profile(tmp_path):
     synthetic = config_module.of_profile("demo", tmp_path)
     artifacts.write_json(tmp_path / run_folder.CONFIG, config_module.to_json(synthetic))
     assert resume.configure(tmp_path, None, {}) == synthetic
@@ -77,7 +77,7 @@ def test_photos_for_a_run_on_synthetic_ones_bring_their_profile(tmp_path):
         (
             {"refine": 1, "backbones": ("VGG19",)},
             "finished folds of scenario 1 (2), 3 (1), 3 min",
-        ),  # numbers name others, 5 is none
+        ),  # the numbers mean other scenarios, and 5 none
         ({"image_size_px": 96}, "--image-size 96 instead of 224"),
         ({"image_size_px": 96}, "and the features of VGG19 (30 s)"),
         ({"seed": 7}, "--seed 7 instead of 42: this would discard"),
@@ -144,7 +144,7 @@ def test_frozen_activations_on_another_machine_are_named(config):
         resume.check_nothing_lost(config, elsewhere, photos.expected_list(config))
 
 
-def test_work_is_finished_once_a_fold_or_a_view_is(config):
+def test_run_has_finished_work_after_one_fold_or_view(config):
     assert resume.has_finished_work(config.run_dir)
     artifacts.remove(config.run_dir / run_folder.TRIALS)
     assert not resume.has_finished_work(config.run_dir)

@@ -20,7 +20,7 @@ def config(tmp_path):
 
 
 def stage(calls, setting, name="photos", fail=False, resumed=None):
-    """A stage that writes one file from one setting, and notes that it ran."""
+    """Return a stage that writes its setting to a file, and appends its name to `calls`."""
 
     def work(config, report):
         calls.append(name)
@@ -33,7 +33,7 @@ def stage(calls, setting, name="photos", fail=False, resumed=None):
     )
 
 
-def test_same_inputs_are_skipped_and_said_so(config, console):
+def test_unchanged_stage_is_skipped_with_a_line(config, console):
     calls = []
     for _ in range(2):
         runner.run(stage(calls, 1), config, console)
@@ -41,7 +41,7 @@ def test_same_inputs_are_skipped_and_said_so(config, console):
     assert "photos: unchanged, skipped" in console.file.getvalue()
 
 
-def test_changed_inputs_run_again(config, console):
+def test_changed_inputs_run_the_stage_again(config, console):
     calls = []
     for setting in (1, 2):
         runner.run(stage(calls, setting), config, console)
@@ -49,7 +49,7 @@ def test_changed_inputs_run_again(config, console):
     assert (config.run_dir / "photos.txt").read_text() == "2"
 
 
-def test_lost_output_runs_again(config, console):
+def test_missing_output_runs_the_stage_again(config, console):
     calls = []
     runner.run(stage(calls, 1), config, console)
     (config.run_dir / "photos.txt").unlink()
@@ -69,7 +69,7 @@ def test_stage_that_was_not_needed_in_between_runs_again(config, console, caplog
     assert "not needed" not in console.file.getvalue()
 
 
-def test_failed_stage_is_not_done_even_if_it_was_before(config, console):
+def test_failed_stage_loses_its_mark(config, console):
     calls = []
     runner.run(stage(calls, 1), config, console)
     with pytest.raises(ValueError, match="midway"):
@@ -91,7 +91,7 @@ def test_forgotten_stage_runs_again_and_finds_no_unfinished_work(config, console
     assert calls == ["photos", "photos"]
 
 
-def test_mark_keeps_time_and_memory(config, console):
+def test_mark_has_time_and_memory(config, console):
     runner.run(stage([], 1), config, console)
     mark = runner.read(config.run_dir, "photos")
     assert mark["seconds"] >= 0 and mark["peak_memory_bytes_so_far"] > 1_000_000
@@ -115,7 +115,7 @@ def test_output_that_may_change_is_left_as_it_is(config, console):
     assert calls == ["photos"]
 
 
-def test_mark_of_an_earlier_version_that_tells_nothing_of_outputs_holds(config, console):
+def test_mark_without_a_digest_of_outputs_is_accepted(config, console):
     calls = []
     runner.run(stage(calls, 1), config, console)
     mark = runner.read(config.run_dir, "photos")

@@ -1,4 +1,4 @@
-"""The start of the program, in processes of their own, because it changes their environment."""
+"""The start of the program, in separate processes, because it changes their environment."""
 
 import os
 import pathlib
@@ -34,7 +34,7 @@ def started(tmp_path, **variables):
 
 
 @pytest.mark.parametrize("variables", [{}, {"HOME": "/nonexistent"}], ids=["no home", "home that does not exist"])
-def test_user_without_home_has_one_below_tmpdir_for_himself_alone(tmp_path, variables):
+def test_user_without_home_gets_a_private_one_below_tmpdir(tmp_path, variables):
     done = started(tmp_path, **variables)
     home = tmp_path / f"pilah-{os.getuid()}"
     assert done.stdout.split() == [str(home)], done.stderr
@@ -49,10 +49,10 @@ def test_home_of_the_user_is_kept(tmp_path):
 
 
 def test_file_in_the_place_of_the_temporary_home_is_left_alone(tmp_path):
-    (tmp_path / f"pilah-{os.getuid()}").write_text("of somebody else")
+    (tmp_path / f"pilah-{os.getuid()}").write_text("of another user")
     home = pathlib.Path(started(tmp_path).stdout.split()[0])
     assert home.is_dir() and home.parent == tmp_path
-    assert (tmp_path / f"pilah-{os.getuid()}").read_text() == "of somebody else"
+    assert (tmp_path / f"pilah-{os.getuid()}").read_text() == "of another user"
 
 
 def test_program_is_imported_by_training_processes_without_being_run():

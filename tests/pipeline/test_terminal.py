@@ -1,4 +1,4 @@
-"""What commands show and log, in processes of their own, because the file descriptors of the process are redirected."""
+"""What commands show and log, in separate processes, because file descriptors are redirected."""
 
 import os
 import pathlib
@@ -121,7 +121,7 @@ def test_closed_standard_streams_do_not_mix_the_output_into_other_files(tmp_path
 
 
 def on_terminal(run_dir, code, verbose=False):
-    """Return what the program writes to a terminal of its own."""
+    """Return what the program writes to a pseudo terminal."""
     ours, theirs = pty.openpty()
     done = start(run_dir, code, verbose, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)

@@ -12,7 +12,7 @@ ROWS = [
 
 @pytest.fixture
 def run_dir(tmp_path, monkeypatch):
-    """A run that takes one photo for those of the thesis."""
+    """Return a run whose only photo counts as the photos of the thesis."""
     artifacts.write_csv(tmp_path / run_folder.PHOTOS, ["id"], [{"id": "00"}])
     monkeypatch.setattr(thesis, "PHOTOS", artifacts.digest(["00"]))
     return tmp_path

@@ -149,8 +149,8 @@ def test_scenarios_with_other_settings_are_not_shown(version, changes, copy):
     """The run was started with others, and is at its features again."""
     if version != "this":
         (copy / "resolved.json").unlink()
-    found = figures.compute(dataclasses.replace(config_module.read(copy), **changes))
-    assert_nothing_is_shown(found)
+    report_figures = figures.compute(dataclasses.replace(config_module.read(copy), **changes))
+    assert_nothing_is_shown(report_figures)
 
 
 @pytest.mark.parametrize(
@@ -168,16 +168,20 @@ def test_scenarios_with_other_weights_or_machine_are_not_shown(changes, copy):
     assert_nothing_is_shown(figures.compute(config_module.read(copy)))
 
 
-def assert_nothing_is_shown(found):
-    assert found["winner"] is None and found["scenarios"] == [] and found["audit"] is found["leakage_check"] is None
-    assert found["progress"]["scenarios_done"] == found["progress"]["folds_done"] == 0
+def assert_nothing_is_shown(report_figures):
+    assert (
+        report_figures["winner"] is None
+        and report_figures["scenarios"] == []
+        and report_figures["audit"] is report_figures["leakage_check"] is None
+    )
+    assert report_figures["progress"]["scenarios_done"] == report_figures["progress"]["folds_done"] == 0
 
 
 def test_scenarios_with_unchanged_backbone_weights_are_shown(copy):
     weights = {**finished_run.RESOLVED.weights, "VGG19": "0" * 16}
     resolved_settings.write(copy, dataclasses.replace(finished_run.RESOLVED, weights=weights))
-    found = figures.compute(config_module.read(copy))
-    assert {row["backbone"] for row in found["scenarios"]} == {"ResNet50"} and found["winner"] is None
+    report_figures = figures.compute(config_module.read(copy))
+    assert {row["backbone"] for row in report_figures["scenarios"]} == {"ResNet50"} and report_figures["winner"] is None
 
 
 def test_random_weights_and_precision_are_those_at_the_start_of_the_run(copy):

@@ -1,4 +1,4 @@
-"""Setting up .venv with the uv on the path, with the locked one and with pip: fakes that record their calls."""
+"""Set-up of .venv with the uv on the path, with the locked uv and with pip, which are fakes that record their calls."""
 
 import os
 import pathlib
@@ -199,7 +199,7 @@ def test_environment_of_another_folder_is_left_alone():
     assert not pathlib.Path(".venv").is_symlink()
 
 
-def test_failure_is_told_in_one_line_and_leaves_no_finished_environment():
+def test_failure_is_one_line_and_leaves_no_finished_environment():
     put_uv_on_path()
     pathlib.Path("uv_fails").touch()
     pathlib.Path("pip_fails").touch()
@@ -230,7 +230,7 @@ def is_up_to_date(checkout):
     return lambda: subprocess.run([make, "--question", ".venv/ready"], stderr=subprocess.DEVNULL).returncode == 0
 
 
-def test_make_sets_up_again_only_after_a_change_of_the_lock_or_the_loss_of_its_python(is_up_to_date):
+def test_make_runs_the_set_up_again_only_if_the_lock_changed_or_python_is_missing(is_up_to_date):
     assert is_up_to_date()
     make_older(pathlib.Path("requirements/dev.txt"), 200)
     assert not is_up_to_date()

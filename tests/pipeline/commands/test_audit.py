@@ -121,10 +121,10 @@ def test_difference_is_compared_with_the_choice_of_the_split(copy, monkeypatch, 
 
 
 def test_draws_have_neither_the_seed_of_the_run_nor_those_of_the_next_run(audited, monkeypatch):
-    config, drawn = audit.finished(audited[0]), []
+    config, seed_sets = audit.finished(audited[0]), []
 
     def note(*args, seeds, draws, **settings):
-        drawn.append(set(seeds))
+        seed_sets.append(set(seeds))
         assert draws == 10
         raise grouped_folds.UngroupableError("noted")
 
@@ -132,15 +132,15 @@ def test_draws_have_neither_the_seed_of_the_run_nor_those_of_the_next_run(audite
     for seed in (42, 43, 42):
         changed = dataclasses.replace(config, seed=seed)
         assert audit.compare_folds(changed, recipe.study(config), np.arange(39), lambda *args, **settings: None) is None
-    first, second, again = drawn
+    first, second, again = seed_sets
     assert first == again and len(first) == 50 and not first & second and not (first | second) & {42, 43}
 
 
-def test_run_without_near_duplicates_trains_nothing_and_says_so(copy, monkeypatch):
-    none = near_duplicates.NearDuplicates(
+def test_audit_without_near_duplicates_trains_nothing(copy, monkeypatch):
+    no_duplicates = near_duplicates.NearDuplicates(
         np.zeros((0, 2), np.int64), np.zeros(0, np.int64), np.zeros(0), 0.9, np.arange(39)
     )
-    monkeypatch.setattr(audit, "find_near_duplicates", lambda config, study, progress: none)
+    monkeypatch.setattr(audit, "find_near_duplicates", lambda config, study, progress: no_duplicates)
     monkeypatch.setattr(resplit, "plain_and_grouped", lambda *args, **settings: pytest.fail("heads are trained"))
     printed = run_audit(copy)
     assert artifacts.read_json(copy / "audit" / "audit.json")["folds"] is None
@@ -175,12 +175,12 @@ def test_next_run_after_the_audit_has_nothing_to_do(audited):
 def test_report_shows_the_audit_results(audited):
     run_dir = audited[0]
     of_these = photos.fingerprint(run_folder.usable_photos(run_dir))
-    found = findings.audit(run_dir, of_these, artifacts.read_json(run_dir / "leaderboard.json"))
-    source, jinja = report_reader.with_figures(run_dir, {"winner": {"scenario": 1}, "audit": found})
+    results = findings.audit(run_dir, of_these, artifacts.read_json(run_dir / "leaderboard.json"))
+    source, jinja = report_reader.with_figures(run_dir, {"winner": {"scenario": 1}, "audit": results})
     shown = report_reader.Reader(page.render(finding_sections.audit, source, jinja)["body"])
     near, table = counts(audited)["near_duplicates"], dict(shown.tables["audit-table"])
     assert int(table["of these, across folds"]) == near["pairs_across_folds"]
-    pictures = [found["alt"] for tag, found in shown.tags if tag == "img"]
+    pictures = [attributes["alt"] for tag, attributes in shown.tags if tag == "img"]
     assert "wrong.jpg: labelled metal, looks like glass" in pictures
     assert "blurred.jpg: paper, blurred" in pictures
     assert any(words.startswith("twin.jpg: glass, fold") for words in pictures)
@@ -190,12 +190,14 @@ def test_fewer_groups_than_folds_skips_the_fold_comparison_and_keeps_the_lists(t
     run_dir = tmp_path / "run"
     small_run.make(run_dir, alike=["paper"])
     printed = run_audit(run_dir)
-    assert "no test photos of paper in fold" in caplog.text  # two groups: those alike, and the blurred one
-    found = artifacts.read_json(run_dir / "audit" / "audit.json")
-    assert found["folds"] is None and found["near_duplicates"]["pairs"] >= small_run.PHOTOS_PER_CLASS - 1
+    assert (
+        "no test photos of paper in fold" in caplog.text
+    )  # two groups: the photos that differ in one pixel, and the blurred one
+    summary = artifacts.read_json(run_dir / "audit" / "audit.json")
+    assert summary["folds"] is None and summary["near_duplicates"]["pairs"] >= small_run.PHOTOS_PER_CLASS - 1
     assert "macro F1" not in printed and "near-duplicates" in printed
     assert not (run_dir / "report").exists() and "report:" not in printed, "the run is not finished"
-    source, jinja = report_reader.with_figures(run_dir, {"winner": {"scenario": 1}, "audit": {**found, **NO_LISTS}})
+    source, jinja = report_reader.with_figures(run_dir, {"winner": {"scenario": 1}, "audit": {**summary, **NO_LISTS}})
     body = page.render(finding_sections.audit, source, jinja)["body"]
     assert "cannot be computed" in body and "folds-table" not in body
 

@@ -48,8 +48,8 @@ def caller(tmp_path_factory):
         )
     )
     running.start()
-    with client.Client(f"localhost:{running.port}") as one:
-        yield one
+    with client.Client(f"localhost:{running.port}") as connected:
+        yield connected
     running.stop()
 
 
@@ -64,14 +64,12 @@ def run_of(run_dir, contents, monkeypatch):
     return Config(run_dir)
 
 
-def test_version_that_is_served_is_found_and_answers_as_validated(caller):
+def test_served_version_is_found_and_answers_as_validated(caller):
     check_serving.wait_until_available(caller, 3, seconds=30)
     assert check_serving.check_same_answers(caller, 3, PHOTOS, ANSWERS) == 0
 
 
-def test_version_is_compared_with_the_answers_that_lie_beside_it_whatever_was_validated_since(
-    caller, tmp_path, monkeypatch
-):
+def test_version_is_compared_with_its_own_answers_after_a_later_validation(caller, tmp_path, monkeypatch):
     config = run_of(tmp_path, dict(zip(["0", *IDS], [b"another", *PHOTOS], strict=True)), monkeypatch)
     base = tmp_path / "served" / "pilah"
     for version, answers in ((2, {}), (3, ANSWERS)):
@@ -83,7 +81,7 @@ def test_version_is_compared_with_the_answers_that_lie_beside_it_whatever_was_va
         check_serving.check(config, caller.target)
 
 
-def test_version_whose_photos_are_gone_is_not_compared_with_others(caller, tmp_path, monkeypatch):
+def test_version_whose_photos_are_missing_is_not_compared(caller, tmp_path, monkeypatch):
     config = run_of(tmp_path, {IDS[0]: PHOTOS[0], "4": b"another"}, monkeypatch)
     artifacts.write_json(tmp_path / "served" / "pilah" / "3" / run_folder.ANSWERS, ANSWERS)
     with pytest.raises(
@@ -92,7 +90,7 @@ def test_version_whose_photos_are_gone_is_not_compared_with_others(caller, tmp_p
         check_serving.check(config, caller.target)
 
 
-def test_version_that_is_not_served_is_an_error_with_those_that_are(caller):
+def test_version_that_is_not_served_is_an_error_with_the_served_ones(caller):
     with pytest.raises(PilahError, match=r"Version 4 is not available at localhost:\d+ after .*: it serves \[3\]\. "):
         check_serving.wait_until_available(caller, 4, seconds=0.1)
 
@@ -100,9 +98,9 @@ def test_version_that_is_not_served_is_an_error_with_those_that_are(caller):
 def test_no_server_is_an_error_with_what_to_start():
     with client.Client("localhost:1", timeout_seconds=0.2) as nobody, pytest.raises(PilahError) as failed:
         check_serving.wait_until_available(nobody, 1, seconds=0.1)
-    said = str(failed.value)
-    assert "make serve" in said and "docker compose up serving" in said and "serving:8500" in said
-    assert ".." not in said and ".)" not in said and said.count("make serve") == 1
+    message = str(failed.value)
+    assert "make serve" in message and "docker compose up serving" in message and "serving:8500" in message
+    assert ".." not in message and ".)" not in message and message.count("make serve") == 1
 
 
 def test_rest_port_is_an_error_at_once(monkeypatch):
@@ -115,7 +113,7 @@ def test_rest_port_is_an_error_at_once(monkeypatch):
 
 
 @pytest.mark.parametrize("address", ["http://localhost:8500", "localhost"])
-def test_address_that_is_none_is_refused_by_its_option(address):
+def test_malformed_address_is_refused_with_its_option(address):
     with pytest.raises(PilahError, match=r"^--check-serving must be HOST:PORT"):
         check_serving.check_address(address)
 

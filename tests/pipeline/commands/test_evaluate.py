@@ -53,7 +53,7 @@ def pushed(tmp_path_factory):
     card = {
         "classes": CLASSES,
         "figures": {"f1": 0.75},
-        "data": {"photos_and_folds": artifacts.digest([[one.id, one.label, one.fold] for one in trained_on])},
+        "data": {"photos_and_folds": artifacts.digest([[photo.id, photo.label, photo.fold] for photo in trained_on])},
     }
     push.push(run_dir / "export", run_dir / "served" / push.MODEL_NAME, card, keep_versions=1)
     return run_dir
@@ -74,22 +74,22 @@ def test_matrix_and_means_equal_hand_counts(pushed, tmp_path):
         for index, colour in enumerate(colours):
             shade += 1
             save(tmp_path / "kitchen" / label / f"{index}.png", colour, shade)
-    found, text = evaluated(pushed, tmp_path / "kitchen")
-    assert found["confusion_matrix"] == [[2, 1, 0], [0, 1, 1], [0, 0, 1]]
-    assert found["photos"] == 6 and found["version"] == 1
-    assert found["precision"] == pytest.approx((2 / 2 + 1 / 2 + 1 / 2) / 3)
-    assert found["recall"] == pytest.approx((2 / 3 + 1 / 2 + 1) / 3)
-    assert found["f1"] == pytest.approx((4 / 5 + 2 / 4 + 2 / 3) / 3)
-    assert found["accuracy"] == pytest.approx(4 / 6)
-    assert found["left_out"] == {} and found["missing_classes"] == [] and found["training_photos_known"]
-    assert "macro F1 0.7500" in text and f"{found['f1']:.4f}" in text
+    results, text = evaluated(pushed, tmp_path / "kitchen")
+    assert results["confusion_matrix"] == [[2, 1, 0], [0, 1, 1], [0, 0, 1]]
+    assert results["photos"] == 6 and results["version"] == 1
+    assert results["precision"] == pytest.approx((2 / 2 + 1 / 2 + 1 / 2) / 3)
+    assert results["recall"] == pytest.approx((2 / 3 + 1 / 2 + 1) / 3)
+    assert results["f1"] == pytest.approx((4 / 5 + 2 / 4 + 2 / 3) / 3)
+    assert results["accuracy"] == pytest.approx(4 / 6)
+    assert results["left_out"] == {} and results["missing_classes"] == [] and results["training_photos_known"]
+    assert "macro F1 0.7500" in text and f"{results['f1']:.4f}" in text
     rows = artifacts.read_csv(pushed / "evaluations" / "kitchen-predictions.csv")
     assert sorted((row["label"], row["predicted"]) for row in rows) == sorted(
         (label, colour) for label, colours in shown.items() for colour in colours
     )
     assert all(sum(float(row[f"p_{name}"]) for name in CLASSES) == pytest.approx(1, abs=1e-5) for row in rows)
     reported = findings.compute(pushed, photos.fingerprint(photos.read(pushed / "photos.csv")), None)["evaluations"]
-    assert [one["f1"] for one in reported if one["name"] == "kitchen"] == [found["f1"]]
+    assert [row["f1"] for row in reported if row["name"] == "kitchen"] == [results["f1"]]
 
 
 def test_photos_of_a_later_batch_keep_their_labels(pushed, tmp_path, monkeypatch):
@@ -97,8 +97,8 @@ def test_photos_of_a_later_batch_keep_their_labels(pushed, tmp_path, monkeypatch
     for shade in range(9):
         label = CLASSES[shade // 3]
         save(tmp_path / "many" / label / f"{shade}.png", label, 10 + shade)
-    found, _ = evaluated(pushed, tmp_path / "many")
-    assert found["confusion_matrix"] == [[3, 0, 0], [0, 3, 0], [0, 0, 3]]
+    results, _ = evaluated(pushed, tmp_path / "many")
+    assert results["confusion_matrix"] == [[3, 0, 0], [0, 3, 0], [0, 0, 3]]
 
 
 def test_photo_that_the_study_left_out_as_a_copy_is_not_new(pushed, tmp_path):
@@ -107,10 +107,10 @@ def test_photo_that_the_study_left_out_as_a_copy_is_not_new(pushed, tmp_path):
     copy = listing.Duplicate(artifacts.file_digest(photo), "conflict", "elsewhere/copy.png", "glass", "")
     listing.write_duplicates(pushed / "duplicates.csv", [copy])
     try:
-        found, _ = evaluated(pushed, tmp_path / "copies")
+        results, _ = evaluated(pushed, tmp_path / "copies")
     finally:
         listing.write_duplicates(pushed / "duplicates.csv", [])
-    assert found["photos"] == 1 and found["left_out"] == {evaluate.TRAINED_ON: 1}
+    assert results["photos"] == 1 and results["left_out"] == {evaluate.TRAINED_ON: 1}
 
 
 def test_unusable_files_are_left_out_and_counted_by_reason(pushed, tmp_path):
@@ -125,7 +125,7 @@ def test_unusable_files_are_left_out_and_counted_by_reason(pushed, tmp_path):
     (images / "glass" / "nothing.jpg").write_bytes(b"")
     whole = save(tmp_path / "whole.jpg", "glass", 7).read_bytes()
     (images / "glass" / "half.jpg").write_bytes(whole[:-9])  # of which Pillow can read the size
-    found, text = evaluated(pushed, images)
+    results, text = evaluated(pushed, images)
     expected = {
         "copy of another photo here": 1,
         evaluate.TRAINED_ON: 1,
@@ -134,8 +134,8 @@ def test_unusable_files_are_left_out_and_counted_by_reason(pushed, tmp_path):
         "empty": 1,
         "truncated": 1,
     }
-    assert found["left_out"] == expected
-    assert found["photos"] == 1
+    assert results["left_out"] == expected
+    assert results["photos"] == 1
     listed = artifacts.read_csv(pushed / "evaluations" / "street-left-out.csv")
     assert {row["reason"] for row in listed} == set(expected) and len(listed) == 7
     assert "1 left out: copy of a photo of the study." in text
@@ -145,9 +145,9 @@ def test_missing_class_is_reported_and_left_out_of_the_means(pushed, tmp_path):
     save(tmp_path / "few" / "glass" / "a.png", "glass", 1)
     save(tmp_path / "few" / "glass" / "b.png", "paper", 2)
     save(tmp_path / "few" / "metal" / "c.png", "metal", 3)
-    found, text = evaluated(pushed, tmp_path / "few")
-    assert found["missing_classes"] == ["paper"]
-    assert found["recall"] == pytest.approx((1 / 2 + 1) / 2)
+    results, text = evaluated(pushed, tmp_path / "few")
+    assert results["missing_classes"] == ["paper"]
+    assert results["recall"] == pytest.approx((1 / 2 + 1) / 2)
     assert "Classes without photos, left out of the means: paper." in text
 
 
@@ -162,8 +162,8 @@ def test_photos_with_their_classes_in_a_table_are_evaluated(pushed, tmp_path):
     for index, shown in enumerate(["glass", "metal", "metal"]):
         save(tmp_path / "flat" / f"{index}.png", shown, 30 + index)
     (tmp_path / "labels.csv").write_text("image_id,class\n0,glass\n1,metal\n2,paper\n")
-    found, _ = evaluated(pushed, tmp_path / "flat", labels=tmp_path / "labels.csv")
-    assert found["confusion_matrix"] == [[1, 0, 0], [0, 1, 0], [0, 1, 0]]
+    results, _ = evaluated(pushed, tmp_path / "flat", labels=tmp_path / "labels.csv")
+    assert results["confusion_matrix"] == [[1, 0, 0], [0, 1, 0], [0, 1, 0]]
 
 
 def test_matrix_of_many_classes_is_named_and_not_printed(tmp_path):
@@ -205,7 +205,7 @@ def test_report_that_the_run_has_is_written_again_with_the_evaluation(pushed, tm
 
 def test_evaluation_during_a_run_raises(pushed, tmp_path):
     save(tmp_path / "shed" / "glass" / "a.png", "glass", 1)
-    with lock.locked(pushed), pytest.raises(PilahError, match="is in use, held by process"):
+    with lock.locked(pushed), pytest.raises(PilahError, match="is in use by process"):
         evaluated(pushed, tmp_path / "shed")
 
 
@@ -214,7 +214,7 @@ def test_version_trained_on_other_photos_is_reported(pushed, tmp_path):
     shutil.copytree(pushed, run_dir)
     photos.write(run_dir / "photos.csv", [photos.Photo("0" * 16, "gone.jpg", "glass", 0)])
     save(tmp_path / "other" / "glass" / "a.png", "glass", 1)
-    found, text = evaluated(run_dir, tmp_path / "other")
-    assert not found["training_photos_known"]
+    results, text = evaluated(run_dir, tmp_path / "other")
+    assert not results["training_photos_known"]
     assert "trained on other photos" in text
-    assert np.sum(found["confusion_matrix"]) == 1
+    assert np.sum(results["confusion_matrix"]) == 1

@@ -37,7 +37,7 @@ def contents(run_dir):
 
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory):
-    """A run whose features hardly tell the classes apart, so that what was seen before is worth much."""
+    """Return a run whose features hardly separate the classes, so that a model gains much from photos seen before."""
     folder = tmp_path_factory.mktemp("noisy")
     small_run.make(folder, noise=8.0)
     return folder
@@ -46,8 +46,8 @@ def run_dir(tmp_path_factory):
 @pytest.fixture(scope="module")
 def checked(run_dir):
     before = contents(run_dir)
-    found, text = check(run_dir)
-    return before, found, text
+    results, text = check(run_dir)
+    return before, results, text
 
 
 def test_retrained_folds_repeat_the_search(run_dir):
@@ -61,7 +61,7 @@ def test_retrained_folds_repeat_the_search(run_dir):
 
 
 def test_check_during_a_run_raises_and_changes_nothing(run_dir, checked):
-    with lock.locked(run_dir), pytest.raises(PilahError, match="is in use, held by process"):
+    with lock.locked(run_dir), pytest.raises(PilahError, match="is in use by process"):
         check(run_dir)
     assert artifacts.read_json(run_dir / "audit" / "leakage_check.json") == checked[1]
 
@@ -76,19 +76,19 @@ def test_model_reused_across_folds_scores_too_high(run_dir, checked):
 
 
 def test_leaked_results_are_marked_everywhere(run_dir, checked):
-    _, found, text = checked
-    assert found["leaking"] and "LEAKING" in found["warning"]
-    assert all(row["leaking"] for row in found["scenarios"])
+    _, results, text = checked
+    assert results["leaking"] and "LEAKING" in results["warning"]
+    assert all(row["leaking"] for row in results["scenarios"])
     assert all(artifacts.read_json(path)["leaking"] for path in (run_dir / "audit" / "leakage_check").glob("*.json"))
     assert "carried F1 (LEAKING)" in text and "They are no result." in text
 
 
 def test_folds_are_printed_by_scenario_and_averaged_by_backbone(run_dir, checked):
-    _, found, text = checked
-    carried = np.array([row["fold_f1"] for row in found["scenarios"]])
-    honest = found["folds"]["VGG19"]["honest"]
-    np.testing.assert_allclose(found["folds"]["VGG19"]["carried"], carried.mean(axis=0))
-    assert found["mean_of_folds"] == found["folds"]["VGG19"] and "thesis" not in found["mean_of_folds"]
+    _, results, text = checked
+    carried = np.array([row["fold_f1"] for row in results["scenarios"]])
+    honest = results["folds"]["VGG19"]["honest"]
+    np.testing.assert_allclose(results["folds"]["VGG19"]["carried"], carried.mean(axis=0))
+    assert results["mean_of_folds"] == results["folds"]["VGG19"] and "thesis" not in results["mean_of_folds"]
     assert carried[:, 1:].mean() > np.mean(honest) + 0.1, "photos that it was trained on"
     assert "  ".join(f"{value:.3f}" for value in carried[0]).replace("  ", " ") in text
     config = audit.finished(run_dir)
@@ -108,9 +108,9 @@ def test_backbone_means_are_of_the_published_scenarios():
 
 
 def test_report_shows_the_check_next_to_the_leaderboard(run_dir, checked):
-    board = artifacts.read_json(run_dir / "leaderboard.json")
-    shown = findings.leakage_check(run_dir, board)["scenarios"]
-    assert [row["honest_f1"] for row in shown] == [row["f1"] for row in board["scenarios"]]
+    leaderboard = artifacts.read_json(run_dir / "leaderboard.json")
+    shown = findings.leakage_check(run_dir, leaderboard)["scenarios"]
+    assert [row["honest_f1"] for row in shown] == [row["f1"] for row in leaderboard["scenarios"]]
     assert [row["carried_f1"] for row in shown] == [row["f1"] for row in checked[1]["scenarios"]]
     assert all(row["leaking"] and row["thesis_f1"] is None for row in shown)
 
@@ -142,9 +142,9 @@ def test_interrupted_check_resumes_at_the_next_scenario(run_dir, checked, monkey
     )
     (run_dir / "audit" / "leakage_check" / "02.json").unlink()
     (run_dir / "audit" / "leakage_check.json").unlink()
-    found, _ = check(run_dir)
+    results, _ = check(run_dir)
     assert trained == [2]
-    assert [row["f1"] for row in found["scenarios"]] == [row["f1"] for row in checked[1]["scenarios"]]
+    assert [row["f1"] for row in results["scenarios"]] == [row["f1"] for row in checked[1]["scenarios"]]
 
 
 def test_tables_are_compared_by_scenario():
@@ -166,16 +166,16 @@ def test_single_scenario_has_no_rank_correlation():
 
 def test_thesis_results_are_shown_for_the_thesis_photos(run_dir, checked, monkeypatch):
     monkeypatch.setattr(thesis, "f1_of_scenarios", lambda run_dir, leaderboard: {1: 0.9511, 2: 0.9456})
-    found, text = check(run_dir)
+    results, text = check(run_dir)
     assert "thesis F1" in text and "0.9511" in text
-    assert "carried_and_thesis" in found["compared"]
+    assert "carried_and_thesis" in results["compared"]
 
 
 def test_refined_scenarios_are_left_out(run_dir, checked, monkeypatch):
     honest = artifacts.read_json(run_dir / "leaderboard.json")
     refined = {**honest["scenarios"][0], "scenario": 3, "strategy": "finetune"}
-    found = checked[1]
-    both = {"leaderboard.json": {**honest, "scenarios": [*honest["scenarios"], refined]}, "leakage_check.json": found}
+    results = checked[1]
+    both = {"leaderboard.json": {**honest, "scenarios": [*honest["scenarios"], refined]}, "leakage_check.json": results}
     monkeypatch.setattr(artifacts, "read_json", lambda path: both[path.name])
     text = io.StringIO()
     console = rich.console.Console(file=text, width=160)

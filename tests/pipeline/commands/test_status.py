@@ -30,7 +30,7 @@ def test_status_of_no_run_is_one_line_and_code_1(tmp_path):
     assert "must hold a run" in line and str(tmp_path) in line
 
 
-def test_status_tells_what_is_done_and_what_is_left(tmp_path):
+def test_status_lists_finished_and_remaining_stages(tmp_path):
     settings = config.Config(
         tmp_path, backbones=("VGG19",), optimizers=("Adam",), dropouts=(0.0, 0.5), folds=2, views=3
     )
@@ -45,7 +45,7 @@ def test_status_tells_what_is_done_and_what_is_left(tmp_path):
     assert "to do" in rows["push"]
 
 
-def test_status_counts_epochs_of_folds_under_way_and_that_several_are(tmp_path):
+def test_status_counts_epochs_of_unfinished_parallel_folds(tmp_path):
     settings = config.Config(
         tmp_path, backbones=("VGG19",), optimizers=("Adam",), dropouts=(0.0,), strategy="finetune", folds=4, epochs=10
     )
@@ -60,7 +60,7 @@ def test_status_counts_epochs_of_folds_under_way_and_that_several_are(tmp_path):
     assert "20 min 50 s" in line  # 2.5 folds of 1000 s, two side by side
 
 
-def test_status_does_not_call_done_what_stands_behind_a_stage_to_do(tmp_path):
+def test_stage_after_an_unfinished_one_is_not_shown_as_done(tmp_path):
     artifacts.write_json(tmp_path / "run.json", config.to_json(config.Config(tmp_path)))
     for name in ("photos", "features"):
         artifacts.write_json(tmp_path / "stages" / f"{name}.json", {"inputs": {}, "seconds": 1.0})

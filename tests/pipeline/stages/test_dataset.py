@@ -21,7 +21,7 @@ CONSOLE = rich.console.Console(file=io.StringIO())
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory, save_classes):
-    """A run whose records were made before photos in Display P3 were converted; it has one, and a damaged photo."""
+    """Return a run with a Display P3 photo and a damaged one, and records from before Display P3 was converted."""
     root = tmp_path_factory.mktemp("made")
     folder = save_classes(root / "photos", {"glass": 4, "metal": 4})
     photo = Image.effect_noise((40, 40), 80).convert("RGB")
@@ -69,7 +69,7 @@ def test_photo_that_can_be_used_now_is_named(config, monkeypatch):
 
 
 @pytest.mark.parametrize("change", ["same pixels", "photo removed", "other size", "records of this version"])
-def test_run_whose_photos_look_the_same_goes_on(change, config, monkeypatch):
+def test_run_whose_photos_look_the_same_continues(change, config, monkeypatch):
     if change == "same pixels":
         monkeypatch.setattr(images.colour, "is_srgb", lambda profile, mode: True)
     elif change == "photo removed":

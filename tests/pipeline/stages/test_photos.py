@@ -25,13 +25,13 @@ def moved(config):
     return dataclasses.replace(config, run_dir=config.run_dir / "elsewhere")
 
 
-@pytest.mark.parametrize("kept", ["drawn", "unpacked"])
-def test_photos_moved_with_their_run_rerun_the_stage(kept, folder, tmp_path):
+@pytest.mark.parametrize("source", ["drawn", "unpacked"])
+def test_photos_moved_with_their_run_rerun_the_stage(source, folder, tmp_path):
     with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
         for file in folder.rglob("*.png"):
             archive.write(file, file.relative_to(folder))
     config = dataclasses.replace(of_profile("demo", tmp_path / "run"), photos_per_class=2)
-    if kept == "unpacked":
+    if source == "unpacked":
         config = dataclasses.replace(config, images=(tmp_path / "photos.zip",))
     assert photos_stage.inputs(moved(config)) != photos_stage.inputs(config)
 
@@ -64,10 +64,10 @@ def test_deleted_synthetic_photos_are_drawn_again(tmp_path):
     console = rich.console.Console()
     list_photos = main.PIPELINE[0]
     runner.run(list_photos, config, console)
-    drawn = sorted((tmp_path / "images").rglob("*.*"))
+    written = sorted((tmp_path / "images").rglob("*.*"))
     shutil.rmtree(tmp_path / "images")
     runner.run(list_photos, config, console)
-    assert drawn and sorted((tmp_path / "images").rglob("*.*")) == drawn
+    assert written and sorted((tmp_path / "images").rglob("*.*")) == written
 
 
 def list_again(config):
@@ -177,7 +177,7 @@ def test_other_encoding_of_a_zip_reruns_the_stage_with_the_new_names(tmp_path, s
     assert "unchanged, skipped" in list_again(dataclasses.replace(config, zip_encoding="GBK"))[1]
 
 
-def test_name_that_no_class_may_have_is_refused_before_any_work(tmp_path, save_classes):
+def test_invalid_class_name_is_refused_before_any_work(tmp_path, save_classes):
     folder = save_classes(tmp_path / "photos", {"x" * 101: 2, "metal": 2})
     with pytest.raises(PilahError, match="101 characters, more than the maximum of 100"):
         photos_stage.check(Config(tmp_path / "run", images=(folder,)))
@@ -186,7 +186,7 @@ def test_name_that_no_class_may_have_is_refused_before_any_work(tmp_path, save_c
         photos_stage.check(Config(tmp_path / "run", images=(folder,), labels=tmp_path / "labels.csv"))
 
 
-def test_class_names_that_look_alike_are_refused_before_any_work_or_merged(tmp_path, save_classes):
+def test_similar_class_names_are_refused_before_any_work_or_merged(tmp_path, save_classes):
     folder = save_classes(tmp_path / "photos", {"Glass": 2, "glass": 2, "metal": 2})
     config = Config(tmp_path / "run", images=(folder,), folds=2)
     with pytest.raises(PilahError, match=r"'Glass' and 'glass'.*--merge-classes"):

@@ -10,10 +10,10 @@ def test_deleted_pushed_version_reruns_the_stage(tmp_path):
     for version in (1, 2):
         for name in ("saved_model.pb", "model.json"):
             artifacts.write_json(tmp_path / "served" / "pilah" / str(version) / name, {})
-    there = [any(tmp_path.glob(pattern)) for pattern in push.outputs(config)]
+    exists = [any(tmp_path.glob(pattern)) for pattern in push.outputs(config)]
     artifacts.write_json(tmp_path / "pushed.json", {"version": 2})
     shutil.rmtree(tmp_path / "served" / "pilah" / "2")
-    assert all(there) and not any(any(tmp_path.glob(pattern)) for pattern in push.outputs(config))
+    assert all(exists) and not any(any(tmp_path.glob(pattern)) for pattern in push.outputs(config))
 
 
 def test_pushed_version_without_a_file_of_the_export_reruns_the_stage(tmp_path):

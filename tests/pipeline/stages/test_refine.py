@@ -95,15 +95,15 @@ def test_refined_scenario_joins_the_leaderboard_and_the_choice(refined):
     assert "highest macro F1 of 3" in printed and "finetune" in printed
     assert recipe.frozen_winner(config).strategy == "features"
     settings = [artifacts.read_json(config.run_dir / "trials" / number / "settings.json") for number in ("01", "03")]
-    assert [one["learning_rate"] for one in settings] == [1e-2, 2e-2]
+    assert [trial["learning_rate"] for trial in settings] == [1e-2, 2e-2]
     assert settings[0]["features"]["precision"] == settings[1]["precision"] == features.pick_precision("auto")
 
 
 def test_refined_predictions_are_out_of_fold(refined):
     config, _ = refined
-    found = predictions.read(config.run_dir / "trials" / "03" / "predictions.csv")
+    answers = predictions.read(config.run_dir / "trials" / "03" / "predictions.csv")
     listed = run_folder.usable_photos(config.run_dir)
-    assert (found.ids, found.fold.tolist()) == ([photo.id for photo in listed], [photo.fold for photo in listed])
+    assert (answers.ids, answers.fold.tolist()) == ([photo.id for photo in listed], [photo.fold for photo in listed])
     assert sum(map(sum, board_of(config)["scenarios"][2]["confusion_matrix"])) == len(listed)
 
 
@@ -144,7 +144,7 @@ def test_stage_declares_every_file_that_it_opens(name, refined, undeclared):
     assert undeclared[name] == set()
 
 
-def test_second_run_does_nothing_and_from_refine_trains_the_refined_scenario_alone(refined):
+def test_second_run_does_nothing_and_from_refine_trains_only_the_refined_scenario(refined):
     config, _ = refined
     assert "refine: unchanged, skipped" in run(config)
     before = {number: times(config, number) for number in (1, 2, 3)}
@@ -180,13 +180,13 @@ def test_run_killed_in_features_after_a_change_reports_no_old_trials(refined, mo
         with pytest.raises(KeyboardInterrupt):
             run(dataclasses.replace(config, **changes))
     report_stage.make(config.run_dir)
-    found = artifacts.read_json(config.run_dir / "report" / "figures.json")
-    assert found["scenarios"] == [] and found["winner"] is None
+    report_figures = artifacts.read_json(config.run_dir / "report" / "figures.json")
+    assert report_figures["scenarios"] == [] and report_figures["winner"] is None
     assert "is the best" not in (config.run_dir / "report" / "index.html").read_text()
     run(config)
     assert [times(config, number) for number in (1, 2, 3)] == before
-    found = artifacts.read_json(config.run_dir / "report" / "figures.json")
-    assert len(found["scenarios"]) == 3 and found["winner"]
+    report_figures = artifacts.read_json(config.run_dir / "report" / "figures.json")
+    assert len(report_figures["scenarios"]) == 3 and report_figures["winner"]
 
 
 def killed(*args, **settings):
@@ -201,14 +201,14 @@ def test_resolved_settings_are_written_next_to_the_configuration(refined):
 
 
 def test_refined_scenario_is_trained_when_its_folder_has_another_one(refined):
-    """A narrower search numbers it 2, under which the wider one has a scenario with its backbone frozen."""
+    """The refined scenario has number 2, which the wider search before used for one with a frozen backbone."""
     config, _ = refined
     narrower = dataclasses.replace(config, dropouts=(board_of(config)["scenarios"][2]["dropout"],))
     run(narrower, until="choice")
     rows = board_of(narrower)["scenarios"]
     settings = [artifacts.read_json(config.run_dir / "trials" / f"{n:02d}" / "settings.json") for n in (1, 2)]
     assert [row["strategy"] for row in rows] == ["features", "finetune"]
-    assert [one.get("strategy", "features") for one in settings] == ["features", "finetune"]
+    assert [trial.get("strategy", "features") for trial in settings] == ["features", "finetune"]
     wider = board_of(config) if "refine: done" in run(config, until="choice") else None
     assert wider and [row["strategy"] for row in wider["scenarios"]] == ["features", "features", "finetune"]
 
@@ -242,7 +242,7 @@ def test_invalid_refine_options_raise(tmp_path, changed, match):
         config_module.check(config_module.Config(tmp_path, **changed))
 
 
-def test_options_of_fine_tuning_that_the_run_already_has_are_no_error_without_it(tmp_path):
+def test_fine_tuning_options_of_a_resumed_run_are_no_error_without_refine(tmp_path):
     resumed = dataclasses.replace(config_module.of_profile("finetuned", tmp_path), refine=0)
     config_module.check(resumed, {"refine": 0})
     with pytest.raises(PilahError, match=r"^--unfreeze top: options of fine-tuning have no effect"):
