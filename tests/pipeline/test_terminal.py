@@ -29,19 +29,22 @@ try:
 except typer.Exit as end:
     sys.exit(end.exit_code)
 """
+# as most users have it: with PYTHONUNBUFFERED, C's standard output has no buffer either
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 NOISE = ("print of a library", "line of C++", "buffer of C", "line of a child")
 
 
 def start(run_dir, code="", verbose=False, debug=False, **options):
     command = [sys.executable, "-c", PROGRAM, run_dir, str(verbose), str(debug), code]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-    return subprocess.run(command, cwd=ROOT, text=True, check=False, **streams)
+    return subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, text=True, check=False, **streams)
 
 
 def through_shell(run_dir, redirection, code=""):
     """Run the program with the redirection of a shell; return its exit code and its standard error."""
     command = ["bash", "-c", f'"$@" {redirection}', "bash", sys.executable, "-c", PROGRAM]
-    done = subprocess.run([*command, run_dir, "False", "False", code], cwd=ROOT, text=True, stderr=subprocess.PIPE)
+    command += [run_dir, "False", "False", code]
+    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, text=True, stderr=subprocess.PIPE)
     return done.returncode, done.stderr
 
 

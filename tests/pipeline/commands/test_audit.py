@@ -206,12 +206,12 @@ def test_run_without_a_leaderboard_raises(tmp_path):
     with pytest.raises(PilahError, match=r"no run\.json"):
         audit.finished(tmp_path)
     artifacts.write_json(tmp_path / "run.json", config_module.to_json(config_module.of_profile("demo", tmp_path)))
-    with pytest.raises(PilahError, match="still to do photos, dataset"):
+    with pytest.raises(PilahError, match="lacks the stages photos, dataset"):
         audit.finished(tmp_path)
 
 
 def test_run_with_outdated_features_raises_despite_its_leaderboard(copy):
     audit.finished(copy)
     runner.path(copy, "features").unlink()
-    with pytest.raises(PilahError, match=r"still to do features, search, choice\."):
+    with pytest.raises(PilahError, match=r"lacks the stages features, search, choice\."):
         audit.finished(copy)
