@@ -187,7 +187,7 @@ def show(path: pathlib.Path, console: rich.console.Console) -> None:
         lines.append(f"The confusion matrix is in {path}.")
     if not results["training_photos_known"]:
         lines.append(
-            "The run's photos have changed since this version was trained, so these may include copies of its photos."
+            "The run's photos have changed since this version was trained: it may have been trained on some of these."
         )
     for line in lines:
         console.print(line, style="yellow", highlight=False)
