@@ -211,12 +211,11 @@ def _fork(
 
 
 def _end_before_the_stages() -> None:
-    """Replace the stages of a run and the check of its model server by nothing."""
     from pipeline import main
     from pipeline.commands import check_serving
 
-    nothing: Any = lambda *arguments, **options: ""  # noqa: E731
-    main.run = check_serving.check = nothing
+    main.run = lambda *arguments, **options: None
+    check_serving.check = lambda *arguments, **options: ""
 
 
 def _use_small_networks() -> None:
