@@ -13,6 +13,7 @@ from pipeline.report import localization, page, sentences
 
 HTML_NAMES = {"en": "model_card.html", "id": "model_card.id.html"}
 MARKDOWN_NAMES = {"en": "MODEL_CARD.md", "id": "MODEL_CARD.id.md"}
+JSON_NAME = "model_card.json"  # read by the web page
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Part:
 
 
 def write(run_dir: pathlib.Path) -> pathlib.Path | None:
-    """Write the card of the newest served version, in each language as Markdown and HTML, and return its folder.
+    """Write the card of the newest served version, as Markdown and HTML in each language and as JSON; return its folder.
 
     Return None if nothing is served, or if the served model is not the winner in report/figures.json, because these
     figures describe another model.
@@ -47,6 +48,7 @@ def write(run_dir: pathlib.Path) -> pathlib.Path | None:
         for name, template in ((HTML_NAMES[language], "card.html"), (MARKDOWN_NAMES[language], "card.md")):
             with artifacts.atomic_write(folder / name) as temporary:
                 temporary.write_text(jinja.get_template(template).render(**contents), encoding="utf-8")
+    artifacts.write_json(folder / JSON_NAME, to_json(figures, description))
     return folder
 
 
@@ -70,11 +72,33 @@ def parts(
     ]
 
 
+def to_json(figures: dict[str, Any], description: documents.ModelDescription) -> dict[str, Any]:
+    """Return what the web page shows of the card: scores in cross-validation, and how often sure answers were right."""
+    row, winner = figures["scenarios"][0], figures["winner"]
+    return {
+        "synthetic": description["data"]["drawn"],
+        "random_weights": _has_random_weights(description),
+        "folds": figures["run"]["folds"],
+        **{name: row[name] for name in ("photos", "right", "f1", "f1_low", "f1_high")},
+        "certainty": winner["certainty"],
+        "classes": [
+            {"photos": class_["tp"] + class_["fn"], "right": class_["tp"]}
+            | {name: class_[name] for name in ("name", "precision", "recall", "f1")}
+            for class_ in winner["classes"]
+        ],
+        "confusion_matrix": row["confusion_matrix"],  # rows = actual class
+    }
+
+
 def _is_winner(description: documents.ModelDescription, figures: dict[str, Any]) -> bool:
     """Return whether the served model is the winner of `figures`."""
     winner_row = figures["scenarios"][0]
     served_row = (description["scenario"]["scenario"], description["figures"]["f1"], description["data"]["photos"])
     return served_row == (winner_row["scenario"], winner_row["f1"], winner_row["photos"])
+
+
+def _has_random_weights(description: documents.ModelDescription) -> bool:
+    return description["weights"].startswith("random")
 
 
 def _use(description: documents.ModelDescription, _: localization.Gettext) -> list[str]:
@@ -90,7 +114,7 @@ def _use(description: documents.ModelDescription, _: localization.Gettext) -> li
             0,
             _("It was trained on synthetic photos, to show that the pipeline works. Do not use it on real photos."),
         )
-    if description["weights"].startswith("random"):
+    if _has_random_weights(description):
         lines.insert(0, _("Its backbone has random weights, so its answers mean nothing."))
     return lines
 

@@ -7,6 +7,7 @@ import re
 import shutil
 
 import finished_run
+import numpy as np
 import pytest
 import report_reader
 from PIL import Image
@@ -193,14 +194,42 @@ def test_missing_photos_are_counted(copy):
 def test_card_is_written_beside_the_model_with_its_figures(copy):
     version = copy / "served" / "pilah" / "1"
     assert card.write(copy) == version
-    names = {"MODEL_CARD.md", "MODEL_CARD.id.md", "model_card.html", "model_card.id.html", "model.json"}
-    assert {path.name for path in version.iterdir()} == names
+    cards = {"MODEL_CARD.md", "MODEL_CARD.id.md", "model_card.html", "model_card.id.html", "model_card.json"}
+    assert {path.name for path in version.iterdir()} == {*cards, "model.json"}
     f1 = artifacts.read_json(copy / "leaderboard.json")["winner"]["f1"]
     assert f"Macro F1 {f1:.3f}" in (version / "MODEL_CARD.md").read_text()
     assert f"F1 makro {f1:.3f}".replace(".", ",") in (version / "model_card.id.html").read_text()
     assert '<div class="scroll" tabindex="0"' in (version / "model_card.html").read_text()  # narrow screens
     assert "found by the audit: 3; of these, across folds: 1." in (version / "MODEL_CARD.md").read_text()
     assert "of scenario 1 over 2 splits, with its backbone frozen, is 0.8100" in (version / "MODEL_CARD.md").read_text()
+
+
+def test_card_as_json_matches_predictions_csv(copy):
+    version = card.write(copy)
+    answers = artifacts.read_csv(copy / "trials" / "01" / "predictions.csv")
+    written = artifacts.read_json(version / "model_card.json")
+    assert written["synthetic"] is True and written["random_weights"] is False
+    right = [row["label"] == row["predicted"] for row in answers]
+    assert (written["photos"], written["right"], written["folds"]) == (90, sum(right), finished_run.FOLDS)
+    winner = artifacts.read_json(copy / "leaderboard.json")["winner"]
+    assert written["f1"] == winner["f1"] and 0 < written["f1_low"] < winner["f1"] < written["f1_high"] < 1
+    assert [class_["name"] for class_ in written["classes"]] == finished_run.CLASSES
+    for row, class_ in zip(written["confusion_matrix"], written["classes"], strict=True):
+        hits = sum(answer["label"] == answer["predicted"] == class_["name"] for answer in answers)
+        assert (sum(row), class_["photos"], class_["right"]) == (30, 30, hits)
+        assert class_["recall"] == pytest.approx(hits / 30) and {"precision", "f1"} < class_.keys()
+    scores = [max(float(row[f"p_{name}"]) for name in finished_run.CLASSES) for row in answers]
+    thresholds = [level["from_score"] for level in written["certainty"]]
+    assert thresholds == sorted(thresholds, reverse=True) and thresholds[-1] == 0 and len(thresholds) > 1
+    for level, above in zip(written["certainty"], [np.inf, *thresholds], strict=False):
+        in_level = [hit for hit, score in zip(right, scores, strict=True) if level["from_score"] <= score < above]
+        assert (level["answers"], level["right"]) == (len(in_level), sum(in_level))
+
+
+def test_card_as_json_states_random_weights(copy):
+    path = copy / "served" / "pilah" / "1" / "model.json"
+    artifacts.write_json(path, artifacts.read_json(path) | {"weights": "random, seed 42"})
+    assert artifacts.read_json(card.write(copy) / "model_card.json")["random_weights"] is True
 
 
 def test_card_states_f1_with_leakage_and_in_the_thesis(copy):
