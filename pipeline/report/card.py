@@ -26,7 +26,7 @@ class Part:
 
 
 def write(run_dir: pathlib.Path) -> pathlib.Path | None:
-    """Write the card of the newest served version, as Markdown and HTML in each language and as JSON; return its folder.
+    """Write the card of the newest served version and return its folder: in each language, and as JSON.
 
     Return None if nothing is served, or if the served model is not the winner in report/figures.json, because these
     figures describe another model.
@@ -121,6 +121,10 @@ def _use(description: documents.ModelDescription, _: localization.Gettext) -> li
 
 def _scores(figures: dict[str, Any], row: dict[str, Any], _: localization.Gettext, number: Any) -> list[str]:
     winner = figures["winner"]
+
+    def number_at(path: str, style: str) -> str:
+        return number(localization.value_at(figures, path), style)
+
     return [
         _(
             "Macro F1 %(f1)s (95 %% confidence interval %(low)s to %(high)s), macro precision %(precision)s, macro "
@@ -149,12 +153,14 @@ def _scores(figures: dict[str, Any], row: dict[str, Any], _: localization.Gettex
         ),
         *_selection_bias(winner["selection_bias"], _, number),
         _(
-            "Its mean confidence is %(confidence)s; the expected calibration error (ECE) is %(ece)s.",
+            "Its mean confidence is %(confidence)s, and %(accuracy)s of its answers are correct.",
             confidence=number(winner["mean_confidence"], "%"),
-            ece=number(row["ece"]),
+            accuracy=number(row["accuracy"], "%"),
         )
         + " "
-        + sentences.calibration(figures, _, lambda path: number(localization.value_at(figures, path))),
+        + sentences.confidence_gap(winner["confidence_gap"], _, number_at)
+        + " "
+        + sentences.calibration(figures, _, number_at),
         *_leakage(figures, row["scenario"], _, number),
     ]
 

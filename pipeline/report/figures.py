@@ -60,8 +60,11 @@ def compute(config: Config) -> dict[str, Any]:
     best_first = choose.best_first(rows, best)
     numbers = [row["scenario"] for row in best_first]
     with_winner = comparisons.with_winner(numbers, answers, config.seed) if best else {}
+    same_as = comparisons.identical(numbers, answers)
     scenarios = [
-        _scenario(row, answers[row["scenario"]]) | {"against": with_winner.get(row["scenario"])} for row in best_first
+        _scenario(row, answers[row["scenario"]])
+        | {"same_as": same_as[row["scenario"]], "against": with_winner.get(row["scenario"])}
+        for row in best_first
     ]
     search_rows = [row for row in scenarios if row["scenario"] <= config.scenario_count]
     return {

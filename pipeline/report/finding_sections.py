@@ -1,4 +1,4 @@
-"""Sections of the audit, the leakage check and the evaluations; each shows its command until it has run."""
+"""Sections of the audit, the leakage check and the evaluations, and of the commands that have not run."""
 
 from typing import Any
 
@@ -7,32 +7,35 @@ from markupsafe import Markup
 from pipeline.report import plots, sentences
 from pipeline.report.source import Contents, Source
 
+PHOTOS_SHOWN_FIRST = 12  # of each list of photos to check; the others are folded
+
 
 def audit(source: Source) -> Contents:
     """Show counts, the effect of near-duplicates on F1, and the photos to check."""
-    if not source.figures["winner"]:  # the audit, the leakage check and evaluations need a finished search
-        return None
-    title, results = source.gettext("Audit of the photos"), source.figures["audit"]
+    results = source.figures["audit"]
     if not results:
-        return {"title": title, "command": _command("audit")}
+        return None
     gallery = {
         "pairs": [{**pair, "photos": [source.thumbnail(photo) for photo in pair["ids"]]} for pair in results["pairs"]],
         "label_issues": [{**issue, **source.thumbnail(issue["id"])} for issue in results["doubts"]],
         "quality_issues": [{**issue, **source.thumbnail(issue["id"])} for issue in results["odd"]],
     }
-    return {"title": title, **gallery, "kinds": _kinds(source), "sentences": sentences.near_duplicates(results, source)}
+    return {
+        "title": source.gettext("Audit of the photos"),
+        **gallery,
+        "shown_first": PHOTOS_SHOWN_FIRST,
+        "kinds": _kinds(source),
+        "sentences": sentences.near_duplicates(results, source),
+    }
 
 
 def leakage_check(source: Source) -> Contents:
     """Compare F1 of new models for each fold, of a carried model, and of the thesis."""
-    if not source.figures["winner"]:
-        return None
     _, results = source.gettext, source.figures["leakage_check"]
-    title = _("Leakage check")
     if not results:
-        return {"title": title, "command": _command("leakage-check")}
+        return None
     return {
-        "title": title,
+        "title": _("Leakage check"),
         "sentences": sentences.leakage(results, source),
         "plot": plots.folds(
             results["folds"],
@@ -54,9 +57,23 @@ def leakage_check(source: Source) -> Contents:
 
 def evaluations(source: Source) -> Contents:
     """Show the scores of the pushed model on photos from elsewhere."""
-    if not source.figures["winner"]:
+    if not (source.figures["evaluations"] or source.figures["evaluations_of_others"]):
         return None
-    return {"title": source.gettext("Test on photos from elsewhere"), "command": _command("evaluate --images OTHER")}
+    return {"title": source.gettext("Test on photos from elsewhere")}
+
+
+def further_checks(source: Source) -> Contents:
+    """List the commands that have not run on these photos and this winner, with what each would show."""
+    _, figures = source.gettext, source.figures
+    if not figures["winner"]:  # all three need a finished search
+        return None
+    checks = [
+        (figures["audit"], _("near-duplicates, likely mislabelled photos and image quality"), "audit"),
+        (figures["evaluations"], _("scores of the pushed model on photos from elsewhere"), "evaluate --images OTHER"),
+        (figures["leakage_check"], _("how much F1 rises if one model is carried through all folds"), "leakage-check"),
+    ]
+    left = [{"shows": shows, "command": _command(command)} for results, shows, command in checks if not results]
+    return {"title": _("Further checks"), "checks": left} if left else None
 
 
 def _command(arguments: str) -> Markup:

@@ -13,6 +13,7 @@ from components.base import rounding
 LANGUAGES = ("en", "id")
 TRANSLATIONS = pathlib.Path(__file__).with_name("translations")
 Gettext = Callable[..., Markup]
+DECIMALS = {"%": 3, "0%": 2, "p": 3}  # of the share or p value itself
 
 
 def translator(language: str) -> Gettext:
@@ -29,7 +30,8 @@ def format_number(value: float | None, style: str, language: str) -> str:
     """Format `value` for a reader; None becomes a dash, and 0.9999 with three decimals "> 0.999", see rounding.limit.
 
     Args:
-        style: "" for counts and settings, a digit for that many decimals, "%" for shares, "p" for a p value.
+        style: "" for counts and settings, a digit for that many decimals, "%" for shares and "0%" for whole percent,
+            "points" for percentage points without their unit, "p" for a p value.
     """
     if value is None:
         return "\N{EN DASH}"
@@ -38,9 +40,11 @@ def format_number(value: float | None, style: str, language: str) -> str:
     if style == "p" and value < 0.05 <= round(value, 3):  # 0.0497 is below the threshold
         return "< " + format_number(0.05, "3", language)
     sign = ""
+    if style == "points":
+        value, style = 100 * value, "1"
     if style:
-        sign, value = rounding.limit(value, int(style) if style.isdecimal() else 3)
-    formats = {"": ",", "%": ".1%", "p": ".3f"}
+        sign, value = rounding.limit(value, int(style) if style.isdecimal() else DECIMALS[style])
+    formats = {"": ",", "%": ".1%", "0%": ".0%", "p": ".3f"}
     text = format(value, formats.get(style, f",.{style}f")).replace("%", " %").replace("-", "\N{MINUS SIGN}")
     text = f"{sign} {text}".lstrip()
     return text.translate(str.maketrans(",.", ".,")) if language == "id" else text

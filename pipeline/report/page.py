@@ -1,4 +1,4 @@
-"""The report of a run: one self-contained HTML page, with figures.json and the confusion matrices beside it."""
+"""The report of a run: one self-contained HTML page, with figures.json beside it."""
 
 import pathlib
 import re
@@ -20,7 +20,7 @@ TEMPLATES = pathlib.Path(__file__).with_name("templates")
 
 
 def write(run_dir: pathlib.Path, language: str, stages_left: Sequence[str]) -> pathlib.Path:
-    """Write report/index.html, figures.json and confusion/NN.png in the run folder and return the path of index.html.
+    """Write report/index.html and figures.json in the run folder and return the path of index.html.
 
     Args:
         language: "en" or "id".
@@ -32,10 +32,10 @@ def write(run_dir: pathlib.Path, language: str, stages_left: Sequence[str]) -> p
     config = config_module.read(run_dir)
     folder = run_dir / run_folder.REPORT
     figures = figures_module.compute(config)
-    shutil.rmtree(folder / "confusion", ignore_errors=True)  # may hold scenarios that the run no longer has
+    shutil.rmtree(folder / "confusion", ignore_errors=True)  # pictures of earlier versions
     artifacts.write_json(run_dir / run_folder.FIGURES, figures)
     gettext, figure = localization.translator(language), localization.figure_tags(figures, language)
-    source = Source(config, folder, figures, gettext=gettext, figure=figure)
+    source = Source(config, figures, gettext=gettext, figure=figure)
     jinja = environment(figures=figures, language=language, _=gettext, figure=figure, backbone=source.backbone)
     contents = [section_html for section in sections.SECTIONS if (section_html := render(section, source, jinja))]
     html = jinja.get_template("page.html").render(sections=contents, stages_left=stages_left)

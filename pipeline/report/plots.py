@@ -7,6 +7,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib import ticker
 from matplotlib.figure import Figure
 
 # Okabe and Ito's palette for colour-blind readers
@@ -39,7 +40,7 @@ def intervals(scenarios: Sequence[Mapping[str, Any]], backbones: Sequence[str], 
     Args:
         backbones: label of each scenario's backbone.
     """
-    figure, axes = _figure(7.2, 0.6 + 0.215 * len(scenarios))
+    figure, axes = _figure(4.9, 0.6 + 0.215 * len(scenarios))
     for y, row in enumerate(scenarios):
         differs = row["against"] is not None and row["against"]["told_apart"]
         colour = COLOURS[1] if differs else COLOURS[0]
@@ -72,27 +73,31 @@ def groups(values: Sequence[Any], scenarios: Sequence[Mapping[str, Any]], settin
 
 
 @matplotlib.rc_context(STYLE)
-def reliability(bins: Sequence[Mapping[str, float]], x_label: str, y_label: str) -> str:
-    """Plot accuracy by confidence; larger points have more photos, and the diagonal is perfect calibration."""
-    figure, axes = _figure(3.6, 3.6)
+def reliability(bins: Sequence[Mapping[str, float]], x_label: str, y_label: str, counts_label: str) -> str:
+    """Plot accuracy with its interval by confidence, with counts of photos on top; the diagonal is perfect."""
+    figure, axes = _figure(4.6, 4.6)
     axes.plot([0, 1], [0, 1], "--", color=INK, linewidth=1, alpha=0.6)
-    max_photos = max(bin_["photos"] for bin_ in bins)
-    x, y = [bin_["confidence"] for bin_ in bins], [bin_["accuracy"] for bin_ in bins]
-    axes.plot(x, y, color=COLOURS[0], linewidth=1.5)
-    axes.scatter(x, y, [12 + 110 * bin_["photos"] / max_photos for bin_ in bins], color=COLOURS[0])
+    for bin_ in bins:
+        axes.plot([bin_["confidence"]] * 2, [bin_["accuracy_low"], bin_["accuracy_high"]], color=BLUE, linewidth=1.5)
+        axes.plot(bin_["confidence"], bin_["accuracy"], "o", color=BLUE, markersize=5)
+        middle = (bin_["low"] + bin_["high"]) / 2
+        axes.text(middle, 1.05, f"{bin_['photos']}", rotation=90, ha="center", va="bottom", fontsize=8)
+    axes.text(-0.02, 1.05, counts_label, ha="right", va="bottom", fontsize=8)
     axes.set(xlabel=x_label, ylabel=y_label, xlim=(0, 1.03), ylim=(0, 1.03), aspect="equal")
+    _in_percent(axes)
     return _svg(figure)
 
 
 @matplotlib.rc_context(STYLE)
 def coverage(rows: Sequence[Mapping[str, float | None]], x_label: str, accuracy: str, share: str) -> str:
     """Plot the share of photos answered, and the accuracy of these answers, by confidence threshold."""
-    figure, axes = _figure(4.6, 3.6)
+    figure, axes = _figure(4.6, 4.6)
     x = [row["threshold"] for row in rows]
     for index, (name, label) in enumerate({"accuracy": accuracy, "coverage": share}.items()):
         y = [row[name] if row[name] is not None else float("nan") for row in rows]
         axes.plot(x, y, color=COLOURS[index], marker=MARKERS[index], markersize=4, label=label)
     axes.set(xlabel=x_label, ylim=(0, 1.03))
+    _in_percent(axes)
     axes.legend(loc="lower left")
     return _svg(figure)
 
@@ -115,7 +120,9 @@ def training(
 def small_training(trials: Mapping[int, Sequence[Mapping[str, Sequence[float]]]], columns: int = 9) -> str:
     """Plot the loss of every scenario in a grid of small plots on one scale, one line per fold."""
     rows = -(-len(trials) // columns)
-    figure = Figure((7.2, 0.25 + 0.85 * rows), layout="constrained")
+    height_inches = 0.25 + 0.85 * rows
+    figure = Figure((7.2, height_inches))  # a constrained layout of so many plots takes seconds
+    figure.subplots_adjust(0.05, 0.25 / height_inches, 0.99, 1 - 0.2 / height_inches, wspace=0.15, hspace=0.3)
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     for axes, (number, histories) in zip(grid, trials.items(), strict=False):
         for fold, history in enumerate(histories):
@@ -144,6 +151,11 @@ def folds(tables: Mapping[str, Mapping[str, Sequence[float]]], labels: Mapping[s
         *np.atleast_1d(all_axes)[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(labels)
     )
     return _svg(figure)
+
+
+def _in_percent(axes: Any) -> None:
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(ticker.PercentFormatter(xmax=1, decimals=0, symbol=" %"))
 
 
 def _epochs(values: Sequence[float]) -> range:

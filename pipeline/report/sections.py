@@ -9,23 +9,23 @@ from collections.abc import Callable
 from components.base import artifacts
 from components.data import augmentation as augmentation_module
 from pipeline import run_folder
-from pipeline.report import comparisons, confusion, finding_sections, plots, sentences, thumbnails
+from pipeline.report import comparisons, finding_sections, plots, sentences, thumbnails
 from pipeline.report.source import Contents, Source
 from tuner import trial_folder
 
-WINNER_INCHES, OTHER_INCHES = 5.6, 3.4  # side of a confusion matrix
+PAIRS_SHOWN_FIRST = 6  # pairs of confused classes; the others are folded
 AUGMENTED_PHOTOS = 3  # shown with their augmented views
 VIEWS_PER_PHOTO = 5
 
 
 def scenarios(source: Source) -> Contents:
-    return {"title": source.gettext("The scenarios")} if source.figures["scenarios"] else None
+    if not source.figures["scenarios"]:
+        return None
+    return {"title": source.gettext("The scenarios"), "groups": source.groups}
 
 
 def winner(source: Source) -> Contents:
-    if not source.figures["winner"]:
-        return None
-    return {"title": source.gettext("The winner, class by class"), "picture": _matrix(source, 0, WINNER_INCHES)}
+    return {"title": source.gettext("The winner, class by class")} if source.figures["winner"] else None
 
 
 def settings(source: Source) -> Contents:
@@ -35,12 +35,14 @@ def settings(source: Source) -> Contents:
     if not search_rows:
         return None
     titles = dict(zip(comparisons.SETTINGS, (_("By backbone"), _("By optimizer"), _("By dropout")), strict=True))
+    labels = dict(zip(comparisons.SETTINGS, (_("Backbone"), _("Optimizer"), _("Dropout")), strict=True))
     return {
         "title": _("Backbones, optimizers, dropouts"),
         "parts": [
             {
                 "setting": setting,
                 "title": titles[setting],
+                "label": labels[setting],
                 "sentences": sentences.comparison(setting, comparison, _, source.figure),
                 "plot": plots.groups(
                     [group["value"] for group in comparison["values"]], search_rows, setting, _("macro F1")
@@ -54,9 +56,9 @@ def settings(source: Source) -> Contents:
 def significance(source: Source) -> Contents:
     if not source.figures["winner"]:
         return None
-    rows = source.figures["scenarios"]
+    rows = [source.figures["scenarios"][group.indices[0]] for group in source.groups]
     plot = plots.intervals(rows, [source.backbone(row) for row in rows], source.gettext("macro F1"))
-    return {"title": source.gettext("Is the winner really better?"), "plot": plot}
+    return {"title": source.gettext("Is the winner really better?"), "plot": plot, "groups": source.groups}
 
 
 def calibration(source: Source) -> Contents:
@@ -65,8 +67,12 @@ def calibration(source: Source) -> Contents:
         return None
     return {
         "title": _("Can you trust its confidence?"),
-        "sentence": sentences.calibration(source.figures, _, source.figure),
-        "reliability": plots.reliability(best["reliability"], _("confidence"), _("accuracy")),
+        "sentences": [
+            sentences.confidence_gap(best["confidence_gap"], _, source.figure),
+            sentences.calibration(source.figures, _, source.figure),
+        ],
+        "reliability": plots.reliability(best["reliability"], _("confidence"), _("accuracy"), _("photos")),
+        "level_names": {"sure": _("sure"), "probable": _("probable"), "unsure": _("not sure")},
         "coverage": plots.coverage(
             best["coverage"], _("minimum confidence"), _("accuracy of the answers"), _("share answered")
         ),
@@ -74,7 +80,7 @@ def calibration(source: Source) -> Contents:
 
 
 def mistakes(source: Source) -> Contents:
-    """List the pairs of classes that the winner confuses, with the wrong answers of highest confidence."""
+    """Show the pairs of classes that the winner confuses, with the wrong answers of highest confidence."""
     best = source.figures["winner"]
     if not best:
         return None
@@ -83,7 +89,12 @@ def mistakes(source: Source) -> Contents:
         for pair in best["mistakes"]
     ]
     missing = sum(photo["picture"] is None for pair in pairs for photo in pair["gallery"])
-    return {"title": source.gettext("What it gets wrong"), "pairs": pairs, "missing": missing}
+    return {
+        "title": source.gettext("What it gets wrong"),
+        "pairs": pairs,
+        "missing": missing,
+        "shown_first": PAIRS_SHOWN_FIRST,
+    }
 
 
 def training(source: Source) -> Contents:
@@ -106,11 +117,9 @@ def training(source: Source) -> Contents:
 
 
 def matrices(source: Source) -> Contents:
-    rows = source.figures["scenarios"]
-    if not rows:
+    if not source.figures["scenarios"]:
         return None
-    pictures = {row["scenario"]: _matrix(source, index, OTHER_INCHES) for index, row in enumerate(rows)}
-    return {"title": source.gettext("All confusion matrices"), "pictures": pictures}
+    return {"title": source.gettext("All confusion matrices"), "groups": source.groups}
 
 
 def data(source: Source) -> Contents:
@@ -148,30 +157,12 @@ SECTIONS: tuple[Callable[[Source], Contents], ...] = (
     finding_sections.audit,
     finding_sections.leakage_check,
     finding_sections.evaluations,
+    finding_sections.further_checks,
     training,
     matrices,
     data,
     method,
 )
-
-
-def _matrix(source: Source, index: int, side_inches: float) -> str:
-    """Write a scenario's confusion matrix to confusion/ and return it as a data URI."""
-    _, row = source.gettext, source.figures["scenarios"][index]
-    title = f"{row['scenario']}: {source.backbone(row)}, {row['optimizer']}, {row['dropout']}"
-    classes = [class_["name"] for class_ in source.figures["classes"]]
-    large = "-large" if side_inches == WINNER_INCHES else ""
-    path = source.folder / "confusion" / f"{row['scenario']:02d}{large}.png"
-    picture = confusion.write(
-        path,
-        row["confusion_matrix"],
-        classes,
-        title=title,
-        x_label=str(_("predicted class")),
-        y_label=str(_("actual class")),
-        side_inches=side_inches,
-    )
-    return thumbnails.data_uri(picture, "png")
 
 
 def _histories(run_dir: pathlib.Path, number: int) -> list[dict[str, list[float]]]:

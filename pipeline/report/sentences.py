@@ -27,7 +27,7 @@ def comparison(
             worst_mean=figure(f"{path}/values/{len(others)}/mean"),
         )
     ]
-    values = {name: figure(f"{path}/{name}", "4") for name in ("gap", "gap_low", "gap_high")}
+    values = {name: figure(f"{path}/{name}") for name in ("gap", "gap_low", "gap_high")}
     values["p"] = figure(f"{path}/p", "p")
     if results["told_apart"]:
         sentences.append(
@@ -65,17 +65,29 @@ def comparison(
     return sentences
 
 
-def calibration(figures: dict[str, Any], _: localization.Gettext, number: Callable[[str], str]) -> Markup:
+def confidence_gap(results: Mapping[str, float], _: localization.Gettext, number: Callable[[str, str], str]) -> Markup:
+    """Say whether the winner is overconfident; `results` are its figures, `number` formats the figure at a path."""
+    points = number("winner/confidence_gap/size", "points")
+    if results["size"] <= results["by_chance"]:
+        return _("The difference of %(points)s points is no more than chance.", points=points)
+    if results["gap"] > 0:
+        return _("It is overconfident by %(points)s points.", points=points)
+    return _("It is underconfident by %(points)s points.", points=points)
+
+
+def calibration(figures: dict[str, Any], _: localization.Gettext, number: Callable[[str, str], str]) -> Markup:
     """Say whether the winner's calibration error is more than chance; `number` formats the figure at a path."""
-    values = {name: number(f"winner/ece_by_chance/{name}") for name in ("mean", "low", "high")}
+    values = {name: number(f"winner/ece_by_chance/{name}", "points") for name in ("mean", "low", "high")}
+    values["ece"] = number("scenarios/0/ece", "points")
     if figures["scenarios"][0]["ece"] > figures["winner"]["ece_by_chance"]["high"]:
         return _(
-            "That is more than chance: a perfectly calibrated model would have %(mean)s on average (95 %% of the time "
-            "%(low)s to %(high)s).",
+            "The expected calibration error (ECE) of %(ece)s points is more than chance: a perfectly calibrated model "
+            "would have %(mean)s points on average (95 %% of the time %(low)s to %(high)s).",
             **values,
         )
     return _(
-        "A perfectly calibrated model would have %(mean)s on average (95 %% of the time %(low)s to %(high)s).",
+        "The expected calibration error (ECE) of %(ece)s points is no more than chance: a perfectly calibrated model "
+        "would have %(mean)s points on average (95 %% of the time %(low)s to %(high)s).",
         **values,
     )
 

@@ -2,8 +2,9 @@
 
 import dataclasses
 import functools
+import math
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -17,17 +18,28 @@ Contents = Mapping[str, Any] | None  # variables of a section's template; None i
 
 
 @dataclasses.dataclass(frozen=True)
+class Group:
+    """Scenarios with equal predictions, which the page shows as one.
+
+    Attributes:
+        indices: their places in the figures' list of scenarios, ascending.
+        name: their settings.
+    """
+
+    indices: list[int]
+    name: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Source:
     """The data that a section is rendered from.
 
     Attributes:
         figures: contents of figures.json.
-        folder: report/ in the run folder, for pictures beside the page.
         gettext, figure: translate and format for the reader (`report.localization`).
     """
 
     config: Config
-    folder: pathlib.Path
     figures: dict[str, Any]
     gettext: localization.Gettext
     figure: Callable[..., Markup]
@@ -36,6 +48,23 @@ class Source:
         """Return the name of a scenario's backbone, marked if it was fine-tuned."""
         name = row["backbone"]
         return str(self.gettext("%(backbone)s fine-tuned", backbone=name)) if row["strategy"] == "finetune" else name
+
+    @functools.cached_property
+    def groups(self) -> list[Group]:
+        """The scenarios, best first; those with equal predictions are one group."""
+        indices: dict[int, list[int]] = {}
+        for index, row in enumerate(self.figures["scenarios"]):
+            indices.setdefault(row["same_as"], []).append(index)
+        return [Group(group, self._name(group)) for group in indices.values()]
+
+    def _name(self, indices: Sequence[int]) -> str:
+        """Return "ResNet50, Adam / AdamW, 0.5" for scenarios that differ in their optimizer."""
+        rows = [self.figures["scenarios"][index] for index in indices]
+        settings = [(self.backbone(row), row["optimizer"], str(row["dropout"])) for row in rows]
+        values = [list(dict.fromkeys(column)) for column in zip(*settings, strict=True)]
+        if math.prod(map(len, values)) == len(rows):
+            return ", ".join(" / ".join(column) for column in values)
+        return "; ".join(", ".join(row) for row in settings)
 
     @functools.cached_property
     def photos(self) -> dict[str, photos.Photo]:

@@ -31,9 +31,13 @@ def interval(matrix: np.ndarray) -> tuple[float, float]:
     smoothed = (matrix + prior) * photos / (photos + prior.sum(axis=1, keepdims=True))
     score = macro_f1(smoothed)
     effective = score * (1 - score) / _variance(smoothed)
-    successes = macro_f1(matrix) * effective
-    low, high = scipy.stats.beta.interval(LEVEL, successes + 0.5, effective - successes + 0.5)
-    return float(low) if successes else 0.0, float(high) if successes < effective else 1.0
+    return share_interval(macro_f1(matrix) * effective, effective)
+
+
+def share_interval(successes: float, total: float) -> tuple[float, float]:
+    """Return Jeffreys's 95 % interval of the share `successes` / `total`."""
+    low, high = scipy.stats.beta.interval(LEVEL, successes + 0.5, total - successes + 0.5)
+    return float(low) if successes else 0.0, float(high) if successes < total else 1.0
 
 
 def macro_f1(matrix: np.ndarray) -> float:
@@ -56,27 +60,48 @@ def _variance(matrix: np.ndarray) -> float:
 
 
 def reliability(confidence: np.ndarray, right: np.ndarray) -> list[dict[str, float]]:
-    """Return the non-empty confidence bins, each with edges, photos, mean confidence and accuracy.
+    """Return the non-empty confidence bins: edges, photos, mean confidence, and accuracy with its 95 % interval.
 
     There are 15 bins of equal width, (low, high] (Guo et al., On Calibration of Modern Neural Networks, 2017).
     """
     number = _bin(confidence)
-    return [
-        {
-            "low": index / BINS,
-            "high": (index + 1) / BINS,
-            "photos": int((number == index).sum()),
-            "confidence": float(confidence[number == index].mean()),
-            "accuracy": float(right[number == index].mean()),
-        }
-        for index in np.unique(number).tolist()
-    ]
+    bins = []
+    for index in np.unique(number).tolist():
+        in_bin = number == index
+        low, high = share_interval(float(right[in_bin].sum()), float(in_bin.sum()))
+        bins.append(
+            {
+                "low": index / BINS,
+                "high": (index + 1) / BINS,
+                "photos": int(in_bin.sum()),
+                "confidence": float(confidence[in_bin].mean()),
+                "accuracy": float(right[in_bin].mean()),
+                "accuracy_low": low,
+                "accuracy_high": high,
+            }
+        )
+    return bins
 
 
 def expected_calibration_error(bins: Sequence[dict[str, float]]) -> float:
     """Return the mean gap between confidence and accuracy, bins weighted by photos (Naeini et al. 2015)."""
     photos = sum(bin_["photos"] for bin_ in bins)
     return float(sum(bin_["photos"] * abs(bin_["confidence"] - bin_["accuracy"]) for bin_ in bins) / photos)
+
+
+def confidence_gap(confidence: np.ndarray, right: np.ndarray) -> dict[str, float]:
+    """Return the mean confidence minus the accuracy as "gap", its "size", and the limit of its size "by_chance".
+
+    A perfectly calibrated model of this `confidence` is within the limit 95 % of the time: the number of its right
+    answers is a sum of independent draws, each with the probability of its confidence.
+    """
+    deviation = np.sqrt((confidence * (1 - confidence)).sum()) / len(confidence)
+    gap = float(confidence.mean() - right.mean())
+    return {
+        "gap": gap,
+        "size": abs(gap),
+        "by_chance": float(scipy.stats.norm.ppf((1 + LEVEL) / 2) * deviation),
+    }
 
 
 def calibration_error_by_chance(confidence: np.ndarray, seed: int) -> dict[str, float]:

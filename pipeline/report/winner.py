@@ -30,6 +30,7 @@ def compute(
         "not_told_apart": not_worse,
         "selection_bias": comparisons.selection_bias(all_answers, [first["scenario"], *not_worse], seed),
         "mean_confidence": float(confidence.mean()),
+        "confidence_gap": statistics.confidence_gap(confidence, right),
         "ece_by_chance": statistics.calibration_error_by_chance(confidence, seed),
         "reliability": statistics.reliability(confidence, right),
         "certainty": certainty.levels(confidence, right),
@@ -69,7 +70,14 @@ def mistakes(answers: predictions.Predictions) -> list[dict[str, Any]]:
                     "actual": answers.classes[actual],
                     "predicted": answers.classes[predicted],
                     "photos": len(rows),
-                    "worst": [{"id": answers.ids[row], "confidence": float(confidence[row])} for row in worst],
+                    "worst": [
+                        {
+                            "id": answers.ids[row],
+                            "confidence": float(confidence[row]),
+                            "p_actual": float(answers.probabilities[row, actual]),
+                        }
+                        for row in worst
+                    ],
                 }
             )
     return sorted(pairs, key=lambda pair: (-pair["photos"], -pair["worst"][0]["confidence"]))

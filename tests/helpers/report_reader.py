@@ -81,5 +81,5 @@ def of(run_dir: pathlib.Path) -> tuple[Source, jinja2.Environment]:
 def with_figures(run_dir: pathlib.Path, figures: dict[str, Any]) -> tuple[Source, jinja2.Environment]:
     """Return the same as `of` for other figures."""
     gettext, figure = localization.translator("en"), localization.figure_tags(figures, "en")
-    source = Source(config.read(run_dir), run_dir / "report", figures, gettext, figure)
+    source = Source(config.read(run_dir), figures, gettext, figure)
     return source, page.environment(figures=figures, _=gettext, figure=figure, language="en")

@@ -68,6 +68,11 @@ def test_scenarios_with_equal_answers_do_not_differ_and_count_once():
     assert with_copies[2] == with_copies[4] == without_copies[2]
 
 
+def test_identical_scenarios_are_those_with_equal_predictions():
+    best, other = with_accuracy(0.9, 1), with_accuracy(0.8, 2)
+    assert comparisons.identical([3, 1, 2, 4], {1: best, 2: other, 3: best, 4: best}) == {3: 3, 1: 3, 2: 2, 4: 3}
+
+
 def test_single_scenario_has_no_comparisons():
     only = with_accuracy(0.9, 1)
     assert comparisons.with_winner([1], {1: only}, seed=1) == {}

@@ -1,6 +1,7 @@
 """The report of a run: its HTML is parsed and compared with the run's files."""
 
 import collections
+import contextlib
 import dataclasses
 import pathlib
 import re
@@ -10,7 +11,6 @@ import finished_run
 import numpy as np
 import pytest
 import report_reader
-from PIL import Image
 from tensorboard.backend.event_processing import event_accumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.util import tensor_util
@@ -41,7 +41,7 @@ def test_every_number_on_the_page_matches_figures_json(run_dir):
         expected = localization.value_at(figures, path)
         assert value == ("" if expected is None else str(expected)), path
         number = text.replace(",", "").replace("\N{MINUS SIGN}", "-").removesuffix(" %").lstrip("<> ")
-        scale = 100 if text.endswith("%") else 1
+        scale = 100 if text.endswith("%") or re.search("/ece|confidence_gap", path) else 1  # the latter are in points
         if text.startswith("<"):
             assert scale * expected < float(number), path
         elif text.startswith(">"):
@@ -57,9 +57,10 @@ def test_scenarios_on_the_page_match_the_leaderboard(run_dir):
     rows = report_reader.rows_of(report_reader.read(run_dir).tables["scenario-table"])
     assert [int(row["No."]) for row in rows] == [row["scenario"] for row in best_first]
     for row, expected in zip(rows, best_first, strict=True):
-        assert row["Backbone"] == expected["backbone"] and float(row["Dropout"]) == expected["dropout"]
-        for name in ("precision", "recall", "f1", "accuracy"):
-            assert row[name.capitalize()] == f"{expected[name]:.4f}"
+        assert row["Scenario"] == f"{expected['backbone']}, {expected['optimizer']}, {expected['dropout']}"
+        for name in ("precision", "recall", "f1"):
+            assert row[name.capitalize()] == f"{expected[name]:.3f}"
+        assert row["Accuracy"] == f"{expected['accuracy']:.1%}".replace("%", " %")
         low, high = (float(end) for end in row["95 % confidence interval"].split("\N{EN DASH}"))
         assert low < expected["f1"] < high
 
@@ -85,6 +86,85 @@ def test_only_scenarios_far_below_the_winner_are_measurably_worse(run_dir):
     assert verdicts == {2: "no", 3: "yes", 4: "yes"}
 
 
+def test_scenarios_with_equal_predictions_share_a_row(copy):
+    shutil.copy(copy / "trials" / "01" / "predictions.csv", copy / "trials" / "02" / "predictions.csv")
+    leaderboard = artifacts.read_json(copy / "leaderboard.json")
+    first, second, *_ = leaderboard["scenarios"]
+    second |= {name: first[name] for name in ("f1", "precision", "recall", "accuracy", "confusion_matrix")}
+    artifacts.write_json(copy / "leaderboard.json", leaderboard)
+    page.write(copy, "en", [])
+    reader = report_reader.read(copy)
+    rows = report_reader.rows_of(reader.tables["scenario-table"])
+    assert [row["No."] for row in rows] == ["1,2", "3", "4"]  # the reader strips the space
+    assert rows[0]["Scenario"] == "ResNet50, AdamW, 0.0 / 0.5"
+    assert "predict the same class for every photo share a row" in reader.text
+    compared = report_reader.rows_of(reader.tables["significance-table"])
+    assert [compared[0][name] for name in ("No.", "Below the winner by", "Measurably worse")] == ["2", "0.000", "no"]
+
+
+def test_name_of_scenarios_with_equal_predictions_lists_what_differs(run_dir):
+    figures = artifacts.read_json(run_dir / "report" / "figures.json")
+    rows = [{**row, "same_as": 1, "backbone": "VGG19"} for row in figures["scenarios"][:3]]
+    settings = [("Adam", 0.0), ("AdamW", 0.0), ("Adam", 0.5)]
+    for row, (optimizer, dropout) in zip(rows, settings, strict=True):
+        row |= {"optimizer": optimizer, "dropout": dropout}
+    names = [
+        report_reader.with_figures(run_dir, {**figures, "scenarios": rows[:count]})[0].groups[0].name
+        for count in (1, 2, 3)
+    ]
+    assert names == [
+        "VGG19, Adam, 0.0",
+        "VGG19, Adam / AdamW, 0.0",
+        "VGG19, Adam, 0.0; VGG19, AdamW, 0.0; VGG19, Adam, 0.5",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("alike", "compared", "headline"),
+    [
+        (0, 0, "is the only scenario."),
+        (0, 3, "was chosen; all others were measurably worse."),
+        (1, 1, "was chosen; 1 of 1 others could be as good."),
+        (2, 3, "was chosen; 2 of 3 others could be as good."),
+        (3, 3, "was chosen; all 3 others could be as good."),
+    ],
+)
+def test_headline_says_how_many_scenarios_could_be_as_good(alike, compared, headline, run_dir):
+    figures = artifacts.read_json(run_dir / "report" / "figures.json")
+    figures["winner"] |= {"alike": alike, "compared": compared}
+    source, jinja = report_reader.with_figures(run_dir, figures)
+    text = jinja.get_template("summary.html").render(backbone=source.backbone)
+    assert f"ResNet50, AdamW, dropout 0.0 {headline}" in report_reader.Reader(text).text
+
+
+@pytest.mark.parametrize(
+    ("gap", "sentence", "card"),
+    [
+        (0.046, "It is overconfident by 4.6 points.", "4.6 points overconfident"),
+        (-0.046, "It is underconfident by 4.6 points.", "4.6 points underconfident"),
+        (0.02, "The difference of 2.0 points is no more than chance.", "2.0 points between"),
+    ],
+)
+def test_confidence_gap_is_stated_unless_it_is_chance(gap, sentence, card, run_dir):
+    figures = artifacts.read_json(run_dir / "report" / "figures.json")
+    figures["winner"]["confidence_gap"] = {"gap": gap, "size": abs(gap), "by_chance": 0.03}
+    source, jinja = report_reader.with_figures(run_dir, figures)
+    assert sentence in report_reader.Reader(page.render(sections.calibration, source, jinja)["body"]).text
+    summary = jinja.get_template("summary.html").render(backbone=source.backbone)
+    assert card in report_reader.Reader(summary).text
+
+
+def test_wrong_answers_have_the_score_of_their_actual_class(run_dir):
+    figures = artifacts.read_json(run_dir / "report" / "figures.json")
+    answers = {row["id"]: row for row in artifacts.read_csv(run_dir / "trials" / "01" / "predictions.csv")}
+    text = report_reader.read(run_dir).text
+    for pair in figures["winner"]["mistakes"]:
+        for photo in pair["worst"]:
+            score = float(answers[photo["id"]][f"p_{pair['actual']}"])
+            assert photo["p_actual"] == score
+            assert f"Actual: {pair['actual']}, {100 * score:.1f} %" in text
+
+
 def test_page_is_self_contained_and_every_picture_has_a_description(run_dir):
     reader = report_reader.read(run_dir)
     for tag, attributes in reader.tags:
@@ -97,17 +177,24 @@ def test_page_is_self_contained_and_every_picture_has_a_description(run_dir):
     assert "url(" not in (ROOT / "pipeline" / "report" / "templates" / "style.css").read_text()
 
 
-def test_matrices_are_files_beside_the_page(run_dir):
-    names = sorted(path.name for path in (run_dir / "report" / "confusion").iterdir())
-    assert names == ["01-large.png", "01.png", "02.png", "03.png", "04.png"]
-    with Image.open(run_dir / "report" / "confusion" / "01.png") as picture:
-        assert picture.format == "PNG" and len(picture.convert("RGB").getcolors(100_000)) > 5
+def test_every_scenario_has_its_confusion_matrix(run_dir):
+    source, jinja = report_reader.of(run_dir)
+    matrices = report_reader.Reader(page.render(sections.matrices, source, jinja)["body"])
+    counts = [[int(count) for count in row[1:]] for row in matrices.tables[None] if row[0] in finished_run.CLASSES]
+    best_first = [row["confusion_matrix"] for row in source.figures["scenarios"]]
+    assert counts == [row for matrix in best_first for row in matrix]
+
+
+def test_pictures_of_earlier_versions_are_removed(copy):
+    (copy / "report" / "confusion").mkdir()
+    page.write(copy, "en", [])
+    assert sorted(path.name for path in (copy / "report").iterdir()) == ["figures.json", "index.html"]
 
 
 def test_synthetic_photos_and_random_weights_are_stated_first(run_dir):
     text = report_reader.read(run_dir).text
-    assert text.index("photos are synthetic") < text.index("is the best")
-    assert text.index("Random weights in VGG19") < text.index("is the best")
+    assert text.index("photos are synthetic") < text.index("was chosen")
+    assert text.index("Random weights in VGG19") < text.index("was chosen")
 
 
 def test_names_are_escaped(run_dir):
@@ -128,7 +215,6 @@ def test_page_of_an_unfinished_run_states_it_and_shows_results(copy):
     assert "belum selesai: 3 dari 4" in reader.text and "push" in reader.text
     assert len(reader.tables["scenario-table"]) == 1 + 3
     assert not {"class-table", "significance-table", "audit-table", "leakage-table"} & set(reader.tables)
-    assert not (copy / "report" / "confusion" / "04.png").exists()
 
 
 def test_page_keeps_its_language_when_it_is_written_again(copy):
@@ -150,7 +236,7 @@ def test_scenarios_of_other_photos_are_not_shown(copy):
     artifacts.write_csv(copy / "photos.csv", list(listed[0]), [*listed, {**listed[0], "id": "f" * 16, "label": "wood"}])
     page.write(copy, "en", ["features"])
     reader = report_reader.read(copy)
-    assert "not finished: 0 of 4" in reader.text and "is the best" not in reader.text
+    assert "not finished: 0 of 4" in reader.text and "was chosen" not in reader.text
     assert "scenario-table" not in reader.tables
 
 
@@ -255,7 +341,7 @@ def test_card_states_selection_bias_and_calibration_error_by_chance(copy):
     text = (copy / "served" / "pilah" / "1" / "MODEL_CARD.md").read_text()
     bias, chance = best["selection_bias"], best["ece_by_chance"]
     assert f"F1 is about {bias['low']:.4f} to {bias['high']:.4f} too high" in text
-    assert f"would have {chance['mean']:.3f} on average" in text
+    assert f"would have {100 * chance['mean']:.1f} points on average" in text
 
 
 def test_card_leaves_out_an_audit_of_other_photos(copy):
@@ -329,25 +415,64 @@ def test_tensorboard_reads_scores_hyperparameters_and_training_of_each_scenario(
         assert started.hparams["dropout"].number_value == row["dropout"]
 
 
-def test_header_button_sorts_the_table_in_a_browser(chromium, run_dir):
-    context = chromium.new_context(viewport={"width": 360, "height": 740}, color_scheme="dark")
+@contextlib.contextmanager
+def opened(run_dir, chromium, **options):
+    """Open the page, and check at the end that it made no request and that no script failed."""
+    context = chromium.new_context(viewport={"width": 360, "height": 740}, **options)
     browser_page, problems = context.new_page(), []
     browser_page.on("pageerror", lambda error: problems.append(str(error)))
     browser_page.on("request", lambda request: problems.append(request.url) if request.url.startswith("http") else None)
     browser_page.goto((run_dir / "report" / "index.html").as_uri())
-    assert browser_page.evaluate("document.documentElement.scrollWidth") <= 360
-    header = browser_page.locator("#scenario-table th", has_text="No.")
-    for order, expected in (("descending", ["4", "3", "2", "1"]), ("ascending", ["1", "2", "3", "4"])):
-        header.get_by_role("button").click()
-        assert header.get_attribute("aria-sort") == order
-        assert browser_page.locator("#scenario-table tbody th").all_inner_texts() == expected
-    assert browser_page.locator("#scenario-table th[aria-sort=none]").count() == 12
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe-core here: make test installs it")
-    serious = [
-        violation
-        for violation in axe.Axe().run(browser_page).response["violations"]
-        if violation["impact"] in ("serious", "critical")
-    ]
-    assert [(violation["id"], node["html"][:200]) for violation in serious for node in violation["nodes"]] == []
-    assert problems == []
+    yield browser_page
     context.close()
+    assert problems == []
+
+
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
+def test_axe_finds_no_violation_with_everything_unfolded(chromium, run_dir, color_scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe-core here: make test installs it")
+    with opened(run_dir, chromium, color_scheme=color_scheme) as browser_page:
+        browser_page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true })")
+        violations = axe.Axe().run(browser_page).response["violations"]
+        faults = [(violation["id"], node["html"][:200]) for violation in violations for node in violation["nodes"]]
+        assert faults == []
+        assert browser_page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_number_scenario_f1_and_interval_fit_a_phone_and_the_number_stays(chromium, run_dir):
+    with opened(run_dir, chromium) as browser_page:
+        interval = browser_page.locator("#scenario-table tbody tr").first.locator("td").nth(2)
+        box = interval.bounding_box()
+        assert "\N{EN DASH}" in interval.inner_text() and box["x"] + box["width"] <= 360
+        number = browser_page.locator("#scenario-table tbody th").first
+        before = number.bounding_box()["x"]
+        browser_page.evaluate("document.querySelector('.scroll:has(#scenario-table)').scrollLeft = 200")
+        assert interval.bounding_box()["x"] < box["x"] and number.bounding_box()["x"] == before
+
+
+def test_photo_is_enlarged_without_javascript_and_by_keyboard(chromium, run_dir):
+    with opened(run_dir, chromium, java_script_enabled=False) as browser_page:
+        photo = browser_page.locator("#mistakes .photo").first
+        small = photo.locator("img").bounding_box()["width"]
+        photo.locator("summary").focus()
+        browser_page.keyboard.press("Enter")
+        assert photo.locator("img").bounding_box()["width"] > 2 * small
+        assert "Actual: " in photo.inner_text()
+
+
+def test_confusion_matrices_of_all_scenarios_are_not_printed(chromium, run_dir):
+    with opened(run_dir, chromium) as browser_page:
+        folded = browser_page.get_by_text("Confusion matrices of all scenarios")
+        assert folded.is_visible()
+        browser_page.emulate_media(media="print")
+        assert not folded.is_visible()
+
+
+def test_header_button_sorts_the_table_in_a_browser(chromium, run_dir):
+    with opened(run_dir, chromium) as browser_page:
+        header = browser_page.locator("#scenario-table th", has_text="No.")
+        for order, expected in (("descending", ["4", "3", "2", "1"]), ("ascending", ["1", "2", "3", "4"])):
+            header.get_by_role("button").click()
+            assert header.get_attribute("aria-sort") == order
+            assert browser_page.locator("#scenario-table tbody th").all_inner_texts() == expected
+        assert browser_page.locator("#scenario-table th[aria-sort=none]").count() == 10

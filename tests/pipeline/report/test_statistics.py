@@ -42,6 +42,24 @@ def test_calibration_error_is_the_mean_gap_of_the_bins():
     assert statistics.expected_calibration_error(bins) == pytest.approx((2 * 0.12 + 2 * 0.09 + 0) / 5)
 
 
+def test_bins_have_jeffreys_interval_of_their_accuracy():
+    right = np.arange(40) < 30
+    (bin_,) = statistics.reliability(np.full(40, 0.8), right)
+    assert (bin_["accuracy_low"], bin_["accuracy_high"]) == pytest.approx(scipy.stats.beta.interval(0.95, 30.5, 10.5))
+    (all_right,) = statistics.reliability(np.full(5, 0.8), np.ones(5, bool))
+    assert all_right["accuracy_low"] < 0.7 and all_right["accuracy_high"] == 1
+
+
+def test_confidence_gap_of_a_calibrated_model_is_within_chance_in_95_percent_of_draws():
+    generator = np.random.default_rng(3)
+    confidence = generator.uniform(0.3, 1, 400)
+    gaps = [statistics.confidence_gap(confidence, generator.random(400) < confidence) for _ in range(1000)]
+    assert 0.93 < np.mean([gap["size"] <= gap["by_chance"] for gap in gaps]) < 0.97
+    over = statistics.confidence_gap(np.full(100, 0.9), np.arange(100) < 80)
+    assert over["gap"] == over["size"] == pytest.approx(0.1) and over["size"] > over["by_chance"]
+    assert statistics.confidence_gap(np.full(100, 0.7), np.arange(100) < 80)["gap"] == pytest.approx(-0.1)
+
+
 def test_calibration_error_of_a_calibrated_model_is_within_chance():
     generator = np.random.default_rng(2)
     confidence = generator.uniform(0.3, 1, 800)
