@@ -101,7 +101,7 @@ def test_run_ends_with_a_report_and_the_pushed_model_has_its_card(whole):
     run_dir, _ = whole
     winner = json.loads((run_dir / "leaderboard.json").read_text())["winner"]
     page, card = run_dir / "report" / "index.html", run_dir / "served" / "pilah" / "1" / "MODEL_CARD.md"
-    assert f"{winner['f1']:.4f}" in page.read_text() and "Stages still to do" not in page.read_text()
+    assert f"{winner['f1']:.3f}" in page.read_text() and "Stages still to do" not in page.read_text()
     assert f"Macro F1 {winner['f1']:.3f}" in card.read_text()
     assert len(list(run_dir.glob("trials/*/events.out.tfevents.*"))) == SCENARIOS
 
