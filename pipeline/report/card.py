@@ -173,7 +173,7 @@ def _selection_bias(bias: dict[str, float] | None, _: localization.Gettext, numb
         _(
             "Because the model was chosen on the same photos, its F1 is about %(low)s to %(high)s too high on average; "
             "precision, recall and accuracy are too high as well.",
-            **{name: number(value, "4") for name, value in bias.items()},
+            **{name: number(value) for name, value in bias.items()},
         )
     ]
 
@@ -270,7 +270,6 @@ def _photos(
     else:
         lines.append(_("The audit found no near-duplicates, so there are none to keep in one fold."))
     if folds:
-        names = ("grouped_mean", "plain_mean", "difference", "standard_error")
         lines += [
             _(
                 "With near-duplicates kept in one fold, the mean macro F1 of scenario %(scenario)s over %(draws)s "
@@ -278,7 +277,7 @@ def _photos(
                 "%(difference)s, with a standard error of %(standard_error)s.",
                 scenario=folds["scenario"],
                 draws=len(folds["draws"]),
-                **{name: number(folds[name], "4") for name in names},
+                **{name: number(folds[name], style) for name, style in sentences.FOLDS_STYLES.items()},
             ),
             sentences.grouping_effect(folds, _, number(folds["p"], "p")),
         ]
