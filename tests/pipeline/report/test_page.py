@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import dataclasses
+import json
 import pathlib
 import re
 import shutil
@@ -440,6 +441,19 @@ def test_axe_finds_no_violation_with_everything_unfolded(chromium, run_dir, colo
         faults = [(violation["id"], node["html"][:200]) for violation in violations for node in violation["nodes"]]
         assert faults == []
         assert browser_page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+@pytest.mark.parametrize("width_px", [320, 360, 768, 1440])
+def test_page_with_long_class_names_does_not_scroll_sideways(chromium, copy, width_px, monkeypatch):
+    text = (copy / "report" / "figures.json").read_text()
+    for short, long in (("glass", "Miscellaneous Trash and Unlabeled litter"), ("metal", "Metal" * 8)):
+        text = text.replace(f'"{short}"', f'"{long}"')
+    monkeypatch.setattr(figures, "compute", lambda config: json.loads(text))
+    page.write(copy, "id", STAGES_LEFT)
+    with opened(copy, chromium) as browser_page:
+        browser_page.set_viewport_size({"width": width_px, "height": 740})
+        browser_page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true })")
+        assert browser_page.evaluate("document.documentElement.scrollWidth") <= width_px
 
 
 def test_number_scenario_f1_and_interval_fit_a_phone_and_the_number_stays(chromium, run_dir):
