@@ -58,7 +58,7 @@ class Workspace:
         self.environment = web_app.environment(
             CURL_HOME=str(path), PILAH_DATA=str(path / "instance"), PYTHONPATH=str(path), NO_COLOR="1"
         )
-        for name in ("PYTEST_CURRENT_TEST", "DATABASE_URL", "MAKEFLAGS"):
+        for name in ("PYTEST_CURRENT_TEST", "DATABASE_URL", "MAKEFLAGS", "MAKELEVEL"):
             self.environment.pop(name, None)
 
     def run(self, source: str, language: str = "sh") -> str:
@@ -91,7 +91,8 @@ class Workspace:
             source += "" if option in source else f" {option} {port}"
         with (self.path / "server.log").open("wb") as log:
             process = subprocess.Popen(
-                ["bash", "-c", f"{self.adapted(setup)}\nexec {source}"],
+                # a test run in the background of a shell ignores Ctrl-C, and its children would too
+                ["env", "--default-signal=INT", "bash", "-c", f"{self.adapted(setup)}\nexec {source}"],
                 cwd=self.path,
                 env=self.environment,
                 stdout=log,
