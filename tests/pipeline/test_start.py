@@ -20,11 +20,23 @@ import pathlib, openvino
 print(pathlib.Path.home())
 """
 
+# what Beam does: a server of gRPC in the process, and a client of it
+BEAM_CODE = """
+import pipeline.__main__
+import concurrent.futures, grpc
+with concurrent.futures.ThreadPoolExecutor(1) as threads:
+    server = grpc.server(threads)
+    port = server.add_insecure_port("localhost:0")
+    server.start()
+    grpc.channel_ready_future(grpc.insecure_channel(f"localhost:{port}")).result(timeout=20)
+    server.stop(None)
+"""
 
-def started(tmp_path, **variables):
+
+def started(tmp_path, code=CODE, **variables):
     environment = {name: value for name, value in os.environ.items() if name != "HOME"}
     return subprocess.run(
-        [sys.executable, "-c", CODE],
+        [sys.executable, "-c", code],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -53,6 +65,14 @@ def test_file_in_the_place_of_the_temporary_home_is_left_alone(tmp_path):
     home = pathlib.Path(started(tmp_path).stdout.split()[0])
     assert home.is_dir() and home.parent == tmp_path
     assert (tmp_path / f"pilah-{os.getuid()}").read_text() == "of another user"
+
+
+@pytest.mark.parametrize("variables", [{}, {"no_proxy": "example.org"}, {"NO_PROXY": "localhost"}], ids=str)
+def test_beam_reaches_itself_behind_a_proxy(tmp_path, monkeypatch, variables):
+    for name in ("no_grpc_proxy", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    done = started(tmp_path, BEAM_CODE, HOME=str(tmp_path), http_proxy="http://127.0.0.1:1", **variables)
+    assert done.returncode == 0, done.stderr
 
 
 def test_program_is_imported_by_training_processes_without_being_run():
