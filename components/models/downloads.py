@@ -5,12 +5,14 @@ import http.client
 import pathlib
 import queue
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
 
 RESPONSE_SECONDS = 10.0  # for connecting and the first response
-STALL_SECONDS = 20.0  # for each further block
+STALL_SECONDS = 20.0  # without any further data
+DOWNLOAD_SECONDS = 3600.0  # for all of a file
 MAX_BYTES = 500_000_000
 _BLOCK_BYTES = 1 << 20
 _silent_hosts: set[str] = set()  # hosts that did not answer and are not tried again
@@ -44,11 +46,14 @@ def download(url: str, path: pathlib.Path, opener: urllib.request.OpenerDirector
     """Download `url` to `path`.
 
     Raises:
-        OSError: see `connect`; or the response stalls, or is larger than MAX_BYTES.
+        OSError: see `connect`; or the response stalls, takes longer than DOWNLOAD_SECONDS, or is larger than MAX_BYTES.
     """
+    deadline = time.monotonic() + DOWNLOAD_SECONDS
     with connect(url, opener) as response, path.open("wb") as file:
-        while block := response.read(_BLOCK_BYTES):
+        while block := response.read1(_BLOCK_BYTES):  # what has arrived: `read` would wait for a whole block
             file.write(block)
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the download takes longer than {DOWNLOAD_SECONDS:g} s")
             if file.tell() > MAX_BYTES:
                 raise OSError(f"the response is larger than {MAX_BYTES:,} bytes")
 

@@ -2,6 +2,7 @@
 
 import ast
 import html
+import http.client
 import pathlib
 import re
 import shutil
@@ -28,18 +29,18 @@ def fetch_sdist(package: str, version: str, folder: pathlib.Path) -> pathlib.Pat
     `pip download` is not used because it would run setup.py.
 
     Raises:
-        OSError: no index answers, or none has the package.
+        OSError, ValueError, http.client.HTTPException: the failure of the first index, if all fail.
     """
     settings = _pip_settings()
     if settings.get("no-index", "").lower() in ("1", "on", "true", "yes"):
         raise OSError("pip is configured with no-index")
     opener, file = _opener(settings), f"{package}-{version}.tar.gz"
-    failures: list[OSError] = []
+    failures: list[Exception] = []
     for index in [settings.get("index-url", PYPI), *settings.get("extra-index-url", "").split()]:
         try:
             downloads.download(_address(index, package, file, opener), folder / file, opener)
             return folder / file
-        except OSError as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:  # also a malformed address or response
             failures.append(error)
     raise failures[0]
 

@@ -72,3 +72,25 @@ def archive(files: Mapping[str, bytes]) -> bytes:
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
     return stream.getvalue()
+
+
+@contextlib.contextmanager
+def trickling() -> Iterator[str]:
+    """Yield the URL of a server whose response never ends and has a byte every 50 ms."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        stopped = threading.Event()
+
+        def respond() -> None:
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
+                while not stopped.wait(0.05):
+                    connection.sendall(b".")
+
+        thread = threading.Thread(target=respond)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            stopped.set()
+            thread.join()

@@ -50,6 +50,15 @@ def test_response_that_is_too_large_raises(server, tmp_path, monkeypatch):
         downloads.download(f"{server.url}/weights.h5", tmp_path / "file")
 
 
+def test_download_that_trickles_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, "DOWNLOAD_SECONDS", 0.5)
+    with package_server.trickling() as url:
+        start = time.monotonic()
+        with pytest.raises(TimeoutError, match="takes longer"):
+            downloads.download(f"{url}/weights.h5", tmp_path / "file")
+        assert time.monotonic() - start < 5
+
+
 def test_password_is_sent_to_its_host_and_not_to_redirects(server):
     with package_server.serving() as other:
         server.contents["/private"], other.contents["/elsewhere"] = f"{other.url}/elsewhere", b"content"

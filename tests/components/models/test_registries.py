@@ -49,6 +49,15 @@ def test_sdist_missing_in_the_first_index_is_downloaded_from_the_extra_index(ser
     assert registries.fetch_sdist("fake", "1.0", tmp_path).read_bytes() == b"archive"
 
 
+@pytest.mark.parametrize("index", ["simple", "http://[::1/simple", "http://127.0.0.1:1/with blank"])
+def test_malformed_index_does_not_hide_the_extra_index(server, tmp_path, monkeypatch, index):
+    serve_sdist(server)
+    monkeypatch.setattr(
+        registries, "_pip_settings", lambda: {"index-url": index, "extra-index-url": f"{server.url}/simple"}
+    )
+    assert registries.fetch_sdist("fake", "1.0", tmp_path).read_bytes() == b"archive"
+
+
 def test_another_version_is_not_downloaded(server, tmp_path):
     serve_sdist(server)
     with pytest.raises(OSError, match=r"no fake-1\.1\.tar\.gz"):
