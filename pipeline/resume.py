@@ -143,4 +143,8 @@ def _differences(settings_before_and_now: Iterable[tuple[str, Any, Any]]) -> str
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if value is None:
+        return "none"
     return ",".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)

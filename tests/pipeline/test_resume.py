@@ -40,6 +40,9 @@ def test_options_override_the_settings_of_the_run(config):
     resumed = resume.configure(config.run_dir, None, {"epochs": 3})
     assert resumed == dataclasses.replace(config, epochs=3)
     assert resume.changed_settings(config, resumed) == "--epochs 3 instead of 10"
+    resumed = dataclasses.replace(config, random_weights=not config.random_weights, zip_encoding="gbk")
+    changes = f"--zip-encoding gbk instead of none, --random-weights {'off' if config.random_weights else 'on'} instead"
+    assert resume.changed_settings(config, resumed).startswith(changes)
 
 
 def test_confirmations_apply_to_one_start_only(config):
@@ -140,7 +143,7 @@ def test_features_without_their_settings_are_not_discarded_silently(config):
 
 def test_frozen_activations_on_another_machine_are_named(config):
     elsewhere = dataclasses.replace(recipe.resolve(config), frozen_activations_on_disk=False)
-    with pytest.raises(PilahError, match=r"^frozen activations on disk False instead of True: this would discard"):
+    with pytest.raises(PilahError, match=r"^frozen activations on disk off instead of on: this would discard"):
         resume.check_nothing_lost(config, elsewhere, photos.expected_list(config))
 
 
