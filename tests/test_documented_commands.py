@@ -239,6 +239,17 @@ def test_documented_command_succeeds(command, request):
         assert any(name in printed for name in synthetic_photos.CLASSES), printed
 
 
+@pytest.mark.parametrize("page", documented_commands.PAGES, ids=lambda page: page.name)
+def test_no_block_of_a_page_is_missed(page):
+    assert documented_commands.unread_blocks(page.read_text("utf-8").replace("`<!-- not run: REASON -->`", "")) == []
+
+
+@pytest.mark.parametrize("block", ["```bash\nls\n```\n", "- a\n\n  ```sh\n  ls\n  ```\n", "~~~sh\nls\n~~~\n"])
+def test_block_that_would_be_missed_is_named(block):
+    assert documented_commands.unread_blocks(block)
+    assert documented_commands.unread_blocks("<!-- not run: slow -->\n\n```sh\nls\n```\n")
+
+
 def test_documentation_has_commands_and_clients_in_each_language():
     assert {command.language for command in COMMANDS if not command.reason} == set(PROGRAMS)
 

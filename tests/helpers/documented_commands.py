@@ -19,6 +19,8 @@ PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 FENCE = re.compile(
     r"^(?:<!-- not run: (?P<reason>.+?) -->\n)?```(?P<tag>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
 )
+ANY_FENCE = re.compile(r"^[ >]*(?:```|~~~)", re.MULTILINE)
+TAGS = {"", "sh", "python", "javascript", "text", "nginx"}  # the last two hold no commands
 COMMENT = re.compile(r"(?:^|\s+)#\s.*$", re.MULTILINE)
 TRAINING = re.compile(r"make run\b|.* -m pipeline run (?!--help)")
 Treatment = Literal["run", "options checked", "not run"]
@@ -47,6 +49,17 @@ class Command:
         if self.reason:
             return "not run"
         return "options checked" if self.language == "sh" and TRAINING.match(self.source) else "run"
+
+
+def unread_blocks(text: str) -> list[str]:
+    """Return what is wrong with blocks whose commands `commands_in` would miss without a word."""
+    blocks = list(FENCE.finditer(text))
+    problems = [f"unknown tag {block['tag']}" for block in blocks if block["tag"] not in TAGS]
+    if len(ANY_FENCE.findall(text)) != 2 * len(blocks):
+        problems.append("a fence that is indented, made of ~~~, not closed, or has more than one word")
+    if text.count("<!-- not run:") != sum(block["reason"] is not None for block in blocks):
+        problems.append("a comment 'not run' that is not directly above a block")
+    return problems
 
 
 def commands_in(text: str, name: str) -> Iterator[Command]:
