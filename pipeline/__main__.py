@@ -18,7 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 # Otherwise TensorFlow reserves the memory of all GPUs, and none is left for the processes that train on them.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-# Beam talks to itself by gRPC, which would send that to the proxy of http_proxy; gRPC reads NO_PROXY only in lower case.
+# Beam connects to localhost by gRPC, which would use the proxy of http_proxy. gRPC ignores NO_PROXY in upper case.
 excluded = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
 os.environ.setdefault("no_grpc_proxy", ",".join(filter(None, (excluded, "localhost", "127.0.0.1"))))
 

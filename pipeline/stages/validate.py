@@ -81,7 +81,7 @@ def _log_web_agreement(web: validate.WebAgreement) -> None:
     if web.same_class < validate.MIN_WEB_AGREEMENT:
         log.warning(
             "Only %s of the photos keep their class when sent as the web page does, and %.0f%% should: the page "
-            "is less accurate than this run's figures (docs/serving.md)",
+            "is less accurate than this run's figures (docs/web-page.md)",
             rounding.text(web.same_class, ".1%"),
             100 * validate.MIN_WEB_AGREEMENT,
         )
