@@ -23,7 +23,7 @@ def after_push(config: Config, *, with_make: bool) -> list[str]:
     if not config.images:
         second = f"Train on your own photos:        {run_on_photos}"
     elif config.strategy == "finetune":  # which cannot be audited
-        second = f"Test it on other photos:         {_command('evaluate', run_dir, '--images other_photos')}"
+        second = f"Test it on other photos:         {_command('evaluate', run_dir, '--images other-photos')}"
     else:
         second = f"Look for label issues:           {_command('audit', run_dir)}"
     report = f"Report:                          {_quoted(config.run_dir / run_folder.PAGE)}"

@@ -32,7 +32,7 @@ def test_run_of_make_on_synthetic_photos_ends_with_commands_of_make(tmp_path, py
     ("strategy", "last"),
     [
         ("features", "audit --run-dir runs/mine"),
-        ("finetune", "evaluate --run-dir runs/mine --images other_photos"),
+        ("finetune", "evaluate --run-dir runs/mine --images other-photos"),
     ],
 )
 def test_run_of_photos_without_make_ends_with_commands_of_python(tmp_path, python, strategy, last):
