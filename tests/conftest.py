@@ -4,6 +4,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads both when it is imported
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+os.environ.setdefault("no_grpc_proxy", "localhost,127.0.0.1")  # Beam and the servers of the tests, behind a proxy
 
 import pathlib
 from collections.abc import Callable
