@@ -97,10 +97,12 @@ class Weights:
     Attributes:
         source: path of a file, "imagenet" (Keras's own file, in its cache), or None for random weights.
         seed: of the random weights.
+        is_keras_copy: whether the file, of another package, has exactly the weights of Keras's own file.
     """
 
     source: str | None
     seed: int
+    is_keras_copy: bool = False
 
     @property
     def file(self) -> pathlib.Path | None:
@@ -108,9 +110,15 @@ class Weights:
         return pathlib.Path(self.source) if self.source not in (None, "imagenet") else None
 
     @functools.cached_property
+    def file_digest(self) -> str | None:
+        """The digest that `file` had when it was first asked for."""
+        return artifacts.file_digest(self.file) if self.file else None
+
+    @functools.cached_property
     def fingerprint(self) -> str:
         """Return text that identifies the weights, whatever the path of their file; cached for all scenarios."""
-        return artifacts.file_digest(self.file) if self.file else self.source or f"random, seed {self.seed}"
+        digest = self.file_digest
+        return "imagenet" if self.is_keras_copy else digest or self.source or f"random, seed {self.seed}"
 
 
 def check_weights(name: settings.Backbone, weights: Weights) -> None:
@@ -133,7 +141,7 @@ def build(
         PilahError: the weights file was replaced since the run started.
     """
     backbone = BACKBONES[name]
-    if weights.file and artifacts.file_digest(weights.file) != weights.fingerprint:
+    if weights.file and artifacts.file_digest(weights.file) != weights.file_digest:
         raise PilahError(
             f"{weights.file} has changed since this run started. Do not change it during a run, and run again."
         )

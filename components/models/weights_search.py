@@ -77,7 +77,7 @@ def _cached(name: settings.Backbone, seed: int) -> backbones.Weights:
     copy = packaged_weights.COPIES.get(name)
     if not copy or weights_file.tensors_digest(path) != copy.tensors_sha256:
         raise ValueError(f"{path} is damaged or has other weights")
-    return backbones.Weights(str(path), seed)
+    return backbones.Weights(str(path), seed, is_keras_copy=True)
 
 
 def _download(name: settings.Backbone, seed: int) -> backbones.Weights:

@@ -121,10 +121,11 @@ def test_failed_build_keeps_the_dtype_policy(tmp_path):
     assert keras.config.dtype_policy().name == "float32"
 
 
-def test_weights_file_replaced_during_the_run_raises(tmp_path):
+@pytest.mark.parametrize("is_keras_copy", [False, True])
+def test_weights_file_replaced_during_the_run_raises(is_keras_copy, tmp_path):
     path = tmp_path / "vgg19.h5"
     path.write_bytes(b"weights")
-    weights = backbones.Weights(str(path), SEED)
+    weights = backbones.Weights(str(path), SEED, is_keras_copy)
     assert weights.fingerprint
     path.write_bytes(b"others")
     with pytest.raises(PilahError, match=r"vgg19\.h5 has changed since this run started"):

@@ -120,7 +120,8 @@ def test_package_is_used_if_the_download_fails_and_is_cached(published, server):
         publish(server, published)
     path = weights_search.cache_path("VGG19")
     weights = weights_search.find("VGG19", None, SEED)
-    assert weights == backbones.Weights(str(path), SEED)
+    assert weights == backbones.Weights(str(path), SEED, is_keras_copy=True)
+    assert weights.fingerprint == "imagenet", "a run goes on with the weights of any source"
     request_count = len(server.requests)
     assert weights_search.find("VGG19", None, SEED) == weights
     assert len(server.requests) == request_count == 1
