@@ -29,6 +29,7 @@ from web import (
     forms,
     limits,
     messages,
+    model_card,
     readiness,
     request_body,
     security,
@@ -109,6 +110,7 @@ def _init_extensions(app: Flask, options: settings.Settings, data: pathlib.Path)
     caller = client.Client(options.serving_target, timeout_seconds=options.serving_timeout_seconds)
     uploads.init_app(app, uploads.Service(store.PictureStore(data / "uploads"), caller, options))
     app.jinja_env.globals["rounding_limit"] = rounding.limit
+    app.jinja_env.globals["served_card"] = model_card.served
     app.jinja_env.globals["languages"] = settings.LANGUAGES
     app.jinja_env.globals["current_language"] = lambda: str(flask_babel.get_locale())
 

@@ -1,0 +1,196 @@
+"""The model card of a served version as numbers, from the pipeline's model_card.json."""
+
+import dataclasses
+import functools
+import json
+import logging
+import pathlib
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from flask import current_app
+
+FILE_NAME = "model_card.json"
+LEVELS = ("sure", "probable", "unsure")  # names of the levels of certainty, the most certain first
+MIN_ANSWERS = 20  # fewer answers of a level say too little about how often it is right
+LOW_F1 = 0.7  # below this macro F1, about one answer in three is wrong
+log = logging.getLogger("web.model_card")
+
+
+@dataclasses.dataclass(frozen=True)
+class Level:
+    """A level of certainty: the answers in cross-validation whose highest score is from `from_score` to the next level.
+
+    Attributes:
+        name: one of `LEVELS`.
+    """
+
+    name: str
+    from_score: float
+    answers: int
+    right: int
+
+    @property
+    def right_of_100(self) -> int | None:
+        """Right answers in 100; 100 and 0 only if all or none were right, and None of too few answers."""
+        if self.answers < MIN_ANSWERS:
+            return None
+        if self.right in (0, self.answers):
+            return 100 * self.right // self.answers
+        return min(max(round(100 * self.right / self.answers), 1), 99)
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassResult:
+    """Results of a class: its photos in cross-validation, and how many of them were recognised."""
+
+    name: str
+    photos: int
+    right: int
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelCard:
+    """Results of the served model's scenario in cross-validation.
+
+    Attributes:
+        synthetic: the model was trained on synthetic photos.
+        random_weights: the backbone has random weights.
+        f1: macro F1, with its interval from `f1_low` to `f1_high`.
+        certainty: levels of certainty, the most certain first; the last is "unsure", from 0.
+        classes: in the model's order.
+        confusion_matrix: photos by actual class (rows) and predicted class (columns).
+    """
+
+    synthetic: bool
+    random_weights: bool
+    photos: int
+    right: int
+    folds: int
+    f1: float
+    f1_low: float | None
+    f1_high: float | None
+    certainty: tuple[Level, ...]
+    classes: tuple[ClassResult, ...]
+    confusion_matrix: tuple[tuple[int, ...], ...]
+
+    @property
+    def class_names(self) -> list[str]:
+        return [result.name for result in self.classes]
+
+    @property
+    def is_for_real_photos(self) -> bool:
+        """Whether the results say anything about photos that visitors send."""
+        return not (self.synthetic or self.random_weights)
+
+    @property
+    def has_low_f1(self) -> bool:
+        return self.f1 < LOW_F1
+
+    def level(self, score: float) -> Level | None:
+        """Return the level of an answer with this highest score; None if the card is not about real photos."""
+        if not self.is_for_real_photos:
+            return None
+        return next((level for level in self.certainty if score >= level.from_score), None)
+
+
+def served() -> ModelCard | None:
+    """Return the card of the newest version in MODEL_FOLDER; None if there is none."""
+    folder = _model_folder()
+    try:
+        versions = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()] if folder else []
+    except OSError:  # pages/about.py logs it
+        return None
+    return of_version(max(versions)) if versions else None
+
+
+def of_version(version: int | None, class_names: Collection[str] | None = None) -> ModelCard | None:
+    """Return the card of a version in MODEL_FOLDER; None if there is none, or if it is of other classes."""
+    folder = _model_folder()
+    if folder is None or version is None:
+        return None
+    card = read(folder / str(version))
+    if card and class_names is not None and card.class_names != list(class_names):
+        _log_once(f"{folder / str(version) / FILE_NAME} is of other classes than the results of version {version}")
+        return None
+    return card
+
+
+def read(folder: pathlib.Path) -> ModelCard | None:
+    """Return the card in the folder of a version; None, and a line in the log, if it is missing or damaged."""
+    path = folder / FILE_NAME
+    try:
+        return _read(path, path.stat().st_mtime_ns)
+    except FileNotFoundError:
+        _log_once(f"{path} is missing: pages do not say how good the model is. Write it: python -m pipeline report")
+    except OSError as error:
+        _log_once(f"{path} cannot be read: {error.strerror}. Pages do not say how good the model is")
+    return None
+
+
+@functools.lru_cache(maxsize=10)
+def _read(path: pathlib.Path, _mtime_ns: int) -> ModelCard | None:
+    """Read a card once per version of its file."""
+    text = path.read_bytes()
+    try:
+        return _parse(json.loads(text), path)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        _log_once(
+            f"{path} is damaged ({reason}): pages do not say how good the model is. Write it again: "
+            "python -m pipeline report"
+        )
+        return None
+
+
+def _parse(document: Mapping[str, Any], path: pathlib.Path) -> ModelCard:
+    """Convert the document.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: it is not a card.
+    """
+    fields = {field.name: document[field.name] for field in dataclasses.fields(ModelCard)}
+    card = ModelCard(
+        **{
+            **fields,
+            "certainty": tuple(Level(**level) for level in fields["certainty"]),
+            "classes": tuple(ClassResult(**result) for result in fields["classes"]),
+            "confusion_matrix": tuple(tuple(map(int, row)) for row in fields["confusion_matrix"]),
+        }
+    )
+    _check(card)
+    model_path = path.with_name("model.json")
+    if model_path.exists() and json.loads(model_path.read_bytes())["classes"] != card.class_names:
+        raise ValueError(f"its classes are not those in {model_path.name}")
+    return card
+
+
+def _check(card: ModelCard) -> None:
+    """Raise an error if the card's parts do not fit together."""
+    numbers = [card.photos, card.right, card.folds, card.f1]
+    numbers += [number for level in card.certainty for number in (level.from_score, level.answers, level.right)]
+    numbers += [number for item in card.classes for number in (item.photos, item.right, item.recall, item.precision)]
+    if not all(isinstance(number, int | float) and number >= 0 for number in numbers):
+        raise ValueError("it must have numbers of 0 or more")
+    thresholds = [level.from_score for level in card.certainty]
+    names = [level.name for level in card.certainty]
+    if names != [name for name in LEVELS if name in names] or names[-1:] != ["unsure"]:
+        raise ValueError(f"levels of certainty must be some of {', '.join(LEVELS)}, in this order")
+    if thresholds != sorted(thresholds, reverse=True) or thresholds[-1] != 0:
+        raise ValueError("levels of certainty must have falling scores, the last from 0")
+    if [len(row) for row in card.confusion_matrix] != [len(card.classes)] * len(card.classes) or not card.classes:
+        raise ValueError("the confusion matrix must have a row and a column per class")
+
+
+def _model_folder() -> pathlib.Path | None:
+    folder = current_app.config["PILAH"].model_folder
+    return pathlib.Path(folder) if folder else None
+
+
+@functools.lru_cache(maxsize=100)
+def _log_once(line: str) -> None:
+    """Log `line` once, not on every page."""
+    log.warning(line)
