@@ -24,6 +24,7 @@ from web import (
     cookies,
     data_folder,
     database,
+    disposal_advice,
     failures,
     form_parser,
     forms,
@@ -56,6 +57,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         options = settings.read(os.environ, {name: value for name, value in config.items() if name.islower()})
         data = pathlib.Path(options.pilah_data).absolute()
         data_folder.prepare(data)
+        advice = disposal_advice.read(options.disposal_advice)
         options = dataclasses.replace(options, secret_key=options.secret_key or data_folder.secret_key(data))
     except (settings.SettingsError, data_folder.DataFolderError) as error:
         sys.exit(f"web: {error}")
@@ -81,6 +83,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         RATELIMIT_HEADERS_ENABLED=True,
         SEND_FILE_MAX_AGE_DEFAULT=300,  # seconds that browsers cache style sheets
         PILAH=options,
+        DISPOSAL_ADVICE=advice,
     )
     app.config.from_mapping({name: value for name, value in config.items() if name.isupper()})
     proxies = options.trusted_proxies

@@ -1,6 +1,7 @@
 """Commands for the operator of the site (`flask --app web ...`)."""
 
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -9,9 +10,10 @@ from flask import Flask
 from flask.cli import with_appcontext
 
 from web import database, exports, operator_sessions, retention, uploads
-from web.database import Upload, db
+from web.database import Feedback, Upload, db
 
 UPLOAD_SECONDS = 600.0  # the row of a picture that is newer may not be written yet
+OTHERS_FOLDERS = {Feedback.NONE.value: "none-of-these", Feedback.SEVERAL.value: "several-things"}
 MIGRATIONS = pathlib.Path(__file__).parent / "migrations"
 
 
@@ -45,21 +47,25 @@ def init_app(app: Flask) -> None:
 
 @click.command(cls=Command)
 @click.option("--days", type=click.IntRange(0), required=True, help="Age in days from which uploads are deleted.")
-@click.option("--with-corrections", is_flag=True, help="Also delete corrected photos and their exported copies.")
+@click.option(
+    "--with-corrections", is_flag=True, help="Also delete confirmed and corrected photos and their exported copies."
+)
 @with_appcontext
 def prune(days: int, with_corrections: bool) -> None:
-    """Delete old rows and their pictures; keep corrected ones unless --with-corrections."""
+    """Delete old rows and their pictures; keep confirmed and corrected ones unless --with-corrections."""
     uploads.service().store.release_reserve()  # SQLite cannot even read on a full disk
     old = retention.older_than(days, with_corrections=True)
     row_ids = retention.older_than(days, with_corrections=False)
-    corrected = len(old) - len(row_ids)
+    labelled = len(old) - len(row_ids)
     row_ids = old if with_corrections else row_ids
     retention.delete_batches(uploads.service().store, row_ids)
     click.echo(f"deleted {len(row_ids)} rows older than {days} days, with their pictures")
-    if corrected and with_corrections:
-        click.echo(f"{corrected} of them had a correction")
-    elif corrected:
-        click.echo(f"kept {corrected} with a correction: --with-corrections deletes them, and their exported copies")
+    if labelled and with_corrections:
+        click.echo(f"{labelled} of them were confirmed or corrected")
+    elif labelled:
+        click.echo(
+            f"kept {labelled} confirmed or corrected ones: --with-corrections deletes them, and their exported copies"
+        )
 
 
 @click.command(cls=Command)
@@ -94,29 +100,51 @@ def doctor() -> None:
 
 @click.command("export-corrections", cls=Command)
 @click.argument("folder", type=click.Path(file_okay=False, path_type=pathlib.Path))
+@click.option(
+    "--others",
+    metavar="FOLDER",
+    type=click.Path(file_okay=False, path_type=pathlib.Path),
+    help="Folder for photos of no class or of several things, which are not for training.",
+)
 @with_appcontext
-def export_corrections(folder: pathlib.Path) -> None:
-    """Write each corrected photo to FOLDER/CLASS/ID.jpg, for `python -m pipeline run --images`.
+def export_corrections(folder: pathlib.Path, others: pathlib.Path | None) -> None:
+    """Write each confirmed or corrected photo to FOLDER/CLASS/ID.jpg, for `python -m pipeline run --images`.
 
     FOLDER must be new, empty, or the folder of an earlier export, which is updated. Photos that are deleted later are
-    also deleted from it.
+    also deleted from it. Photos that visitors called "none of these" or "several things" are written only to --others,
+    in folders of these names.
     """
-    store = uploads.service().store
-    query = sa.select(Upload.id, Upload.corrected_class).where(Upload.corrected_class.is_not(None))
-    classes = {row_id: str(class_name) for row_id, class_name in db.session.execute(query.order_by(Upload.created_at))}
-    db.session.commit()
-    for row_id in [row_id for row_id in classes if not store.picture(row_id).exists()]:
-        click.echo(f"{row_id} has no picture; run flask --app web doctor to delete it", err=True)
-        del classes[row_id]
-    unsafe = sorted({name for name in classes.values() if not exports.is_folder_name(name)})
-    classes = {row_id: name for row_id, name in classes.items() if name not in unsafe}
-    added, removed = exports.update(store, folder, classes)
-    click.echo(
-        f"wrote {added} corrected photos to {folder}, which has {len(classes)} now, and removed {removed} old ones"
-    )
+    labels = _with_picture(sa.select(Upload.id, Upload.label).where(Upload.label.is_not(None)))
+    unsafe = sorted({name for name in labels.values() if not exports.is_folder_name(name)})
+    labels = {row_id: name for row_id, name in labels.items() if name not in unsafe}
+    _export(folder, labels, "confirmed and corrected photos")
+    query = sa.select(Upload.id, Upload.feedback).where(Upload.feedback.in_(OTHERS_FOLDERS))
+    other_folders = {row_id: OTHERS_FOLDERS[feedback] for row_id, feedback in _with_picture(query).items()}
+    if others:
+        _export(others, other_folders, "photos of no class or of several things")
+    elif other_folders:
+        click.echo(
+            f"left out {len(other_folders)} photos of no class or of several things: --others FOLDER exports them"
+        )
     if unsafe:
         names = ", ".join(map(repr, unsafe))
         raise click.ClickException(f"Photos of classes whose names cannot be folder names are not exported: {names}")
+
+
+def _with_picture(query: sa.Select[*tuple[Any, ...]]) -> dict[str, str]:
+    """Return a map of row id -> the query's second column, oldest row first, without rows whose picture is missing."""
+    rows = {row_id: str(value) for row_id, value in db.session.execute(query.order_by(Upload.created_at))}
+    db.session.commit()
+    store = uploads.service().store
+    for row_id in [row_id for row_id in rows if not store.picture(row_id).exists()]:
+        click.echo(f"{row_id} has no picture; run flask --app web doctor to delete it", err=True)
+        del rows[row_id]
+    return rows
+
+
+def _export(folder: pathlib.Path, folders: Mapping[str, str], kind: str) -> None:
+    added, removed = exports.update(uploads.service().store, folder, folders)
+    click.echo(f"wrote {added} {kind} to {folder}, which has {len(folders)} now, and removed {removed} old ones")
 
 
 @click.command("operator-sessions", cls=Command)

@@ -15,6 +15,7 @@ import flask_sqlalchemy
 import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy import orm
+from sqlalchemy.ext import hybrid
 
 
 class Base(orm.DeclarativeBase):
@@ -30,6 +31,14 @@ class State(enum.StrEnum):
     WAITING = "waiting"
     DONE = "done"
     REFUSED = "refused"
+
+
+class Feedback(enum.StrEnum):
+    """What a visitor said about a result, other than another class: it is right, of no class, or of several things."""
+
+    CONFIRMED = "confirmed"
+    NONE = "none"
+    SEVERAL = "several"
 
 
 def new_id() -> str:
@@ -48,7 +57,7 @@ def now() -> datetime.datetime:
 
 
 class Upload(db.Model):  # type: ignore[name-defined]  # created at run time
-    """An accepted photo, its prediction, and the visitor's correction."""
+    """An accepted photo, its prediction, and what the visitor said about it."""
 
     __tablename__ = "upload"
     __table_args__ = (
@@ -66,8 +75,19 @@ class Upload(db.Model):  # type: ignore[name-defined]  # created at run time
     score: orm.Mapped[float | None]
     scores: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(sa.JSON)  # class -> score, in the model's order
     model_version: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
-    corrected_class: orm.Mapped[str | None] = orm.mapped_column(sa.String(100))
-    corrected_at: orm.Mapped[datetime.datetime | None]
+    corrected_class: orm.Mapped[str | None] = orm.mapped_column(sa.String(100))  # never the predicted one
+    feedback: orm.Mapped[str | None] = orm.mapped_column(sa.String(9))  # a Feedback; None with a corrected class
+    corrected_at: orm.Mapped[datetime.datetime | None]  # time of the corrected class or the feedback
+
+    @hybrid.hybrid_property
+    def label(self) -> str | None:
+        """Return the class that the visitor confirmed or corrected to, for training; None without one."""
+        return self.class_name if self.feedback == Feedback.CONFIRMED else self.corrected_class
+
+    @label.inplace.expression
+    @classmethod
+    def _label_expression(cls) -> sa.ColumnElement[str | None]:
+        return sa.case((cls.feedback == Feedback.CONFIRMED, cls.class_name), else_=cls.corrected_class)
 
 
 # Failures of the database's server, disk or connection, not errors in a statement.

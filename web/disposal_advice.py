@@ -1,20 +1,119 @@
-"""The disposal advice for each class, as a Python table because Babel extracts its sentences for translation."""
+"""Disposal advice for each class, from a TOML file that an operator can replace by local rules."""
 
-from flask_babel import lazy_gettext as _
+import dataclasses
+import pathlib
+import tomllib
+from collections.abc import Collection, Mapping
+from typing import Any
 
-ADVICE = {  # class -> what to do with it
-    "cardboard": _("Flatten it, keep it dry and put it in the paper bin. Compost it if it is wet or greasy."),
-    "glass": _(
-        "Rinse it and take off the lid. Put bottles and jars in the glass bin, but not mirrors or drinking glasses."
-    ),
-    "metal": _("Rinse cans and crush them. Put cans, foil and lids in the metal bin."),
-    "paper": _("Keep it dry and clean. Put it in the paper bin, but not tissues, receipts or coated paper."),
-    "plastic": _(
-        "Rinse it and put the cap back on. Bottles and tubs can be recycled; check the number in the triangle."
-    ),
-    "trash": _(
-        "Put it in the general waste bin if it cannot be recycled or composted. "
-        "Take batteries and bulbs to a collection point."
-    ),
-}
-FOR_OTHER_CLASSES = _("Ask your local waste service which bin this goes in.")
+from web import settings
+
+DEFAULT_FILE = pathlib.Path(__file__).with_suffix(".toml")
+BIN_COLOURS = ("black", "blue", "brown", "green", "grey", "orange", "red", "white", "yellow")
+MAX_CHARACTERS = 300  # of a text, which a phone shows in a few lines
+
+
+@dataclasses.dataclass(frozen=True)
+class Advice:
+    """What to do with an item of a class.
+
+    Attributes:
+        texts: language -> text.
+        bin: one of `BIN_COLOURS`, or "" if it is not known.
+    """
+
+    texts: Mapping[str, str]
+    bin: str = ""
+
+    def text(self, language: str) -> str:
+        return _in_language(self.texts, language)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    """The advice of a file.
+
+    Attributes:
+        place: language -> name of the place that the rules hold for; empty if they hold anywhere.
+        classes: class -> advice.
+        other: advice for all other classes.
+    """
+
+    place: Mapping[str, str]
+    classes: Mapping[str, Advice]
+    other: Advice
+
+    def place_name(self, language: str) -> str:
+        return _in_language(self.place, language) if self.place else ""
+
+    def advice(self, class_name: str | None) -> Advice:
+        return self.classes.get(class_name or "", self.other)
+
+
+def read(path: str) -> Rules:
+    """Return the rules in a file; "" is the default file.
+
+    Raises:
+        SettingsError: the file cannot be read, or has a fault.
+    """
+    try:
+        document = tomllib.loads(pathlib.Path(path or DEFAULT_FILE).read_text(encoding="utf-8"))
+        return _parse(document)
+    except OSError as error:
+        raise settings.SettingsError(
+            f"DISPOSAL_ADVICE must be a file that can be read (got {path}: {error.strerror}). "
+            "Unset it for the default advice."
+        ) from error
+    except ValueError as error:  # also of invalid TOML or UTF-8
+        reason = " ".join(str(error).split())
+        raise settings.SettingsError(
+            f"DISPOSAL_ADVICE {path}: {reason}. Write it like {DEFAULT_FILE}, or unset it for the default advice."
+        ) from error
+
+
+def _parse(document: Mapping[str, Any]) -> Rules:
+    """Convert a file's content; raise ValueError with the rule that it breaks."""
+    _check_keys(document, ("place", "classes", "other"), "the file")
+    classes = _table(document.get("classes", {}), "[classes]")
+    return Rules(
+        place=_texts(document["place"], "[place]") if "place" in document else {},
+        classes={name: _advice(value, f"[classes.{name}]") for name, value in classes.items()},
+        other=_advice(document["other"], "[other]") if "other" in document else read("").other,
+    )
+
+
+def _advice(value: Any, location: str) -> Advice:
+    table = dict(_table(value, location))
+    _check_keys(table, (*settings.LANGUAGES, "bin"), location)
+    colour = table.pop("bin", "")
+    if colour not in ("", *BIN_COLOURS):
+        raise ValueError(f"bin in {location} must be one of {', '.join(BIN_COLOURS)} (got {colour!r})")
+    return Advice(_texts(table, location), colour)
+
+
+def _texts(value: Any, location: str) -> Mapping[str, str]:
+    table = _table(value, location)
+    _check_keys(table, settings.LANGUAGES, location)
+    for language, text in table.items():
+        if not isinstance(text, str) or not 0 < len(text.strip()) <= MAX_CHARACTERS:
+            raise ValueError(f"{language} in {location} must be a text of 1 to {MAX_CHARACTERS} characters")
+    if not table:
+        raise ValueError(f"{location} must have a text in one of the languages {', '.join(settings.LANGUAGES)}")
+    return table
+
+
+def _table(value: Any, location: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{location} must be a table")
+    return value
+
+
+def _check_keys(table: Mapping[str, Any], known: Collection[str], location: str) -> None:
+    for key in table:
+        if key not in known:
+            raise ValueError(f"{location} may have {', '.join(known)} (got {key})")
+
+
+def _in_language(texts: Mapping[str, str], language: str) -> str:
+    """Return the text in `language`, or else in the first language that has one."""
+    return texts.get(language) or next(iter(texts.values()))

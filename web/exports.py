@@ -1,4 +1,4 @@
-"""Folders of exported corrections, FOLDER/CLASS/ID.jpg, whose copies are deleted with their photos.
+"""Folders of exported photos, FOLDER/CLASS/ID.jpg, whose copies are deleted with their photos.
 
 Each folder is registered before the first copy is written to it: a file in `exports/`, beside the pictures, holds its
 path. Copies that were made from such a folder are not deleted. The docstring of `web.store.PictureStore` explains why

@@ -6,7 +6,7 @@ import flask_wtf
 import flask_wtf.csrf
 from flask import g, request
 from flask_babel import lazy_gettext as _
-from wtforms import PasswordField, SelectField, SubmitField
+from wtforms import PasswordField, SubmitField
 from wtforms.validators import InputRequired
 
 
@@ -24,13 +24,6 @@ class FormProtection(flask_wtf.csrf.CSRFProtect):
             g.csrf_valid = True  # otherwise the forms check the token again
             return
         super().protect(*args, **kwargs)
-
-
-class CorrectionForm(flask_wtf.FlaskForm):
-    """The class that the visitor says is correct."""
-
-    class_name = SelectField(_("It is actually"), validators=[InputRequired()])
-    submit = SubmitField(_("Save"))
 
 
 class OperatorForm(flask_wtf.FlaskForm):

@@ -31,11 +31,11 @@ def delete(store: PictureStore, row_ids: Sequence[str]) -> None:
 
 
 def older_than(days: int, with_corrections: bool) -> list[str]:
-    """Return the ids of rows older than `days`, oldest first; include corrected ones if `with_corrections`."""
+    """Return the ids of rows older than `days`, oldest first; `with_corrections` includes those with a label."""
     now = database.now()
     cutoff = now - min(datetime.timedelta(days=min(days, 10**6)), now - datetime.datetime.min)
     old = sa.select(Upload.id).where(Upload.created_at < cutoff).order_by(Upload.created_at)
-    return list(db.session.scalars(old if with_corrections else old.where(Upload.corrected_class.is_(None))))
+    return list(db.session.scalars(old if with_corrections else old.where(Upload.label.is_(None))))
 
 
 def delete_batches(store: PictureStore, row_ids: Sequence[str]) -> None:
@@ -45,7 +45,7 @@ def delete_batches(store: PictureStore, row_ids: Sequence[str]) -> None:
 
 
 def prune(store: PictureStore, keep_days: int, max_stored_bytes: int) -> None:
-    """Delete expired rows without a correction, then the oldest rows beyond the size limit."""
+    """Delete expired rows without a label, then the oldest rows beyond the size limit."""
     store.keep_reserve()
     old = older_than(keep_days, with_corrections=False)
     delete_batches(store, old)
@@ -59,11 +59,11 @@ def prune(store: PictureStore, keep_days: int, max_stored_bytes: int) -> None:
 
 
 def _oldest_over(store: PictureStore, max_stored_bytes: int) -> list[str]:
-    """Return the ids of the oldest rows beyond the limit; rows with a correction come last.
+    """Return the ids of the oldest rows beyond the limit; rows with a label come last.
 
     Pictures without a row do not count, because only the command doctor deletes them.
     """
-    order = (Upload.corrected_class.is_not(None), Upload.created_at)
+    order = (Upload.label.is_not(None), Upload.created_at)
     row_ids = db.session.scalars(sa.select(Upload.id).order_by(*order)).all()
     sizes = store.sizes()
     excess = sum(sizes[row_id] for row_id in row_ids) - max_stored_bytes

@@ -41,6 +41,7 @@ class Settings:
         database_url: postgresql://USER:PASSWORD@HOST/NAME or sqlite:////FILE; "" is SQLite in pilah_data.
         serving_target: HOST:PORT of the model server, for gRPC.
         model_folder: folder of the served versions, for the model card and classes of the newest; "" is none.
+        disposal_advice: TOML file with what to do with an item of each class; "" is web/disposal_advice.toml.
         serving_timeout_seconds: time after which an unanswered upload is stored as waiting.
         retry_seconds: pause between retries of waiting rows.
         max_upload_bytes: size of the largest photo.
@@ -49,7 +50,7 @@ class Settings:
         visitor_rate: limit of accepted photos from one browser.
         total_rate: limit of accepted photos from all clients together.
         metrics_from: networks that may read /metrics and /readyz, separated by commas.
-        keep_days: age in days from which the page deletes uploads without a correction.
+        keep_days: age in days from which the page deletes uploads that are neither confirmed nor corrected.
         max_stored_bytes: size of all stored pictures above which the page deletes the oldest ones.
         contact: e-mail address, URL or name for questions about photos, shown on the privacy page.
         trusted_proxies: number of proxies in front that set X-Forwarded-For.
@@ -63,6 +64,7 @@ class Settings:
     database_url: str = ""
     serving_target: str = "localhost:8500"
     model_folder: str = ""
+    disposal_advice: str = ""
     serving_timeout_seconds: float = 10.0
     retry_seconds: float = 2.0
     max_upload_bytes: int = 15 * MIB

@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 from flask import Blueprint, abort, current_app, redirect, render_template, request, session, url_for
 
-from web import disposal_advice, settings
+from web import settings
 from web.pages import about
 
 blueprint = Blueprint("home", __name__)
@@ -21,7 +21,7 @@ PAGES_OF_FORMS = {  # form endpoint without a page -> page with that form
 def show() -> str:
     folder = current_app.config["PILAH"].model_folder
     classes = about.classes(pathlib.Path(folder)) if folder else []
-    return render_template("home.html", classes=classes, with_icon=disposal_advice.ADVICE)
+    return render_template("home.html", classes=classes)
 
 
 @blueprint.post("/language")

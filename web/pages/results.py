@@ -1,18 +1,19 @@
-"""The result page of an upload: picture, prediction and correction."""
+"""The result page of an upload: picture, prediction, advice, and what the visitor says about it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
 import sqlalchemy as sa
-from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
+from flask import Blueprint, Response, abort, current_app, redirect, render_template, request, url_for
 
-from web import database, disposal_advice, forms, uploads, visitors
-from web.database import Upload, db
+from web import certainty, database, model_card, uploads, visitors
+from web.database import Feedback, Upload, db
 from web.store import PictureStore
 
 blueprint = Blueprint("results", __name__)
 HISTORY_FILTERS = ("class", "corrected", "after")  # parameters of the history page
+WITHDRAWN = "withdrawn"  # value of the form's feedback that removes earlier feedback
 
 
 @blueprint.get("/result/<row_id>")
@@ -21,14 +22,11 @@ def show(row_id: str) -> str:
     return render_template(
         "result.html",
         row=row,
+        certainty=certainty.of(row),
+        card=model_card.of_version(row.model_version, list(row.scores or {})),
         bars=sorted((row.scores or {}).items(), key=lambda item: -item[1]),
-        advice=advice_for(row.corrected_class or row.class_name or ""),
-        correction=_correction_form(row),
+        rules=current_app.config["DISPOSAL_ADVICE"],
     )
-
-
-def advice_for(class_name: str) -> str:
-    return str(disposal_advice.ADVICE.get(class_name, disposal_advice.FOR_OTHER_CLASSES))
 
 
 @blueprint.get("/result/<row_id>/state")
@@ -39,18 +37,17 @@ def state(row_id: str) -> Any:
 
 @blueprint.post("/result/<row_id>/correction")
 def correct(row_id: str) -> Any:
-    """Store the class that the visitor chose, in addition to the prediction."""
+    """Store what the visitor says about the result, in addition to the prediction.
+
+    The form has `class_name`, a class of the model, or `feedback`, a `Feedback` or "withdrawn".
+    """
     row = visitors.row_or_404(row_id)
-    form = _correction_form(row)
-    if not form.validate_on_submit():
-        abort(400, "class_name must be a class of the model.")
-    corrected = form.class_name.data if form.class_name.data != row.class_name else None
+    corrected_class, feedback = _feedback(row, request.form)
+    is_withdrawn = not corrected_class and not feedback
+    time = None if is_withdrawn else database.now()
     # An UPDATE statement does not fail if the row was deleted in the meantime; its page then answers 404.
-    db.session.execute(
-        sa.update(Upload)
-        .where(Upload.id == row_id)
-        .values(corrected_class=corrected, corrected_at=database.now() if corrected else None)
-    )
+    values = {"corrected_class": corrected_class, "feedback": feedback, "corrected_at": time}
+    db.session.execute(sa.update(Upload).where(Upload.id == row_id).values(values))
     db.session.commit()
     return redirect(url_for("results.show", row_id=row_id), 303)
 
@@ -88,7 +85,17 @@ def _send(read: Callable[[PictureStore], bytes], row_id: str) -> Response:
     return response
 
 
-def _correction_form(row: Upload) -> forms.CorrectionForm:
-    form = forms.CorrectionForm(formdata=request.form or None, class_name=row.corrected_class or row.class_name)
-    form.class_name.choices = [(name, name) for name in row.scores or {}]
-    return form
+def _feedback(row: Upload, form: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """Return the corrected class or the feedback in the form, which may withdraw both; answer 400 for others."""
+    class_name, feedback = form.get("class_name"), form.get("feedback")
+    if not row.class_name:
+        abort(400, "A photo without a result cannot be corrected.")
+    if class_name is None:
+        if feedback not in (*Feedback, WITHDRAWN):
+            abort(400, f"feedback must be one of: {', '.join((*Feedback, WITHDRAWN))}.")
+        return None, None if feedback == WITHDRAWN else feedback
+    if class_name == row.class_name:
+        return None, Feedback.CONFIRMED
+    if class_name not in (row.scores or {}):
+        abort(400, "class_name must be a class of the model.")
+    return class_name, None
