@@ -41,6 +41,35 @@ def test_copy_is_deleted_with_its_row(app, browser, folder):
     assert exported(folder) == [f"metal/{kept}.jpg"]
 
 
+def test_confirmed_photos_are_exported_in_the_folder_of_the_predicted_class(app, browser, folder):
+    confirmed = browser.uploaded(photo("glass"))
+    browser.post(f"/result/{confirmed}/correction", {"feedback": "confirmed"})
+    unanswered = browser.uploaded(photo("glass"))
+    assert export(app, folder).exit_code == 0
+    assert exported(folder) == [f"glass/{confirmed}.jpg"] and unanswered not in "".join(exported(folder))
+
+
+def test_photos_of_no_class_or_several_things_are_exported_only_apart(app, browser, folder, tmp_path):
+    none, several = browser.uploaded(photo("glass")), browser.uploaded(photo("metal"))
+    browser.post(f"/result/{none}/correction", {"feedback": "none"})
+    browser.post(f"/result/{several}/correction", {"feedback": "several"})
+    done = export(app, folder)
+    assert done.exit_code == 0 and "left out 2 photos" in done.output and exported(folder) == []
+    arguments = ["export-corrections", str(folder), "--others", str(tmp_path / "others")]
+    assert app.test_cli_runner().invoke(args=arguments).exit_code == 0
+    assert exported(folder) == []
+    assert exported(tmp_path / "others") == [f"none-of-these/{none}.jpg", f"several-things/{several}.jpg"]
+    browser.post(f"/result/{none}/deletion")
+    assert exported(tmp_path / "others") == [f"several-things/{several}.jpg"]
+
+
+@pytest.mark.parametrize("name", ["corrections", "corrections/others", "."])
+def test_others_in_the_folder_of_training_photos_are_refused(app, browser, folder, name):
+    corrected(browser)
+    done = app.test_cli_runner().invoke(args=["export-corrections", str(folder), "--others", str(folder.parent / name)])
+    assert done.exit_code == 1 and "--others must be outside FOLDER" in done.output and not folder.exists()
+
+
 def test_copies_are_readable_only_by_their_owner(app, browser, folder):
     row_id = corrected(browser)
     export(app, folder)
@@ -55,7 +84,7 @@ def test_repeated_export_adds_moves_and_removes_copies(app, browser, folder):
     moved, cleared, deleted = (corrected(browser) for _ in range(3))
     export(app, folder)
     browser.post(f"/result/{moved}/correction", {"class_name": "paper"})
-    browser.post(f"/result/{cleared}/correction", {"class_name": "glass"})
+    browser.post(f"/result/{cleared}/correction", {"feedback": "withdrawn"})
     with app.app_context():  # as if the folder was missing when the photo was deleted
         db.session.execute(sa.delete(Upload).where(Upload.id == deleted))
         db.session.commit()

@@ -15,12 +15,13 @@ def store(app):
     return app.extensions["pilah_uploads"].store
 
 
-def aged(app, days, corrected_class=None):
+def aged(app, days, corrected_class=None, feedback=None):
     """Add a row that is `days` old, and return its id."""
     row_id = Browser(app).uploaded(photo(seed=days))
     with app.app_context():
         row = db.session.get(Upload, row_id)
         row.created_at, row.corrected_class = row.created_at - datetime.timedelta(days=days), corrected_class
+        row.feedback = feedback
         db.session.commit()
     return row_id
 
@@ -41,6 +42,14 @@ def test_prune_deletes_expired_rows_except_corrected_ones(app, store):
     assert ids(app) == kept and len(web_app.files(app)) == 2
     prune(app, store, keep_days=10)
     assert len(ids(app)) == 1
+
+
+def test_prune_keeps_confirmed_rows_and_deletes_those_of_no_class_or_several_things(app, store):
+    confirmed = aged(app, 400, feedback="confirmed")
+    aged(app, 400, feedback="none")
+    aged(app, 400, feedback="several")
+    prune(app, store)
+    assert ids(app) == {confirmed}
 
 
 def test_prune_over_the_size_limit_deletes_the_oldest_and_corrected_ones_last(app, store):

@@ -12,7 +12,6 @@ from flask import render_template_string
 from components.demo import synthetic_photos
 from pipeline.report import localization
 from web import settings
-from web.pages import results
 
 pytestmark = pytest.mark.databases("sqlite")  # no test depends on the database
 ROOT = pathlib.Path(__file__).parents[2]
@@ -67,11 +66,12 @@ def test_compiled_catalog_is_up_to_date(folder, language):
 
 
 @pytest.mark.parametrize("language", [language for language in settings.LANGUAGES if language != "en"])
-def test_classes_and_their_advice_are_translated(app, language):
+def test_classes_and_their_advice_are_in_each_language(app, language):
     label = "{% from 'parts.html' import class_label %}{{ class_label(name) }}"
     with app.test_request_context(headers={"Accept-Language": language}):
         labels = [render_template_string(label, name=name) for name in (*synthetic_photos.CLASSES, "another")]
-        sentences = {results.advice_for(name) for name in (*synthetic_photos.CLASSES, "another")}
+    rules = app.config["DISPOSAL_ADVICE"]
+    sentences = {rules.advice(name).text(language) for name in (*synthetic_photos.CLASSES, "another")}
     assert not {*synthetic_photos.CLASSES} & {*labels}
     assert labels[-1] == "another"
     assert len(sentences) == len(synthetic_photos.CLASSES) + 1

@@ -146,18 +146,49 @@ def test_correction_is_stored_in_addition_to_the_prediction(app, visitor):
     assert (row.class_name, row.corrected_class) == ("glass", "metal")
     assert row.corrected_at >= row.created_at
     for language, words in (
-        ("en", "Corrected to <bdi>metal</bdi>."),
-        ("id", "Dikoreksi menjadi <bdi>logam</bdi>."),
+        ("en", "You said: <bdi>metal</bdi> (model said: <bdi>glass</bdi>). Thank you."),
+        ("id", "Menurut Anda: <bdi>logam</bdi> (menurut model: <bdi>kaca</bdi>). Terima kasih."),
     ):
         assert words in visitor.get(f"/result/{row_id}", headers={"Accept-Language": language}).text
 
 
-def test_correction_back_to_the_prediction_clears_it(app, visitor):
+@pytest.mark.parametrize("fields", [{"feedback": "confirmed"}, {"class_name": "glass"}], ids=["yes", "its class"])
+def test_confirmation_replaces_a_correction_and_is_a_label(app, visitor, fields):
     row_id = visitor.uploaded(photo("glass"))
-    for class_name in ("metal", "glass"):
-        assert visitor.post(f"/result/{row_id}/correction", {"class_name": class_name}).status_code == 303
+    for answer in ({"class_name": "metal"}, fields):
+        assert visitor.post(f"/result/{row_id}/correction", answer).status_code == 303
     [row] = web_app.rows(app)
-    assert (row.corrected_class, row.corrected_at) == (None, None)
+    assert (row.corrected_class, row.feedback, row.label) == (None, "confirmed", "glass")
+    assert row.corrected_at >= row.created_at
+    assert "You said: <bdi>glass</bdi>, like the model." in visitor.get(f"/result/{row_id}").text
+
+
+@pytest.mark.parametrize(("feedback", "words"), [("none", "none of these"), ("several", "several things")])
+def test_photo_of_no_class_or_of_several_things_has_no_label_and_no_class_advice(app, visitor, feedback, words):
+    row_id = visitor.uploaded(photo("glass"))
+    for answer in ({"class_name": "metal"}, {"feedback": feedback}):
+        assert visitor.post(f"/result/{row_id}/correction", answer).status_code == 303
+    [row] = web_app.rows(app)
+    assert (row.corrected_class, row.feedback, row.label) == (None, feedback, None)
+    page = visitor.get(f"/result/{row_id}").text
+    assert f"You said: {words} (model said: <bdi>glass</bdi>)." in page and "How to recycle" not in page
+
+
+@pytest.mark.parametrize("fields", [{"class_name": "metal"}, {"feedback": "confirmed"}, {"feedback": "none"}])
+def test_answer_is_withdrawn(app, visitor, fields):
+    row_id = visitor.uploaded(photo("glass"))
+    for answer in (fields, {"feedback": "withdrawn"}):
+        assert visitor.post(f"/result/{row_id}/correction", answer).status_code == 303
+    [row] = web_app.rows(app)
+    assert (row.corrected_class, row.feedback, row.corrected_at, row.label) == (None, None, None, None)
+    assert "Is this right?" in visitor.get(f"/result/{row_id}").text
+
+
+@pytest.mark.parametrize("feedback", ["", "Confirmed", "glass", "none\0", "x" * 200])
+def test_unknown_feedback_is_refused(app, visitor, feedback):
+    row_id = visitor.uploaded()
+    assert visitor.post(f"/result/{row_id}/correction", {"feedback": feedback}).status_code == 400
+    assert web_app.rows(app)[0].feedback is None
 
 
 def test_row_deleted_during_a_correction_stays_deleted(app, visitor, monkeypatch):
@@ -187,8 +218,9 @@ def test_waiting_row_cannot_be_corrected(make_app, model):
     visitor = Browser(app)
     model.stop()
     row_id = visitor.uploaded()
-    assert visitor.post(f"/result/{row_id}/correction", {"class_name": "metal"}).status_code == 400
-    assert web_app.rows(app)[0].corrected_class is None
+    for fields in ({"class_name": "metal"}, {"feedback": "confirmed"}):
+        assert visitor.post(f"/result/{row_id}/correction", fields).status_code == 400
+    assert web_app.rows(app)[0].label is None
 
 
 def test_deletion_removes_the_row_and_its_files_only(app, visitor):

@@ -528,10 +528,10 @@ def test_prune_keeps_corrected_rows_without_with_corrections(app):
         age(app, row_id, 31)
     assert run(app, "prune", "--days", 30).splitlines() == [
         "deleted 1 rows older than 30 days, with their pictures",
-        "kept 1 with a correction: --with-corrections deletes them, and their exported copies",
+        "kept 1 confirmed or corrected ones: --with-corrections deletes them, and their exported copies",
     ]
     assert [row.id for row in web_app.rows(app)] == [corrected] and web_app.files(app) == [f"{corrected}.jpg"]
-    assert "1 of them had a correction" in run(app, "prune", "--days", 30, "--with-corrections")
+    assert "1 of them were confirmed or corrected" in run(app, "prune", "--days", 30, "--with-corrections")
     assert web_app.rows(app) == web_app.files(app) == []
 
 

@@ -192,16 +192,14 @@ def test_too_small_photo_is_refused_with_the_next_step(app):
     assert "at least 16 pixels" in detail and "Choose a larger one." in detail
 
 
-@pytest.mark.parametrize(
-    ("name", "heading"), [("glass", "Glass"), ("HDPE", "HDPE"), ("old paper", "Old paper"), ("<b>", "&lt;b&gt;")]
-)
-def test_heading_starts_with_a_capital_letter(app, browser, name, heading):
+@pytest.mark.parametrize(("name", "shown"), [("glass", "glass"), ("old paper", "old paper"), ("<b>", "&lt;b&gt;")])
+def test_class_name_is_isolated_in_the_heading_and_plain_in_the_title(app, browser, name, shown):
     row_id = browser.uploaded()
     with app.app_context():
-        db.session.execute(sa.update(Upload).values(class_name=name))
+        db.session.execute(sa.update(Upload).values(class_name=name, score=1.0, scores={name: 1.0}))
         db.session.commit()
     text = browser.get(f"/result/{row_id}").text
-    assert f"<h1>{heading}</h1>" in text and f"<title>{heading} - Pilah</title>" in text
+    assert f"<h1>Probably <bdi>{shown}</bdi></h1>" in text and f"<title>Probably {shown} - Pilah</title>" in text
 
 
 @pytest.mark.parametrize("path", FORMS)
