@@ -2,6 +2,7 @@
 
 import json
 import os
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -13,7 +14,7 @@ from web.database import Upload, db
 
 pytestmark = pytest.mark.databases("sqlite")  # no test depends on the database
 CLASS = {"photos": 400, "right": 360, "precision": 0.9, "recall": 0.9, "f1": 0.9}
-CARD = {
+CARD: dict[str, Any] = {
     "synthetic": False,
     "random_weights": False,
     "photos": 1200,
