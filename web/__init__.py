@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import Any
 
 import flask_babel
-import flask_bootstrap
 import flask_wtf.csrf
 from flask import Flask, current_app, render_template, request, session
 from werkzeug.exceptions import BadHost, HTTPException, RequestEntityTooLarge
@@ -24,6 +23,7 @@ from web import (
     cookies,
     data_folder,
     database,
+    delivery,
     disposal_advice,
     failures,
     form_parser,
@@ -79,9 +79,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         SESSION_COOKIE_HTTPONLY=True,
         WTF_CSRF_TIME_LIMIT=None,  # the session limits the token: a page may stay open for a day
         BABEL_DEFAULT_LOCALE="en",
-        BOOTSTRAP_SERVE_LOCAL=True,
         RATELIMIT_HEADERS_ENABLED=True,
-        SEND_FILE_MAX_AGE_DEFAULT=300,  # seconds that browsers cache style sheets
         PILAH=options,
         DISPOSAL_ADVICE=advice,
     )
@@ -105,9 +103,9 @@ def _init_extensions(app: Flask, options: settings.Settings, data: pathlib.Path)
     csrf = forms.FormProtection(app)
     csrf.exempt(api.blueprint)  # it uses no cookies, so that a forged request has no access
     flask_babel.Babel(app, locale_selector=_language)
-    flask_bootstrap.Bootstrap5(app)
     limits.init_app(app)
     security.init_app(app)
+    delivery.init_app(app)
     readiness.init_app(app)
     commands.init_app(app)
     caller = client.Client(options.serving_target, timeout_seconds=options.serving_timeout_seconds)

@@ -3,7 +3,7 @@
 from flask import Flask, Response, request
 
 HEADERS = {
-    # blob: for the preview of a photo before its upload, data: for Bootstrap's icons.
+    # blob: for the preview of a photo before its upload, data: for the icons of Swagger UI.
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",

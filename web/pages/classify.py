@@ -1,32 +1,52 @@
-"""The upload form."""
+"""The upload form, and the sample photos to try it with."""
 
+from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, current_app, redirect, render_template, request, session, url_for
+from flask import Blueprint, abort, current_app, redirect, render_template, request, session, url_for
 
+from components.data import images
 from web import limits, messages, uploads, visitors
 from web.pictures import BadPictureError
 from web.settings import MIB
 
 blueprint = Blueprint("classify", __name__)
+SAMPLES = ("cardboard", "glass", "metal")  # classes of the photos in static/samples, drawn by docs/sample_photos.py
 
 
 @blueprint.get("/classify")
 def form() -> str:
-    visitors.current()  # sets the cookie now, so that the upload is found even if its response is lost
-    session.modified = True  # renews the cookie on this page only, because its response is never late
-    return render_template("classify.html", refusal=None)
+    return form_page("classify.html")
+
+
+def form_page(template: str, **values: Any) -> str:
+    """Render a page with the upload form, and renew the visitor's cookie.
+
+    The cookie is set before the upload, so that a photo is found even if the response to its upload is lost. It is
+    renewed on pages with the form only, because their responses are never late.
+    """
+    visitors.current()
+    session.modified = True
+    return _render(template, None, **values)
 
 
 @blueprint.post("/classify")
 @limits.page_uploads
 def send() -> Any:
     """Accept a photo and redirect to its result."""
-    try:
-        row = uploads.service().accept(uploaded_photo(), visitors.current())
-    except BadPictureError as error:
-        return render_template("classify.html", refusal=messages.refusal(error)), error.status, error.headers
-    return redirect(url_for("results.show", row_id=row.id), 303)
+    return _accept(uploaded_photo)
+
+
+@blueprint.post("/classify/sample")
+@limits.page_uploads
+def send_sample() -> Any:
+    """Accept a sample photo and redirect to its result."""
+    name = request.form.get("sample")
+    if name not in SAMPLES:
+        abort(400, f"sample must be one of: {', '.join(SAMPLES)}.")
+    with current_app.open_resource(f"static/samples/{name}.jpg") as file:
+        content = file.read()
+    return _accept(lambda: content)
 
 
 def uploaded_photo() -> bytes:
@@ -48,3 +68,16 @@ def uploaded_photo() -> bytes:
     if len(content) > limit:
         raise BadPictureError(413, "bytes", limit=limit // MIB)
     return content
+
+
+def _accept(photo: Callable[[], bytes]) -> Any:
+    try:
+        row = uploads.service().accept(photo(), visitors.current())
+    except BadPictureError as error:
+        return _render("classify.html", messages.refusal(error)), error.status, error.headers
+    return redirect(url_for("results.show", row_id=row.id), 303)
+
+
+def _render(template: str, refusal: str | None, **values: Any) -> str:
+    limit_mb = current_app.config["PILAH"].max_upload_bytes // MIB
+    return render_template(template, refusal=refusal, limit_mb=limit_mb, formats=images.FORMAT_NAMES, **values)

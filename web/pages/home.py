@@ -1,13 +1,13 @@
-"""The home page, and the choice of language."""
+"""The home page with the upload form, and the choice of language."""
 
 import pathlib
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from flask import Blueprint, abort, current_app, redirect, render_template, request, session, url_for
+from flask import Blueprint, abort, current_app, redirect, request, session, url_for
 
 from web import settings
-from web.pages import about
+from web.pages import about, classify
 
 blueprint = Blueprint("home", __name__)
 PAGES_OF_FORMS = {  # form endpoint without a page -> page with that form
@@ -21,7 +21,8 @@ PAGES_OF_FORMS = {  # form endpoint without a page -> page with that form
 def show() -> str:
     folder = current_app.config["PILAH"].model_folder
     classes = about.classes(pathlib.Path(folder)) if folder else []
-    return render_template("home.html", classes=classes)
+    samples = [name for name in classify.SAMPLES if name in classes]
+    return classify.form_page("home.html", classes=classes, samples=samples)
 
 
 @blueprint.post("/language")
