@@ -15,7 +15,7 @@ def test_only_the_documentation_page_loads_swagger_ui(app):
     assert {path.rpartition(".")[2] for path in files} == {"css", "js"}
     for path in files:
         answer = browser.get(path)
-        assert answer.status_code == 200 and "max-age=300" in answer.headers["Cache-Control"]
+        assert answer.status_code == 200 and "immutable" in answer.headers["Cache-Control"]
     for path in ("/", "/classify", "/history", "/operator", "/about", "/privacy", "/nothing"):
         page = browser.get(path).text
         assert FILES.findall(page) == [] and 'href="/api/docs"' in page

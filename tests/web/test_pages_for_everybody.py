@@ -45,7 +45,6 @@ def visit(site, open_page):
         page = open_page(path_to(site, name), visitor=True, **options)
         if name == "refusal":
             page.set_input_files("#image", {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": b"no picture"})
-            page.locator("#send").click()
             expect(page.get_by_role("alert")).not_to_be_empty()
         if name == "api":
             expect(page.locator(".opblock")).to_have_count(3, timeout=website.TIMEOUT_MS)
@@ -57,8 +56,9 @@ def visit(site, open_page):
 
 
 def test_photo_is_sent_corrected_and_deleted_without_javascript(site, open_page):
-    page = open_page("/classify", java_script_enabled=False)
+    page = open_page("/", java_script_enabled=False)
     expect(page.get_by_role("button", name="Take a photo")).to_have_count(0)
+    expect(page.get_by_role("button", name="Choose another photo")).to_have_count(0)
     page.set_input_files("#image", website.chosen())
     page.get_by_role("button", name="What is it?").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Probably glass")
@@ -75,6 +75,13 @@ def test_photo_is_sent_corrected_and_deleted_without_javascript(site, open_page)
     page.get_by_role("button", name="Yes, delete this photo").click()
     expect(page.locator("main")).to_contain_text("There are no photos yet.")
     assert web_app.rows(site.app) == [] and web_app.files(site.app) == []
+
+
+def test_sample_photo_is_sent_without_javascript(site, open_page):
+    page = open_page("/", java_script_enabled=False)
+    page.get_by_role("button", name="A can").click()
+    expect(page.get_by_alt_text("The photo you sent")).to_be_visible()
+    assert len(web_app.rows(site.app)) == 1
 
 
 def test_waiting_page_has_a_link_to_check_again_without_javascript(site, open_page):
@@ -95,6 +102,7 @@ def test_refusal_language_filter_and_paging_work_without_javascript(site, open_p
     page.set_input_files("#image", {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": b"no picture"})
     page.get_by_role("button", name="What is it?").click()
     expect(page.get_by_role("alert")).to_contain_text("We can't read this file.")
+    expect(page.get_by_role("alert")).to_be_focused()
     page.get_by_role("button", name="Bahasa Indonesia").click()
     page.get_by_role("link", name="Riwayat").click()
     page.get_by_role("link", name="Lebih lama").click()

@@ -1,0 +1,97 @@
+"""The controls of all pages in Chromium: focus outlines and sizes; and what a first visit loads and moves."""
+
+import pytest
+import website
+
+pytest.importorskip("playwright", reason="no Playwright here: make test installs it")
+
+pytest_plugins = ["website_fixtures"]
+PATHS = ("/", "/classify", "/history", "/operator", "/about", "/privacy", "/api/docs", "/nothing")
+MAX_FIRST_VISIT_BYTES = 80_000
+MAX_LAYOUT_SHIFT = 0.05
+# Focuses each control and returns [its HTML, outline style and width, contrast of the outline to what surrounds it].
+OUTLINES = """() => {
+  const channels = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const luminance = (colour) => {
+    const [r, g, b] = colour.map((value) => value / 255)
+      .map((value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (element) => {
+    if (!element) return [255, 255, 255];
+    const [r, g, b, opacity = 1] = channels(getComputedStyle(element).backgroundColor);
+    if (opacity === 1) return [r, g, b];
+    const below = behind(element.parentElement);
+    return [r, g, b].map((value, index) => value * opacity + below[index] * (1 - opacity));
+  };
+  return [...document.querySelectorAll("a[href], button, input, select, summary, [tabindex='0']")].map((element) => {
+    element.focus();
+    if (document.activeElement !== element) return null;  // hidden
+    const style = getComputedStyle(element);
+    const both = [channels(style.outlineColor), behind(element.parentElement)].map(luminance).sort((a, b) => b - a);
+    return [element.outerHTML.slice(0, 120), style.outlineStyle, parseFloat(style.outlineWidth),
+      (both[0] + 0.05) / (both[1] + 0.05)];
+  }).filter(Boolean);
+}"""
+# Controls smaller than 24 px, and main ones smaller than 44 px; links in a sentence may be as high as its line.
+SMALL = """() => [...document.querySelectorAll("a[href], button, input, select, summary")].filter((element) => {
+  const { width, height } = element.getBoundingClientRect();
+  const isInText = element.matches("a") && getComputedStyle(element).display === "inline";
+  if (!element.checkVisibility({ visibilityProperty: true }) || isInText || element.matches(".skip")) return false;
+  const isMain = element.matches("header a, header button, .btn:not(.btn-sm), .form-control, .form-select");
+  return Math.min(width, height) < (isMain ? 44 : 24) - 0.5;
+}).map((element) => element.outerHTML.slice(0, 120))"""
+SHIFT = """() => new Promise((resolve) => {
+  let sum = 0;
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) if (!entry.hadRecentInput) sum += entry.value;
+  }).observe({ type: "layout-shift", buffered: true });
+  setTimeout(() => resolve(sum), 300);
+})"""
+
+
+def all_paths(site):
+    return (*PATHS, f"/result/{site.add_rows(1)[0]}")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_focused_control_has_an_outline_of_3_px_and_contrast_3(site, open_page, scheme):
+    page = open_page("/", visitor=True, color_scheme=scheme)
+    for path in all_paths(site):
+        page.goto(path)
+        if path == "/api/docs":
+            page.wait_for_selector(".opblock")
+        page.keyboard.press("Tab")  # browsers show outlines to those who use the keyboard
+        outlines = page.evaluate(OUTLINES)
+        assert len(outlines) > 5
+        assert [row for row in outlines if row[1] != "solid" or row[2] < 3 or row[3] < 3] == [], path
+
+
+def test_controls_are_large_enough_to_touch(site, open_page):
+    page = open_page("/", visitor=True, **website.PHONE)
+    for path in all_paths(site):
+        if path != "/api/docs":  # Swagger UI has its own controls
+            page.goto(path)
+            assert page.evaluate(SMALL) == [], path
+
+
+def test_late_pictures_move_nothing(site, open_page):
+    page = open_page("/privacy", visitor=True, user_agent="a browser without a cache", **website.PHONE)
+    page.route("**/*.{jpg,svg}*", lambda route: page.wait_for_timeout(300) or route.continue_())
+    page.route("**/thumbnail/*", lambda route: page.wait_for_timeout(300) or route.continue_())
+    for path in ("/", "/classify", "/history", "/about"):
+        page.goto(path)
+        assert page.evaluate(SHIFT) <= MAX_LAYOUT_SHIFT, path
+
+
+def test_first_visit_loads_at_most_80_kb(site, open_page):
+    page = open_page("/privacy", user_agent="a first visit", **website.PHONE)
+    network, received = page.context.new_cdp_session(page), []
+    network.send("Network.enable")
+    network.send("Network.clearBrowserCache")
+    network.on("Network.loadingFinished", lambda event: received.append(event["encodedDataLength"]))
+    page.goto("/", wait_until="networkidle")
+    page.evaluate("window.scrollTo(0, document.body.scrollHeight)")  # for pictures that load when they are seen
+    page.wait_for_load_state("networkidle")
+    assert len(received) >= 8
+    assert sum(received) <= MAX_FIRST_VISIT_BYTES
