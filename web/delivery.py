@@ -36,7 +36,8 @@ def init_app(app: Flask) -> None:
     @app.after_request
     def deliver(response: Response) -> Response:
         path = None
-        if request.endpoint == "static" and request.view_args and response.status_code in (200, 206, 304):
+        is_file = request.endpoint == "static" and request.method in ("GET", "HEAD")
+        if is_file and request.view_args and response.status_code in (200, 206, 304):
             path = static / request.view_args["filename"]
             is_current = request.args.get(HASH_PARAMETER) == content_hash(path)
             response.headers["Cache-Control"] = IMMUTABLE if is_current else "no-cache"
