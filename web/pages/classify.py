@@ -1,5 +1,6 @@
 """The upload form, and the sample photos to try it with."""
 
+import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -44,9 +45,7 @@ def send_sample() -> Any:
     name = request.form.get("sample")
     if name not in SAMPLES:
         abort(400, f"sample must be one of: {', '.join(SAMPLES)}.")
-    with current_app.open_resource(f"static/samples/{name}.jpg") as file:
-        content = file.read()
-    return _accept(lambda: content)
+    return _accept(pathlib.Path(current_app.root_path, "static", "samples", f"{name}.jpg").read_bytes)
 
 
 def uploaded_photo() -> bytes:
