@@ -53,6 +53,7 @@ class Settings:
         keep_days: age in days from which the page deletes uploads that are neither confirmed nor corrected.
         max_stored_bytes: size of all stored pictures above which the page deletes the oldest ones.
         contact: e-mail address, URL or name for questions about photos, shown on the privacy page.
+        report_url: URL of the published report, to which the page about the model links; "" is no link.
         trusted_proxies: number of proxies in front that set X-Forwarded-For.
         hsts_seconds: time for which browsers use only https on all ports of the host; 0 ends that.
     """
@@ -78,6 +79,7 @@ class Settings:
     keep_days: int = 365
     max_stored_bytes: int = 20 * 1024 * MIB
     contact: str = ""
+    report_url: str = ""
 
     @property
     def is_development(self) -> bool:
@@ -107,6 +109,8 @@ def read(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = N
     _check_rates(settings)
     _check_metrics_networks(settings)
     _check_serving_target(settings.serving_target)
+    if settings.report_url and not settings.report_url.startswith(("https://", "http://")):
+        raise SettingsError(f"REPORT_URL must begin with https:// or http:// (got {settings.report_url[:40]}).")
     settings = dataclasses.replace(settings, database_url=_database_url(settings.database_url))
     if 0 < len(settings.admin_token) < 16:
         raise SettingsError(
