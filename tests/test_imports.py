@@ -38,7 +38,7 @@ ALLOWED_IMPORTS = {  # module or folder -> modules and folders that it may impor
     "pipeline.commands": COMPONENTS
     | READERS
     | {"tuner", "serving"}
-    | {f"pipeline.{name}" for name in ("lock", "progress", "recipe", "runner", "stages.report")},
+    | {f"pipeline.{name}" for name in ("lock", "next_commands", "progress", "recipe", "runner", "stages.report")},
     "pipeline.report": DATA | READERS | {"components.publish.push", "tuner"},
     "serving": {"components.base.rounding", "components.base.version", "components.data.images"},
     "web": {"serving", "components.data.images", "components.data.decoding_process"}

@@ -1,4 +1,4 @@
-"""Status of a run: stages done and left, and how long the rest should take. Needs no TensorFlow."""
+"""Status of a run: stages done and left, how long the rest should take, and the winner. Needs no TensorFlow."""
 
 import contextlib
 import dataclasses
@@ -10,16 +10,16 @@ import rich.box
 import rich.console
 import rich.table
 
-from components.base import artifacts, settings
+from components.base import artifacts, rounding, settings
 from pipeline import config as config_module
-from pipeline import resolved_settings, run_folder, runner, trials
+from pipeline import next_commands, resolved_settings, run_folder, runner, trials
 from pipeline.config import STAGES, Config
 from pipeline.progress import duration
 from tuner import trial_folder
 
 
 def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
-    """Print a row for each stage.
+    """Print a row for each stage; of a finished run also the winner, the report and the commands to try next.
 
     Raises:
         PilahError: there is no run in `run_dir`.
@@ -37,6 +37,13 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
         else:
             table.add_row(name, *_progress(_parts(config, name)))
     console.print(table)
+    if not to_do:
+        winner = run_folder.read_leaderboard(config.run_dir)["winner"]
+        recipe = f"{winner['backbone']}, {winner['optimizer']}, dropout {winner['dropout']}, {winner['strategy']}"
+        score = rounding.text(winner["f1"], ".4f")
+        lines = [f"Winner: scenario {winner['scenario']} ({recipe}), macro F1 {score}."]
+        for line in [*lines, *next_commands.after_push(config, with_make=False)]:
+            console.print(line, highlight=False, soft_wrap=True)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,6 +3,7 @@ import pathlib
 import subprocess
 import sys
 
+import finished_run
 import numpy as np
 
 from components.base import artifacts
@@ -67,3 +68,22 @@ def test_stage_after_an_unfinished_one_is_not_shown_as_done(tmp_path):
     text = status(tmp_path).stdout
     (line,) = [line for line in text.splitlines() if line.split()[:1] == ["features"]]
     assert "to be checked again" in line
+
+
+def test_status_of_a_finished_run_shows_the_winner_the_report_and_the_next_command(tmp_path):
+    finished_run.write(tmp_path)
+    for name in config.STAGES:
+        artifacts.write_json(tmp_path / "stages" / f"{name}.json", {"inputs": {}, "seconds": 1.0})
+    text = status(tmp_path).stdout
+    winner = artifacts.read_json(tmp_path / "leaderboard.json")["winner"]
+    assert f"Winner: scenario {winner['scenario']} ({winner['backbone']}, AdamW, dropout " in text
+    assert f"macro F1 {winner['f1']:.4f}." in text
+    assert str(tmp_path / "report" / "index.html") in text and "-m web --model_base_path" in text
+
+
+def test_status_of_an_unfinished_run_names_no_winner(tmp_path):
+    finished_run.write(tmp_path)
+    for name in config.STAGES[:-1]:
+        artifacts.write_json(tmp_path / "stages" / f"{name}.json", {"inputs": {}, "seconds": 1.0})
+    text = status(tmp_path).stdout
+    assert "to do" in text and "Winner" not in text and "-m web" not in text
