@@ -51,7 +51,8 @@ def start_options() -> str:
             continue
         names = [text for text in (declared.default, *(declared.param_decls or ())) if str(text).startswith("--")]
         flag = "-- OPTIONS" if name == "beam_args" else names[0] if names else config_module.flag(name)
-        rows.append((f"`{flag}`", declared.metavar or _values(annotation), declared.help))
+        values = _values(annotation)
+        rows.append((f"`{flag}`", declared.metavar or values if values == "text" else values, declared.help))
     return _table(("option", "values", "effect"), rows)
 
 

@@ -35,8 +35,10 @@ RunDir = Annotated[
     pathlib.Path,
     typer.Option(help="Folder of the run, which holds all of its artifacts.", callback=_check_run_dir),
 ]
-Debug = Annotated[bool, typer.Option(help="Show the traceback of an error.")]
-Verbose = Annotated[bool, typer.Option(help="Show the output of the libraries; without it, RUN_DIR/log.txt gets it.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", help="Show the output of the libraries; without it, RUN_DIR/log.txt gets it.")
+]
 
 
 def _print_version(show_version: bool) -> None:
@@ -58,23 +60,40 @@ def run(
     run_dir: RunDir,
     images: Annotated[
         list[pathlib.Path] | None,
-        typer.Option(help="Folder of class folders, or a zip of one; repeat it to add more."),
+        typer.Option(
+            metavar="<path>",
+            help="Folder of class folders, or a zip of one; repeat it to add more.",
+            rich_help_panel=options.PHOTOS,
+        ),
     ] = None,
-    fetch_kaggle: Annotated[bool, typer.Option(help="Download the thesis's photos from Kaggle.")] = False,
+    fetch_kaggle: Annotated[
+        bool,
+        typer.Option(
+            "--fetch-kaggle", help="Download the thesis's photos from Kaggle.", rich_help_panel=options.PHOTOS
+        ),
+    ] = False,
     profile: Annotated[
         Profile | None,
         typer.Option(
+            metavar=options.choices(Profile),
             help="Settings to start from; finetuned is the most accurate.",
             show_default="that of the run, else thesis with photos and demo without",
         ),
     ] = None,
-    from_stage: Annotated[StageName | None, typer.Option("--from", help="Rerun from this stage.")] = None,
+    from_stage: Annotated[
+        StageName | None,
+        typer.Option("--from", metavar=options.choices(StageName), help="Rerun from this stage."),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Discard finished work that was made with other settings.")
     ] = False,
     check_serving: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="Model server on which to check the pushed version afterwards."),
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Model server on which to check the pushed version afterwards.",
+            rich_help_panel=options.PUBLISHING,
+        ),
     ] = None,
     with_make: Annotated[bool, typer.Option(hidden=True, envvar="PILAH_WITH_MAKE")] = False,
     verbose: Verbose = False,
@@ -110,12 +129,12 @@ def run(
             _print_line(line)
 
 
-app.command()(options.added_to(run))
+app.command(cls=options.Command)(options.added_to(run))
 
 
 @app.command()
 def status(run_dir: RunDir, debug: Debug = False) -> None:
-    """Show which stages are done, which are left, and the estimated time."""
+    """Show which stages are done, which are left, and the estimated time; if all are done, the winner."""
     with terminal.reporting(debug):
         from pipeline.commands import status
 

@@ -6,52 +6,105 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
+import typer.core
 
 from components.base import settings
 from pipeline import config as config_module
 from pipeline.config import PROFILES, Config
 
+PHOTOS, STUDY, TRAINING = "Photos", "Study", "Training"
+FINETUNING, ENGINE, PUBLISHING = "Fine-tuning", "Engine", "Publishing"
+PANELS: dict[str, tuple[str, ...]] = {  # panel of the help -> fields of the configuration, in this order
+    PHOTOS: ("labels", "merge_classes", "zip_encoding", "max_pixels", "max_rejects", "accept_missing"),
+    STUDY: ("backbones", "optimizers", "dropouts", "strategy", "refine", "folds", "group_folds", "seed"),
+    TRAINING: (
+        "image_size_px",
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "weight_decay",
+        "views",
+        "flips",
+        "test_views",
+    ),
+    FINETUNING: ("finetuning_rate", *settings.options(settings.Finetuning)),
+    ENGINE: ("engine", "precision", "weights_dir", "random_weights"),
+    PUBLISHING: ("min_f1", "keep_versions", "force"),
+}
+
+
+class Command(typer.core.TyperCommand):
+    """A command whose help names --no-X in the text of --X: its own column would cut names at 80 columns."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        for parameter in self.params:
+            parameter.secondary_opts = []
+        super().format_help(ctx, formatter)
+
 
 def added_to(command: Callable) -> Callable:
-    """Return `command` with a parameter for each option of the configuration instead of its **keywords."""
-    types = get_type_hints(Config)
+    """Return `command` with a parameter for each option of the configuration instead of its **keywords.
+
+    Its parameters are in the order of `PANELS`, after those without a panel.
+    """
+    types, options = get_type_hints(Config), settings.options(Config)
     signature = inspect.signature(command)
     *parameters, _ = signature.parameters.values()
-    for name, option in sorted(settings.options(Config).items(), key=lambda item: _is_of_finetuning(item[0])):
-        annotation: Any = Annotated[_item_type(types[name]) | None, _typer_option(name, types[name], option)]
-        parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
-    parameters.sort(key=lambda parameter: parameter.kind)
+    for panel, names in PANELS.items():
+        for name in names:
+            annotation: Any = Annotated[
+                _item_type(types[name]) | None, _typer_option(name, types[name], options[name], panel)
+            ]
+            parameters.append(
+                inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+            )
+    parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
+    parameters.sort(key=lambda parameter: [None, *PANELS].index(get_args(parameter.annotation)[1].rich_help_panel))
     command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     return command
 
 
-def _typer_option(name: str, annotation: Any, option: settings.Option) -> Any:
+def choices(annotation: Any) -> str:
+    """Return the choices of a Literal as the help shows them, with blanks at which a narrow column can break."""
+    return f"<{' | '.join(get_args(annotation))}>"
+
+
+def _typer_option(name: str, annotation: Any, option: settings.Option, panel: str) -> Any:
     """Return the typer.Option of a field, with its value in each profile."""
     values = {profile: _text(getattr(config_module.of_profile(profile, pathlib.Path()), name)) for profile in PROFILES}
     others = [f"{profile} {value}" for profile, value in values.items() if value != values["thesis"]]
-    declaration = [] if annotation is bool else [config_module.flag(name)]
+    flag = config_module.flag(name)
+    # what a resumed run keeps can be turned off
+    declaration = [f"{flag}/{_negative(flag)}"] if annotation is bool and option.resumed else [flag]
+    help_text = option.help
+    if annotation is bool and option.resumed:
+        help_text += f" {_negative(flag)} turns it off."
     is_list = get_origin(annotation) is tuple
     bounds: dict[str, Any] = {"min": option.min, "max": option.max}
     if is_list:
-        bounds = {"parser": lambda text: _split(text, config_module.flag(name), get_args(annotation)[0], option)}
+        bounds = {"parser": lambda text: _split(text, flag, get_args(annotation)[0], option)}
     return typer.Option(
         *declaration,
-        help=option.help,
+        help=help_text,
         show_default="; ".join([values["thesis"], *others]),
-        rich_help_panel="Fine-tuning" if _is_of_finetuning(name) else None,
-        metavar=_metavar(get_args(annotation)[0], option) if is_list else None,
+        rich_help_panel=panel,
+        metavar=_metavar(annotation, option),
         **bounds,
     )
 
 
-def _metavar(item_type: Any, option: settings.Option) -> str:
-    """Return the choices or bounds of the items of a list, as the help shows them."""
-    choices = get_args(item_type)
-    return f"<some of {','.join(choices)}>" if choices else f"<numbers> [{option.min}<=x<={option.max}]"
+def _negative(flag: str) -> str:
+    return f"--no-{flag.removeprefix('--')}"
 
 
-def _is_of_finetuning(name: str) -> bool:
-    return name == "finetuning_rate" or name in settings.options(settings.Finetuning)
+def _metavar(annotation: Any, option: settings.Option) -> str | None:
+    """Return the choices of an option or the bounds of a list's items as the help shows them; None is Typer's own."""
+    if get_origin(annotation) is Literal:
+        return choices(annotation)
+    if get_origin(annotation) is not tuple:
+        return None
+    item_choices = get_args(get_args(annotation)[0])
+    return f"<some of {', '.join(item_choices)}>" if item_choices else f"<numbers> [{option.min}<=x<={option.max}]"
 
 
 def _item_type(annotation: Any) -> Any:
@@ -73,9 +126,9 @@ def _split(text: str, flag: str, item_type: Any, option: settings.Option) -> tup
 
 
 def _choices(words: list[str], flag: str, item_type: Any) -> tuple:
-    choices = get_args(item_type)
-    if unknown := [word for word in words if word not in choices]:
-        raise typer.BadParameter(f"{flag} must be some of {','.join(choices)} (got {','.join(unknown)}).")
+    known = get_args(item_type)
+    if unknown := [word for word in words if word not in known]:
+        raise typer.BadParameter(f"{flag} must be some of {','.join(known)} (got {','.join(unknown)}).")
     return tuple(words)
 
 

@@ -1,5 +1,6 @@
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ import typer.testing
 from components.base import artifacts, settings
 from components.base.errors import PilahError
 from components.data import stratified_folds
-from pipeline import cli, config, main
+from pipeline import cli, config, main, options
 from pipeline.commands import audit, evaluate, leakage_check
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -175,6 +176,31 @@ def test_help_shows_what_settings_are_in_each_profile(help_of_run):
     lines = help_of_run.splitlines()
     lines = {flag: next(line for line in lines if f"{flag} " in line) for flag in ("--epochs", "--views")}
     assert "(10)" in lines["--epochs"] and "(10; finetuned 1; demo 2)" in lines["--views"]
+
+
+def test_help_fits_80_columns_with_whole_names_in_groups():
+    done = typer.testing.CliRunner().invoke(cli.app, ["run", "--help"], env={"COLUMNS": "80", "NO_COLOR": "1"})
+    assert max(map(len, done.output.splitlines())) <= 80 and "…" not in done.output
+    panels = re.split(r"╭─ ([\w-]+) ─+╮", done.output)
+    groups = dict(zip(panels[1::2], panels[2::2], strict=True))
+    assert [*groups][2:] == ["Photos", "Study", "Training", "Fine-tuning", "Engine", "Publishing"]
+    words = {name: set(text.split()) for name, text in groups.items()}
+    expected = {
+        "Options": "--run-dir --profile --from --overwrite finetuned validate report>",
+        "Photos": "--images --fetch-kaggle --labels --accept-missing --no-merge-classes",
+        "Study": "--backbones DenseNet121> --group-folds --no-group-folds finetune>",
+        "Training": "--learning-rate --image-size",
+        "Fine-tuning": "--finetuning-rate --label-smoothing oversampling>",
+        "Engine": "--random-weights --no-random-weights tensorflow>",
+        "Publishing": "--check-serving --keep-versions --force",
+    }
+    for name, names in expected.items():
+        assert {*names.split()} - words[name] == set()
+
+
+def test_every_setting_is_in_one_group_of_the_help():
+    names = [name for panel in options.PANELS.values() for name in panel]
+    assert sorted(names) == sorted(settings.options(config.Config))
 
 
 @pytest.mark.parametrize("profile", config.PROFILES)
