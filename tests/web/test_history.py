@@ -252,27 +252,25 @@ def test_scores_are_never_shown_as_0_or_100_percent(app, visitor, score, shown):
 
 
 @pytest.mark.parametrize(
-    ("columns", "name", "cell"),
+    ("columns", "name", "cell", "probability"),
     [
-        ({}, "Photo 1: glass, 75%", "glass"),
-        ({"corrected_class": "metal"}, "Photo 1: metal", "metal Corrected. Model: glass, 75%"),
-        ({"corrected_class": "metal", "score": None}, "Photo 1: metal", "metal Corrected. Model: glass"),
-        ({"feedback": "none"}, "Photo 1: none of these", "none of these Corrected. Model: glass, 75%"),
-        ({"feedback": "several"}, "Photo 1: several things", "several things Corrected. Model: glass, 75%"),
-        ({"feedback": "confirmed"}, "Photo 1: glass, 75%", "glass"),
-        ({"score": None}, "Photo 1: glass", "glass"),
-        ({"state": "waiting", "class_name": None, "score": None}, "Photo 1: waiting", "waiting"),
-        ({"state": "refused", "class_name": None, "score": None}, "Photo 1: no result", "no result"),
+        ({}, "Photo 1: glass, 75%", "glass", "75%"),
+        ({"corrected_class": "metal"}, "Photo 1: metal", "metal Corrected. Model: glass, 75%", ""),
+        ({"corrected_class": "metal", "score": None}, "Photo 1: metal", "metal Corrected. Model: glass", ""),
+        ({"feedback": "none"}, "Photo 1: none of these", "none of these Corrected. Model: glass, 75%", ""),
+        ({"feedback": "several"}, "Photo 1: several things", "several things Corrected. Model: glass, 75%", ""),
+        ({"feedback": "confirmed"}, "Photo 1: glass, 75%", "glass", "75%"),
+        ({"score": None}, "Photo 1: glass", "glass", ""),
+        ({"state": "waiting", "class_name": None, "score": None}, "Photo 1: waiting", "waiting", ""),
+        ({"state": "refused", "class_name": None, "score": None}, "Photo 1: no result", "no result", ""),
     ],
 )
-def test_row_and_its_link_show_the_correction_or_else_the_prediction(app, visitor, columns, name, cell):
+def test_row_and_its_link_show_the_correction_or_else_the_prediction(app, visitor, columns, name, cell, probability):
     add(app, visitor, 1, **columns)
     text = visitor.get("/history").text
-    assert f'alt="{name}"' in text
     prediction = re.search(r'class="prediction">(.*?)</td>', text, re.DOTALL)
     assert prediction and " ".join(re.sub(r"<[^>]*>", "", prediction[1]).split()) == cell
-    # the probability is that of the prediction, and stands beside it
-    assert ('class="probability"></td>' in text) == ("corrected_class" in columns or columns.get("score", 1) is None)
+    assert f'alt="{name}"' in text and f'class="probability">{probability}</td>' in text
 
 
 def test_history_has_the_columns_of_the_thesis(app, visitor):
