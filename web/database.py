@@ -78,6 +78,8 @@ class Upload(db.Model):  # type: ignore[name-defined]  # created at run time
     corrected_class: orm.Mapped[str | None] = orm.mapped_column(sa.String(100))  # never the predicted one
     feedback: orm.Mapped[str | None] = orm.mapped_column(sa.String(9))  # a Feedback; None with a corrected class
     corrected_at: orm.Mapped[datetime.datetime | None]  # time of the corrected class or the feedback
+    # one of the page's own photos, which takes no feedback: drawn photos must not become training data
+    is_sample: orm.Mapped[bool] = orm.mapped_column(default=False, server_default=sa.false())
 
     @hybrid.hybrid_property
     def label(self) -> str | None:

@@ -50,8 +50,11 @@ class Service:
         self._started, self._ending = threading.Lock(), threading.Event()
         self._decoder = decoding.Decoder(options.max_pixels)
 
-    def accept(self, content: bytes, visitor: str) -> Upload:
+    def accept(self, content: bytes, visitor: str, is_sample: bool = False) -> Upload:
         """Store an upload, classify it and return its row, which waits if the model server did not answer.
+
+        Args:
+            is_sample: whether it is one of the page's own photos.
 
         Raises:
             BadPictureError: the upload is refused, and nothing is stored.
@@ -64,7 +67,13 @@ class Service:
             outcomes.labels(error.reason).inc()
             raise
         row_id = database.new_id()
-        columns = {"id": row_id, "visitor": visitor, "state": State.WAITING, "created_at": database.now()}
+        columns = {
+            "id": row_id,
+            "visitor": visitor,
+            "state": State.WAITING,
+            "created_at": database.now(),
+            "is_sample": is_sample,
+        }
         self._save(columns, picture)
         try:
             row = self._classify_new(row_id, picture)

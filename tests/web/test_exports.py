@@ -41,6 +41,15 @@ def test_copy_is_deleted_with_its_row(app, browser, folder):
     assert exported(folder) == [f"metal/{kept}.jpg"]
 
 
+@pytest.mark.parametrize("answer", [{"feedback": "confirmed"}, {"class_name": "metal"}])
+def test_sample_photo_takes_no_answer_and_is_not_exported(app, browser, folder, answer):
+    row_id = browser.post("/classify/sample", {"sample": "glass"}).location.rpartition("/")[2]
+    page = browser.get(f"/result/{row_id}").text
+    assert "This is one of our sample photos." in page and "/correction" not in page
+    assert browser.post(f"/result/{row_id}/correction", answer).status_code == 400
+    assert (export(app, folder).exit_code == 0 and not folder.exists()) or exported(folder) == []
+
+
 def test_confirmed_photos_are_exported_in_the_folder_of_the_predicted_class(app, browser, folder):
     confirmed = browser.uploaded(photo("glass"))
     browser.post(f"/result/{confirmed}/correction", {"feedback": "confirmed"})

@@ -16,7 +16,7 @@ pytest_plugins = ["website_fixtures"]
 PAGES = (
     "home classify refusal result corrected waiting refused history filtered operator about privacy api nothing".split()
 )
-SERIOUS = ("serious", "critical")
+LANDMARK_RULES = ("landmark-main-is-top-level", "landmark-no-duplicate-main", "landmark-unique")
 
 
 def path_to(site, name):
@@ -128,11 +128,12 @@ def _lightness(colour):
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_page_has_no_serious_axe_violations(visit, name):
+def test_page_has_no_axe_violations(visit, name):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe-core here: make test installs it")
     for options in ({"color_scheme": "light"}, {"color_scheme": "dark", **website.PHONE}):
         page = visit(name, reduced_motion="reduce", **options)
         violations = axe.Axe().run(page).response["violations"]
-        serious = [violation for violation in violations if violation["impact"] in SERIOUS]
-        assert [(violation["id"], node["html"]) for violation in serious for node in violation["nodes"]] == []
+        if name == "api":  # Swagger UI has a landmark of its own, which its options do not remove
+            violations = [violation for violation in violations if violation["id"] not in LANDMARK_RULES]
+        assert [(violation["id"], node["html"]) for violation in violations for node in violation["nodes"]] == []
         assert page.get_by_role("heading", level=1).count() == 1

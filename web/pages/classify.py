@@ -35,7 +35,7 @@ def form_page(template: str, **values: Any) -> str:
 @limits.page_uploads
 def send() -> Any:
     """Accept a photo and redirect to its result."""
-    return _accept(uploaded_photo)
+    return _accept(uploaded_photo, is_sample=False)
 
 
 @blueprint.post("/classify/sample")
@@ -45,7 +45,8 @@ def send_sample() -> Any:
     name = request.form.get("sample")
     if name not in SAMPLES:
         abort(400, f"sample must be one of: {', '.join(SAMPLES)}.")
-    return _accept(pathlib.Path(current_app.root_path, "static", "samples", f"{name}.jpg").read_bytes)
+    path = pathlib.Path(current_app.root_path, "static", "samples", f"{name}.jpg")
+    return _accept(path.read_bytes, is_sample=True)
 
 
 def uploaded_photo() -> bytes:
@@ -69,9 +70,9 @@ def uploaded_photo() -> bytes:
     return content
 
 
-def _accept(photo: Callable[[], bytes]) -> Any:
+def _accept(photo: Callable[[], bytes], is_sample: bool) -> Any:
     try:
-        row = uploads.service().accept(photo(), visitors.current())
+        row = uploads.service().accept(photo(), visitors.current(), is_sample)
     except BadPictureError as error:
         return _render("classify.html", messages.refusal(error)), error.status, error.headers
     return redirect(url_for("results.show", row_id=row.id), 303)

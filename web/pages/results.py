@@ -90,6 +90,8 @@ def _feedback(row: Upload, form: Mapping[str, str]) -> tuple[str | None, str | N
     class_name, feedback = form.get("class_name"), form.get("feedback")
     if not row.class_name:
         abort(400, "A photo without a result cannot be corrected.")
+    if row.is_sample:
+        abort(400, "A sample photo cannot be corrected.")
     if class_name is None:
         if feedback not in (*Feedback, WITHDRAWN):
             abort(400, f"feedback must be one of: {', '.join((*Feedback, WITHDRAWN))}.")

@@ -1,4 +1,4 @@
-"""feedback of visitors who name no other class
+"""feedback of visitors who name no other class, and sample photos
 
 Revision ID: 0003
 Revises: 0002
@@ -19,10 +19,12 @@ depends_on = None
 def upgrade():
     with op.batch_alter_table('upload', schema=None) as batch_op:
         batch_op.add_column(sa.Column('feedback', sa.String(length=9), nullable=True))
+        batch_op.add_column(sa.Column('is_sample', sa.Boolean(), server_default=sa.false(), nullable=False))
 
 
 def downgrade():
     # The time belonged to the feedback: earlier versions have it only with a corrected class.
     op.execute('UPDATE upload SET corrected_at = NULL WHERE corrected_class IS NULL')
     with op.batch_alter_table('upload', schema=None) as batch_op:
+        batch_op.drop_column('is_sample')
         batch_op.drop_column('feedback')
