@@ -1,9 +1,9 @@
-"""Take the pictures of docs/images/: every page, narrow and wide, light and dark, and the report of a run.
+"""Take the pictures of docs/images/ that show the page, on a phone, and the report of a run.
 
     python -m docs.screenshots [RUN]
 
 RUN is a finished run, runs/demo by default. It needs Chromium (apt-get install chromium) and no model server: the
-scores on the pages are made up here.
+scores on the pages are made up here. The model card is that of ResNet50 with the thesis's photos.
 """
 
 import datetime
@@ -27,31 +27,77 @@ from playwright import sync_api
 
 import web
 from components.demo import synthetic_photos
-from web import pictures, uploads
+from web import model_card, pictures, uploads
 from web.database import State, Upload, db
 
 IMAGES = pathlib.Path(__file__).parent / "images"
 SITE = "pilah.example"  # what the pages show as their address, on every machine
 EXAMPLE_RUN = "runs/demo"
 REPORT_SIZE: sync_api.ViewportSize = {"width": 1280, "height": 800}  # its first screen
-WIDTHS_PX: dict[int, dict[str, Any]] = {
-    360: {"is_mobile": True, "has_touch": True, "device_scale_factor": 1.5},
-    1280: {},
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 360, "height": 740},
+    "is_mobile": True,
+    "has_touch": True,
+    "device_scale_factor": 1.5,
 }
-SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 VISITOR = "0" * 32
 SEED = 7
-COLOURS = 256  # of a picture's palette: keeps each below 100 kB
+COLOURS = 256  # of a picture's palette: keeps each below 150 kB
 NEWEST = datetime.datetime(2026, 3, 14, 2, 30)
-ROWS = (  # of the history, the newest first: class, probability, the visitor's correction
-    ("glass", 0.934, None),
-    ("plastic", 0.571, "glass"),
-    ("cardboard", 0.982, None),
-    (None, None, None),
-    ("metal", 0.887, None),
-    ("paper", 0.764, "cardboard"),
-    ("trash", 0.655, None),
+ROWS: tuple[tuple[dict[str, float], dict[str, str]], ...] = (
+    # of the history, the newest first: scores of the likeliest classes, the visitor's answer
+    ({"glass": 0.964, "metal": 0.021, "plastic": 0.013}, {}),
+    ({"metal": 0.660, "glass": 0.197, "plastic": 0.122}, {}),
+    ({"paper": 0.380, "trash": 0.340, "cardboard": 0.240}, {}),
+    ({"paper": 0.660, "trash": 0.197, "cardboard": 0.122}, {"corrected_class": "metal"}),
+    ({}, {}),
+    ({"cardboard": 0.982, "paper": 0.012}, {"feedback": "confirmed"}),
+    ({"plastic": 0.655, "glass": 0.210, "metal": 0.101}, {"feedback": "several"}),
 )
+PICTURES: dict[str, tuple[str | int, Literal["light", "dark"]]] = {  # name -> path, or row of a result; scheme
+    "home": ("/", "light"),
+    "sure": (0, "light"),
+    "unsure": (2, "light"),
+    "corrected": (3, "light"),
+    "history": ("/history", "dark"),
+    "about": ("/about", "light"),
+}
+VERSION = 3
+MATRIX = (  # of scenario 7 of the thesis's photos, as in docs/results-details.md
+    (373, 0, 5, 23, 1, 1),
+    (1, 444, 37, 0, 14, 2),
+    (1, 14, 381, 0, 4, 9),
+    (20, 2, 6, 540, 4, 22),
+    (0, 39, 22, 5, 401, 13),
+    (2, 4, 13, 15, 7, 96),
+)
+CARD: dict[str, Any] = {
+    "synthetic": False,
+    "random_weights": False,
+    "photos": 2521,
+    "right": 2235,
+    "folds": 5,
+    "f1": 0.863,
+    "f1_low": 0.847,
+    "f1_high": 0.878,
+    "certainty": [
+        {"name": "sure", "from_score": 0.916, "answers": 1681, "right": 1645},
+        {"name": "probable", "from_score": 0.600, "answers": 615, "right": 489},
+        {"name": "unsure", "from_score": 0.0, "answers": 225, "right": 101},
+    ],
+    "classes": [
+        {
+            "name": name,
+            "photos": sum(row),
+            "right": row[number],
+            "precision": row[number] / sum(any_row[number] for any_row in MATRIX),
+            "recall": row[number] / sum(row),
+            "f1": 2 * row[number] / (sum(row) + sum(any_row[number] for any_row in MATRIX)),
+        }
+        for number, (name, row) in enumerate(zip(synthetic_photos.CLASSES, MATRIX, strict=True))
+    ],
+    "confusion_matrix": MATRIX,
+}
 
 
 def main() -> None:
@@ -60,8 +106,10 @@ def main() -> None:
         sys.exit(f"{report_path} is missing. Make a run first, or name one.")
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_api.sync_playwright() as playwright:
-        classes = sorted({name for name, _, _ in ROWS if name})
-        pathlib.Path(folder, "model.json").write_text(json.dumps({"classes": classes}))
+        version = pathlib.Path(folder, str(VERSION))
+        version.mkdir()
+        (version / "model.json").write_text(json.dumps({"classes": synthetic_photos.CLASSES}))
+        (version / model_card.FILE_NAME).write_text(json.dumps(CARD))
         own = {"pilah_data": folder, "model_folder": folder, "serving_target": "localhost:9"}
         app = web.create_app({"pilah_env": "development", **own})
         logging.disable(logging.INFO)  # a line a request
@@ -85,43 +133,25 @@ def main() -> None:
 
 
 def _pages(app: Flask, browser: sync_api.Browser, rows: list[str]) -> Iterator[tuple[str, sync_api.Page]]:
-    """Each page as it should be seen, under the name of its picture."""
-    paths = {"home": "/", "classify": "/classify", "result": f"/result/{rows[0]}", "corrected": f"/result/{rows[1]}"}
-    paths |= {"waiting": f"/result/{rows[3]}", "history": "/history", "operator": "/operator", "error": "/nothing"}
+    """Yield each page of `PICTURES` with its name."""
     sessions = app.session_interface
     assert isinstance(sessions, SecureCookieSessionInterface)
     serializer = sessions.get_signing_serializer(app)
     assert serializer
-    for width, options in WIDTHS_PX.items():
-        for scheme in SCHEMES:
-            context = browser.new_context(
-                viewport={"width": width, "height": 740},
-                color_scheme=scheme,
-                locale="en-GB",
-                timezone_id="Asia/Jakarta",
-                **options,
-            )
-            context.add_cookies(
-                [{"name": "session", "value": serializer.dumps({"visitor": VISITOR}), "url": f"http://{SITE}"}]
-            )
-            for name, path in paths.items():
-                page = context.new_page()
-                page.goto(f"http://{SITE}{path}", wait_until="networkidle")
-                if name == "classify":
-                    photo: sync_api.FilePayload = {
-                        "name": "bottle.jpg",
-                        "mimeType": "image/jpeg",
-                        "buffer": _photo("glass", 1),
-                    }
-                    page.set_input_files("#image", photo)
-                    page.wait_for_selector("#preview:visible")
-                yield f"{name}-{width}-{scheme}", page
-                page.close()
-            context.close()
+    cookie: Any = {"name": app.config["SESSION_COOKIE_NAME"], "value": serializer.dumps({"visitor": VISITOR})}
+    cookie["url"] = f"http://{SITE}"
+    for name, (place, scheme) in PICTURES.items():
+        context = browser.new_context(color_scheme=scheme, locale="en-GB", timezone_id="Asia/Jakarta", **PHONE)
+        context.add_cookies([cookie])
+        page = context.new_page()
+        path = place if isinstance(place, str) else f"/result/{rows[place]}"
+        page.goto(f"http://{SITE}{path}", wait_until="networkidle")
+        yield name, page
+        context.close()
 
 
 def _whole(page: sync_api.Page) -> bytes:
-    """All of the page: on a higher screen, since Playwright's own way forgets that a phone is touched."""
+    """Return a picture of all of the page, on a higher screen, because `full_page` ignores that a phone is touched."""
     height = page.evaluate("document.documentElement.scrollHeight")
     size = page.viewport_size
     assert size
@@ -130,29 +160,28 @@ def _whole(page: sync_api.Page) -> bytes:
 
 
 def _add_rows(app: Flask) -> list[str]:
-    """Ids of `ROWS`."""
+    """Add `ROWS` to the database and return their ids."""
     ids = [hashlib.sha256(str(index).encode()).hexdigest()[:32] for index in range(len(ROWS))]
     with app.app_context():
         db.create_all()
-        for index, (class_name, score, corrected_class) in enumerate(ROWS):
-            picture = pictures.plain(_photo(corrected_class or class_name or "trash", index + 1), 1_000_000)
-            uploads.service().store.add(ids[index], picture)
+        for index, (scores, answer) in enumerate(ROWS):
+            class_name = max(scores, key=lambda name: scores[name], default=None)
+            photo = _photo(answer.get("corrected_class") or class_name or "trash", index + 1)
+            uploads.service().store.add(ids[index], pictures.plain(photo, 1_000_000))
             time = NEWEST - index * datetime.timedelta(hours=5, minutes=13)
-            answer: dict[str, Any] = {"state": State.WAITING}
-            if class_name and score:
-                answer = {"state": State.DONE, "class_name": class_name, "score": score, "model_version": 3}
-                answer |= {"scores": _scores(class_name, score), "corrected_class": corrected_class}
-            db.session.add(Upload(id=ids[index], visitor=VISITOR, created_at=time, **answer))
+            result: dict[str, Any] = {"state": State.WAITING}
+            if class_name:
+                result = {"state": State.DONE, "class_name": class_name, "score": scores[class_name]}
+                result |= {"scores": _all_scores(scores), "model_version": VERSION, **answer}
+            db.session.add(Upload(id=ids[index], visitor=VISITOR, created_at=time, **result))
         db.session.commit()
     return ids
 
 
-def _scores(class_name: str, score: float) -> dict[str, float]:
-    """What is left of 1 halves from class to class."""
-    others = [name for name in synthetic_photos.CLASSES if name != class_name]
-    shares = [2.0**-place for place in range(len(others))]
-    left = {name: (1 - score) * share / sum(shares) for name, share in zip(others, shares, strict=True)}
-    return {name: score if name == class_name else left[name] for name in synthetic_photos.CLASSES}
+def _all_scores(scores: dict[str, float]) -> dict[str, float]:
+    """Share what is left of 1 among the other classes."""
+    left = (1 - sum(scores.values())) / (len(synthetic_photos.CLASSES) - len(scores))
+    return {name: scores.get(name, left) for name in synthetic_photos.CLASSES}
 
 
 def _photo(class_name: str, index: int) -> bytes:
