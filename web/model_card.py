@@ -137,7 +137,7 @@ def _read(path: pathlib.Path, _mtime_ns: int) -> ModelCard | None:
     text = path.read_bytes()
     try:
         return _parse(json.loads(text), path)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"
         _log_once(
             f"{path} is damaged ({reason}): pages do not say how good the model is. Write it again: "
@@ -150,7 +150,7 @@ def _parse(document: Mapping[str, Any], path: pathlib.Path) -> ModelCard:
     """Convert the document.
 
     Raises:
-        ValueError, KeyError, TypeError, AttributeError: it is not a card.
+        ValueError, KeyError, TypeError, AttributeError, OverflowError: it is not a card.
     """
     fields = {field.name: document[field.name] for field in dataclasses.fields(ModelCard)}
     card = ModelCard(
@@ -158,7 +158,7 @@ def _parse(document: Mapping[str, Any], path: pathlib.Path) -> ModelCard:
             **fields,
             "certainty": tuple(Level(**level) for level in fields["certainty"]),
             "classes": tuple(ClassResult(**result) for result in fields["classes"]),
-            "confusion_matrix": tuple(tuple(map(int, row)) for row in fields["confusion_matrix"]),
+            "confusion_matrix": tuple(tuple(row) for row in fields["confusion_matrix"]),
         }
     )
     _check(card)
@@ -170,11 +170,21 @@ def _parse(document: Mapping[str, Any], path: pathlib.Path) -> ModelCard:
 
 def _check(card: ModelCard) -> None:
     """Raise an error if the card's parts do not fit together."""
-    numbers = [card.photos, card.right, card.folds, card.f1]
-    numbers += [number for level in card.certainty for number in (level.from_score, level.answers, level.right)]
-    numbers += [number for item in card.classes for number in (item.photos, item.right, item.recall, item.precision)]
-    if not all(isinstance(number, int | float) and number >= 0 for number in numbers):
-        raise ValueError("it must have numbers of 0 or more")
+    parts = [(card.right, card.photos)]
+    parts += [(level.right, level.answers) for level in card.certainty]
+    parts += [(item.right, item.photos) for item in card.classes]
+    counts = [card.folds, *(count for row in card.confusion_matrix for count in row)]
+    counts += [count for part in parts for count in part]
+    if not all(type(count) is int and 0 <= count < 2**53 for count in counts) or any(part > of for part, of in parts):
+        raise ValueError("counts must be whole numbers of 0 or more, with no more right answers than photos")
+    shares = [card.f1, *(level.from_score for level in card.certainty)]
+    shares += [share for item in card.classes for share in (item.recall, item.precision)]
+    if not all(type(share) in (int, float) and 0 <= share <= 1 for share in shares):
+        raise ValueError("shares and scores must be numbers from 0 to 1")
+    if not all(isinstance(flag, bool) for flag in (card.synthetic, card.random_weights)):
+        raise ValueError("synthetic and random_weights must be true or false")
+    if not all(isinstance(name, str) for name in card.class_names):
+        raise ValueError("names of classes must be texts")
     thresholds = [level.from_score for level in card.certainty]
     names = [level.name for level in card.certainty]
     if names != [name for name in LEVELS if name in names] or names[-1:] != ["unsure"]:

@@ -125,6 +125,16 @@ DAMAGES = {
     "text for a number": json.dumps({**CARD, "f1": "high"}),
     "matrix of other classes": json.dumps({**CARD, "confusion_matrix": [[1]]}),
     "other classes": json.dumps({**CARD, "classes": [{"name": name, **CLASS} for name in ("a", "b", "c")]}),
+    "infinite count": json.dumps(CARD).replace('"right": 1080', '"right": 1e999'),
+    "infinite count in the matrix": json.dumps(CARD).replace("[360, 20", "[1e999, 20"),
+    "true for a number": json.dumps({**CARD, "photos": True, "right": 1}),
+    "text for true": json.dumps({**CARD, "synthetic": "no"}),
+    "more right than photos": json.dumps({**CARD, "right": 5000}),
+    "score above 1": json.dumps(
+        {**CARD, "certainty": [{**CARD["certainty"][0], "from_score": 2}, CARD["certainty"][-1]]}
+    ),
+    "class name of another type": json.dumps({**CARD, "classes": [{"name": {"a": 1}, **CLASS}] * 3}),
+    "nested too deeply": "[" * 100_000,
     "missing": None,
 }
 
@@ -138,6 +148,7 @@ def test_result_without_a_usable_card_is_probable_and_the_log_says_why_once(app,
         text = page_of(app, SURE)
         assert "<h1>Probably glass</h1>" in text and "In testing" not in text and "How to recycle glass" in text
         assert "no information about this model's accuracy" in text
+        assert app.test_client().get("/about").status_code == 200
     assert len([record for record in web_log.records if str(folder) in record.getMessage()]) == 1
 
 
