@@ -6,7 +6,7 @@ import datetime
 import sqlalchemy as sa
 
 from web import database
-from web.database import Upload, db
+from web.database import Feedback, Upload, db
 
 PAGE_SIZE = 20
 
@@ -41,7 +41,10 @@ def page(visible: sa.Select[Upload], class_name: str | None, corrected: bool, cu
 def filtered(visible: sa.Select[Upload], class_name: str | None, corrected: bool) -> sa.Select[Upload]:
     if class_name:
         visible = visible.where(Upload.class_name == class_name)
-    return visible.where(Upload.corrected_class.is_not(None)) if corrected else visible
+    if corrected:  # also to no class, or to several things
+        is_other = Upload.feedback.in_((Feedback.NONE, Feedback.SEVERAL))
+        visible = visible.where(Upload.corrected_class.is_not(None) | is_other)
+    return visible
 
 
 def class_names(visible: sa.Select[Upload]) -> list[str]:

@@ -127,11 +127,13 @@ def test_history_is_filtered_by_class_and_by_correction(app, visitor):
     ids = {name: visitor.uploaded(photo(name)) for name in web_app.CLASSES}
     again = visitor.uploaded(photo("glass", seed=1))
     visitor.post(f"/result/{again}/correction", {"class_name": "metal"})
-    visitor.post(f"/result/{ids['paper']}/correction", {"class_name": "metal"})
+    visitor.post(f"/result/{ids['paper']}/correction", {"feedback": "several"})
+    visitor.post(f"/result/{ids['metal']}/correction", {"feedback": "confirmed"})
     expected = {
         (): [again, ids["paper"], ids["metal"], ids["glass"]],
         (("class", "glass"),): [again, ids["glass"]],
         (("corrected", "1"),): [again, ids["paper"]],
+        (("class", "paper"), ("corrected", "1")): [ids["paper"]],
         (("class", "glass"), ("corrected", "1")): [again],
         (("class", "plastic"),): [],
         (("class", ""), ("corrected", "")): [again, ids["paper"], ids["metal"], ids["glass"]],
