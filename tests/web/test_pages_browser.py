@@ -177,6 +177,22 @@ def test_form_shows_the_photo_and_is_busy_while_sending(open_page):
     expect(page.get_by_label("Choose a photo", exact=True)).to_be_hidden()
 
 
+def test_photo_is_sent_once_however_often_it_is_submitted(site, open_page):
+    page = open_page("/")
+    page.evaluate(
+        """(transfer) => {
+      document.getElementById("image").files = transfer.files;
+      const form = document.getElementById("upload");
+      for (let i = 0; i < 3; i++) {
+        const prevented = !form.dispatchEvent(new SubmitEvent("submit", { cancelable: true }));
+        window.sent = [...(window.sent ?? []), !prevented];
+      }
+    }""",
+        transfer_of(page),
+    )
+    assert page.evaluate("window.sent") == [True, False, False]
+
+
 def test_form_is_ready_after_going_back(open_page):
     page = open_page("/classify")
     page.set_input_files("#image", website.chosen())
@@ -189,12 +205,8 @@ def test_form_is_ready_after_going_back(open_page):
 def test_stopped_upload_makes_the_form_ready_for_this_or_another_photo(open_page):
     page = open_page("/classify")
     page.route("**/classify", lambda route: None)  # never responds
-    choose_without_leaving(page)
-    page.evaluate("""async () => {
-      document.getElementById("upload").requestSubmit();
-      await new Promise((resolve) => setTimeout(resolve, 500));
-      window.stop();
-    }""")
+    page.evaluate("document.addEventListener('submit', () => setTimeout(() => window.stop(), 500), { once: true })")
+    page.set_input_files("#image", website.chosen())
     check_ready(page)
     page.unroute_all()
     page.get_by_role("button", name="Choose another photo").click()

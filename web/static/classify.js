@@ -37,7 +37,9 @@ document.addEventListener("drop", (event) => {
   choose(event.dataTransfer.files);
 });
 
-form.addEventListener("submit", () => {
+form.addEventListener("submit", (event) => {
+  // A second click would store the photo twice. Browsers that do not report a stopped upload may need it to try again.
+  if (window.navigation && form.hasAttribute("aria-busy")) event.preventDefault();
   form.setAttribute("aria-busy", "true");
   state.textContent = words.sending;
 });
