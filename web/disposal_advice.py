@@ -57,7 +57,7 @@ def read(path: str) -> Rules:
         SettingsError: the file cannot be read, or has a fault.
     """
     try:
-        document = tomllib.loads(pathlib.Path(path or DEFAULT_FILE).read_text(encoding="utf-8"))
+        document = tomllib.loads(pathlib.Path(path or DEFAULT_FILE).read_text(encoding="utf-8-sig"))
         return _parse(document)
     except OSError as error:
         raise settings.SettingsError(

@@ -47,6 +47,10 @@ def test_text_without_a_translation_is_shown_in_its_language(tmp_path):
     )
 
 
+def test_file_of_a_windows_editor_is_read(tmp_path):
+    assert disposal_advice.read(write(tmp_path, "\ufeff" + LOCAL)).place_name("en") == "Example Town"
+
+
 FAULTS = {
     "missing file": (None, "No such file"),
     "no TOML": ("[", "end of document"),
