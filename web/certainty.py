@@ -7,6 +7,7 @@ from web.database import Upload
 
 MAX_NAMED = 3  # classes that an unsure answer names
 MIN_SCORE = 0.05  # of a second or third class that is named
+PROBABLE_SCORE = 0.5  # of an answer of unknown level: below, all other classes together are more likely
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,16 +16,20 @@ class Certainty:
 
     Attributes:
         level: level in the model card; None if the card says nothing about this answer.
+        score: of the predicted class; None if it is unknown.
         classes: the predicted class, then others that are likely enough to be named, the most likely first.
     """
 
     level: model_card.Level | None
+    score: float | None
     classes: list[str]
 
     @property
     def name(self) -> str:
-        """Name of the level; an answer of an unknown level is worded as a probable one."""
-        return self.level.name if self.level else "probable"
+        """Name of the level; an answer of an unknown level is worded as a probable or an unsure one."""
+        if self.level:
+            return self.level.name
+        return "probable" if self.score is None or self.score >= PROBABLE_SCORE else "unsure"
 
 
 def of(row: Upload) -> Certainty:
@@ -32,7 +37,7 @@ def of(row: Upload) -> Certainty:
     scores = row.scores or {}
     others = sorted((name for name in scores if name != row.class_name), key=lambda name: -scores[name])
     likely = [name for name in others if scores[name] >= MIN_SCORE]
-    return Certainty(level(row), [row.class_name or "", *likely][:MAX_NAMED])
+    return Certainty(level(row), row.score, [row.class_name or "", *likely][:MAX_NAMED])
 
 
 def level(row: Upload) -> model_card.Level | None:

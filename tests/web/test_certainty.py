@@ -177,3 +177,10 @@ def test_api_has_the_certainty_of_the_card_or_null(app, folder):
     assert answer.json["certainty"] is None
     write(folder)
     assert app.test_client().get(f"/api/results/{answer.json['id']}").json["certainty"] == "probable"
+
+
+@pytest.mark.parametrize(
+    ("score", "heading"), [(0.5, "Probably glass, maybe metal"), (0.49, "Not sure: glass or metal?")]
+)
+def test_result_without_a_card_is_unsure_if_the_other_classes_are_more_likely_together(app, score, heading):
+    assert f"<h1>{heading}</h1>" in page_of(app, {"glass": score, "metal": 0.45, "paper": 0.04})

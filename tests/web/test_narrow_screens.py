@@ -94,7 +94,9 @@ def test_page_with_long_class_names_does_not_scroll_sideways(site, open_page, lo
     page.set_input_files("#image", {"name": f"{'x' * 90}.jpg", "mimeType": "image/jpeg", "buffer": b"no picture"})
     expect(page.locator(".busy")).to_be_visible()
     check_fits(page)
-    page.evaluate("document.getElementById('upload').requestSubmit()")
+    page.evaluate(
+        "const form = document.getElementById('upload'); form.removeAttribute('aria-busy'); form.requestSubmit()"
+    )
     expect(page.get_by_role("alert")).not_to_be_empty()
     check_fits(page)
     page.goto("/operator")
