@@ -20,7 +20,7 @@ FENCE = re.compile(
     r"^(?:<!-- not run: (?P<reason>.+?) -->\n)?```(?P<tag>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
 )
 ANY_FENCE = re.compile(r"^[ >]*(?:```|~~~)", re.MULTILINE)
-TAGS = {"", "sh", "python", "javascript", "text", "nginx"}  # the last two hold no commands
+TAGS = {"", "sh", "python", "javascript", "text", "nginx", "toml"}  # the last three hold no commands
 COMMENT = re.compile(r"(?:^|\s+)#\s.*$", re.MULTILINE)
 TRAINING = re.compile(r"make run\b|.* -m pipeline run (?!--help)")
 Treatment = Literal["run", "options checked", "not run"]

@@ -1,4 +1,5 @@
 import pytest
+import web_app
 from web_app import Browser, photo
 
 from web import disposal_advice, settings
@@ -23,6 +24,12 @@ def write(tmp_path, text):
 def test_default_names_no_place_and_no_bin():
     rules = disposal_advice.read("")
     assert rules.place == {} and {advice.bin for advice in (*rules.classes.values(), rules.other)} == {""}
+
+
+def test_file_in_the_documentation_is_valid(tmp_path):
+    page = (web_app.ROOT / "docs" / "web-page.md").read_text(encoding="utf-8")
+    rules = disposal_advice.read(write(tmp_path, page.partition("```toml")[2].partition("```")[0]))
+    assert rules.place["en"] == "Example Town" and rules.classes["paper"].bin == "blue"
 
 
 def test_local_rules_are_shown_with_their_place_and_bin(make_app, tmp_path):
