@@ -31,7 +31,7 @@ def setup(app: Any) -> None:
 
 
 def adapt(app: Any, page: str, source: list[str]) -> None:
-    """Adapt a page that a code host shows as it is.
+    """Adapt a page, whose source also reads well on a code host, to Sphinx.
 
     Files beside docs/, such as README.md, become downloads. The pages that index.md links to become the navigation.
     """

@@ -80,7 +80,7 @@ class Service:
         except database.UNAVAILABLE as error:
             db.session.rollback()
             log.error("upload %s waits: the database failed: %s", row_id, database.describe(error))
-            row = Upload(**columns)  # as it is stored
+            row = Upload(**columns)  # the stored values
         outcomes.labels(row.state if row else "deleted").inc()
         if row is None:
             abort(404, "The photo was deleted before it was answered.")

@@ -3,6 +3,7 @@
 import ast
 import html
 import http.client
+import os
 import pathlib
 import re
 import shutil
@@ -15,8 +16,6 @@ from collections.abc import Mapping
 
 from components.models import downloads
 
-PYPI = "https://pypi.org/simple"  # pip's default
-NPM_REGISTRY = "https://registry.npmjs.org"  # npm's default
 SETTINGS_SECONDS = 60
 PACK_SECONDS = 900
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
@@ -29,14 +28,14 @@ def fetch_sdist(package: str, version: str, folder: pathlib.Path) -> pathlib.Pat
     `pip download` is not used because it would run setup.py.
 
     Raises:
-        OSError, ValueError, http.client.HTTPException: the failure of the first index, if all fail.
+        OSError, ValueError, http.client.HTTPException: the failure of the first index, if all fail; or pip is missing.
     """
     settings = _pip_settings()
     if settings.get("no-index", "").lower() in ("1", "on", "true", "yes"):
         raise OSError("pip is configured with no-index")
     opener, file = _opener(settings), f"{package}-{version}.tar.gz"
     failures: list[Exception] = []
-    for index in [settings.get("index-url", PYPI), *settings.get("extra-index-url", "").split()]:
+    for index in [settings.get("index-url") or _default_index(), *settings.get("extra-index-url", "").split()]:
         try:
             downloads.download(_address(index, package, file, opener), folder / file, opener)
             return folder / file
@@ -46,16 +45,15 @@ def fetch_sdist(package: str, version: str, folder: pathlib.Path) -> pathlib.Pat
 
 
 def fetch_npm(package: str, version: str, folder: pathlib.Path) -> pathlib.Path:
-    """Download a package from npm's registry, with npm if it is installed, and return its path in `folder`.
+    """Download a package with npm, and return its path in `folder`.
 
     Raises:
-        OSError: the registry does not answer, or does not have the package.
+        OSError: npm is not installed, or its registry does not answer or does not have the package.
         subprocess.SubprocessError: npm takes longer than PACK_SECONDS.
     """
     file, npm = f"{package}-{version}.tgz", shutil.which("npm")
     if not npm:
-        downloads.download(f"{NPM_REGISTRY}/{package}/-/{file}", folder / file)
-        return folder / file
+        raise OSError("npm is not installed")
     command = [npm, *NPM_PACK, f"--fetch-timeout={downloads.RESPONSE_SECONDS * 1000:.0f}", f"{package}@{version}"]
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PACK_SECONDS)
     if result.returncode or not (folder / file).is_file():
@@ -70,6 +68,21 @@ def _pip_settings() -> dict[str, str]:
     sections = ("global", "download", ":env:")  # the last one wins, as in pip
     settings = [re.findall(rf"(?m)^{section}\.([\w-]+)=(.*)$", output) for section in sections]
     return {name: str(ast.literal_eval(value)) for section in settings for name, value in section}
+
+
+def _default_index() -> str:
+    """Return the address of the index that pip uses without settings, which its help names.
+
+    Raises:
+        OSError: pip is not installed, or its help does not name it.
+    """
+    command = [*PIP, "download", "--help"]
+    environment = {**os.environ, "COLUMNS": "1000"}  # no line breaks
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=SETTINGS_SECONDS)
+    address = re.search(r"--index-url <url>.*\(default (\S+)\)", result.stdout)
+    if not address:
+        raise OSError("pip is not installed, or its help names no default index")
+    return address[1]
 
 
 def _opener(settings: Mapping[str, str]) -> urllib.request.OpenerDirector:

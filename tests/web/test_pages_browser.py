@@ -42,7 +42,7 @@ def check_refusal(page, sentence):
 
 
 def choose_without_leaving(page):
-    """Choose a photo but prevent the request, so that the page stays as it is during an upload."""
+    """Choose a photo but prevent the request, so that the page stays in the middle of an upload."""
     page.evaluate("document.addEventListener('submit', (event) => event.preventDefault(), { once: true })")
     page.set_input_files("#image", website.chosen())
     expect(page.locator("#upload")).to_have_attribute("aria-busy", "true")
