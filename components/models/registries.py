@@ -3,7 +3,6 @@
 import ast
 import html
 import http.client
-import os
 import pathlib
 import re
 import shutil
@@ -77,9 +76,8 @@ def _default_index() -> str:
         OSError: pip is not installed, or its help does not name it.
     """
     command = [*PIP, "download", "--help"]
-    environment = {**os.environ, "COLUMNS": "1000"}  # no line breaks
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=SETTINGS_SECONDS)
-    address = re.search(r"--index-url <url>.*\(default (\S+)\)", result.stdout)
+    output = subprocess.run(command, capture_output=True, text=True, timeout=SETTINGS_SECONDS).stdout
+    address = re.search(r"--index-url <url>[^)]*\(default\s+(\S+)\)", output)
     if not address:
         raise OSError("pip is not installed, or its help names no default index")
     return address[1]
