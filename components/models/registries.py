@@ -75,9 +75,9 @@ def _default_index() -> str:
     Raises:
         OSError: pip is not installed, or its help does not name it.
     """
-    command = [*PIP, "download", "--help"]
+    command = ["env", "COLUMNS=1000", *PIP, "download", "--help"]  # wide, so that the address is on one line
     output = subprocess.run(command, capture_output=True, text=True, timeout=SETTINGS_SECONDS).stdout
-    address = re.search(r"--index-url <url>[^)]*\(default\s+(\S+)\)", output)
+    address = re.search(r"--index-url <url>.*\(default (\S+)\)", output)
     if not address:
         raise OSError("pip is not installed, or its help names no default index")
     return address[1]
