@@ -1,4 +1,5 @@
 # run: rebuild the models.   serve: model server and web page.   bench, bench-gpu: the benchmarks.
+# chaos: kills, faults, hostile input and overload.   compose-test: docker-compose.yml on a Docker engine.
 # test: every check.   check: those of a minute.   coverage: which lines and branches the tests run.
 # docs: build the pages of docs/ in build/docs, with the report of RUN as an example.
 # lock: pin the dependencies again.   translations: update the message catalogs.   protos: compile the .proto files.
@@ -16,7 +17,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 # otherwise every process compiles TensorFlow and Beam again, ten seconds each time
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run serve test check coverage bench bench-gpu docs lock translations protos
+.PHONY: run serve test check coverage bench bench-gpu chaos compose-test docs lock translations protos
 .DELETE_ON_ERROR:
 
 run: export PILAH_WITH_MAKE := 1
@@ -43,6 +44,12 @@ bench: .venv/ready
 
 bench-gpu: .venv/ready
 	$(VENV_PYTHON) -m benchmarks.gpu $(ARGS)
+
+chaos: .venv/ready
+	$(VENV_PYTHON) -m chaos $(ARGS)
+
+compose-test: .venv/ready
+	$(VENV_PYTHON) -m pytest tests/compose $(ARGS)
 
 docs: .venv/ready
 	.venv/bin/sphinx-build --fresh-env --quiet --fail-on-warning --keep-going docs build/docs

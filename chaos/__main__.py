@@ -1,0 +1,32 @@
+"""Run the failure trials and print what was lost, doubled or failed: `make chaos`, `make chaos ARGS="kills inputs"`."""
+
+import argparse
+import subprocess
+import sys
+import time
+
+TRIALS: list[str] = []  # the modules of this folder that have trials
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("trials", nargs="*", default=TRIALS, help=f"Trials to run, of {', '.join(TRIALS)}.")
+    parser.add_argument("--seed", type=int, default=1, help="Seed of the random moments and mutations.")
+    parser.add_argument("--short", action="store_true", help="A few repetitions of each trial.")
+    args = parser.parse_args()
+    if unknown := sorted(set(args.trials) - set(TRIALS)):
+        parser.error(f"trials must be of {', '.join(TRIALS)} (got {', '.join(unknown)}).")
+    flags = ["--seed", str(args.seed), *(["--short"] if args.short else [])]
+    failed = []
+    for name in args.trials:
+        start = time.perf_counter()
+        print(f"\nchaos.{name}", flush=True)
+        if subprocess.run([sys.executable, "-m", f"chaos.{name}", *flags]).returncode:
+            failed.append(name)
+        print(f"{name} took {time.perf_counter() - start:.0f} s", flush=True)
+    if failed:
+        sys.exit(f"Trials with failures: {', '.join(failed)}.")
+
+
+if __name__ == "__main__":
+    main()
