@@ -117,6 +117,8 @@ def export_corrections(folder: pathlib.Path, others: pathlib.Path | None) -> Non
     paths = (folder.resolve(), others.resolve()) if others else None
     if paths and (paths[0].is_relative_to(paths[1]) or paths[1].is_relative_to(paths[0])):
         raise exports.ExportError(f"--others must be outside FOLDER and not contain it (got {others}). Choose another.")
+    for path in filter(None, (folder, others)):  # before the first copy is written to either
+        exports.check(uploads.service().store, path)
     labels = _with_picture(sa.select(Upload.id, Upload.label).where(Upload.label.is_not(None)))
     unsafe = sorted({name for name in labels.values() if not exports.is_folder_name(name)})
     labels = {row_id: name for row_id, name in labels.items() if name not in unsafe}

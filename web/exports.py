@@ -56,6 +56,16 @@ def remove_deleted(store: PictureStore) -> int:
     return count
 
 
+def check(store: PictureStore, folder: pathlib.Path) -> None:
+    """Raise ExportError if `folder` cannot hold an export: it has other files, or is among the pictures themselves."""
+    folder = folder.resolve()
+    for own_folder in (store.folder.resolve(), _registry(store).resolve()):
+        if folder == own_folder or own_folder in folder.parents or folder in own_folder.parents:
+            raise ExportError(f"FOLDER must be outside the page's own files (got {folder}). Choose another folder.")
+    if not _entry(store, folder).exists() and folder.exists() and any(folder.iterdir()):
+        raise ExportError(f"FOLDER must be new, empty or an earlier export (got {folder}). Choose another folder.")
+
+
 def update(store: PictureStore, folder: pathlib.Path, classes: Mapping[str, str]) -> tuple[int, int]:
     """Make `folder` hold one copy of each row in `classes` (row id -> class); return the numbers added and removed.
 
@@ -102,18 +112,13 @@ def _add(store: PictureStore, class_folder: pathlib.Path, row_id: str) -> bool:
 def _registration(store: PictureStore, folder: pathlib.Path) -> Iterator[None]:
     """Register `folder`, and block other exports while the context is open."""
     registry = _registry(store)
-    for own_folder in (store.folder.resolve(), registry.resolve()):
-        if folder == own_folder or own_folder in folder.parents or folder in own_folder.parents:
-            raise ExportError(f"FOLDER must be outside the page's own files (got {folder}). Choose another folder.")
     registry.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle = os.open(registry, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        entry = registry / hashlib.sha256(os.fsencode(folder)).hexdigest()
-        if not entry.exists() and folder.exists() and any(folder.iterdir()):
-            raise ExportError(f"FOLDER must be new, empty or an earlier export (got {folder}). Choose another folder.")
+        check(store, folder)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_atomically(entry, os.fsencode(folder))
+        write_atomically(_entry(store, folder), os.fsencode(folder))
         yield
     finally:
         os.close(handle)  # ends the lock
@@ -121,6 +126,10 @@ def _registration(store: PictureStore, folder: pathlib.Path) -> Iterator[None]:
 
 def _registry(store: PictureStore) -> pathlib.Path:
     return store.folder.with_name("exports")
+
+
+def _entry(store: PictureStore, folder: pathlib.Path) -> pathlib.Path:
+    return _registry(store) / hashlib.sha256(os.fsencode(folder)).hexdigest()
 
 
 def _registered(store: PictureStore) -> Iterator[pathlib.Path]:

@@ -120,6 +120,14 @@ def test_other_class_names_are_folder_names(app, browser, folder, name):
     assert exported(folder) == [f"{name}/{row_id}.jpg"]
 
 
+def test_nothing_is_exported_if_others_cannot_be(app, browser, folder, tmp_path):
+    corrected(browser)
+    (tmp_path / "others").mkdir()
+    (tmp_path / "others" / "letter.txt").write_text("")
+    done = app.test_cli_runner().invoke(args=["export-corrections", str(folder), "--others", str(tmp_path / "others")])
+    assert done.exit_code == 1 and f"(got {tmp_path / 'others'})" in done.output and not folder.exists()
+
+
 def test_class_name_outside_the_folder_is_not_exported_and_others_are(app, browser, folder):
     unsafe, safe = corrected(browser), corrected(browser)
     with app.app_context():
