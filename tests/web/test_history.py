@@ -8,7 +8,7 @@ import pytest
 import web_app
 from web_app import Browser, photo
 
-from web.database import Upload, db, new_id
+from web.database import Feedback, Upload, db, new_id
 
 NOON = datetime.datetime(2026, 3, 1, 12)
 WRONG_CURSORS = ["x", "1~2", "~~", "1~yesterday~0", "9" * 5000, "1~2026-03-01T12:00:00Z~a"]
@@ -167,7 +167,14 @@ def test_csv_has_every_row_in_the_order_of_the_pages(app, visitor):
         "model_version": "3",
         "state": "done",
         "timestamp_utc": f"{row.created_at.isoformat()}Z",
+        "feedback": "",
     }
+
+
+@pytest.mark.parametrize("feedback", [None, *Feedback])
+def test_csv_has_the_feedback(app, visitor, feedback):
+    add(app, visitor, 1, feedback=feedback)
+    assert [line["feedback"] for line in lines(visitor)] == [feedback or ""]
 
 
 def test_csv_without_rows_has_a_header(app):

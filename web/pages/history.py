@@ -16,7 +16,7 @@ BYTE_ORDER_MARK = "\ufeff"  # without it, Excel does not read UTF-8
 FORMULA_STARTS = tuple(
     "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"
 )  # OWASP's list for CSV injection; the last four are full-width
-COLUMNS = ("no", "id", "prediction", "probability", "correction", "model_version", "state", "timestamp_utc")
+COLUMNS = ("no", "id", "prediction", "probability", "correction", "model_version", "state", "timestamp_utc", "feedback")
 
 
 @blueprint.get("/history")
@@ -60,7 +60,7 @@ def _csv_lines(rows: sa.Select[Upload]) -> Iterator[str]:
     for number, row in enumerate(db.session.scalars(newest_first), 1):
         prediction, correction = _as_text(row.class_name), _as_text(row.corrected_class)
         values: tuple[Any, ...] = (number, row.id, prediction, row.score, correction, row.model_version)
-        writer.writerow((*values, row.state, f"{row.created_at.isoformat(timespec='seconds')}Z"))
+        writer.writerow((*values, row.state, f"{row.created_at.isoformat(timespec='seconds')}Z", row.feedback))
         yield buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()
