@@ -59,9 +59,11 @@ def _hash(path: pathlib.Path, mtime_ns: int) -> str:
 
 def _compressed(response: Response, path: pathlib.Path | None) -> Response:
     """Compress a complete answer of text if the browser accepts gzip; `path` is its static file, if it is one."""
-    if response.mimetype not in COMPRESSED or response.status_code in (204, 206, 304):
+    if response.mimetype not in COMPRESSED or response.status_code in (204, 206):
         return response
     response.vary.add("Accept-Encoding")
+    if response.status_code == 304:  # has no content
+        return response
     is_stream = response.is_streamed and path is None
     if is_stream or not request.accept_encodings["gzip"] or response.headers.get("Content-Encoding"):
         return response

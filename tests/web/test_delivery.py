@@ -80,6 +80,7 @@ def test_compressed_file_is_found_unchanged(browser):
     first = browser.get("/static/style.css", headers=GZIP)
     again = browser.get("/static/style.css", headers={**GZIP, "If-None-Match": first.headers["ETag"]})
     assert first.headers["ETag"].startswith("W/") and again.status_code == 304 and again.data == b""
+    assert "Accept-Encoding" in first.vary and "Accept-Encoding" in again.vary
 
 
 def test_head_has_the_length_of_the_compressed_file(app):
