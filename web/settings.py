@@ -2,6 +2,7 @@
 
 import dataclasses
 import ipaddress
+import urllib.parse
 from collections.abc import Mapping
 from typing import Any
 
@@ -109,8 +110,7 @@ def read(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = N
     _check_rates(settings)
     _check_metrics_networks(settings)
     _check_serving_target(settings.serving_target)
-    if settings.report_url and not settings.report_url.startswith(("https://", "http://")):
-        raise SettingsError(f"REPORT_URL must begin with https:// or http:// (got {settings.report_url[:40]}).")
+    _check_report_url(settings.report_url)
     settings = dataclasses.replace(settings, database_url=_database_url(settings.database_url))
     if 0 < len(settings.admin_token) < 16:
         raise SettingsError(
@@ -175,6 +175,17 @@ def _check_serving_target(target: str) -> None:
         channel.check_address(target)
     except ValueError as error:
         raise SettingsError(f"SERVING_TARGET {error}") from error
+
+
+def _check_report_url(url: str) -> None:
+    if url:
+        try:
+            address = urllib.parse.urlsplit(url)
+            is_valid = address.scheme in ("http", "https") and bool(address.hostname)
+        except ValueError:
+            is_valid = False
+        if not is_valid:
+            raise SettingsError(f"REPORT_URL must be a URL with https:// or http:// and a host (got {url[:40]}).")
 
 
 def _database_url(text: str) -> str:

@@ -188,9 +188,20 @@ def test_report_is_linked_only_if_its_url_is_set(make_app, served):
     assert f'<a href="{url}">' in text
 
 
-@pytest.mark.parametrize("url", ["javascript:alert(1)", "report.html", "//example.org", "ftp://example.org"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "javascript:alert(1)",
+        "report.html",
+        "//example.org",
+        "ftp://example.org",
+        "https://",
+        "https:///report.html",
+        "https://[::1",
+    ],
+)
 def test_report_url_must_be_of_the_web(url):
-    with pytest.raises(settings.SettingsError, match="REPORT_URL must begin with https://"):
+    with pytest.raises(settings.SettingsError, match="REPORT_URL must be a URL with https:// or http:// and a host"):
         settings.read({"PILAH_ENV": "development", "REPORT_URL": url})
 
 
