@@ -15,7 +15,7 @@ from web import data_folder
 
 LANGUAGES = {"en": "English", "id": "Bahasa Indonesia"}
 DEVELOPMENT = "development"
-NEW_SECRET = "$(python -c 'import secrets; print(secrets.token_hex())')"
+NEW_SECRET = "$(python -c 'import secrets; print(secrets.token_hex())')"  # nosec B105 # a command, not a secret
 DATABASE_URLS = "postgresql://USER:PASSWORD@HOST/NAME or sqlite:////FOLDER/FILE"
 MIB = 1024 * 1024
 LIMITS: dict[str, tuple[float, float]] = {  # setting -> smallest and largest value

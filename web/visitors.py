@@ -74,7 +74,7 @@ def _end_session() -> str:
     return token
 
 
-def _fields(token: str = "") -> dict[str, dict[str, str]]:
+def _fields(token: str | None = None) -> dict[str, dict[str, str]]:
     """Return the fields of a log line about the operator."""
     fields = {"address": addresses.client()}
     return {"fields": fields | {"session": operator_sessions.session_id(token)} if token else fields}

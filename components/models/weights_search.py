@@ -63,7 +63,7 @@ def cache_path(name: settings.Backbone) -> pathlib.Path:
     """Return the path at which Keras stores and looks for the weights of a backbone."""
     home = pathlib.Path(keras.src.backend.config.keras_home()).expanduser()
     if not os.access(home, os.W_OK):
-        home = pathlib.Path("/tmp/.keras")
+        home = pathlib.Path("/tmp/.keras")  # nosec B108 # Keras uses this folder
     return home / "models" / backbones.BACKBONES[name].weights_file
 
 
