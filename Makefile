@@ -1,6 +1,7 @@
 # run: rebuild the models.   serve: model server and web page.   bench, bench-gpu: the benchmarks.
 # chaos: kills, faults, hostile input and overload.   compose-test: docker-compose.yml on a Docker engine.
 # test: every check.   check: those of a minute.   coverage: which lines and branches the tests run.
+# security: bandit on the code, and known vulnerabilities of the packages.   sbom: the bills of materials of the images.
 # docs: build the pages of docs/ in build/docs, with the report of RUN as an example.
 # lock: pin the dependencies again.   translations: update the message catalogs.   protos: compile the .proto files.
 SHELL := /bin/bash
@@ -17,7 +18,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 # otherwise every process compiles TensorFlow and Beam again, ten seconds each time
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run serve test check coverage bench bench-gpu chaos compose-test docs lock translations protos
+.PHONY: run serve test check coverage bench bench-gpu chaos compose-test security sbom docs lock translations protos
 .DELETE_ON_ERROR:
 
 run: export PILAH_WITH_MAKE := 1
@@ -51,6 +52,13 @@ chaos: .venv/ready
 compose-test: .venv/ready
 	$(VENV_PYTHON) -m pytest tests/compose $(ARGS)
 
+security: .venv/ready
+	.venv/bin/bandit --quiet --configfile pyproject.toml --recursive .
+	$(VENV_PYTHON) -m requirements.vulnerabilities
+
+sbom: .venv/ready
+	$(VENV_PYTHON) -m requirements.sbom
+
 docs: .venv/ready
 	.venv/bin/sphinx-build --fresh-env --quiet --fail-on-warning --keep-going docs build/docs
 	@rm -rf build/docs/example-report
@@ -67,7 +75,7 @@ $(VENV_PYTHON):
 # dev first: the images get the versions that the tests ran with
 lock:
 	PATH="$$PATH:.venv/bin"; for group in dev pipeline web uv; do uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-emit-find-links --no-header --group pyproject.toml:$$group \
+		--no-emit-index-url --no-emit-find-links --no-header $(ARGS) --group pyproject.toml:$$group \
 		$$(test $$group = dev || echo -c requirements/dev.txt) -o requirements/$$group.txt || exit 1; done
 
 translations: .venv/ready

@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+from requirements import locks
+
 REQUIREMENTS = pathlib.Path(__file__).parents[1] / "requirements"
 
 
@@ -22,3 +24,22 @@ def test_image_installs_the_versions_of_the_tests(group):
     tested, installed = versions("dev"), versions(group)
     assert len(installed) > 20
     assert {name: numbers for name, numbers in installed.items() if not numbers <= tested[name]} == {}
+
+
+@pytest.mark.parametrize("image", locks.IMAGES)
+def test_python_of_an_image_is_the_one_that_its_packages_are_listed_for(image):
+    dockerfile = (REQUIREMENTS.parent / "docker" / f"{image}.Dockerfile").read_text()
+    assert set(re.findall(r"(?m)^FROM (\S+)", dockerfile)) == {f"python:{locks.IMAGE_PYTHON}-slim"}
+
+
+@pytest.mark.parametrize("group", ["dev", "pipeline", "web", "uv"])
+def test_every_package_of_a_lock_has_a_version_and_hashes(group):
+    lines = re.findall(r"(?m)^[a-z].*", (REQUIREMENTS / f"{group}.txt").read_text())
+    packages = locks.locked(group)
+    assert len(packages) == len(lines)
+    assert [package.name for package in packages if not package.sha256 or not package.version] == []
+
+
+def test_lock_names_no_index():
+    text = "".join(path.read_text() for path in REQUIREMENTS.glob("*.txt"))
+    assert not re.search(r"(?i)https?://|--(extra-)?index-url|--find-links|--trusted-host", text)
