@@ -196,6 +196,10 @@ def _database_url(text: str) -> str:
         url = sa.make_url(text)
     except (sa.exc.ArgumentError, ValueError):
         raise SettingsError(f"DATABASE_URL must be a URL like {DATABASE_URLS}.") from None
+    if (
+        url.drivername != "sqlite" and text.count("@") > 1
+    ):  # errors name the host, with a part of the password before it
+        raise SettingsError("DATABASE_URL: write @ in the user or password as %40.")
     if url.drivername in ("postgres", "postgresql"):
         url = url.set(drivername="postgresql+psycopg")
     if url.drivername == "sqlite" and url.database in (None, "", ":memory:"):

@@ -180,6 +180,10 @@ def test_unknown_methods_and_paths_add_no_metrics(app):
             for url in ("sqlite://", "sqlite:///:memory:")
         ),
         *(
+            ({"SECRET_KEY": KEY, "DATABASE_URL": url}, "DATABASE_URL: write @ .* as %40")
+            for url in ("postgresql://u:p@hidden@h/n", "postgresql://u@h/n?password=p@hidden")
+        ),
+        *(
             ({"SECRET_KEY": KEY, "DATABASE_URL": url}, "DATABASE_URL .*postgresql://USER:PASSWORD@HOST/NAME")
             for url in (
                 "pilah.db",
