@@ -74,3 +74,16 @@ def test_commit_hooks_call_programs_of_the_environment_by_the_names_of_make():
     programs = [" ".join(word for word in hook["entry"].split() if not word.startswith("--")) for hook in local]
     assert programs == [".venv/bin/ruff check", ".venv/bin/ruff format", ".venv/bin/mypy"]
     assert all(f"\t{program}" in makefile for program in programs)
+
+
+def test_ci_runs_the_tests_and_the_security_checks():
+    lines = (ROOT / ".ci" / "run").read_text().splitlines()
+    assert [line for line in lines if line.startswith("make ")] == ["make test", "make security"]
+
+
+def test_every_check_of_bandit_that_is_off_has_a_reason():
+    skipped = re.search(r"(?s)\nskips = \[\n(.*?)\n\]", (ROOT / "pyproject.toml").read_text())[1].splitlines()
+    assert skipped and all(re.fullmatch(r' +"B\d{3}",  # \S.{20,}', line) for line in skipped)
+    code = [path for path in ROOT.rglob("*.py") if not {".venv", "build", "tests"} & set(path.relative_to(ROOT).parts)]
+    marked = [line for path in code for line in path.read_text("utf-8").splitlines() if "# nosec" in line]
+    assert marked and all(re.search(r"  # nosec B\d{3} # \w.+$", line) for line in marked)
