@@ -65,7 +65,6 @@ def document(image: str) -> str:
 
 def _component(package: locks.Package) -> Component:
     """Return a package with its licence, and the digests of all its files: one for each platform."""
-    address = XsUri(f"https://pypi.org/project/{package.name}/{package.version}/#files")
     hashes = [HashType(alg=HashAlgorithm.SHA_256, content=digest) for digest in package.sha256]
     purl = PackageURL("pypi", name=package.name, version=package.version)
     return Component(
@@ -74,7 +73,9 @@ def _component(package: locks.Package) -> Component:
         bom_ref=str(purl),
         purl=purl,
         licenses=[LicenseExpression(licences.licence(package.name))],
-        external_references=[ExternalReference(type=ExternalReferenceType.DISTRIBUTION, url=address, hashes=hashes)],
+        external_references=[
+            ExternalReference(type=ExternalReferenceType.DISTRIBUTION, url=XsUri(str(purl)), hashes=hashes)
+        ],
     )
 
 
