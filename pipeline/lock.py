@@ -1,4 +1,4 @@
-"""A lock that allows one run at a time in a run folder."""
+"""A lock that allows one command at a time to change a run folder."""
 
 import contextlib
 import fcntl
@@ -7,12 +7,14 @@ import pathlib
 from collections.abc import Iterator
 
 from components.base.errors import PilahError
-from pipeline import run_folder
+from pipeline import run_folder, temporary_files
 
 
 @contextlib.contextmanager
 def locked(run_dir: pathlib.Path) -> Iterator[None]:
-    """Lock `run_dir` for this process; the kernel releases the lock when the process ends, however it ends.
+    """Lock `run_dir` for this process, and keep its temporary files there.
+
+    The kernel releases the lock when the process ends, however it ends.
 
     Raises:
         PilahError: another process holds the lock.
@@ -30,4 +32,5 @@ def locked(run_dir: pathlib.Path) -> Iterator[None]:
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
-        yield
+        with temporary_files.kept_in(run_dir):
+            yield

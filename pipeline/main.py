@@ -44,13 +44,13 @@ def run(config: Config, from_stage: str | None, overwrite: bool, console: rich.c
         )
     if tf.config.list_physical_devices("GPU"):  # CPU kernels are deterministic anyway
         tf.config.experimental.enable_op_determinism()
-    # check before any work what would fail after an hour of it
-    for name in config.backbones:
-        recipe.engine(config, name)
-    photos.check(config)
-    config = recipe.with_weights(config, is_new=not (config.run_dir / run_folder.CONFIG).exists())
-    config_module.check(config, ())  # --refine, with fewer scenarios
     with lock.locked(config.run_dir):
+        # check before any work what would fail after an hour of it
+        for name in config.backbones:
+            recipe.engine(config, name)
+        photos.check(config)
+        config = recipe.with_weights(config, is_new=not (config.run_dir / run_folder.CONFIG).exists())
+        config_module.check(config, ())  # --refine, with fewer scenarios
         resolved = recipe.resolve(config)
         if not (config.run_dir / run_folder.CONFIG).exists():
             resume.check_new(config.run_dir, overwrite)

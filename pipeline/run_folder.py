@@ -11,6 +11,7 @@ from tuner import trial_folder
 CONFIG = "run.json"
 RESOLVED = "resolved.json"  # settings that depend on the machine, see resolved_settings
 LOCK = "run.lock"
+TEMPORARY = "tmp"  # temporary files of libraries, see temporary_files
 LOG = "log.txt"  # output of libraries and worker processes, see log_file
 STAGES = "stages"  # a mark for each finished stage, see runner
 IMAGES = "images"  # unpacked or synthetic photos
