@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import enum
+import logging
 import os
 import pathlib
 import re
@@ -22,6 +23,7 @@ class Base(orm.DeclarativeBase):
     pass
 
 
+log = logging.getLogger("web")
 db = flask_sqlalchemy.SQLAlchemy(model_class=Base)
 
 
@@ -101,6 +103,7 @@ STATEMENT_SECONDS = 5.0  # time limit of the page's statements in PostgreSQL
 
 def init_app(app: Flask) -> None:
     db.init_app(app)
+    app.teardown_appcontext(_release_connection)  # Flask calls the last one first
     is_server = click.get_current_context(silent=True) is None  # commands such as migrations have no time limit
     with app.app_context():
         if db.engine.dialect.name == "sqlite":
@@ -113,6 +116,18 @@ def init_app(app: Flask) -> None:
             postgres.report_missing_tables(db.engine)
             if is_server:
                 postgres.limit_statements(db.engine, STATEMENT_SECONDS)
+
+
+def _release_connection(error: BaseException | None) -> None:
+    """End the session of a request or a background job, before Flask-SQLAlchemy would.
+
+    What it did is committed, so a connection that is lost since then must neither fail a response that is ready nor end
+    a background thread. Closing the session again, as Flask-SQLAlchemy does, then finds nothing to roll back.
+    """
+    try:
+        db.session.remove()
+    except UNAVAILABLE as lost:
+        log.warning("the database failed at the end of a request: %s", describe(lost))
 
 
 def describe(error: Exception) -> str:

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import threading
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 import web_app
@@ -36,6 +37,29 @@ def fail(error):
         raise error
 
     return always
+
+
+def test_connection_that_is_lost_when_an_answer_is_ready_does_not_fail_it(app, monkeypatch, web_log):
+    with app.app_context():
+        dialect = type(db.engine.dialect)
+    lost = sqlite3.OperationalError("connection lost") if "sqlite" in dialect.name else psycopg.OperationalError("lost")
+    ready = threading.Event()
+    rollback = dialect.do_rollback
+
+    def fail_if_ready(self, connection):
+        if ready.is_set():
+            ready.clear()
+            raise lost
+        rollback(self, connection)
+
+    monkeypatch.setattr(dialect, "do_rollback", fail_if_ready)
+    app.after_request_funcs.setdefault(None, []).insert(0, lambda response: (ready.set(), response)[1])
+    answer = web_app.classify(app, photo())
+    app.after_request_funcs[None].pop(0)
+    assert answer.status_code == 200 and not ready.is_set()
+    assert [row.id for row in web_app.rows(app)] == [answer.json["id"]]
+    assert failures(web_log) == []
+    assert web_app.classify(app, photo()).status_code == 200  # with another connection
 
 
 @pytest.fixture
