@@ -108,6 +108,13 @@ def make_reject(photo: photos.Photo, error: images.UnusablePhotoError) -> dict[s
     return {"id": photo.id, "path": photo.path, "label": photo.label, "reason": error.reason, "detail": detail}
 
 
+class _Info(tfds.core.DatasetInfo):
+    """Information about the records."""
+
+    def initialize_from_bucket(self) -> None:
+        """Do nothing; the original searches Google's datasets, and leaves a temporary folder behind."""
+
+
 class PhotoRecords(dataset_builder.FileReaderBuilder):
     """TensorFlow Datasets builder of a single split, `photos`, in the order of the photo list.
 
@@ -138,7 +145,7 @@ class PhotoRecords(dataset_builder.FileReaderBuilder):
 
     def _info(self) -> tfds.core.DatasetInfo:
         classes = photos.class_names(self.photo_list)
-        return tfds.core.DatasetInfo(builder=self, features=schema(classes, self.image_size_px))
+        return _Info(builder=self, features=schema(classes, self.image_size_px))
 
     def _log_download_bytes(self) -> None:
         """Log nothing, because nothing is downloaded."""

@@ -2,6 +2,7 @@ import collections
 import dataclasses
 import pathlib
 import shutil
+import tempfile
 
 import apache_beam as beam
 import numpy as np
@@ -99,6 +100,14 @@ def records_of(recorded, ending):
     pairs = [pair for pair in zip(read(folder), photo_list, strict=True) if pair[1].path.endswith(ending)]
     assert pairs
     return pairs
+
+
+def test_build_leaves_no_folder_among_temporary_files(tmp_path, monkeypatch):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    build(tmp_path / "dataset", list_photos(photo_files.write_classes(tmp_path / "photos", {"glass": 2, "metal": 2})))
+    assert [path for path in temporary.iterdir() if path.is_dir()] == []
 
 
 def test_records_match_the_photo_list_and_its_order(recorded):
