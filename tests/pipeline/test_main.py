@@ -23,7 +23,7 @@ def test_run_that_cannot_start_changes_nothing(from_stage, tmp_path, save_classe
     with pytest.raises(PilahError, match="no such folder"):
         main.run(config, from_stage, False, rich.console.Console(file=io.StringIO()))
     left = [file.relative_to(config.run_dir) for file in config.run_dir.rglob("*.*")]
-    assert sorted(map(str, left)) == ["run.json", "stages/search.json", "trials/01/fold-1.json"]
+    assert sorted(map(str, left)) == ["run.json", "run.lock", "stages/search.json", "trials/01/fold-1.json"]
 
 
 def test_backend_other_than_tensorflow_raises_before_writing(tmp_path, monkeypatch):
@@ -46,7 +46,7 @@ def test_damaged_weights_are_named_before_any_work(damaged, tmp_path, save_class
     damaged_file.write_bytes(damaged_file.read_bytes()[:100])
     with pytest.raises(PilahError, match=rf"{damaged_file.name} is damaged.* weights of {damaged} "):
         main.run(config, None, False, rich.console.Console(file=io.StringIO()))
-    assert not config.run_dir.exists()
+    assert [path.name for path in config.run_dir.iterdir()] == ["run.lock"]
 
 
 def test_run_keeps_the_backbones_of_its_first_start(tmp_path, monkeypatch):
@@ -81,7 +81,7 @@ def test_refine_that_the_remaining_backbones_do_not_allow_is_refused(tmp_path, m
     config = dataclasses.replace(of_profile("demo", tmp_path / "run"), refine=10, engine="tensorflow")
     with pytest.raises(PilahError, match=r"--refine must be at most 9"):
         main.run(config, None, False, rich.console.Console(file=io.StringIO()))
-    assert not config.run_dir.exists()
+    assert [path.name for path in config.run_dir.iterdir()] == ["run.lock"]
 
 
 @pytest.mark.parametrize(("failing", "shown"), [("photos", False), ("choice", False), ("validate", True)])
