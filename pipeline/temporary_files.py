@@ -1,4 +1,4 @@
-"""RUN/tmp, where Python and libraries put their temporary files while a command runs."""
+"""Temporary files of the commands on a run folder: those of libraries in RUN/tmp, and unfinished ones anywhere."""
 
 import contextlib
 import os
@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 
+from components.base import artifacts
 from pipeline import run_folder
 
 VARIABLE = "TMPDIR"  # tells child processes where their temporary files go
@@ -16,11 +17,12 @@ VARIABLE = "TMPDIR"  # tells child processes where their temporary files go
 def kept_in(run_dir: pathlib.Path) -> Iterator[None]:
     """Keep the temporary files of the block and of its child processes in RUN/tmp, and remove them after it.
 
-    A killed command leaves some, such as AutoGraph's modules and Keras's archives; the next command removes them
-    first. Hold the lock of `run_dir`, so that they are not those of a running command.
+    A killed command leaves some, such as AutoGraph's modules and Keras's archives, and files and zips that it was
+    writing. They are removed first. Hold the lock of `run_dir`, so that they are not those of a running command.
     """
     folder, before = run_dir / run_folder.TEMPORARY, os.environ.get(VARIABLE)
     _remove(folder)
+    _remove_parts(run_dir)
     folder.mkdir(exist_ok=True)
     os.environ[VARIABLE] = tempfile.tempdir = str(folder)
     try:
@@ -32,6 +34,14 @@ def kept_in(run_dir: pathlib.Path) -> Iterator[None]:
         else:
             os.environ[VARIABLE] = before
         _remove(folder)
+
+
+def _remove_parts(run_dir: pathlib.Path) -> None:
+    """Remove unfinished files and folders, but none of those that zips of photos contain."""
+    artifacts.remove_parts(run_dir, recursive=False)
+    for folder in run_dir.iterdir():
+        if folder.is_dir():
+            artifacts.remove_parts(folder, recursive=folder.name != run_folder.IMAGES)
 
 
 def _remove(folder: pathlib.Path) -> None:

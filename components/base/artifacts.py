@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
 REWRITE = "Delete it and run again to write a new one."
+PART = ".part-"  # prefix of the names of files and folders that are not finished
 SETTINGS = "settings.json"  # in the folder of the files that depend on them, see reset_if_settings_changed
 
 
@@ -24,7 +25,7 @@ SETTINGS = "settings.json"  # in the folder of the files that depend on them, se
 def atomic_write(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yield a temporary path next to `path`; rename it to `path` if the block succeeds, and remove it otherwise."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f"{PART}{path.name}.", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     part = pathlib.Path(name)
     try:
@@ -137,6 +138,15 @@ def reset_if_settings_changed(folder: pathlib.Path, settings: dict[str, Any]) ->
         return
     remove(folder)
     write_json(path, settings)
+
+
+def remove_parts(folder: pathlib.Path, *, recursive: bool = True) -> None:
+    """Remove the unfinished files and folders that killed processes have left in `folder`."""
+    for part in [*folder.glob(f"**/{PART}*" if recursive else f"{PART}*")]:
+        if part.is_dir() and not part.is_symlink():
+            shutil.rmtree(part)
+        else:
+            part.unlink(missing_ok=True)
 
 
 def remove(folder: pathlib.Path) -> None:

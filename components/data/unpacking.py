@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from typing import BinaryIO
 
+from components.base import artifacts
 from components.base.errors import PilahError
 from components.data import folders, zip_names
 
@@ -102,7 +103,7 @@ class Zip:
     def unpack(self, folder: pathlib.Path) -> None:
         """Write all files to `folder` atomically; several processes may do this at the same time."""
         folder.parent.mkdir(parents=True, exist_ok=True)
-        part = pathlib.Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        part = pathlib.Path(tempfile.mkdtemp(prefix=f"{artifacts.PART}{folder.name}.", dir=folder.parent))
         try:
             for path in sorted(self.folders):
                 (part / path).mkdir(parents=True, exist_ok=True)

@@ -40,3 +40,28 @@ with lock.locked(pathlib.Path({str(tmp_path)!r})):
     assert len(list((tmp_path / "tmp").iterdir())) == 2
     with lock.locked(tmp_path):
         assert list(pathlib.Path(tempfile.gettempdir()).iterdir()) == []
+
+
+def test_unfinished_files_of_a_killed_command_are_removed_by_the_next_but_none_of_a_zip(tmp_path):
+    code = f"""
+import os, pathlib, signal
+from components.base import artifacts
+from pipeline import lock
+folder = pathlib.Path({str(tmp_path)!r})
+with lock.locked(folder):
+    artifacts.write_json(folder / "trials" / "01" / "settings.json", 1)
+    with (
+        artifacts.atomic_write(folder / "photos.csv"),
+        artifacts.atomic_write(folder / "trials" / "01" / "fold-1.csv"),
+    ):
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    for name in (".part-photos.zip/glass/1.jpg", "photos.zip/.part-of-a-zip.jpg"):
+        (tmp_path / "images" / name).parent.mkdir(parents=True)
+        (tmp_path / "images" / name).write_bytes(b"photo")
+    assert len(list(tmp_path.rglob(".part-*"))) == 4
+    with lock.locked(tmp_path):
+        pass
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {"run.lock", "trials/01/settings.json", "images/photos.zip/.part-of-a-zip.jpg"}
