@@ -8,6 +8,7 @@ from components.base import artifacts, documents
 from components.base.errors import PilahError
 
 MODEL_NAME = "pilah"  # model name in requests
+RETIRED = "retired-"  # prefix of the name of a version that is being removed
 DESCRIPTION = "model.json"  # in the folder of a version; TensorFlow Serving ignores it
 
 
@@ -46,6 +47,8 @@ def push(
     `extra_files` are also copied, and `description` is written to model.json with the version number. The copy is made
     under a name that TensorFlow Serving ignores, and then renamed.
     """
+    for rest in base.glob(f"{RETIRED}*"):  # of a push that was killed
+        shutil.rmtree(rest)
     version = (versions(base) or [0])[-1] + 1
     part = base / "incoming"
     shutil.rmtree(part, ignore_errors=True)
@@ -56,10 +59,31 @@ def push(
     artifacts.write_json(part / DESCRIPTION, {**description, "version": version})
     part.rename(base / str(version))
     for old_version in versions(base)[:-keep_versions]:
-        retired = base / f"retired-{old_version}"
+        retired = base / f"{RETIRED}{old_version}"
         (base / str(old_version)).rename(retired)  # so that no server sees an incomplete version
         shutil.rmtree(retired)
     return base / str(version)
+
+
+def same_version(
+    saved_model: pathlib.Path,
+    base: pathlib.Path,
+    description: documents.ModelDescription,
+    extra_files: Sequence[pathlib.Path] = (),
+) -> pathlib.Path | None:
+    """Return the newest version in `base` if `push` with these arguments has made it, as before a kill; else None."""
+    newest = served(base)
+    if newest is None or newest != {**description, "version": newest["version"]}:
+        return None
+    version = base / str(newest["version"])
+    files = {path.relative_to(saved_model): path for path in saved_model.rglob("*") if path.is_file()}
+    files |= {pathlib.Path(path.name): path for path in extra_files}
+    is_same = all((version / name).exists() and _is_equal(version / name, path) for name, path in files.items())
+    return version if is_same else None
+
+
+def _is_equal(file: pathlib.Path, other: pathlib.Path) -> bool:
+    return artifacts.file_digest(file) == artifacts.file_digest(other)
 
 
 def rollback(base: pathlib.Path) -> pathlib.Path:

@@ -27,15 +27,13 @@ def outputs(config: Config) -> list[str]:
 
 
 def run(config: Config, progress: Progress) -> None:
-    base = config.run_dir / run_folder.SERVED
+    export, base = config.run_dir / run_folder.EXPORT, config.run_dir / run_folder.SERVED
     description = provenance.describe(config)
+    extra_files = [config.run_dir / run_folder.ANSWERS]  # for a check after a rollback
     comparison = validate.check_not_worse(description, push.served(base), config.force)
-    version = push.push(
-        config.run_dir / run_folder.EXPORT,
-        base,
-        description,
-        keep_versions=config.keep_versions,
-        extra_files=[config.run_dir / run_folder.ANSWERS],  # for a check after a rollback
+    # a push that was killed may have made the version
+    version = push.same_version(export, base, description, extra_files) or push.push(
+        export, base, description, keep_versions=config.keep_versions, extra_files=extra_files
     )
     artifacts.write_json(config.run_dir / run_folder.PUSHED, {"version": int(version.name)})
     log.info("pushed %s: %s", version, comparison)

@@ -78,6 +78,39 @@ def test_failed_push_keeps_the_served_versions(saved_model, tmp_path, monkeypatc
     assert push.push(saved_model, base, {}, keep_versions=1).name == "2"
 
 
+def test_version_of_a_killed_push_is_found_again(saved_model, tmp_path):
+    base, answers = tmp_path / "served", tmp_path / "answers.json"
+    answers.write_text("answers")
+    arguments = (saved_model, base, {"figures": {"f1": 0.9}}, [answers])
+    assert push.same_version(*arguments) is None
+    version = push.push(saved_model, base, {"figures": {"f1": 0.9}}, keep_versions=3, extra_files=[answers])
+    (version / "model_card.html").write_text("written later by the report")
+    assert push.same_version(*arguments) == version
+
+
+@pytest.mark.parametrize("changed", ["model", "description", "answers", "lost file"])
+def test_version_of_another_push_is_not_taken_for_the_same(saved_model, tmp_path, changed):
+    base, answers, description = tmp_path / "served", tmp_path / "answers.json", {"figures": {"f1": 0.9}}
+    answers.write_text("answers")
+    version = push.push(saved_model, base, description, keep_versions=3, extra_files=[answers])
+    if changed == "model":
+        (saved_model / "variables" / "variables.index").write_bytes(b"other weights")
+    elif changed == "description":
+        description = {"figures": {"f1": 0.8}}
+    elif changed == "answers":
+        answers.write_text("other answers")
+    else:
+        (version / "saved_model.pb").unlink()
+    assert push.same_version(saved_model, base, description, [answers]) is None
+
+
+def test_rest_of_a_version_that_was_being_removed_is_removed_by_the_next_push(saved_model, tmp_path):
+    rest = tmp_path / "served" / "retired-1" / "variables"
+    rest.mkdir(parents=True)
+    push.push(saved_model, tmp_path / "served", {}, keep_versions=3)
+    assert [path.name for path in (tmp_path / "served").iterdir()] == ["1"]
+
+
 def push_models(saved_model, base, *f1_scores):
     for f1 in f1_scores:
         push.push(saved_model, base, {"figures": {"f1": f1}}, keep_versions=9)
