@@ -184,8 +184,10 @@ def missing_views(folder: pathlib.Path, views: int, test_views: int) -> list[int
 
 def _is_intact(path: pathlib.Path) -> bool:
     description = path.with_suffix(".json")
-    digest = artifacts.read_json(description).get("digest") if description.exists() else None
-    return path.exists() and digest in (None, artifacts.file_digest(path))  # files of earlier versions have no digest
+    if not (path.exists() and description.exists()):  # a kill can come between the two
+        return False
+    # files of earlier versions have no digest
+    return artifacts.read_json(description).get("digest") in (None, artifacts.file_digest(path))
 
 
 def view_path(folder: pathlib.Path, view: int) -> pathlib.Path:

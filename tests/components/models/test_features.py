@@ -196,6 +196,13 @@ def test_view_with_changed_content_is_computed_again(finished, source, uninterru
     assert contents(finished) == contents(uninterrupted)
 
 
+def test_view_that_was_killed_before_its_digest_was_written_is_computed_again(finished, source, uninterrupted):
+    (finished / "view-01.json").unlink()
+    assert features.missing_views(finished, VIEWS, 1) == [1]
+    extract(finished, source)
+    assert contents(finished) == contents(uninterrupted) and (finished / "view-01.json").exists()
+
+
 def test_interrupted_run_resumes_with_the_same_bytes(tmp_path, source, uninterrupted):
     folder = tmp_path / TINY
 
