@@ -7,6 +7,9 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("no_grpc_proxy", "localhost,127.0.0.1")  # Beam and the servers of the tests, behind a proxy
 
 import pathlib
+import shutil
+import sys
+import tempfile
 from collections.abc import Callable
 
 import photo_files
@@ -14,6 +17,8 @@ import pytest
 
 TESTS = pathlib.Path(__file__).parent
 SLOW = {  # test files and folders that train networks, or start servers, browsers, processes or the web tier
+    "chaos/test_faults.py",
+    "chaos/test_kills.py",
     "components/data/test_records.py",
     "components/models",
     "components/publish/test_export.py",
@@ -37,6 +42,7 @@ SLOW = {  # test files and folders that train networks, or start servers, browse
     "tuner/test_workers.py",
     "web",
 }
+TEMPORARY = pytest.StashKey[pathlib.Path]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -51,6 +57,32 @@ def pytest_ignore_collect(collection_path: pathlib.Path, config: pytest.Config) 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Move test_walk.py to the front: it takes longest, and parallel test processes should end together."""
     items.sort(key=lambda item: item.path.name != "test_walk.py")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the session its own folder for temporary files; pytest's own stay where they are."""
+    if not hasattr(config, "workerinput"):  # workers inherit the variable
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+        config.stash[TEMPORARY] = folder = pathlib.Path(tempfile.mkdtemp(prefix="pilah-tests-"))
+        folder.chmod(0o755)  # some tests run as another user
+        os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+
+
+@pytest.hookimpl(trylast=True)  # after the workers have ended
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail if the tests have left temporary files."""
+    for name, module in [*sys.modules.items()]:
+        if name.startswith("__autograph_generated_file") and module.__file__:  # of this process, which still needs it
+            pathlib.Path(module.__file__).unlink(missing_ok=True)
+    folder = session.config.stash.get(TEMPORARY, None)
+    if not folder:
+        return
+    left = sorted(path.name for path in folder.iterdir())
+    shutil.rmtree(folder, ignore_errors=True)
+    if left:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+        terminal.write_line(f"FAILED: the tests left temporary files: {', '.join(left)}", red=True)
 
 
 @pytest.fixture
