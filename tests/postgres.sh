@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A temporary PostgreSQL for the tests: `start` prints its DATABASE_URL, `stop` ends it and deletes its files.
+# A temporary PostgreSQL for the tests: `start` prints its DATABASE_URL, `stop` ends it and deletes its files. `resume`
+# starts it again after its processes were killed.
 # It listens only on a socket, in a folder that only its owner can open: no port, no password.
 set -euo pipefail
 # one per user and checkout, so that they do not stop each other's
@@ -22,9 +23,13 @@ start() {
         [ "$(id -u)" -ne 0 ] || chown postgres "$folder"
         as_owner mkdir "$folder/socket"
         as_owner initdb -D "$folder/data" -U postgres --auth trust --encoding UTF8 --no-sync >/dev/null
-        as_owner pg_ctl -D "$folder/data" -l "$folder/log" -w -o "-F -k $folder/socket -c listen_addresses=''" start >/dev/null
+        resume
     fi
     echo "$url"
+}
+
+resume() {
+    as_owner pg_ctl -D "$folder/data" -l "$folder/log" -w -o "-F -k $folder/socket -c listen_addresses=''" start >/dev/null
 }
 
 stop() {
@@ -35,5 +40,6 @@ stop() {
 case "${1:-}" in
     start) start ;;
     stop) stop ;;
-    *) echo "usage: tests/postgres.sh start|stop (got '${1:-}')" >&2; exit 2 ;;
+    resume) resume ;;
+    *) echo "usage: tests/postgres.sh start|stop|resume (got '${1:-}')" >&2; exit 2 ;;
 esac

@@ -31,7 +31,7 @@ class Command:
     """A running or finished command.
 
     Attributes:
-        pid: process id.
+        pid: process id, also of the process group of the command and its children.
         log: file with its output.
         exit_code: waits until it ends; returns its exit code, or minus the signal that ended it.
     """
@@ -42,9 +42,13 @@ class Command:
 
     @property
     def is_running(self) -> bool:
+        return not self.ends_within(0)
+
+    def ends_within(self, seconds: float) -> bool:
+        """Wait for at most `seconds`; return whether it has ended."""
         ended = os.pidfd_open(self.pid)
         try:
-            return not select.select([ended], [], [], 0)[0]
+            return bool(select.select([ended], [], [], seconds)[0])
         finally:
             os.close(ended)
 
@@ -63,13 +67,10 @@ class Command:
 
     def kill_when(self, condition: Callable[[], object]) -> None:
         """Send SIGKILL as soon as `condition()` is true."""
-        ended, deadline = os.pidfd_open(self.pid), time.monotonic() + 900
+        deadline = time.monotonic() + 900
         while not condition():
-            assert not select.select([ended], [], [], 0.01)[0], (
-                f"the command ended before the condition was met: {self.printed}"
-            )
+            assert not self.ends_within(0.01), f"the command ended before the condition was met: {self.printed}"
             assert time.monotonic() < deadline, f"the condition was not met in time: {self.printed}"
-        os.close(ended)
         self.kill()
 
 
@@ -96,6 +97,7 @@ class Commands:
         small: bool = False,
         configure_only: bool = False,
         processes: int | None = None,
+        killed_at: int | None = None,
     ) -> Command:
         """Start `python -m PROGRAM` with `arguments` in `folder`.
 
@@ -103,11 +105,13 @@ class Commands:
             small: whether to replace ResNet50 and VGG19 by networks of three convolutions.
             configure_only: whether `run` ends once its configuration is checked, before any stage.
             processes: number of training processes; None for the pipeline's default.
+            killed_at: moment at which the process is killed: 0 is before it renames the first file or folder, 1 after
+                it, 2 before the second, and so on.
         """
         self._count += 1
         log = self._folder / f"{self._count}.txt"
         words = [str(argument) for argument in arguments]
-        pid = self._ask([program, words, str(log), str(folder), small, configure_only, processes])
+        pid = self._ask([program, words, str(log), str(folder), small, configure_only, processes, killed_at])
         return Command(pid, log, lambda: self._ask(pid))
 
     def run(self, *arguments: object, **options: Any) -> tuple[int, Command]:
@@ -168,6 +172,7 @@ def _fork(
     small: bool,
     configure_only: bool,
     processes: int | None,
+    killed_at: int | None,
 ) -> int:
     """Start a command in a fork; return its process id."""
     pid = os.fork()
@@ -175,6 +180,7 @@ def _fork(
         return pid
     code: Any = 1
     try:
+        os.setpgid(0, 0)
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         for number, target in enumerate([os.open(os.devnull, os.O_RDONLY), output, output]):
             os.dup2(target, number)
@@ -187,6 +193,8 @@ def _fork(
             from tuner import workers
 
             workers.count = lambda tasks: processes
+        if killed_at is not None:
+            _kill_when_renaming(killed_at)
         sys.argv[1:] = arguments
         if program == "pipeline":
             from pipeline.cli import app
@@ -218,6 +226,25 @@ def _end_before_the_stages() -> None:
     check_serving.check = lambda *arguments, **options: ""
 
 
+def _kill_when_renaming(moment: int) -> None:
+    """Let this process kill itself at a `moment` as `Commands.start` counts them."""
+    moments = iter(range(moment + 1))
+
+    def kill_if_last() -> None:
+        if next(moments) == moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def killing(rename: Callable[..., None]) -> Callable[..., None]:
+        def renamed(*paths: Any, **options: Any) -> None:
+            kill_if_last()
+            rename(*paths, **options)
+            kill_if_last()
+
+        return renamed
+
+    os.rename, os.replace = killing(os.rename), killing(os.replace)
+
+
 def _use_small_networks() -> None:
     """Replace ResNet50 and VGG19 by small networks with random weights, whose features differ."""
     import tiny_backbone
@@ -233,4 +260,5 @@ def _use_small_networks() -> None:
             preprocess=lambda pixels, scale=scale: pixels / scale - 1,
             parameters=2104,
             channels=16,
+            stages=("mid_", "top_"),
         )

@@ -1,0 +1,45 @@
+"""Faults of the disk and the clock: runs and the page must say so in one line or work, and complete afterwards."""
+
+import argparse
+import pathlib
+import random
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests" / "helpers"))
+
+from forked_commands import Commands
+
+from chaos import outcomes, page_faults, run_faults, run_kills
+from pipeline.config import STAGES
+
+SHORT_STAGES = ("dataset", "search", "model")
+ROUNDS = 3  # of a full disk in each stage
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser("python -m chaos.faults", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1, help="Seed of the random moments.")
+    parser.add_argument("--short", action="store_true", help="A full disk in some stages only.")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="pilah-faults-") as name:
+        return outcomes.report(run(pathlib.Path(name), random.Random(args.seed), args.short))
+
+
+def run(folder: pathlib.Path, rng: random.Random, short: bool) -> list[outcomes.Outcome]:
+    """Return the outcomes of all faults."""
+    commands = Commands(folder, "pipeline")
+    try:
+        trial = run_kills.Trial(commands, folder / "run", run_kills.ALL_STAGES, rng)
+        stages = SHORT_STAGES if short else STAGES
+        rows = [run_faults.full_disk(trial, stages, rng) for _ in range(1 if short else ROUNDS)]
+        rows += [run_faults.read_only_disk(trial), run_faults.commands_at_once(trial)]
+        rows += [run_faults.moved_folder(trial), run_faults.future_files(trial)]
+        rows += trial.tally.outcomes("kills before the last two faults")
+    finally:
+        commands.close()
+    return [*rows, *page_faults.run(folder)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

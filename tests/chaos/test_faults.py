@@ -1,0 +1,37 @@
+"""Some faults of the disk and the clock; `python -m chaos.faults` has all."""
+
+import random
+
+import pytest
+
+from chaos import outcomes, run_faults, run_kills
+
+pytest_plugins = ["forked_commands"]
+
+
+@pytest.fixture(scope="module")
+def trial(commands, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("faults") / "run"
+    return run_kills.Trial(commands, folder, run_kills.SMALL, random.Random(1))
+
+
+def assert_clear(capsys, *rows):
+    assert outcomes.report(list(rows)) == 0, capsys.readouterr().out
+
+
+def test_full_disk_ends_a_run_with_one_line_and_it_completes_afterwards(trial, capsys):
+    row = run_faults.full_disk(trial, ["dataset", "search"], random.Random(1))
+    if not row.runs:
+        pytest.skip(row.trial)
+    assert_clear(capsys, row)
+
+
+def test_commands_on_a_read_only_run_say_so_in_one_line(trial, capsys):
+    row = run_faults.read_only_disk(trial)
+    if not row.runs:
+        pytest.skip(row.trial)
+    assert_clear(capsys, row)
+
+
+def test_moved_run_with_files_from_the_future_goes_on(trial, capsys):
+    assert_clear(capsys, run_faults.moved_folder(trial), run_faults.future_files(trial))
