@@ -101,8 +101,11 @@ class Service:
         Stop if the server is unavailable. A row that fails for another reason does not delay the others.
         """
         answered = failed = 0
-        cutoff = database.now() - datetime.timedelta(seconds=self.first_retry_seconds)
-        waiting = sa.select(Upload.id).where(Upload.state == State.WAITING, Upload.created_at < cutoff)
+        now = database.now()
+        cutoff = now - datetime.timedelta(seconds=self.first_retry_seconds)
+        # a row of the future is from before the clock was set back
+        is_due = sa.or_(Upload.created_at < cutoff, Upload.created_at > now)
+        waiting = sa.select(Upload.id).where(Upload.state == State.WAITING, is_due)
         row_ids = db.session.scalars(waiting.order_by(Upload.created_at)).all()
         db.session.commit()  # releases the connection
         for row_id in row_ids:

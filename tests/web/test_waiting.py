@@ -12,7 +12,7 @@ import sqlalchemy as sa
 import web_app
 from web_app import Browser, bring_back, photo, wait_until
 
-from web import commands, pictures, settings, uploads
+from web import commands, database, pictures, settings, uploads
 from web.database import State, Upload, db
 
 BY_PHOTO = [(name, seed) for seed in range(10) for name in web_app.CLASSES]  # 30 photos, each with its class
@@ -87,6 +87,17 @@ def test_waiting_rows_are_answered_when_serving_is_back(app, model):
     assert browser.get(f"/result/{row_id}/state").json == {"state": "done"}
     assert app.test_client().get(f"/api/results/{api_row_id}").json["class_name"] == "paper"
     assert retry(app) == 0 and len(model.photos) == 2
+
+
+def test_upload_that_waits_since_before_the_clock_was_set_back_is_retried(app, model):
+    model.stop()
+    assert web_app.classify(app, photo()).status_code == 202
+    with app.app_context():
+        db.session.execute(sa.update(Upload).values(created_at=database.now() + datetime.timedelta(hours=1)))
+        db.session.commit()
+    bring_back(app, model)
+    assert retry(app) == 1
+    check_answered(app, web_app.rows(app))
 
 
 def test_first_retry_is_later_than_the_serving_timeout():
