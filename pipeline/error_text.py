@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 
 from components.base.errors import PilahError
 
@@ -20,10 +21,12 @@ REMEDIES = {  # errno -> what to do
     errno.EIO: "Check the disk, then run again.",
 }
 
+NODES = re.compile(r"\{\{\w+ [^}]*\}\}|\[Op:\w+\]")  # where TensorFlow's graph failed, which says nothing to users
+
 
 def one_line(error: Exception) -> str:
     """Return the text of `error`; an unexpected error refers to --debug."""
-    text = " ".join(str(error).split())
+    text = " ".join(NODES.sub("", str(error)).split())
     if isinstance(error, PilahError):
         return text
     if isinstance(error, FileNotFoundError) and error.filename:

@@ -36,3 +36,12 @@ def test_missing_file_is_not_reported_as_lack_of_space_or_permission(tmp_path):
 def test_fault_of_the_file_system_names_the_path_and_what_to_do(error, expected):
     line = error_text.one_line(error)
     assert "/runs/a.json" in line and expected in line and "--debug" not in line
+
+
+def test_nodes_of_tensorflows_graph_are_left_out():
+    error = OSError(
+        "{{function_node __wrapped__SaveV2_dtypes_27_device_/CPU:0}} /run/export.part; No space left [Op:SaveV2]"
+    )
+    assert error_text.one_line(error).startswith(
+        "A file could not be read or written: /run/export.part; No space left. "
+    )
