@@ -88,7 +88,8 @@ def check_nothing_lost(config: Config, resolved: Resolved, listed: Sequence[phot
     if not lost:
         return
     before = config_module.read(config.run_dir)
-    causes = [changed_settings(before, config), _changed_machine(config.run_dir, resolved)]
+    other_version = "Trained by another version of Pilah" if trials.is_of_other_version(config.run_dir) else ""
+    causes = [changed_settings(before, config), _changed_machine(config.run_dir, resolved), other_version]
     raise PilahError(
         f"{'; '.join(filter(None, causes)) or 'An earlier start with other settings'}: this would discard "
         f"{' and '.join(lost)} in {config.run_dir}. Confirm with --overwrite, or restore the settings."

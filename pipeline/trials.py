@@ -5,10 +5,12 @@ of the previous settings.
 """
 
 import dataclasses
+import pathlib
 from collections.abc import Sequence
 from typing import Any
 
 from components.base import artifacts, settings
+from components.base.errors import PilahError
 from components.data import feature_settings, photos
 from pipeline import run_folder
 from pipeline.config import Config
@@ -16,6 +18,22 @@ from pipeline.resolved_settings import Resolved
 from tuner import scenarios as scenarios_module
 from tuner import trial_settings
 from tuner.scenarios import Scenario
+
+
+def is_of_other_version(run_dir: pathlib.Path) -> bool:
+    """Return whether another version of Pilah trained all trials of the run, with another head or other seeds."""
+    current = {"head": trial_settings.HEAD, "seeds": trial_settings.SEEDS}
+    stored = [artifacts.read_json(path) for path in run_dir.glob(f"{run_folder.TRIALS}/*/{artifacts.SETTINGS}")]
+    return bool(stored) and not any(current.items() <= settings.items() for settings in stored)
+
+
+def check_version(run_dir: pathlib.Path) -> None:
+    """Raise PilahError if another version of Pilah trained all trials: they would count as not finished."""
+    if is_of_other_version(run_dir):
+        raise PilahError(
+            f"Another version of Pilah trained the models of {run_dir}, and this one cannot compare them. Use that "
+            "version, or train them again with run --overwrite."
+        )
 
 
 def features_match(

@@ -15,7 +15,7 @@ import rich.table
 from scipy.stats import spearmanr
 
 from components.base import artifacts, documents, metrics, rounding
-from pipeline import lock, recipe, run_folder
+from pipeline import lock, recipe, run_folder, trials
 from pipeline import thesis as thesis_module
 from pipeline.commands import audit
 from pipeline.config import Config
@@ -34,9 +34,10 @@ def run(run_dir: pathlib.Path, console: rich.console.Console) -> None:
     """Write leakage_check.json and a folder beside it into RUN/audit, print the tables, and write the report again.
 
     Raises:
-        PilahError: the study is not finished.
+        PilahError: the study is not finished, or another version of Pilah trained it.
     """
     config = audit.finished(run_dir)
+    trials.check_version(run_dir)
     with lock.locked(config.run_dir):
         with reporting(console, "leakage check") as progress:
             write(config, progress)

@@ -7,7 +7,7 @@ import rich.console
 
 from components.publish import push
 from pipeline import config as config_module
-from pipeline import run_folder, runner
+from pipeline import run_folder, runner, trials
 from pipeline.config import Config
 from pipeline.progress import Progress
 from pipeline.runner import Stage
@@ -27,9 +27,13 @@ def make(run_dir: pathlib.Path, language: str | None = None) -> pathlib.Path:
 
     Args:
         language: "en" or "id"; None keeps the language of the page, which is English at first.
+
+    Raises:
+        PilahError: another version of Pilah trained the run.
     """
     from pipeline.report import card, logs, page  # imported late, because only the report needs the plotting library
 
+    trials.check_version(run_dir)
     left = [name for name in runner.left(config_module.read(run_dir)) if name != "report"]
     if left:  # the finished run must write its page again
         runner.path(run_dir, "report").unlink(missing_ok=True)
@@ -45,6 +49,9 @@ def refresh(run_dir: pathlib.Path, console: rich.console.Console) -> None:
     The mark of the stage is updated, so that the next run skips it. An unfinished run that has no report gets none.
     """
     config = config_module.read(run_dir)
+    if trials.is_of_other_version(run_dir):
+        console.print(f"{run_dir / run_folder.PAGE} stays as it is: another version of Pilah wrote it.", soft_wrap=True)
+        return
     if set(runner.left(config)) <= {STAGE.name}:
         runner.run(STAGE, config, console)
     elif (run_dir / run_folder.PAGE).exists():

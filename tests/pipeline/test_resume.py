@@ -116,6 +116,17 @@ def test_other_weights_are_named(config):
         check(config)
 
 
+def test_folds_of_another_version_are_named(config):
+    for path in config.run_dir.glob("trials/*/settings.json"):
+        settings = artifacts.read_json(path)
+        artifacts.write_json(path, {name: value for name, value in settings.items() if name not in ("head", "seeds")})
+    expected = (
+        r"^Trained by another version of Pilah: this would discard finished folds of scenario 1 \(2\), 3 \(1\), 5"
+    )
+    with pytest.raises(PilahError, match=expected):
+        check(config)
+
+
 def test_photos_that_moved_are_the_same_photos(config, tmp_path, save_classes):
     save_classes(tmp_path / "photos", {"glass": 6, "metal": 6})
     listed = photos.expected_list(dataclasses.replace(config, seed=7))

@@ -10,10 +10,12 @@ import pytest
 import rich.console
 
 from components.base import artifacts
+from components.base.errors import PilahError
 from pipeline import config as config_module
 from pipeline import recipe, resolved_settings, run_folder, trials
-from pipeline.commands import status
+from pipeline.commands import leakage_check, status
 from pipeline.report import figures
+from pipeline.stages import report
 
 pytest_plugins = ["report_fixtures"]
 ALL = {1, 2, 3, 4, 5, 6}
@@ -190,6 +192,43 @@ def test_random_weights_and_precision_are_those_at_the_start_of_the_run(copy):
     resolved_settings.write(copy, dataclasses.replace(finished_run.RESOLVED, weights=weights, precision="bfloat16"))
     about = figures.compute(config_module.read(copy))["run"]
     assert about["random_weights"] == ["ResNet50"] and about["precision"] == ["bfloat16"]
+
+
+def make_trials_of_0_1_0(run_dir):
+    """Change the trials' settings to those of version 0.1.0, which named neither the head nor the seeds."""
+    for path in run_dir.glob("trials/*/settings.json"):
+        settings = artifacts.read_json(path)
+        artifacts.write_json(path, {name: value for name, value in settings.items() if name not in ("head", "seeds")})
+
+
+def test_report_of_another_version_is_not_replaced_by_an_empty_one(copy):
+    report.make(copy)
+    page = (copy / run_folder.PAGE).read_bytes()
+    make_trials_of_0_1_0(copy)
+    with pytest.raises(PilahError, match=rf"^Another version of Pilah trained the models of {copy}, .*run --overwrite"):
+        report.make(copy)
+    output = io.StringIO()
+    report.refresh(copy, rich.console.Console(file=output, width=200))
+    assert "stays as it is: another version of Pilah wrote it." in output.getvalue()
+    assert (copy / run_folder.PAGE).read_bytes() == page
+
+
+def test_leakage_check_of_another_version_stops_before_it_trains(copy, monkeypatch):
+    make_trials_of_0_1_0(copy)
+    monkeypatch.setattr(leakage_check.audit, "finished", config_module.read)
+    monkeypatch.setattr(leakage_check, "write", lambda *_: pytest.fail("it trains"))
+    with pytest.raises(PilahError, match=r"^Another version of Pilah trained the models"):
+        leakage_check.run(copy, rich.console.Console(file=io.StringIO()))
+
+
+def test_run_that_replaces_the_trials_of_another_version_is_reported(copy):
+    first = copy / "trials" / "01" / "settings.json"
+    current = first.read_bytes()
+    make_trials_of_0_1_0(copy)
+    assert trials.is_of_other_version(copy)
+    first.write_bytes(current)
+    assert not trials.is_of_other_version(copy)
+    assert figures.compute(config_module.read(copy))["progress"]["scenarios_done"] == 1
 
 
 def test_finished_run_without_resolved_settings_is_shown(copy):
