@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 
-TRIALS: list[str] = ["kills", "faults"]  # the modules of this folder that have trials
+TRIALS: list[str] = ["kills", "faults", "upgrades"]  # the modules of this folder that have trials
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ TESTS = pathlib.Path(__file__).parent
 SLOW = {  # test files and folders that train networks, or start servers, browsers, processes or the web tier
     "chaos/test_faults.py",
     "chaos/test_kills.py",
+    "chaos/test_upgrades.py",
     "components/data/test_records.py",
     "components/models",
     "components/publish/test_export.py",

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import logging
+import pathlib
 import threading
 
 import sqlalchemy as sa
@@ -12,6 +13,8 @@ from web.database import db
 WAIT_SECONDS = 1.0  # with the model server's, /readyz answers within two
 log = logging.getLogger("web")
 TABLES_MISSING = "tables are missing or outdated; run flask --app web db upgrade"
+TABLES_NEWER = "it was created by a newer version of Pilah; start that version, or restore an older backup"
+REVISIONS = {path.name.partition("_")[0] for path in pathlib.Path(__file__).parent.glob("migrations/versions/*.py")}
 
 
 class DatabaseProbe:
@@ -51,8 +54,11 @@ def _database_state() -> str:
             try:
                 for table in db.metadata.sorted_tables:
                     connection.execute(sa.select(table).limit(1))
+                revision = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
             except (sa.exc.OperationalError, sa.exc.ProgrammingError):
                 return TABLES_MISSING
+            if revision not in REVISIONS:
+                return TABLES_NEWER
     except sa.exc.SQLAlchemyError as error:
         return type(error).__name__
     return "ok"

@@ -35,13 +35,29 @@ def test_database_without_tables_is_not_ready_and_logged_on_one_line(empty_app, 
     assert "flask --app web db upgrade" in line and "\n" not in line
 
 
-def test_database_with_a_missing_column_is_not_ready(empty_app):
-    with empty_app.app_context():
-        db.create_all()
+def test_database_with_a_missing_column_is_not_ready(empty_app, tmp_path):
+    web_app.upgrade(tmp_path, "")
     assert empty_app.test_client().get("/readyz").json["database"] == "ok"
     with empty_app.app_context(), db.engine.begin() as connection:
         connection.execute(sa.text("ALTER TABLE upload DROP COLUMN corrected_at"))
     assert "db upgrade" in empty_app.test_client().get("/readyz").json["database"]
+
+
+def test_database_of_a_newer_version_is_not_ready_and_logged_on_one_line(make_app, caplog):
+    app = make_app()
+    with app.app_context(), db.engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0099'"))
+    answer = app.test_client().get("/readyz")
+    log = logging.getLogger("web")
+    log.addHandler(caplog.handler)
+    readiness.log_state(app)
+    log.removeHandler(caplog.handler)
+    with app.app_context(), db.engine.begin() as connection:
+        connection.execute(sa.text(f"UPDATE alembic_version SET version_num = '{max(readiness.REVISIONS)}'"))
+    assert answer.status_code == 503 and "created by a newer version of Pilah" in answer.json["database"]
+    [line] = {record.getMessage() for record in caplog.records if record.levelname == "ERROR"}
+    assert "start that version, or restore an older backup" in line and "\n" not in line
+    assert app.test_client().get("/readyz").json["database"] == "ok"
 
 
 def test_hanging_database_is_queried_by_one_thread_and_not_awaited(app, monkeypatch):

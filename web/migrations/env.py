@@ -17,6 +17,9 @@ config = context.config
 fileConfig(config.config_file_name, disable_existing_loggers=False)
 logger = logging.getLogger('alembic.env')
 
+LOCK_KEY = 7_452_648  # of PostgreSQL's advisory locks; any number that no other program takes
+LOCK_SECONDS = 600  # for which a migration of SQLite waits for writers
+
 
 def get_engine():
     try:
@@ -103,11 +106,39 @@ def run_migrations_online():
         context.configure(
             connection=connection,
             target_metadata=get_metadata(),
+            # all steps or none, so that the same command goes on after an interruption
+            transactional_ddl=True,
             **conf_args
         )
 
         with context.begin_transaction():
+            begin_alone(connection)
             context.run_migrations()
+
+
+def begin_alone(connection):
+    """Wait until no other migration runs on the database, and keep others waiting until this one ends."""
+    if connection.dialect.name == 'sqlite':
+        # Otherwise Python's sqlite3 commits before each change of a table.
+        connection.connection.dbapi_connection.isolation_level = None
+        try:
+            connection.exec_driver_sql('BEGIN IMMEDIATE')
+        except sa.exc.OperationalError:  # locked for database.LOCK_SECONDS
+            logger.warning('Another program writes to this database. The migration waits for it.')
+            connection.exec_driver_sql(f'PRAGMA busy_timeout={LOCK_SECONDS * 1000}')
+            connection.exec_driver_sql('BEGIN IMMEDIATE')
+    elif not connection.scalar(sa.text('SELECT pg_try_advisory_xact_lock(:key)'), {'key': LOCK_KEY}):
+        logger.warning('Another migration of this database is running. This one waits for it.')
+        connection.execute(sa.text('SELECT pg_advisory_xact_lock(:key)'), {'key': LOCK_KEY})
+
+
+def first_error(error):
+    """Return the error that led to `error`: on a full disk, Alembic fails at last to drop a table that is already gone."""
+    first, current = error, error
+    while current := current.__context__:
+        if isinstance(current, sa.exc.SQLAlchemyError):
+            first = current
+    return first
 
 
 if context.is_offline_mode():
@@ -116,7 +147,7 @@ else:
     try:  # Flask-Migrate reports a CommandError on one line
         run_migrations_online()
     except sa.exc.SQLAlchemyError as error:
-        raise CommandError(f'The database failed: {database.describe(error)}') from error
+        raise CommandError(f'The database failed: {database.describe(first_error(error))}') from error
     except CommandError as error:
         if "Can't locate revision" not in str(error):
             raise

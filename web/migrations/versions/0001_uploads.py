@@ -1,5 +1,7 @@
 """uploads
 
+A downgrade below this revision deletes all rows. Their pictures stay until `flask --app web doctor` runs.
+
 Revision ID: 0001
 Revises: 
 Create Date: 2026-11-23 05:22:42.329833

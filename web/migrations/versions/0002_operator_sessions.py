@@ -1,5 +1,7 @@
 """operator sessions
 
+A downgrade deletes the sessions: operators sign in again after the next upgrade.
+
 Revision ID: 0002
 Revises: 0001
 Create Date: 2026-11-28 13:40:00

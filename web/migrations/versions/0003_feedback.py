@@ -1,5 +1,8 @@
 """feedback of visitors who name no other class, and sample photos
 
+A downgrade deletes the answers "right", "none of these" and "several things" with their times, and the marks of sample
+photos, which then look like other uploads. Corrected classes and their times stay.
+
 Revision ID: 0003
 Revises: 0002
 Create Date: 2026-11-29 05:00:00
