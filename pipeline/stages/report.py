@@ -50,7 +50,8 @@ def refresh(run_dir: pathlib.Path, console: rich.console.Console) -> None:
     """
     config = config_module.read(run_dir)
     if trials.is_of_other_version(run_dir):
-        console.print(f"{run_dir / run_folder.PAGE} stays as it is: another version of Pilah wrote it.", soft_wrap=True)
+        page = run_dir / run_folder.PAGE
+        console.print(f"{page} was not updated, because another version of Pilah wrote it.", soft_wrap=True)
         return
     if set(runner.left(config)) <= {STAGE.name}:
         runner.run(STAGE, config, console)

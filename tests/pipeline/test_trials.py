@@ -209,7 +209,7 @@ def test_report_of_another_version_is_not_replaced_by_an_empty_one(copy):
         report.make(copy)
     output = io.StringIO()
     report.refresh(copy, rich.console.Console(file=output, width=200))
-    assert "stays as it is: another version of Pilah wrote it." in output.getvalue()
+    assert "was not updated, because another version of Pilah wrote it." in output.getvalue()
     assert (copy / run_folder.PAGE).read_bytes() == page
 
 
