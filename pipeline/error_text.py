@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+from collections.abc import Sequence
 
 from components.base.errors import PilahError
 
@@ -38,10 +39,13 @@ def one_line(error: Exception) -> str:
     codes = [code for code in REMEDIES if os.strerror(code) in text]
     if isinstance(error, OSError) or codes:
         remedy = REMEDIES[codes[0]] if codes else "Check that there is space and permission, then run again."
-        return f"A file could not be read or written: {_tail(text)}. {remedy}"
+        return f"A file could not be read or written: {_cause(text, codes)}. {remedy}"
     return f"{type(error).__name__}: {text[:500]}. Run again with --debug for the traceback."
 
 
-def _tail(text: str) -> str:
-    """Return the end of a long message, where libraries put the cause below their traceback."""
-    return text if len(text) <= 500 else f"... {text[-500:]}"
+def _cause(text: str, codes: Sequence[int]) -> str:
+    """Return `text`, or from a long one, where libraries put a traceback above the cause, the path and the cause."""
+    if len(text) <= 500:
+        return text
+    causes = [re.search(rf"/[^\s;:'\"]+[;:] {re.escape(os.strerror(code))}", text) for code in codes]
+    return next((cause[0] for cause in causes if cause), f"... {text[-500:]}")

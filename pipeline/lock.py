@@ -6,6 +6,7 @@ import os
 import pathlib
 from collections.abc import Iterator
 
+from components.base import artifacts
 from components.base.errors import PilahError
 from pipeline import run_folder, temporary_files
 
@@ -29,8 +30,9 @@ def locked(run_dir: pathlib.Path) -> Iterator[None]:
                 f"{run_dir} is in use by process {file.read().strip()}. Wait for it, stop it, or choose another "
                 "--run-dir."
             ) from error
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+        with artifacts.naming(run_dir / run_folder.LOCK):
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n")
+            file.flush()
         with temporary_files.kept_in(run_dir):
             yield

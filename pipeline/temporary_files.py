@@ -1,6 +1,7 @@
 """Temporary files of the commands on a run folder: those of libraries in RUN/tmp, and unfinished ones anywhere."""
 
 import contextlib
+import errno
 import os
 import pathlib
 import shutil
@@ -8,8 +9,10 @@ import tempfile
 from collections.abc import Iterator
 
 from components.base import artifacts
+from components.base.errors import PilahError
 from pipeline import run_folder
 
+LITTLE_BYTES = 1_000_000  # of free space, with which libraries fail in any way
 VARIABLE = "TMPDIR"  # tells child processes where their temporary files go
 
 
@@ -19,6 +22,9 @@ def kept_in(run_dir: pathlib.Path) -> Iterator[None]:
 
     A killed command leaves some, such as AutoGraph's modules and Keras's archives, and files and zips that it was
     writing. They are removed first. Hold the lock of `run_dir`, so that they are not those of a running command.
+
+    Raises:
+        OSError: the block failed, and the disk is full.
     """
     folder, before = run_dir / run_folder.TEMPORARY, os.environ.get(VARIABLE)
     _remove(folder)
@@ -27,6 +33,11 @@ def kept_in(run_dir: pathlib.Path) -> Iterator[None]:
     os.environ[VARIABLE] = tempfile.tempdir = str(folder)
     try:
         yield
+    except Exception as error:
+        # such as an error of the graph, because AutoGraph could not write a module
+        if not isinstance(error, PilahError | OSError) and shutil.disk_usage(folder).free < LITTLE_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
+        raise
     finally:
         tempfile.tempdir = None  # found again from the variable
         if before is None:

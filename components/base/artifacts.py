@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import errno
 import hashlib
 import json
 import os
@@ -17,8 +18,20 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
 REWRITE = "Delete it and run again to write a new one."
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # a disk that is full or damaged
 PART = ".part-"  # prefix of the names of files and folders that are not finished
 SETTINGS = "settings.json"  # in the folder of the files that depend on them, see reset_if_settings_changed
+
+
+@contextlib.contextmanager
+def naming(path: pathlib.Path) -> Iterator[None]:
+    """Name `path` in a disk's error, because Python names no file where a write fails."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno in DISK_ERRORS:
+            raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+        raise
 
 
 @contextlib.contextmanager
@@ -29,9 +42,10 @@ def atomic_write(path: pathlib.Path) -> Iterator[pathlib.Path]:
     os.close(handle)
     part = pathlib.Path(name)
     try:
-        yield part
-        part.chmod(0o644)
-        part.replace(path)
+        with naming(path):
+            yield part
+            part.chmod(0o644)
+            part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 

@@ -54,7 +54,7 @@ class Shard:
 def write_shard(
     shard: Shard, features: tfds.features.FeaturesDict, image_size_px: int, max_pixels: int
 ) -> dict[str, Any]:
-    """Write a shard; return its path, its numbers of photos and bytes, and its rejects, or an error.
+    """Write a shard; return its path, and its numbers of photos and bytes and its rejects, or an error or a failure.
 
     A Beam element is a whole shard, so that no pixels pass between steps. Memory does not grow with the number of
     photos, shards are the same on every runner, and a retried bundle writes the same file.
@@ -63,6 +63,8 @@ def write_shard(
         rejects = _write_photos(shard, features, image_size_px, max_pixels)
     except PilahError as error:  # returned as data, because Beam would hide it in a traceback
         return {"path": shard.path, "error": str(error)}
+    except (OSError, tf.errors.OpError) as error:
+        return {"path": shard.path, "failure": str(error)}
     written = len(shard.photos) - len(rejects)
     return {"path": shard.path, "photos": written, "bytes": pathlib.Path(shard.path).stat().st_size, "rejects": rejects}
 
@@ -178,6 +180,8 @@ class PhotoRecords(dataset_builder.FileReaderBuilder):
         )
         if errors := [shard["error"] for shard in shard_reports if "error" in shard]:
             raise PilahError(errors[0])
+        if failures := [shard["failure"] for shard in shard_reports if "failure" in shard]:
+            raise OSError(failures[0])
         self.rejects = [reject for shard in shard_reports for reject in shard["rejects"]]
         info = splits.SplitInfo(
             name=SPLIT,

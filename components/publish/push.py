@@ -53,7 +53,11 @@ def push(
     part = base / "incoming"
     shutil.rmtree(part, ignore_errors=True)
     base.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(saved_model, part)
+    try:
+        shutil.copytree(saved_model, part)
+    except shutil.Error as error:  # has a list of all files that could not be copied
+        _, target, reason = error.args[0][0]
+        raise OSError(f"{target}: {reason.partition(': ')[0]}") from error
     for file in extra_files:
         shutil.copy(file, part)
     artifacts.write_json(part / DESCRIPTION, {**description, "version": version})

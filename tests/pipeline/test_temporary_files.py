@@ -1,11 +1,15 @@
+import errno
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
+import types
 
 import pytest
 
+from components.base.errors import PilahError
 from pipeline import lock
 
 CHILD = "import tempfile; print(tempfile.gettempdir())"
@@ -40,6 +44,23 @@ with lock.locked(pathlib.Path({str(tmp_path)!r})):
     assert len(list((tmp_path / "tmp").iterdir())) == 2
     with lock.locked(tmp_path):
         assert list(pathlib.Path(tempfile.gettempdir()).iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("free", "error", "expected"),
+    [
+        (0, TypeError("Iterating over a symbolic tensor is not allowed"), OSError),
+        (10**9, TypeError("a defect"), TypeError),
+        (0, PilahError("too few photos"), PilahError),
+    ],
+    ids=["full disk", "space", "own error"],
+)
+def test_strange_error_on_a_full_disk_is_reported_as_the_full_disk(tmp_path, monkeypatch, free, error, expected):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: types.SimpleNamespace(free=free))
+    with pytest.raises(expected) as raised, lock.locked(tmp_path):
+        raise error
+    if expected is OSError:
+        assert raised.value.errno == errno.ENOSPC and raised.value.filename == str(tmp_path / "tmp")
 
 
 def test_unfinished_files_of_a_killed_command_are_removed_by_the_next_but_none_of_a_zip(tmp_path):

@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import pathlib
 import shutil
@@ -48,6 +49,23 @@ def test_interrupted_first_write_leaves_no_file(tmp_path, write):
     with pytest.raises((TypeError, KeyboardInterrupt, OSError)):
         write(tmp_path / "leaderboard.json")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "named"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), True),
+        (OSError(errno.ENOSPC, "No space left on device", "/another/disk"), False),
+        (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), False),
+    ],
+    ids=["full", "another file", "network"],
+)
+def test_error_of_a_disk_names_the_file_that_was_being_written(tmp_path, error, named):
+    path = tmp_path / "leaderboard.json"
+    with pytest.raises(OSError) as raised, artifacts.atomic_write(path):
+        raise error
+    assert raised.value.errno == error.errno
+    assert raised.value.filename == (str(path) if named else error.filename)
 
 
 def test_file_appears_under_its_name_only_when_complete(tmp_path):

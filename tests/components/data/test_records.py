@@ -110,6 +110,16 @@ def test_build_leaves_no_folder_among_temporary_files(tmp_path, monkeypatch):
     assert [path for path in temporary.iterdir() if path.is_dir()] == []
 
 
+def test_full_disk_is_named_with_the_shard_and_without_a_traceback(tmp_path, monkeypatch):
+    def fail(writer, record):
+        raise tf.errors.ResourceExhaustedError(None, None, "/run/dataset/shard; No space left on device")
+
+    photo_list = list_photos(photo_files.write_classes(tmp_path / "photos", {"glass": 2, "metal": 2}))
+    monkeypatch.setattr(tf.io.TFRecordWriter, "write", fail)
+    with pytest.raises(OSError, match=r"^/run/dataset/shard; No space left on device$"):
+        build(tmp_path / "dataset", photo_list)
+
+
 def test_records_match_the_photo_list_and_its_order(recorded):
     folder, photo_list, _ = recorded
     rows = read(folder)

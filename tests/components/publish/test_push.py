@@ -1,3 +1,4 @@
+import errno
 import json
 import pathlib
 import re
@@ -109,6 +110,16 @@ def test_rest_of_a_version_that_was_being_removed_is_removed_by_the_next_push(sa
     rest.mkdir(parents=True)
     push.push(saved_model, tmp_path / "served", {}, keep_versions=3)
     assert [path.name for path in (tmp_path / "served").iterdir()] == ["1"]
+
+
+def test_disk_that_is_full_during_the_copy_is_named_with_one_file(saved_model, tmp_path, monkeypatch):
+    def fail(source, target, **options):
+        raise OSError(errno.ENOSPC, "No space left on device", str(source), None, str(target))
+
+    monkeypatch.setattr(shutil, "copyfile", fail)
+    file = tmp_path / "served" / "incoming" / "saved_model.pb"
+    with pytest.raises(OSError, match=f"^{file}: .*No space left on device$"):
+        push.push(saved_model, tmp_path / "served", {}, keep_versions=3)
 
 
 def push_models(saved_model, base, *f1_scores):
