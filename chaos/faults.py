@@ -1,10 +1,12 @@
 """Faults of the disk and the clock: runs and the page must say so in one line or work, and complete afterwards."""
 
 import argparse
+import functools
 import pathlib
 import random
 import sys
 import tempfile
+from collections.abc import Callable
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests" / "helpers"))
 
@@ -14,7 +16,7 @@ from chaos import outcomes, page_faults, run_faults, run_kills
 from pipeline.config import STAGES
 
 SHORT_STAGES = ("dataset", "search", "model")
-ROUNDS = 3  # of a full disk in each stage
+ROUNDS = 2  # of a full disk in each stage
 
 
 def main() -> int:
@@ -32,9 +34,14 @@ def run(folder: pathlib.Path, rng: random.Random, short: bool) -> list[outcomes.
     try:
         trial = run_kills.Trial(commands, folder / "run", run_kills.ALL_STAGES, rng)
         stages = SHORT_STAGES if short else STAGES
-        rows = [run_faults.full_disk(trial, stages, rng) for _ in range(1 if short else ROUNDS)]
-        rows += [run_faults.read_only_disk(trial), run_faults.commands_at_once(trial)]
-        rows += [run_faults.moved_folder(trial), run_faults.future_files(trial)]
+        faults: list[Callable[[run_kills.Trial], outcomes.Outcome]]
+        faults = [functools.partial(run_faults.full_disk, stages=stages, rng=rng)] * (1 if short else ROUNDS)
+        faults += [run_faults.read_only_disk, run_faults.commands_at_once]
+        faults += [run_faults.moved_folder, run_faults.future_files]
+        rows: list[outcomes.Outcome] = []
+        for fault in faults:
+            rows.append(fault(trial))
+            print(f"{rows[-1].trial}: {len(rows[-1].failures)} failures", flush=True)
         rows += trial.tally.outcomes("kills before the last two faults")
     finally:
         commands.close()

@@ -1,6 +1,7 @@
 """Run commands of the pipeline and the server in forks of one process, which imports TensorFlow only once."""
 
 import dataclasses
+import functools
 import importlib
 import json
 import os
@@ -112,7 +113,7 @@ class Commands:
         log = self._folder / f"{self._count}.txt"
         words = [str(argument) for argument in arguments]
         pid = self._ask([program, words, str(log), str(folder), small, configure_only, processes, killed_at])
-        return Command(pid, log, lambda: self._ask(pid))
+        return Command(pid, log, functools.cache(lambda: self._ask(pid)))
 
     def run(self, *arguments: object, **options: Any) -> tuple[int, Command]:
         """Run a command until it ends; return its exit code and the command."""
