@@ -36,13 +36,12 @@ def run(folder: pathlib.Path, rng: random.Random, short: bool) -> list[outcomes.
         stages = SHORT_STAGES if short else STAGES
         faults: list[Callable[[run_kills.Trial], outcomes.Outcome]]
         faults = [functools.partial(run_faults.full_disk, stages=stages, rng=rng)] * (1 if short else ROUNDS)
-        faults += [run_faults.read_only_disk, run_faults.commands_at_once]
-        faults += [run_faults.moved_folder, run_faults.future_files]
+        faults += [run_faults.read_only_disk, run_faults.commands_at_once, run_faults.moved_from_the_future]
         rows: list[outcomes.Outcome] = []
         for fault in faults:
             rows.append(fault(trial))
             print(f"{rows[-1].trial}: {len(rows[-1].failures)} failures", flush=True)
-        rows += trial.tally.outcomes("kills before the last two faults")
+        rows += trial.tally.outcomes("kill before the last fault")
     finally:
         commands.close()
     return [*rows, *page_faults.run(folder)]

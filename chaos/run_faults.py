@@ -76,26 +76,21 @@ def commands_at_once(trial: Trial) -> Outcome:
     return Outcome("several commands on one run folder", COMMANDS, **ended(trial, "shared", failures))
 
 
-def moved_folder(trial: Trial) -> Outcome:
-    """Move an interrupted run and start it in its new place, and once more when it is finished."""
+def moved_from_the_future(trial: Trial) -> Outcome:
+    """Move an interrupted run, date its files and photos in the future as after a clock is set back, and go on with it.
+
+    The same with the finished run, which must find nothing to do but the report, as that has the folder's name.
+    """
     trial.kill_in("here", "search", strikes.kill_group)
     (trial.folder / "here").rename(trial.folder / "there")
+    date(trial.folder / "there", FUTURE_SECONDS)
+    date(trial.photos, FUTURE_SECONDS)
     result = ended(trial, "there", [])
     (trial.folder / "there").rename(trial.folder / "elsewhere")
-    # the report has the folder's name
-    return Outcome("moved run folder", 2, **unchanged(trial, "elsewhere", result, repeated=1))
-
-
-def future_files(trial: Trial) -> Outcome:
-    """Give all files of an interrupted run and its photos a time in the future, as after the clock is set back."""
-    trial.kill_in("future", "search", strikes.kill_group)
-    date(trial.folder / "future", FUTURE_SECONDS)
-    date(trial.photos, FUTURE_SECONDS)
-    result = ended(trial, "future", [])
-    date(trial.folder / "future", FUTURE_SECONDS)
-    result = unchanged(trial, "future", result)
+    date(trial.folder / "elsewhere", FUTURE_SECONDS)
+    result = unchanged(trial, "elsewhere", result, repeated=1)
     date(trial.photos, time.time())
-    return Outcome("files from the future", 2, **result)
+    return Outcome("run folder that is moved, with files from the future", 2, **result)
 
 
 def date(folder: pathlib.Path, seconds: float) -> None:

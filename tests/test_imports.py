@@ -140,6 +140,7 @@ LIGHT_MODULES = [
     "tuner.scenarios",
     "tuner.trial_folder",
     "tuner.trial_settings",
+    "tuner.worker_start",  # ends with its parent, also while it imports TensorFlow
     *(f"pipeline.{name}" for name in ("cli", "config", "run_folder", "trials", "resume", "commands.status")),
 ]
 

@@ -3,10 +3,6 @@
 import concurrent.futures
 import contextlib
 import multiprocessing
-import multiprocessing.connection
-import os
-import signal
-import threading
 from collections.abc import Iterator, Sequence
 from multiprocessing.queues import SimpleQueue
 
@@ -14,6 +10,7 @@ import tensorflow as tf
 
 from components.base import machine
 from components.models import inference
+from tuner import worker_start
 from tuner.scenarios import Scenario
 from tuner.study import Study
 
@@ -47,7 +44,7 @@ def pool(workers: int) -> Iterator[concurrent.futures.Executor]:
     gpu_numbers = context.SimpleQueue()
     for number in range(len(tf.config.list_physical_devices("GPU"))):
         gpu_numbers.put(number)
-    executor = concurrent.futures.ProcessPoolExecutor(workers, context, _start, (lifeline, gpu_numbers))
+    executor = concurrent.futures.ProcessPoolExecutor(workers, context, worker_start.start, (lifeline, gpu_numbers))
     try:
         yield executor
     finally:
@@ -55,9 +52,8 @@ def pool(workers: int) -> Iterator[concurrent.futures.Executor]:
         executor.shutdown(cancel_futures=True)
 
 
-def _start(lifeline: multiprocessing.connection.Connection, gpu_numbers: "SimpleQueue[int]") -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
-    threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
+def set_up(gpu_numbers: "SimpleQueue[int]") -> None:
+    """Set up TensorFlow in a training process."""
     if see_one_gpu(gpu_numbers):
         tf.config.experimental.enable_op_determinism()  # as in the parent, so that searches are reproducible
         return
@@ -74,9 +70,3 @@ def see_one_gpu(gpu_numbers: "SimpleQueue[int]") -> bool:
     if gpus:
         tf.config.set_visible_devices(gpus[gpu_numbers.get()], "GPU")
     return bool(gpus)
-
-
-def _end_with_parent(lifeline: multiprocessing.connection.Connection) -> None:
-    """Exit when the parent process closes its end of the pipe or ends."""
-    multiprocessing.connection.wait([lifeline])
-    os._exit(1)

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from components.models import inference
-from tuner import workers
+from tuner import worker_start, workers
 
 
 @pytest.mark.parametrize(("gpus", "tasks", "expected"), [(1, 45, 1), (2, 45, 2), (4, 3, 3)])
@@ -38,10 +38,9 @@ def test_process_ends_with_its_parent(monkeypatch):
     exit_codes = queue.SimpleQueue()
     monkeypatch.setattr(os, "_exit", exit_codes.put)
     monkeypatch.setattr(signal, "signal", lambda number, action: None)
-    monkeypatch.setattr(workers, "see_one_gpu", lambda numbers: True)
-    monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: None)
+    monkeypatch.setattr(workers, "set_up", lambda numbers: None)
     lifeline, parent_end = multiprocessing.Pipe(duplex=False)
-    workers._start(lifeline, None)
+    worker_start.start(lifeline, None)
     with pytest.raises(queue.Empty):
         exit_codes.get(timeout=0.1)
     parent_end.close()  # as the operating system does when the parent ends
