@@ -68,11 +68,12 @@ class UnusablePhotoError(Exception):
 def plain_bytes(photo: bytes, max_pixels: int = MAX_PIXELS, decode_all: bool = False) -> tuple[bytes, tuple[int, int]]:
     """Return the photo as bytes that TensorFlow decodes to upright sRGB, and its upright (width, height) in pixels.
 
-    A grey or RGB JPEG or PNG that is upright and in sRGB is returned unchanged, except that a missing end marker is
-    added to a JPEG. Anything else is normalized and becomes a lossless RGB PNG.
+    A grey or RGB JPEG or PNG that is upright and in sRGB keeps its pixels as they are encoded. It loses its metadata,
+    as a damaged part of it can stop TensorFlow, and a JPEG gets a missing end marker. Anything else is normalized and
+    becomes a lossless RGB PNG.
 
     Args:
-        decode_all: also decode a JPEG that is returned unchanged, to check that it is complete. By default only its
+        decode_all: also decode a JPEG that is not normalized, to check that it is complete. By default only its
             header is read, for callers that decode it with TensorFlow, which is as strict.
 
     Raises:
@@ -84,7 +85,7 @@ def plain_bytes(photo: bytes, max_pixels: int = MAX_PIXELS, decode_all: bool = F
         if is_plain and colour.is_srgb(image.info.get("icc_profile"), image.mode):
             if decode_all or image.format == "PNG":  # the end of a PNG is read only here
                 image.load()
-            return photo + jpeg.END if essential.is_open_ended else photo, image.size
+            return essential.file, image.size
         upright = _normalize(image, essential.orientation)
     png = io.BytesIO()
     upright.save(png, "PNG", compress_level=1)
@@ -163,7 +164,7 @@ def _open(photo: bytes, max_pixels: int) -> Iterator[tuple[Image.Image, parts.Es
     except UnidentifiedImageError as error:  # its own text contains a memory address
         raise UnusablePhotoError("not an image", f"none of {FORMAT_NAMES}") from error
     except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error and more
-        raise UnusablePhotoError("truncated", str(error) or type(error).__name__) from error
+        raise UnusablePhotoError("truncated", " ".join(str(error).split()) or type(error).__name__) from error
 
 
 def _open_image(file: bytes) -> Image.Image:

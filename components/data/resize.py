@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
@@ -10,6 +11,7 @@ import tensorflow as tf
 from components.data import images
 
 PHOTOS_AT_ONCE = 16  # enough to make the overhead of a call negligible, and few enough for memory
+CAUSE = re.compile(r"(?:.*(?:Map: |}} ))?(.*?)\s*(?:\n|\[|$)", re.DOTALL)  # in a message: what the decoder says
 Result = TypeVar("Result")
 
 
@@ -49,8 +51,14 @@ def each(
         return list(run_batch(photos))
     except tf.errors.InvalidArgumentError as error:
         if len(photos) == 1:
-            return [images.UnusablePhotoError("truncated", error.message)]
+            return [images.UnusablePhotoError("truncated", _cause(error.message))]
         return [result for photo in photos for result in each([photo], run_batch)]
+
+
+def _cause(message: str) -> str:
+    """Return what a decoder of TensorFlow says, without the names of the operations in which it ran."""
+    cause = CAUSE.match(message)
+    return (cause and cause[1]) or "TensorFlow cannot decode its pixels"
 
 
 def decode_and_resize(photo: tf.Tensor, image_size_px: int) -> tf.Tensor:

@@ -205,11 +205,19 @@ def test_photo_that_tensorflow_reads_is_returned_unchanged(kind):
     assert images.plain_bytes(photo, MAX_PIXELS)[0] == photo
 
 
-def test_jpeg_with_upright_orientation_is_returned_unchanged():
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_photo_with_upright_orientation_loses_only_its_metadata(kind):
     exif = Image.Exif()
     exif[upload_files.ORIENTATION] = 1
-    photo = encode(picture(), "JPEG", exif=exif)
-    assert images.plain_bytes(photo, MAX_PIXELS)[0] == photo
+    assert images.plain_bytes(encode(picture(), kind, exif=exif), MAX_PIXELS)[0] == encode(picture(), kind)
+
+
+def test_png_whose_metadata_stops_tensorflow_is_decoded_without_it():
+    photo = encode(picture(), "PNG")
+    damaged = photo[:33] + upload_files.chunk(b"tEX\0", b"text") + photo[33:]
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        tf.io.decode_png(damaged)
+    assert images.plain_bytes(damaged, MAX_PIXELS)[0] == photo
 
 
 def test_half_transparent_pixel_becomes_half_white():
@@ -306,3 +314,10 @@ def test_images_imports_neither_tensorflow_nor_the_rest_of_components():
     assert {name for name in loaded if name.startswith("components.data") and "formats" not in name} == {
         *("components.data", "components.data.colour", "components.data.images")
     }
+
+
+def test_reason_of_a_decoder_is_one_line():
+    photo = upload_files.encoded("HEIF")
+    with pytest.raises(images.UnusablePhotoError) as caught:
+        images.web_jpeg(photo[: int(0.8 * len(photo))])
+    assert caught.value.reason == "truncated" and "\n" not in caught.value.detail

@@ -4,9 +4,10 @@ import io
 import numpy as np
 import pytest
 import tensorflow as tf
+import upload_files
 from PIL import Image
 
-from components.data import resize
+from components.data import images, resize
 
 SIZE_PX = 8
 MAX_PIXELS = 1_000
@@ -86,3 +87,11 @@ def test_resizing_inside_a_graph_gives_the_same_pixels():
     records = tf.data.Dataset.from_tensors(photo).map(resize_24)
     assert records.element_spec == tf.TensorSpec([24, 24, 3], tf.uint8)
     np.testing.assert_array_equal(next(iter(records)), resize_24(photo))
+
+
+def test_reason_of_tensorflow_is_its_decoders_words_on_one_line():
+    photo = upload_files.encoded("JPEG")
+    table = photo.index(b"\xff\xc4") + 5  # numbers of Huffman codes of each length
+    (square,) = resize.make([photo[:table] + b"\xff" * 16 + photo[table + 16 :]], 32, 10_000)
+    assert isinstance(square, images.UnusablePhotoError)
+    assert square.detail == "jpeg::Uncompress failed. Invalid JPEG data or crop window."
