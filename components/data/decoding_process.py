@@ -93,6 +93,7 @@ def _start(control: socket.socket, children: dict[int, Child]) -> bool:
             os.closerange(3, connection.fileno())  # otherwise this child would keep sockets of other photos open
             os.closerange(connection.fileno() + 1, 1024)
             _limit(memory_bytes, cpu_seconds)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # otherwise libtiff writes to the page's log
             connection.sendall(_decode(connection, max_pixels))
             code = 0
         finally:

@@ -1,5 +1,6 @@
 """The child processes that decode uploads: their limits, and how the page continues after a failure."""
 
+import io
 import pathlib
 import signal
 import threading
@@ -60,6 +61,16 @@ def test_crashed_child_is_logged_and_its_photo_refused(decoder, monkeypatch, cap
     upload = upload_files.saved(Image.new("L", (900, 900)), "PNG")
     assert reason(decoder, upload) == "broken"
     assert f"exit code {-signal.SIGPROF}" in caplog.text
+
+
+def test_messages_of_decoders_stay_out_of_the_pages_log(decoder, capfd):
+    damaged = bytearray(upload_files.saved(upload_files.drawn("1"), "TIFF", compression="group4"))
+    damaged[8:16] = b"\x5a" * 8  # libtiff writes a line about this to standard error
+    Image.open(io.BytesIO(damaged)).load()
+    assert "Fax4Decode" in capfd.readouterr().err
+    decoding.close()  # so that the next process writes to the captured standard error
+    decoder.plain(bytes(damaged))
+    assert capfd.readouterr().err == ""
 
 
 def test_killed_decoding_process_is_restarted(decoder):
