@@ -64,7 +64,7 @@ def read(path: str) -> Rules:
             f"DISPOSAL_ADVICE must be a file that can be read (got {path}: {error.strerror}). "
             "Unset it for the default advice."
         ) from error
-    except ValueError as error:  # also of invalid TOML or UTF-8
+    except (ValueError, RecursionError) as error:  # also of invalid TOML or UTF-8, or of too many nested lists
         reason = " ".join(str(error).split())
         raise settings.SettingsError(
             f"DISPOSAL_ADVICE {path}: {reason}. Write it like {DEFAULT_FILE}, or unset it for the default advice."

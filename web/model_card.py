@@ -1,10 +1,12 @@
 """The model card of a served version as numbers, from the pipeline's model_card.json."""
 
 import dataclasses
+import errno
 import functools
 import json
 import logging
 import pathlib
+import stat
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -123,7 +125,10 @@ def read(folder: pathlib.Path) -> ModelCard | None:
     """Return the card in the folder of a version; None, and a line in the log, if it is missing or damaged."""
     path = folder / FILE_NAME
     try:
-        return _read(path, path.stat().st_mtime_ns)
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe would be read forever
+            raise OSError(errno.EINVAL, "it is not a file")
+        return _read(path, status.st_mtime_ns)
     except FileNotFoundError:
         _log_once(f"{path} is missing: pages do not say how good the model is. Write it: python -m pipeline report")
     except OSError as error:
@@ -163,7 +168,7 @@ def _parse(document: Mapping[str, Any], path: pathlib.Path) -> ModelCard:
     )
     _check(card)
     model_path = path.with_name("model.json")
-    if model_path.exists() and json.loads(model_path.read_bytes())["classes"] != card.class_names:
+    if model_path.is_file() and json.loads(model_path.read_bytes())["classes"] != card.class_names:
         raise ValueError(f"its classes are not those in {model_path.name}")
     return card
 

@@ -9,7 +9,7 @@ import web_app
 from web_app import Browser
 
 from serving import client
-from web import settings
+from web import model_card, settings
 from web.pages import about
 
 pytestmark = pytest.mark.databases("sqlite")  # no test depends on the database
@@ -288,3 +288,14 @@ def test_card_with_invalid_utf8_is_logged(served, log):
 def test_missing_card_is_stated_on_the_page(make_app, tmp_path):
     for folder in ("", str(tmp_path / "nothing")):
         assert "no information about" in Browser(make_app(model_folder=folder)).get("/about").text
+
+
+@pytest.mark.parametrize("name", ["model_card.html", "model.json", "model_card.json"])
+def test_pipe_in_the_place_of_a_file_is_logged_and_not_read(make_app, served, log, name):
+    (served / "10" / name).unlink(missing_ok=True)
+    os.mkfifo(served / "10" / name)
+    model_card._log_once.cache_clear()
+    browser = Browser(make_app(model_folder=str(served)))
+    for address in ("/", "/about"):
+        assert browser.get(address).status_code == 200
+    assert f"10/{name} cannot be read" in log.text and "it is not a file" in log.text

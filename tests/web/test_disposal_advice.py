@@ -61,6 +61,7 @@ def test_file_of_a_windows_editor_is_read(tmp_path):
 FAULTS = {
     "missing file": (None, "No such file"),
     "no TOML": ("[", "end of document"),
+    "too many nested lists": ("x = " + "[" * 100_000, "recursion"),
     "not UTF-8": (b"\xff", "utf-8"),
     "unknown table": ("[bins]", "bins"),
     "unknown language": ("[classes.glass]\nde = 'x'", "de"),

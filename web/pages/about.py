@@ -1,6 +1,7 @@
 """How good the served model is, from the files that the pipeline wrote: its results in testing and its model card."""
 
 import dataclasses
+import errno
 import functools
 import json
 import logging
@@ -114,7 +115,7 @@ def details(version: pathlib.Path, language: str) -> Markup | None:
     """
     for name in (f"model_card.{language}.html", "model_card.html"):
         try:
-            text = (version / name).read_text(encoding="utf-8")
+            text = _read_text(version / name)
         except FileNotFoundError:  # no card in this language, or the version was just deleted
             continue
         except (OSError, ValueError) as error:
@@ -131,13 +132,19 @@ def classes(folder: pathlib.Path) -> list[str]:
     """Return the classes in the latest version's model.json; none if it cannot be read."""
     path = latest(folder) / "model.json"
     try:
-        names = json.loads(path.read_text(encoding="utf-8"))["classes"]
+        names = json.loads(_read_text(path))["classes"]
         return [str(name) for name in names]
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         _log_unreadable(path, error)
         return []
+
+
+def _read_text(path: pathlib.Path) -> str:
+    if path.exists() and not path.is_file():  # a pipe would be read forever
+        raise OSError(errno.EINVAL, "it is not a file")
+    return path.read_text(encoding="utf-8")
 
 
 def _available_versions() -> list[int]:
