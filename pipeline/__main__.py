@@ -48,8 +48,27 @@ if not has_home():  # as in a container with another user id; Keras, OpenVINO, K
 
 from pipeline.cli import app  # noqa: E402  # after the variables, which libraries read when they are imported
 
+
+def main() -> None:
+    """Run the command; if standard output cannot be written, say so in one line on standard error."""
+    try:
+        try:
+            app(prog_name="python -m pipeline")
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except OSError as error:  # of --help and --version; commands print their errors themselves
+        if "--debug" in sys.argv:
+            raise
+        if sys.stdout is not None:  # Python writes what is left of it when it ends, and would fail again
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(
+            f"pilah: Standard output cannot be written ({error.strerror or error}). Free some space, or redirect it."
+        )
+
+
 if __name__ == "__main__":
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # None where it is closed
             stream.reconfigure(errors="backslashreplace")  # a terminal may lack characters of a file name
-    app(prog_name="python -m pipeline")
+    main()

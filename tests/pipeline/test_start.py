@@ -75,5 +75,15 @@ def test_beam_reaches_itself_behind_a_proxy(tmp_path, monkeypatch, variables):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_full_disk_of_the_output_is_one_line_on_standard_error(option):
+    with pathlib.Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "pipeline", option]
+        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("pilah: Standard output cannot be written (No space left on device).")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_program_is_imported_by_training_processes_without_being_run():
     runpy.run_path(str(ROOT / "pipeline" / "__main__.py"), run_name="__mp_main__")  # as multiprocessing does
