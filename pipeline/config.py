@@ -7,10 +7,10 @@ import pathlib
 from collections.abc import Collection
 from typing import Any, Literal, get_args
 
-from components.base import settings
+from components.base import artifacts, settings
 from components.base.errors import PilahError
 from components.base.settings import option
-from pipeline import run_folder
+from pipeline import run_folder, setting_types
 
 StageName = Literal[
     "photos", "dataset", "features", "search", "refine", "choice", "model", "export", "validate", "push", "report"
@@ -211,13 +211,16 @@ def read(run_dir: pathlib.Path) -> Config:
     """Return the configuration of the run in `run_dir`, from its run.json; a moved run has its current path.
 
     Raises:
-        PilahError: there is no run, or its run.json is damaged or of a later version.
+        PilahError: there is no run, its run.json is damaged or of a later version, or it holds a pipe or a device.
     """
     path = run_dir / run_folder.CONFIG
+    run_folder.check_kinds(run_dir)
     if not path.exists():
         raise PilahError(f"--run-dir must hold a run, and {run_dir} has no {path.name}. Start one with 'run'.")
     try:
-        return dataclasses.replace(from_json(json.loads(path.read_text("utf-8"))), run_dir=run_dir.resolve())
+        values = artifacts.parse_json(path.read_text("utf-8"))
+        setting_types.check(values, Config)
+        return dataclasses.replace(from_json(values), run_dir=run_dir.resolve())
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PilahError(
             f"{path} is damaged or of a later version of Pilah ({error}). Restore it, or choose another --run-dir."

@@ -15,6 +15,7 @@ REMEDIES = {  # errno -> what to do
     errno.EPERM: "Change its permissions or its owner, or run as another user.",
     errno.ENOTDIR: "A file has the name of a required folder. Move it, or choose another folder.",
     errno.EEXIST: "A file or link has the name of a required folder. Move it, or choose another folder.",
+    errno.EISDIR: "A folder has the name of a file. Move it, then run again.",
     errno.ENAMETOOLONG: "Choose a folder with a shorter path.",
     errno.ELOOP: "Repair the symbolic link, or choose another folder.",
     errno.EMFILE: "Raise the limit of open files, for example with 'ulimit -n 4096', then run again.",

@@ -24,8 +24,8 @@ def describe(config: Config) -> documents.ModelDescription:
     leaderboard = run_folder.read_leaderboard(config.run_dir)
     winner = leaderboard["winner"]
     photo_list = run_folder.usable_photos(config.run_dir)
-    validation: documents.Validation = artifacts.read_json(config.run_dir / run_folder.VALIDATION)
-    made_with = artifacts.read_json(config.run_dir / run_folder.MADE_WITH)
+    validation: documents.Validation = artifacts.read_json(config.run_dir / run_folder.VALIDATION, documents.Validation)
+    made_with = artifacts.read_json(config.run_dir / run_folder.MADE_WITH, documents.MadeWith)
     return {
         "scenario": {
             "scenario": winner["scenario"],

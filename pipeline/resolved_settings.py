@@ -3,8 +3,10 @@
 import dataclasses
 import pathlib
 from collections.abc import Mapping
+from typing import Any, TypedDict
 
-from components.base import artifacts, settings
+from components.base import artifacts, json_types, settings
+from components.base.errors import PilahError
 from pipeline import run_folder
 
 
@@ -27,19 +29,34 @@ class Resolved:
     frozen_activations_on_disk: bool
 
 
+class _Saved(TypedDict):
+    weights: dict[str, str]
+    engines: dict[str, settings.Engine]
+    precision: settings.Precision
+    frozen_activations_on_disk: bool
+
+
 def write(run_dir: pathlib.Path, resolved: Resolved) -> None:
     artifacts.write_json(run_dir / run_folder.RESOLVED, dataclasses.asdict(resolved))
 
 
 def read(run_dir: pathlib.Path) -> Resolved | None:
-    """Return the resolved settings of the run in `run_dir`; None for a run of a version that wrote none."""
+    """Return the resolved settings of the run in `run_dir`; None for a run of a version that wrote none.
+
+    Raises:
+        PilahError: the file is damaged.
+    """
     path = run_dir / run_folder.RESOLVED
     if not path.exists():
         return None
-    saved = artifacts.read_json(path)
-    if "engine" in saved:  # of a version that ran all backbones with one engine
+    saved = artifacts.read_json(path, dict[str, Any])
+    if "engine" in saved and isinstance(saved.get("weights"), dict):  # of a version that ran all with one engine
         saved["engines"] = dict.fromkeys(saved["weights"], saved.pop("engine"))
-    return Resolved(**saved)
+    try:
+        json_types.check(saved, _Saved)
+        return Resolved(**saved)
+    except (ValueError, TypeError) as error:
+        raise PilahError(f"{path} is damaged ({error}). {artifacts.REWRITE}") from error
 
 
 def random_backbones(weights: Mapping[str, str]) -> list[str]:

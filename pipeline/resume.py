@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from components.base import artifacts, settings
+from components.base import artifacts, documents, settings
 from components.base.errors import PilahError
 from components.data import photos
 from pipeline import config as config_module
@@ -120,7 +120,7 @@ def _lost_features(config: Config, resolved: Resolved, usable: Sequence[photos.P
 
 
 def _total_seconds(paths: Iterable[pathlib.Path]) -> float:
-    return sum(artifacts.read_json(path)["seconds"] for path in paths)
+    return sum(artifacts.read_json(path, documents.Timed)["seconds"] for path in paths)
 
 
 def _changed_machine(run_dir: pathlib.Path, resolved: Resolved) -> str:

@@ -1,9 +1,12 @@
 """Paths in a run folder, relative to it, and readers of files that several modules read. Needs no TensorFlow."""
 
 import collections
+import os
 import pathlib
+from collections.abc import Iterable
 
 from components.base import artifacts, documents
+from components.base.errors import PilahError
 from components.data import photos
 from components.publish import push
 from tuner import trial_folder
@@ -50,7 +53,19 @@ def all_files(*folders: str) -> list[str]:
     return [f"{folder}/**/*" for folder in folders]
 
 
+READ_BY_REPORT = (*USABLE_PHOTOS, DUPLICATES, LEADERBOARD, VALIDATION)  # and TRIALS
 READ_IN_TRAINING = (*USABLE_PHOTOS, *all_files(DATASET, FEATURES, FROZEN_ACTIVATIONS, TRIALS))
+
+
+def check_kinds(run_dir: pathlib.Path) -> None:
+    """Raise PilahError if a pipe, socket or device, which could be read forever, has the name of a file of the run."""
+    for folder, _, names in os.walk(run_dir):
+        if folder == str(run_dir / IMAGES):  # files there are read by components.data.folders
+            continue
+        for name in names:
+            path = pathlib.Path(folder, name)
+            if path.exists() and not (path.is_file() or path.is_dir()):
+                raise PilahError(f"{path} is neither a file nor a folder. Remove it, then run again.")
 
 
 def features(backbone: str) -> str:
@@ -67,6 +82,11 @@ def predictions(number: int) -> str:
 
 def trial_settings(number: int) -> str:
     return f"{trial(number)}/{artifacts.SETTINGS}"
+
+
+def trial_outputs(numbers: Iterable[int]) -> list[str]:
+    """Return the files of finished scenarios that later stages and the report read."""
+    return [path for number in numbers for path in (predictions(number), trial_settings(number))]
 
 
 def usable_photos(run_dir: pathlib.Path) -> list[photos.Photo]:
@@ -87,7 +107,13 @@ def count_duplicates(run_dir: pathlib.Path) -> collections.Counter[str]:
 
 
 def read_leaderboard(run_dir: pathlib.Path) -> documents.Leaderboard:
-    return artifacts.read_json(run_dir / LEADERBOARD)
+    """Return leaderboard.json.
+
+    Raises:
+        PilahError: it is damaged.
+    """
+    leaderboard: documents.Leaderboard = artifacts.read_json(run_dir / LEADERBOARD, documents.Leaderboard)
+    return leaderboard
 
 
 def export_digest(run_dir: pathlib.Path) -> str:

@@ -1,6 +1,6 @@
 """Run a stage, or skip it if its inputs and outputs are unchanged.
 
-A finished stage leaves a mark, stages/NAME.json, with its inputs and a digest of its outputs.
+A finished stage leaves a mark, stages/NAME.json, with its inputs and the digests of its outputs.
 """
 
 import dataclasses
@@ -17,7 +17,8 @@ from typing import Any
 
 import rich.console
 
-from components.base import artifacts
+from components.base import artifacts, documents
+from components.base.errors import PilahError
 from pipeline import progress, run_folder
 from pipeline.config import STAGES, Config
 from pipeline.progress import Progress
@@ -61,7 +62,25 @@ def path(run_dir: pathlib.Path, name: str) -> pathlib.Path:
 def read(run_dir: pathlib.Path, name: str) -> dict[str, Any] | None:
     """Return the mark of stage `name`: inputs, seconds and peak memory; None if the stage is not finished."""
     mark = path(run_dir, name)
-    return artifacts.read_json(mark) if mark.exists() else None
+    return artifacts.read_json(mark, documents.Mark) if mark.exists() else None
+
+
+def check_outputs(run_dir: pathlib.Path, is_read: Callable[[str], bool]) -> None:
+    """Check that the files that finished stages wrote are as they left them.
+
+    Args:
+        is_read: function of a file's path in the run folder, whether it is to be checked.
+
+    Raises:
+        PilahError: a file is missing or has changed.
+    """
+    for name in STAGES[: STAGES.index("push")]:  # push and report write files that are also changed later
+        outputs = (read(run_dir, name) or {}).get("outputs")
+        for file, digest in outputs.items() if isinstance(outputs, dict) else ():  # earlier versions have one digest
+            path = run_dir / file
+            if is_read(file) and (not path.is_file() or artifacts.file_digest(path) != digest):
+                state = "has changed since" if path.is_file() else "is missing, although"
+                raise PilahError(f"{path} {state} the stage {name} wrote it. Start 'run' again, which restores it.")
 
 
 def left(config: Config) -> list[str]:
@@ -108,7 +127,7 @@ def _run(stage: Stage, config: Config, console: rich.console.Console) -> dict[st
     seconds = time.monotonic() - started
     peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return {
-        "outputs": _digest(config.run_dir, stage.outputs(config)),
+        "outputs": _digests(config.run_dir, stage.outputs(config)),
         "seconds": round(seconds, 3),
         "peak_memory_bytes_so_far": peak_bytes,
     }
@@ -126,16 +145,27 @@ def _unchanged(stage: Stage, config: Config, mark: Mapping[str, Any], inputs: Ma
         return False
     if not all(any(config.run_dir.glob(pattern)) for pattern in outputs):
         return False
-    # marks of earlier versions have no digest
-    return not stage.fixed or mark.get("outputs") in (None, _digest(config.run_dir, outputs))
+    before_digests, digests = mark.get("outputs"), _digests(config.run_dir, outputs) if stage.fixed else {}
+    # marks of earlier versions have no digest, or one of all files, without the settings of trials
+    earlier = {file: digest for file, digest in digests.items() if not _is_trial_settings(file)}
+    return not stage.fixed or before_digests in (None, digests, _digest_of(earlier))
+
+
+def _is_trial_settings(file: str) -> bool:
+    return file.startswith(f"{run_folder.TRIALS}/") and file.endswith(artifacts.SETTINGS)
 
 
 def _content_digest(run_dir: pathlib.Path, pattern: str) -> str:
     """Return the digest of a file, or of all files that `pattern` matches and their names."""
     file = run_dir / pattern
-    return artifacts.file_digest(file) if file.is_file() else _digest(run_dir, [pattern])
+    return artifacts.file_digest(file) if file.is_file() else _digest_of(_digests(run_dir, [pattern]))
 
 
-def _digest(run_dir: pathlib.Path, patterns: Iterable[str]) -> str:
+def _digests(run_dir: pathlib.Path, patterns: Iterable[str]) -> dict[str, str]:
+    """Return file -> digest of all files that the patterns match, by name."""
     files = {file for pattern in patterns for file in run_dir.glob(pattern) if file.is_file()}
-    return artifacts.digest([[str(file.relative_to(run_dir)), artifacts.file_digest(file)] for file in sorted(files)])
+    return {str(file.relative_to(run_dir)): artifacts.file_digest(file) for file in sorted(files)}
+
+
+def _digest_of(digests: Mapping[str, str]) -> str:
+    return artifacts.digest([[name, digest] for name, digest in digests.items()])

@@ -44,7 +44,7 @@ def features_match(
     if not path.exists():
         return not any(path.parent.glob("*.npy"))
     expected = _features(config, usable, backbone, resolved or _unresolved(config))
-    return _equal(config, resolved, artifacts.read_json(path), expected)
+    return _equal(config, resolved, artifacts.read_json(path, dict[str, Any]), expected)
 
 
 def read_settings(
@@ -59,7 +59,7 @@ def read_settings(
     matching = {}
     for number in (*config.searched_numbers, *config.refined_numbers):
         path = config.run_dir / run_folder.trial_settings(number)
-        settings = artifacts.read_json(path) if path.exists() else {}
+        settings = artifacts.read_json(path, dict[str, Any]) if path.exists() else {}
         if settings and (scenario := _scenario(config, number, settings)):
             expected = expected_settings(config, usable, scenario, resolved or _unresolved(config))
             if _equal(config, resolved, settings, expected):

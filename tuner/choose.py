@@ -66,7 +66,8 @@ def read_row(trials_dir: pathlib.Path, scenario: scenarios.Scenario, study: "Stu
     """
     folder = trial_folder.path(trials_dir, scenario.number)
     matrix = predictions.confusion(folder / trial_folder.PREDICTIONS, study.photo_list, study.classes)
-    histories = [artifacts.read_json(trial_folder.fold_history(folder, fold)) for fold in range(study.folds)]
+    paths = [trial_folder.fold_history(folder, fold) for fold in range(study.folds)]
+    histories = [artifacts.read_json(path, documents.FoldHistory) for path in paths]
     return make_row(scenario, matrix, study.classes, sum(history["seconds"] for history in histories))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import KFold
 
-from components.base import artifacts, metrics, seeds
+from components.base import artifacts, finding_types, metrics, seeds
 from components.models import features, head
 from tuner import choose, scenarios, trial_folder
 from tuner.study import Study
@@ -45,7 +45,7 @@ def check(
             row = choose.make_row(scenario, np.sum(matrices, axis=0), study.classes, time.monotonic() - started)
             fold_f1 = [metrics.f1_of_present_classes(matrix) for matrix in matrices]
             artifacts.write_json(path, {"leaking": True, **row, "fold_f1": fold_f1})
-        rows.append(artifacts.read_json(path))
+        rows.append(artifacts.read_json(path, finding_types.LeakageRow))
         progress(done, len(scenario_list))
     return rows
 
@@ -57,7 +57,7 @@ def fold_matrices(study: Study, scenario: scenarios.Scenario) -> list[np.ndarray
     one augmented view, heads train on it and are tested on the clean view.
     """
     folder, (train_views, test_view) = study.features_dir / scenario.backbone, split_views(study.views)
-    test_activations = np.load(features.view_path(folder, test_view))
+    test_activations = artifacts.read_array(features.view_path(folder, test_view))
     model, matrices = study.new_head(scenario), []
     for fold, (train, test) in enumerate(folds_of_batches(len(study.labels), study)):
         head.fit(

@@ -10,6 +10,7 @@ from components.base import artifacts, metrics
 from components.base.errors import PilahError
 from components.data import photos
 
+COLUMNS = ("id", "label", "fold", "predicted")
 ROUNDING = 1e-6  # precision of probabilities on disk
 PROBABILITY = "p_"  # prefix of the probability columns, before the class name
 
@@ -34,8 +35,8 @@ class Predictions:
 
 
 def columns(classes: Sequence[str]) -> list[str]:
-    """Return the columns: id, label, fold, predicted, and the probability of each class."""
-    return ["id", "label", "fold", "predicted", *(f"{PROBABILITY}{name}" for name in classes)]
+    """Return the columns: those of COLUMNS, and the probability of each class."""
+    return [*COLUMNS, *(f"{PROBABILITY}{name}" for name in classes)]
 
 
 def write(
@@ -59,14 +60,14 @@ def join(fold_files: Sequence[pathlib.Path], photo_list: Sequence[photos.Photo],
     """Write the rows of all folds into the file `path`, in the order of `photo_list`.
 
     Raises:
-        ValueError: a photo is missing, or is in two folds.
+        PilahError: a photo is missing, or is in two folds.
     """
-    rows = [row for file in fold_files for row in artifacts.read_csv(file)]
+    rows = [row for file in fold_files for row in artifacts.read_csv(file, COLUMNS)]
     row_of = {row["id"]: row for row in rows}
     if len(rows) != len(photo_list) or row_of.keys() != {photo.id for photo in photo_list}:
-        raise ValueError(
-            f"Each of the {len(photo_list)} photos must be predicted in exactly one fold (got {len(rows)} rows of "
-            f"{len(row_of)} photos)."
+        raise PilahError(
+            f"Each of the {len(photo_list)} photos must be predicted in exactly one fold, but the fold-*.csv files in "
+            f"{path.parent} have {len(rows)} rows of {len(row_of)} photos. Delete these files and run again."
         )
     artifacts.write_csv(path, list(rows[0]), (row_of[photo.id] for photo in photo_list))
 
@@ -76,20 +77,24 @@ def read(path: pathlib.Path) -> Predictions:
 
     Raises:
         NotFiniteError: some probabilities are not finite, as in files of earlier versions.
+        PilahError: the file is damaged.
     """
-    rows = artifacts.read_csv(path)
+    rows = artifacts.read_csv(path, COLUMNS)
+    if not rows:
+        raise PilahError(f"{path} is damaged: it has no rows. {artifacts.REWRITE}")
     classes = [name.removeprefix(PROBABILITY) for name in rows[0] if name.startswith(PROBABILITY)]
     index_of = {name: index for index, name in enumerate(classes)}
-    probabilities = np.array([[float(row[PROBABILITY + name]) for name in classes] for row in rows])
-    metrics.check_finite(probabilities, f"Probabilities in {path}", "Delete the file's folder and run again.")
-    return Predictions(
-        ids=[row["id"] for row in rows],
-        classes=classes,
-        actual=np.array([index_of[row["label"]] for row in rows]),
-        predicted=np.array([index_of[row["predicted"]] for row in rows]),
-        fold=np.array([int(row["fold"]) - 1 for row in rows]),
-        probabilities=probabilities,
-    )
+    with artifacts.reading_rows(path):
+        answers = Predictions(
+            ids=[row["id"] for row in rows],
+            classes=classes,
+            actual=np.array([index_of[row["label"]] for row in rows]),
+            predicted=np.array([index_of[row["predicted"]] for row in rows]),
+            fold=np.array([int(row["fold"]) - 1 for row in rows]),
+            probabilities=np.array([[float(row[PROBABILITY + name]) for name in classes] for row in rows]),
+        )
+    metrics.check_finite(answers.probabilities, f"Probabilities in {path}", "Delete the file's folder and run again.")
+    return answers
 
 
 def confusion(path: pathlib.Path, photo_list: Sequence[photos.Photo], classes: Sequence[str]) -> np.ndarray:

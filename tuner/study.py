@@ -112,7 +112,7 @@ class Study:
 
     def new_head(self, scenario: scenarios.Scenario) -> keras.Model:
         """Return a new, compiled head for the features of `scenario`."""
-        clean = np.load(features.view_path(self.features_dir / scenario.backbone, 0), mmap_mode="r")
+        clean = artifacts.read_array(features.view_path(self.features_dir / scenario.backbone, 0), mmap_mode="r")
         return head.build(
             channels=clean.shape[1],
             classes=len(self.classes),

@@ -1,10 +1,11 @@
-"""JSON, CSV and array files, written atomically."""
+"""JSON, CSV and array files, written atomically and checked when they are read."""
 
 import contextlib
 import csv
 import errno
 import hashlib
 import json
+import math
 import os
 import pathlib
 import shutil
@@ -12,9 +13,11 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
+from components.base import json_types
 from components.base.errors import NotFiniteError, PilahError
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import DTypeLike
 
 REWRITE = "Delete it and run again to write a new one."
@@ -70,16 +73,50 @@ def write_json(path: pathlib.Path, value: Any) -> None:
         file.write(f"{text}\n")
 
 
-def read_json(path: pathlib.Path) -> Any:
+def read_json(path: pathlib.Path, kind: Any = Any) -> Any:
     """Return the value of a file that `write_json` wrote.
 
+    Args:
+        kind: type that the value must have, see json_types.check.
+
     Raises:
-        PilahError: the file is not valid JSON, for example because a power cut left it empty.
+        PilahError: the file is not valid JSON, for example because a power cut left it empty, or not of this type.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        value = parse_json(path.read_text(encoding="utf-8"))
+        json_types.check(value, kind)
     except ValueError as error:
         raise PilahError(f"{path} is damaged ({error}). {REWRITE}") from error
+    return value
+
+
+def parse_json(text: str) -> Any:
+    """Return the value of a JSON text.
+
+    Raises:
+        ValueError: it is not valid JSON, has a number that is not finite, a key twice, or too many nested values.
+    """
+    try:
+        return json.loads(
+            text, parse_constant=_finite, parse_float=_finite, object_pairs_hook=_object_with_distinct_keys
+        )
+    except RecursionError as error:
+        raise ValueError("too many nested lists or objects") from error
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:40]} is not a finite number")
+    return number
+
+
+def _object_with_distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!a} is there twice")
+    return document
 
 
 def write_csv(path: pathlib.Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -92,24 +129,59 @@ def write_csv(path: pathlib.Path, columns: Sequence[str], rows: Iterable[Mapping
             writer.writerow(row)
 
 
-def read_csv(path: pathlib.Path) -> list[dict[str, str]]:
+def read_csv(path: pathlib.Path, required: Sequence[str] = ()) -> list[dict[str, str]]:
     """Return the rows of a file that `write_csv` wrote.
 
+    Args:
+        required: columns that the file must have.
+
     Raises:
-        PilahError: the file is not text, is empty, or has a row with more or fewer values than columns.
+        PilahError: the file is not text, is empty, lacks a column, or has a row with more or fewer values than columns.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             columns, rows = reader.fieldnames, list(reader)
     except (UnicodeDecodeError, csv.Error) as error:
         raise PilahError(f"{path} is damaged ({error}). {REWRITE}") from error
     if not columns:
         raise PilahError(f"{path} is damaged: it is empty. {REWRITE}")
+    if missing := [name for name in required if name not in columns]:
+        raise PilahError(f"{path} is damaged: it has no column {missing[0]}. {REWRITE}")
     for number, row in enumerate(rows, start=1):
         if None in row or None in row.values():
             raise PilahError(f"{path} is damaged in row {number}. {REWRITE}")
     return rows
+
+
+@contextlib.contextmanager
+def reading_rows(path: pathlib.Path) -> Iterator[None]:
+    """Raise PilahError with `path` if the block, which converts rows of `read_csv`, cannot convert a value."""
+    try:
+        yield
+    except (ValueError, KeyError, OverflowError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise PilahError(f"{path} is damaged (a value of a row: {reason}). {REWRITE}") from error
+
+
+def read_array(path: pathlib.Path, mmap_mode: Any = None) -> "np.ndarray":
+    """Return the array of a file that `writing_array` wrote.
+
+    Raises:
+        PilahError: the file is damaged.
+    """
+    import numpy as np  # here, because it takes 0.1 s that most commands do not need
+
+    try:
+        array = np.load(path, mmap_mode=mmap_mode)
+    except OSError:
+        raise
+    except Exception as error:  # ValueError, EOFError, SyntaxError, RecursionError and more
+        reason = " ".join(str(error).split())[:200]
+        raise PilahError(f"{path} is damaged ({reason}). {REWRITE}") from error
+    if not isinstance(array, np.ndarray):
+        raise PilahError(f"{path} is damaged (it holds no array). {REWRITE}")
+    return array
 
 
 @contextlib.contextmanager

@@ -72,8 +72,104 @@ class Data(TypedDict):
     drawn: bool  # whether the photos are synthetic
 
 
+class Timed(TypedDict):
+    """A finished part of a stage: the description of a view, or of a trained fold."""
+
+    seconds: float
+    digest: NotRequired[str]
+
+
+class FoldHistory(TypedDict):
+    """fold-F.json: metric -> value after each epoch."""
+
+    seconds: float
+    history: dict[str, list[float]]
+
+
+class Mark(TypedDict):
+    """The mark of a finished stage, see pipeline.runner; earlier versions lack `outputs`, or have one digest of all."""
+
+    inputs: dict[str, Any]
+    seconds: float
+    outputs: NotRequired[dict[str, str] | str]  # file -> digest
+
+
+class Answers(TypedDict):
+    """answers.json: the scores of some photos, as validated."""
+
+    photos: list[str]
+    classes: list[str]
+    scores: list[list[float]]
+
+
+class Pushed(TypedDict):
+    version: int
+
+
+class Processes(TypedDict):
+    processes: int
+
+
+class MadeWith(TypedDict):
+    code: str
+    packages: dict[str, str]
+
+
+class _ServedScores(TypedDict):
+    f1: float
+
+
+class _ServedData(TypedDict):
+    photos_and_folds: str
+    photos: NotRequired[int]
+    drawn: NotRequired[bool]
+
+
+class Version(TypedDict):
+    """What a rollback reads of the model.json of any version."""
+
+    version: int
+    copy_of: NotRequired[int]
+    files: NotRequired[dict[str, str]]
+
+
+class ServedModel(Version):
+    """What a push and an evaluation read of the model.json of any version."""
+
+    figures: _ServedScores
+    classes: list[str]
+    data: _ServedData
+
+
+class _DescribedScenario(TypedDict):
+    scenario: int
+    backbone: str
+    optimizer: str
+    dropout: float
+    parameters: int
+
+
+class _DescribedData(TypedDict):
+    photos_and_folds: str
+    photos: int
+    drawn: bool
+
+
+class DescribedModel(Version):
+    """What a model card reads of the model.json of any version."""
+
+    scenario: _DescribedScenario
+    figures: _ServedScores
+    classes: list[str]
+    data: _DescribedData
+    weights: str
+    code: str
+    packages: dict[str, str]
+    settings: dict[str, Any]
+
+
 class ModelDescription(TypedDict):
-    """model.json of a pushed version; the push adds `version`."""
+    """model.json of a pushed version; the push adds `version` and `files`."""
 
     scenario: DescribedScenario
     chosen_because: str
@@ -86,4 +182,5 @@ class ModelDescription(TypedDict):
     packages: dict[str, str]  # name -> version
     settings: dict[str, Any]
     version: NotRequired[int]
+    files: NotRequired[dict[str, str]]  # file of the SavedModel -> digest
     copy_of: NotRequired[int]  # the version that a rollback copied

@@ -58,7 +58,7 @@ def fingerprint(photos: Sequence[Photo]) -> str:
 def accepted(photos: Sequence[Photo], records_dir: pathlib.Path) -> list[Photo]:
     """Return the photos that have a record in `records_dir`, in the order of the records."""
     rejects = records_dir / REJECTS
-    rejected = {row["id"] for row in artifacts.read_csv(rejects)} if rejects.exists() else set()
+    rejected = {row["id"] for row in artifacts.read_csv(rejects, ("id",))} if rejects.exists() else set()
     return [photo for photo in photos if photo.id not in rejected]
 
 
@@ -73,7 +73,17 @@ def write(path: pathlib.Path, photos: Sequence[Photo]) -> None:
 
 
 def read(path: pathlib.Path) -> list[Photo]:
-    rows = artifacts.read_csv(path)
-    # older files count from 0; a complete file has photos of its first fold
-    first = min((int(row["fold"]) for row in rows), default=1)
-    return [Photo(row["id"], row["path"], row["label"], int(row["fold"]) - first) for row in rows]
+    """Return the photos in a file that `write` wrote.
+
+    Raises:
+        PilahError: the file is damaged.
+    """
+    rows = artifacts.read_csv(path, COLUMNS)
+    with artifacts.reading_rows(path):
+        # older files count from 0; a complete file has photos of its first fold
+        first = min((int(row["fold"]) for row in rows), default=1)
+        if first not in (0, 1):
+            raise ValueError(f"the first fold is {first}")
+        if len({row["id"] for row in rows}) < len(rows):
+            raise ValueError("an id is there twice")
+        return [Photo(row["id"], row["path"], row["label"], int(row["fold"]) - first) for row in rows]

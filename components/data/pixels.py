@@ -61,7 +61,7 @@ def load(records_dir: pathlib.Path, photo_ids: Sequence[str]) -> np.ndarray:
                 raise RuntimeError(
                     f"The {len(record_ids)} records must be those of the {len(photo_ids)} photos, in order."
                 )
-    pixels = np.load(path, mmap_mode="r")
+    pixels = artifacts.read_array(path, mmap_mode="r")
     if len(pixels) != len(photo_ids):
         raise RuntimeError(f"{path} must have {len(photo_ids)} photos (got {len(pixels)}). Delete it and run again.")
     return pixels

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import DTypeLike
 
-from components.base import artifacts, metrics, settings
+from components.base import artifacts, documents, metrics, settings
 from components.data import augmentation as augmentation_module
 from components.data import feature_settings, records
 from components.models import backbones, frozen_graph, inference, tta
@@ -164,12 +164,12 @@ class Views(Sequence[np.ndarray]):
         return len(self._paths)
 
     def __getitem__(self, view: int) -> np.ndarray:  # type: ignore[override]  # no slices
-        return np.load(self._paths[view])
+        return artifacts.read_array(self._paths[view])
 
 
 def test_views(folder: pathlib.Path, count: int) -> list[np.ndarray]:
     """Return the first `count` test-time views, float32 [photos, channels] each; the first is the clean view."""
-    return [np.load(view_path(folder, -view)) for view in range(count)]
+    return [artifacts.read_array(view_path(folder, -view)) for view in range(count)]
 
 
 def view_numbers(views: int, test_views: int) -> list[int]:
@@ -187,7 +187,7 @@ def _is_intact(path: pathlib.Path) -> bool:
     if not (path.exists() and description.exists()):  # a kill can come between the two
         return False
     # files of earlier versions have no digest
-    return artifacts.read_json(description).get("digest") in (None, artifacts.file_digest(path))
+    return artifacts.read_json(description, documents.Timed).get("digest") in (None, artifacts.file_digest(path))
 
 
 def view_path(folder: pathlib.Path, view: int) -> pathlib.Path:

@@ -78,7 +78,7 @@ def load(
             for _ in written:
                 pass
         keras.utils.clear_session()
-    return [np.load(path, mmap_mode="r") for path in paths.values()]
+    return [artifacts.read_array(path, mmap_mode="r") for path in paths.values()]
 
 
 def _check_space(folder: pathlib.Path, needed_bytes: int) -> None:

@@ -3,12 +3,15 @@
 import pathlib
 import shutil
 from collections.abc import Sequence
+from typing import Any
 
-from components.base import artifacts, documents
+from components.base import artifacts, documents, json_types
 from components.base.errors import PilahError
 
 MODEL_NAME = "pilah"  # model name in requests
 RETIRED = "retired-"  # prefix of the name of a version that is being removed
+SAVED_MODEL = ("saved_model.pb", "fingerprint.pb", "variables", "assets", "assets.extra")  # its files and folders
+RESTORE = "Restore it, or delete the folder of that version."
 DESCRIPTION = "model.json"  # in the folder of a version; TensorFlow Serving ignores it
 
 
@@ -19,19 +22,42 @@ def versions(base: pathlib.Path) -> list[int]:
     return sorted(int(path.name) for path in base.iterdir() if path.is_dir() and path.name.isdecimal())
 
 
-def served(base: pathlib.Path) -> documents.ModelDescription | None:
-    """Return model.json of the newest version in `base`, or None if there is no version.
+def served(base: pathlib.Path, kind: Any = documents.Version) -> documents.ModelDescription | None:
+    """Return model.json of the newest version in `base`, or None if there is no version; see `read`."""
+    numbers = versions(base)
+    return read(base / str(numbers[-1]), kind) if numbers else None
+
+
+def read(version_dir: pathlib.Path, kind: Any = documents.Version) -> documents.ModelDescription:
+    """Return model.json in the folder of a version.
+
+    Args:
+        kind: keys that it must have.
 
     Raises:
-        PilahError: the version has no model.json.
+        PilahError: it is missing or damaged.
     """
-    numbers = versions(base)
-    if not numbers:
-        return None
-    path = base / str(numbers[-1]) / DESCRIPTION
+    path = version_dir / DESCRIPTION
     if not path.exists():
-        raise PilahError(f"{path} is missing. Restore it, or delete the folder of that version.")
-    return artifacts.read_json(path)
+        raise PilahError(f"{path} is missing. {RESTORE}")
+    try:
+        description: documents.ModelDescription = artifacts.parse_json(path.read_text(encoding="utf-8"))
+        json_types.check(description, kind)
+    except ValueError as error:
+        raise PilahError(f"{path} is damaged ({error}). {RESTORE}") from error
+    return description
+
+
+def check_files(version_dir: pathlib.Path, description: documents.ModelDescription) -> None:
+    """Raise PilahError if a file of the SavedModel is missing or is not as it was pushed.
+
+    Versions that an earlier Pilah pushed are not checked, as their model.json lists no files.
+    """
+    for name, digest in description.get("files", {}).items():
+        path = version_dir / name
+        if not path.is_file() or artifacts.file_digest(path) != digest:
+            state = "has changed since it was pushed" if path.exists() else "is missing"
+            raise PilahError(f"{path} {state}. {RESTORE}")
 
 
 def push(
@@ -60,7 +86,8 @@ def push(
         raise OSError(f"{target}: {reason.partition(': ')[0]}") from error
     for file in extra_files:
         shutil.copy(file, part)
-    artifacts.write_json(part / DESCRIPTION, {**description, "version": version})
+    files = {str(path.relative_to(part)): artifacts.file_digest(path) for path in _files(saved_model, part)}
+    artifacts.write_json(part / DESCRIPTION, {**description, "version": version, "files": files})
     part.rename(base / str(version))
     for old_version in versions(base)[:-keep_versions]:
         retired = base / f"{RETIRED}{old_version}"
@@ -77,7 +104,7 @@ def same_version(
 ) -> pathlib.Path | None:
     """Return the newest version in `base` if `push` with these arguments has made it, as before a kill; else None."""
     newest = served(base)
-    if newest is None or newest != {**description, "version": newest["version"]}:
+    if newest is None or {**newest, "files": {}} != {**description, "version": newest["version"], "files": {}}:
         return None
     version = base / str(newest["version"])
     files = {path.relative_to(saved_model): path for path in saved_model.rglob("*") if path.is_file()}
@@ -88,6 +115,12 @@ def same_version(
 
 def _is_equal(file: pathlib.Path, other: pathlib.Path) -> bool:
     return artifacts.file_digest(file) == artifacts.file_digest(other)
+
+
+def _files(saved_model: pathlib.Path, part: pathlib.Path) -> list[pathlib.Path]:
+    """Return the paths in `part` of the files of the SavedModel, without those that were pushed with an earlier one."""
+    paths = [path.relative_to(saved_model) for path in sorted(saved_model.rglob("*")) if path.is_file()]
+    return [part / path for path in paths if path.parts[0] in SAVED_MODEL]
 
 
 def rollback(base: pathlib.Path) -> pathlib.Path:
@@ -107,6 +140,7 @@ def rollback(base: pathlib.Path) -> pathlib.Path:
             f"There is no earlier version to roll back to: {base} has versions {numbers}. Push another one with 'run'."
         )
     source = base / str(earlier[-1])
-    description: documents.ModelDescription = artifacts.read_json(source / DESCRIPTION)
+    description = read(source)
+    check_files(source, description)
     copy: documents.ModelDescription = {**description, "copy_of": description.get("copy_of", earlier[-1])}
     return push(source, base, copy, keep_versions=len(numbers) + 1)

@@ -85,7 +85,8 @@ def finished(run_dir: pathlib.Path) -> Config:
     """Return the configuration of the run in `run_dir`, without refined scenarios, as an audit trains only heads.
 
     Raises:
-        PilahError: the run has no leaderboard with its current settings, or none of frozen backbones.
+        PilahError: the run has no leaderboard with its current settings, or none of frozen backbones, or a file of it
+            has changed.
     """
     config = config_module.read(run_dir)
     if left := [name for name in runner.left(config) if STAGES.index(name) < STAGES.index("model")]:
@@ -97,6 +98,7 @@ def finished(run_dir: pathlib.Path) -> Config:
             f"An audit needs features of frozen backbones, and {run_dir} has --strategy finetune. Audit a run of the "
             "same photos with --strategy features."
         )
+    runner.check_outputs(run_dir, lambda file: not file.startswith(run_folder.DATASET) or file == run_folder.REJECTS)
     return dataclasses.replace(config, refine=0)
 
 
@@ -105,7 +107,7 @@ def find_near_duplicates(config: Config, study: Study, progress: Progress) -> ne
     hashes = near_duplicates.perceptual_hashes(
         study.photo_list, config.max_pixels, functools.partial(progress, what="hashes")
     )
-    clean = np.load(features.view_path(study.features_dir / recipe.winner(config).backbone, 0))
+    clean = artifacts.read_array(features.view_path(study.features_dir / recipe.winner(config).backbone, 0))
     return near_duplicates.find(hashes, clean, study.labels)
 
 

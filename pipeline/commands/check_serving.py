@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from components.base import artifacts, metrics
+from components.base import artifacts, documents, metrics
 from components.base.errors import PilahError
 from components.publish import push
 from pipeline import recipe, run_folder
@@ -44,7 +44,7 @@ def check(config: Config, address: str) -> str:
     base = config.run_dir / run_folder.SERVED
     version = push.versions(base)[-1]
     path = base / str(version) / run_folder.ANSWERS
-    answers = artifacts.read_json(path) if path.exists() else {}
+    answers = artifacts.read_json(path, documents.Answers) if path.exists() else {}
     if not answers.get("photos"):
         raise PilahError(
             f"{path.parent} has no answers to compare with: an earlier Pilah pushed it. Push again with --from push."

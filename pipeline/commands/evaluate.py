@@ -13,12 +13,12 @@ import rich.console
 import rich.table
 
 from components.audit import evaluation
-from components.base import artifacts, documents, rounding
+from components.base import artifacts, documents, finding_types, rounding
 from components.base.errors import PilahError
 from components.data import class_folders, class_names, listing, photo_scan, photo_sources, photos
 from components.publish import push, validate
 from pipeline import config as config_module
-from pipeline import lock, run_folder
+from pipeline import lock, run_folder, runner
 from pipeline.config import Config
 from pipeline.progress import Progress, reporting
 from pipeline.stages import report
@@ -55,9 +55,11 @@ def run(
     photo_sources.check_encoding(zip_encoding)
     config = dataclasses.replace(config_module.read(run_dir), labels=labels, zip_encoding=zip_encoding)
     with lock.locked(config.run_dir):
-        card = push.served(config.run_dir / run_folder.SERVED)
+        card = push.served(config.run_dir / run_folder.SERVED, documents.ServedModel)
         if card is None:
             raise PilahError(f"--run-dir must hold a pushed model, and {run_dir} has none. Push one with 'run'.")
+        runner.check_outputs(config.run_dir, lambda file: file in (*run_folder.USABLE_PHOTOS, run_folder.DUPLICATES))
+        push.check_files(config.run_dir / run_folder.SERVED / str(card["version"]), card)
         path = write(config, card, images, console)
         show(path, console)
         report.refresh(config.run_dir, console)
@@ -82,7 +84,8 @@ def write(
         )
     name = images.stem if images.is_file() else images.resolve().name
     path = config.run_dir / run_folder.EVALUATIONS / f"{name}.json"
-    if path.exists() and (before := artifacts.read_json(path)["images"]) != str(images.resolve()):
+    before = artifacts.read_json(path, finding_types.Evaluation)["images"] if path.exists() else ""
+    if before not in ("", str(images.resolve())):
         log.warning("%s of %s is replaced: rename a folder to keep both", path.name, before)
     write_predictions(path.with_name(f"{name}-predictions.csv"), scored, scores, card["classes"])
     artifacts.write_csv(path.with_name(f"{name}-left-out.csv"), LEFT_OUT_COLUMNS, left_out)

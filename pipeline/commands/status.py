@@ -10,7 +10,7 @@ import rich.box
 import rich.console
 import rich.table
 
-from components.base import artifacts, rounding, settings
+from components.base import artifacts, documents, rounding, settings
 from pipeline import config as config_module
 from pipeline import next_commands, resolved_settings, run_folder, runner, trials
 from pipeline.config import STAGES, Config
@@ -38,6 +38,7 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
             table.add_row(name, *_progress(_parts(config, name)))
     console.print(table)
     if not to_do:
+        runner.check_outputs(run_dir, lambda file: file == run_folder.LEADERBOARD)
         winner = run_folder.read_leaderboard(config.run_dir)["winner"]
         recipe = f"{winner['backbone']}, {winner['optimizer']}, dropout {winner['dropout']}, {winner['strategy']}"
         score = rounding.text(winner["f1"], ".4f")
@@ -84,7 +85,7 @@ def _views(config: Config, backbone: settings.Backbone) -> Part:
     usable, resolved = run_folder.usable_photos(config.run_dir), resolved_settings.read(config.run_dir)
     if not trials.features_match(config, usable, resolved, backbone):
         files = []
-    return Part(total, len(files), sum(artifacts.read_json(file)["seconds"] for file in files))
+    return Part(total, len(files), sum(artifacts.read_json(file, documents.Timed)["seconds"] for file in files))
 
 
 def _folds(config: Config, numbers: Sequence[int]) -> Part:
@@ -94,12 +95,13 @@ def _folds(config: Config, numbers: Sequence[int]) -> Part:
     matching = trials.read_settings(config, usable, resolved)
     paths = {number: trial_folder.path(trials_dir, number) for number in numbers}
     folders = [path for n, path in paths.items() if n in matching or not (path / artifacts.SETTINGS).exists()]
-    seconds = [artifacts.read_json(file)["seconds"] for folder in folders for file in folder.glob("fold-*.json")]
+    files = [file for folder in folders for file in folder.glob("fold-*.json")]
+    seconds = [artifacts.read_json(file, documents.Timed)["seconds"] for file in files]
     done = float(len(seconds))
     for file in (file for folder in folders for file in folder.glob("fold-*.npz")):
         with contextlib.suppress(FileNotFoundError), np.load(file) as checkpoint:  # removed when its fold is finished
             done += checkpoint["history"].shape[1] / (config.epochs * config.ensemble)
             seconds.append(float(checkpoint["seconds"]))
     in_parallel = trials_dir / trial_folder.PROCESSES
-    processes = artifacts.read_json(in_parallel)["processes"] if in_parallel.exists() else 1
+    processes = artifacts.read_json(in_parallel, documents.Processes)["processes"] if in_parallel.exists() else 1
     return Part(len(numbers) * config.folds, done, sum(seconds) / processes)

@@ -20,7 +20,7 @@ def write(run_dir: pathlib.Path) -> pathlib.Path | None:
     figures describe another model.
     """
     base = run_dir / run_folder.SERVED
-    description = push.served(base)
+    description = push.served(base, documents.DescribedModel)
     figures = artifacts.read_json(run_dir / run_folder.FIGURES)
     if not description or not figures["winner"] or not _is_winner(description, figures):
         return None

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from components.base import artifacts, documents, metrics
+from components.base import documents, metrics
 from components.data import photos
 from pipeline import resolved_settings, run_folder, trials
 from pipeline.config import Config
@@ -94,7 +94,7 @@ def _read_leaderboard(
     path = run_dir / run_folder.LEADERBOARD
     if len(answers) < total or not path.exists():
         return None
-    leaderboard = artifacts.read_json(path)
+    leaderboard = run_folder.read_leaderboard(run_dir)
     matrices = {row["scenario"]: row["confusion_matrix"] for row in leaderboard["scenarios"]}
     return leaderboard if matrices == {number: _matrix(answers[number]).tolist() for number in answers} else None
 

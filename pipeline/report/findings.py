@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from components.base import artifacts, documents
+from components.base import artifacts, documents, finding_types
 from components.publish import push
 from pipeline import run_folder
 from pipeline import thesis as thesis_module
@@ -41,13 +41,16 @@ def audit(run_dir: pathlib.Path, photos_and_folds: str, leaderboard: documents.L
     Return None if photos, folds or the winner, whose predictions show the label issues, have changed since the audit,
     or if it was made by an earlier version, which did not compute the standard error of the comparison of folds.
     """
-    results = _read(run_dir / run_folder.AUDIT_SUMMARY)
+    path = run_dir / run_folder.AUDIT_SUMMARY
+    results = _read(path, finding_types.PastAudit)
     if not results or results["photos_and_folds"] != photos_and_folds or "fold_draws" not in results["settings"]:
         return None
+    artifacts.read_json(path, finding_types.Audit)
     same_winner = results["settings"]["scenario"] == leaderboard["winner"]["scenario"]
     if not same_winner or results.get("scenarios") != _settings_of(run_dir, results.get("scenarios", ())):
         return None
-    pairs = _pairs_across(artifacts.read_csv(run_dir / run_folder.NEAR_DUPLICATES))
+    with artifacts.reading_rows(run_dir / run_folder.NEAR_DUPLICATES):
+        pairs = _pairs_across(artifacts.read_csv(run_dir / run_folder.NEAR_DUPLICATES))
     label_issues = _rows(run_dir / run_folder.LABEL_ISSUES, ("id", "label", "suggested"), ("p_label", "p_suggested"))
     return {
         **results,
@@ -64,7 +67,7 @@ def leakage_check(run_dir: pathlib.Path, leaderboard: documents.Leaderboard) -> 
     The thesis's F1 is None unless this is the thesis's study. Return None if the settings of a scenario have changed
     since the check.
     """
-    results = _read(run_dir / run_folder.LEAKAGE_CHECK)
+    results = _read(run_dir / run_folder.LEAKAGE_CHECK, finding_types.LeakageCheck)
     if not results or not _has_same_settings(run_dir, leaderboard):
         return None
     honest_f1 = {row["scenario"]: row["f1"] for row in leaderboard["scenarios"]}
@@ -86,7 +89,7 @@ def leakage_check(run_dir: pathlib.Path, leaderboard: documents.Leaderboard) -> 
 
 def evaluation(path: pathlib.Path) -> dict[str, Any]:
     """Return the evaluation in `path` under the name of its file, without paths, because reports are shared."""
-    results = artifacts.read_json(path)
+    results = artifacts.read_json(path, finding_types.Evaluation)
     names = ("version", "photos", "precision", "recall", "f1", "accuracy", "cross_validated_f1", "missing_classes")
     return {
         "name": path.stem,
@@ -97,8 +100,9 @@ def evaluation(path: pathlib.Path) -> dict[str, Any]:
 
 def _applies(run_dir: pathlib.Path, path: pathlib.Path, photos_and_folds: str) -> bool:
     """Return whether the evaluation in `path` is of a version that still exists and was trained on the run's photos."""
-    results = artifacts.read_json(path)
-    model = _read(run_dir / run_folder.SERVED / str(results["version"]) / push.DESCRIPTION)
+    results = artifacts.read_json(path, finding_types.Evaluation)
+    version_dir = run_dir / run_folder.SERVED / str(results["version"])
+    model = push.read(version_dir, documents.ServedModel) if (version_dir / push.DESCRIPTION).exists() else None
     same_photos = model is not None and model["data"]["photos_and_folds"] == photos_and_folds
     return same_photos and bool(results["training_photos_known"])
 
@@ -106,7 +110,8 @@ def _applies(run_dir: pathlib.Path, path: pathlib.Path, photos_and_folds: str) -
 def _has_same_settings(run_dir: pathlib.Path, leaderboard: documents.Leaderboard) -> bool:
     """Return whether the frozen scenarios still have the settings, photos and folds of the leakage check."""
     numbers = [str(row["scenario"]) for row in leaderboard["scenarios"] if row["strategy"] == "features"]
-    checked_settings = artifacts.read_json(run_dir / run_folder.LEAKAGE_TRIALS / artifacts.SETTINGS)["scenarios"]
+    path = run_dir / run_folder.LEAKAGE_TRIALS / artifacts.SETTINGS
+    checked_settings = artifacts.read_json(path, finding_types.LeakageSettings)["scenarios"]
     return bool(checked_settings == _settings_of(run_dir, numbers))
 
 
@@ -136,11 +141,12 @@ def _pairs_across(rows: Sequence[dict[str, str]]) -> list[dict[str, Any]]:
 
 def _rows(path: pathlib.Path, columns: Sequence[str], number_columns: Sequence[str]) -> list[dict[str, Any]]:
     """Return the rows of an audit CSV file: text of `columns` and numbers of `number_columns`."""
-    return [
-        {**{name: row[name] for name in columns}, **{name: float(row[name]) for name in number_columns}}
-        for row in artifacts.read_csv(path)
-    ]
+    with artifacts.reading_rows(path):
+        return [
+            {**{name: row[name] for name in columns}, **{name: float(row[name]) for name in number_columns}}
+            for row in artifacts.read_csv(path)
+        ]
 
 
-def _read(path: pathlib.Path) -> dict[str, Any] | None:
-    return artifacts.read_json(path) if path.exists() else None
+def _read(path: pathlib.Path, kind: Any = Any) -> dict[str, Any] | None:
+    return artifacts.read_json(path, kind) if path.exists() else None

@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
-from components.base import artifacts
+from components.base import artifacts, documents
 from pipeline import run_folder
 from tuner import trial_folder
 
@@ -41,7 +41,7 @@ def _write_scenario(folder: pathlib.Path, row: dict[str, Any]) -> None:
         for name in SCORES:
             tf.summary.scalar(name, row[name], step=0)
         for fold in trial_folder.finished_folds(folder):
-            history = artifacts.read_json(trial_folder.fold_history(folder, fold))["history"]
+            history = artifacts.read_json(trial_folder.fold_history(folder, fold), documents.FoldHistory)["history"]
             for metric, values in history.items():
                 for epoch, value in enumerate(values, start=1):
                     tf.summary.scalar(f"{metric}/fold-{fold + 1}", value, step=epoch)

@@ -47,7 +47,9 @@ def write(run_dir: pathlib.Path, language: str, stages_left: Sequence[str]) -> p
 def language_of(run_dir: pathlib.Path) -> str:
     """Return the language of the page in the run folder, or "en" if there is no page."""
     path = run_dir / run_folder.PAGE
-    match = re.search(r'<html lang="(\w+)"', path.read_text(encoding="utf-8")) if path.exists() else None
+    match = (
+        re.search(r'<html lang="(\w+)"', path.read_text(encoding="utf-8", errors="replace")) if path.exists() else None
+    )
     return match[1] if match else "en"
 
 

@@ -6,7 +6,7 @@ A section with nothing to show returns None and is left out. To add one, add a f
 import pathlib
 from collections.abc import Callable
 
-from components.base import artifacts
+from components.base import artifacts, documents
 from components.data import augmentation as augmentation_module
 from pipeline import run_folder
 from pipeline.report import comparisons, finding_sections, plots, sentences, thumbnails
@@ -169,4 +169,4 @@ def _histories(run_dir: pathlib.Path, number: int) -> list[dict[str, list[float]
     """Return metric -> values by epoch of each finished fold."""
     folder = run_dir / run_folder.trial(number)
     files = [trial_folder.fold_history(folder, fold) for fold in trial_folder.finished_folds(folder)]
-    return [artifacts.read_json(file)["history"] for file in files]
+    return [artifacts.read_json(file, documents.FoldHistory)["history"] for file in files]

@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from components.base import artifacts
+from components.base import artifacts, documents
 from components.publish import push, validate
 from pipeline import provenance, recipe, run_folder
 from pipeline.config import Config
@@ -20,7 +20,7 @@ def inputs(config: Config) -> dict[str, Any]:
 def outputs(config: Config) -> list[str]:
     """Return the files of the pushed version, or of any version if an earlier Pilah pushed it without PUSHED."""
     pushed = config.run_dir / run_folder.PUSHED
-    version = artifacts.read_json(pushed)["version"] if pushed.exists() else "[0-9]*"
+    version = artifacts.read_json(pushed, documents.Pushed)["version"] if pushed.exists() else "[0-9]*"
     export = config.run_dir / run_folder.EXPORT
     names = [str(path.relative_to(export)) for path in sorted(export.rglob("*")) if path.is_file()]
     return [f"{run_folder.SERVED}/{version}/{name}" for name in (*names, push.DESCRIPTION)]
@@ -30,7 +30,7 @@ def run(config: Config, progress: Progress) -> None:
     export, base = config.run_dir / run_folder.EXPORT, config.run_dir / run_folder.SERVED
     description = provenance.describe(config)
     extra_files = [config.run_dir / run_folder.ANSWERS]  # for a check after a rollback
-    comparison = validate.check_not_worse(description, push.served(base), config.force)
+    comparison = validate.check_not_worse(description, push.served(base, documents.ServedModel), config.force)
     # a push that was killed may have made the version
     version = push.same_version(export, base, description, extra_files) or push.push(
         export, base, description, keep_versions=config.keep_versions, extra_files=extra_files

@@ -16,7 +16,7 @@ def inputs(config: Config) -> dict[str, Any]:
 
 
 def outputs(config: Config) -> list[str]:
-    return [run_folder.predictions(number) for number in config.refined_numbers]
+    return run_folder.trial_outputs(config.refined_numbers)
 
 
 def run(config: Config, progress: Progress) -> None:

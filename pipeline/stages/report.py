@@ -34,6 +34,7 @@ def make(run_dir: pathlib.Path, language: str | None = None) -> pathlib.Path:
     from pipeline.report import card, logs, page  # imported late, because only the report needs the plotting library
 
     trials.check_version(run_dir)
+    runner.check_outputs(run_dir, _is_read)
     left = [name for name in runner.left(config_module.read(run_dir)) if name != "report"]
     if left:  # the finished run must write its page again
         runner.path(run_dir, "report").unlink(missing_ok=True)
@@ -41,6 +42,10 @@ def make(run_dir: pathlib.Path, language: str | None = None) -> pathlib.Path:
     logs.write(run_dir)
     card.write(run_dir)
     return path
+
+
+def _is_read(file: str) -> bool:
+    return file in run_folder.READ_BY_REPORT or file.startswith(f"{run_folder.TRIALS}/")
 
 
 def refresh(run_dir: pathlib.Path, console: rich.console.Console) -> None:

@@ -8,7 +8,8 @@ from components.base import artifacts
 from pipeline import config as config_module
 from pipeline import leaderboard_table, resolved_settings, thesis
 
-RESOLVED = resolved_settings.Resolved({"ResNet50": "random, seed 1", "VGG19": "1" * 16}, "openvino", "float32", False)
+ENGINES = {"ResNet50": "openvino", "VGG19": "openvino"}
+RESOLVED = resolved_settings.Resolved({"ResNet50": "random, seed 1", "VGG19": "1" * 16}, ENGINES, "float32", False)
 
 LOW = ((1, 4), (4, 1))
 
@@ -30,8 +31,8 @@ def row(number, f1, matrix=((5, 0), (0, 5)), **changes):
 @pytest.fixture
 def run_dir(tmp_path):
     rows = [row(1, 0.81, LOW), row(2, 0.93, matrix=((5, 0), (5, 0))), row(3, 0.85, matrix=((1, 4), (3, 2)))]
-    winner = {**rows[1], "reason": "highest macro F1"}
-    about = {"classes": ["glass", "metal"], "photos": 10, "folds": 2, "seed": 1}
+    winner = {**rows[1], "parameters": 1, "reason": "highest macro F1"}
+    about = {"classes": ["glass", "metal"], "photos": 10, "folds": 2, "seed": 1, "strategy": "features"}
     artifacts.write_json(tmp_path / "leaderboard.json", {**about, "scenarios": rows, "winner": winner})
     artifacts.write_csv(tmp_path / "photos.csv", ["id"], [{"id": "a"}])
     artifacts.write_csv(tmp_path / "duplicates.csv", ["kind"], [{"kind": "conflict"}] * 4 + [{"kind": "duplicate"}])

@@ -5,6 +5,7 @@ import pytest
 import rich.console
 
 from components.base import artifacts
+from components.base.errors import PilahError
 from pipeline import runner
 from pipeline.config import Config
 
@@ -123,3 +124,42 @@ def test_mark_without_a_digest_of_outputs_is_accepted(config, console):
     artifacts.write_json(runner.path(config.run_dir, "photos"), mark)
     runner.run(stage(calls, 1), config, console)
     assert calls == ["photos"]
+
+
+def test_mark_of_an_earlier_version_has_one_digest_of_all_outputs(config, console):
+    calls = []
+    runner.run(stage(calls, 1), config, console)
+    mark = runner.read(config.run_dir, "photos")
+    mark["outputs"] = artifacts.digest([[name, digest] for name, digest in mark["outputs"].items()])
+    artifacts.write_json(runner.path(config.run_dir, "photos"), mark)
+    runner.check_outputs(config.run_dir, lambda file: True)
+    runner.run(stage(calls, 1), config, console)
+    assert calls == ["photos"]
+    (config.run_dir / "photos.txt").write_text("edited")
+    runner.run(stage(calls, 1), config, console)
+    assert calls == ["photos", "photos"]
+
+
+@pytest.mark.parametrize("change", ["edited", "removed", "folder"])
+def test_output_that_has_changed_is_named_with_its_stage(config, console, change):
+    runner.run(stage([], 1), config, console)
+    runner.check_outputs(config.run_dir, lambda file: True)
+    path = config.run_dir / "photos.txt"
+    path.unlink()
+    if change == "edited":
+        path.write_text("2")
+    elif change == "folder":
+        path.mkdir()
+    with pytest.raises(
+        PilahError, match=r"photos\.txt (has changed|is missing).* the stage photos wrote it\. Start 'run'"
+    ):
+        runner.check_outputs(config.run_dir, lambda file: True)
+    runner.check_outputs(config.run_dir, lambda file: file != "photos.txt")
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"inputs": {}, "seconds": "1"}', '{"inputs": 1, "seconds": 1}'])
+def test_damaged_mark_is_named(config, content):
+    runner.path(config.run_dir, "photos").parent.mkdir()
+    runner.path(config.run_dir, "photos").write_text(content)
+    with pytest.raises(PilahError, match=r"stages/photos\.json is damaged.*Delete it and run again"):
+        runner.read(config.run_dir, "photos")

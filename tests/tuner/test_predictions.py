@@ -63,7 +63,7 @@ def test_joined_folds_have_each_photo_once_in_order(tmp_path):
 )
 def test_missing_repeated_or_unknown_photo_raises(tmp_path, tested):
     files = [write_fold(tmp_path, fold, photo_list) for fold, photo_list in tested.items()]
-    with pytest.raises(ValueError, match="exactly one fold"):
+    with pytest.raises(PilahError, match="exactly one fold"):
         predictions.join(files, PHOTOS, tmp_path / "predictions.csv")
     assert not (tmp_path / "predictions.csv").exists()
 
@@ -110,3 +110,20 @@ def test_predictions_of_another_run_raise(tmp_path, change):
     artifacts.write_csv(path, columns, rows)
     with pytest.raises(PilahError, match=r"does not have the predictions of the run's 6 photos\. Delete the file"):
         predictions.confusion(path, PHOTOS, CLASSES)
+
+
+@pytest.mark.parametrize(("old", "new"), [(",1,", ",one,"), (",glass,", ",wood,"), ("0.", "zero"), ("id,", "ids,")])
+def test_damaged_file_raises_with_its_path(tmp_path, old, new):
+    path = tmp_path / "predictions.csv"
+    path.write_text("id,label,fold,predicted,p_glass,p_metal\na,glass,1,metal,0.25,0.75\n")
+    assert predictions.read(path).ids == ["a"]
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(PilahError, match=r"predictions\.csv is damaged.*Delete it"):
+        predictions.read(path)
+
+
+def test_file_without_rows_raises_with_its_path(tmp_path):
+    path = tmp_path / "predictions.csv"
+    path.write_text("id,label,fold,predicted,p_glass\n")
+    with pytest.raises(PilahError, match=r"predictions\.csv is damaged: it has no rows"):
+        predictions.read(path)

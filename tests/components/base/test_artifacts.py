@@ -5,6 +5,7 @@ import shutil
 import tempfile
 
 import hypothesis
+import numpy as np
 import pytest
 from hypothesis import strategies as st
 
@@ -184,3 +185,59 @@ def test_damaged_json_file_raises_with_its_name(tmp_path, content):
     (tmp_path / "values.json").write_bytes(content)
     with pytest.raises(PilahError, match=r"values\.json is damaged.*Delete it and run again"):
         artifacts.read_json(tmp_path / "values.json")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ('{"f1": NaN}', "NaN is not a finite number"),
+        ('{"f1": -Infinity}', "-Infinity is not a finite number"),
+        ('{"f1": 1e999}', "1e999 is not a finite number"),
+        ('{"f1": 1, "f1": 2}', "the key 'f1' is there twice"),
+        ("[" * 100_000, "too many nested lists or objects"),
+        ('\ufeff{"f1": 1}', "BOM"),
+        ('{"f1": "1"}', r"f1 must be a number \(got '1'\)"),
+    ],
+)
+def test_json_that_python_reads_but_means_nothing_is_refused(tmp_path, content, reason):
+    path = tmp_path / "values.json"
+    path.write_text(content)
+    with pytest.raises(PilahError, match=rf"values\.json is damaged \(.*{reason}.*\)\. Delete it and run again"):
+        artifacts.read_json(path, dict[str, float])
+
+
+def test_csv_of_a_windows_editor_is_read(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"\xef\xbb\xbfid,label\r\n1,glass\r\n")
+    assert artifacts.read_csv(path, ("id", "label")) == [{"id": "1", "label": "glass"}]
+
+
+def test_csv_without_a_required_column_raises_with_its_name(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("id\n1\n")
+    with pytest.raises(PilahError, match=r"rows\.csv is damaged: it has no column label\. Delete it and run again"):
+        artifacts.read_csv(path, ("id", "label"))
+
+
+def test_value_of_a_row_that_cannot_be_converted_raises_with_the_file(tmp_path):
+    with (
+        pytest.raises(PilahError, match=r"rows\.csv is damaged \(a value of a row: invalid literal.*Delete it"),
+        artifacts.reading_rows(tmp_path / "rows.csv"),
+    ):
+        int("text")
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "text", "zip", "deep header"])
+def test_damaged_array_raises_with_its_name(tmp_path, damage):
+    path = tmp_path / "view.npy"
+    np.save(path, np.arange(6.0))
+    np.testing.assert_array_equal(artifacts.read_array(path), np.arange(6.0))
+    content = path.read_bytes()
+    if damage == "zip":
+        with path.open("wb") as file:
+            np.savez(file, np.arange(6.0))
+    else:
+        header = content.replace(b"(6,)", b"(((6")
+        path.write_bytes({"empty": b"", "cut": content[:-3], "text": b"text", "deep header": header}[damage])
+    with pytest.raises(PilahError, match=r"view\.npy is damaged \(.*\)\. Delete it and run again"):
+        artifacts.read_array(path)

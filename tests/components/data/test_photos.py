@@ -147,3 +147,18 @@ def test_class_folder_without_photos_raises_with_its_name(tmp_path, save_classes
     (root / "plastic").mkdir()
     with pytest.raises(PilahError, match="plastic 0"):
         list_photos(root)
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        (["1,a.png,glass,text"], "invalid literal"),
+        (["1,a.png,glass,5"], "the first fold is 5"),
+        (["1,a.png,glass,1", "1,b.png,metal,2"], "an id is there twice"),
+    ],
+)
+def test_damaged_list_raises_with_its_path(tmp_path, rows, reason):
+    path = tmp_path / "photos.csv"
+    path.write_text("\n".join(["id,path,label,fold", *rows]) + "\n")
+    with pytest.raises(PilahError, match=rf"photos\.csv is damaged \(a value of a row: {reason}.*\)\. Delete it"):
+        photos.read(path)

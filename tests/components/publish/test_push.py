@@ -20,12 +20,21 @@ def saved_model(tmp_path):
     return folder
 
 
+def files_of(folder):
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def without_files(description):
+    return {name: value for name, value in description.items() if name != "files"}
+
+
 def test_first_push_is_version_1_with_the_model_and_its_description(saved_model, tmp_path):
     version = push.push(saved_model, tmp_path / "served", {"figures": {"f1": 0.9}}, keep_versions=3)
     assert version == tmp_path / "served" / "1"
     assert (version / "saved_model.pb").read_bytes() == b"graph"
     assert (version / "variables" / "variables.index").read_bytes() == b"weights"
-    assert artifacts.read_json(version / "model.json") == {"version": 1, "figures": {"f1": 0.9}}
+    digests = {str(path.relative_to(saved_model)): artifacts.file_digest(path) for path in files_of(saved_model)}
+    assert artifacts.read_json(version / "model.json") == {"version": 1, "figures": {"f1": 0.9}, "files": digests}
 
 
 def test_versions_count_up_and_only_the_newest_are_kept(saved_model, tmp_path):
@@ -133,7 +142,7 @@ def test_rollback_copies_the_previous_version_and_deletes_nothing(saved_model, t
     version = push.rollback(base)
     assert version == base / "3" and push.versions(base) == [1, 2, 3]
     assert (version / "saved_model.pb").read_bytes() == b"graph"
-    assert push.served(base) == {"copy_of": 1, "figures": {"f1": 0.8}, "version": 3}
+    assert without_files(push.served(base)) == {"copy_of": 1, "figures": {"f1": 0.8}, "version": 3}
 
 
 def test_rollback_of_a_rollback_goes_one_version_further_back(saved_model, tmp_path):
@@ -141,7 +150,7 @@ def test_rollback_of_a_rollback_goes_one_version_further_back(saved_model, tmp_p
     push_models(saved_model, base, 0.7, 0.8, 0.9)
     push.rollback(base)
     push.rollback(base)
-    assert push.served(base) == {"copy_of": 1, "figures": {"f1": 0.7}, "version": 5}
+    assert without_files(push.served(base)) == {"copy_of": 1, "figures": {"f1": 0.7}, "version": 5}
 
 
 def test_push_after_a_rollback_has_a_new_number(saved_model, tmp_path):
@@ -165,4 +174,31 @@ def test_version_without_model_json_raises_with_its_path(saved_model, tmp_path):
     version = push.push(saved_model, tmp_path / "served", {}, keep_versions=3)
     (version / "model.json").unlink()
     with pytest.raises(PilahError, match=r"1/model\.json is missing\. Restore it, or delete the folder"):
+        push.served(tmp_path / "served")
+
+
+@pytest.mark.parametrize("name", ["saved_model.pb", "variables/variables.index"])
+@pytest.mark.parametrize("change", ["other bytes", "removed", "folder"])
+def test_changed_file_of_a_version_is_named_and_not_copied_by_a_rollback(saved_model, tmp_path, name, change):
+    base = tmp_path / "served"
+    push_models(saved_model, base, 0.8, 0.9)
+    push.check_files(base / "1", push.read(base / "1"))
+    path = base / "1" / name
+    path.unlink()
+    if change == "other bytes":
+        path.write_bytes(b"grapf")
+    elif change == "folder":
+        path.mkdir()
+    with pytest.raises(
+        PilahError, match=rf"1/{re.escape(name)} (has changed since it was pushed|is missing)\. Restore"
+    ):
+        push.rollback(base)
+    assert push.versions(base) == [1, 2]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": "1"}', '{"version": 1, "files": [1]}', "[" * 100_000])
+def test_damaged_model_json_is_named(saved_model, tmp_path, text):
+    version = push.push(saved_model, tmp_path / "served", {}, keep_versions=3)
+    (version / "model.json").write_text(text)
+    with pytest.raises(PilahError, match=r"1/model\.json is damaged .*\. Restore it, or delete the folder"):
         push.served(tmp_path / "served")

@@ -176,7 +176,7 @@ def test_refined_scenarios_are_left_out(run_dir, checked, monkeypatch):
     refined = {**honest["scenarios"][0], "scenario": 3, "strategy": "finetune"}
     results = checked[1]
     both = {"leaderboard.json": {**honest, "scenarios": [*honest["scenarios"], refined]}, "leakage_check.json": results}
-    monkeypatch.setattr(artifacts, "read_json", lambda path: both[path.name])
+    monkeypatch.setattr(artifacts, "read_json", lambda path, kind=None: both[path.name])
     text = io.StringIO()
     console = rich.console.Console(file=text, width=160)
     leakage_check.show(run_dir, console)
