@@ -1,5 +1,7 @@
 """A SavedModel in its own session, as in TensorFlow Serving: any signature, any dtype, and the same errors."""
 
+import hashlib
+import json
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -11,10 +13,45 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from serving.embedded import status
 
+DESCRIPTION = "model.json"  # of a pushed version, see components/publish/push.py
+RESTORE = "Restore it, or push the model again."
 DEFAULT_SIGNATURE = "serving_default"
 MAX_PROGRAMS = 64  # cached, one per signature and output filter
 WARMUP_FILE = pathlib.Path("assets.extra", "tf_serving_warmup_requests")
 MAX_WARMUP_REQUESTS = 1000  # as TensorFlow Serving (servables/tensorflow/saved_model_warmup_util.h)
+
+
+def check_files(folder: pathlib.Path) -> None:
+    """Check that the files of a version are as they were pushed, if its model.json lists them.
+
+    TensorFlow reads a damaged graph without an error, and waits forever for a pipe.
+
+    Raises:
+        StatusError: DATA_LOSS, a file is missing or has changed; FAILED_PRECONDITION, one is a pipe or a device.
+    """
+    for path in folder.rglob("*"):
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise status.StatusError(status.Code.FAILED_PRECONDITION, f"{path} is neither a file nor a folder.")
+    for name, digest in _pushed_files(folder / DESCRIPTION).items():
+        path = folder / name
+        if not path.is_file():
+            raise status.StatusError(status.Code.DATA_LOSS, f"{path} is missing. {RESTORE}")
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest()[: len(digest)] != digest:
+                raise status.StatusError(status.Code.DATA_LOSS, f"{path} has changed since it was pushed. {RESTORE}")
+
+
+def _pushed_files(description: pathlib.Path) -> dict[str, str]:
+    """Return file -> digest, from the model.json of a version; empty for a SavedModel that a run did not push."""
+    try:
+        files = json.loads(description.read_bytes()).get("files", {})
+        if not all(isinstance(text, str) for item in files.items() for text in item):
+            raise ValueError("files must be texts")
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise status.StatusError(status.Code.DATA_LOSS, f"{description} is damaged ({error}). {RESTORE}") from error
+    return dict(files)
 
 
 class SavedModel:
@@ -28,6 +65,7 @@ class SavedModel:
     """
 
     def __init__(self, path: pathlib.Path):
+        check_files(path)
         self._session = tf.compat.v1.Session(graph=tf.Graph())
         self._programs: dict[tuple[str, tuple[str, ...]], Callable[..., list[Any]]] = {}
         try:

@@ -1,5 +1,8 @@
 import concurrent.futures
 import gc
+import hashlib
+import json
+import os
 import pathlib
 import resource
 import shutil
@@ -481,4 +484,40 @@ def test_model_without_the_serve_tag_is_refused(counter):
     model.meta_graphs[0].meta_info_def.tags[:] = ["train"]
     (counter / "saved_model.pb").write_bytes(model.SerializeToString())
     with pytest.raises(status.StatusError, match="serve"):
+        saved_model.SavedModel(counter)
+
+
+def write_description(folder):
+    names = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
+    digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest()[:16] for name in names}
+    (folder / "model.json").write_text(json.dumps({"files": digests}))
+
+
+def test_pushed_version_whose_files_are_unchanged_is_loaded(counter):
+    write_description(counter)
+    saved_model.SavedModel(counter).close()
+
+
+@pytest.mark.parametrize("file", ["saved_model.pb", "variables/variables.index", "fingerprint.pb"])
+def test_changed_file_of_a_pushed_version_is_named(counter, file):
+    write_description(counter)
+    content = bytearray((counter / file).read_bytes())
+    content[len(content) // 2] ^= 1
+    (counter / file).write_bytes(content)
+    with pytest.raises(status.StatusError, match=f"{file} has changed since it was pushed. Restore it") as caught:
+        saved_model.SavedModel(counter)
+    assert caught.value.code == status.Code.DATA_LOSS
+
+
+def test_pipe_in_a_version_is_named_and_not_read(counter):
+    (counter / "saved_model.pb").unlink()
+    os.mkfifo(counter / "saved_model.pb")
+    with pytest.raises(status.StatusError, match=r"saved_model\.pb is neither a file nor a folder"):
+        saved_model.SavedModel(counter)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"files": [1]}', '{"files": {"saved_model.pb": 1}}', "[" * 100_000])
+def test_damaged_description_of_a_version_is_named(counter, text):
+    (counter / "model.json").write_text(text)
+    with pytest.raises(status.StatusError, match=r"model\.json is damaged .*Restore it"):
         saved_model.SavedModel(counter)
