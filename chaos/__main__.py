@@ -5,7 +5,8 @@ import subprocess
 import sys
 import time
 
-TRIALS: list[str] = ["kills", "faults", "upgrades"]  # the modules of this folder that have trials
+# the modules of this folder that have trials
+TRIALS = ["kills", "faults", "inputs", "archives", "edits", "served", "upgrades"]
 
 
 def main() -> None:

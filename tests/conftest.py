@@ -17,7 +17,9 @@ import pytest
 
 TESTS = pathlib.Path(__file__).parent
 SLOW = {  # test files and folders that train networks, or start servers, browsers, processes or the web tier
+    "chaos/test_edits.py",
     "chaos/test_faults.py",
+    "chaos/test_inputs.py",
     "chaos/test_kills.py",
     "chaos/test_upgrades.py",
     "components/data/test_records.py",

@@ -1,0 +1,67 @@
+"""A short form of the failure trial of damaged run files: `status` and `report` on a run of invented results."""
+
+import random
+import shutil
+
+import finished_run
+import pytest
+import typer.testing
+
+from chaos import edits, file_edits, run_to_damage
+from pipeline.cli import app
+
+EDITS = 20
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    folder = finished_run.write(tmp_path_factory.mktemp("finished") / "run")
+    finished_run.serve(folder)
+    finished_run.check(folder)
+    return folder
+
+
+def test_damaged_file_of_a_run_is_named_in_one_line_or_of_no_consequence(run_dir, tmp_path):
+    base, failures = run_to_damage.Base(run_dir, tmp_path, {}), []
+    for number in range(EDITS):
+        copy = tmp_path / "run"
+        trial = edits.damage(base, number, 3, copy)
+        command = "report" if number % 10 == 5 else "status"
+        result = typer.testing.CliRunner().invoke(app, [command, "--run-dir", str(copy)])
+        wrong = edits._unclear(trial, result.output) if result.exit_code else None
+        unexpected = result.exception if not isinstance(result.exception, SystemExit) else None
+        failures += [(trial, command, reason) for reason in (wrong, unexpected) if reason]
+    assert failures == []
+
+
+@pytest.mark.parametrize("edit", {*file_edits.JSON, *file_edits.BYTES, *file_edits.KINDS, *file_edits.TEXT})
+def test_every_edit_changes_the_file(run_dir, tmp_path, edit):
+    path = tmp_path / "leaderboard.json"
+    shutil.copy(run_dir / path.name, path)
+    before = path.read_bytes()
+    edit(random.Random(1), path)
+    assert path.is_symlink() or not path.is_file() or path.read_bytes() != before
+
+
+def test_cell_of_a_csv_file_is_changed(run_dir, tmp_path):
+    path = tmp_path / "photos.csv"
+    for number in range(20):
+        shutil.copy(run_dir / path.name, path)
+        before = path.read_text()
+        file_edits.other_cell(random.Random(number), path)
+        assert path.read_text() != before
+
+
+def test_errors_that_name_no_file_or_are_unexpected_are_failures():
+    trial = edits.Trial(1, "trials/01/predictions.csv", "cut", "report")
+    assert edits._unclear(trial, "pilah: /run/trials/01/predictions.csv is damaged. Delete it.\n") is None
+    for printed in ("", "pilah: KeyError: 'id'.\n", "pilah: predictions.csv: see --debug\n", "pilah: a\npilah: b\n"):
+        assert edits._unclear(trial, printed)
+
+
+def test_success_with_other_results_is_a_failure(run_dir):
+    base = run_to_damage.Base(run_dir, run_dir, run_to_damage.results_of(run_dir))
+    trial = edits.Trial(1, "photos.csv", "cut", "run")
+    assert edits._changed(base, trial, run_dir) is None
+    other = run_to_damage.Base(run_dir, run_dir, {**base.results, "leaderboard.json": None})
+    assert "other results in leaderboard.json" in edits._changed(other, trial, run_dir)
