@@ -32,7 +32,6 @@ from web import (
     messages,
     model_card,
     readiness,
-    request_body,
     security,
     settings,
     store,
@@ -97,7 +96,6 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
 
 def _init_extensions(app: Flask, options: settings.Settings, data: pathlib.Path) -> None:
     telemetry.init_app(app)  # first, because the next ones may end a request
-    request_body.init_app(app)
     database.init_app(app)
     failures.init_app(app)
     csrf = forms.FormProtection(app)

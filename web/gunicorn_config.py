@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import resource
 import socket
 import struct
 import sys
@@ -9,15 +10,19 @@ from typing import Any
 
 from gunicorn import util
 
+from web import gunicorn_connection, readiness, telemetry
+
 M_ARENA_MAX = -8  # from glibc's malloc.h
 STALLED_SECONDS = 30  # a connection that sends and receives nothing for this long is closed
+OPEN_FILES = 4096  # connections, refused ones, and the files of long requests
 
 bind = "0.0.0.0:8000"
 # One process with threads: uploads wait for the model server, not for Python. Rate limits and metrics are in memory, so
 # several processes would each count separately.
 workers = 1
-worker_class = "gthread"
-threads = 40  # 32 for photos that are decoded or queued (decoding.py), 8 for other requests
+worker_class = "web.gunicorn_worker.Worker"
+threads = 40  # requests handled at once: 32 photos that are decoded or queued (decoding.py), and 8 others
+worker_connections = 1000  # read and answered at once
 timeout = 60
 graceful_timeout = 30
 keepalive = 5
@@ -30,14 +35,17 @@ libc = ctypes.CDLL(None)
 if hasattr(libc, "mallopt"):
     libc.mallopt(M_ARENA_MAX, 2)
 
+soft_limit, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+if soft_limit < OPEN_FILES:
+    files = OPEN_FILES if hard_limit == resource.RLIM_INFINITY else min(OPEN_FILES, hard_limit)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard_limit))
+
 
 def post_worker_init(worker: Any) -> None:
     """Set timeouts for stalled clients, and start retrying waiting uploads before the first request.
 
-    gunicorn has no timeout for reading a request in a thread. Connections inherit the timeouts of their listener.
+    Connections inherit the timeouts of their listener. gunicorn_worker.py limits the time of a whole request.
     """
-    from web import readiness, telemetry  # imported here, because gunicorn's main process needs no Flask
-
     os.umask(0o077)  # only the page's own user may read its files
     util.write_error = _write_error
     for handler in worker.log.error_log.handlers:  # its lines quote what clients sent
@@ -60,10 +68,4 @@ def worker_exit(server: Any, worker: Any) -> None:
 
 def _write_error(sock: socket.socket, status: int, reason: str, message: str) -> None:
     """Answer invalid HTTP; gunicorn's own answer has no security headers and quotes the request."""
-    from web import security
-
-    body = f"{status} {reason}\n"
-    headers = {**security.HEADERS, "Connection": "close", "Cache-Control": "no-store"}
-    headers |= {"Content-Type": "text/plain", "Content-Length": str(len(body))}
-    lines = [f"HTTP/1.1 {status} {reason}", *(f"{name}: {value}" for name, value in headers.items()), "", body]
-    util.write_nonblock(sock, "\r\n".join(lines).encode("latin-1"))
+    util.write_nonblock(sock, gunicorn_connection.error_response(f"{status} {reason}"))
