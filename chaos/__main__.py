@@ -6,7 +6,7 @@ import sys
 import time
 
 # the modules of this folder that have trials
-TRIALS = ["kills", "faults", "inputs", "archives", "edits", "served", "upgrades"]
+TRIALS = ["kills", "faults", "inputs", "archives", "edits", "served", "upgrades", "slow_clients"]
 
 
 def main() -> None:

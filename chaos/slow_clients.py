@@ -1,0 +1,211 @@
+"""Thousands of slow clients at the page and the model server, while a well-behaved client asks for answers.
+
+A slow client opens a connection, sends what its kind says, then a byte every few seconds, and connects again when it
+is disconnected. The well-behaved client must be answered, or refused with 503, within GIVE_UP_SECONDS.
+"""
+
+import argparse
+import asyncio
+import collections
+import contextlib
+import dataclasses
+import http.client
+import io
+import pathlib
+import resource
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+
+import grpc
+from PIL import Image
+
+from chaos import outcomes, servers
+from serving import client
+
+CLIENTS, SHORT_CLIENTS = 3_000, 200
+SECONDS, SHORT_SECONDS = 60.0, 2.0
+BYTE_SECONDS = 2.0  # between two bytes of a slow client
+GIVE_UP_SECONDS = 30.0  # the well-behaved client's timeout: more is a hang
+RECOVERY_SECONDS = 5.0
+UPLOAD_HEAD = (
+    b"POST /api/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n"
+    b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+)
+PREDICT_HEAD = b"POST /v1/models/pilah:predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
+HTTP2_START = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"  # preface, empty SETTINGS
+LARGE_FILE = b"GET /static/vendor/swagger-ui/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
+METADATA = b"GET /v1/models/pilah/metadata HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """A kind of slow client: what it sends at once, and the byte that it sends every few seconds ("" for none)."""
+
+    name: str
+    start: bytes
+    byte: bytes = b""
+    reads_slowly: bool = False
+
+
+PAGE_KINDS = (
+    Kind("silent", b""),
+    Kind("slow head", b"GET / HTTP/1.1\r\nX-Slow: ", b"a"),
+    Kind("slow body", UPLOAD_HEAD, b"-"),
+    Kind("slow reader", LARGE_FILE, reads_slowly=True),
+    Kind("request that never closes", b"GET /healthz HTTP/1.0\r\n\r\n", reads_slowly=True),
+)
+REST_KINDS = (
+    Kind("silent", b""),
+    Kind("slow head", b"GET / HTTP/1.1\r\nX-Slow: ", b"a"),
+    Kind("slow body", PREDICT_HEAD, b" "),
+    Kind("slow reader", METADATA * 50, reads_slowly=True),
+)
+GRPC_KINDS = (Kind("silent", b""), Kind("slow frame", HTTP2_START + b"\x00\x00", b"\x00"))
+
+
+async def slow_client(port: int, kind: Kind, stopping: asyncio.Event) -> None:
+    """Be slow until `stopping`, and connect again, a second later, after each disconnection."""
+    while not stopping.is_set():
+        with contextlib.suppress(OSError):
+            reader, writer = await asyncio.open_connection(servers.HOST, port, limit=16)  # reads little ahead
+            try:
+                writer.write(kind.start)
+                while not stopping.is_set():
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(stopping.wait(), BYTE_SECONDS)
+                    writer.write(kind.byte)
+                    await writer.drain()
+                    if reader.at_eof() or (kind.reads_slowly and not await reader.read(1)):
+                        break
+            finally:
+                writer.transport.abort()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), 1.0)
+
+
+class SlowClients:
+    """`count` slow clients in a thread, from the start of the block to its end."""
+
+    def __init__(self, port: int, kind: Kind, count: int):
+        self._port, self._kind, self._count = port, kind, count
+        self._loop = asyncio.new_event_loop()
+        self._stopping = asyncio.Event()
+        self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._run()))
+
+    async def _run(self) -> None:
+        await asyncio.gather(*(slow_client(self._port, self._kind, self._stopping) for _ in range(self._count)))
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join()
+        self._loop.close()
+
+
+def photo() -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", (64, 64), (10, 200, 30)).save(stream, "JPEG")
+    return stream.getvalue()
+
+
+def upload(port: int) -> str:
+    """Return the status of an upload to the page."""
+    body = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n' + photo() + b"\r\n--x--\r\n"
+    return _request(port, "POST", "/api/classify", body, {"Content-Type": "multipart/form-data; boundary=x"})
+
+
+def rest(port: int) -> str:
+    """Return the status of a request for the sum of numbers."""
+    return _request(port, "POST", "/v1/models/pilah:predict", b'{"signature_name":"double","instances":[[1,2,3]]}', {})
+
+
+def call(port: int) -> str:
+    """Return the status of a gRPC call on a new connection."""
+    with client.Client(f"{servers.HOST}:{port}", timeout_seconds=GIVE_UP_SECONDS) as caller:
+        try:
+            caller.classify(photo())
+        except client.ServingUnavailable as error:
+            cause = error.__cause__
+            return cause.code().name if isinstance(cause, grpc.Call) else "UNAVAILABLE"
+        except client.ServingRejected as error:
+            return str(error.code.name)
+    return "200"
+
+
+def _request(port: int, method: str, path: str, body: bytes, headers: dict[str, str]) -> str:
+    connection = http.client.HTTPConnection(servers.HOST, port, timeout=GIVE_UP_SECONDS)
+    try:
+        connection.request(method, path, body, {**headers, "Connection": "close"})
+        return str(connection.getresponse().status)
+    except (OSError, http.client.HTTPException) as error:
+        return type(error).__name__
+    finally:
+        connection.close()
+
+
+GOOD = ("200", "503", "RESOURCE_EXHAUSTED", "UNAVAILABLE")
+
+
+def trial(
+    name: str, port: int, kind: Kind, ask: Callable[[int], str], clients: int, seconds: float
+) -> outcomes.Outcome:
+    """Ask for answers every 0.2 s while `clients` slow clients are connected, then until an answer as before."""
+    answers: collections.Counter[str] = collections.Counter()
+    slowest = 0.0
+    with SlowClients(port, kind, clients):
+        end = time.monotonic() + seconds
+        while (start := time.monotonic()) < end:
+            answers[ask(port)] += 1
+            slowest = max(slowest, time.monotonic() - start)
+            time.sleep(0.2)
+    left = time.monotonic()
+    while (last := ask(port)) != "200" and time.monotonic() - left < GIVE_UP_SECONDS:
+        time.sleep(0.1)
+    recovery = time.monotonic() - left
+    failures = [f"{count} requests ended with {answer}" for answer, count in answers.items() if answer not in GOOD]
+    if last != "200" or recovery > RECOVERY_SECONDS:
+        failures.append(
+            f"no answer within {RECOVERY_SECONDS:g} s after the slow clients had left (took {recovery:.1f} s)"
+        )
+    counts = ", ".join(f"{answer}: {count}" for answer, count in sorted(answers.items()))
+    print(f"{name}, {kind.name}: {counts}; slowest {slowest:.2f} s, recovery {recovery:.2f} s", flush=True)
+    return outcomes.Outcome(f"{name}, {clients:,} slow clients, {kind.name}", answers.total(), failures=tuple(failures))
+
+
+def trials_of_page(page: servers.Process, clients: int, seconds: float) -> list[outcomes.Outcome]:
+    return [trial("page", page.port, kind, upload, clients, seconds) for kind in PAGE_KINDS]
+
+
+def trials_of_model_server(model: servers.Process, clients: int, seconds: float) -> list[outcomes.Outcome]:
+    return [trial("REST", model.rest_port, kind, rest, clients, seconds) for kind in REST_KINDS] + [
+        trial("gRPC", model.port, kind, call, clients, seconds) for kind in GRPC_KINDS
+    ]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=1, help="Unused: nothing here is random.")
+    parser.add_argument("--short", action="store_true", help=f"{SHORT_CLIENTS} clients for {SHORT_SECONDS:g} s each.")
+    args = parser.parse_args()
+    clients, seconds = (SHORT_CLIENTS, SHORT_SECONDS) if args.short else (CLIENTS, SECONDS)
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+    from chaos import small_model  # loads TensorFlow
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        servers.model_server(small_model.write(pathlib.Path(folder))) as model,
+    ):
+        results = trials_of_model_server(model, clients, seconds)
+        with servers.page(model.port) as page:
+            results += trials_of_page(page, clients, seconds)
+    return outcomes.report(results)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
