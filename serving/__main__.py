@@ -2,7 +2,10 @@
 
 import logging
 import os
+import resource
 import sys
+
+OPEN_FILES = 65_536  # one for each connection
 
 
 def main() -> None:
@@ -17,6 +20,11 @@ def main() -> None:
         ports.check(options.host, options.port, options.rest_api_port)  # importing TensorFlow below takes seconds
     except OSError as error:
         sys.exit(f"serving: {error}")
+
+    soft_limit, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft_limit < OPEN_FILES:
+        files = OPEN_FILES if hard_limit == resource.RLIM_INFINITY else min(OPEN_FILES, hard_limit)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard_limit))
 
     from serving.embedded import server, status
 

@@ -128,7 +128,8 @@ def _parser() -> argparse.ArgumentParser:
     flag("--monitoring_config_file", type=pathlib.Path, help="MonitoringConfig text file.")
     # TensorFlow Serving has 4 per core. Here each request of a batch needs a thread, which only waits for the session.
     threads = max(64, 4 * (os.cpu_count() or 1))
-    flag("--grpc_max_threads", type=_count, default=threads, help="Maximum number of concurrent calls.")
+    threads_help = "Maximum number of concurrent predictions; more are refused with RESOURCE_EXHAUSTED."
+    flag("--grpc_max_threads", type=_count, default=threads, help=threads_help)
     switch("--enable_grpc_healthcheck_service", True, "Whether the standard gRPC health service runs; true by default.")
     arguments_help = "Options of the gRPC server, separated by commas."
     flag("--grpc_channel_arguments", type=_channel_arguments, default={}, metavar="NAME=VALUE,...", help=arguments_help)

@@ -1,7 +1,6 @@
 """The gRPC server: PredictionService, ModelService and the standard health service."""
 
 import concurrent.futures
-import functools
 import logging
 import threading
 from collections.abc import Callable
@@ -11,7 +10,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
-from serving.embedded import flags, handlers, metrics, status, versions
+from serving.embedded import flags, handlers, limits, metrics, status, versions
 
 OPTIONS: dict[str, int | str] = {
     "grpc.max_receive_message_length": -1,
@@ -20,6 +19,8 @@ OPTIONS: dict[str, int | str] = {
     "grpc.keepalive_permit_without_calls": 1,  # our client pings an idle connection once a minute
     "grpc.http2.min_ping_interval_without_data_ms": 30_000,
 }
+SPARE_THREADS = 8  # for other calls than predictions, and for refusing predictions
+MAX_WAITING = 64  # calls without a thread; gRPC refuses more of them, also with RESOURCE_EXHAUSTED
 MAX_MESSAGE_CHARACTERS = 1024  # an error message is sent in a header (grpc_status_util.cc)
 
 
@@ -28,12 +29,15 @@ class GrpcServer:
 
     def __init__(self, models: versions.Models, options: flags.Flags):
         self._host = options.host
-        threads = concurrent.futures.ThreadPoolExecutor(options.grpc_max_threads, thread_name_prefix="grpc")
+        threads = options.grpc_max_threads + SPARE_THREADS
+        pool = concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="grpc")
         channel_options = {**OPTIONS, **options.grpc_channel_arguments}
-        self._server = grpc.server(threads, options=list(channel_options.items()))
+        max_calls = threads + MAX_WAITING
+        self._server = grpc.server(pool, options=list(channel_options.items()), maximum_concurrent_rpcs=max_calls)
         self._health = health.HealthServicer()
         logging.getLogger("grpc").getChild("_common").addFilter(_without_traceback)
-        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(_Prediction(models), self._server)
+        prediction = _Prediction(models, limits.Places(options.grpc_max_threads))
+        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(prediction, self._server)
         model_service = _Model(models, options.allow_reload_config)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(model_service, self._server)
         if options.enable_grpc_healthcheck_service:
@@ -57,11 +61,14 @@ class GrpcServer:
 
 
 class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
-    def __init__(self, models: versions.Models):
-        self._models = models
+    def __init__(self, models: versions.Models, places: limits.Places):
+        self._models, self._places = models, places
 
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        handler = functools.partial(handlers.predict, timeout_seconds=_seconds_left(context))
+        def handler(models: versions.Models, request: Any) -> Any:
+            with self._places.take():
+                return handlers.predict(models, request, timeout_seconds=_seconds_left(context))
+
         return _handle("Predict", self._models, request, context, handler)
 
     def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802

@@ -11,7 +11,7 @@ import werkzeug
 from google.protobuf import json_format, message
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
 
-from serving.embedded import handlers, json_tensors, metrics, model_config, status, strict_http, versions
+from serving.embedded import handlers, json_tensors, limits, metrics, model_config, status, strict_http, versions
 
 _NAME = r"/(?P<name>[^/:]+)"
 _VERSION = r"(?:(?i:/versions/)(?P<version>\d+)|(?i:/labels/)(?P<label>[^/:]+))?"
@@ -19,6 +19,8 @@ PREDICT_PATH = re.compile(rf"(?i:/v1/models){_NAME}{_VERSION}:(?P<method>classif
 STATUS_PATH = re.compile(rf"(?i:/v1/models)(?:{_NAME})?{_VERSION}(?P<metadata>(?i:/metadata))?")
 CALLS = {"predict": "Predict", "classify": "Classify", "regress": "Regress"}
 MAX_UNZIPPED_BYTES = 100 * 1024 * 1024  # TensorFlow Serving's limit
+RETRY_SECONDS = 1  # of refused requests
+READERS = 256  # threads that read requests and send responses, besides those of predictions
 GZIP_WBITS = 16 + zlib.MAX_WBITS  # makes zlib expect gzip's header and trailer
 
 
@@ -28,12 +30,15 @@ class RestServer:
     Args:
         host: address of the network interface to listen on, 0.0.0.0 for all.
         metrics_path: path of the Prometheus metrics, None to publish none.
-        threads: number of requests handled at the same time; others wait.
+        threads: number of predictions at the same time; others are refused.
     """
 
     def __init__(self, models: versions.Models, host: str, port: int, metrics_path: str | None, threads: int):
         self._models, self._metrics_path = models, metrics_path
-        self._server = strict_http.Server((host, port), self._application, numthreads=threads, server_name="pilah")
+        self._places = limits.Places(threads)
+        self._server = strict_http.Server(
+            (host, port), self._application, numthreads=threads + READERS, server_name="pilah"
+        )
         self._server.shutdown_timeout = None
 
     def start(self) -> int:
@@ -43,6 +48,7 @@ class RestServer:
             OSError: the port is in use.
         """
         self._server.prepare()
+        self._server.slow.start()
         threading.Thread(target=self._server.serve, name="rest", daemon=True).start()
         return self._server.bind_addr[1]
 
@@ -50,6 +56,7 @@ class RestServer:
         """Refuse new requests; return when the current ones have finished, or after `grace_seconds`."""
         self._server.shutdown_timeout = grace_seconds
         self._server.stop()
+        self._server.slow.stop()
 
     @property
     def _application(self) -> Any:
@@ -81,7 +88,9 @@ class RestServer:
         if request.method == "POST":
             call = CALLS[match["method"]]
             with metrics.observe_request(call, "REST", self._models, spec.name):
-                return self._predict(call, spec, _content(request, body))
+                content = _content(request, body)
+                with self._places.take():
+                    return self._predict(call, spec, content)
         call = "GetModelMetadata" if match["metadata"] else "GetModelStatus"
         with metrics.observe_request(call, "REST", self._models, spec.name):
             return self._metadata(spec) if match["metadata"] else self._status(spec)
@@ -164,4 +173,5 @@ def _to_dict(proto: message.Message) -> Any:
 def _json(value: Any, http_status: int) -> werkzeug.Response:
     # Strings that are not UTF-8 are sent as their bytes, as TensorFlow Serving does.
     text = json.dumps(value, indent=4, ensure_ascii=False).encode("utf-8", "surrogateescape")
-    return werkzeug.Response(text, http_status, content_type="application/json")
+    headers = {"Retry-After": str(RETRY_SECONDS)} if http_status in (429, 503) else {}
+    return werkzeug.Response(text, http_status, headers, content_type="application/json")

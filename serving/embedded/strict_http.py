@@ -5,17 +5,23 @@ cheroot accepts sizes such as +2 and 0x2, leaves trailers unread, and reports a 
 
 import contextlib
 import re
+import socket
+import threading
+import time
 from typing import Any
 
 import cheroot.server
 import cheroot.wsgi
 
-from serving.embedded import status
+from serving.embedded import slow_connections, status
 
 MAX_BODY_BYTES = 2**31 - 1  # protobuf's limit; TensorFlow Serving has none
 _PIECE_BYTES = 2**20  # read at a time, so that a false size allocates no memory
 _MAX_LINE_BYTES = 8192
 _MAX_TRAILERS = 100
+MAX_CONNECTIONS = 1000  # without a request in progress
+MAX_REFUSED, LINGER_SECONDS = 4000, 2.0  # connections that may read their refusal, and the time for it
+_REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _CHUNK_SIZE = re.compile(rb"0*([0-9A-Fa-f]{1,8})[ \t]*(;[^\r\n]*)?\r\n")
 _REQUEST_KEY = "pilah.http_request"  # in the WSGI environment
 
@@ -36,7 +42,9 @@ class Body:
         """
         self._is_read = True
         try:
-            return self._chunked() if self._http_request.chunked_read else self._of_known_length()
+            content = self._chunked() if self._http_request.chunked_read else self._of_known_length()
+            self._http_request.server.slow.end(self._http_request.conn)
+            return content
         except TimeoutError as error:
             fault = f"no more data arrived within {self._http_request.server.timeout} s"
             raise self._invalid(fault) from error
@@ -48,9 +56,12 @@ class Body:
         if not self._is_read:
             with contextlib.suppress(status.StatusError):  # already refused; the connection will close
                 self.read()
+        self._http_request.server.slow.begin(self._http_request.conn, is_read=False)
 
     def _invalid(self, fault: str) -> status.StatusError:
         self._http_request.close_connection = True  # the start of the next request is unknown
+        if self._http_request.conn.is_cut:
+            fault = "it arrived too slowly, or other requests need its thread"
         return status.invalid_argument(f"The request's body cannot be read: {fault}. Send the request again.")
 
     def _of_known_length(self) -> bytes:
@@ -95,7 +106,8 @@ class Body:
         pieces: list[bytes] = []
         left = size
         while left:
-            piece = self._http_request.conn.rfile.read(min(left, _PIECE_BYTES))
+            piece = self._http_request.conn.rfile.read1(min(left, _PIECE_BYTES))
+            self._http_request.conn.received += len(piece)
             if not piece:
                 raise self._invalid(f"it ends after {size - left} of {size} bytes")
             pieces.append(piece)
@@ -104,13 +116,48 @@ class Body:
 
 
 class Server(cheroot.wsgi.Server):
-    """cheroot's server, with strict requests that `Body` can read."""
+    """cheroot's server, with strict requests that `Body` can read, and without patience for slow clients."""
+
+    _connections: Any  # cheroot's stub lacks it
+    keep_alive_conn_limit = MAX_CONNECTIONS // 2
 
     def __init__(self, *args: Any, **options: Any):
         super().__init__(*args, **options)
+        self.request_queue_size = MAX_CONNECTIONS
         self.max_request_body_size = MAX_BODY_BYTES
         self.ConnectionClass = _Connection
         self.gateway = _Gateway
+        self.slow = slow_connections.SlowConnections()
+        self.refused: set[_Connection] = set()
+        self._in_threads, self._lock = 0, threading.Lock()
+
+    def process_conn(self, conn: "_Connection") -> None:
+        """Wait for the first byte of a new connection without a thread, then give it one or refuse it."""
+        is_new = conn.last_used is None
+        if conn in self.refused:
+            self._linger(conn)
+        elif is_new and self._connections._num_connections - len(self.refused) < MAX_CONNECTIONS:
+            self.put_conn(conn)
+        elif not is_new and (self._in_threads < self.requests.min or self.slow.cut_oldest()):
+            self.count(1)
+            super().process_conn(conn)
+        else:
+            conn.refuse()
+            self._linger(conn)
+
+    def count(self, change: int) -> None:
+        """Count a connection that is given to a thread, or that its thread has finished with."""
+        with self._lock:
+            self._in_threads += change
+
+    def _linger(self, conn: "_Connection") -> None:
+        """Discard what a refused client sends until it closes, as closing first may take back the refusal."""
+        is_kept = conn.discard() and not conn.rfile.has_data() and len(self.refused) < MAX_REFUSED
+        if is_kept and time.time() - conn.refused_at < LINGER_SECONDS:
+            self.put_conn(conn)
+            conn.last_used = conn.refused_at + LINGER_SECONDS - self.timeout  # cheroot closes it then
+        else:
+            conn.close()
 
 
 class _Headers(dict[bytes, bytes]):
@@ -138,7 +185,46 @@ class _Request(cheroot.server.HTTPRequest):
 
 
 class _Connection(cheroot.server.HTTPConnection):
+    """A connection.
+
+    Attributes:
+        received: bytes of the current request's body.
+        is_cut: whether it was cut because it was slow.
+        refused_at: when it was answered with 503 without reading its request, in seconds of time.time.
+    """
+
     RequestHandlerClass = _Request
+    received, is_cut, refused_at = 0, False, 0.0
+
+    def communicate(self) -> bool:
+        self.received = 0
+        self.server.slow.begin(self, is_read=True)
+        try:
+            return bool(super().communicate()) and not self.is_cut
+        finally:
+            self.server.slow.end(self)
+            self.server.count(-1)
+
+    def refuse(self) -> None:
+        self.refused_at = time.time()
+        self.server.refused.add(self)
+        with contextlib.suppress(OSError):
+            self.socket.setblocking(False)
+            self.socket.send(_REFUSAL)
+            self.socket.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        self.server.refused.discard(self)
+        super().close()
+
+    def discard(self) -> bool:
+        """Discard what was received; return whether more may follow."""
+        try:
+            return bool(self.socket.recv(_PIECE_BYTES))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
 
 
 class _Gateway(cheroot.wsgi.Gateway_10):
