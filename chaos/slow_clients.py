@@ -6,11 +6,13 @@ is disconnected. The well-behaved client must be answered, or refused with 503, 
 
 import argparse
 import asyncio
+import base64
 import collections
 import contextlib
 import dataclasses
 import http.client
 import io
+import json
 import pathlib
 import resource
 import sys
@@ -34,6 +36,7 @@ UPLOAD_HEAD = (
     b"POST /api/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n"
     b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
 )
+FORM_HEADERS = {"Content-Type": "multipart/form-data; boundary=x"}
 PREDICT_HEAD = b"POST /v1/models/pilah:predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
 HTTP2_START = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"  # preface, empty SETTINGS
 LARGE_FILE = b"GET /static/vendor/swagger-ui/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -113,15 +116,21 @@ def photo() -> bytes:
     return stream.getvalue()
 
 
+def form(content: bytes) -> bytes:
+    """Return a form with a photo."""
+    head = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'
+    return head + content + b"\r\n--x--\r\n"
+
+
 def upload(port: int) -> str:
     """Return the status of an upload to the page."""
-    body = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n' + photo() + b"\r\n--x--\r\n"
-    return _request(port, "POST", "/api/classify", body, {"Content-Type": "multipart/form-data; boundary=x"})
+    return _request(port, "POST", "/api/classify", form(photo()), FORM_HEADERS)
 
 
 def rest(port: int) -> str:
-    """Return the status of a request for the sum of numbers."""
-    return _request(port, "POST", "/v1/models/pilah:predict", b'{"signature_name":"double","instances":[[1,2,3]]}', {})
+    """Return the status of a prediction over REST."""
+    body = json.dumps({"instances": [{"b64": base64.b64encode(photo()).decode()}]}).encode()
+    return _request(port, "POST", "/v1/models/pilah:predict", body, {})
 
 
 def call(port: int) -> str:
