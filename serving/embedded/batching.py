@@ -102,6 +102,8 @@ class Batcher:
         except concurrent.futures.TimeoutError as error:
             task.result.cancel()
             raise status.StatusError(status.Code.DEADLINE_EXCEEDED, "Deadline passed in the batching queue.") from error
+        finally:
+            del task  # it holds the error, whose traceback holds this frame: the cycle would keep the inputs in memory
 
     def close(self) -> None:
         """Finish the queued batches and end the threads."""
@@ -153,18 +155,21 @@ class Batcher:
                 self._changed.wait(self._queue[0].opened + timeout - now if self._queue else None)
 
     def _finish(self, program: Program, tasks: list[_Task]) -> None:
-        """Run the tasks as one batch and set their results."""
+        """Run the tasks as one batch, set their results, and empty the list.
+
+        An error's traceback holds this list: with the tasks in it, which hold the error, their inputs would stay in
+        memory until the garbage collector runs.
+        """
         try:
             parts = self._run_together(program, tasks)
         except Exception as error:
             if len(tasks) == 1:
-                tasks[0].result.set_exception(error)
-                return
-            for task in tasks:  # run each task alone, so that only the faulty one fails
-                self._finish(program, [task])
+                tasks.pop().result.set_exception(error)
+            while tasks:  # run each task alone, so that only the faulty one fails
+                self._finish(program, [tasks.pop(0)])
             return
-        for task, part in zip(tasks, parts, strict=True):
-            task.result.set_result(part)
+        for part in parts:
+            tasks.pop(0).result.set_result(part)
 
     def _run_together(self, program: Program, tasks: list[_Task]) -> list[Arrays]:
         inputs = {name: np.concatenate([task.inputs[name] for task in tasks]) for name in tasks[0].inputs}

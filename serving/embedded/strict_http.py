@@ -16,6 +16,7 @@ import cheroot.wsgi
 from serving.embedded import slow_connections, status
 
 MAX_BODY_BYTES = 2**31 - 1  # protobuf's limit; TensorFlow Serving has none
+MAX_HEAD_BYTES = 2**16
 _PIECE_BYTES = 2**20  # read at a time, so that a false size allocates no memory
 _MAX_LINE_BYTES = 8192
 _MAX_TRAILERS = 100
@@ -124,7 +125,7 @@ class Server(cheroot.wsgi.Server):
     def __init__(self, *args: Any, **options: Any):
         super().__init__(*args, **options)
         self.request_queue_size = MAX_CONNECTIONS
-        self.max_request_body_size = MAX_BODY_BYTES
+        self.max_request_body_size, self.max_request_header_size = MAX_BODY_BYTES, MAX_HEAD_BYTES
         self.ConnectionClass = _Connection
         self.gateway = _Gateway
         self.slow = slow_connections.SlowConnections()
@@ -166,7 +167,8 @@ class _Headers(dict[bytes, bytes]):
     def __setitem__(self, name: bytes, value: bytes) -> None:
         if name == b"Content-Length" and (name in self or not value.isdigit()):
             raise ValueError("Malformed Content-Length Header.")
-        if {b"Content-Length", b"Transfer-Encoding"} <= {name, *self}:  # a proxy may use the other one
+        exclusive = {b"Content-Length": b"Transfer-Encoding", b"Transfer-Encoding": b"Content-Length"}
+        if exclusive.get(name) in self:  # a proxy may use the other one
             raise ValueError("Content-Length and Transfer-Encoding exclude each other.")
         super().__setitem__(name, value)
 

@@ -1,6 +1,8 @@
 import concurrent.futures
+import gc
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -322,3 +324,26 @@ def test_set_parameters_are_used_even_if_zero():
     assert batching.Parameters.of(proto, default_threads=3) == batching.Parameters(16, 0.0025, 64, 2)
     proto.batch_timeout_micros.value = 0
     assert batching.Parameters.of(proto, default_threads=3).batch_timeout_seconds == 0.0
+
+
+@pytest.mark.parametrize("value", [-1.0, 1.0], ids=["refused", "answered"])
+def test_inputs_are_freed_without_the_garbage_collector(make, value):
+    batcher = make(max_batch_size=1)
+    freed = []
+
+    def run_and_forget():
+        inputs = {"x": np.full((1, 1000), value)}
+        weakref.finalize(inputs["x"], freed.append, "inputs")
+        try:
+            batcher.run(PROGRAM, inputs)
+        except status.StatusError:
+            assert value < 0
+
+    gc.collect()
+    gc.disable()
+    try:
+        run_and_forget()
+        batcher.run(PROGRAM, {"x": np.ones((1, 1))})  # the thread has forgotten the batch before
+        assert freed == ["inputs"]
+    finally:
+        gc.enable()

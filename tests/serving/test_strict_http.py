@@ -138,3 +138,9 @@ def test_invalid_url_is_a_bad_request(sent):
 def test_body_beyond_the_limit_is_refused(sent, monkeypatch):
     monkeypatch.setattr(strict_http, "MAX_BODY_BYTES", 3)
     assert sent(CHUNKED + b"2\r\n{}\r\n2\r\n  \r\n0\r\n\r\n") == [400]
+
+
+def test_flood_of_headers_is_refused(sent):
+    headers = b"".join(b"X-%d: a\r\n" % number for number in range(20_000))
+    assert sent(b"GET /v1/models/m HTTP/1.1\r\nHost: a\r\n" + headers + b"\r\n" + NEXT)[:1] in ([413], [])  # or a reset
+    assert sent(NEXT) == [404]
