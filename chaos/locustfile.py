@@ -59,7 +59,7 @@ class _Load(locust.User):
 class _Http(_Load, FastHttpUser):
     abstract = True
     connection_timeout = network_timeout = slow_clients.GIVE_UP_SECONDS * 2
-    path, headers = "", {"Content-Type": "application/json"}
+    path, headers = "", {"Content-Type": "application/json", "Connection": "close"}
     body: Any = b""  # locust's type hint lacks bytes
 
     def send(self) -> None:
@@ -72,7 +72,11 @@ class _Http(_Load, FastHttpUser):
 
 
 class Page(_Http):
-    path, headers, body = "/api/classify", slow_clients.FORM_HEADERS, slow_clients.form(PHOTO)
+    path, headers, body = (
+        "/api/classify",
+        {**slow_clients.FORM_HEADERS, "Connection": "close"},
+        slow_clients.form(PHOTO),
+    )
 
 
 class Rest(_Http):

@@ -22,6 +22,8 @@ SLOW = {  # test files and folders that train networks, or start servers, browse
     "chaos/test_inputs.py",
     "chaos/test_kills.py",
     "chaos/test_upgrades.py",
+    "chaos/test_hostile_requests.py",
+    "chaos/test_load.py",
     "components/data/test_records.py",
     "components/models",
     "components/publish/test_export.py",

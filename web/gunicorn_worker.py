@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable
 from concurrent import futures
 from typing import Any
 
+from gunicorn.http.errors import NoMoreData
 from gunicorn.workers import gthread
 
 from web import failures
@@ -146,6 +147,8 @@ class Worker(gthread.ThreadWorker):
                 body.write(piece)
         except BlockingIOError:  # SO_RCVTIMEO
             self._cut(conn, TOO_SLOW)
+        except NoMoreData:  # the client has closed its side in the middle of a chunk
+            self._cut(conn, "400 Bad Request")
         except OSError as error:
             if not failures.is_disk(error):
                 raise

@@ -191,7 +191,7 @@ def test_chunked_upload_is_answered(page):
         assert answer(client).startswith(b"HTTP/1.1 200 ")
 
 
-@pytest.mark.parametrize("rest", [b"zz\r\n", b"5\r\nabcdefgh"])
+@pytest.mark.parametrize("rest", [b"zz\r\n", b"5\r\nabcdefgh", b"5\r\nab"])
 def test_wrong_chunk_is_a_bad_request_without_a_traceback(page, folder, rest):
     with connect(page()) as client:
         client.sendall(
