@@ -51,7 +51,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     count = 0
 
-    def do_POST(self):  # noqa: N802  # the name that http.server calls
+    def do_POST(self):  # the name that http.server calls
         self.rfile.read(int(self.headers["Content-Length"]))
         Handler.count += 1
         self.send_response(503 if Handler.count % 2 else 200)
