@@ -52,9 +52,12 @@ TEMPORARY = pytest.StashKey[pathlib.Path]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help="Skip the slow tests, as make check does.")
+    parser.addoption("--compose", action="store_true", help="Collect tests/compose, as make compose-test does.")
 
 
 def pytest_ignore_collect(collection_path: pathlib.Path, config: pytest.Config) -> bool | None:
+    if collection_path == TESTS / "compose" and not config.getoption("compose"):
+        return True
     is_slow = collection_path.is_relative_to(TESTS) and collection_path.relative_to(TESTS).as_posix() in SLOW
     return True if is_slow and config.getoption("quick") else None
 
