@@ -50,7 +50,7 @@ chaos: .venv/ready
 	$(VENV_PYTHON) -m chaos $(ARGS)
 
 compose-test: .venv/ready
-	$(VENV_PYTHON) -m pytest tests/compose $(ARGS)
+	$(VENV_PYTHON) -m pytest tests/compose --compose --exitfirst --verbose $(ARGS)
 
 security: .venv/ready
 	.venv/bin/bandit --quiet --configfile pyproject.toml --recursive .

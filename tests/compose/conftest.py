@@ -9,7 +9,7 @@ import compose_packages
 import compose_project
 import pytest
 
-ORDER = ["test_start", "test_uploads", "test_outages", "test_versions", "test_administration"]
+ORDER = ["test_start", "test_uploads", "test_outages", "test_versions", "test_administration", "test_security"]
 
 
 def pytest_collection_modifyitems(items):
@@ -34,8 +34,10 @@ def say(request):
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory, say):
+def project(request, tmp_path_factory, say):
     """Yield the project with its images built, in the engine's network."""
+    if not request.config.getoption("compose"):
+        pytest.skip("needs the option --compose: make compose-test")
     if reason := compose_engine.missing():
         pytest.skip(f"make compose-test {reason}")
     with compose_engine.started() as network:

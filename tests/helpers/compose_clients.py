@@ -1,6 +1,5 @@
 """Clients of the page under Compose, which send what a proxy with https in front of it passes on."""
 
-import http.cookiejar
 import io
 import itertools
 import re
@@ -63,8 +62,12 @@ class Browser:
     def __init__(self) -> None:
         self._session = requests.Session()
         self._session.trust_env = False
-        self._session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(secure_protocols=("http",)))
-        self._headers = _forwarded() | {"Referer": f"https://{HOST}/"}
+        self._client = _forwarded() | {"Referer": f"https://{HOST}/"}
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        """Return the headers with the cookies, which are for https, so that the session does not send them itself."""
+        return self._client | {"Cookie": "; ".join(f"{name}={value}" for name, value in self._session.cookies.items())}
 
     def get(self, path: str) -> requests.Response:
         return self._session.get(PAGE + path, headers=self._headers, timeout=60)

@@ -4,6 +4,7 @@ Their names are those of the real images, because the files are tested unchanged
 """
 
 import hashlib
+import inspect
 import pathlib
 import subprocess
 
@@ -13,6 +14,7 @@ import compose_packages
 
 PYTHON, POSTGRES, SERVING = "python:3.13-slim", "postgres:17.6", "tensorflow/serving:2.20.0"
 LABEL = "pilah.stand-in"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 FILES = pathlib.Path(__file__).parents[1] / "compose" / "standins"
 
 
@@ -21,22 +23,20 @@ def is_stand_in(image: str) -> bool:
 
 
 def prepare() -> None:
-    """Make the stand-ins for Python's and PostgreSQL's images that are missing or older than this code."""
-    sources = [pathlib.Path(__file__), pathlib.Path(compose_debian.__file__), *sorted(FILES.iterdir())]
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
-    if all(_label(image) in (digest, "") for image in (PYTHON, POSTGRES)):
-        return
-    with compose_debian.base() as root:
-        if _label(PYTHON) != "":
+    """Make the stand-ins for Python's and PostgreSQL's images that are missing or older than what they are made of."""
+    base = repr((compose_debian.RELEASE, compose_debian.PACKAGES, compose_debian.NOT_PACKED))
+    python = _digest(base, compose_packages.PIP_CONF)
+    if _label(PYTHON) not in (python, ""):
+        with compose_debian.base() as root:
             (root / "etc" / "pip.conf").write_text(compose_packages.PIP_CONF)
-            _import(root, PYTHON, f"LABEL {LABEL}={digest}")
-            (root / "etc" / "pip.conf").unlink()
-        if _label(POSTGRES) != "":
+            _import(root, PYTHON, f"LABEL {LABEL}={python}")
+    files = [path.read_text() for path in (FILES / "docker-entrypoint.sh", FILES / "postgres.Dockerfile")]
+    postgres = _digest(base, inspect.getsource(_add_postgres), *files)
+    if _label(POSTGRES) not in (postgres, ""):
+        with compose_debian.base() as root:
             _add_postgres(root)
-            _import(
-                root, "pilah-stand-in:postgres", "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-            )
-            _build(POSTGRES, "postgres.Dockerfile", digest)
+            _import(root, "pilah-stand-in:postgres", f"ENV PATH={PATH}")
+            _build(POSTGRES, "postgres.Dockerfile", postgres)
 
 
 def prepare_serving(pipeline_image: str, proxy: str) -> None:
@@ -50,6 +50,10 @@ def prepare_serving(pipeline_image: str, proxy: str) -> None:
     values = (f"BASE={pipeline_image}", f"PACKAGES={compose_packages.for_serving()}", f"HTTP_PROXY={proxy}")
     arguments = [word for value in values for word in ("--build-arg", value)]
     _build(SERVING, "serving.Dockerfile", "embedded", *arguments)
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
 
 def _build(image: str, dockerfile: str, label: str, *options: str) -> None:

@@ -43,7 +43,7 @@ def download(folder: pathlib.Path) -> None:
     folder.mkdir(parents=True)
     for lock in (*(path.read_text() for path in LOCKS), "\n".join(_serving_blocks())):
         selected = folder / "requirements.txt"
-        selected.write_text(_for_images(lock))
+        selected.write_text(for_images(lock))
         _pip_download(folder, "--require-hashes", "-r", str(selected))
     _pip_download(folder, *BUILD_PACKAGES)
     for file in [*folder.glob("*.whl"), *folder.glob("*.tar.gz"), *folder.glob("*.zip")]:
@@ -67,7 +67,7 @@ def _blocks(lock: str) -> list[str]:
     return re.findall(r"(?m)^\w.*(?:\n[ \t].*)*", lock)
 
 
-def _for_images(lock: str) -> str:
+def for_images(lock: str) -> str:
     """Return the requirements of `lock` that its markers select in the images, without the markers.
 
     pip evaluates markers for the Python that it runs on, whatever --python-version says.

@@ -10,7 +10,8 @@ if [ "$(id -u)" -eq 0 ]; then
     exec setpriv --reuid postgres --regid postgres --init-groups "$0" "$@"
 fi
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
-    initdb --username "$POSTGRES_USER" --pwfile <(printf '%s\n' "$POSTGRES_PASSWORD") --auth-host scram-sha-256
+    initdb --username "$POSTGRES_USER" --pwfile <(printf '%s\n' "$POSTGRES_PASSWORD") --auth-host scram-sha-256 \
+        --encoding UTF8 --locale C.UTF-8
     printf '\nhost all all all scram-sha-256\n' >> "$PGDATA/pg_hba.conf"
     pg_ctl -D "$PGDATA" -o "-c listen_addresses='' -p 5432" -w start # on the socket only
     psql --username "$POSTGRES_USER" --dbname postgres --no-psqlrc -v ON_ERROR_STOP=1 \
