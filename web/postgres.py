@@ -12,6 +12,7 @@ def limit_connecting(engine: sa.Engine) -> None:
     @sa.event.listens_for(engine, "do_connect")
     def set_connect_timeout(dialect: Any, record: Any, arguments: Any, options: dict[str, Any]) -> None:
         options.setdefault("connect_timeout", CONNECT_SECONDS)  # DATABASE_URL may set another
+        options.setdefault("client_encoding", "utf8")  # otherwise psycopg returns bytes from a database in SQL_ASCII
 
 
 def limit_statements(engine: sa.Engine, seconds: float) -> None:
