@@ -39,12 +39,6 @@ def test_doctor_finds_nothing_to_delete(project, answers):
     assert "deleted 0 pictures without a row and 0 rows without a picture" in project.flask("doctor")
 
 
-def test_exported_corrections_become_photos_of_a_run(project, answers):
-    project.compose("cp", "web:/data/corrections", "runs/corrections")
-    output = project.compose("run", "--rm", "--no-TTY", "pipeline", "audit", "--help")
-    assert "audit" in output
-
-
 def test_operator_signs_in_and_is_signed_out_by_the_command(project, answers):
     browser = compose_clients.Browser()
     assert browser.post("/operator", "/operator", token=project.secrets["ADMIN_TOKEN"]).status_code == 303
