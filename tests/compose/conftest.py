@@ -53,3 +53,4 @@ def project(request, tmp_path_factory, say):
                 say(f"{image} is {'a stand-in' if compose_images.is_stand_in(image) else 'the real image'}")
             yield project
             project.remove()
+            compose_images.remove_untagged()

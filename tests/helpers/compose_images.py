@@ -52,6 +52,11 @@ def prepare_serving(pipeline_image: str, proxy: str) -> None:
     _build(SERVING, "serving.Dockerfile", "embedded", *arguments)
 
 
+def remove_untagged() -> None:
+    """Remove the stand-ins and images of earlier runs that newer ones have replaced."""
+    compose_engine.docker("image", "prune", "--force", "--filter", f"label={LABEL}")
+
+
 def _digest(*texts: str) -> str:
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
