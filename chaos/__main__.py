@@ -6,7 +6,18 @@ import sys
 import time
 
 # the modules of this folder that have trials
-TRIALS = ["kills", "faults", "inputs", "archives", "edits", "served", "upgrades", "slow_clients", "load", "hostile_requests"]
+TRIALS = [
+    "kills",
+    "faults",
+    "inputs",
+    "archives",
+    "edits",
+    "served",
+    "upgrades",
+    "slow_clients",
+    "load",
+    "hostile_requests",
+]
 
 
 def main() -> None:
