@@ -4,7 +4,6 @@ import concurrent.futures
 import contextlib
 import multiprocessing
 from collections.abc import Iterator, Sequence
-from multiprocessing.queues import SimpleQueue
 
 import tensorflow as tf
 
@@ -50,23 +49,3 @@ def pool(workers: int) -> Iterator[concurrent.futures.Executor]:
     finally:
         parent_end.close()
         executor.shutdown(cancel_futures=True)
-
-
-def set_up(gpu_numbers: "SimpleQueue[int]") -> None:
-    """Set up TensorFlow in a training process."""
-    if see_one_gpu(gpu_numbers):
-        tf.config.experimental.enable_op_determinism()  # as in the parent, so that searches are reproducible
-        return
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-
-
-def see_one_gpu(gpu_numbers: "SimpleQueue[int]") -> bool:
-    """Make only the GPU with the next number visible to TensorFlow; return False if there are no GPUs.
-
-    Call it before TensorFlow computes anything.
-    """
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
-        tf.config.set_visible_devices(gpus[gpu_numbers.get()], "GPU")
-    return bool(gpus)

@@ -30,7 +30,7 @@ def test_each_process_sees_another_gpu(monkeypatch):
     monkeypatch.setattr(tf.config, "set_visible_devices", lambda devices, kind: visible.append((devices, kind)))
     for number in (0, 1):
         numbers.put(number)
-    assert workers.see_one_gpu(numbers) and workers.see_one_gpu(numbers)
+    assert worker_start.see_one_gpu(numbers) and worker_start.see_one_gpu(numbers)
     assert visible == [("first", "GPU"), ("second", "GPU")]
 
 
@@ -38,7 +38,8 @@ def test_process_ends_with_its_parent(monkeypatch):
     exit_codes = queue.SimpleQueue()
     monkeypatch.setattr(os, "_exit", exit_codes.put)
     monkeypatch.setattr(signal, "signal", lambda number, action: None)
-    monkeypatch.setattr(workers, "set_up", lambda numbers: None)
+    monkeypatch.setattr(worker_start, "see_one_gpu", lambda numbers: True)
+    monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: None)
     lifeline, parent_end = multiprocessing.Pipe(duplex=False)
     worker_start.start(lifeline, None)
     with pytest.raises(queue.Empty):
