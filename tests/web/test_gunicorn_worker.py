@@ -197,6 +197,7 @@ def test_wrong_chunk_is_a_bad_request_without_a_traceback(page, folder, rest):
         client.sendall(
             FORM.replace(b"Content-Length: 10000000", b"Transfer-Encoding: chunked")[: -len(b"--x\r\n")] + rest
         )
+        client.shutdown(socket.SHUT_WR)
         assert answer(client).startswith(b"HTTP/1.1 400 ")
     assert b"Traceback" not in (folder / "log").read_bytes()
 
