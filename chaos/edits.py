@@ -30,7 +30,7 @@ WORKERS = 2
 HANG_SECONDS = 600  # also on a busy machine
 # command -> how often it runs in comparison; those that train or load a model take seconds
 COMMANDS = {"status": 24, "report": 6, "rollback": 6, "run": 4, "evaluate": 2, "audit": 1, "leakage-check": 1}
-IN_PROCESS = ("status", "report", "rollback")  # commands without TensorFlow, which need no fork
+IN_PROCESS = ("status", "rollback")  # commands that never use TensorFlow, whose threads must not run before a fork
 UNREAD = re.compile(  # files that no command reads, whose damage is of no consequence
     r"log.txt|run.lock|ignored.csv|unreadable.csv|report/figures.json|served/.*/model_card.*|served/.*/MODEL_CARD.*|"
     r"trials/.*events.out.*|evaluations/.*.csv|dataset/.*report.jsonl|model/made_with.json"

@@ -13,6 +13,7 @@ import os
 import pathlib
 import random
 import re
+import signal
 import sys
 import tempfile
 import time
@@ -60,10 +61,11 @@ def file_of(seed: int, file_format: str, index: int, samples: list[bytes]) -> by
 
 
 def batches(photos: dict[str, int], worker: int) -> Iterator[tuple[str, range]]:
-    """Yield the format and the indices of each batch of a worker."""
-    for file_format, count in photos.items():
-        for start in range(worker * BATCH, count, WORKERS * BATCH):
-            yield file_format, range(start, min(start + BATCH, count))
+    """Yield the format and the indices of each batch of a worker, of all formats in turn."""
+    for start in range(worker * BATCH, max(photos.values()), WORKERS * BATCH):
+        for file_format, count in photos.items():
+            if start < count:
+                yield file_format, range(start, min(start + BATCH, count))
 
 
 def work(
@@ -154,6 +156,7 @@ class Worker:
         file_format, indices = self.todo[self.at]
         self.todo = self.todo[self.at + 1 :]
         if len(indices) == 1:
+            print(f"{file_format} {indices[0]}: {what}", flush=True)
             self.tally.failures.append((file_format, indices[0], what))
             self.tally.counts[file_format, "crashed"] += 1
         else:
@@ -165,16 +168,21 @@ class Worker:
 
 
 def treat_all(seed: int, photos: dict[str, int], folder: pathlib.Path) -> Tally:
-    """Treat all files in WORKERS processes."""
+    """Treat all files in WORKERS processes, or those for which there is time until this process is to end."""
     workers = [Worker(seed, list(batches(photos, number)), folder) for number in range(WORKERS)]
     whole, running, shown = Tally(), workers, time.monotonic()
-    while running:
-        ready = multiprocessing.connection.wait([worker.pipe for worker in running], timeout=5)
-        running = [worker for worker in running if (worker.read() if worker.pipe in ready else worker.check_time())]
-        if time.monotonic() > shown + 60:
-            shown = time.monotonic()
-            print(f"{sum(sum(worker.tally.counts.values()) for worker in workers):,} files", flush=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        while running:
+            ready = multiprocessing.connection.wait([worker.pipe for worker in running], timeout=5)
+            running = [worker for worker in running if (worker.read() if worker.pipe in ready else worker.check_time())]
+            if time.monotonic() > shown + 60:
+                shown = time.monotonic()
+                print(f"{sum(sum(worker.tally.counts.values()) for worker in workers):,} files", flush=True)
+    except KeyboardInterrupt:
+        print("Interrupted: the files that are left count as lost.")
     for worker in workers:
+        worker.process.kill()
         _print_memory(worker.tally.memory_mib)
         whole.add(worker.tally)
     return whole

@@ -11,7 +11,8 @@ from components.data.formats import exif, parts
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 HEAD = struct.Struct(">I4s")
 CHECKSUM_BYTES = 4
-END = b"IEND"
+HEADER, END = b"IHDR", b"IEND"  # the first and the last chunk, each once
+METHODS_AT = HEAD.size + 10  # of compression and filter in the header; only 0 is defined, and Pillow reads any
 ANCILLARY_BIT = 0x20  # in the first letter of the types of chunks that decoding does not need
 KEPT = {b"tRNS", b"iCCP", b"acTL", b"fcTL", b"fdAT"}  # ancillary chunks that are kept: transparency, profile, animation
 TEXT_EXIF = (b"Raw profile type exif\0", b"Raw profile type APP1\0")  # keywords of EXIF as text, from ImageMagick
@@ -26,9 +27,12 @@ def essentials(photo: bytes) -> parts.Essentials:
         TooManyPartsError: the file has too many chunks.
         ValueError: the checksum of a metadata chunk is wrong.
     """
-    kept, orientation, limit = [SIGNATURE], None, parts.max_parts(photo)
+    kept, orientation, is_plain, limit = [SIGNATURE], None, True, parts.max_parts(photo)
     for count, (kind, start, end) in enumerate(_chunks(photo)):
         parts.check(count, limit)
+        is_plain = is_plain and (kind == HEADER) == (count == 0)
+        if kind == HEADER:
+            is_plain = is_plain and photo[start + METHODS_AT : start + METHODS_AT + 2] == bytes(2)
         is_large_profile = kind == b"iCCP" and not _is_small_profile(photo[start + HEAD.size : end])
         if not kind[0] & ANCILLARY_BIT or (kind in KEPT and not is_large_profile):
             kept.append(photo[start:end])
@@ -38,7 +42,7 @@ def essentials(photo: bytes) -> parts.Essentials:
             raise ValueError(f"wrong checksum of the chunk {kind!r}")
         if orientation is None:
             orientation = _orientation(kind, content)
-    return parts.Essentials(b"".join(kept), orientation or 1)
+    return parts.Essentials(b"".join(kept), orientation or 1, is_plain)
 
 
 def _chunks(photo: bytes) -> Iterator[tuple[bytes, int, int]]:

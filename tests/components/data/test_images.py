@@ -321,3 +321,29 @@ def test_reason_of_a_decoder_is_one_line():
     with pytest.raises(images.UnusablePhotoError) as caught:
         images.web_jpeg(photo[: int(0.8 * len(photo))])
     assert caught.value.reason == "truncated" and "\n" not in caught.value.detail
+
+
+@pytest.mark.parametrize("damage", ["two headers", "chunk before the header", "unknown compression method"])
+def test_png_that_only_pillow_reads_is_normalized(damage):
+    photo = encode(picture(), "PNG")
+    header, rest = photo[8:33], photo[33:]
+    method = upload_files.chunk(b"IHDR", header[8:18] + b"\2" + header[19:21])
+    assert len(method) == len(header)
+    before = {"two headers": header, "chunk before the header": upload_files.chunk(b"tRNS", bytes(6))}
+    damaged = photo[:8] + (method if damage not in before else before[damage] + header) + rest
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        tf.io.decode_png(damaged)
+    plain, size = images.plain_bytes(damaged, MAX_PIXELS)
+    assert size == (WIDTH_PX, HEIGHT_PX) and tf.io.decode_png(plain, channels=3).shape == (HEIGHT_PX, WIDTH_PX, 3)
+
+
+@pytest.mark.parametrize(("compression", "mode"), [("group4", "1"), ("jpeg", "RGB"), ("tiff_lzw", "RGB"), ("raw", "L")])
+def test_tiff_that_is_decoded_differently_each_time_is_truncated(compression, mode, monkeypatch):
+    photo = upload_files.saved(picture(mode), "TIFF", compression=compression)
+    assert images.upright(photo, MAX_PIXELS).size == (WIDTH_PX, HEIGHT_PX)
+    monkeypatch.setattr(images, "_pixels_digest", lambda file, filler: filler)  # as where libtiff skips rows
+    if compression in images.TOLERANT_COMPRESSIONS:
+        with pytest.raises(images.UnusablePhotoError, match="truncated: some rows of the TIFF are damaged"):
+            images.upright(photo, MAX_PIXELS)
+    else:  # whose decoders fail by themselves
+        images.upright(photo, MAX_PIXELS)
