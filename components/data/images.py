@@ -4,7 +4,6 @@ Imports no TensorFlow, because the page and the client use it too; resize.py res
 """
 
 import contextlib
-import hashlib
 import io
 import warnings
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ import pillow_heif
 from PIL import Image, UnidentifiedImageError
 
 from components.base.settings import MAX_PIXELS
-from components.data import colour
+from components.data import colour, tiff_rows
 from components.data.formats import essentials, exif, jpeg, parts
 
 SUFFIXES = {  # accepted format, by Pillow's name -> its file suffixes; anything else is "not an image"
@@ -35,10 +34,6 @@ VERSION = 2  # raise it when photos get other pixels; runs then check their reco
 MIN_SIDE_PX = 16
 # Lower limits for formats whose decoders need more memory: 52 million pixels would take over 600 MB.
 FORMAT_MAX_PIXELS = {"JPEG2000": 12_000_000, "WEBP": 25_000_000}
-# of TIFF, whose decoders skip what they cannot decode; the others fail
-TOLERANT_COMPRESSIONS = ("tiff_ccitt", "group3", "group4", "tiff_raw_16", "jpeg", "tiff_jpeg")
-STRIPS = (1, 2, 3, 4, 6, 8)  # numbers of strips whose size freed memory has, see _pixels_digest
-MAX_FILLED_BYTES = 1_000_000  # larger memory is new and zero
 PNG_END = b"IEND\xaeB`\x82"
 WEB_SIDE_PX = 1024  # longest side of the photos that the page stores and sends; models use 224 x 224 by default
 JPEG_QUALITY = 90
@@ -159,8 +154,8 @@ def _open(photo: bytes, max_pixels: int) -> Iterator[tuple[Image.Image, parts.Es
             _check(image, max_pixels)
             if image.format == "PNG":
                 _verify_png(essential.file)
-            if image.format == "TIFF" and image.info.get("compression") in TOLERANT_COMPRESSIONS:
-                _verify_tiff(essential.file)
+            if image.format == "TIFF" and image.info.get("compression") in tiff_rows.TOLERANT_COMPRESSIONS:
+                tiff_rows.check(lambda: _open_image(essential.file))
             yield image, essential
     except UnusablePhotoError:
         raise
@@ -219,25 +214,6 @@ def _verify_png(file: bytes) -> None:
         image.verify()
     if not file.endswith(PNG_END):
         raise UnusablePhotoError("truncated", "the end of the PNG is missing")
-
-
-def _verify_tiff(file: bytes) -> None:
-    """Raise if rows of a TIFF cannot be decoded: libtiff leaves what was in memory there, which differs each time."""
-    if _pixels_digest(file, b"\x5a") != _pixels_digest(file, b"\xa5"):
-        raise UnusablePhotoError("truncated", "some rows of the TIFF are damaged")
-
-
-def _pixels_digest(file: bytes, filler: bytes) -> bytes:
-    """Return the digest of a TIFF's pixels, decoded into memory that was filled with `filler` before."""
-    digest = hashlib.sha256()
-    with _open_image(file) as image:
-        levels = image.width * image.height * len(image.getbands())
-        sizes = {levels // bits // parts for bits in (1, 8) for parts in STRIPS}
-        blocks = [filler * size for size in sizes if size <= MAX_FILLED_BYTES for _ in range(3)]
-        del blocks  # freed, so that the decoder gets some of them
-        for top in range(0, image.height, CHECKED_ROWS_PX):
-            digest.update(image.crop((0, top, image.width, min(top + CHECKED_ROWS_PX, image.height))).tobytes())
-    return digest.digest()
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:

@@ -74,8 +74,3 @@ def test_crashed_worker_is_reported_with_the_file_and_the_others_are_treated(tmp
     assert started[1] == [("PNG", range(1)), ("PNG", range(1, 2)), ("PNG", range(2, 4))]
     assert worker._failed("it crashed")
     assert worker.tally.failures == [("PNG", 0, "it crashed")]
-
-
-def test_tiffs_whose_rows_libtiff_skips_have_no_pixels_of_other_files():
-    files = [inputs.file_of(2, "TIFF", number, photo_samples.of("TIFF")) for number in (19, 192, 660, 852, 1071)]
-    assert [failure for _, failure in decoders.treat(files) if failure] == []
