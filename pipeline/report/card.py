@@ -20,14 +20,16 @@ def write(run_dir: pathlib.Path) -> pathlib.Path | None:
     figures describe another model.
     """
     base = run_dir / run_folder.SERVED
-    description = push.served(base, documents.DescribedModel)
-    figures = artifacts.read_json(run_dir / run_folder.FIGURES)
-    if not description or not figures["winner"] or not _is_winner(description, figures):
+    figures, versions = artifacts.read_json(run_dir / run_folder.FIGURES), push.versions(base)
+    if not versions or not figures["winner"]:
+        return None
+    description = push.read(base / str(versions[-1]), documents.DescribedModel)
+    if not _is_winner(description, figures):
         return None
     audit = figures["audit"] or {}
     if audit.get("photos_and_folds") != description["data"]["photos_and_folds"]:
         audit = {}  # the photos have changed since the model was trained
-    folder = base / str(push.versions(base)[-1])
+    folder = base / str(versions[-1])
     jinja = page.environment()
     for language in localization.LANGUAGES:
         _ = localization.translator(language)

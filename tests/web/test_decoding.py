@@ -58,7 +58,7 @@ def test_upload_beyond_a_limit_is_refused_and_the_next_is_decoded(decoder, limit
 def test_crashed_child_is_logged_and_its_photo_refused(decoder, monkeypatch, caplog):
     monkeypatch.setattr(decoding, "LIMIT_SIGNALS", set())  # treat SIGPROF as a crash
     monkeypatch.setattr(decoding, "CPU_SECONDS", 1e-3)
-    upload = upload_files.saved(Image.new("L", (900, 900)), "PNG")
+    upload = upload_files.saved(Image.effect_noise((900, 900), 80), "PNG")
     assert reason(decoder, upload) == "broken"
     assert f"exit code {-signal.SIGPROF}" in caplog.text
 
