@@ -82,7 +82,7 @@ def make(root: pathlib.Path) -> Base:
     shutil.copy(photos / "metal" / "metal-001.jpg", photos / "metal" / "copy.jpg")
     steps: tuple[tuple[object, ...], ...] = (
         ("run", "--images", photos, *SETTINGS),
-        ("run", "--from", "push"),
+        ("run", "--from", "push", "--min-f1", "0.001"),  # another description, which makes a second version
         ("audit",),
         ("leakage-check",),
         ("evaluate", "--images", others),

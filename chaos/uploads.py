@@ -24,6 +24,7 @@ SECONDS = 60  # for an answer
 SETTINGS = {  # of the page; nothing listens on port 1, so that accepted photos wait for the model server
     "PILAH_ENV": "development",
     "SERVING_TARGET": f"{HOST}:1",
+    "SERVING_TIMEOUT_SECONDS": "0.1",
     "UPLOAD_RATE": "1000000 per minute",
     "VISITOR_RATE": "1000000 per day",
     "TOTAL_RATE": "1000000 per day",
