@@ -1,7 +1,7 @@
 """Size and speed of the pages' first visit in Chromium: `python -m benchmarks.pages`.
 
 Every page is opened by a new browser on a phone of 360 px with a slow 4G network, as Chromium's developer tools emulate
-it. The page runs under gunicorn as in `make serve`, on made-up answers: no model server is needed.
+it. The page runs as in `make serve`, on made-up answers: no model server is needed.
 """
 
 import argparse

@@ -153,21 +153,18 @@ print(json.dumps(times))
 
 @contextlib.contextmanager
 def website(data: pathlib.Path, target: str) -> Iterator[tuple[str, int, float]]:
-    """Run the page on `data`; yield its address, its worker's process id, and the seconds until its first answer."""
+    """Run the page on `data`; yield its address, its process id, and the seconds until its first answer."""
     upgrade = [sys.executable, "-m", "flask", "--app", "web", "db", "upgrade"]
     subprocess.run(upgrade, cwd=ROOT, env=environment(data, target), check=True, capture_output=True)
     port = free_port()
-    command = [sys.executable, "-m", "gunicorn", "--config", "web/gunicorn_config.py", "--bind", f"localhost:{port}"]
+    command = [sys.executable, "-m", "web.server", "--bind", f"localhost:{port}"]
     started = time.perf_counter()
     with (data / "log").open("ab") as log:
-        process = subprocess.Popen(
-            [*command, "web:create_app()"], cwd=ROOT, env=environment(data, target), stdout=log, stderr=log
-        )
+        process = subprocess.Popen(command, cwd=ROOT, env=environment(data, target), stdout=log, stderr=log)
         try:
             wait_for(lambda: get(f"http://localhost:{port}/healthz") == 200)
             seconds = time.perf_counter() - started
-            children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-            yield f"http://localhost:{port}", int(children[0]), seconds
+            yield f"http://localhost:{port}", process.pid, seconds
         finally:
             process.terminate()
             process.wait()

@@ -59,17 +59,16 @@ def model_server(base: pathlib.Path, flags: Sequence[str] = ()) -> Iterator[Proc
 
 @contextlib.contextmanager
 def page(serving_port: int, settings: Mapping[str, str] = {}) -> Iterator[Process]:  # is not changed
-    """Run the web page under gunicorn, without limits of uploads, on the model server at `serving_port`."""
+    """Run the web page, without limits of uploads, on the model server at `serving_port`."""
     with tempfile.TemporaryDirectory() as folder:
         values = {"PILAH_ENV": "development", "PILAH_DATA": folder, "SERVING_TARGET": f"{HOST}:{serving_port}"}
         values |= dict.fromkeys(("UPLOAD_RATE", "VISITOR_RATE", "TOTAL_RATE"), NO_LIMIT) | dict(settings)
         upgrade = [sys.executable, "-m", "flask", "--app", "web", "db", "upgrade"]
         subprocess.run(upgrade, cwd=ROOT, env={**os.environ, **values}, check=True, capture_output=True)
         port = free_port()
-        command = [sys.executable, "-m", "gunicorn", "--config", "web/gunicorn_config.py", "--bind", f"{HOST}:{port}"]
-        with _process([*command, "web:create_app()"], values, lambda: get(port, "/healthz") == 200) as (process, log):
-            children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-            yield Process(port, int(children[0]), log)
+        command = [sys.executable, "-m", "web.server", "--bind", f"{HOST}:{port}"]
+        with _process(command, values, lambda: get(port, "/healthz") == 200) as (process, log):
+            yield Process(port, process.pid, log)
 
 
 @contextlib.contextmanager

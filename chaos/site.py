@@ -1,4 +1,4 @@
-"""The web page under gunicorn, whose processes can be killed, and clients that send it photos."""
+"""The web page, whose processes can be killed, and clients that send it photos."""
 
 import contextlib
 import dataclasses
@@ -45,10 +45,10 @@ class Site:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        command = [sys.executable, "-m", "gunicorn", "--config", "web/gunicorn_config.py", "--bind", self._bind]
+        command = [sys.executable, "-m", "web.server", "--bind", self._bind]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*command, "web:create_app()"],
+                command,
                 cwd=web_app.ROOT,
                 env=self.environment,
                 stdout=log,
@@ -69,7 +69,7 @@ class Site:
     def kill(self, part: str, rng: random.Random) -> bool:
         """Kill a part of it, start it again if need be, and return whether there was such a process to kill."""
         assert self._process
-        if part == "gunicorn":  # its worker ends when it notices
+        if part == "page":  # its decoding process ends when it notices
             self._process.kill()
         elif part == "all processes":
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -88,10 +88,9 @@ class Site:
 
     def _kill_child(self, part: str, rng: random.Random) -> bool:
         assert self._process
-        workers = _children(self._process.pid)
-        decoders = [pid for worker in workers for pid in _children(worker)]
+        decoders = _children(self._process.pid)
         decoding = [pid for decoder in decoders for pid in _children(decoder)]
-        processes = {"worker": workers, "decoding process": decoders, "decoding child": decoding}[part]
+        processes = {"decoding process": decoders, "decoding child": decoding}[part]
         if not processes:
             return False
         with contextlib.suppress(ProcessLookupError):

@@ -15,7 +15,7 @@ from chaos.outcomes import Outcome
 from components.base import artifacts
 from components.data import images
 
-PARTS = ("worker", "gunicorn", "all processes", "decoding process", "decoding child")
+PARTS = ("page", "all processes", "decoding process", "decoding child")
 DATABASE_PARTS = ("database connection", "database")
 CLIENTS = 4
 FIND_SECONDS = 10.0  # to meet a process that lives for a moment
@@ -58,7 +58,7 @@ def run(folder: pathlib.Path, kills: int, database: postgres.Server | None, rng:
 
 
 def _kill(page: site.Site, database: postgres.Server | None, part: str, rng: random.Random) -> str:
-    """Kill `part`, or a worker if there is no such process for some seconds; return what was killed."""
+    """Kill `part`, or the page if there is no such process for some seconds; return what was killed."""
     deadline = time.monotonic() + FIND_SECONDS
     while time.monotonic() < deadline:
         if database and part == "database":
@@ -70,8 +70,8 @@ def _kill(page: site.Site, database: postgres.Server | None, part: str, rng: ran
         elif page.kill(part, rng):
             return part
         time.sleep(0.002)
-    page.kill("worker", rng)
-    return "worker"
+    page.kill("page", rng)
+    return "page"
 
 
 def _count(page: site.Site, photos: list[site.Photo], failures: list[str]) -> tuple[int, int]:

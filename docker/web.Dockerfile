@@ -1,4 +1,4 @@
-# The web page: Flask under gunicorn, without TensorFlow. Build it from the repository's root (docker-compose.yml).
+# The web page: Flask under waitress, without TensorFlow. Build it from the repository's root (docker-compose.yml).
 FROM python:3.13-slim AS packages
 COPY requirements/web.txt .
 RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --no-deps --require-hashes -r web.txt
@@ -20,4 +20,4 @@ RUN useradd --uid 10001 --no-create-home pilah && install -d -o pilah /data
 USER pilah
 VOLUME /data
 EXPOSE 8000
-CMD ["sh", "-c", "flask --app web db upgrade && exec gunicorn --config web/gunicorn_config.py 'web:create_app()'"]
+CMD ["sh", "-c", "flask --app web db upgrade && exec python -m web.server"]

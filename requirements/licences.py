@@ -35,6 +35,7 @@ FROM_FILES = {
     "namex": "Apache-2.0",
     "python-dateutil": "Apache-2.0 OR BSD-3-Clause",
     "scipy": "BSD-3-Clause",
+    "waitress": "ZPL-2.1",
     "wtforms": "BSD-3-Clause",
 }
 GCC_RUNTIME = "GPL-3.0-or-later WITH GCC-exception-3.1"

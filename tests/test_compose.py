@@ -22,7 +22,8 @@ from tensorflow_serving.config import model_server_config_pb2
 import web
 from serving import client
 from serving.embedded import flags
-from web import decoding, gunicorn_config, settings
+from web import decoding, settings
+from web import server as web_server
 
 ROOT = pathlib.Path(__file__).parents[1]
 BASE, GPU = ["docker-compose.yml"], ["docker-compose.yml", "docker-compose.gpu.yml"]
@@ -168,7 +169,7 @@ def test_ports_are_published_on_this_machine_only():
 @pytest.mark.parametrize("name", ["web", "serving"])
 def test_service_has_more_time_to_stop_than_its_requests(name):
     seconds = int(service(BASE, name)["stop_grace_period"].removesuffix("s"))
-    assert seconds > gunicorn_config.graceful_timeout
+    assert seconds > web_server.GRACE_SECONDS
 
 
 @both
@@ -330,7 +331,7 @@ def test_web_has_enough_memory_for_the_largest_pictures_and_uploads():
     limit = service(BASE, "web")["deploy"]["resources"]["limits"]["memory"]
     defaults = settings.Settings()
     pictures = decoding.AT_ONCE * decoding.MEMORY_BYTES
-    content = gunicorn_config.threads * 2 * defaults.max_upload_bytes  # in memory and in /tmp, a tmpfs
+    content = web_server.MAX_RECEIVED_BYTES + web_server.THREADS * defaults.max_upload_bytes  # in /tmp, a tmpfs
     assert int(limit.removesuffix("G")) * 2**30 > 128 * 2**20 + pictures + content
 
 

@@ -37,7 +37,7 @@ SMALL += ["--random-weights", "--min-f1", "0", "--seed", "7"]
 PORT_OPTIONS = {
     "web": ("--port", "--grpc_port", "--rest_api_port"),
     "serving": ("--rest_api_port", "--port"),
-    "gunicorn": ("--bind",),
+    "web.server": ("--bind",),
     "tensorboard": ("--port",),
 }
 TIMEOUT_SECONDS = 120
@@ -139,7 +139,7 @@ def _answers(port: int) -> bool:
 
 def _server(source: str) -> str | None:
     """Return the name of the server that a command line starts; None for other commands."""
-    match = re.match(r"\.venv/bin/(?:python -m )?(web|serving|gunicorn|tensorboard)\s+(?!--version|--help)", source)
+    match = re.match(r"\.venv/bin/(?:python -m )?(web\.server|web|serving|tensorboard)\s+(?!--version|--help)", source)
     return match[1] if match else None
 
 

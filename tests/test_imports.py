@@ -51,7 +51,7 @@ LIBRARY_USERS = {  # library -> the only files or folders that may import it
     "flask": {"web", "serving"},
 }
 ENTRY_POINTS = {  # besides every __main__.py
-    "web/__init__.py",  # gunicorn and flask call its create_app
+    "web/__init__.py",  # flask calls its create_app
     "pipeline/temporary_files.py",  # sets TMPDIR, once the run folder is known
 }
 NOT_IN_WEB = {"tensorflow", "keras", "apache_beam", "tensorflow_datasets", "keras_tuner"}

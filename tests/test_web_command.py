@@ -77,7 +77,7 @@ def press_ctrl_c(process):
 def test_both_servers_get_sigterm_however_the_command_ends(tmp_path, end, exit_status):
     with start(tmp_path, NO_UPGRADE="1") as (process, files):
         end(process)
-        web_app.wait_until(lambda: states(files) == ["SIGTERM"] * 2)  # not SIGINT, on which gunicorn does not drain
+        web_app.wait_until(lambda: states(files) == ["SIGTERM"] * 2)  # not SIGINT
         assert process.wait(30) == exit_status
 
 

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 
 from components.base import version
 
-CONFIG = pathlib.Path(__file__).with_name("gunicorn_config.py")
 SERVING_CONFIG = pathlib.Path(__file__).parents[1] / "serving" / "config"
 GRACE_SECONDS = 40.0  # longer than either server takes to drain
 PR_SET_PDEATHSIG = 1  # from Linux's sys/prctl.h
@@ -53,7 +52,7 @@ def main() -> int:
 
 
 def _start(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start `command` in its own session, because gunicorn would drop its current requests on Ctrl-C."""
+    """Start `command` in its own session, so that Ctrl-C reaches it only as SIGTERM."""
     return subprocess.Popen(command, env=environment, start_new_session=True, preexec_fn=_terminate_with_parent)
 
 
@@ -85,7 +84,7 @@ def _serving(args: argparse.Namespace) -> list[str]:
 
 def _web(args: argparse.Namespace) -> list[str]:
     bind = f"0.0.0.0:{args.port}"
-    return [sys.executable, "-m", "gunicorn", "--config", str(CONFIG), "--bind", bind, "web:create_app()"]
+    return [sys.executable, "-m", "web.server", "--bind", bind]
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from web import pictures
 log = logging.getLogger("web")
 ROOT = pathlib.Path(__file__).parents[1]
 AT_ONCE = 4  # photos decoded at once; docker-compose.yml reserves memory for them
-MAX_QUEUED = 28  # photos that may wait for a decoder, each in one of the threads of gunicorn_config.py
+MAX_QUEUED = 28  # photos that may wait for a decoder, each in one of the threads of server.py
 QUEUE_SECONDS = 20.0  # time for which a photo may wait
 MEMORY_BYTES = 600_000_000  # limit of a child
 CPU_SECONDS = 4.5  # limit of a child, so that an upload costs at most 5

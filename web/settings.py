@@ -55,6 +55,7 @@ class Settings:
         max_stored_bytes: size of all stored pictures above which the page deletes the oldest ones.
         contact: e-mail address, URL or name for questions about photos, shown on the privacy page.
         report_url: URL of the published report, to which the page about the model links; "" is no link.
+        script_name: path under which the page is published, such as /pilah; "" is the whole host.
         trusted_proxies: number of proxies in front that set X-Forwarded-For.
         hsts_seconds: time for which browsers use only https on all ports of the host; 0 ends that.
     """
@@ -75,6 +76,7 @@ class Settings:
     visitor_rate: str = "200 per day"
     total_rate: str = "5000 per day"
     metrics_from: str = "127.0.0.0/8, ::1"
+    script_name: str = ""
     trusted_proxies: int = 0
     hsts_seconds: int = 31_536_000
     keep_days: int = 365
