@@ -73,18 +73,17 @@ def _is_record(line: str) -> bool:
 
 @contextlib.contextmanager
 def page(folder: pathlib.Path) -> Iterator[tuple[int, pathlib.Path]]:
-    """Run the page under gunicorn on an empty data folder; yield its port and its log."""
+    """Run the page on an empty data folder; yield its port and its log."""
     folder.mkdir()
     log = folder.with_suffix(".log")
     with socket.socket() as free:
         free.bind((HOST, 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "gunicorn", "--config", "web/gunicorn_config.py", "--log-level", "warning"]
-    command += ["--bind", f"{HOST}:{port}"]
+    command = [sys.executable, "-m", "web.server", "--bind", f"{HOST}:{port}"]
     environment = {**os.environ, **SETTINGS, "PILAH_DATA": str(folder)}
     subprocess.run([sys.executable, "-m", "flask", "--app", "web", "db", "upgrade"], env=environment, check=True)
     with log.open("wb") as file:
-        process = subprocess.Popen([*command, "web:create_app()"], env=environment, stdout=file, stderr=file)
+        process = subprocess.Popen(command, env=environment, stdout=file, stderr=file)
         try:
             _wait(port, process)
             yield port, log
