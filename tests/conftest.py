@@ -72,7 +72,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # workers inherit the variable
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
         config.stash[TEMPORARY] = folder = pathlib.Path(tempfile.mkdtemp(prefix="pilah-tests-"))
-        folder.chmod(0o755)  # some tests run as another user
+        folder.chmod(0o1777)  # some tests run as another user
         os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
 
 

@@ -12,7 +12,7 @@ import pillow_heif
 from PIL import Image, UnidentifiedImageError
 
 from components.base.settings import MAX_PIXELS
-from components.data import colour, tiff_rows
+from components.data import colour
 from components.data.formats import essentials, exif, jpeg, parts
 
 SUFFIXES = {  # accepted format, by Pillow's name -> its file suffixes; anything else is "not an image"
@@ -154,8 +154,6 @@ def _open(photo: bytes, max_pixels: int) -> Iterator[tuple[Image.Image, parts.Es
             _check(image, max_pixels)
             if image.format == "PNG":
                 _verify_png(essential.file)
-            if image.format == "TIFF" and image.info.get("compression") in tiff_rows.TOLERANT_COMPRESSIONS:
-                tiff_rows.check(lambda: _open_image(essential.file))
             yield image, essential
     except UnusablePhotoError:
         raise

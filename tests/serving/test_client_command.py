@@ -69,12 +69,12 @@ def test_command_rotates_a_photo_as_its_exif_says(serve, tmp_path, exif):
 
 
 @pytest.mark.parametrize("exif", [b"", upload_files.exif(1), b"Exif\0\0junk"], ids=["none", "upright", "broken"])
-def test_command_sends_an_upright_photo_unchanged(serve, tmp_path, exif):
+def test_command_sends_an_upright_photo_with_its_pixels_as_encoded(serve, tmp_path, exif):
     path = tmp_path / "photo.jpg"
     path.write_bytes(upload_files.encoded("JPEG", exif=exif))
     server = serve()
     client.main(["classify", str(path), "--target", server.target])
-    assert list(server.requests[0].inputs["image_bytes"].string_val) == [path.read_bytes()]
+    assert list(server.requests[0].inputs["image_bytes"].string_val) == [upload_files.encoded("JPEG")]
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ def test_fold_is_predicted_by_a_head_trained_only_on_the_other_folds(study, unin
 
 
 def test_random_labels_score_at_chance_out_of_fold(tmp_path):
-    study = make_study(tmp_path / "features", 150, {"ResNet50": 400}, epochs=40, views=1)
+    study = make_study(tmp_path / "features", 150, {"ResNet50": 400}, epochs=80, views=1)
     noise = np.random.default_rng(2).normal(size=(150, 400)).astype(np.float32)
     for view in range(2):
         np.save(features.view_path(tmp_path / "features" / "ResNet50", view), noise)

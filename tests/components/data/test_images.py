@@ -12,7 +12,7 @@ import tensorflow as tf
 import upload_files
 from PIL import Image
 
-from components.data import images, tiff_rows
+from components.data import images
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # of Pillow, about damaged metadata
 ROOT = pathlib.Path(__file__).parents[3]
@@ -312,7 +312,7 @@ def test_images_imports_neither_tensorflow_nor_the_rest_of_components():
     expected = {"components", "components.base", "components.base.settings"}
     assert {name for name in loaded if name.startswith("components") and "components.data" not in name} == expected
     assert {name for name in loaded if name.startswith("components.data") and "formats" not in name} == {
-        *("components.data", "components.data.colour", "components.data.images", "components.data.tiff_rows")
+        *("components.data", "components.data.colour", "components.data.images")
     }
 
 
@@ -335,15 +335,3 @@ def test_png_that_only_pillow_reads_is_normalized(damage):
         tf.io.decode_png(damaged)
     plain, size = images.plain_bytes(damaged, MAX_PIXELS)
     assert size == (WIDTH_PX, HEIGHT_PX) and tf.io.decode_png(plain, channels=3).shape == (HEIGHT_PX, WIDTH_PX, 3)
-
-
-@pytest.mark.parametrize(("compression", "mode"), [("group4", "1"), ("jpeg", "RGB"), ("tiff_lzw", "RGB"), ("raw", "L")])
-def test_tiff_that_is_decoded_differently_each_time_is_truncated(compression, mode, monkeypatch):
-    photo = upload_files.saved(picture(mode), "TIFF", compression=compression)
-    assert images.upright(photo, MAX_PIXELS).size == (WIDTH_PX, HEIGHT_PX)
-    monkeypatch.setattr(tiff_rows, "pixels_digest", lambda open_image, filler: filler)  # as where libtiff skips rows
-    if compression in tiff_rows.TOLERANT_COMPRESSIONS:
-        with pytest.raises(images.UnusablePhotoError, match="truncated: some rows of the TIFF are damaged"):
-            images.upright(photo, MAX_PIXELS)
-    else:  # whose decoders fail by themselves
-        images.upright(photo, MAX_PIXELS)

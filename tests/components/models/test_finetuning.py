@@ -231,7 +231,7 @@ def test_fold_is_trained_only_on_the_photos_of_other_folds(study, tmp_path, monk
 
 
 def test_true_labels_are_learnt_and_permuted_labels_score_at_chance(study, tmp_path):
-    study = dataclasses.replace(study, epochs=12, batch_size=8)  # enough steps for the moving averages to settle
+    study = dataclasses.replace(study, epochs=30, batch_size=8)  # enough steps for the moving averages to settle
     folds.train(study, SCENARIO, [0], tmp_path / "true")
     assert accuracy(tmp_path / "true" / "fold-1.csv") > 0.7
     labels = np.random.default_rng(2).permutation([photo.label for photo in study.photo_list])

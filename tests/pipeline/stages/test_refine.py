@@ -38,6 +38,7 @@ def refined(tmp_path_factory, undeclared):
         unfreeze="top",
         folds=FOLDS,
         epochs=2,
+        batch_size=8,  # enough steps to learn on every CPU
         views=1,
         test_views=2,
         learning_rate=1e-2,
@@ -64,7 +65,7 @@ def recording(stage, undeclared):
             stage.run(config, progress)
         patterns = [*stage.reads.values(), *stage.covered, *stage.outputs(config)]
         declared = {path.relative_to(config.run_dir) for pattern in patterns for path in config.run_dir.glob(pattern)}
-        folders = {pathlib.Path(folder) for folder in stage.resumed(config)}
+        folders = {pathlib.Path(folder) for folder in (*stage.resumed(config), run_folder.TEMPORARY)}
         undeclared.setdefault(stage.name, set()).update(
             path for path in opened - declared if (config.run_dir / path).is_file() and not folders & {*path.parents}
         )
