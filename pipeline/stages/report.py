@@ -33,8 +33,8 @@ def make(run_dir: pathlib.Path, language: str | None = None) -> pathlib.Path:
     """
     from pipeline.report import card, logs, page  # imported late, because only the report needs the plotting library
 
+    runner.check_outputs(run_dir, _is_read)  # first, as a damaged trial looks like one of another version
     trials.check_version(run_dir)
-    runner.check_outputs(run_dir, _is_read)
     left = [name for name in runner.left(config_module.read(run_dir)) if name != "report"]
     if left:  # the finished run must write its page again
         runner.path(run_dir, "report").unlink(missing_ok=True)
