@@ -105,6 +105,7 @@ def _unclear(trial: Trial, printed: str) -> str | None:
         return f"{len(errors)} errors: {printed[-600:]}"
     path = pathlib.PurePath(trial.file)
     names = [path.name, *(part for part in path.parts[:-1] if len(part) > 2)]
+    names += [f"scenario {int(part)}" for part in path.parts if part.isdecimal()]  # whose folds would be discarded
     if "--debug" in errors[0] or not any(name in errors[0] for name in names):
         return errors[0][:600]
     return None

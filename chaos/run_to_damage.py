@@ -103,7 +103,7 @@ def results_of(run_dir: pathlib.Path) -> dict[str, Any]:
         try:
             text = (run_dir / name).read_text()
             found[name] = _without_times(json.loads(text)) if name.endswith(".json") else text
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             found[name] = None
     figures = found["report/figures.json"]
     found["report/figures.json"] = figures and {name: figures[name] for name in FIGURES}
