@@ -34,7 +34,9 @@ def test_damaged_file_of_a_run_is_named_in_one_line_or_of_no_consequence(run_dir
     assert failures == []
 
 
-@pytest.mark.parametrize("edit", {*file_edits.JSON, *file_edits.BYTES, *file_edits.KINDS, *file_edits.TEXT})
+@pytest.mark.parametrize(
+    "edit", dict.fromkeys([*file_edits.JSON, *file_edits.BYTES, *file_edits.KINDS, *file_edits.TEXT])
+)
 def test_every_edit_changes_the_file(run_dir, tmp_path, edit):
     path = tmp_path / "leaderboard.json"
     shutil.copy(run_dir / path.name, path)
