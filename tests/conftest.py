@@ -7,7 +7,6 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("no_grpc_proxy", "localhost,127.0.0.1")  # Beam and the servers of the tests, behind a proxy
 
 import pathlib
-import re
 import shutil
 import sys
 import tempfile
@@ -49,8 +48,6 @@ SLOW = {  # test files and folders that train networks, or start servers, browse
     "web",
 }
 TEMPORARY = pytest.StashKey[pathlib.Path]()
-# what TensorFlow and TensorBoard leave in processes that tests kill
-LEFT_BY_KILLED = re.compile(r"__autograph_generated_file\w+\.py|__pycache__|\.tensorboard-info")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -88,7 +85,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     folder = session.config.stash.get(TEMPORARY, None)
     if not folder:
         return
-    left = sorted(path.name for path in folder.iterdir() if not LEFT_BY_KILLED.fullmatch(path.name))
+    left = sorted(path.name for path in folder.iterdir())
     shutil.rmtree(folder, ignore_errors=True)
     if left:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

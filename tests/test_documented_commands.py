@@ -58,6 +58,8 @@ class Workspace:
         self.environment = web_app.environment(
             CURL_HOME=str(path), PILAH_DATA=str(path / "instance"), PYTHONPATH=str(path), NO_COLOR="1"
         )
+        self.environment["TMPDIR"] = str(path / "tmp")  # for what TensorBoard leaves
+        (path / "tmp").mkdir()
         for name in ("PYTEST_CURRENT_TEST", "DATABASE_URL", "MAKEFLAGS", "MAKELEVEL"):
             self.environment.pop(name, None)
 

@@ -85,6 +85,12 @@ def fail_fits(monkeypatch):
     return fail
 
 
+@pytest.fixture(autouse=True)
+def own_temporary_folder(tmp_path, monkeypatch):
+    """Keep what TensorFlow leaves in training processes, which end without removing it."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     return make_study(tmp_path_factory.mktemp("features"))
