@@ -100,6 +100,7 @@ def cut(end: int) -> bytes:
     return usual()[:end]
 
 
+ABSOLUTE = "/glass/above.png"  # must never be written
 ZIPS: dict[str, tuple[Callable[[], bytes], str]] = {  # name -> zip, and what must become of it
     "usual": (usual, ACCEPTED),
     "stored": (lambda: usual(method=zipfile.ZIP_STORED), ACCEPTED),
@@ -113,7 +114,7 @@ ZIPS: dict[str, tuple[Callable[[], bytes], str]] = {  # name -> zip, and what mu
         lambda: of_entries({"../../above.png": PHOTO, "glass/0.png": PHOTO, "metal/0.png": PHOTO}),
         ACCEPTED,
     ),
-    "absolute path": (lambda: of_entries({"/tmp/above.png": PHOTO, "metal/0.png": PHOTO}), ACCEPTED),
+    "absolute path": (lambda: of_entries({ABSOLUTE: PHOTO, "metal/0.png": PHOTO}), ACCEPTED),
     "drive": (lambda: of_entries({"C:\\glass\\0.png": PHOTO, "C:\\metal\\0.png": PHOTO}), ACCEPTED),
     "password": (lambda: with_field(3, 1), "password"),
     "strong encryption": (lambda: with_field(3, 0x41), "encryption"),

@@ -3,7 +3,6 @@
 Each must be unpacked whole, or end in one line that says what is wrong; nothing may appear outside of its folder.
 """
 
-import argparse
 import pathlib
 import random
 import re
@@ -11,7 +10,7 @@ import resource
 import sys
 import tempfile
 
-from chaos import archive_samples, mutations, outcomes
+from chaos import archive_samples, arguments, mutations, outcomes
 from components.base import artifacts
 from components.base.errors import PilahError
 from components.data import class_folders, photo_sources
@@ -39,6 +38,7 @@ def unpacked(zip_path: pathlib.Path, folder: pathlib.Path) -> str:
         assert "\n" not in error and error, f"not one line: {error!r}"
     new = {path for path in folder.rglob("*") if path not in before}
     outside = [path for path in new if target not in (path, *path.parents) and path not in target.parents]
+    outside += [path for path in [pathlib.Path(archive_samples.ABSOLUTE)] if path.exists()]
     assert not outside, f"it left {outside[0]}"
     assert not [path for path in new if path.is_symlink()], "it wrote a link"
     artifacts.remove(folder / "run")
@@ -75,10 +75,7 @@ def damaged(rng: random.Random, samples: list[bytes]) -> bytes:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--short", action="store_true")
-    args = parser.parse_args()
+    args = arguments.parser(__doc__).parse_args()
     keep = pathlib.Path(tempfile.mkdtemp(prefix="pilah-archives-"))
     hostile = [name for name in archive_samples.ZIPS if not (args.short and name in SHORT_SKIPPED)]
     failures, damage_failures = [], []
