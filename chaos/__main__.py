@@ -1,9 +1,10 @@
 """Run the failure trials and print what was lost, doubled or failed: `make chaos`, `make chaos ARGS="kills inputs"`."""
 
-import argparse
 import subprocess
 import sys
 import time
+
+from chaos import arguments
 
 # the modules of this folder that have trials
 TRIALS = [
@@ -21,10 +22,8 @@ TRIALS = [
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments.parser(__doc__)
     parser.add_argument("trials", nargs="*", default=TRIALS, help=f"Trials to run, of {', '.join(TRIALS)}.")
-    parser.add_argument("--seed", type=int, default=1, help="Seed of the random moments and mutations.")
-    parser.add_argument("--short", action="store_true", help="A few repetitions of each trial.")
     args = parser.parse_args()
     if unknown := sorted(set(args.trials) - set(TRIALS)):
         parser.error(f"trials must be of {', '.join(TRIALS)} (got {', '.join(unknown)}).")

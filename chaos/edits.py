@@ -3,7 +3,6 @@
 Each command must end in one line that names the file, or make it again and give the same results as before.
 """
 
-import argparse
 import collections
 import concurrent.futures
 import dataclasses
@@ -20,7 +19,7 @@ import traceback
 
 import typer.testing
 
-from chaos import file_edits, forks, outcomes, run_to_damage
+from chaos import arguments, file_edits, forks, outcomes, run_to_damage
 from chaos.run_to_damage import Base
 from pipeline import cli
 
@@ -135,10 +134,7 @@ def treat(base: Base, numbers: list[int], seed: int, folder: pathlib.Path) -> li
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--short", action="store_true")
-    args = parser.parse_args()
+    args = arguments.parser(__doc__).parse_args()
     root = pathlib.Path(tempfile.mkdtemp(prefix="pilah-edits-"))
     try:
         run_to_damage.prepare()

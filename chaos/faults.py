@@ -1,6 +1,5 @@
 """Faults of the disk and the clock: runs and the page must say so in one line or work, and complete afterwards."""
 
-import argparse
 import functools
 import pathlib
 import random
@@ -12,7 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests" / "helpers"))
 
 from forked_commands import Commands
 
-from chaos import outcomes, page_faults, run_faults, run_kills
+from chaos import arguments, outcomes, page_faults, run_faults, run_kills
 from pipeline.config import STAGES
 
 SHORT_STAGES = ("dataset", "search", "model")
@@ -20,10 +19,7 @@ ROUNDS = 2  # of a full disk in each stage
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser("python -m chaos.faults", description=__doc__)
-    parser.add_argument("--seed", type=int, default=1, help="Seed of the random moments.")
-    parser.add_argument("--short", action="store_true", help="A full disk in some stages only.")
-    args = parser.parse_args()
+    args = arguments.parser(__doc__, "A full disk in some stages only.").parse_args()
     with tempfile.TemporaryDirectory(prefix="pilah-faults-") as name:
         return outcomes.report(run(pathlib.Path(name), random.Random(args.seed), args.short))
 

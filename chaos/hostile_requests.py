@@ -3,14 +3,13 @@
 Each must end in a clear status. None may crash or block a server, leave a traceback in its log, or keep its memory.
 """
 
-import argparse
 import functools
 import pathlib
 import sys
 import tempfile
 from collections.abc import Callable
 
-from chaos import outcomes, servers, slow_clients
+from chaos import arguments, outcomes, servers, slow_clients
 
 COUNT, SHORT_COUNT = 5_000, 150
 GROWTH_MIB, GROWTH = 30.0, 1.1  # of resident memory over three quarters of the requests, above which it is not flat
@@ -54,10 +53,7 @@ def trials_of_page(page: servers.Process, seed: int, count: int) -> list[outcome
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1, help="Seed of the mutations.")
-    parser.add_argument("--short", action="store_true", help=f"{SHORT_COUNT} requests to each server.")
-    args = parser.parse_args()
+    args = arguments.parser(__doc__, f"{SHORT_COUNT} requests to each server.").parse_args()
     count = SHORT_COUNT if args.short else COUNT
     from chaos import small_model  # loads TensorFlow
 

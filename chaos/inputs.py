@@ -4,7 +4,6 @@ Each of 145,000 files must be accepted by both or refused by both for the same r
 another exception or growing memory. Files that fail are kept.
 """
 
-import argparse
 import collections
 import dataclasses
 import multiprocessing
@@ -19,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 
-from chaos import mutations, outcomes, photo_samples, uploads
+from chaos import arguments, mutations, outcomes, photo_samples, uploads
 
 PHOTOS = {"JPEG": 25_000, "PNG": 25_000, "WEBP": 25_000, "HEIF": 25_000, "AVIF": 10_000, "TIFF": 10_000}
 PHOTOS |= {"JPEG2000": 10_000, "GIF": 10_000, "BMP": 5_000}  # format -> number of files
@@ -219,10 +218,7 @@ def _outcomes(tally: Tally, seed: int, photos: dict[str, int], folder: pathlib.P
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--short", action="store_true")
-    args = parser.parse_args()
+    args = arguments.parser(__doc__).parse_args()
     photos = dict.fromkeys(PHOTOS, SHORT) if args.short else PHOTOS
     folder = pathlib.Path(tempfile.mkdtemp(prefix="pilah-inputs-"))
     tally = treat_all(args.seed, photos, folder)

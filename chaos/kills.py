@@ -4,7 +4,6 @@ After each kill comes the same command again. In the end nothing may be lost or 
 leaderboard of an undisturbed one.
 """
 
-import argparse
 import pathlib
 import random
 import sys
@@ -14,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests" / "helpers"))
 
 from forked_commands import Commands
 
-from chaos import outcomes, postgres, run_kills, server_kills, web_kills
+from chaos import arguments, outcomes, postgres, run_kills, server_kills, web_kills
 from components.data import photos
 
 RUN_KILLS, RENAME_KILLS, SEARCH_KILLS, SERVER_KILLS = 40, 30, 12, 15
@@ -24,10 +23,7 @@ SERVED_PHOTOS = 4
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser("python -m chaos.kills", description=__doc__)
-    parser.add_argument("--seed", type=int, default=1, help="Seed of the random moments.")
-    parser.add_argument("--short", action="store_true", help=f"{SHORT} kills of each kind.")
-    args = parser.parse_args()
+    args = arguments.parser(__doc__, f"{SHORT} kills of each kind.").parse_args()
     with tempfile.TemporaryDirectory(prefix="pilah-kills-") as name:
         folder = pathlib.Path(name)
         folder.chmod(0o755)  # PostgreSQL's user has a folder in it

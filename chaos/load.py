@@ -6,7 +6,6 @@ memory must stay flat, and a photo must be answered within 5 s after the load. T
 to 1,000,000,000 a minute. Without --run-dir, a small model is served.
 """
 
-import argparse
 import base64
 import collections
 import contextlib
@@ -25,7 +24,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from chaos import outcomes, servers, slow_clients
+from chaos import arguments, outcomes, servers, slow_clients
 
 SECONDS, SHORT_SECONDS = 600.0, 4.0
 MEASURE_SECONDS, SHORT_MEASURE_SECONDS = 30.0, 2.0
@@ -157,9 +156,7 @@ def trials(target: Target, content: bytes, measure_seconds: float, seconds: floa
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1, help="Seed of the photo.")
-    parser.add_argument("--short", action="store_true", help=f"{SHORT_SECONDS:g} s for each load.")
+    parser = arguments.parser(__doc__, f"{SHORT_SECONDS:g} s for each load.")
     parser.add_argument("--run-dir", type=pathlib.Path, help="Folder of a run, whose model is served.")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="Duration of each load.")
     args = parser.parse_args()

@@ -3,7 +3,6 @@
 The server must refuse the version in one line or give the scores that were validated; the page must show its pages.
 """
 
-import argparse
 import json
 import logging
 import pathlib
@@ -15,7 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from chaos import file_edits, forks, outcomes, run_to_damage
+from chaos import arguments, file_edits, forks, outcomes, run_to_damage
 from components.data import photos
 from serving.embedded import saved_model, status
 from web import model_card
@@ -86,10 +85,7 @@ def trial(
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--short", action="store_true")
-    args = parser.parse_args()
+    args = arguments.parser(__doc__).parse_args()
     with tempfile.TemporaryDirectory(prefix="pilah-served-") as root:
         run_to_damage.prepare()
         base = run_to_damage.make(pathlib.Path(root))

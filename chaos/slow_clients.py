@@ -4,7 +4,6 @@ A slow client opens a connection, sends what its kind says, then a byte every fe
 is disconnected. The well-behaved client must be answered, or refused with 503, within GIVE_UP_SECONDS.
 """
 
-import argparse
 import asyncio
 import base64
 import collections
@@ -24,7 +23,7 @@ from collections.abc import Callable
 import grpc
 from PIL import Image
 
-from chaos import outcomes, servers
+from chaos import arguments, outcomes, servers
 from serving import client
 
 CLIENTS, SHORT_CLIENTS = 3_000, 200
@@ -197,10 +196,7 @@ def trials_of_model_server(model: servers.Process, clients: int, seconds: float)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1, help="Unused: nothing here is random.")
-    parser.add_argument("--short", action="store_true", help=f"{SHORT_CLIENTS} clients for {SHORT_SECONDS:g} s each.")
-    args = parser.parse_args()
+    args = arguments.parser(__doc__, f"{SHORT_CLIENTS} clients for {SHORT_SECONDS:g} s each.").parse_args()
     clients, seconds = (SHORT_CLIENTS, SHORT_SECONDS) if args.short else (CLIENTS, SECONDS)
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))

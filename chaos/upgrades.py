@@ -5,7 +5,6 @@
 SQLite is always used, PostgreSQL where DATABASE_URL names one.
 """
 
-import argparse
 import itertools
 import os
 import pathlib
@@ -20,7 +19,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from chaos import outcomes, page_databases
+from chaos import arguments, outcomes, page_databases
 from chaos.page_databases import PageDatabase, Snapshot
 
 DATABASES = ("sqlite", "postgresql") if os.environ.get("DATABASE_URL", "").startswith("postgresql") else ("sqlite",)
@@ -51,10 +50,7 @@ class Trial:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--short", action="store_true")
-    args = parser.parse_args()
+    args = arguments.parser(__doc__).parse_args()
     results = []
     with tempfile.TemporaryDirectory() as folder:
         for name in DATABASES:
