@@ -1,10 +1,10 @@
 """Slow clients of the REST server: they are cut, and leave threads for others."""
 
 import contextlib
-import socket
 import time
 
 import pytest
+import raw_http
 
 from serving.embedded import rest_server, slow_connections, strict_http, versions
 
@@ -23,26 +23,16 @@ def port(monkeypatch):
     running.drain(0.1)
 
 
-def connect(port):
-    return socket.create_connection(("127.0.0.1", port), timeout=20)
-
-
-def answer(connection):
-    with contextlib.suppress(ConnectionResetError):
-        return b"".join(iter(lambda: connection.recv(65536), b""))
-    return b""
-
-
 def status(port):
-    with connect(port) as client:
+    with raw_http.connect(port) as client:
         client.sendall(NEXT)
-        return answer(client)[9:12]
+        return raw_http.answer(client)[9:12]
 
 
 @contextlib.contextmanager
 def slow_clients(port, start, count):
     with contextlib.ExitStack() as clients:
-        connections = [clients.enter_context(connect(port)) for _ in range(count)]
+        connections = [clients.enter_context(raw_http.connect(port)) for _ in range(count)]
         for connection in connections:
             connection.sendall(STARTS[start])
         time.sleep(0.2)  # the server reads what was sent
@@ -58,9 +48,9 @@ def test_oldest_slow_clients_make_room_for_others(port, monkeypatch, start):
 
 @pytest.mark.parametrize("start", ["head", "body"])
 def test_others_are_refused_while_slow_clients_are_young(port, start):
-    with slow_clients(port, start, 4), connect(port) as client:
+    with slow_clients(port, start, 4), raw_http.connect(port) as client:
         client.sendall(NEXT)
-        refusal = answer(client)
+        refusal = raw_http.answer(client)
     assert refusal.startswith(b"HTTP/1.1 503 ") and b"\r\nRetry-After: " in refusal
 
 
@@ -72,7 +62,7 @@ def test_connections_beyond_the_limit_are_refused(port, monkeypatch):
 
 def test_refused_client_that_keeps_sending_is_disconnected(port, monkeypatch):
     monkeypatch.setattr(strict_http, "LINGER_SECONDS", 0.1)
-    with slow_clients(port, "body", 4), connect(port) as client:
+    with slow_clients(port, "body", 4), raw_http.connect(port) as client:
         client.sendall(NEXT)
         with pytest.raises(ConnectionError):
             while True:
@@ -83,7 +73,7 @@ def test_refused_client_that_keeps_sending_is_disconnected(port, monkeypatch):
 @pytest.mark.parametrize("start", ["head", "body"])
 def test_client_below_the_rate_is_cut_though_it_keeps_sending(port, monkeypatch, start):
     monkeypatch.setattr(slow_connections, "READ_SECONDS", 0.5)
-    with connect(port) as client:
+    with raw_http.connect(port) as client:
         client.sendall(STARTS[start] + (b"X-A: " if start == "head" else b""))
         with pytest.raises(ConnectionError):
             while True:
@@ -93,14 +83,14 @@ def test_client_below_the_rate_is_cut_though_it_keeps_sending(port, monkeypatch,
 
 def test_cut_body_is_answered_with_the_reason(port, monkeypatch):
     monkeypatch.setattr(slow_connections, "READ_SECONDS", 0.2)
-    with connect(port) as client:
+    with raw_http.connect(port) as client:
         client.sendall(STARTS["body"])
-        received = answer(client)
+        received = raw_http.answer(client)
     assert received.startswith(b"HTTP/1.1 400 ") and b"it arrived too slowly" in received
 
 
 def test_pipelined_requests_of_a_refused_client_end_with_its_connection(port):
-    with slow_clients(port, "body", 3), connect(port) as client:
+    with slow_clients(port, "body", 3), raw_http.connect(port) as client:
         client.sendall(NEXT.replace(b"Connection: close\r\n", b"") * 20)
         with slow_clients(port, "body", 1):
             assert b"HTTP/1.1 " in client.recv(65536)

@@ -10,6 +10,7 @@ import sys
 import time
 
 import pytest
+import raw_http
 import web_app
 
 START = """
@@ -61,21 +62,11 @@ def page(folder, make_tables, model_server):
         yield start
 
 
-def connect(port):
-    return socket.create_connection(("127.0.0.1", port), timeout=20)
-
-
-def answer(connection):
-    with contextlib.suppress(ConnectionResetError):
-        return b"".join(iter(lambda: connection.recv(65536), b""))
-    return b""
-
-
 def status(port):
     """Return the status of a request on a new connection, or b"" without an answer."""
-    with contextlib.suppress(OSError), connect(port) as client:
+    with contextlib.suppress(OSError), raw_http.connect(port) as client:
         client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        return answer(client)[9:12]
+        return raw_http.answer(client)[9:12]
     return b""
 
 
@@ -84,7 +75,7 @@ def test_page_answers_while_more_slow_clients_than_threads_are_connected(page, s
     port = page()
     with contextlib.ExitStack() as clients:
         for _ in range(15):
-            clients.enter_context(connect(port)).sendall(STARTS[start])
+            clients.enter_context(raw_http.connect(port)).sendall(STARTS[start])
         assert [status(port) for _ in range(4)] == [b"200"] * 4
 
 
@@ -92,7 +83,7 @@ def test_page_answers_while_clients_do_not_close_their_side(page):
     port = page(crowded_seconds=0)
     with contextlib.ExitStack() as clients:
         for _ in range(15):
-            client = clients.enter_context(connect(port))
+            client = clients.enter_context(raw_http.connect(port))
             client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
             assert client.recv(100).startswith(b"HTTP/1.0 200 ")
         assert status(port) == b"200"
@@ -102,16 +93,16 @@ def test_page_answers_while_clients_do_not_close_their_side(page):
 def test_slow_clients_make_room_when_no_connections_are_left(page, start):
     port = page(crowded_seconds=0)
     with contextlib.ExitStack() as clients:
-        slow = [clients.enter_context(connect(port)) for _ in range(20)]
+        slow = [clients.enter_context(raw_http.connect(port)) for _ in range(20)]
         for client in slow:
             client.sendall(STARTS[start])
         assert status(port) == b"200"
-        assert answer(slow[0])[9:12] == (b"408" if STARTS[start] else b"")
+        assert raw_http.answer(slow[0])[9:12] == (b"408" if STARTS[start] else b"")
 
 
 @pytest.mark.parametrize("start", ["head", "body"])
 def test_client_below_the_rate_is_disconnected_though_it_keeps_sending(page, start):
-    with connect(page(read_seconds=1)) as client:
+    with raw_http.connect(page(read_seconds=1)) as client:
         client.sendall(STARTS[start] + (b"X-A: " if start == "head" else b""))
         with contextlib.suppress(ConnectionError):
             while True:
@@ -129,11 +120,11 @@ def test_requests_that_are_too_large_together_are_refused(page, folder):
     port = page()
     with contextlib.ExitStack() as clients:
         for _ in range(4):
-            clients.enter_context(connect(port)).sendall(FORM + bytes(200_000))
-        with connect(port) as client:
+            clients.enter_context(raw_http.connect(port)).sendall(FORM + bytes(200_000))
+        with raw_http.connect(port) as client:
             with contextlib.suppress(ConnectionError):
                 client.sendall(FORM + bytes(2_000_000))
-            assert answer(client)[:12] in (b"HTTP/1.1 503", b"")  # a reset may overtake the refusal
+            assert raw_http.answer(client)[:12] in (b"HTTP/1.1 503", b"")  # a reset may overtake the refusal
         assert status(port) == b"200"
     web_app.wait_until(lambda: b"Refused a request" in (folder / "log").read_bytes())
 
@@ -149,9 +140,9 @@ def test_requests_that_wait_too_long_for_a_place_are_refused(page, model):
     request = FORM.replace(b"10000000", str(len(body)).encode())[: -len(b"--x\r\n")] + body
 
     def upload(_):
-        with connect(port) as client:
+        with raw_http.connect(port) as client:
             client.sendall(request.replace(b"Host", b"Connection: close\r\nHost"))
-            return answer(client)[9:12]
+            return raw_http.answer(client)[9:12]
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         statuses = sorted(pool.map(upload, range(4)))
@@ -159,7 +150,7 @@ def test_requests_that_wait_too_long_for_a_place_are_refused(page, model):
 
 
 def test_chunked_upload_is_answered(page):
-    with connect(page()) as client:
+    with raw_http.connect(page()) as client:
         head = FORM.replace(b"Content-Length: 10000000", b"Transfer-Encoding: chunked")[: -len(b"--x\r\n")]
         part = (
             b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'
@@ -170,36 +161,36 @@ def test_chunked_upload_is_answered(page):
         for piece in (part[:100], part[100:]):
             client.sendall(b"%x\r\n%s\r\n" % (len(piece), piece))
         client.sendall(b"0\r\n\r\n")
-        assert answer(client).startswith(b"HTTP/1.1 200 ")
+        assert raw_http.answer(client).startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.parametrize("rest", [b"zz\r\n", b"5\r\nabcdefgh", b"5\r\nab"])
 def test_wrong_chunk_is_a_bad_request_without_a_traceback(page, folder, rest):
-    with connect(page()) as client:
+    with raw_http.connect(page()) as client:
         client.sendall(
             FORM.replace(b"Content-Length: 10000000", b"Transfer-Encoding: chunked")[: -len(b"--x\r\n")] + rest
         )
         client.shutdown(socket.SHUT_WR)
-        assert answer(client).startswith(b"HTTP/1.1 400 ")
+        assert raw_http.answer(client).startswith(b"HTTP/1.1 400 ")
     assert b"Traceback" not in (folder / "log").read_bytes()
 
 
 def test_expect_100_continue_is_answered_once(page):
-    with connect(page()) as client:
+    with raw_http.connect(page()) as client:
         client.sendall(
             b"POST /nothing HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
             b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n"
         )
         assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
         client.sendall(b"ab")
-        assert answer(client).count(b"HTTP/1.1 ") == 1
+        assert raw_http.answer(client).count(b"HTTP/1.1 ") == 1
 
 
 def test_two_requests_on_one_connection_are_answered(page):
-    with connect(page()) as client:
+    with raw_http.connect(page()) as client:
         client.sendall(b"POST /nothing HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab" * 2)
         received = b""
         while received.count(b"HTTP/1.1 404") < 2:
             received += client.recv(65536)
         client.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-        assert b"HTTP/1.1 200 " in received + answer(client)
+        assert b"HTTP/1.1 200 " in received + raw_http.answer(client)
