@@ -4,6 +4,7 @@ CHAOS_LOAD names a file of JSON with `address`, `rate` (requests a second and us
 `results`, the file to write: for each request, its second, status, seconds, and whether a refusal lacks Retry-After.
 """
 
+import abc
 import base64
 import json
 import os
@@ -52,8 +53,9 @@ class _Load(locust.User):
         self._next = self._next + seconds if self._next else now + random.random() * seconds
         return max(0.0, self._next - now)
 
+    @abc.abstractmethod
     def send(self) -> None:
-        raise NotImplementedError
+        """Send a request, and add it to RESULTS."""
 
 
 class _Http(_Load, FastHttpUser):

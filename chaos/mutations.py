@@ -63,24 +63,24 @@ def repaired(file: bytes) -> bytes:
 
 
 def _chunks(file: bytes, at: int, layout: str, tail: int) -> list[bytes]:
-    found = []
+    chunks = []
     while at + 8 <= len(file):
         head = struct.unpack_from(layout, file, at)
         length = next(value for value in head if isinstance(value, int))
         end = at + 8 + length + tail + (length % 2 if not tail else 0)
-        found.append(file[at:end])
+        chunks.append(file[at:end])
         at = end
-    return found + [file[at:]] * (at < len(file))
+    return chunks + [file[at:]] * (at < len(file))
 
 
 def _boxes(file: bytes) -> list[bytes]:
-    found, at = [], 0
+    boxes, at = [], 0
     while at + 8 <= len(file):
         length, kind = struct.unpack_from(">I4s", file, at)
         end = at + (CONTAINERS.get(kind) or (max(8, length) if length else len(file)))
-        found.append(file[at:end])
+        boxes.append(file[at:end])
         at = end
-    return found + [file[at:]] * (at < len(file))
+    return boxes + [file[at:]] * (at < len(file))
 
 
 def _number(rng: random.Random, maximum: int) -> int:

@@ -98,16 +98,16 @@ def make(root: pathlib.Path) -> Base:
 
 def results_of(run_dir: pathlib.Path) -> dict[str, Any]:
     """Return the contents of RESULTS without times; None for one that cannot be read."""
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for name in itertools.chain.from_iterable(RESULTS.values()):
         try:
             text = (run_dir / name).read_text()
-            found[name] = _without_times(json.loads(text)) if name.endswith(".json") else text
+            results[name] = _without_times(json.loads(text)) if name.endswith(".json") else text
         except (OSError, ValueError, RecursionError):
-            found[name] = None
-    figures = found["report/figures.json"]
-    found["report/figures.json"] = figures and {name: figures[name] for name in FIGURES}
-    return found
+            results[name] = None
+    figures = results["report/figures.json"]
+    results["report/figures.json"] = figures and {name: figures[name] for name in FIGURES}
+    return results
 
 
 def _without_times(value: Any) -> Any:

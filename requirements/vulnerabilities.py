@@ -45,8 +45,8 @@ def main() -> None:
     except CheckError as error:
         sys.exit(f"Vulnerabilities were not checked. {error}")
     lines = [line(finding) for finding in findings if not finding["ids"] & set(accepted)]
-    found = {name for finding in findings for name in finding["ids"]}
-    for name in sorted(set(accepted) - found):
+    known = {name for finding in findings for name in finding["ids"]}
+    for name in sorted(set(accepted) - known):
         print(f"{name} in {ACCEPTED.name} was not found any more. Delete it.")
     print(*lines, sep="\n", end="\n" if lines else "")
     print(

@@ -73,8 +73,8 @@ class Project:
     def peak_mb(self, service: str) -> str:
         """Return the most memory that a container has used in MB, "?" if the kernel does not count it."""
         files = "/sys/fs/cgroup/memory/memory.max_usage_in_bytes /sys/fs/cgroup/memory.peak"
-        found = self.compose("exec", "-T", service, "sh", "-c", f"cat {files} 2>/dev/null || true").split()
-        return str(int(found[0]) // 1_000_000) if found else "?"
+        peaks_bytes = self.compose("exec", "-T", service, "sh", "-c", f"cat {files} 2>/dev/null || true").split()
+        return str(int(peaks_bytes[0]) // 1_000_000) if peaks_bytes else "?"
 
     def states(self) -> dict[str, str]:
         """Return service -> health of each running container."""
