@@ -30,10 +30,12 @@ FORMATS = tuple(SUFFIXES)
 FORMAT_NAMES = "JPEG, PNG, WebP, HEIC, AVIF, GIF, BMP, TIFF, JPEG 2000"
 MULTI_IMAGE_FORMATS = ("MPO", "HEIF")  # from phones, with bursts, previews and depth maps; the first image is used
 TENSORFLOW_READS = {("JPEG", "RGB"), ("JPEG", "L"), ("PNG", "RGB"), ("PNG", "L")}  # (format, Pillow mode), upright
-VERSION = 2  # raise it when photos get other pixels; runs then check their records, see stale_records
+VERSION = 3  # raise it when photos get other pixels; runs then check their records, see stale_records
 MIN_SIDE_PX = 16
 # Lower limits for formats whose decoders need more memory: 52 million pixels would take over 600 MB.
 FORMAT_MAX_PIXELS = {"JPEG2000": 12_000_000, "WEBP": 25_000_000}
+# The others hold JPEG or fax data, of scans. libtiff skips their damaged rows, which then have undefined pixels.
+TIFF_COMPRESSIONS = ("raw", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits", "zstd", "lzma")
 PNG_END = b"IEND\xaeB`\x82"
 WEB_SIDE_PX = 1024  # longest side of the photos that the page stores and sends; models use 224 x 224 by default
 JPEG_QUALITY = 90
@@ -176,6 +178,9 @@ def _open_image(file: bytes) -> Image.Image:
 
 def _check(image: Image.Image, max_pixels: int) -> None:
     _check_size(*image.size, min(max_pixels, FORMAT_MAX_PIXELS.get(image.format or "", max_pixels)))
+    if image.format == "TIFF" and (compression := image.info["compression"]) not in TIFF_COMPRESSIONS:
+        detail = f"TIFF with the compression {compression}, in which damage is not detected; save it as JPEG or PNG"
+        raise UnusablePhotoError("not an image", detail)
     # Not n_frames, because Pillow reads a whole GIF to count its frames.
     if image.format not in MULTI_IMAGE_FORMATS and getattr(image, "is_animated", False):
         raise UnusablePhotoError("animated", "more than one frame or page")

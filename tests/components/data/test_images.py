@@ -130,6 +130,10 @@ GOOD = {  # kind -> (bytes, colours of the corners, tolerance of a colour)
     "HEIC of a burst": (encode(picture(), "HEIF", quality=100, save_all=True, append_images=[picture()]), CORNERS, 12),
     "BMP": (encode(picture(), "BMP"), CORNERS, 0),
     "TIFF": (encode(picture(), "TIFF"), CORNERS, 0),
+    **{
+        f"TIFF with the compression {name}": (encode(picture(), "TIFF", compression=name), CORNERS, 0)
+        for name in ("tiff_lzw", "tiff_deflate", "packbits", "zstd", "lzma")
+    },
     "AVIF": (encode(picture(), "AVIF", quality=95), CORNERS, 12),
     "JPEG 2000": (encode(picture(), "JPEG2000"), CORNERS, 2),
     "CMYK TIFF": (encode(picture("CMYK"), "TIFF"), CORNERS, 1),
@@ -156,6 +160,8 @@ BAD = {  # kind -> (bytes, reason)
     "animated WebP": (frames("WEBP"), "animated"),
     "animated PNG": (frames("PNG"), "animated"),
     "TIFF of several pages": (frames("TIFF"), "animated"),
+    "TIFF with JPEG compression": (encode(picture(), "TIFF", compression="jpeg"), "not an image"),
+    "TIFF of a fax": (encode(picture("1"), "TIFF", compression="group4"), "not an image"),
     "EPS": (encode(picture(), "EPS"), "not an image"),
     "PPM": (encode(picture(), "PPM"), "not an image"),
     "15 pixels high": (encode(picture().resize((40, 15)), "PNG"), "too small"),

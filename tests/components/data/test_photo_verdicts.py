@@ -45,6 +45,7 @@ PHOTOS = {  # name -> (function that returns its bytes, verdict)
     "16 x 16": (lambda: encoded("PNG", size=(16, 16)), OK),
     # formats that are not read
     "EPS": (lambda: encoded("EPS"), "not an image"),
+    "TIFF with JPEG compression": (lambda: saved(Image.new("RGB", SMALL), "TIFF", compression="jpeg"), "not an image"),
     "PSD": (upload_files.psd, "not an image"),
     "PPM": (lambda: encoded("PPM"), "not an image"),
     "text": (lambda: b"a plastic bottle\n" * 40, "not an image"),
