@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: run serve test check coverage bench bench-gpu chaos compose-test security sbom docs lock translations protos
 .DELETE_ON_ERROR:
 
-run: export PILAH_WITH_MAKE := 1
+run: export PILAH_STARTED_BY := make
 run: .venv/ready
 	$(VENV_PYTHON) -m pipeline run --run-dir "$(RUN)" $(if $(IMAGES),--images "$(IMAGES)") $(ARGS)
 

@@ -95,7 +95,6 @@ def run(
             rich_help_panel=options.PUBLISHING,
         ),
     ] = None,
-    with_make: Annotated[bool, typer.Option(hidden=True, envvar="PILAH_WITH_MAKE")] = False,
     verbose: Verbose = False,
     debug: Debug = False,
     beam_args: Annotated[list[str] | None, typer.Argument(help="After --, options for Beam's runner.")] = None,
@@ -125,7 +124,7 @@ def run(
         main.run(config, from_stage, overwrite, console)
         if check_serving:
             _print_line(check.check(config, check_serving))
-        for line in next_commands.after_push(config, with_make=with_make):
+        for line in next_commands.after_push(config):
             _print_line(line)
 
 

@@ -1,5 +1,6 @@
 """The commands to try after a run, for its folder, as a user types them."""
 
+import os
 import pathlib
 import shlex
 import sys
@@ -7,27 +8,21 @@ import sys
 from pipeline import run_folder
 from pipeline.config import Config
 
+STARTED_BY = "PILAH_STARTED_BY"  # environment variable: make (Makefile), compose (docker-compose.yml), or unset
 
-def after_push(config: Config, *, with_make: bool) -> list[str]:
-    """Return the path of the report and two commands to try when a model has been pushed, a line each.
 
-    Args:
-        with_make: whether the run was started by make, which also has commands for serving and for other photos.
-    """
+def after_push(config: Config) -> list[str]:
+    """Return the path of the report and two commands to try when a model has been pushed, a line each."""
     run_dir = _quoted(config.run_dir)
-    if with_make:
-        serve, run_on_photos = f"make serve RUN={run_dir}", "make run IMAGES=photos.zip"
-    else:
-        serve = f"{_python()} -m web --model_base_path {_quoted(config.run_dir / run_folder.SERVED)}"
-        run_on_photos = _command("run", "runs/mine", "--images photos.zip")
     if not config.images:
-        second = f"Train on your own photos:        {run_on_photos}"
+        second = f"Train on your own photos:        {_run_on_photos()}"
     elif config.strategy == "finetune":  # which cannot be audited
-        second = f"Test it on other photos:         {_command('evaluate', run_dir, '--images other-photos')}"
+        folder = "/photos/other-photos" if _started_by() == "compose" else "other-photos"
+        second = f"Test it on other photos:         {_command('evaluate', run_dir, '--images', folder)}"
     else:
         second = f"Look for label issues:           {_command('audit', run_dir)}"
     report = f"Report:                          {_quoted(config.run_dir / run_folder.PAGE)}"
-    return [report, f"Serve the model and a web page:  {serve}", second]
+    return [report, f"Serve the model and a web page:  {_serve(config, run_dir)}", second]
 
 
 def after_failed_push(config: Config) -> str:
@@ -35,8 +30,29 @@ def after_failed_push(config: Config) -> str:
     return f"Write the report of the scenarios:  {_command('report', _quoted(config.run_dir))}"
 
 
+def _started_by() -> str:
+    return os.environ.get(STARTED_BY, "")
+
+
+def _serve(config: Config, run_dir: str) -> str:
+    if _started_by() == "make":
+        return f"make serve RUN={run_dir}"
+    if _started_by() == "compose":
+        return f"RUN={run_dir} docker compose up"
+    return f"{_python()} -m web --model_base_path {_quoted(config.run_dir / run_folder.SERVED)}"
+
+
+def _run_on_photos() -> str:
+    if _started_by() == "make":
+        return "make run IMAGES=photos.zip"
+    photos = "/photos/photos.zip" if _started_by() == "compose" else "photos.zip"
+    return _command("run", "runs/mine", "--images", photos)
+
+
 def _command(name: str, run_dir: str, *more: str) -> str:
-    return " ".join([_python(), "-m pipeline", name, "--run-dir", run_dir, *more])
+    is_compose = _started_by() == "compose"
+    program = "docker compose run --rm pipeline" if is_compose else f"{_python()} -m pipeline"
+    return " ".join([program, name, "--run-dir", run_dir, *more])
 
 
 def _python() -> str:

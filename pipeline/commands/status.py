@@ -43,7 +43,7 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
         recipe = f"{winner['backbone']}, {winner['optimizer']}, dropout {winner['dropout']}, {winner['strategy']}"
         score = rounding.text(winner["f1"], ".4f")
         lines = [f"Winner: scenario {winner['scenario']} ({recipe}), macro F1 {score}."]
-        for line in [*lines, *next_commands.after_push(config, with_make=False)]:
+        for line in [*lines, *next_commands.after_push(config)]:
             console.print(line, highlight=False, soft_wrap=True)
 
 
