@@ -6,7 +6,7 @@ import time
 
 from chaos import arguments
 
-# the modules of this folder that have trials
+# the folders here that have a trial.py
 TRIALS = [
     "kills",
     "faults",
@@ -32,7 +32,7 @@ def main() -> None:
     for name in args.trials:
         start = time.perf_counter()
         print(f"\nchaos.{name}", flush=True)
-        if subprocess.run([sys.executable, "-m", f"chaos.{name}", *flags]).returncode:
+        if subprocess.run([sys.executable, "-m", f"chaos.{name}.trial", *flags]).returncode:
             failed.append(name)
         print(f"{name} took {time.perf_counter() - start:.0f} s", flush=True)
     if failed:

@@ -1,4 +1,4 @@
-"""The options that all trials have: `python -m chaos.NAME --seed N --short`."""
+"""The options that all trials have: `python -m chaos.NAME.trial --seed N --short`."""
 
 import argparse
 

@@ -4,7 +4,9 @@ import random
 
 import pytest
 
-from chaos import archive_samples, archives, mutations
+from chaos.archives import archive_samples
+from chaos.archives import trial as archives
+from chaos.inputs import mutations
 from components.base.errors import PilahError
 from components.data import photo_sources
 

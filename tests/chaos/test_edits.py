@@ -7,7 +7,8 @@ import finished_run
 import pytest
 import typer.testing
 
-from chaos import edits, file_edits, run_to_damage
+from chaos.edits import file_edits, run_to_damage
+from chaos.edits import trial as edits
 from pipeline.cli import app
 
 EDITS = 20

@@ -1,10 +1,12 @@
-"""Some faults of the disk and the clock; `python -m chaos.faults` has all."""
+"""Some faults of the disk and the clock; `python -m chaos.faults.trial` has all."""
 
 import random
 
 import pytest
 
-from chaos import outcomes, run_faults, run_kills
+from chaos import outcomes
+from chaos.faults import run_faults
+from chaos.kills import run_kills
 
 pytest_plugins = ["forked_commands"]
 

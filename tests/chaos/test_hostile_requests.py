@@ -4,7 +4,10 @@ import resource
 
 import pytest
 
-from chaos import hostile_http, hostile_requests, servers, slow_clients, small_model
+from chaos import probes, servers, small_model
+from chaos.hostile_requests import hostile_http
+from chaos.hostile_requests import trial as hostile_requests
+from chaos.slow_clients import trial as slow_clients
 
 SEED = 3
 
@@ -43,12 +46,12 @@ def test_hostile_requests_to_the_page_end_in_a_clear_status(page):
 
 @pytest.mark.parametrize("kind", [slow_clients.PAGE_KINDS[2], slow_clients.PAGE_KINDS[4]], ids=lambda kind: kind.name)
 def test_page_answers_beside_slow_clients(page, many_files, kind):
-    assert not slow_clients.trial("page", page.port, kind, slow_clients.upload, 100, 0.5).failures
+    assert not slow_clients.trial("page", page.port, kind, probes.upload, 100, 0.5).failures
 
 
 def test_rest_answers_beside_slow_clients(model, many_files):
     kind = slow_clients.REST_KINDS[2]
-    assert not slow_clients.trial("REST", model.rest_port, kind, slow_clients.rest, 200, 0.5).failures
+    assert not slow_clients.trial("REST", model.rest_port, kind, probes.rest, 200, 0.5).failures
 
 
 @pytest.mark.parametrize(

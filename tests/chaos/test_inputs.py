@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from chaos import decoders, inputs, mutations, photo_samples
+from chaos.inputs import decoders, mutations, photo_samples
+from chaos.inputs import trial as inputs
 from components.data import images
 from web import pictures
 

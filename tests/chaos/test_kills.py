@@ -1,8 +1,9 @@
-"""A few kills of each kind; `python -m chaos.kills` has a hundred."""
+"""A few kills of each kind; `python -m chaos.kills.trial` has a hundred."""
 
 import random
 
-from chaos import outcomes, run_kills, web_kills
+from chaos import outcomes
+from chaos.kills import run_kills, web_kills
 
 pytest_plugins = ["forked_commands"]
 

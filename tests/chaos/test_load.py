@@ -8,7 +8,8 @@ import threading
 
 import pytest
 
-from chaos import load, servers, slow_clients
+from chaos import probes, servers
+from chaos.load import trial as load
 
 needs_locust = pytest.mark.skipif(importlib.util.find_spec("locust") is None, reason=load.NO_LOCUST)
 PROCESS = servers.Process(port=0, pid=os.getpid(), log=pathlib.Path("/dev/null"))
@@ -21,7 +22,7 @@ def failures_of(monkeypatch):
 
     def failures(requests, memory_mib=(100, 100, 100), answer="200"):
         monkeypatch.setattr(load, "run", lambda *_: load.Load(requests, list(memory_mib)))
-        monkeypatch.setattr(slow_clients, "GIVE_UP_SECONDS", 0.0)
+        monkeypatch.setattr(probes, "GIVE_UP_SECONDS", 0.0)
         target = load.Target("Page", 0, (PROCESS,), lambda port: answer)
         return load.trial(target, b"", 1, 1.0, load.START_SECONDS + 4).failures
 
@@ -66,7 +67,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def test_locust_counts_statuses_and_refusals_without_a_time():
     with http.server.ThreadingHTTPServer((servers.HOST, 0), Handler) as server:
         threading.Thread(target=server.serve_forever).start()
-        target = load.Target("Rest", server.server_port, (PROCESS,), slow_clients.rest)
+        target = load.Target("Rest", server.server_port, (PROCESS,), probes.rest)
         result = load.run(target, load.photo(1), users=2, rate=0, seconds=1)
         server.shutdown()
     assert set(result.statuses()) == {"200", "503"} and result.per_second() > 0

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from chaos import run_files
+from chaos.kills import run_files
 
 
 @pytest.fixture

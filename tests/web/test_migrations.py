@@ -9,7 +9,8 @@ import pytest
 import sqlalchemy as sa
 import web_app
 
-from chaos import page_databases, upgrades
+from chaos.upgrades import page_databases
+from chaos.upgrades import trial as upgrades
 
 REVISIONS = ("0003", "0002", "0001")
 

@@ -8,7 +8,7 @@ import flask.sessions
 import pytest
 import web_app
 
-from chaos import page_databases
+from chaos.upgrades import page_databases
 
 pytestmark = pytest.mark.databases("sqlite")
 # of a database that version 0.1.0 made

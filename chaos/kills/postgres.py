@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-SCRIPT = pathlib.Path(__file__).parents[1] / "tests" / "postgres.sh"
+SCRIPT = pathlib.Path(__file__).parents[2] / "tests" / "postgres.sh"
 RESUME_SECONDS = 30.0  # for the processes of a killed server to end, and for its recovery
 
 

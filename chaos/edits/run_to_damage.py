@@ -11,7 +11,7 @@ import shutil
 import sys
 from typing import Any
 
-from chaos import forks
+from chaos.edits import forks
 from components.demo import synthetic_photos
 from pipeline import cli
 
@@ -55,7 +55,7 @@ class Base:
 
 def prepare() -> None:
     """Import what the commands need, and replace the networks of two backbones by small ones."""
-    sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests" / "helpers"))
+    sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "tests" / "helpers"))
     os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "COLUMNS": "300", "NO_COLOR": "1"}
     for name in MODULES:
         importlib.import_module(name)

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 
-from chaos import arguments, outcomes, servers, slow_clients
+from chaos import arguments, outcomes, probes, servers
 
 COUNT, SHORT_COUNT = 5_000, 150
 GROWTH_MIB, GROWTH = 30.0, 1.1  # of resident memory over three quarters of the requests, above which it is not flat
@@ -35,21 +35,21 @@ def trial(
 
 
 def trials_of_model_server(model: servers.Process, seed: int, count: int) -> list[outcomes.Outcome]:
-    from chaos import hostile_grpc, hostile_http  # loads TensorFlow
+    from chaos.hostile_requests import hostile_grpc, hostile_http  # loads TensorFlow
 
     grpc_attack = functools.partial(hostile_grpc.attack, model)
     rest_attack = functools.partial(hostile_http.attack, model.rest_port, hostile_http.REST)
     return [
-        trial("gRPC", model, grpc_attack, slow_clients.call, model.port, seed, count),
-        trial("REST", model, rest_attack, slow_clients.rest, model.rest_port, seed, count),
+        trial("gRPC", model, grpc_attack, probes.call, model.port, seed, count),
+        trial("REST", model, rest_attack, probes.rest, model.rest_port, seed, count),
     ]
 
 
 def trials_of_page(page: servers.Process, seed: int, count: int) -> list[outcomes.Outcome]:
-    from chaos import hostile_http, hostile_page
+    from chaos.hostile_requests import hostile_http, hostile_page
 
     attack = functools.partial(hostile_http.attack, page.port, hostile_page.PAGE)
-    return [trial("page", page, attack, slow_clients.upload, page.port, seed, count)]
+    return [trial("page", page, attack, probes.upload, page.port, seed, count)]
 
 
 def main() -> int:

@@ -1,17 +1,13 @@
 """Thousands of slow clients at the page and the model server, while a well-behaved client asks for answers.
 
 A slow client opens a connection, sends what its kind says, then a byte every few seconds, and connects again when it
-is disconnected. The well-behaved client must be answered, or refused with 503, within GIVE_UP_SECONDS.
+is disconnected. The well-behaved client must be answered, or refused with 503, within probes.GIVE_UP_SECONDS.
 """
 
 import asyncio
-import base64
 import collections
 import contextlib
 import dataclasses
-import http.client
-import io
-import json
 import pathlib
 import resource
 import sys
@@ -20,22 +16,15 @@ import threading
 import time
 from collections.abc import Callable
 
-import grpc
-from PIL import Image
-
-from chaos import arguments, outcomes, servers
-from serving import client
+from chaos import arguments, outcomes, probes, servers
 
 CLIENTS, SHORT_CLIENTS = 3_000, 200
 SECONDS, SHORT_SECONDS = 60.0, 2.0
 BYTE_SECONDS = 2.0  # between two bytes of a slow client
-GIVE_UP_SECONDS = 30.0  # the well-behaved client's timeout: more is a hang
-RECOVERY_SECONDS = 5.0
 UPLOAD_HEAD = (
     b"POST /api/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n"
     b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
 )
-FORM_HEADERS = {"Content-Type": "multipart/form-data; boundary=x"}
 PREDICT_HEAD = b"POST /v1/models/pilah:predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
 HTTP2_START = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"  # preface, empty SETTINGS
 LARGE_FILE = b"GET /static/vendor/swagger-ui/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -109,53 +98,6 @@ class SlowClients:
         self._loop.close()
 
 
-def photo() -> bytes:
-    stream = io.BytesIO()
-    Image.new("RGB", (64, 64), (10, 200, 30)).save(stream, "JPEG")
-    return stream.getvalue()
-
-
-def form(content: bytes) -> bytes:
-    """Return a form with a photo."""
-    head = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'
-    return head + content + b"\r\n--x--\r\n"
-
-
-def upload(port: int) -> str:
-    """Return the status of an upload to the page."""
-    return _request(port, "POST", "/api/classify", form(photo()), FORM_HEADERS)
-
-
-def rest(port: int) -> str:
-    """Return the status of a prediction over REST."""
-    body = json.dumps({"instances": [{"b64": base64.b64encode(photo()).decode()}]}).encode()
-    return _request(port, "POST", "/v1/models/pilah:predict", body, {})
-
-
-def call(port: int) -> str:
-    """Return the status of a gRPC call on a new connection."""
-    with client.Client(f"{servers.HOST}:{port}", timeout_seconds=GIVE_UP_SECONDS) as caller:
-        try:
-            caller.classify(photo())
-        except client.ServingUnavailable as error:
-            cause = error.__cause__
-            return cause.code().name if isinstance(cause, grpc.Call) else "UNAVAILABLE"
-        except client.ServingRejected as error:
-            return str(error.code.name)
-    return "200"
-
-
-def _request(port: int, method: str, path: str, body: bytes, headers: dict[str, str]) -> str:
-    connection = http.client.HTTPConnection(servers.HOST, port, timeout=GIVE_UP_SECONDS)
-    try:
-        connection.request(method, path, body, {**headers, "Connection": "close"})
-        return str(connection.getresponse().status)
-    except (OSError, http.client.HTTPException) as error:
-        return type(error).__name__
-    finally:
-        connection.close()
-
-
 GOOD = ("200", "503", "RESOURCE_EXHAUSTED", "UNAVAILABLE")
 
 
@@ -172,13 +114,13 @@ def trial(
             slowest = max(slowest, time.monotonic() - start)
             time.sleep(0.2)
     left = time.monotonic()
-    while (last := ask(port)) != "200" and time.monotonic() - left < GIVE_UP_SECONDS:
+    while (last := ask(port)) != "200" and time.monotonic() - left < probes.GIVE_UP_SECONDS:
         time.sleep(0.1)
     recovery = time.monotonic() - left
     failures = [f"{count} requests ended with {answer}" for answer, count in answers.items() if answer not in GOOD]
-    if last != "200" or recovery > RECOVERY_SECONDS:
+    if last != "200" or recovery > probes.RECOVERY_SECONDS:
         failures.append(
-            f"no answer within {RECOVERY_SECONDS:g} s after the slow clients had left (took {recovery:.1f} s)"
+            f"no answer within {probes.RECOVERY_SECONDS:g} s after the slow clients had left (took {recovery:.1f} s)"
         )
     counts = ", ".join(f"{answer}: {count}" for answer, count in sorted(answers.items()))
     print(f"{name}, {kind.name}: {counts}; slowest {slowest:.2f} s, recovery {recovery:.2f} s", flush=True)
@@ -186,12 +128,12 @@ def trial(
 
 
 def trials_of_page(page: servers.Process, clients: int, seconds: float) -> list[outcomes.Outcome]:
-    return [trial("page", page.port, kind, upload, clients, seconds) for kind in PAGE_KINDS]
+    return [trial("page", page.port, kind, probes.upload, clients, seconds) for kind in PAGE_KINDS]
 
 
 def trials_of_model_server(model: servers.Process, clients: int, seconds: float) -> list[outcomes.Outcome]:
-    return [trial("REST", model.rest_port, kind, rest, clients, seconds) for kind in REST_KINDS] + [
-        trial("gRPC", model.port, kind, call, clients, seconds) for kind in GRPC_KINDS
+    return [trial("REST", model.rest_port, kind, probes.rest, clients, seconds) for kind in REST_KINDS] + [
+        trial("gRPC", model.port, kind, probes.call, clients, seconds) for kind in GRPC_KINDS
     ]
 
 

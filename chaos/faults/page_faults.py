@@ -7,7 +7,8 @@ import time
 import requests
 import web_app
 
-from chaos import run_faults, site, small_disk
+from chaos import site
+from chaos.faults import run_faults, small_disk
 from chaos.outcomes import Outcome
 
 DISK_MIB = 560  # the page accepts photos while 500 MB are free

@@ -14,7 +14,8 @@ import sys
 import time
 from collections.abc import Iterator
 
-from chaos import mutations, outcomes, photo_samples
+from chaos import outcomes
+from chaos.inputs import mutations, photo_samples
 from web import pictures
 
 UPLOADS = 5_000

@@ -1,6 +1,6 @@
 """Interrupt the migrations of the page's database: at each statement, at random moments, on a full disk, by each other.
 
-    python -m chaos.upgrades [--seed N] [--short]
+    python -m chaos.upgrades.trial [--seed N] [--short]
 
 SQLite is always used, PostgreSQL where DATABASE_URL names one.
 """
@@ -19,8 +19,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from chaos import arguments, outcomes, page_databases
-from chaos.page_databases import PageDatabase, Snapshot
+from chaos import arguments, outcomes
+from chaos.upgrades import page_databases
+from chaos.upgrades.page_databases import PageDatabase, Snapshot
 
 DATABASES = ("sqlite", "postgresql") if os.environ.get("DATABASE_URL", "").startswith("postgresql") else ("sqlite",)
 HEAD = "0003"

@@ -9,11 +9,12 @@ import random
 import sys
 import tempfile
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests" / "helpers"))
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "tests" / "helpers"))
 
 from forked_commands import Commands
 
-from chaos import arguments, outcomes, postgres, run_kills, server_kills, web_kills
+from chaos import arguments, outcomes
+from chaos.kills import postgres, run_kills, server_kills, web_kills
 from components.data import photos
 
 RUN_KILLS, RENAME_KILLS, SEARCH_KILLS, SERVER_KILLS = 40, 30, 12, 15

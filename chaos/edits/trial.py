@@ -1,4 +1,4 @@
-"""Damaged files of a finished run under every command that reads them: `python -m chaos.edits --seed 1`.
+"""Damaged files of a finished run under every command that reads them: `python -m chaos.edits.trial --seed 1`.
 
 Each command must end in one line that names the file, or make it again and give the same results as before.
 """
@@ -19,8 +19,9 @@ import traceback
 
 import typer.testing
 
-from chaos import arguments, file_edits, forks, outcomes, run_to_damage
-from chaos.run_to_damage import Base
+from chaos import arguments, outcomes
+from chaos.edits import file_edits, forks, run_to_damage
+from chaos.edits.run_to_damage import Base
 from pipeline import cli
 
 EDITS = 2_400

@@ -18,7 +18,7 @@ import locust
 from grpc.experimental import gevent as grpc_gevent
 from locust.contrib.fasthttp import FastHttpUser
 
-from chaos import slow_clients
+from chaos import probes
 from serving import channel
 from serving.protos import predict_pb2
 
@@ -60,7 +60,7 @@ class _Load(locust.User):
 
 class _Http(_Load, FastHttpUser):
     abstract = True
-    connection_timeout = network_timeout = slow_clients.GIVE_UP_SECONDS * 2
+    connection_timeout = network_timeout = probes.GIVE_UP_SECONDS * 2
     path, headers = "", {"Content-Type": "application/json", "Connection": "close"}
     body: Any = b""  # locust's type hint lacks bytes
 
@@ -76,8 +76,8 @@ class _Http(_Load, FastHttpUser):
 class Page(_Http):
     path, headers, body = (
         "/api/classify",
-        {**slow_clients.FORM_HEADERS, "Connection": "close"},
-        slow_clients.form(PHOTO),
+        {**probes.FORM_HEADERS, "Connection": "close"},
+        probes.form(PHOTO),
     )
 
 
@@ -105,7 +105,7 @@ class Grpc(_Load):
     def send(self) -> None:
         start = time.time()
         try:
-            self._predict(self._request, timeout=slow_clients.GIVE_UP_SECONDS * 2)
+            self._predict(self._request, timeout=probes.GIVE_UP_SECONDS * 2)
             status = "200"
         except grpc.RpcError as error:
             status = str(error.code().name)

@@ -9,7 +9,7 @@ import grpc
 from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import predict_pb2
 
-from chaos import servers, slow_clients
+from chaos import probes, servers
 
 METHODS = (
     *(f"PredictionService/{name}" for name in ("Predict", "GetModelMetadata", "Classify", "Regress", "MultiInference")),
@@ -41,7 +41,7 @@ def valid(rng: random.Random) -> predict_pb2.PredictRequest:
         tensor = request.inputs["image_bytes"]
         tensor.dtype = 7
         tensor.tensor_shape.dim.add(size=1)
-        tensor.string_val.append(slow_clients.photo())
+        tensor.string_val.append(probes.photo())
     else:
         request.model_spec.signature_name = "double"
         tensor = request.inputs["x"]
@@ -128,7 +128,7 @@ def large(rng: random.Random) -> bytes:
 def not_a_photo(rng: random.Random) -> bytes:
     request = valid(rng)
     if _tensor(request).dtype == 7:
-        content = slow_clients.photo()
+        content = probes.photo()
         _tensor(request).string_val[0] = rng.choice((b"", b"\xff\xd8", content[:50], rng.randbytes(300), b"GIF89a"))
     return bytes(request.SerializeToString())
 
@@ -153,7 +153,7 @@ def call(channel: grpc.Channel, rng: random.Random) -> str:
     message = MUTATIONS[name][0](rng)
     method = PREDICT if rng.random() < 0.8 else rng.choice((*METHODS, "PredictionService/Nothing", "No/Predict"))
     interruption = rng.choice(("none",) * 8 + ("deadline", "cancel"))
-    seconds = rng.choice((0.0, 0.001, 0.01)) if interruption == "deadline" else slow_clients.GIVE_UP_SECONDS
+    seconds = rng.choice((0.0, 0.001, 0.01)) if interruption == "deadline" else probes.GIVE_UP_SECONDS
     remote: Any = channel.unary_unary(f"/tensorflow.serving.{method}")  # takes and returns bytes
     future = remote.future(message, timeout=seconds)
     if interruption == "cancel":

@@ -4,11 +4,12 @@ import json
 import random
 from collections.abc import Callable
 
-from chaos import hostile_http, slow_clients
-from chaos.hostile_http import Request, request
+from chaos import probes
+from chaos.hostile_requests import hostile_http
+from chaos.hostile_requests.hostile_http import Request, request
 
 UPLOAD = "/api/classify"
-FORM = slow_clients.form(slow_clients.photo())
+FORM = probes.form(probes.photo())
 FORM_TYPE = b"Content-Type: multipart/form-data; boundary=x\r\n"
 SAME_ORIGIN = b"Sec-Fetch-Site: same-origin\r\n"  # such forms need no token
 NAMES = (
@@ -70,7 +71,7 @@ def multipart(rng: random.Random) -> Request:
             (b"", b"Content-Type: image/jpeg\r\n", b"Content-Transfer-Encoding: base64\r\n", b"X" * 9000 + b"\r\n")
         ),
     )
-    content = rng.choice((slow_clients.photo(), b"", b"\0" * 100, rng.randbytes(1000)))
+    content = rng.choice((probes.photo(), b"", b"\0" * 100, rng.randbytes(1000)))
     end = rng.choice((b"\r\n--x--\r\n", b"\r\n--x\r\n", b"", b"\r\n--", b"\n--x--\n", b"\r\n--x--\r\n" + b"a" * 1000))
     boundary = rng.choice((b"x", b"x", b"x", b"y", b"", b'"x', b"x" * 200, b"\xff"))
     body = rng.choice((part + content + end, hostile_http.changed(rng, FORM), part * 3 + content + end))
@@ -89,7 +90,7 @@ def huge(rng: random.Random) -> Request:
     """Return an upload that is larger than allowed, or that says so."""
     if rng.random() < 0.9:
         return request("POST", UPLOAD, FORM, FORM_TYPE, rng.choice((16_000_000, 2**31, 2**63, 10**25)))
-    return request("POST", UPLOAD, slow_clients.form(bytes(17_000_000)), FORM_TYPE)
+    return request("POST", UPLOAD, probes.form(bytes(17_000_000)), FORM_TYPE)
 
 
 def forms(rng: random.Random) -> Request:

@@ -7,11 +7,13 @@ import sys
 import tempfile
 from collections.abc import Callable
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests" / "helpers"))
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "tests" / "helpers"))
 
 from forked_commands import Commands
 
-from chaos import arguments, outcomes, page_faults, run_faults, run_kills
+from chaos import arguments, outcomes
+from chaos.faults import page_faults, run_faults
+from chaos.kills import run_kills
 from pipeline.config import STAGES
 
 SHORT_STAGES = ("dataset", "search", "model")

@@ -24,7 +24,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from chaos import arguments, outcomes, servers, slow_clients
+from chaos import arguments, outcomes, probes, servers
 
 SECONDS, SHORT_SECONDS = 600.0, 4.0
 MEASURE_SECONDS, SHORT_MEASURE_SECONDS = 30.0, 2.0
@@ -81,7 +81,7 @@ def run(target: Target, content: bytes, users: int, rate: float, seconds: float)
             "-m",
             "locust",
             "--locustfile",
-            "chaos/locustfile.py",
+            "chaos/load/locustfile.py",
             "--headless",
         ]
         command += ["--users", str(users), "--spawn-rate", str(users), "--run-time", f"{max(1, round(seconds))}s"]
@@ -111,7 +111,7 @@ def trial(target: Target, content: bytes, factor: float, capacity: float, second
     """Load `target` at `factor` times its capacity, and measure the time to an answer afterwards."""
     load = run(target, content, USERS, factor * capacity, seconds)
     left, recovery = time.monotonic(), 0.0
-    while (last := target.ask(target.port)) != "200" and recovery < slow_clients.GIVE_UP_SECONDS:
+    while (last := target.ask(target.port)) != "200" and recovery < probes.GIVE_UP_SECONDS:
         time.sleep(0.1)
         recovery = time.monotonic() - left
     failures = [
@@ -124,7 +124,7 @@ def trial(target: Target, content: bytes, factor: float, capacity: float, second
     _, middle, end = load.memory_mib
     if end > GROWTH * middle + GROWTH_MIB:
         failures.append(f"memory grew from {middle:.0f} MiB in the middle to {end:.0f} MiB at the end")
-    if last != "200" or recovery > slow_clients.RECOVERY_SECONDS:
+    if last != "200" or recovery > probes.RECOVERY_SECONDS:
         failures.append(f"a photo was not answered until {recovery:.1f} s after the load ({last})")
     if tracebacks := sum(process.tracebacks() for process in target.processes):
         failures.append(f"{tracebacks} tracebacks in the logs")
@@ -174,9 +174,9 @@ def main() -> int:
             base = small_model.write(pathlib.Path(folder))
         with servers.model_server(base) as model, servers.page(model.port) as page:
             for target in (
-                Target("Grpc", model.port, (model,), slow_clients.call),
-                Target("Rest", model.rest_port, (model,), slow_clients.rest),
-                Target("Page", page.port, (page, model), slow_clients.upload),
+                Target("Grpc", model.port, (model,), probes.call),
+                Target("Rest", model.rest_port, (model,), probes.rest),
+                Target("Page", page.port, (page, model), probes.upload),
             ):
                 results += trials(target, content, *durations)
     return outcomes.report(results)

@@ -10,7 +10,8 @@ import time
 import sqlalchemy as sa
 import web_app
 
-from chaos import postgres, site
+from chaos import site
+from chaos.kills import postgres
 from chaos.outcomes import Outcome
 from components.base import artifacts
 from components.data import images

@@ -7,7 +7,7 @@ import struct
 import zipfile
 from collections.abc import Callable
 
-from chaos import photo_samples
+from chaos.inputs import photo_samples
 
 PHOTO = photo_samples.of("PNG")[1]
 ENTRIES = 100_000

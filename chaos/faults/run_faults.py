@@ -11,9 +11,10 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from chaos import run_files, small_disk, strikes
+from chaos.faults import small_disk
+from chaos.kills import run_files, strikes
+from chaos.kills.run_kills import UNDISTURBED, Trial
 from chaos.outcomes import Outcome
-from chaos.run_kills import UNDISTURBED, Trial
 
 if TYPE_CHECKING:  # a plugin of pytest, which must not be imported before it is registered
     from forked_commands import Command

@@ -1,4 +1,4 @@
-"""Damaged files of a served version under the model server and the page: `python -m chaos.served --seed 1`.
+"""Damaged files of a served version under the model server and the page: `python -m chaos.served.trial --seed 1`.
 
 The server must refuse the version in one line or give the scores that were validated; the page must show its pages.
 """
@@ -14,7 +14,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from chaos import arguments, file_edits, forks, outcomes, run_to_damage
+from chaos import arguments, outcomes
+from chaos.edits import file_edits, forks, run_to_damage
 from components.data import photos
 from serving.embedded import saved_model, status
 from web import model_card

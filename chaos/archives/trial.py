@@ -1,4 +1,4 @@
-"""Hostile zips, and damaged ones, as `--images` of a run: `python -m chaos.archives --seed 1`.
+"""Hostile zips, and damaged ones, as `--images` of a run: `python -m chaos.archives.trial --seed 1`.
 
 Each must be unpacked whole, or end in one line that says what is wrong; nothing may appear outside of its folder.
 """
@@ -10,7 +10,9 @@ import resource
 import sys
 import tempfile
 
-from chaos import archive_samples, arguments, mutations, outcomes
+from chaos import arguments, outcomes
+from chaos.archives import archive_samples
+from chaos.inputs import mutations
 from components.base import artifacts
 from components.base.errors import PilahError
 from components.data import class_folders, photo_sources

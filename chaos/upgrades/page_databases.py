@@ -20,7 +20,7 @@ from web import commands, database  # noqa: F401  # imported before the fork, as
 import flask_migrate  # isort: skip # noqa: F401
 import alembic.command  # isort: skip # noqa: F401
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 FEEDBACK = ("confirmed", "none", "several")
 TIME = datetime.datetime(2026, 11, 29, 8)
 Snapshot = dict[str, dict[str, dict[str, Any]]]  # table -> primary key -> column -> value

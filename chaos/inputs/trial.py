@@ -1,4 +1,4 @@
-"""Damaged photos through what a run and the page do with them: `python -m chaos.inputs --seed 1`.
+"""Damaged photos through what a run and the page do with them: `python -m chaos.inputs.trial --seed 1`.
 
 Each of 145,000 files must be accepted by both or refused by both for the same reason of ours, without a crash, a hang,
 another exception or growing memory. Files that fail are kept.
@@ -18,7 +18,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 
-from chaos import arguments, mutations, outcomes, photo_samples, uploads
+from chaos import arguments, outcomes
+from chaos.inputs import mutations, photo_samples, uploads
 
 PHOTOS = {"JPEG": 25_000, "PNG": 25_000, "WEBP": 25_000, "HEIF": 25_000, "AVIF": 10_000, "TIFF": 10_000}
 PHOTOS |= {"JPEG2000": 10_000, "GIF": 10_000, "BMP": 5_000}  # format -> number of files
@@ -74,7 +75,9 @@ def work(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logs = {where: folder / f"{where}-{os.getpid()}.log" for where in ("page", "run")}
     _write_errors_to(logs["page"])
-    from chaos import decoders  # here, because it starts the page's decoding process, which inherits standard error
+    from chaos.inputs import (
+        decoders,  # here, because it starts the page's decoding process, which inherits standard error
+    )
 
     decoders.start()
     _write_errors_to(logs["run"])

@@ -8,11 +8,11 @@ import re
 import socket
 from collections.abc import Callable
 
-from chaos import servers, slow_clients
+from chaos import probes, servers
 
 Request = bytes
 PREDICT = "/v1/models/pilah:predict"
-BODY = json.dumps({"instances": [{"b64": base64.b64encode(slow_clients.photo()).decode()}]}).encode()
+BODY = json.dumps({"instances": [{"b64": base64.b64encode(probes.photo()).decode()}]}).encode()
 MAY_END_SILENTLY = {"random bytes", "truncated", "head"}  # what is no request, or not a whole one
 ALLOWED_5XX = (501, 503, 505)
 
@@ -176,7 +176,7 @@ def send(port: int, content: Request) -> bytes | None:
     """Send a request and no more, and return all that is answered; None if the connection is not closed in time."""
     received = b""
     try:
-        with socket.create_connection((servers.HOST, port), slow_clients.GIVE_UP_SECONDS) as connection:
+        with socket.create_connection((servers.HOST, port), probes.GIVE_UP_SECONDS) as connection:
             try:
                 connection.sendall(content)
                 connection.shutdown(socket.SHUT_WR)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from chaos import run_files, strikes
+from chaos.kills import run_files, strikes
 from chaos.outcomes import Outcome
 from components.demo import synthetic_photos
 from pipeline.config import STAGES
