@@ -59,6 +59,8 @@ class _Load(locust.User):
 
 
 class _Http(_Load, FastHttpUser):
+    """Sends each request on a new connection, as those of different people are."""
+
     abstract = True
     connection_timeout = network_timeout = probes.GIVE_UP_SECONDS * 2
     path, headers = "", {"Content-Type": "application/json", "Connection": "close"}

@@ -55,7 +55,7 @@ def page_result(version: pathlib.Path) -> int:
     card = model_card.read(version)
     texts = [about.details(version, language) for language in ("en", "id")]
     names = about.classes(version.parent)
-    is_right = all(isinstance(name, str) for name in names) and all(isinstance(text, str | None) for text in texts)
+    is_right = all(isinstance(name, str) for name in names) and all(text is None or text for text in texts)
     return RIGHT if is_right and (card is None or card.class_names) else WRONG
 
 

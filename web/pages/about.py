@@ -121,7 +121,10 @@ def details(version: pathlib.Path, language: str) -> Markup | None:
         except (OSError, ValueError) as error:
             _log_unreadable(version / name, error)
             continue
-        body = text.partition("<main>")[2].partition("</main>")[0]
+        body = text.partition("<main>")[2].partition("</main>")[0].strip()
+        if not body:
+            _log_unreadable(version / name, ValueError("it has no text between <main> and </main>"))
+            continue
         for level in (2, 1):
             body = body.replace(f"<h{level}>", f"<h{level + 1}>").replace(f"</h{level}>", f"</h{level + 1}>")
         return Markup(body)  # nosec B704 # written by pipeline/report with autoescape, and trusted as the model is
