@@ -6,6 +6,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads both when
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("no_grpc_proxy", "localhost,127.0.0.1")  # Beam and the servers of the tests, behind a proxy
 
+import contextlib
+import importlib.util
 import pathlib
 import shutil
 import sys
@@ -82,9 +84,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     for name, module in [*sys.modules.items()]:
         if name.startswith("__autograph_generated_file") and module.__file__:  # of this process, which still needs it
             pathlib.Path(module.__file__).unlink(missing_ok=True)
+            pathlib.Path(importlib.util.cache_from_source(module.__file__)).unlink(missing_ok=True)
     folder = session.config.stash.get(TEMPORARY, None)
     if not folder:
         return
+    with contextlib.suppress(OSError):  # of the bytecode of these modules; it stays if other files are in it
+        (folder / "__pycache__").rmdir()
     left = sorted(path.name for path in folder.iterdir())
     shutil.rmtree(folder, ignore_errors=True)
     if left:

@@ -117,12 +117,12 @@ def _avif() -> list[tuple[Image.Image, dict[str, Any]]]:
 
 
 def _tiff() -> list[tuple[Image.Image, dict[str, Any]]]:
-    codecs = ("raw", "tiff_lzw", "tiff_deflate", "packbits", "jpeg")
+    codecs = ("raw", "tiff_lzw", "tiff_deflate", "packbits", "zstd")
     return [
         *((_picture(), {"compression": codec}) for codec in codecs),
         (_picture("CMYK"), {"icc_profile": _profile("LAB")}),
         (_levels_16_bit(), {}),
-        (_picture("1"), {"compression": "group4"}),
+        (_picture("1"), {}),
         (_picture("P"), {"tiffinfo": {ORIENTATION: 6}}),
         (_picture("RGBA"), {"big_tiff": True}),
         (_picture(), _frames()),
