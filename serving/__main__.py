@@ -2,8 +2,9 @@
 
 import logging
 import os
-import resource
 import sys
+
+from serving import process_limits
 
 OPEN_FILES = 65_536  # one for each connection
 
@@ -21,11 +22,8 @@ def main() -> None:
     except OSError as error:
         sys.exit(f"serving: {error}")
 
-    soft_limit, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft_limit < OPEN_FILES:
-        files = OPEN_FILES if hard_limit == resource.RLIM_INFINITY else min(OPEN_FILES, hard_limit)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard_limit))
-
+    process_limits.allow_open_files(OPEN_FILES)
+    process_limits.limit_heaps()
     from serving.embedded import server, status
 
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # hides the loader's deprecation warning

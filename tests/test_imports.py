@@ -53,6 +53,7 @@ LIBRARY_USERS = {  # library -> the only files or folders that may import it
 ENTRY_POINTS = {  # besides every __main__.py
     "web/__init__.py",  # flask calls its create_app
     "pipeline/temporary_files.py",  # sets TMPDIR, once the run folder is known
+    "pipeline/next_commands.py",  # ends a run with commands of the program that started it
 }
 NOT_IN_WEB = {"tensorflow", "keras", "apache_beam", "tensorflow_datasets", "keras_tuner"}
 

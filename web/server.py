@@ -6,10 +6,8 @@ for a request, no limit of all requests together, and drops current requests whe
 
 import argparse
 import contextlib
-import ctypes
 import logging
 import os
-import resource
 import signal
 import sys
 import time
@@ -19,6 +17,7 @@ import flask
 from waitress import channel, server, task, utilities
 
 import web
+from serving import process_limits
 from web import readiness, security
 
 THREADS = 40  # requests handled at once: 32 photos that are decoded or queued (decoding.py), and 8 others
@@ -36,7 +35,6 @@ MAX_RECEIVED_BYTES = 300 * 2**20  # of all requests that are read or handled
 SMALL_BYTES = 64 * 2**10  # requests up to this are always read
 ACCEPTED_AT_ONCE = 100  # in one turn of the main loop, which looks at every connection
 FILES_PER_CONNECTION = 3  # itself, the file that is sent to it, and one in reserve
-M_ARENA_MAX = -8  # from glibc's malloc.h
 SETTINGS: dict[str, Any] = {
     "threads": THREADS,
     "connection_limit": MAX_CONNECTIONS,
@@ -188,8 +186,9 @@ def main() -> None:
     parser.add_argument("--bind", default="0.0.0.0:8000", help="Address and port of the page.")
     bind = parser.parse_args().bind
     os.umask(0o077)  # only the page's own user may read its files
-    _limit_heaps()
-    SETTINGS["connection_limit"] = min(SETTINGS["connection_limit"], _open_files() // FILES_PER_CONNECTION)
+    process_limits.limit_heaps()
+    files = process_limits.allow_open_files(FILES_PER_CONNECTION * MAX_CONNECTIONS)
+    SETTINGS["connection_limit"] = min(SETTINGS["connection_limit"], files // FILES_PER_CONNECTION)
     app = web.create_app()
     prefix = app.config["PILAH"].script_name
     server = _bind(app, bind, prefix)
@@ -212,23 +211,6 @@ def _bind(app: flask.Flask, bind: str, prefix: str) -> Server:
     except (OSError, ValueError) as error:  # ValueError: the host is unknown
         reason = getattr(error, "strerror", None) or "the host is unknown"
         sys.exit(f"web: --bind {bind}: {reason}. Choose another address, or stop the program that uses it.")
-
-
-def _limit_heaps() -> None:
-    """Use two heaps: glibc uses up to eight per core, and one cannot reuse memory that was freed in another."""
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        libc.mallopt(M_ARENA_MAX, 2)
-
-
-def _open_files() -> int:
-    """Raise the limit of open files to what MAX_CONNECTIONS need, and return it."""
-    soft_limit, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-    files = FILES_PER_CONNECTION * MAX_CONNECTIONS
-    files = files if hard_limit == resource.RLIM_INFINITY else min(files, hard_limit)
-    if soft_limit != resource.RLIM_INFINITY and soft_limit < files:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard_limit))
-    return files
 
 
 if __name__ == "__main__":
