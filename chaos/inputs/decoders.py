@@ -13,7 +13,8 @@ from web import decoding, pictures
 
 SQUARE_PX = 32
 MAX_DIFFERENCE = 16  # mean difference of two pictures, in levels of 255; the page's JPEG is not lossless
-UNCLEAR = re.compile(r"\b0x[0-9a-f]{6}|Traceback|\n|<.* object|^$")  # not for a person: addresses, tracebacks, nothing
+# Not for a person: addresses (but not sizes, such as "0x805306368 pixels"), tracebacks, objects and nothing.
+UNCLEAR = re.compile(r"\b0x[0-9a-f]{6,}\b(?! pixels)|Traceback|\n|<.* object|^$")
 Result = tuple[str, str | None]  # reason or "accepted"; and what is wrong with the treatment of the file, if anything
 
 _decoder = decoding.Decoder(MAX_PIXELS)
