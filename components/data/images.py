@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from components.base.settings import MAX_PIXELS
 from components.data import colour
-from components.data.formats import essentials, exif, jpeg, parts
+from components.data.formats import essentials, exif, jpeg, parts, png
 
 SUFFIXES = {  # accepted format, by Pillow's name -> its file suffixes; anything else is "not an image"
     "JPEG": (".jfif", ".jpe", ".jpeg", ".jpg", ".mpo"),  # MPO is a JPEG followed by more images
@@ -89,9 +89,9 @@ def plain_bytes(photo: bytes, max_pixels: int = MAX_PIXELS, decode_all: bool = F
                 image.load()
             return essential.file, image.size
         upright = _normalize(image, essential.orientation)
-    png = io.BytesIO()
-    upright.save(png, "PNG", compress_level=1)
-    return png.getvalue(), upright.size
+    stream = io.BytesIO()
+    upright.save(stream, "PNG", compress_level=1)
+    return stream.getvalue(), upright.size
 
 
 def web_jpeg(photo: bytes, max_pixels: int = MAX_PIXELS) -> bytes:
@@ -212,11 +212,12 @@ def _with_end_marker(file: bytes, max_pixels: int) -> bytes:
 
 
 def _verify_png(file: bytes) -> None:
-    """Raise if a PNG's checksums are wrong or its end is missing, which decoding does not detect."""
+    """Raise if a PNG's checksums are wrong, or its end or some pixels are missing, which decoding does not detect."""
     with Image.open(io.BytesIO(file), formats=("PNG",)) as image:
         image.verify()
     if not file.endswith(PNG_END):
         raise UnusablePhotoError("truncated", "the end of the PNG is missing")
+    png.check_pixels(file)
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:

@@ -99,9 +99,22 @@ def chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
-def png(width: int, height: int, rows: bytes = b"", depth: int = 8, colour: int = 2, extra: bytes = b"") -> bytes:
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+def png(
+    width: int,
+    height: int,
+    rows: bytes = b"",
+    depth: int = 8,
+    colour: int = 2,
+    extra: bytes = b"",
+    interlacing: int = 0,
+) -> bytes:
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlacing))
     return b"\x89PNG\r\n\x1a\n" + head + extra + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def jpeg_with_a_segment_behind_its_scan() -> bytes:
+    """Return a JPEG that lacks its end marker, and ends with a profile shorter than it states."""
+    return encoded("JPEG")[:-2] + b"\xff\xe2\x40\x00ICC_PROFILE\0" + bytes(100)
 
 
 def one_bit_png(side: int) -> bytes:

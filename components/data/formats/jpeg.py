@@ -13,7 +13,8 @@ FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 PLAIN_FRAMES = {0xC0, 0xC1, 0xC2}  # baseline, extended, progressive: TensorFlow reads no others
 ALONE = {0x01, *range(0xD0, 0xD8)}  # markers without a segment, which have no effect here
 METADATA = {*range(0xE0, 0xF0), 0xFE}  # application segments and comments
-KEPT = {JFIF: b"JFIF\0", ADOBE: b"Adobe", PROFILE: b"ICC_PROFILE\0"}  # metadata segments that affect pixels
+# Metadata segments that affect pixels, before the first scan.
+KEPT = {JFIF: b"JFIF\0", ADOBE: b"Adobe", PROFILE: b"ICC_PROFILE\0"}
 MARKER = re.compile(b"\xff[^\0\xff]")
 MARKER_IN_SCAN = re.compile(b"\xff[^\0\xd0-\xd7\xff]")
 MAX_TABLE_BYTES = 256 * 1024  # of all segments before the first scan except profiles; usually 2 KB
@@ -38,6 +39,8 @@ def essentials(photo: bytes) -> parts.Essentials:
         if code == END_CODE:
             has_end = True
             break
+        if scans and end > len(photo):  # its length is wrong: TensorFlow would look for the end of the JPEG behind it
+            break
         if code == EXIF and orientation is None and photo.startswith(exif.PREFIX, start + 4):
             orientation = exif.orientation(photo[start + 4 : end])
         if code in FRAMES and end - start >= FRAME.size:
@@ -46,7 +49,8 @@ def essentials(photo: bytes) -> parts.Essentials:
         if code == PROFILE:
             profile_bytes += end - start
         if code in METADATA:
-            if photo.startswith(KEPT.get(code, START), start + 4) and profile_bytes <= parts.MAX_PROFILE_BYTES:
+            is_kept = not scans and photo.startswith(KEPT.get(code, START), start + 4)
+            if is_kept and profile_bytes <= parts.MAX_PROFILE_BYTES:
                 kept.append(photo[start:end])
             continue
         kept.append(photo[start:end])
@@ -75,7 +79,7 @@ def _complete(scan: bytes) -> set[tuple[int, int]]:
 
 
 def _segments(photo: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield code, start and end of each segment; scans include their entropy-coded data."""
+    """Yield code, start and end of each segment, which may be behind the file; scans have their entropy-coded data."""
     at, markers = len(START), MARKER
     while marker := markers.search(photo, at):
         code, start = photo[marker.end() - 1], marker.start()
@@ -88,4 +92,4 @@ def _segments(photo: bytes) -> Iterator[tuple[int, int, int]]:
             markers = MARKER_IN_SCAN
             following = markers.search(photo, at)
             at = following.start() if following else len(photo)
-        yield code, start, min(at, len(photo))
+        yield code, start, at

@@ -25,6 +25,7 @@ PHOTOS = {  # name -> (function that returns its bytes, verdict)
     "JPEG with odd EXIF": (lambda: encoded("JPEG", size=SMALL, exif=upload_files.ODD_EXIF[1]), OK),
     "JPEG with broken EXIF": (lambda: encoded("JPEG", size=SMALL, exif=b"Exif\0\0" + b"\xff" * 99), OK),
     "JPEG that lacks only its end marker": (lambda: cut("JPEG", -2), OK),
+    "JPEG with a segment behind its scan": (upload_files.jpeg_with_a_segment_behind_its_scan, OK),
     "CMYK JPEG": (lambda: encoded("JPEG", "CMYK", SMALL), OK),
     "MPO": (lambda: animated("MPO"), OK),
     "PNG": (lambda: encoded("PNG", size=SMALL), OK),
@@ -69,6 +70,7 @@ PHOTOS = {  # name -> (function that returns its bytes, verdict)
     "PNG without its last byte": (lambda: cut("PNG", -1), "truncated"),
     "palette PNG with a wrong checksum": (lambda: upload_files.flipped(encoded("PNG", "P"), -14), "truncated"),
     "PNG without pixels": (lambda: upload_files.png(40, 30), "truncated"),
+    "PNG without its last row": (lambda: upload_files.png(16, 16, bytes(15 * (1 + 3 * 16))), "truncated"),
     "WebP cut in its header": (lambda: cut("WEBP", 20), "truncated"),
     "HEIC cut in the middle": (lambda: cut("HEIF", 0.8), "truncated"),
 }
