@@ -33,16 +33,14 @@ class Process:
     log: pathlib.Path
     rest_port: int = 0
 
-    def is_running(self) -> bool:
-        return pathlib.Path(f"/proc/{self.pid}/stat").exists()
-
     def resident_mib(self) -> float:
-        """Return the resident memory of the process, on Linux."""
-        status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
-        return int(status.split("VmRSS:")[1].split()[0]) / 1024
+        """Return the resident memory of the process, on Linux; 0 if it has ended."""
+        status = pathlib.Path(f"/proc/{self.pid}/status").read_text()  # without VmRSS once the process has ended
+        resident_kib = re.search(r"VmRSS:\s+(\d+)", status)
+        return int(resident_kib[1]) / 1024 if resident_kib else 0.0
 
     def tracebacks(self) -> int:
-        return len(re.findall(r"Traceback", self.log.read_text(errors="replace")))
+        return self.log.read_text(errors="replace").count("Traceback")
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ def trial(
     failures = attack(seed, count // 4)
     before = process.resident_mib()
     failures += attack(seed + 1_000_000, count - count // 4)
-    after = process.resident_mib() if process.is_running() else 0.0
+    after = process.resident_mib()
     print(f"{name}: memory {before:.0f} MiB after a quarter, {after:.0f} MiB at the end", flush=True)
     if (last := ask(port)) != "200":
         failures.append(f"a valid request was answered with {last} afterwards")
