@@ -4,6 +4,8 @@ import base64
 import http.client
 import io
 import json
+import time
+from collections.abc import Callable
 
 import grpc
 from PIL import Image
@@ -50,6 +52,14 @@ def call(port: int) -> str:
         except client.ServingRejected as error:
             return str(error.code.name)
     return "200"
+
+
+def recover(ask: Callable[[int], str], port: int) -> tuple[str, float]:
+    """Ask until an answer, or for GIVE_UP_SECONDS. Return the last status, and the seconds until it came."""
+    start = time.monotonic()
+    while (status := ask(port)) != "200" and time.monotonic() - start < GIVE_UP_SECONDS:
+        time.sleep(0.1)
+    return status, time.monotonic() - start
 
 
 def _request(port: int, method: str, path: str, body: bytes, headers: dict[str, str]) -> str:

@@ -18,7 +18,6 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -110,10 +109,7 @@ def _sample(target: Target, memory: list[float]) -> None:
 def trial(target: Target, content: bytes, factor: float, capacity: float, seconds: float) -> outcomes.Outcome:
     """Load `target` at `factor` times its capacity, and measure the time to an answer afterwards."""
     load = run(target, content, USERS, factor * capacity, seconds)
-    left, recovery = time.monotonic(), 0.0
-    while (last := target.ask(target.port)) != "200" and recovery < probes.GIVE_UP_SECONDS:
-        time.sleep(0.1)
-        recovery = time.monotonic() - left
+    last, recovery = probes.recover(target.ask, target.port)
     failures = [
         f"{count:,} requests ended with {status}"
         for status, count in load.statuses().items()

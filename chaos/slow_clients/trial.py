@@ -113,10 +113,7 @@ def trial(
             answers[ask(port)] += 1
             slowest = max(slowest, time.monotonic() - start)
             time.sleep(0.2)
-    left = time.monotonic()
-    while (last := ask(port)) != "200" and time.monotonic() - left < probes.GIVE_UP_SECONDS:
-        time.sleep(0.1)
-    recovery = time.monotonic() - left
+    last, recovery = probes.recover(ask, port)
     failures = [f"{count} requests ended with {answer}" for answer, count in answers.items() if answer not in GOOD]
     if last != "200" or recovery > probes.RECOVERY_SECONDS:
         failures.append(

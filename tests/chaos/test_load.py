@@ -5,6 +5,7 @@ import importlib.util
 import os
 import pathlib
 import threading
+import time
 
 import pytest
 
@@ -18,12 +19,12 @@ GOOD = [(0.0, "200", 0.1, False), (1.0, "202", 0.1, False), (2.0, "503", 0.1, Fa
 
 @pytest.fixture
 def failures_of(monkeypatch):
-    """Return failures_of(requests, memory_mib, answer), the failures of a load of four requests that went so."""
+    """Return failures_of(requests, memory_mib, ask), the failures of a load of four requests that went so."""
 
-    def failures(requests, memory_mib=(100, 100, 100), answer="200"):
+    def failures(requests, memory_mib=(100, 100, 100), ask=lambda port: "200"):
         monkeypatch.setattr(load, "run", lambda *_: load.Load(requests, list(memory_mib)))
         monkeypatch.setattr(probes, "GIVE_UP_SECONDS", 0.0)
-        target = load.Target("Page", 0, (PROCESS,), lambda port: answer)
+        target = load.Target("Page", 0, (PROCESS,), ask)
         return load.trial(target, b"", 1, 1.0, load.START_SECONDS + 4).failures
 
     return failures
@@ -37,7 +38,7 @@ FAULTS = {
     "500": {"requests": [*GOOD, (3.0, "500", 0.1, False)]},
     "no Retry-After": {"requests": [*GOOD, (3.0, "503", 0.1, True)]},
     "memory": {"requests": GOOD, "memory_mib": (100, 100, 200)},
-    "no recovery": {"requests": GOOD, "answer": "503"},
+    "no recovery": {"requests": GOOD, "ask": lambda port: "503"},
     "no requests": {"requests": []},
 }
 
@@ -45,6 +46,12 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_fault_under_load_is_a_failure(failures_of, fault):
     assert len(failures_of(**FAULTS[fault])) == 1
+
+
+def test_late_answer_after_the_load_is_a_failure(failures_of, monkeypatch):
+    monkeypatch.setattr(probes, "RECOVERY_SECONDS", 0.05)
+    (failure,) = failures_of(GOOD, ask=lambda port: time.sleep(0.1) or "200")
+    assert failure.startswith("a photo was not answered until") and failure.endswith("(200)")
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
