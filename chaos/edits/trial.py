@@ -47,18 +47,24 @@ class Trial:
     command: str
 
 
+class Hang(BaseException):
+    """Raised in a command that takes too long; not an Exception, which commands report and end with."""
+
+
 def in_process(*arguments: object) -> tuple[int | None, str]:
     """Run a command in this process; return its exit code, or None if it took too long, and its output."""
 
     def stop(*_: object) -> None:
-        raise TimeoutError
+        raise Hang
 
     signal.signal(signal.SIGALRM, stop)
     signal.alarm(HANG_SECONDS)
-    result = typer.testing.CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
-    signal.alarm(0)
-    if isinstance(result.exception, TimeoutError):
-        return None, result.output
+    try:
+        result = typer.testing.CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+    except Hang:
+        return None, ""
+    finally:
+        signal.alarm(0)
     if result.exception and not isinstance(result.exception, SystemExit):
         trace = traceback.format_exception(result.exception)
         return 1, f"{result.output}\n{''.join(trace)}"

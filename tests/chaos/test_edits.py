@@ -2,6 +2,8 @@
 
 import random
 import shutil
+import signal
+import time
 
 import finished_run
 import pytest
@@ -10,6 +12,7 @@ import typer.testing
 from chaos.edits import file_edits, run_to_damage
 from chaos.edits import trial as edits
 from pipeline.cli import app
+from pipeline.commands import status
 
 EDITS = 20
 
@@ -60,6 +63,17 @@ def test_errors_that_name_no_file_or_are_unexpected_are_failures():
     assert edits._unclear(trial, "pilah: /run/trials/01/predictions.csv is damaged. Delete it.\n") is None
     for printed in ("", "pilah: KeyError: 'id'.\n", "pilah: predictions.csv: see --debug\n", "pilah: a\npilah: b\n"):
         assert edits._unclear(trial, printed)
+
+
+def test_command_that_hangs_is_a_failure(run_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(status, "show", lambda *_: time.sleep(30))
+    monkeypatch.setattr(edits, "HANG_SECONDS", 1)
+    before = signal.getsignal(signal.SIGALRM)
+    base, trial = run_to_damage.Base(run_dir, run_dir, {}), edits.Trial(1, "photos.csv", "pipe", "status")
+    try:
+        assert edits.failure(base, trial, run_dir, tmp_path / "log") == "it was still running after 1 s"
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_success_with_other_results_is_a_failure(run_dir):
