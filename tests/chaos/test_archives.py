@@ -35,9 +35,10 @@ def test_other_ends_are_failures(tmp_path, monkeypatch):
 
     def write_outside(zip_path, target):
         (tmp_path / "outside").write_text("")
-        return target.parent
+        raise PilahError("refused")
 
-    for function, words in ((fail, "not one line"), (write_outside, ""), (lambda *_: 1 / 0, "ZeroDivisionError")):
+    ends = ((fail, "not one line"), (write_outside, "it left"), (lambda *_: 1 / 0, "ZeroDivisionError"))
+    for function, words in ends:
         monkeypatch.setattr(photo_sources, "folder_of", function)
         assert words in archives.wrong(path, tmp_path, None)
 

@@ -23,14 +23,14 @@ def assert_clear(capsys, row):
 
 def test_full_disk_ends_a_run_with_one_line_and_it_completes_afterwards(trial, capsys):
     row = run_faults.full_disk(trial, ["dataset", "choice"], random.Random(1))
-    if not row.runs:
+    if "skipped" in row.trial:
         pytest.skip(row.trial)
     assert_clear(capsys, row)
 
 
 def test_commands_on_a_read_only_run_say_so_in_one_line(trial, capsys):
     row = run_faults.read_only_disk(trial)
-    if not row.runs:
+    if "skipped" in row.trial:
         pytest.skip(row.trial)
     assert_clear(capsys, row)
 
