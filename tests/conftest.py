@@ -23,6 +23,7 @@ SLOW = {  # test files and folders that train networks, or start servers, browse
     "chaos/test_faults.py",
     "chaos/test_inputs.py",
     "chaos/test_kills.py",
+    "chaos/test_served.py",
     "chaos/test_upgrades.py",
     "chaos/test_hostile_requests.py",
     "chaos/test_load.py",

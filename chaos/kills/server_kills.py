@@ -123,6 +123,7 @@ def run(
     with client.Client(server.target) as caller:
         newest = caller.classify(photos[0]).model_version
     server.kill()
+    printed += server.command.printed if server.command else ""
     failures = [failure for asker in askers for failure in asker.failures]
     failures += ["a server logged a traceback"] if "Traceback" in printed else []
     failures += [] if newest == push.versions(base)[-1] else [f"version {newest} is served, not the newest"]
