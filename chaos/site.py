@@ -7,7 +7,6 @@ import os
 import pathlib
 import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,8 @@ import numpy as np
 import requests
 import web_app
 from PIL import Image
+
+from chaos import servers
 
 WORDS = {"PILAH_ENV": "development", "RETRY_SECONDS": "0.2", "SERVING_TIMEOUT_SECONDS": "2"}
 LIMITS = dict.fromkeys(("UPLOAD_RATE", "VISITOR_RATE", "TOTAL_RATE"), "1000000 per minute")
@@ -31,9 +32,7 @@ class Site:
 
     def __init__(self, data: pathlib.Path, database_url: str, target: str):
         self.data, self.database_url = data, database_url
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._bind = f"127.0.0.1:{free.getsockname()[1]}"
+        self._bind = f"{servers.HOST}:{servers.free_port()}"
         locations = {"PILAH_DATA": str(data), "SERVING_TARGET": target, "DATABASE_URL": database_url}
         self.environment = web_app.environment(**WORDS, **LIMITS, **locations)
         self.log = data.with_suffix(".log")

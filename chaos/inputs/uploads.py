@@ -8,23 +8,23 @@ import os
 import pathlib
 import random
 import re
+import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 
-from chaos import outcomes
+from chaos import outcomes, servers
 from chaos.inputs import mutations, photo_samples
 from web import pictures
 
 UPLOADS = 5_000
 SHORT = 36
-HOST = "127.0.0.1"
 SECONDS = 60  # for an answer
 SETTINGS = {  # of the page; nothing listens on port 1, so that accepted photos wait for the model server
     "PILAH_ENV": "development",
-    "SERVING_TARGET": f"{HOST}:1",
+    "SERVING_TARGET": f"{servers.HOST}:1",
     "SERVING_TIMEOUT_SECONDS": "0.1",
     "UPLOAD_RATE": "1000000 per minute",
     "VISITOR_RATE": "1000000 per day",
@@ -77,10 +77,8 @@ def page(folder: pathlib.Path) -> Iterator[tuple[int, pathlib.Path]]:
     """Run the page on an empty data folder; yield its port and its log."""
     folder.mkdir()
     log = folder.with_suffix(".log")
-    with socket.socket() as free:
-        free.bind((HOST, 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "web.server", "--bind", f"{HOST}:{port}"]
+    port = servers.free_port()
+    command = [sys.executable, "-m", "web.server", "--bind", f"{servers.HOST}:{port}"]
     environment = {**os.environ, **SETTINGS, "PILAH_DATA": str(folder)}
     subprocess.run([sys.executable, "-m", "flask", "--app", "web", "db", "upgrade"], env=environment, check=True)
     with log.open("wb") as file:
@@ -91,13 +89,13 @@ def page(folder: pathlib.Path) -> Iterator[tuple[int, pathlib.Path]]:
         finally:
             process.terminate()
             process.wait(SECONDS)
-            subprocess.run(["rm", "-r", str(folder)], check=True)
+            shutil.rmtree(folder)
 
 
 def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
     end = time.monotonic() + SECONDS
     while process.poll() is None and time.monotonic() < end:
-        with contextlib.suppress(OSError), socket.create_connection((HOST, port), 1):
+        with contextlib.suppress(OSError), socket.create_connection((servers.HOST, port), 1):
             return
         time.sleep(0.1)
     sys.exit("The page did not start.")
@@ -107,7 +105,7 @@ class Client:
     """A visitor with cookies, and one connection that is kept open."""
 
     def __init__(self, port: int) -> None:
-        self._connection = http.client.HTTPConnection(HOST, port, timeout=SECONDS)
+        self._connection = http.client.HTTPConnection(servers.HOST, port, timeout=SECONDS)
         status, headers, text = self._send("GET", "/classify")
         token = TOKEN.search(text)
         assert status == 200 and token, text[:500]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pathlib
 import random
 import shutil
-import socket
 import threading
 import time
 from typing import TYPE_CHECKING
 
+from chaos import servers
 from chaos.outcomes import Outcome
 from components.base import artifacts
 from components.publish import push
@@ -57,10 +57,8 @@ class Server:
 
     def __init__(self, commands: Commands, base: pathlib.Path):
         self._commands, self._base = commands, base
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
-        self.target = f"127.0.0.1:{self._port}"
+        self._port = servers.free_port()
+        self.target = f"{servers.HOST}:{self._port}"
         self.command: Command | None = None
 
     def start(self) -> None:
