@@ -24,8 +24,8 @@ class Process:
     """A server that runs: its ports, the process that answers, and the file of its output.
 
     Attributes:
-        port: of gRPC, or of HTTP for the page.
-        rest_port: of the model server's REST; 0 for the page.
+        port: port of gRPC, or of HTTP for the page.
+        rest_port: port of the model server's REST API; 0 for the page.
     """
 
     port: int
@@ -44,23 +44,23 @@ class Process:
 
 
 @contextlib.contextmanager
-def model_server(base: pathlib.Path, flags: Sequence[str] = ()) -> Iterator[Process]:
+def model_server(base: pathlib.Path) -> Iterator[Process]:
     """Run the embedded server on `base`, the folder of a model's versions, with the batching of `make serve`."""
     config = ROOT / "serving" / "config" / "batching_cpu.config"
     port, rest_port = free_port(), free_port()
     command = [sys.executable, "-m", "serving", "--model_name", "pilah", "--model_base_path", str(base)]
     command += ["--port", str(port), "--rest_api_port", str(rest_port), "--enable_batching"]
-    command += ["--batching_parameters_file", str(config), *flags]
+    command += ["--batching_parameters_file", str(config)]
     with _process(command, {}, lambda: get(rest_port, "/v1/models/pilah") == 200) as (process, log):
         yield Process(port, process.pid, log, rest_port)
 
 
 @contextlib.contextmanager
-def page(serving_port: int, settings: Mapping[str, str] = {}) -> Iterator[Process]:  # is not changed
+def page(serving_port: int) -> Iterator[Process]:
     """Run the web page, without limits of uploads, on the model server at `serving_port`."""
     with tempfile.TemporaryDirectory() as folder:
         values = {"PILAH_ENV": "development", "PILAH_DATA": folder, "SERVING_TARGET": f"{HOST}:{serving_port}"}
-        values |= dict.fromkeys(("UPLOAD_RATE", "VISITOR_RATE", "TOTAL_RATE"), NO_LIMIT) | dict(settings)
+        values |= dict.fromkeys(("UPLOAD_RATE", "VISITOR_RATE", "TOTAL_RATE"), NO_LIMIT)
         upgrade = [sys.executable, "-m", "flask", "--app", "web", "db", "upgrade"]
         subprocess.run(upgrade, cwd=ROOT, env={**os.environ, **values}, check=True, capture_output=True)
         port = free_port()

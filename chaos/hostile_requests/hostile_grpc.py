@@ -16,7 +16,6 @@ METHODS = (
     *(f"ModelService/{name}" for name in ("GetModelStatus", "HandleReloadConfigRequest")),
 )
 PREDICT = METHODS[0]
-# INTERNAL is gRPC's own answer to a message that cannot be parsed.
 REFUSALS = {
     grpc.StatusCode.INVALID_ARGUMENT,
     grpc.StatusCode.NOT_FOUND,
@@ -143,13 +142,11 @@ MUTATIONS: dict[str, tuple[Callable[[random.Random], bytes], int]] = {  # name -
     "random bytes": (lambda rng: rng.randbytes(rng.choice((0, 1, 10, 1000, 100_000))), 10),
     "large": (large, 1),
 }
-NAMES_AND_WEIGHTS = [(name, weight) for name, (_, weight) in MUTATIONS.items()]
 
 
 def call(channel: grpc.Channel, rng: random.Random) -> str:
     """Send one hostile call; return "", or what was wrong with its end."""
-    names, weights = zip(*NAMES_AND_WEIGHTS, strict=True)
-    name = rng.choices(names, weights)[0]
+    name = rng.choices(list(MUTATIONS), [weight for _, weight in MUTATIONS.values()])[0]
     message = MUTATIONS[name][0](rng)
     method = PREDICT if rng.random() < 0.8 else rng.choice((*METHODS, "PredictionService/Nothing", "No/Predict"))
     interruption = rng.choice(("none",) * 8 + ("deadline", "cancel"))
@@ -164,6 +161,7 @@ def call(channel: grpc.Channel, rng: random.Random) -> str:
     except grpc.FutureCancelledError:
         return ""
     allowed = REFUSALS | {grpc.StatusCode.OK}
+    # gRPC's own answer to a message that cannot be parsed
     allowed |= {grpc.StatusCode.INTERNAL} if "deserializing" in details else set()
     allowed |= {"deadline": {grpc.StatusCode.DEADLINE_EXCEEDED}, "cancel": {grpc.StatusCode.CANCELLED}}.get(
         interruption, set()

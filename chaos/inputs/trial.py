@@ -75,9 +75,7 @@ def work(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logs = {where: folder / f"{where}-{os.getpid()}.log" for where in ("page", "run")}
     _write_errors_to(logs["page"])
-    from chaos.inputs import (
-        decoders,  # here, because it starts the page's decoding process, which inherits standard error
-    )
+    from chaos.inputs import decoders  # not earlier, as the page's decoding process inherits standard error
 
     decoders.start()
     _write_errors_to(logs["run"])

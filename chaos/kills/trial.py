@@ -1,4 +1,4 @@
-"""120 SIGKILLs at random moments: of runs, training processes, the model server, the page and its database.
+"""SIGKILLs at random moments: of runs, training processes, the model server, the page and its database.
 
 After each kill comes the same command again. In the end nothing may be lost or doubled, and a run must have the
 leaderboard of an undisturbed one.

@@ -50,7 +50,7 @@ class Trial:
         return outcomes.Outcome(self.name, self.runs, self.lost, 0, tuple(self.failures))
 
 
-def main() -> None:
+def main() -> int:
     args = arguments.parser(__doc__).parse_args()
     results = []
     with tempfile.TemporaryDirectory() as folder:
@@ -62,7 +62,7 @@ def main() -> None:
                 pairs(name, place, 2 if args.short else 40),
             ]
         results.append(full_disks(pathlib.Path(folder) / "full", random.Random(args.seed), 1 if args.short else 40))
-    sys.exit(outcomes.report([trial.outcome() for trial in results]))
+    return outcomes.report([trial.outcome() for trial in results])
 
 
 def statement_kills(name: str, folder: pathlib.Path, generator: random.Random, is_short: bool) -> Trial:
@@ -210,4 +210,4 @@ def limit_files(size: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""The short form of the trials of chaos/upgrades.py, and that they notice what they look for."""
+"""The short form of the trials of chaos/upgrades, and that they notice what they look for."""
 
 import os
 import pathlib
