@@ -126,7 +126,10 @@ class Client:
         if is_form:
             is_clear = status in REFUSALS.values() and "<form" in text
             return f"status {status}", None if is_clear else f"status {status} without the form: {text[:200]}"
-        reason = json.loads(text).get("error")
+        try:
+            reason = json.loads(text).get("error")
+        except ValueError:
+            return f"status {status}", f"status {status} without JSON: {text[:200]}"
         is_clear = REFUSALS.get(reason) == status
         return reason, None if is_clear else f"status {status}, reason {reason}"
 
