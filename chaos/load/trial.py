@@ -75,14 +75,7 @@ def run(target: Target, content: bytes, users: int, rate: float, seconds: float)
         options, results = pathlib.Path(folder, "options.json"), pathlib.Path(folder, "results.json")
         values = {"address": f"{servers.HOST}:{target.port}", "rate": rate / users, "results": str(results)}
         options.write_text(json.dumps({**values, "photo": base64.b64encode(content).decode()}))
-        command = [
-            sys.executable,
-            "-m",
-            "locust",
-            "--locustfile",
-            "chaos/load/locustfile.py",
-            "--headless",
-        ]
+        command = [sys.executable, "-m", "locust", "--locustfile", "chaos/load/locustfile.py", "--headless"]
         command += ["--users", str(users), "--spawn-rate", str(users), "--run-time", f"{max(1, round(seconds))}s"]
         command += ["--stop-timeout", "60", "--loglevel", "ERROR", target.users]
         environment = {**os.environ, "CHAOS_LOAD": str(options)}
@@ -91,12 +84,16 @@ def run(target: Target, content: bytes, users: int, rate: float, seconds: float)
         log = pathlib.Path(folder, "log")
         with log.open("wb") as stream:
             process = subprocess.Popen(command, cwd=servers.ROOT, env=environment, stdout=stream, stderr=stream)
-        _sample(target, memory)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(seconds / 2)
-        _sample(target, memory)
-        process.wait(seconds + 120)
-        _sample(target, memory)
+        try:
+            _sample(target, memory)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(seconds / 2)
+            _sample(target, memory)
+            process.wait(seconds + 120)
+            _sample(target, memory)
+        finally:
+            process.kill()
+            process.wait()
         if not results.exists():
             sys.exit(f"chaos: locust failed:\n{log.read_text()}")
         return Load([tuple(request) for request in json.loads(results.read_text())], memory)
