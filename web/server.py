@@ -105,9 +105,9 @@ class Connection(channel.HTTPChannel):
         self.since = time.time()
 
     def handle_close(self) -> None:
-        """Answer a request that stays incomplete, and close the connection."""
+        """Answer a request that stays incomplete, unless earlier responses are not read, and close the connection."""
         request, self.request = self.request, None
-        if request and self.connected and not self.requests:
+        if request and self.connected and not self.is_answered():
             request.error = request.error or utilities.BadRequest("")
             with contextlib.suppress(OSError, channel.ClientDisconnected):
                 ErrorTask(self, request).service()
@@ -117,16 +117,20 @@ class Connection(channel.HTTPChannel):
         """Return the bytes of bodies that it holds."""
         return sum(request.body_bytes_received for request in [*self.requests, self.request] if request)
 
+    def is_answered(self) -> bool:
+        """Return whether a request is handled, or its response is sent."""
+        return bool(self.requests or self.total_outbufs_len)
+
     def is_used(self) -> bool:
         """Return whether a request is read or answered."""
-        return bool(self.requests or self.request or self.total_outbufs_len)
+        return bool(self.request) or self.is_answered()
 
     def is_too_slow(self, now: float, is_crowded: bool) -> bool:
         """Return whether the time is over for what its client does."""
-        if self.requests:
-            return False  # its request is complete
+        if self.requests and self.total_outbufs_len <= self.adj.outbuf_high_watermark:
+            return False  # its request is complete, and its thread does not wait until the client has read more
         if self.total_outbufs_len:
-            return is_crowded and now - self.last_activity > CROWDED_SECONDS
+            return now - self.last_activity > (CROWDED_SECONDS if is_crowded else self.adj.channel_timeout)
         seconds = CROWDED_SECONDS if is_crowded else READ_SECONDS if self.request else IDLE_SECONDS
         return now - self.since > seconds + self.size() / MIN_BYTES_PER_SECOND
 
@@ -154,6 +158,8 @@ class Server(server.TcpWSGIServer):
             if connection.request:
                 connection.request.error = TooSlow("")
             connection.will_close = True
+            if connection.total_outbufs_len:  # waitress would wait until it can send, which this client prevents
+                connection.handle_close()
         if is_crowded:
             log.warning("%d connections, of which %d slow ones are closed", len(self.active_channels), len(slow))
 
