@@ -11,6 +11,8 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
+from chaos import processes
+
 SCRIPT = pathlib.Path(__file__).parents[2] / "tests" / "postgres.sh"
 RESUME_SECONDS = 30.0  # for the processes of a killed server to end, and for its recovery
 
@@ -43,11 +45,13 @@ class Server:
 
     def kill_backend(self, rng: random.Random) -> bool:
         """Kill the process of a connection, after which the server ends all connections; False if there is none."""
-        children = pathlib.Path(f"/proc/{self._pid}/task/{self._pid}/children").read_text().split()
-        backends = [int(child) for child in children if "[local]" in _command_line(child)]
-        if backends:
+        backends = [pid for pid in processes.children(self._pid) if "[local]" in processes.command_line(pid)]
+        if not backends:
+            return False
+        with contextlib.suppress(ProcessLookupError):
             os.kill(rng.choice(backends), signal.SIGKILL)
-        return bool(backends)
+            return True
+        return False
 
     def stop(self) -> None:
         self._run("stop")
@@ -58,12 +62,6 @@ class Server:
 
     def _run(self, command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([SCRIPT, command], env=self._environment, text=True, capture_output=True, check=True)
-
-
-def _command_line(pid: str) -> str:
-    with contextlib.suppress(FileNotFoundError):  # it has ended
-        return pathlib.Path(f"/proc/{pid}/cmdline").read_text()
-    return ""
 
 
 @contextlib.contextmanager

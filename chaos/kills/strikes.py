@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import pathlib
 import random
 import signal
 import time
 from typing import TYPE_CHECKING
+
+from chaos import processes
 
 if TYPE_CHECKING:  # a plugin of pytest, which must not be imported before it is registered
     from forked_commands import Command
@@ -35,9 +36,10 @@ def kill_group(command: Command) -> str:
 def kill_worker(command: Command, rng: random.Random) -> str:
     """Kill one of the training processes, if there are some; the command must say so and end."""
     workers = training_processes(command.pid)
-    if not workers:
+    try:
+        os.kill(rng.choice(workers), signal.SIGKILL)
+    except (IndexError, ProcessLookupError):  # there are none, or it has just ended
         return kill_group(command)
-    os.kill(rng.choice(workers), signal.SIGKILL)
     code = command.exit_code()
     _wait_for_children(command.pid)
     is_named = code == 1 and WORKER_KILLED in command.printed and "Traceback" not in command.printed
@@ -47,21 +49,22 @@ def kill_worker(command: Command, rng: random.Random) -> str:
 
 def training_processes(pid: int) -> list[int]:
     """Return the ids of the training processes that the process `pid` has started."""
-    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in children if b"spawn_main" in pathlib.Path(f"/proc/{child}/cmdline").read_bytes()]
+    return [child for child in processes.children(pid) if "spawn_main" in processes.command_line(child)]
 
 
 def _wait_for_children(group: int) -> None:
     """Wait until no process of the group is left.
 
     Raises:
-        AssertionError: some outlive the command.
+        AssertionError: some outlive the command, and were killed.
     """
     deadline = time.monotonic() + END_SECONDS
-    while time.monotonic() < deadline:
+    is_late = False
+    while not is_late:
+        time.sleep(0.02)
+        is_late = time.monotonic() > deadline
         try:
-            os.killpg(group, 0)
+            os.killpg(group, signal.SIGKILL if is_late else 0)
         except ProcessLookupError:
             return
-        time.sleep(0.02)
-    raise AssertionError(f"children of process {group} outlive it")
+    raise AssertionError(f"children of process {group} outlived it, and were killed")
