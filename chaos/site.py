@@ -11,36 +11,64 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import requests
 import web_app
 from PIL import Image
 
-from chaos import servers
+from chaos import processes, servers
 
 WORDS = {"PILAH_ENV": "development", "RETRY_SECONDS": "0.2", "SERVING_TIMEOUT_SECONDS": "2"}
 LIMITS = dict.fromkeys(("UPLOAD_RATE", "VISITOR_RATE", "TOTAL_RATE"), "1000000 per minute")
 NOTHING_FOUND = "deleted 0 pictures without a row and 0 rows without a picture"  # by the command doctor
 START_SECONDS = 60.0
+STOP_SECONDS = 60.0
+COMMAND_SECONDS = 120.0  # of `flask --app web`
+PHOTO_SECONDS = 120.0  # until a photo is accepted, with all its kills
 MAX_PAUSE_SECONDS = 1.0  # of the clients, who are told to wait longer
 SIZE = (1400, 1000)  # pixels of a photo, which take a decoder some 50 ms
 
 
 class Site:
-    """The page on the folder `data`. `start` starts it, also after a kill."""
+    """The page on the folder `data`. `start` starts it, also after a kill.
+
+    Attributes:
+        log: file of its output, next to the parent folder of `data`, because that may be a full disk.
+        failures: what went wrong so far.
+    """
 
     def __init__(self, data: pathlib.Path, database_url: str, target: str):
         self.data, self.database_url = data, database_url
         self._bind = f"{servers.HOST}:{servers.free_port()}"
         locations = {"PILAH_DATA": str(data), "SERVING_TARGET": target, "DATABASE_URL": database_url}
         self.environment = web_app.environment(**WORDS, **LIMITS, **locations)
-        self.log = data.with_suffix(".log")
+        self.log = data.parent.with_suffix(".log")
+        self.failures: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def address(self) -> str:
         return f"http://{self._bind}"
+
+    @contextlib.contextmanager
+    def recording_failures(self) -> Iterator[None]:
+        """Stop the page after the block; add an error of the block and a traceback in the log to `failures`."""
+        try:
+            yield
+        except Exception as error:  # the table of results lists it
+            self.failures.append(f"{type(error).__name__}: {error}")
+        finally:
+            self.stop()
+        log = self.log.read_text(errors="replace") if self.log.exists() else ""
+        if "Traceback" in log:
+            self.failures.append(f"the page logged a traceback: {log[log.index('Traceback') :][:2000]}")
+
+    def create(self) -> None:
+        """Create the tables, and start it."""
+        self.flask("db", "upgrade")
+        self.start()
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -61,9 +89,9 @@ class Site:
         web_app.wait_until(self._is_alive, START_SECONDS)
 
     def stop(self) -> None:
-        assert self._process
-        self._process.terminate()
-        self._process.wait(START_SECONDS)
+        """Stop it; add to `failures` if it had to be killed."""
+        if self._process:
+            self.failures += processes.stop(self._process, STOP_SECONDS)
 
     def kill(self, part: str, rng: random.Random) -> bool:
         """Kill a part of it, start it again if need be, and return whether there was such a process to kill."""
@@ -81,19 +109,26 @@ class Site:
     def flask(self, *arguments: str) -> str:
         """Return what `flask --app web` prints."""
         command = [sys.executable, "-m", "flask", "--app", "web", *arguments]
-        done = subprocess.run(command, cwd=web_app.ROOT, env=self.environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        done = subprocess.run(
+            command,
+            cwd=web_app.ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+        )
+        assert done.returncode == 0, f"flask {' '.join(arguments)}: {done.stderr[-1000:]}"
         return done.stdout.strip()
 
     def _kill_child(self, part: str, rng: random.Random) -> bool:
         assert self._process
-        decoders = _children(self._process.pid)
-        decoding = [pid for decoder in decoders for pid in _children(decoder)]
-        processes = {"decoding process": decoders, "decoding child": decoding}[part]
-        if not processes:
+        decoders = processes.children(self._process.pid)
+        decoding = [pid for decoder in decoders for pid in processes.children(decoder)]
+        pids = {"decoding process": decoders, "decoding child": decoding}[part]
+        if not pids:
             return False
         with contextlib.suppress(ProcessLookupError):
-            os.kill(rng.choice(processes), signal.SIGKILL)
+            os.kill(rng.choice(pids), signal.SIGKILL)
             return True
         return False
 
@@ -103,22 +138,13 @@ class Site:
         return False
 
 
-def _children(pid: int) -> list[int]:
-    """Return the ids of the child processes of all threads of `pid`."""
-    children = []
-    for thread in pathlib.Path(f"/proc/{pid}/task").glob("*"):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            children += thread.joinpath("children").read_text().split()
-    return [int(child) for child in children]
-
-
 @dataclasses.dataclass
 class Photo:
     """A photo that a client sends until it is answered.
 
     Attributes:
         row_id: the id of its upload, once it is accepted; "" if it was refused.
-        unanswered: number of times that the connection ended after the photo was sent, at least in part.
+        unanswered: number of times that it was sent, at least in part, and no answer said whether it was accepted.
         refused: number of times that it was refused, without an upload.
     """
 
@@ -143,8 +169,19 @@ class Client(threading.Thread):
             seed = self._number * 1_000_000 + len(self.photos)
             class_name = web_app.CLASSES[seed % len(web_app.CLASSES)]
             self.photos.append(Photo(class_name, make_photo(class_name, seed)))
-            while not self._is_done(self.photos[-1]):
-                pass
+            self._send(self.photos[-1])
+
+    def _send(self, photo: Photo) -> None:
+        """Send the photo until it is accepted, or cannot be, for at most PHOTO_SECONDS."""
+        deadline = time.monotonic() + PHOTO_SECONDS
+        try:
+            while not self._is_done(photo):
+                if time.monotonic() > deadline:
+                    counts = f"refused {photo.refused} times, {photo.unanswered} times no answer"
+                    raise TimeoutError(f"a photo was not accepted in {PHOTO_SECONDS:.0f} s: {counts}")
+        except Exception as error:  # would end this thread, and nobody would see it
+            photo.unanswered += 1
+            self.failures.append(f"{type(error).__name__}: {error}")
 
     def _is_done(self, photo: Photo) -> bool:
         """Send the photo once; return whether it is accepted, or cannot be."""

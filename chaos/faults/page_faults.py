@@ -31,51 +31,41 @@ def run(folder: pathlib.Path) -> list[Outcome]:
 
 def full_disk(disk: pathlib.Path, model: web_app.ModelServer) -> Outcome:
     """Fill the disk of the page: it must refuse photos, but delete some, and accept photos later, with space."""
-    page = _start(disk / "data", model)
-    failures: list[str] = []
-    try:
+    page = site.Site(disk / "data", "", model.target)
+    with page.recording_failures():
+        page.create()
         uploads = [_upload(page, seed) for seed in range(UPLOADS)]
         small_disk.fill(disk, 0)
         refused = _post(page, UPLOADS)
         if refused.status_code != 503 or refused.json()["error"] != "full":
-            failures.append(f"upload to a full disk: {refused.status_code} {refused.text[:200]}")
-        failures += _delete(page, uploads[0])
+            page.failures.append(f"upload to a full disk: {refused.status_code} {refused.text[:200]}")
+        page.failures += _delete(page, uploads[0])
         page.stop()
         page.start()
-        failures += _delete(page, uploads[1])
+        page.failures += _delete(page, uploads[1])
         small_disk.free(disk)
         _upload(page, UPLOADS)
-        failures += _check(page, expected=UPLOADS - 2 + 1)
-    finally:
-        page.stop()
-    return Outcome("disk full under the page", 4, failures=tuple(failures))
+        page.failures += _check(page, expected=UPLOADS - 2 + 1)
+    return Outcome("disk full under the page", 4, failures=tuple(page.failures))
 
 
 def future_files(folder: pathlib.Path, model: web_app.ModelServer) -> Outcome:
     """Give the page's files a time in the future, as after the clock is set back."""
-    page = _start(folder / "future", model)
-    failures: list[str] = []
-    try:
+    page = site.Site(folder / "future" / "data", "", model.target)
+    page.data.parent.mkdir()
+    with page.recording_failures():
+        page.create()
         kept, deleted = (_upload(page, seed) for seed in range(2))
         page.stop()
         run_faults.date(page.data, run_faults.FUTURE_SECONDS)
         page.start()
-        failures += _delete(page, deleted)
+        page.failures += _delete(page, deleted)
         _upload(page, 2)
         answer = requests.get(f"{page.address}/api/results/{kept['id']}", timeout=60)
         if not answer.ok or answer.json()["state"] != "done":
-            failures.append(f"result with a picture from the future: {answer.status_code} {answer.text[:200]}")
-        failures += _check(page, expected=2)
-    finally:
-        page.stop()
-    return Outcome("page with files from the future", 1, failures=tuple(failures))
-
-
-def _start(data: pathlib.Path, model: web_app.ModelServer) -> site.Site:
-    page = site.Site(data, "", model.target)
-    page.flask("db", "upgrade")
-    page.start()
-    return page
+            page.failures.append(f"result with a picture from the future: {answer.status_code} {answer.text[:200]}")
+        page.failures += _check(page, expected=2)
+    return Outcome("page with files from the future", 1, failures=tuple(page.failures))
 
 
 def _post(page: site.Site, seed: int) -> requests.Response:

@@ -1,11 +1,13 @@
 """SIGKILL processes of the web page and its database at random moments while clients upload, then count the uploads."""
 
 import collections
+import contextlib
 import os
 import pathlib
 import random
 import threading
 import time
+from collections.abc import Iterator
 
 import sqlalchemy as sa
 import web_app
@@ -29,33 +31,41 @@ def run(folder: pathlib.Path, kills: int, database: postgres.Server | None, rng:
     model = web_app.ModelServer()
     model.start()
     page = site.Site(folder / "data", database.url if database else "", model.target)
-    page.flask("db", "upgrade")
-    page.start()
     hits: collections.Counter[str] = collections.Counter()
-    try:
-        ending = threading.Event()
-        clients = [site.Client(page, number, ending) for number in range(CLIENTS)]
-        for client in clients:
-            client.start()
-        for number in range(kills):
-            time.sleep(rng.uniform(0.3, 1.5))
-            hits[_kill(page, database, parts[number % len(parts)], rng)] += 1
-            page.wait()
-        time.sleep(1.0)
-        ending.set()
-        for client in clients:
-            client.join()
-        photos = [photo for client in clients for photo in client.photos]
-        failures = [failure for client in clients for failure in client.failures]
-        lost, doubled = _count(page, photos, failures)
-    finally:
-        page.stop()
-        model.stop()
+    photos: list[site.Photo] = []
+    lost = doubled = 0
+    with page.recording_failures():
+        page.create()
+        with _uploading(page, photos):
+            for number in range(kills):
+                time.sleep(rng.uniform(0.3, 1.5))
+                hits[_kill(page, database, parts[number % len(parts)], rng)] += 1
+                page.wait()
+            time.sleep(1.0)
+        lost, doubled = _count(page, photos)
+    model.stop()
     name = "PostgreSQL" if database else "SQLite"
     rows = [Outcome(f"  {part}", count) for part, count in hits.items()]
     unanswered = sum(photo.unanswered for photo in photos)
     trial = f"kills of the page on {name}: {len(photos)} uploads, {unanswered} times no answer"
-    return [Outcome(trial, kills, lost, doubled, tuple(failures)), *rows]
+    return [Outcome(trial, hits.total(), lost, doubled, tuple(page.failures)), *rows]
+
+
+@contextlib.contextmanager
+def _uploading(page: site.Site, photos: list[site.Photo]) -> Iterator[None]:
+    """Let clients upload during the block; add their photos to `photos`, and their failures to those of the page."""
+    ending = threading.Event()
+    clients = [site.Client(page, number, ending) for number in range(CLIENTS)]
+    for client in clients:
+        client.start()
+    try:
+        yield
+    finally:
+        ending.set()
+        for client in clients:
+            client.join()
+            photos += client.photos
+            page.failures += client.failures
 
 
 def _kill(page: site.Site, database: postgres.Server | None, part: str, rng: random.Random) -> str:
@@ -75,8 +85,8 @@ def _kill(page: site.Site, database: postgres.Server | None, part: str, rng: ran
     return "page"
 
 
-def _count(page: site.Site, photos: list[site.Photo], failures: list[str]) -> tuple[int, int]:
-    """Return the numbers of uploads that are lost and doubled, and add what else is wrong to `failures`."""
+def _count(page: site.Site, photos: list[site.Photo]) -> tuple[int, int]:
+    """Return the numbers of uploads that are lost and doubled, and add what else is wrong to `page.failures`."""
     rows = _answered_rows(page)
     pictures = {path.stem: path for path in (page.data / "uploads").glob("*/*.jpg")}
     digests = {row_id: artifacts.file_digest(path) for row_id, path in pictures.items()}
@@ -87,12 +97,12 @@ def _count(page: site.Site, photos: list[site.Photo], failures: list[str]) -> tu
         if photo.row_id and (photo.row_id not in rows or digests.get(photo.row_id) != digest):
             lost += 1
         if photo.row_id in rows and rows[photo.row_id] != photo.class_name:
-            failures.append(f"{photo.row_id} is {rows[photo.row_id]} instead of {photo.class_name}")
+            page.failures.append(f"{photo.row_id} is {rows[photo.row_id]} instead of {photo.class_name}")
         doubled += max(0, count_of[digest] - bool(photo.row_id) - photo.unanswered)
     without_row = pictures.keys() - rows.keys()
     if len(without_row) > sum(photo.unanswered for photo in photos):
-        failures.append(f"{len(without_row)} pictures have no row")
-    _check_doctor(page, without_row, failures)
+        page.failures.append(f"{len(without_row)} pictures have no row")
+    _check_doctor(page, without_row)
     return lost, doubled
 
 
@@ -111,14 +121,14 @@ def _answered_rows(page: site.Site) -> dict[str, str]:
     return rows
 
 
-def _check_doctor(page: site.Site, without_row: set[str], failures: list[str]) -> None:
+def _check_doctor(page: site.Site, without_row: set[str]) -> None:
     """Check that the command doctor deletes the pictures without a row and the partial files, and nothing else."""
     for path in (page.data / "uploads").glob("*/*"):
         os.utime(path, (0, 0))  # doctor leaves new ones, whose rows may not be written yet
     printed = page.flask("doctor")
     if printed != site.NOTHING_FOUND.replace("deleted 0", f"deleted {len(without_row)}"):
-        failures.append(f"doctor: {printed}, and {len(without_row)} pictures had no row")
+        page.failures.append(f"doctor: {printed}, and {len(without_row)} pictures had no row")
     if (printed := page.flask("doctor")) != site.NOTHING_FOUND:
-        failures.append(f"doctor, a second time: {printed}")
+        page.failures.append(f"doctor, a second time: {printed}")
     if parts := list((page.data / "uploads").glob("*/*.part")):
-        failures.append(f"doctor leaves {len(parts)} partial files")
+        page.failures.append(f"doctor leaves {len(parts)} partial files")
