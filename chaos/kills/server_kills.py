@@ -59,15 +59,19 @@ class Server:
         self._commands, self._base = commands, base
         self._port = servers.free_port()
         self.target = f"{servers.HOST}:{self._port}"
-        self.command: Command | None = None
+        self._started: list[Command] = []
 
     def start(self) -> None:
         flags = ["--model_base_path", self._base, "--port", self._port, "--file_system_poll_wait_seconds", 0.1]
-        self.command = self._commands.start("--model_name", "pilah", *flags, program="serving")
+        command = self._commands.start("--model_name", "pilah", *flags, program="serving")
+        self._started.append(command)
 
     def kill(self) -> None:
-        assert self.command
-        self.command.kill()
+        self._started[-1].kill()
+
+    def printed(self) -> str:
+        """Return the output of all starts."""
+        return "".join(command.printed for command in self._started)
 
     def wait(self) -> None:
         """Wait until it answers.
@@ -75,12 +79,12 @@ class Server:
         Raises:
             AssertionError: it ended, or does not answer in time.
         """
-        assert self.command
+        command = self._started[-1]
         deadline = time.monotonic() + READY_SECONDS
         with client.Client(self.target, timeout_seconds=TIMEOUT_SECONDS) as caller:
             while not caller.is_ready():
-                assert self.command.is_running, f"the server ended: {self.command.printed[-500:]}"
-                assert time.monotonic() < deadline, f"the server does not answer: {self.command.printed[-500:]}"
+                assert command.is_running, f"the server ended: {command.printed[-500:]}"
+                assert time.monotonic() < deadline, f"the server does not answer: {command.printed[-500:]}"
                 time.sleep(0.02)
 
 
@@ -95,45 +99,52 @@ def run(
     """Return the outcome of `kills` kills of a server of `version`, a pushed model, which is pushed again and again."""
     base = folder / "served" / push.MODEL_NAME
     shutil.copytree(version, base / "1")
-    server, ending = Server(commands, base), threading.Event()
-    server.start()
-    server.wait()
-    with client.Client(server.target) as caller:
-        expected = [caller.classify(photo) for photo in photos]
-    askers = [Asker(server.target, photos, expected, ending) for _ in range(CLIENTS)]
-    for asker in askers:
-        asker.start()
-    started, printed = time.monotonic(), ""
-    for number in range(kills):
-        push.push(version, base, artifacts.read_json(version / push.DESCRIPTION), keep_versions=2)
-        time.sleep(rng.uniform(0, 1.0))  # while it notices and loads the new version
-        server.kill()
-        printed += server.command.printed if server.command else ""
+    server, ending, started = Server(commands, base), threading.Event(), time.monotonic()
+    askers: list[Asker] = []
+    failures: list[str] = []
+    try:
         server.start()
-        if number % 3:
-            server.wait()  # every third one is killed again while it starts
-    server.wait()
-    answered_before = [asker.answered for asker in askers]
-    time.sleep(1.0)
+        server.wait()
+        with client.Client(server.target) as caller:
+            expected = [caller.classify(photo) for photo in photos]
+        askers += [Asker(server.target, photos, expected, ending) for _ in range(CLIENTS)]
+        for asker in askers:
+            asker.start()
+        for number in range(kills):
+            push.push(version, base, artifacts.read_json(version / push.DESCRIPTION), keep_versions=2)
+            time.sleep(rng.uniform(0, 1.0))  # while it notices and loads the new version
+            server.kill()
+            server.start()
+            if number % 3:
+                server.wait()  # every third one is killed again while it starts
+        server.wait()
+        failures += _check_last_start(server, base, askers, photos[0])
+        server.kill()
+    except Exception as error:  # the other trials go on
+        failures.append(f"{type(error).__name__}: {error}")
     ending.set()
     for asker in askers:
         asker.join()
-    with client.Client(server.target) as caller:
-        newest = caller.classify(photos[0]).model_version
-    server.kill()
-    printed += server.command.printed if server.command else ""
-    failures = [failure for asker in askers for failure in asker.failures]
-    failures += ["a server logged a traceback"] if "Traceback" in printed else []
-    failures += [] if newest == push.versions(base)[-1] else [f"version {newest} is served, not the newest"]
-    failures += [
-        "a client got no answer after the last start"
-        for asker, before in zip(askers, answered_before, strict=True)
-        if asker.answered == before
-    ]
+        failures += asker.failures
+    failures += ["a server logged a traceback"] if "Traceback" in server.printed() else []
     answered, unavailable = (sum(getattr(asker, name) for asker in askers) for name in ("answered", "unavailable"))
     trial = f"kills of the model server: {answered} right answers, {unavailable} times unavailable"
     print(f"model server: {time.monotonic() - started:.0f} s", flush=True)
     return [Outcome(trial, kills, failures=tuple(failures))]
+
+
+def _check_last_start(server: Server, base: pathlib.Path, askers: list[Asker], photo: bytes) -> list[str]:
+    """Return what is wrong with the server that runs now: it must answer all clients, with the newest version."""
+    answered_before = [asker.answered for asker in askers]
+    time.sleep(1.0)
+    failures = [
+        "a client got no answer after the last start"
+        for asker, before in zip(askers, answered_before, strict=True)
+        if asker.answered == before
+    ]
+    with client.Client(server.target) as caller:
+        newest = caller.classify(photo).model_version
+    return failures + ([] if newest == push.versions(base)[-1] else [f"version {newest} is served, not the newest"])
 
 
 def _is_equal(answer: client.Prediction, expected: client.Prediction) -> bool:
