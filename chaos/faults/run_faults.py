@@ -38,6 +38,7 @@ def full_disk(trial: Trial, stages: Iterable[str], rng: random.Random) -> Outcom
                 continue  # it ended before the disk was full
             command = trial.start("full/run", processes=1)
             if not trial.wait_for(command, "full/run", stage):
+                failures.append(f"ended before {stage}: exit code {command.exit_code()}: {command.printed[-600:]}")
                 break
             small_disk.fill(disk, rng.randrange(MOST_LEFT_BYTES))
             failures += check_refusal(command, f"disk full in {stage}", "Free some space")
@@ -82,11 +83,11 @@ def moved_from_the_future(trial: Trial) -> Outcome:
 
     The same with the finished run, which must find nothing to do but the report, as that has the folder's name.
     """
-    trial.kill_in("here", "search", strikes.kill_group)
+    is_killed = trial.kill_in("here", "search", strikes.kill_group)
     (trial.folder / "here").rename(trial.folder / "there")
     date(trial.folder / "there", FUTURE_SECONDS)
     date(trial.photos, FUTURE_SECONDS)
-    result = ended(trial, "there", [])
+    result = ended(trial, "there", [] if is_killed else ["the run ended before it was killed"])
     (trial.folder / "there").rename(trial.folder / "elsewhere")
     date(trial.folder / "elsewhere", FUTURE_SECONDS)
     result = unchanged(trial, "elsewhere", result, repeated=1)

@@ -39,7 +39,7 @@ def run(folder: pathlib.Path, rng: random.Random, short: bool) -> list[outcomes.
         for fault in faults:
             rows.append(fault(trial))
             print(f"{rows[-1].trial}: {len(rows[-1].failures)} failures", flush=True)
-        rows += trial.tally.outcomes("kill before the last fault")
+        rows += trial.tally.outcomes("undisturbed run, and kill before the last fault")
     finally:
         commands.close()
     return [*rows, *page_faults.run(folder)]
