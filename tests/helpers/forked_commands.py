@@ -25,6 +25,7 @@ IMPORTS = {
     "pipeline": "pipeline.main",
     "serving": "serving.embedded.server",
 }  # program -> module that imports TensorFlow
+LIMIT_SECONDS = 1800  # far more than a command of the tests takes on a busy machine
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Command:
     Attributes:
         pid: process id, also of the process group of the command and its children.
         log: file with its output.
-        exit_code: waits until it ends; returns its exit code, or minus the signal that ended it.
+        exit_code: waits until it ends; returns its exit code, or minus the signal that ended it, which is SIGALRM for
+            a command of the pipeline that runs longer than LIMIT_SECONDS.
     """
 
     pid: int
@@ -162,7 +164,8 @@ def serve() -> None:
             running.add(answer)
         print(answer, flush=True)
     for pid in running:
-        os.kill(pid, signal.SIGKILL)
+        os.killpg(pid, signal.SIGKILL)
+    os._exit(0)  # TensorFlow takes seconds to end
 
 
 def _fork(
@@ -177,11 +180,11 @@ def _fork(
 ) -> int:
     """Start a command in a fork; return its process id."""
     pid = os.fork()
+    os.setpgid(pid, 0)  # in both processes, so that the group exists when either goes on
     if pid:
         return pid
     code: Any = 1
     try:
-        os.setpgid(0, 0)
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         for number, target in enumerate([os.open(os.devnull, os.O_RDONLY), output, output]):
             os.dup2(target, number)
@@ -198,6 +201,7 @@ def _fork(
             _kill_when_renaming(killed_at)
         sys.argv[1:] = arguments
         if program == "pipeline":
+            signal.alarm(LIMIT_SECONDS)
             from pipeline.cli import app
 
             app(prog_name="python -m pipeline")
