@@ -148,47 +148,65 @@ class Trial:
             self.tally.failures.append(f"exit code {code}: {command.printed[-500:]}")
 
 
-def run(
-    commands: Commands, folder: pathlib.Path, kills: int, rng: random.Random, settings: list[str] = ALL_STAGES
-) -> tuple[list[Outcome], Trial]:
-    """Return the outcome of `kills` kills of runs, spread over their stages, and the trial."""
-    trial, number = Trial(commands, folder, settings, rng), 0
-    while trial.tally.stages.total() < kills:
-        name, number = f"killed-{number}", number + 1
-        for _ in range(min(KILLS_OF_ONE_RUN, kills - trial.tally.stages.total())):
-            stage = min((START, *trial.left(name)), key=lambda stage: trial.tally.stages[stage])
-            if not trial.kill_in(name, stage, rng.choice([strikes.kill_process, strikes.kill_group])):
-                break
-        trial.end(name)
-    return trial.tally.outcomes(f"kills of {number} runs"), trial
+def run(trial: Trial, kills: int) -> list[Outcome]:
+    """Return the outcome of `kills` kills of runs, spread over their stages."""
+
+    def kill(name: str) -> bool:
+        stage = min((START, *trial.left(name)), key=lambda stage: trial.tally.stages[stage])
+        return trial.kill_in(name, stage, trial.rng.choice([strikes.kill_process, strikes.kill_group]))
+
+    number = _kill_runs(trial, "killed", kills, kill, most=KILLS_OF_ONE_RUN)
+    return trial.tally.outcomes(f"kills of {number} runs")
 
 
 def run_renames(trial: Trial, kills: int) -> list[Outcome]:
     """Return the outcome of `kills` kills of runs before or after a file or folder gets its name."""
-    trial.tally, number = Tally(), 0
-    while trial.tally.stages.total() < kills:
-        name, number = f"renaming-{number}", number + 1
-        while trial.tally.stages.total() < kills and trial.kill_at_rename(name):
-            pass
-        trial.end(name)
+    trial.tally = Tally()
+    number = _kill_runs(trial, "renaming", kills, trial.kill_at_rename, most=kills)
     return trial.tally.outcomes(f"kills of {number} runs before or after a rename")
 
 
 def run_search(commands: Commands, folder: pathlib.Path, kills: int, rng: random.Random) -> list[Outcome]:
     """Return the outcome of `kills` kills of searches with two training processes: of one, of their parent, of all."""
     trial = Trial(commands, folder, SEARCH, rng)
+    trial.seconds["search"] = SEARCH_SECONDS
     all_strikes = [lambda command: strikes.kill_worker(command, rng), strikes.kill_process, strikes.kill_group]
-    number = 0
-    while trial.tally.stages.total() < kills:
-        name, number = f"killed-{number}", number + 1
-        trial.start(name, 1).kill_when((folder / name / "stages" / "features.json").exists)
-        trial.seconds["search"] = SEARCH_SECONDS
-        for _ in range(min(KILLS_OF_ONE_SEARCH, kills - trial.tally.stages.total())):
-            strike = all_strikes[trial.tally.stages.total() % len(all_strikes)]
-            if not trial.kill_in(name, "search", strike, processes=2):
-                break
-        trial.end(name)
+
+    def kill(name: str) -> bool:
+        features = folder / name / "stages" / "features.json"
+        try:
+            if not features.exists():
+                trial.start(name, 1).kill_when(features.exists)
+        except AssertionError as error:
+            trial.tally.failures.append(str(error))
+            return False
+        strike = all_strikes[trial.tally.stages.total() % len(all_strikes)]
+        return trial.kill_in(name, "search", strike, processes=2)
+
+    number = _kill_runs(trial, "killed", kills, kill, most=KILLS_OF_ONE_SEARCH)
     return trial.tally.outcomes(f"kills of {number} searches with 2 training processes")
+
+
+def _kill_runs(trial: Trial, prefix: str, kills: int, kill: Callable[[str], bool], most: int) -> int:
+    """Kill and end runs until there are `kills` kills or a failure, which a run without a kill is too.
+
+    Args:
+        prefix: start of the names of the runs.
+        kill: kills the run of a name; returns whether it did before the run ended.
+        most: number of kills of one run, after which it may end.
+
+    Returns:
+        The number of runs.
+    """
+    number = 0
+    while not trial.tally.failures and (left := kills - trial.tally.stages.total()) > 0:
+        name, number, hits = f"{prefix}-{number}", number + 1, 0
+        while hits < min(left, most) and not trial.tally.failures and kill(name):
+            hits += 1
+        trial.end(name)
+        if not hits:
+            trial.tally.failures.append(f"{name} ended before it was killed")
+    return number
 
 
 def current_stage(log: pathlib.Path) -> str:

@@ -35,17 +35,14 @@ def run(folder: pathlib.Path, rng: random.Random, short: bool) -> list[outcomes.
     """Return the outcomes of all kinds of kills."""
     commands = Commands(folder, "pipeline", "serving")
     try:
-        rows, trial = run_kills.run(commands, folder / "run", SHORT if short else RUN_KILLS, rng)
+        trial = run_kills.Trial(commands, folder / "run", run_kills.ALL_STAGES, rng)
+        rows = run_kills.run(trial, SHORT if short else RUN_KILLS)
         rows += run_kills.run_renames(trial, SHORT if short else RENAME_KILLS)
         rows += run_kills.run_search(commands, folder / "search", SHORT if short else SEARCH_KILLS, rng)
-        rows += server_kills.run(
-            commands,
-            folder,
-            trial.folder / run_kills.UNDISTURBED / "served" / "pilah" / "1",
-            _photos(trial),
-            SHORT if short else SERVER_KILLS,
-            rng,
-        )
+        version = trial.folder / run_kills.UNDISTURBED / "served" / "pilah" / "1"
+        if version.exists():  # otherwise the undisturbed run failed, which a row says
+            kills = SHORT if short else SERVER_KILLS
+            rows += server_kills.run(commands, folder, version, _photos(trial), kills, rng)
     finally:
         commands.close()
     kills = SHORT if short else WEB_KILLS
