@@ -7,6 +7,7 @@ import re
 from packaging.markers import Marker
 
 FOLDER = pathlib.Path(__file__).parent
+ENTRY = re.compile(r"([\w.-]+)==([^\s;]+)(?: ; ([^\\\n]+?))? \\\n((?:    --hash=\S+(?: \\)?\n)+)")
 IMAGES = ("pipeline", "web")
 IMAGE_PYTHON = "3.13"  # of the Dockerfiles
 IMAGE = {
@@ -38,13 +39,27 @@ class Package:
 
 
 def locked(group: str) -> list[Package]:
-    """Return the packages of requirements/GROUP.txt for all machines: some have several versions."""
-    text = (FOLDER / f"{group}.txt").read_text()
-    entries = re.findall(r"(?m)^([\w.-]+)==([^\s;]+)(?: ; ([^\\\n]+?))? \\\n((?:    --hash=\S+(?: \\)?\n)+)", text)
-    return [
-        Package(name, version, marker, tuple(re.findall("sha256:([0-9a-f]{64})", hashes)))
-        for name, version, marker, hashes in entries
-    ]
+    """Return the packages of requirements/GROUP.txt for all machines: some have several versions.
+
+    Raises:
+        ValueError: an entry has another form than NAME==VERSION, perhaps a marker, and hashes.
+    """
+    return parse((FOLDER / f"{group}.txt").read_text(), f"{group}.txt")
+
+
+def parse(text: str, file_name: str) -> list[Package]:
+    """Return the packages of a lock file; see `locked`."""
+    packages = []
+    for entry in re.findall(r"(?m)^[^\s#].*\n(?:[ \t].*\n?)*", text):
+        match = ENTRY.match(entry)
+        if not match:
+            raise ValueError(
+                f"{file_name}: each entry must be NAME==VERSION, perhaps a marker, and hashes "
+                f"(got {entry.partition(chr(10))[0]!r}). Extend ENTRY in requirements/locks.py."
+            )
+        name, version, marker, hashes = match.groups("")
+        packages.append(Package(name, version, marker, tuple(re.findall("sha256:([0-9a-f]{64})", hashes))))
+    return packages
 
 
 def installed(image: str) -> list[Package]:

@@ -40,6 +40,17 @@ def test_every_package_of_a_lock_has_a_version_and_hashes(group):
     assert [package.name for package in packages if not package.sha256 or not package.version] == []
 
 
+@pytest.mark.parametrize(
+    "entry", ["uvicorn[standard]==0.30 \\\n    --hash=sha256:00\n", "flask==3.1\n", "flask @ file:///flask.whl\n"]
+)
+def test_entry_of_a_lock_that_cannot_be_read_is_named(entry):
+    read = "jinja2==3.1.6 \\\n    --hash=sha256:00\n    # via flask\n"
+    assert [package.name for package in locks.parse(read, "web.txt")] == ["jinja2"]
+    with pytest.raises(ValueError, match=r"web\.txt: each entry must be NAME==VERSION") as error:
+        locks.parse(read + entry, "web.txt")
+    assert repr(entry.partition("\n")[0]) in str(error.value)
+
+
 def test_lock_names_no_index():
     text = "".join(path.read_text() for path in REQUIREMENTS.glob("*.txt"))
     assert not re.search(r"(?i)https?://|--(extra-)?index-url|--find-links|--trusted-host", text)
