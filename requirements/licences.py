@@ -78,7 +78,9 @@ def licence(name: str) -> str:
         raise UnknownLicenceError(
             f"The metadata of {name} names no known licence. Read its licence file, and add it to {__name__}."
         )
-    return f"{own} AND {BUNDLED[name]}" if name in BUNDLED else own
+    if name not in BUNDLED:
+        return own
+    return f"({own}) AND {BUNDLED[name]}" if " OR " in own else f"{own} AND {BUNDLED[name]}"
 
 
 def is_copyleft(expression: str) -> bool:

@@ -19,6 +19,15 @@ def test_licence_of_every_package_is_an_spdx_expression_without_agpl():
     assert [name for name, expression in expressions.items() if "AGPL" in expression] == []
 
 
+def test_alternative_licences_stay_together_beside_those_of_bundled_libraries(monkeypatch):
+    monkeypatch.setitem(licences.FROM_FILES, "scipy", "MIT OR BSD-3-Clause")
+    expression = licences.licensing().parse(licences.licence("scipy"))
+    own, *bundled = expression.args
+    assert isinstance(expression, licences.licensing().AND)
+    assert str(own) == "MIT OR BSD-3-Clause"
+    assert "LGPL-2.1-or-later" in map(str, bundled)
+
+
 def test_package_without_a_known_licence_is_named(monkeypatch):
     monkeypatch.delitem(licences.FROM_FILES, "namex")
     with pytest.raises(licences.UnknownLicenceError, match=r"namex names no known licence\. Read its licence file"):
