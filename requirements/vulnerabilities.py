@@ -5,7 +5,6 @@ line says that nothing was checked, and the exit code is 0, since everything els
 """
 
 import argparse
-import datetime
 import itertools
 import json
 import pathlib
@@ -44,10 +43,10 @@ def main() -> None:
         findings = look_up(sorted(packages), address)
     except CheckError as error:
         sys.exit(f"Vulnerabilities were not checked. {error}")
-    lines = [line(finding) for finding in findings if not finding["ids"] & set(accepted)]
-    known = {name for finding in findings for name in finding["ids"]}
-    for name in sorted(set(accepted) - known):
-        print(f"{name} in {ACCEPTED.name} was not found any more. Delete it.")
+    lines = [line(finding) for finding in findings if not _keys(finding) & set(accepted)]
+    known = {key for finding in findings for key in _keys(finding)}
+    for name, package in sorted(set(accepted) - known):
+        print(f"{name} of {package} in {ACCEPTED.name} was not found any more. Delete it.")
     print(*lines, sep="\n", end="\n" if lines else "")
     print(
         f"{len(packages)} locked packages, {len(findings)} known vulnerabilities, {len(findings) - len(lines)} accepted"
@@ -65,21 +64,25 @@ def unreachable(address: str) -> str:
         return " ".join(str(error).split()) or type(error).__name__
 
 
-def read_accepted(path: pathlib.Path) -> dict[str, Any]:
-    """Return the accepted vulnerabilities by id.
+def _keys(finding: dict[str, Any]) -> set[tuple[str, str]]:
+    """Return (id, package) for each id of a vulnerability."""
+    return {(name, finding["name"]) for name in finding["ids"]}
+
+
+def read_accepted(path: pathlib.Path) -> list[tuple[str, str]]:
+    """Return (id, package) of each accepted vulnerability, as one may be in several packages.
 
     Raises:
-        CheckError: the file is not TOML, or an entry lacks its package, reason or date.
+        CheckError: the file is not TOML, or an entry lacks its package or reason.
     """
     try:
         accepted = tomllib.loads(path.read_text("utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise CheckError(f"{path.name} is no TOML: {error}") from error
     for name, entry in accepted.items():
-        is_complete = isinstance(entry, dict) and entry.get("package") and entry.get("reason")
-        if not is_complete or not isinstance(entry.get("date"), datetime.date):
-            raise CheckError(f"{path.name}: {name} must have a package, a reason and a date. Add them.")
-    return accepted
+        if not (isinstance(entry, dict) and entry.get("package") and entry.get("reason")):
+            raise CheckError(f"{path.name}: {name} must have a package and a reason. Add them.")
+    return [(name, entry["package"]) for name, entry in accepted.items()]
 
 
 def look_up(packages: Sequence[tuple[str, str]], address: str) -> list[dict[str, Any]]:

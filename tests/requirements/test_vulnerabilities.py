@@ -135,25 +135,31 @@ def main(database, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["GHSA-test", "CVE-2026-1"])
 def test_accepted_vulnerability_passes_by_its_id_or_alias(main, capsys, name):
-    assert main(f'[{name}]\npackage = "flask"\nreason = "Not used."\ndate = 2026-11-29\n') == 0
+    assert main(f'[{name}]\npackage = "flask"\nreason = "Not used."\n') == 0
     assert capsys.readouterr().out == "1 locked packages, 1 known vulnerabilities, 1 accepted\n"
 
 
+def test_vulnerability_that_is_accepted_in_another_package_fails_the_check(main, capsys):
+    assert main('[CVE-2026-1]\npackage = "jinja2"\nreason = "Not used."\n') == 1
+    output = capsys.readouterr().out
+    assert "flask" in output and "CVE-2026-1 of jinja2 in accepted.toml was not found any more." in output
+
+
 def test_accepted_vulnerability_that_is_not_found_any_more_is_named(main, capsys):
-    assert main('[CVE-2026-2]\npackage = "flask"\nreason = "Not used."\ndate = 2026-11-29\n') == 1
-    assert "CVE-2026-2 in accepted.toml was not found any more. Delete it." in capsys.readouterr().out
+    assert main('[CVE-2026-2]\npackage = "flask"\nreason = "Not used."\n') == 1
+    assert "CVE-2026-2 of flask in accepted.toml was not found any more. Delete it." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     "accepted",
     [
-        '[CVE-2026-1]\npackage = "flask"\ndate = 2026-11-29',
-        '[CVE-2026-1]\npackage = "flask"\nreason = "No."',
+        '[CVE-2026-1]\npackage = "flask"',
+        '[CVE-2026-1]\nreason = "No."',
         "CVE = 1",
     ],
 )
-def test_accepted_vulnerability_without_reason_or_date_is_refused(main, accepted):
-    assert "must have a package, a reason and a date. Add them." in main(accepted)
+def test_accepted_vulnerability_without_package_or_reason_is_refused(main, accepted):
+    assert "must have a package and a reason. Add them." in main(accepted)
 
 
 def test_package_that_pip_audit_leaves_out_fails_the_check(monkeypatch):
