@@ -33,6 +33,11 @@ class PageDatabase:
     folder: pathlib.Path
     url: str = ""
 
+    @property
+    def _output_path(self) -> pathlib.Path:
+        """Return a file beside the folder, whose disk may be full."""
+        return self.folder.with_suffix(".output")
+
     @contextlib.contextmanager
     def engine(self) -> Iterator[sa.Engine]:
         engine = sa.create_engine(self.url or f"sqlite:///{self.folder / 'pilah.db'}", poolclass=sa.NullPool)
@@ -52,7 +57,7 @@ class PageDatabase:
 
     def output(self) -> str:
         """Return what the commands have printed."""
-        return (self.folder / "output.txt").read_text(errors="replace")
+        return self._output_path.read_text(errors="replace")
 
     def last_line(self) -> str:
         return (self.output().splitlines() or [""])[-1]
@@ -61,7 +66,7 @@ class PageDatabase:
         """Run the command in this process, which then ends."""
         code = 70
         try:
-            output = os.open(self.folder / "output.txt", os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+            output = os.open(self._output_path, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
             os.dup2(output, 1)
             os.dup2(output, 2)
             os.chdir(ROOT)
@@ -174,6 +179,7 @@ def make(name: str, folder: pathlib.Path) -> Iterator[PageDatabase]:
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    folder.with_suffix(".output").unlink(missing_ok=True)
     if name == "sqlite":
         yield PageDatabase(folder)
     else:

@@ -2,14 +2,13 @@
 
     python -m chaos.upgrades.trial [--seed N] [--short]
 
-SQLite is always used, PostgreSQL where DATABASE_URL names one.
+SQLite is always used, PostgreSQL where DATABASE_URL names one. Only root can mount the full disk.
 """
 
 import itertools
 import os
 import pathlib
 import random
-import resource
 import signal
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from chaos import arguments, outcomes
+from chaos.faults import small_disk
 from chaos.upgrades import page_databases
 from chaos.upgrades.page_databases import PageDatabase, Snapshot
 
@@ -32,8 +32,10 @@ STEPS = (  # revision before, command, revision after
     (HEAD, ("downgrade", "0002"), "0002"),
     (HEAD, ("downgrade", "0001"), "0001"),
 )
-SMALLEST_FILE = 100_000  # bytes of the write-ahead log with which the trial begins to fail
 FEW_ROWS, SHORT_ROWS, ROWS = 16, 2_000, 20_000
+FULL_DISK_ROWS, DISK_MIB = 800, 8
+FULL_DISK = "Error: The database failed: database or disk is full"
+FREE_BYTES = (64_000, 320_000)  # left on the full disk; SQLite needs 32 kB to read, and the upgrade needs 400 kB
 
 
 class Trial:
@@ -61,7 +63,7 @@ def main() -> int:
                 random_kills(name, place, random.Random(args.seed), *((1, SHORT_ROWS) if args.short else (60, ROWS))),
                 pairs(name, place, 2 if args.short else 40),
             ]
-        results.append(full_disks(pathlib.Path(folder) / "full", random.Random(args.seed), 1 if args.short else 40))
+        results.append(full_disks(pathlib.Path(folder) / "full", random.Random(args.seed), 2 if args.short else 40))
     return outcomes.report([trial.outcome() for trial in results])
 
 
@@ -91,12 +93,25 @@ def random_kills(name: str, folder: pathlib.Path, generator: random.Random, repe
 
 
 def full_disks(folder: pathlib.Path, generator: random.Random, repetitions: int) -> Trial:
-    """Let writing fail beyond a random size of SQLite's files; then free the space."""
-    trial = Trial("sqlite: upgrade whose writing fails (no space)")
+    """Upgrade on a file system that has too little space left, which must fail; then free the space."""
+    trial = Trial("sqlite: upgrade on a full disk")
     for _ in range(repetitions):
-        limit = generator.randrange(SMALLEST_FILE, 3 * SMALLEST_FILE)
-        step = ("0002", ("upgrade",), HEAD)
-        interrupt(trial, "sqlite", folder, step, 800, lambda limit=limit: limit_files(limit))  # type: ignore[misc]
+        with (
+            page_databases.make("sqlite", folder) as database,
+            small_disk.mounted(database.folder, DISK_MIB) as is_mounted,
+        ):
+            if not is_mounted:
+                print("sqlite: upgrade on a full disk was not tried, because no file system can be mounted here.")
+                break
+            rows = prepare(database, "0002", FULL_DISK_ROWS)
+            left_bytes = generator.randrange(*FREE_BYTES)
+            small_disk.fill(database.folder, left_bytes)
+            code = database.run("upgrade")
+            small_disk.free(database.folder)
+            trial.runs += 1
+            is_named = code == 1 and database.last_line().endswith(FULL_DISK)
+            trial.check(is_named, f"{left_bytes} bytes free: exit code {code}: {database.last_line()}")
+            finish(trial, database, rows, "0002", (("upgrade",), HEAD))
     return trial
 
 
@@ -133,11 +148,19 @@ def interrupt(
             os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         trial.runs += 1
-        trial.check("Traceback" not in database.output(), database.last_line())
-        check_rows(trial, database, rows, database.revision())
-        code = database.run(*command)
-        trial.check(code == 0, f"{' '.join(command)} from {before} again: {database.last_line()}")
-        check_rows(trial, database, rows, after)
+        finish(trial, database, rows, database.revision(), (command, after))
+
+
+def finish(
+    trial: Trial, database: PageDatabase, rows: Snapshot, revision: str | None, step: tuple[tuple[str, ...], str]
+) -> None:
+    """Check that the interrupted step has left the database at `revision`; then run it again, and compare the rows."""
+    command, after = step
+    trial.check("Traceback" not in database.output(), database.last_line())
+    check_rows(trial, database, rows, revision)
+    code = database.run(*command)
+    trial.check(code == 0, f"{' '.join(command)} from {revision} again: {database.last_line()}")
+    check_rows(trial, database, rows, after)
 
 
 def prepare(database: PageDatabase, revision: str | None, number: int) -> Snapshot:
@@ -201,12 +224,6 @@ def on_statement(action: Callable[[int], None]) -> None:
     numbers: Iterator[int] = itertools.count(1)
     for event in ("before_cursor_execute", "commit"):
         sa.event.listen(sa.engine.Engine, event, lambda *_: action(next(numbers)))
-
-
-def limit_files(size: int) -> None:
-    """Let writing beyond `size` bytes of a file fail, as on a full disk."""
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
 if __name__ == "__main__":
