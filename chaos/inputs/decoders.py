@@ -1,6 +1,7 @@
 """One damaged photo through what a run does (records of the dataset) and what the page does (a decoding process)."""
 
 import io
+import logging.handlers
 import re
 
 import numpy as np
@@ -18,13 +19,25 @@ UNCLEAR = re.compile(r"\b0x[0-9a-f]{6,}\b(?! pixels)|Traceback|\n|<.* object|^$"
 Result = tuple[str, str | None]  # reason or "accepted"; and what is wrong with the treatment of the file, if anything
 
 _decoder = decoding.Decoder(MAX_PIXELS)
+_page_errors = logging.handlers.BufferingHandler(capacity=100)  # of the page's log, for one photo
+_page_errors.setLevel(logging.ERROR)
+decoding.log.addHandler(_page_errors)
 
 
 def start() -> None:
     """Start the page's decoding process."""
+    _decoder.plain(_black_photo((32, 32)))
+
+
+def warm_up() -> None:
+    """Treat a photo of the largest size, for which TensorFlow keeps memory."""
+    treat([_black_photo((1024, MAX_PIXELS // 1024))])
+
+
+def _black_photo(size: tuple[int, int]) -> bytes:
     stream = io.BytesIO()
-    Image.new("RGB", (32, 32)).save(stream, "JPEG")
-    _decoder.plain(stream.getvalue())
+    Image.new("RGB", size).save(stream, "JPEG")
+    return stream.getvalue()
 
 
 def treat(files: list[bytes]) -> list[Result]:
@@ -35,7 +48,16 @@ def treat(files: list[bytes]) -> list[Result]:
         if len(files) > 1:
             return [result for file in files for result in treat([file])]
         return [("failed", f"the run raised {type(error).__name__}: {error}")]
-    return [_compared(square, file) for square, file in zip(ingested, files, strict=True)]
+    return [_with_errors(square, file) for square, file in zip(ingested, files, strict=True)]
+
+
+def _with_errors(square: resize.Square | images.UnusablePhotoError, file: bytes) -> Result:
+    """Compare run and page; an error in the page's log, such as a decoder that crashed, is a failure too."""
+    _page_errors.flush()
+    reason, failure = _compared(square, file)
+    if not failure and _page_errors.buffer:
+        failure = f"the page logged an error: {_page_errors.buffer[0].getMessage()}"
+    return reason, failure
 
 
 def _compared(square: resize.Square | images.UnusablePhotoError, file: bytes) -> Result:

@@ -41,7 +41,9 @@ def _levels_16_bit() -> Image.Image:
 
 
 def _profile(space: Literal["sRGB", "LAB"] = "sRGB") -> bytes:
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile(space)).tobytes()
+    """Return a profile without the time of its creation, so that a seed gives the same files again."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile(space)).tobytes()
+    return profile[:24] + bytes(12) + profile[36:]
 
 
 def _exif(orientation: int) -> bytes:

@@ -1,17 +1,18 @@
 """Damaged photos through what a run and the page do with them: `python -m chaos.inputs.trial --seed 1`.
 
 Each of 145,000 files must be accepted by both or refused by both for the same reason of ours, without a crash, a hang,
-another exception or growing memory. Files that fail are kept.
+another exception or an error in the page's log. The page may refuse few as too costly. After a warm-up, the memory of
+the processes that treat the files must not grow. Files that fail are kept.
 """
 
 import collections
-import dataclasses
+import ctypes
+import gc
 import multiprocessing
 import multiprocessing.connection
 import os
 import pathlib
 import random
-import re
 import signal
 import sys
 import tempfile
@@ -19,7 +20,9 @@ import time
 from collections.abc import Iterator
 
 from chaos import arguments, outcomes
-from chaos.inputs import mutations, photo_samples, uploads
+from chaos.inputs import mutations, photo_samples, tallies, uploads
+from chaos.inputs.tallies import Tally
+from serving import process_limits
 
 PHOTOS = {"JPEG": 25_000, "PNG": 25_000, "WEBP": 25_000, "HEIF": 25_000, "AVIF": 10_000, "TIFF": 10_000}
 PHOTOS |= {"JPEG2000": 10_000, "GIF": 10_000, "BMP": 5_000}  # format -> number of files
@@ -28,31 +31,6 @@ BATCH = 16  # as resize.PHOTOS_AT_ONCE
 WORKERS = 2
 HANG_SECONDS = 120  # for a batch; the page allows 20 s for a photo on a busy machine
 MIB = 1024 * 1024
-NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
-
-
-@dataclasses.dataclass
-class Tally:
-    """What became of the files of one worker.
-
-    Attributes:
-        counts: (format, reason) -> number of files; the reason is "accepted" for photos that are used.
-        failures: (format, index, sentence) of each file that was not treated as it must be.
-        memory_mib: memory of the process after each batch.
-        noise: kind of a line that libraries wrote to standard error -> number of lines, for the run and the page.
-    """
-
-    counts: collections.Counter[tuple[str, str]] = dataclasses.field(default_factory=collections.Counter)
-    failures: list[tuple[str, int, str]] = dataclasses.field(default_factory=list)
-    memory_mib: list[float] = dataclasses.field(default_factory=list)
-    noise: dict[str, collections.Counter[str]] = dataclasses.field(default_factory=dict)
-
-    def add(self, other: "Tally") -> None:
-        self.counts.update(other.counts)
-        self.failures += other.failures
-        self.memory_mib += other.memory_mib
-        for where, lines in other.noise.items():
-            self.noise.setdefault(where, collections.Counter()).update(lines)
 
 
 def file_of(seed: int, file_format: str, index: int, samples: list[bytes]) -> bytes:
@@ -72,6 +50,7 @@ def work(
     pipe: multiprocessing.connection.Connection, seed: int, todo: list[tuple[str, range]], folder: pathlib.Path
 ) -> None:
     """Treat the files of `todo`; send the number of each batch before it, and its tally after it."""
+    process_limits.limit_heaps()  # as the servers do, because fragments of many heaps look like growing memory
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logs = {where: folder / f"{where}-{os.getpid()}.log" for where in ("page", "run")}
     _write_errors_to(logs["page"])
@@ -79,6 +58,8 @@ def work(
 
     decoders.start()
     _write_errors_to(logs["run"])
+    decoders.warm_up()
+    gc.freeze()  # so that the collections before each measurement of memory are short
     samples = {name: photo_samples.of(name) for name in photo_samples.FORMATS}
     sizes = dict.fromkeys(logs, 0)
     for number, (file_format, indices) in enumerate(todo):
@@ -93,8 +74,7 @@ def work(
         for where, log in logs.items():
             new = log.read_bytes()[sizes[where] :]
             sizes[where] += len(new)
-            lines = new.decode(errors="replace").splitlines()
-            tally.noise[where] = collections.Counter(NUMBER.sub("N", line)[:100] for line in lines)
+            tally.add_noise(where, new)
         pipe.send(tally)
     pipe.send(None)
 
@@ -106,6 +86,11 @@ def _write_errors_to(path: pathlib.Path) -> None:
 
 
 def _memory_mib() -> float:
+    """Return the memory of this process without what Python and glibc can free, as they do so at random moments."""
+    gc.collect()
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):
+        libc.malloc_trim(0)
     return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / MIB
 
 
@@ -167,10 +152,10 @@ class Worker:
         return bool(self.todo)
 
 
-def treat_all(seed: int, photos: dict[str, int], folder: pathlib.Path) -> Tally:
-    """Treat all files in WORKERS processes, or those for which there is time until this process is to end."""
+def treat_all(seed: int, photos: dict[str, int], folder: pathlib.Path) -> list[Tally]:
+    """Treat all files, or those for which there is time until this process is to end; return each worker's tally."""
     workers = [Worker(seed, list(batches(photos, number)), folder) for number in range(WORKERS)]
-    whole, running, shown = Tally(), workers, time.monotonic()
+    running, shown = workers, time.monotonic()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         while running:
@@ -183,48 +168,42 @@ def treat_all(seed: int, photos: dict[str, int], folder: pathlib.Path) -> Tally:
         print("Interrupted: the files that are left count as lost.")
     for worker in workers:
         worker.process.kill()
-        _print_memory(worker.tally.memory_mib)
-        whole.add(worker.tally)
-    return whole
+    return [worker.tally for worker in workers]
 
 
-def _print_memory(memory_mib: list[float]) -> None:
-    tenth = max(1, len(memory_mib) // 10)
-    marks = ", ".join(f"{max(memory_mib[at : at + tenth]):.0f}" for at in range(0, len(memory_mib), tenth))
-    print(f"Largest memory of the process in each tenth of its batches: {marks} MiB")
-
-
-def _print_reasons(tally: Tally, photos: dict[str, int]) -> None:
-    for file_format in photos:
-        reasons = collections.Counter({reason: n for (name, reason), n in tally.counts.items() if name == file_format})
-        print(f"{file_format}: {', '.join(f'{reason} {count:,}' for reason, count in reasons.most_common())}")
-    for where, lines in tally.noise.items():
-        print(f"Lines of libraries on standard error of the {where}: {lines.total():,}")
-        for line, count in lines.most_common(20):
-            print(f"  {count:,} times: {line}")
-
-
-def _outcomes(tally: Tally, seed: int, photos: dict[str, int], folder: pathlib.Path) -> list[outcomes.Outcome]:
+def _outcomes(
+    worker_tallies: list[Tally], seed: int, photos: dict[str, int], folder: pathlib.Path
+) -> list[outcomes.Outcome]:
+    whole = tallies.total(worker_tallies)
     failures = collections.defaultdict(list)
-    for file_format, index, sentence in tally.failures:
+    for file_format, index, sentence in whole.failures:
         path = folder / f"{file_format}-{index}"
         path.write_bytes(file_of(seed, file_format, index, photo_samples.of(file_format)))
         failures[file_format].append(f"{path}: {sentence}")
     results = []
     for name, count in photos.items():
-        treated = sum(number for (file_format, _), number in tally.counts.items() if file_format == name)
-        results.append(outcomes.Outcome(f"damaged {name}", treated, count - treated, failures=tuple(failures[name])))
-    noise = tuple(f"{count} lines: {line}" for line, count in tally.noise.get("page", collections.Counter()).items())
-    return [*results, outcomes.Outcome("lines of libraries in the page's log", len(tally.memory_mib), failures=noise)]
+        reasons = whole.reasons(name)
+        if failure := tallies.too_many_costly(reasons["too costly"], reasons.total()):
+            failures[name].append(failure)
+        lost = count - reasons.total()
+        results.append(outcomes.Outcome(f"damaged {name}", reasons.total(), lost, failures=tuple(failures[name])))
+    noise = tuple(f"{count} lines: {line}" for line, count in whole.noise.get("page", collections.Counter()).items())
+    measured = [tally for tally in worker_tallies if len(tally.memory_mib) >= tallies.MIN_BATCHES]
+    growing = tuple(failure for tally in measured if (failure := tallies.growth(tally.memory_mib)))
+    return [
+        *results,
+        outcomes.Outcome("lines of libraries in the page's log", len(whole.memory_mib), failures=noise),
+        outcomes.Outcome("memory of a process that treats photos", len(measured), failures=growing),
+    ]
 
 
 def main() -> int:
     args = arguments.parser(__doc__).parse_args()
     photos = dict.fromkeys(PHOTOS, SHORT) if args.short else PHOTOS
     folder = pathlib.Path(tempfile.mkdtemp(prefix="pilah-inputs-"))
-    tally = treat_all(args.seed, photos, folder)
-    _print_reasons(tally, photos)
-    results = _outcomes(tally, args.seed, photos, folder)
+    worker_tallies = treat_all(args.seed, photos, folder)
+    tallies.show(worker_tallies, photos)
+    results = _outcomes(worker_tallies, args.seed, photos, folder)
     results += uploads.trial(args.seed, args.short, folder)
     for log in folder.glob("*.log"):
         log.unlink()

@@ -1,13 +1,14 @@
 """A short form of the failure trial of damaged photos, and of its own parts."""
 
 import random
+import signal
 
 import pytest
 
-from chaos.inputs import decoders, mutations, photo_samples
+from chaos.inputs import decoders, mutations, photo_samples, tallies
 from chaos.inputs import trial as inputs
 from components.data import images
-from web import pictures
+from web import decoding, pictures
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # of Pillow, about damaged metadata
 FILES = 12  # of each format
@@ -44,6 +45,37 @@ def test_photo_that_is_not_upright_on_the_page_is_a_failure(monkeypatch):
     monkeypatch.setattr(decoders._decoder, "plain", lambda upload: shown)
     ((_, failure),) = decoders.treat([turned])
     assert failure and "levels" in failure
+
+
+def test_decoder_that_crashes_is_a_failure_also_where_the_run_refuses_the_photo(monkeypatch):
+    photo = photo_samples.of("JPEG")[0][:-60]
+    assert decoders.treat([photo]) == [("truncated", None)]
+    monkeypatch.setattr(decoding, "_run", lambda upload, max_pixels: (b"", -signal.SIGSEGV))
+    ((reason, failure),) = decoders.treat([photo])
+    assert reason == "truncated"
+    assert failure.startswith("the page logged an error: The decoder of an upload ended with exit code -11")
+
+
+def test_growing_memory_is_a_failure_after_a_warm_up():
+    warm_up, steady = [100.0] * 20, [800.0] * 80
+    assert tallies.growth(warm_up + steady) is None
+    assert tallies.growth([*warm_up, *steady, 850.0]) is None
+    assert tallies.growth([*warm_up, *steady, 920.0]) == "memory grew from 800 to 920 MiB"
+
+
+def test_more_than_few_files_that_are_too_costly_are_a_failure():
+    assert tallies.too_many_costly(costly=1, files=32) is None
+    assert tallies.too_many_costly(costly=100, files=10_000) is None
+    assert tallies.too_many_costly(costly=2, files=32) == "2 of 32 files are too costly"
+    assert tallies.too_many_costly(costly=101, files=10_000) == "101 of 10,000 files are too costly"
+
+
+def test_outcomes_contain_costly_files_and_growing_memory(tmp_path):
+    tally = tallies.Tally(memory_mib=[500.0] * 99 + [900.0])
+    tally.counts["PNG", "too costly"] = 16
+    png, _, memory = inputs._outcomes([tally], 1, {"PNG": 16}, tmp_path)
+    assert png.failures == ("16 of 16 files are too costly",)
+    assert (memory.runs, memory.failures) == (1, ("memory grew from 500 to 900 MiB",))
 
 
 def test_same_seed_gives_the_same_files_and_another_seed_others():
