@@ -12,8 +12,10 @@ import sys
 from typing import Any
 
 from chaos.edits import forks
+from components.base import artifacts
 from components.demo import synthetic_photos
-from pipeline import cli
+from components.publish import push
+from pipeline import cli, run_folder
 
 STEP_SECONDS = 1_200  # for a command that makes it, also on a busy machine
 SETTINGS = (
@@ -45,12 +47,14 @@ class Base:
         others: photos for `evaluate`.
         results: file -> its contents without times, of a run with no damage.
         winner: line of `status` about the winner.
+        first_version: file of the served version 1 -> its digest, which a copy by `rollback` must have.
     """
 
     run_dir: pathlib.Path
     others: pathlib.Path
     results: dict[str, Any]
     winner: str = ""
+    first_version: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 def prepare() -> None:
@@ -93,7 +97,15 @@ def make(root: pathlib.Path) -> Base:
         if forks.run(run, root / "log", STEP_SECONDS):
             sys.exit(f"The run to damage could not be made: {(root / 'log').read_text()}")
     (winner,) = (line for line in (root / "log").read_text().splitlines() if line.startswith("Winner:"))
-    return Base(run_dir, others, results_of(run_dir), winner)
+    return Base(run_dir, others, results_of(run_dir), winner, served_files(run_dir, 1))
+
+
+def served_files(run_dir: pathlib.Path, version: int) -> dict[str, str]:
+    """Return file -> digest of a served version, without its description and the model cards, which reports write."""
+    folder = run_dir / run_folder.SERVED / str(version)
+    files = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    left_out = (push.DESCRIPTION, *(name for name in files if name.lower().startswith("model_card")))
+    return {name: artifacts.file_digest(path) for name, path in files.items() if name not in left_out}
 
 
 def results_of(run_dir: pathlib.Path) -> dict[str, Any]:

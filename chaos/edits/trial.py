@@ -22,7 +22,8 @@ import typer.testing
 from chaos import arguments, outcomes
 from chaos.edits import file_edits, forks, run_to_damage
 from chaos.edits.run_to_damage import Base
-from pipeline import cli
+from components.publish import push
+from pipeline import cli, run_folder
 
 EDITS = 2_400
 SHORT = 12
@@ -110,7 +111,7 @@ def _unclear(trial: Trial, printed: str) -> str | None:
     if len(errors) != 1:
         return f"{len(errors)} errors: {printed[-600:]}"
     path = pathlib.PurePath(trial.file)
-    names = [path.name, *(part for part in path.parts[:-1] if len(part) > 2)]
+    names = [path.name]
     names += [f"scenario {int(part)}" for part in path.parts if part.isdecimal()]  # whose folds would be discarded
     if "--debug" in errors[0] or not any(name in errors[0] for name in names):
         return errors[0][:600]
@@ -119,9 +120,23 @@ def _unclear(trial: Trial, printed: str) -> str | None:
 
 def _changed(base: Base, trial: Trial, run_dir: pathlib.Path) -> str | None:
     """Return which results differ from those without damage, after a command that reports success."""
+    if trial.command == "rollback":
+        return _wrong_copy(base, run_dir)
     results = run_to_damage.results_of(run_dir)
     changed = [name for name in run_to_damage.RESULTS.get(trial.command, ()) if results[name] != base.results[name]]
     return f"success, but with other results in {', '.join(changed)}" if changed else None
+
+
+def _wrong_copy(base: Base, run_dir: pathlib.Path) -> str | None:
+    """Return how the version that a rollback has pushed differs from version 1 without damage, if it does."""
+    served = run_dir / run_folder.SERVED
+    newest = push.versions(served)[-1]
+    description = push.read(served / str(newest))
+    if (newest, description["version"], description.get("copy_of")) != (3, 3, 1):
+        return f"success, but version {newest} is not version 3 and a copy of version 1: {description}"
+    files = run_to_damage.served_files(run_dir, newest)
+    changed = [name for name, digest in base.first_version.items() if files.get(name) != digest]
+    return f"success, but version {newest} has other contents of {', '.join(changed)}" if changed else None
 
 
 def treat(base: Base, numbers: list[int], seed: int, folder: pathlib.Path) -> list[tuple[Trial, str | None]]:

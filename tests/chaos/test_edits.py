@@ -11,6 +11,8 @@ import typer.testing
 
 from chaos.edits import file_edits, run_to_damage
 from chaos.edits import trial as edits
+from components.base import artifacts
+from components.publish import push
 from pipeline.cli import app
 from pipeline.commands import status
 
@@ -65,6 +67,12 @@ def test_errors_that_name_no_file_or_are_unexpected_are_failures():
         assert edits._unclear(trial, printed)
 
 
+def test_error_that_names_only_the_folder_is_a_failure():
+    trial = edits.Trial(1, "model/saved_model.pb", "cut", "evaluate")
+    assert edits._unclear(trial, "pilah: The model is damaged.\n")
+    assert edits._unclear(trial, "pilah: /run/model/saved_model.pb is damaged.\n") is None
+
+
 def test_command_that_hangs_is_a_failure(run_dir, tmp_path, monkeypatch):
     monkeypatch.setattr(status, "show", lambda *_: time.sleep(30))
     monkeypatch.setattr(edits, "HANG_SECONDS", 1)
@@ -74,6 +82,22 @@ def test_command_that_hangs_is_a_failure(run_dir, tmp_path, monkeypatch):
         assert edits.failure(base, trial, run_dir, tmp_path / "log") == "it was still running after 1 s"
     finally:
         signal.signal(signal.SIGALRM, before)
+
+
+def test_rollback_that_pushes_another_copy_than_version_1_is_a_failure(run_dir, tmp_path):
+    served = tmp_path / "run" / "served" / "pilah"
+    for version in (1, 2):
+        shutil.copytree(run_dir / "served" / "pilah" / "1", served / str(version))
+        artifacts.write_json(served / str(version) / "model.json", {"version": version})
+        (served / str(version) / "saved_model.pb").write_text(f"network {version}")
+    files = run_to_damage.served_files(tmp_path / "run", 1)
+    base = run_to_damage.Base(run_dir, run_dir, {}, first_version=files)
+    trial = edits.Trial(1, "served/pilah/2/saved_model.pb", "cut", "rollback")
+    assert "is not version 3 and a copy of version 1" in edits._changed(base, trial, tmp_path / "run")
+    push.rollback(served)
+    assert edits._changed(base, trial, tmp_path / "run") is None
+    (served / "3" / "saved_model.pb").write_text("network 2")
+    assert "version 3 has other contents of saved_model.pb" in edits._changed(base, trial, tmp_path / "run")
 
 
 def test_success_with_other_results_is_a_failure(run_dir):
