@@ -34,6 +34,7 @@ UNDISTURBED = "undisturbed"
 START = "start"  # before the first stage
 KILLS_OF_ONE_RUN = 8  # after which it may end
 KILLS_OF_ONE_SEARCH = 4
+MISSES = 3
 MOST_RENAMES = 12  # in one start
 SEARCH_SECONDS = 15.0  # with two processes, which import TensorFlow first
 
@@ -188,7 +189,7 @@ def run_search(commands: Commands, folder: pathlib.Path, kills: int, rng: random
 
 
 def _kill_runs(trial: Trial, prefix: str, kills: int, kill: Callable[[str], bool], most: int) -> int:
-    """Kill and end runs until there are `kills` kills or a failure, which a run without a kill is too.
+    """Kill and end runs until there are `kills` kills or a failure, such as MISSES runs in a row without a kill.
 
     Args:
         prefix: start of the names of the runs.
@@ -198,14 +199,15 @@ def _kill_runs(trial: Trial, prefix: str, kills: int, kill: Callable[[str], bool
     Returns:
         The number of runs.
     """
-    number = 0
+    number = misses = 0
     while not trial.tally.failures and (left := kills - trial.tally.stages.total()) > 0:
         name, number, hits = f"{prefix}-{number}", number + 1, 0
         while hits < min(left, most) and not trial.tally.failures and kill(name):
             hits += 1
         trial.end(name)
-        if not hits:
-            trial.tally.failures.append(f"{name} ended before it was killed")
+        misses = 0 if hits else misses + 1
+        if misses == MISSES:
+            trial.tally.failures.append(f"{misses} runs in a row ended before they were killed")
     return number
 
 

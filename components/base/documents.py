@@ -79,11 +79,18 @@ class Timed(TypedDict):
     digest: NotRequired[str]
 
 
+class Metrics(TypedDict):
+    """Metric -> value after each epoch of a fold; fine-tuning has more of them."""
+
+    loss: list[float]
+    accuracy: list[float]
+
+
 class FoldHistory(TypedDict):
-    """fold-F.json: metric -> value after each epoch."""
+    """fold-F.json."""
 
     seconds: float
-    history: dict[str, list[float]]
+    history: Metrics
 
 
 class Mark(TypedDict):

@@ -10,6 +10,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+from components.base import artifacts
+
 RESPONSE_SECONDS = 10.0  # for connecting and the first response
 STALL_SECONDS = 20.0  # without any further data
 DOWNLOAD_SECONDS = 3600.0  # for all of a file
@@ -49,7 +51,7 @@ def download(url: str, path: pathlib.Path, opener: urllib.request.OpenerDirector
         OSError: see `connect`; or the response stalls, takes longer than DOWNLOAD_SECONDS, or is larger than MAX_BYTES.
     """
     deadline = time.monotonic() + DOWNLOAD_SECONDS
-    with connect(url, opener) as response, path.open("wb") as file:
+    with connect(url, opener) as response, artifacts.naming(path), path.open("wb") as file:
         while block := response.read1(_BLOCK_BYTES):  # what has arrived: `read` would wait for a whole block
             file.write(block)
             if time.monotonic() > deadline:

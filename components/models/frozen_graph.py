@@ -8,6 +8,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from components.base import artifacts
+
 # what engines return: batches of pixels, uint8 [n, size, size, 3] with any n -> activations, float32 [n, ...], in order
 Forward = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
 
@@ -16,7 +18,8 @@ def write(model: keras.Model, path: pathlib.Path) -> None:
     """Write `model`, uint8 pixels [n, size, size, 3] -> its output, into `path` with its weights as constants."""
     function = tf.function(lambda pixels: model(pixels, training=False), input_signature=signature(model))
     frozen = convert_variables_to_constants_v2(function.get_concrete_function())
-    path.write_bytes(frozen.graph.as_graph_def().SerializeToString())
+    with artifacts.naming(path):
+        path.write_bytes(frozen.graph.as_graph_def().SerializeToString())
 
 
 def signature(model: keras.Model) -> tuple[tf.TensorSpec, ...]:

@@ -57,7 +57,9 @@ def fetch(copy: Copy, path: pathlib.Path) -> None:
 
 def extract_file(archive: pathlib.Path, path: pathlib.Path, member: str) -> None:
     """Write the file `member` of a tar archive to `path`."""
-    path.write_bytes(_read_members(archive, member)[""])  # nothing follows its own name
+    content = _read_members(archive, member)[""]  # nothing follows its own name
+    with artifacts.naming(path):
+        path.write_bytes(content)
 
 
 def extract_tensorflowjs(archive: pathlib.Path, path: pathlib.Path, folder: str) -> None:

@@ -11,6 +11,7 @@ from components.base.errors import PilahError
 MODEL_NAME = "pilah"  # model name in requests
 RETIRED = "retired-"  # prefix of the name of a version that is being removed
 SAVED_MODEL = ("saved_model.pb", "fingerprint.pb", "variables", "assets", "assets.extra")  # its files and folders
+ANSWERS = "answers.json"  # of the validation, for checks of a model server
 RESTORE = "Restore it, or delete the folder of that version."
 DESCRIPTION = "model.json"  # in the folder of a version; TensorFlow Serving ignores it
 
@@ -38,8 +39,8 @@ def read(version_dir: pathlib.Path, kind: Any = documents.Version) -> documents.
         PilahError: it is missing or damaged.
     """
     path = version_dir / DESCRIPTION
-    if not path.exists():
-        raise PilahError(f"{path} is missing. {RESTORE}")
+    if not path.is_file():
+        raise PilahError(f"{path} {'is not a file' if path.exists() else 'is missing'}. {RESTORE}")
     try:
         description: documents.ModelDescription = artifacts.parse_json(path.read_text(encoding="utf-8"))
         json_types.check(description, kind)
@@ -49,7 +50,7 @@ def read(version_dir: pathlib.Path, kind: Any = documents.Version) -> documents.
 
 
 def check_files(version_dir: pathlib.Path, description: documents.ModelDescription) -> None:
-    """Raise PilahError if a file of the SavedModel is missing or is not as it was pushed.
+    """Raise PilahError if a file of the SavedModel, or its answers, are missing or not as they were pushed.
 
     Versions that an earlier Pilah pushed are not checked, as their model.json lists no files.
     """
@@ -86,7 +87,7 @@ def push(
         raise OSError(f"{target}: {reason.partition(': ')[0]}") from error
     for file in extra_files:
         shutil.copy(file, part)
-    files = {str(path.relative_to(part)): artifacts.file_digest(path) for path in _files(saved_model, part)}
+    files = {str(path.relative_to(part)): artifacts.file_digest(path) for path in _files(part)}
     artifacts.write_json(part / DESCRIPTION, {**description, "version": version, "files": files})
     part.rename(base / str(version))
     for old_version in versions(base)[:-keep_versions]:
@@ -117,10 +118,10 @@ def _is_equal(file: pathlib.Path, other: pathlib.Path) -> bool:
     return artifacts.file_digest(file) == artifacts.file_digest(other)
 
 
-def _files(saved_model: pathlib.Path, part: pathlib.Path) -> list[pathlib.Path]:
-    """Return the paths in `part` of the files of the SavedModel, without those that were pushed with an earlier one."""
-    paths = [path.relative_to(saved_model) for path in sorted(saved_model.rglob("*")) if path.is_file()]
-    return [part / path for path in paths if path.parts[0] in SAVED_MODEL]
+def _files(part: pathlib.Path) -> list[pathlib.Path]:
+    """Return the paths in `part` of the files that stay as they were pushed; model cards are written again later."""
+    paths = [path.relative_to(part) for path in sorted(part.rglob("*")) if path.is_file()]
+    return [part / path for path in paths if path.parts[0] in (*SAVED_MODEL, ANSWERS)]
 
 
 def rollback(base: pathlib.Path) -> pathlib.Path:

@@ -279,7 +279,7 @@ def test_unreadable_file_is_logged_once_with_the_user_id(make_app, served, monke
     assert line.startswith(f"{served / name} cannot be read by user id {os.getuid()}: Permission denied. ")
 
 
-@pytest.mark.parametrize("content", [b"\xff", b"", b"<html><main> </main></html>"])
+@pytest.mark.parametrize("content", [b"\xff", b"", b"<html><main> </main></html>", b"<html><main>of ver"])
 def test_card_that_is_damaged_or_empty_is_logged(served, log, content):
     (served / "10" / "model_card.html").write_bytes(content)
     assert about.details(served / "10", "en") is None

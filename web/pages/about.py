@@ -121,8 +121,8 @@ def details(version: pathlib.Path, language: str) -> Markup | None:
         except (OSError, ValueError) as error:
             _log_unreadable(version / name, error)
             continue
-        body = text.partition("<main>")[2].partition("</main>")[0].strip()
-        if not body:
+        body, end, _ = text.partition("<main>")[2].partition("</main>")
+        if not (end and body.strip()):
             _log_unreadable(version / name, ValueError("it has no text between <main> and </main>"))
             continue
         for level in (2, 1):

@@ -1,4 +1,6 @@
+import errno
 import importlib.util
+import pathlib
 import subprocess
 import sys
 
@@ -156,3 +158,11 @@ def test_model_with_other_activations_in_mnn_raises(model, monkeypatch):
     monkeypatch.setattr(frozen_graph, "write", lambda model, path: write(other, path))
     with pytest.raises(PilahError, match="MNN gives other activations than Keras for the same pixels"):
         inference.load("mnn", model, "float32")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")
+def test_full_disk_names_the_file_of_a_frozen_graph():
+    pixels = keras.Input((SIZE_PX, SIZE_PX, 3), dtype="uint8")
+    with pytest.raises(OSError) as raised:
+        frozen_graph.write(keras.Model(pixels, keras.ops.cast(pixels, "float32")), pathlib.Path("/dev/full"))
+    assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, "/dev/full")

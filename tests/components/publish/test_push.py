@@ -1,5 +1,6 @@
 import errno
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -132,8 +133,10 @@ def test_disk_that_is_full_during_the_copy_is_named_with_one_file(saved_model, t
 
 
 def push_models(saved_model, base, *f1_scores):
+    answers = saved_model.parent / "answers.json"
+    answers.write_text("{}")
     for f1 in f1_scores:
-        push.push(saved_model, base, {"figures": {"f1": f1}}, keep_versions=9)
+        push.push(saved_model, base, {"figures": {"f1": f1}}, keep_versions=9, extra_files=[answers])
 
 
 def test_rollback_copies_the_previous_version_and_deletes_nothing(saved_model, tmp_path):
@@ -177,7 +180,15 @@ def test_version_without_model_json_raises_with_its_path(saved_model, tmp_path):
         push.served(tmp_path / "served")
 
 
-@pytest.mark.parametrize("name", ["saved_model.pb", "variables/variables.index"])
+def test_pipe_in_the_place_of_model_json_is_named_and_not_read(saved_model, tmp_path):
+    version = push.push(saved_model, tmp_path / "served", {}, keep_versions=3)
+    (version / "model.json").unlink()
+    os.mkfifo(version / "model.json")
+    with pytest.raises(PilahError, match=r"1/model\.json is not a file\. Restore it"):
+        push.served(tmp_path / "served")
+
+
+@pytest.mark.parametrize("name", ["saved_model.pb", "variables/variables.index", "answers.json"])
 @pytest.mark.parametrize("change", ["other bytes", "removed", "folder"])
 def test_changed_file_of_a_version_is_named_and_not_copied_by_a_rollback(saved_model, tmp_path, name, change):
     base = tmp_path / "served"
