@@ -27,7 +27,7 @@ IDLE_SECONDS = 10.0  # without a request
 READ_SECONDS, MIN_BYTES_PER_SECOND = 20.0, 500.0  # a request has 20 s, and a second for each 500 bytes, as in Apache
 STALLED_SECONDS = 30  # a client that reads nothing of its response for this long is disconnected
 CROWDED_SECONDS = 5.0  # instead of each of these
-PLACE_SECONDS = 10.0  # time for which a complete request waits for a thread
+QUEUE_SECONDS = 10.0  # time for which a complete request waits for a thread
 GRACE_SECONDS = 30.0
 RETRY_SECONDS = 5
 MAX_BODY_BYTES = 64 * 2**20  # more than a phone's photo: the page answers a longer photo with its limit
@@ -99,7 +99,7 @@ class Connection(channel.HTTPChannel):
 
     def service(self) -> None:
         """Answer a request in a thread."""
-        if time.time() - self.last_activity > PLACE_SECONDS:
+        if time.time() - self.last_activity > QUEUE_SECONDS:
             self.requests[0].error = Unavailable("")
         super().service()
         self.since = time.time()
@@ -139,7 +139,7 @@ class Server(server.TcpWSGIServer):
     """Disconnects slow clients, the sooner the fewer connections are left, and ends when requests are answered."""
 
     channel_class = Connection
-    ends = False
+    is_ending = False
 
     def handle_accept(self) -> None:
         for _ in range(min(ACCEPTED_AT_ONCE, self.adj.connection_limit - len(self._map))):
@@ -167,7 +167,7 @@ class Server(server.TcpWSGIServer):
         """Serve until SIGTERM or SIGINT, then finish current requests; a second signal ends at once."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._end)
-        while not self.ends:
+        while not self.is_ending:
             self._loop()
         self.del_channel()
         self.socket.close()
@@ -183,7 +183,7 @@ class Server(server.TcpWSGIServer):
 
     def _end(self, number: int, _: object) -> None:
         signal.signal(number, signal.SIG_DFL)
-        self.ends = True
+        self.is_ending = True
         self.pull_trigger()
 
 
@@ -194,17 +194,17 @@ def main() -> None:
     os.umask(0o077)  # only the page's own user may read its files
     process_limits.limit_heaps()
     files = process_limits.allow_open_files(FILES_PER_CONNECTION * MAX_CONNECTIONS)
-    SETTINGS["connection_limit"] = min(SETTINGS["connection_limit"], files // FILES_PER_CONNECTION)
+    connection_limit = min(SETTINGS["connection_limit"], files // FILES_PER_CONNECTION)
     app = web.create_app()
     prefix = app.config["PILAH"].script_name
-    server = _bind(app, bind, prefix)
+    server = _bind(app, bind, prefix, connection_limit)
     readiness.log_state(app)
     app.extensions["pilah_uploads"].start_retrying(app)
     log.info("web page at http://%s:%s%s", server.effective_host, server.effective_port, prefix)
     server.run()
 
 
-def _bind(app: flask.Flask, bind: str, prefix: str) -> Server:
+def _bind(app: flask.Flask, bind: str, prefix: str, connection_limit: int) -> Server:
     logging.getLogger("waitress").handlers = log.parent.handlers if log.parent else []
     logging.getLogger("waitress").setLevel(logging.WARNING)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a line for each request beyond the threads
@@ -212,8 +212,9 @@ def _bind(app: flask.Flask, bind: str, prefix: str) -> Server:
     if not (host and port.isdecimal() and int(port) < 2**16):
         sys.exit(f"web: --bind must be HOST:PORT, with a port below 65536 (got {bind}).")
     is_ipv6 = host.startswith("[")
+    settings = {**SETTINGS, "connection_limit": connection_limit, "server_name": host, "url_prefix": prefix}
     try:
-        return Server(app, listen=bind, ipv4=not is_ipv6, ipv6=is_ipv6, server_name=host, url_prefix=prefix, **SETTINGS)
+        return Server(app, listen=bind, ipv4=not is_ipv6, ipv6=is_ipv6, **settings)
     except (OSError, ValueError) as error:  # ValueError: the host is unknown
         reason = getattr(error, "strerror", None) or "the host is unknown"
         sys.exit(f"web: --bind {bind}: {reason}. Choose another address, or stop the program that uses it.")

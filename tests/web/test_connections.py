@@ -18,7 +18,7 @@ from web import server
 server.SETTINGS |= {{"threads": 2, "connection_limit": 20}}
 server.READ_SECONDS = {read_seconds}
 server.CROWDED_SECONDS = {crowded_seconds}
-server.PLACE_SECONDS = 0.1
+server.QUEUE_SECONDS = 0.1
 server.MAX_RECEIVED_BYTES = 1_000_000
 server.main()
 """
@@ -129,7 +129,7 @@ def test_requests_that_are_too_large_together_are_refused(page, folder):
     web_app.wait_until(lambda: b"Refused a request" in (folder / "log").read_bytes())
 
 
-def test_requests_that_wait_too_long_for_a_place_are_refused(page, model):
+def test_requests_that_wait_too_long_for_a_thread_are_refused(page, model):
     port = page()
     model.before_answer = lambda picture: time.sleep(1)
     body = (
