@@ -1,7 +1,8 @@
 """Serve the page with waitress: `python -m web.server --bind HOST:PORT`.
 
 waitress reads requests and sends responses in its main loop, so that slow clients hold no thread. It has no deadline
-for a request, no limit of all requests together, and drops current requests when it ends: `Server` adds these.
+for a request or a response, no limit of all requests together, and drops current requests when it ends: `Server` adds
+these. It does not allow pipelining, as a thread would wait until the client has read enough of the earlier responses.
 """
 
 import argparse
@@ -25,7 +26,7 @@ MAX_CONNECTIONS = 2000
 CROWDED = 0.75  # share of MAX_CONNECTIONS from which slow clients have CROWDED_SECONDS
 IDLE_SECONDS = 10.0  # without a request
 READ_SECONDS, MIN_BYTES_PER_SECOND = 20.0, 500.0  # a request has 20 s, and a second for each 500 bytes, as in Apache
-STALLED_SECONDS = 30  # a client that reads nothing of its response for this long is disconnected
+STALLED_SECONDS = 30  # a client that is this far behind MIN_BYTES_PER_SECOND of its response is disconnected
 CROWDED_SECONDS = 5.0  # instead of each of these
 QUEUE_SECONDS = 10.0  # time for which a complete request waits for a thread
 GRACE_SECONDS = 30.0
@@ -76,13 +77,15 @@ class ErrorTask(task.ErrorTask):
 
 
 class Connection(channel.HTTPChannel):
-    """A connection whose request has a deadline.
+    """A connection whose request and response have a deadline.
 
     Attributes:
-        since: when its request began, or its last response ended, in seconds of `time.time`.
+        since: when its request began, or its last response ended, in seconds of `time.time`; while a response is sent,
+            each byte moves it on by 1 / MIN_BYTES_PER_SECOND.
     """
 
     request: Any  # that is not complete yet, or None
+    requests: list[Any]  # complete ones, of which a thread answers the first
     error_task_class = ErrorTask
 
     def __init__(self, *args: Any, **options: Any):
@@ -98,11 +101,23 @@ class Connection(channel.HTTPChannel):
         return is_received
 
     def service(self) -> None:
-        """Answer a request in a thread."""
+        """Answer a request in a thread. The response to the first of pipelined requests closes the connection."""
+        with self.requests_lock:  # until then, `received` adds the requests that arrived together
+            if len(self.requests) > 1:
+                self.requests[0].headers["CONNECTION"] = "close"
+                for request in self.requests[1:]:
+                    request.close()
+                self.requests, self.request = self.requests[:1], None
         if time.time() - self.last_activity > QUEUE_SECONDS:
             self.requests[0].error = Unavailable("")
+        self.since = time.time()
         super().service()
         self.since = time.time()
+
+    def send(self, data: bytes, do_close: bool = True) -> int:
+        sent: int = super().send(data, do_close)
+        self.since = min(time.time(), self.since + sent / MIN_BYTES_PER_SECOND)
+        return sent
 
     def handle_close(self) -> None:
         """Answer a request that stays incomplete, unless earlier responses are not read, and close the connection."""
@@ -130,7 +145,7 @@ class Connection(channel.HTTPChannel):
         if self.requests and self.total_outbufs_len <= self.adj.outbuf_high_watermark:
             return False  # its request is complete, and its thread does not wait until the client has read more
         if self.total_outbufs_len:
-            return now - self.last_activity > (CROWDED_SECONDS if is_crowded else self.adj.channel_timeout)
+            return now - self.since > (CROWDED_SECONDS if is_crowded else self.adj.channel_timeout)
         seconds = CROWDED_SECONDS if is_crowded else READ_SECONDS if self.request else IDLE_SECONDS
         return now - self.since > seconds + self.size() / MIN_BYTES_PER_SECOND
 

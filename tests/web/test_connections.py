@@ -3,6 +3,7 @@
 import concurrent.futures
 import contextlib
 import functools
+import http.client
 import shutil
 import socket
 import subprocess
@@ -186,11 +187,13 @@ def test_expect_100_continue_is_answered_once(page):
         assert raw_http.answer(client).count(b"HTTP/1.1 ") == 1
 
 
-def test_two_requests_on_one_connection_are_answered(page):
-    with raw_http.connect(page()) as client:
-        client.sendall(b"POST /nothing HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab" * 2)
-        received = b""
-        while received.count(b"HTTP/1.1 404") < 2:
-            received += client.recv(65536)
-        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-        assert b"HTTP/1.1 200 " in received + raw_http.answer(client)
+def test_requests_on_one_connection_are_answered_one_after_another(page):
+    connection = http.client.HTTPConnection("127.0.0.1", page(), timeout=20)
+    with contextlib.closing(connection):
+        connection.connect()
+        first_socket = connection.sock
+        for _ in range(2):
+            connection.request("POST", "/nothing", b"ab")
+            response = connection.getresponse()
+            response.read()
+            assert response.status == 404 and connection.sock is first_socket
