@@ -36,7 +36,7 @@ class GrpcServer:
         self._server = grpc.server(pool, options=list(channel_options.items()), maximum_concurrent_rpcs=max_calls)
         self._health = health.HealthServicer()
         logging.getLogger("grpc").getChild("_common").addFilter(_without_traceback)
-        prediction = _Prediction(models, limits.Places(options.grpc_max_threads))
+        prediction = _Prediction(models, limits.ConcurrencyLimit(options.grpc_max_threads))
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(prediction, self._server)
         model_service = _Model(models, options.allow_reload_config)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(model_service, self._server)
@@ -61,12 +61,12 @@ class GrpcServer:
 
 
 class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
-    def __init__(self, models: versions.Models, places: limits.Places):
-        self._models, self._places = models, places
+    def __init__(self, models: versions.Models, limit: limits.ConcurrencyLimit):
+        self._models, self._limit = models, limit
 
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         def handler(models: versions.Models, request: Any) -> Any:
-            with self._places.take():
+            with self._limit.acquire():
                 return handlers.predict(models, request, timeout_seconds=_seconds_left(context))
 
         return _handle("Predict", self._models, request, context, handler)

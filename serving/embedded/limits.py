@@ -7,20 +7,21 @@ from collections.abc import Iterator
 from serving.embedded import status
 
 
-class Places:
-    """As many places for predictions as the server has threads for them."""
+class ConcurrencyLimit:
+    """A limit of `count` predictions at once, the number of threads that the server has for them."""
 
     def __init__(self, count: int):
-        self._count, self._free = count, threading.BoundedSemaphore(count)
+        self._count, self._semaphore = count, threading.BoundedSemaphore(count)
 
     @contextlib.contextmanager
-    def take(self) -> Iterator[None]:
-        """Take a place for the block.
+    def acquire(self) -> Iterator[None]:
+        """Count a prediction for the duration of the block.
 
         Raises:
-            StatusError: RESOURCE_EXHAUSTED, as from TensorFlow Serving without a free thread: all places are taken.
+            StatusError: RESOURCE_EXHAUSTED, as from TensorFlow Serving without a free thread: `count` predictions are
+                in progress.
         """
-        if not self._free.acquire(blocking=False):
+        if not self._semaphore.acquire(blocking=False):
             raise status.StatusError(
                 status.Code.RESOURCE_EXHAUSTED,
                 f"Server Threadpool Exhausted: {self._count} predictions are in progress. Try again later, or start "
@@ -29,4 +30,4 @@ class Places:
         try:
             yield
         finally:
-            self._free.release()
+            self._semaphore.release()

@@ -35,7 +35,7 @@ class RestServer:
 
     def __init__(self, models: versions.Models, host: str, port: int, metrics_path: str | None, threads: int):
         self._models, self._metrics_path = models, metrics_path
-        self._places = limits.Places(threads)
+        self._limit = limits.ConcurrencyLimit(threads)
         self._server = strict_http.Server(
             (host, port), self._application, numthreads=threads + READERS, server_name="pilah"
         )
@@ -89,7 +89,7 @@ class RestServer:
             call = CALLS[match["method"]]
             with metrics.observe_request(call, "REST", self._models, spec.name):
                 content = _content(request, body)
-                with self._places.take():
+                with self._limit.acquire():
                     return self._predict(call, spec, content)
         call = "GetModelMetadata" if match["metadata"] else "GetModelStatus"
         with metrics.observe_request(call, "REST", self._models, spec.name):

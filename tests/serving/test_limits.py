@@ -47,15 +47,15 @@ def post(port):
         return response.status, response.headers["Retry-After"], response.read()
 
 
-def test_place_is_free_again_after_its_block():
-    places = limits.Places(1)
+def test_prediction_after_the_end_of_another_is_within_the_limit():
+    limit = limits.ConcurrencyLimit(1)
     for _ in range(2):
-        with places.take(), pytest.raises(status.StatusError) as refused, places.take():
+        with limit.acquire(), pytest.raises(status.StatusError) as refused, limit.acquire():
             pass
         assert refused.value.code is status.Code.RESOURCE_EXHAUSTED
 
 
-def test_rest_request_beyond_the_places_is_refused_with_a_time_to_come_back(models):
+def test_rest_request_beyond_the_limit_is_refused_with_a_time_to_come_back(models):
     server = rest_server.RestServer(models, "127.0.0.1", 0, None, threads=2)
     port = server.start()
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
@@ -78,7 +78,7 @@ def channel(models, tmp_path):
     server.drain(1)
 
 
-def test_grpc_call_beyond_the_places_is_refused_and_health_is_answered(models, channel):
+def test_grpc_call_beyond_the_limit_is_refused_and_health_is_answered(models, channel):
     predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
     request = predict_pb2.PredictRequest()
     request.model_spec.name = "m"
