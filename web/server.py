@@ -15,7 +15,7 @@ import time
 from typing import Any
 
 import flask
-from waitress import channel, server, task, utilities
+from waitress import channel, parser, server, task, utilities
 
 import web
 from serving import process_limits
@@ -76,6 +76,13 @@ class ErrorTask(task.ErrorTask):
         self.write(f"{self.status}\n".encode())
 
 
+class Discarded(parser.HTTPRequestParser):
+    completed = empty = True
+
+    def received(self, data: bytes) -> int:
+        return len(data)
+
+
 class Connection(channel.HTTPChannel):
     """A connection whose request and response have a deadline.
 
@@ -85,12 +92,19 @@ class Connection(channel.HTTPChannel):
     """
 
     request: Any  # that is not complete yet, or None
-    requests: list[Any]  # complete ones, of which a thread answers the first
+    requests: list[Any]  # the complete request, until it is answered
     error_task_class = ErrorTask
 
     def __init__(self, *args: Any, **options: Any):
         super().__init__(*args, **options)
         self.since = self.creation_time
+
+    def parser_class(self, adjustments: Any) -> parser.HTTPRequestParser:
+        """Return the parser of the next request. What follows an unanswered one in its packet is discarded."""
+        if not self.requests:
+            return parser.HTTPRequestParser(adjustments)
+        self.requests[0].headers["CONNECTION"] = "close"
+        return Discarded(adjustments)
 
     def received(self, data: bytes) -> bool:
         if self.request is None:
@@ -101,13 +115,9 @@ class Connection(channel.HTTPChannel):
         return is_received
 
     def service(self) -> None:
-        """Answer a request in a thread. The response to the first of pipelined requests closes the connection."""
-        with self.requests_lock:  # until then, `received` adds the requests that arrived together
-            if len(self.requests) > 1:
-                self.requests[0].headers["CONNECTION"] = "close"
-                for request in self.requests[1:]:
-                    request.close()
-                self.requests, self.request = self.requests[:1], None
+        """Answer a request in a thread."""
+        with self.requests_lock:  # waits until `received` has looked at what follows the request
+            pass
         if time.time() - self.last_activity > QUEUE_SECONDS:
             self.requests[0].error = Unavailable("")
         self.since = time.time()
