@@ -21,6 +21,7 @@ _PIECE_BYTES = 2**20  # read at a time, so that a false size allocates no memory
 _MAX_LINE_BYTES = 8192
 _MAX_TRAILERS = 100
 MAX_CONNECTIONS = 1000  # without a request in progress
+MIN_IDLE_SECONDS = 1.0  # after which a connection without a request is closed for a new one, if there are too many
 MAX_REFUSED, LINGER_SECONDS = 4000, 2.0  # connections that may read their refusal, and the time for it
 _REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _CHUNK_SIZE = re.compile(rb"0*([0-9A-Fa-f]{1,8})[ \t]*(;[^\r\n]*)?\r\n")
@@ -137,7 +138,7 @@ class Server(cheroot.wsgi.Server):
         is_new = conn.last_used is None
         if conn in self.refused:
             self._linger(conn)
-        elif is_new and self._connections._num_connections - len(self.refused) < MAX_CONNECTIONS:
+        elif is_new and (self._connections._num_connections - len(self.refused) < MAX_CONNECTIONS or self._cut_idle()):
             self.put_conn(conn)
         elif not is_new and (self._in_threads < self.requests.min or self.slow.cut_oldest()):
             self.count(1)
@@ -145,6 +146,16 @@ class Server(cheroot.wsgi.Server):
         else:
             conn.refuse()
             self._linger(conn)
+
+    def _cut_idle(self) -> bool:
+        """Cut the connection that is without a request for longest; return False if all are young."""
+        with contextlib.closing(self._connections._selector.connections) as connections:  # oldest first
+            idle = (conn for _, conn in connections if conn is not self and conn not in self.refused)
+            oldest = next(idle, None)
+        if oldest is None or time.time() - oldest.last_used < MIN_IDLE_SECONDS:
+            return False
+        oldest.cut()
+        return True
 
     def count(self, change: int) -> None:
         """Count a connection that is given to a thread, or that its thread has finished with."""
@@ -214,6 +225,13 @@ class _Connection(cheroot.server.HTTPConnection):
             self.socket.setblocking(False)
             self.socket.send(_REFUSAL)
             self.socket.shutdown(socket.SHUT_WR)
+
+    def cut(self) -> None:
+        """End the connection; the main loop then reads its end, and closes it."""
+        self.refused_at = time.time()
+        self.server.refused.add(self)
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         self.server.refused.discard(self)

@@ -54,10 +54,21 @@ def test_others_are_refused_while_slow_clients_are_young(port, start):
     assert refusal.startswith(b"HTTP/1.1 503 ") and b"\r\nRetry-After: " in refusal
 
 
-def test_connections_beyond_the_limit_are_refused(port, monkeypatch):
+def test_connections_beyond_the_limit_are_refused_while_others_are_young(port, monkeypatch):
     monkeypatch.setattr(strict_http, "MAX_CONNECTIONS", 3)
+    monkeypatch.setattr(strict_http, "MIN_IDLE_SECONDS", 1000.0)
     with slow_clients(port, "silent", 3):
         assert status(port) == b"503"
+
+
+def test_oldest_silent_client_beyond_the_limit_makes_room(port, monkeypatch):
+    monkeypatch.setattr(strict_http, "MAX_CONNECTIONS", 3)
+    monkeypatch.setattr(strict_http, "MIN_IDLE_SECONDS", 0.0)
+    with slow_clients(port, "silent", 3) as clients:
+        assert status(port) == b"404"
+        assert raw_http.answer(clients[0]) == b""
+        clients[2].sendall(NEXT)
+        assert raw_http.answer(clients[2])[9:12] == b"404"
 
 
 def test_refused_client_that_keeps_sending_is_disconnected(port, monkeypatch):
