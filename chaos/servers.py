@@ -5,13 +5,14 @@ import dataclasses
 import http.client
 import os
 import pathlib
-import re
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import psutil
 
 ROOT = pathlib.Path(__file__).parents[1]
 HOST = "127.0.0.1"
@@ -34,13 +35,22 @@ class Process:
     rest_port: int = 0
 
     def resident_mib(self) -> float:
-        """Return the resident memory of the process, on Linux; 0 if it has ended."""
-        status = pathlib.Path(f"/proc/{self.pid}/status").read_text()  # without VmRSS once the process has ended
-        resident_kib = re.search(r"VmRSS:\s+(\d+)", status)
-        return int(resident_kib[1]) / 1024 if resident_kib else 0.0
+        """Return the resident memory of the process and its children, on Linux; 0 if it has ended.
+
+        A page of memory that several of them share counts once, as half for each of two.
+        """
+        process = psutil.Process(self.pid)
+        return sum(_proportional_bytes(each) for each in (process, *process.children(recursive=True))) / 2**20
 
     def tracebacks(self) -> int:
         return self.log.read_text(errors="replace").count("Traceback")
+
+
+def _proportional_bytes(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_full_info().pss)
+    except psutil.NoSuchProcess:  # also while nobody has waited for its end
+        return 0
 
 
 @contextlib.contextmanager
