@@ -5,6 +5,7 @@ import gzip
 import json
 import random
 import re
+import select
 import socket
 from collections.abc import Callable
 
@@ -15,6 +16,9 @@ PREDICT = "/v1/models/pilah:predict"
 BODY = json.dumps({"instances": [{"b64": base64.b64encode(probes.photo()).decode()}]}).encode()
 MAY_END_SILENTLY = {"random bytes", "truncated", "head"}  # what is no request, or not a whole one
 ALLOWED_5XX = (501, 503, 505)
+MAX_REFUSED = 0.05  # share of requests that end in 503: one at a time, they do not overload a server
+SMUGGLED = b"GET /smuggled HTTP/1.1\r\n"
+SMUGGLED_SECONDS = 0.2  # between the two parts of a smuggled request
 
 
 def request(
@@ -76,7 +80,8 @@ def lengths(method: str, path: str, body: bytes, headers: bytes = b"") -> Callab
 
 
 def smuggled(method: str, path: str, body: bytes) -> Callable[[random.Random], Request]:
-    second = request("GET", "/smuggled")
+    """Return a mutation whose body ends in another request, which a server must not answer."""
+    second = SMUGGLED + b"Host: localhost\r\n\r\n"
     forms = (
         b"Transfer-Encoding: chunked\r\n",
         b"Transfer-Encoding : chunked\r\n",
@@ -84,14 +89,19 @@ def smuggled(method: str, path: str, body: bytes) -> Callable[[random.Random], R
         b"Transfer-Encoding: chunked, identity\r\n",
         b"Transfer-Encoding:\x0bchunked\r\n",
         b"Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n",
-        b"Content-Length: 5\r\n",
+        b"Content-Length: %d\r\n" % len(body),
         b"Content-Length: 0\r\n",
         b" Content-Length: 3\r\n",
         b"X: y\n\nGET / HTTP/1.1\n",
         b"A: b\r\n folded\r\n",
         b"Host: other\r\n",
     )
-    return lambda rng: request(method, path, body, rng.choice(forms)) + rng.choice((b"", second, b"0\r\n\r\n" + second))
+
+    def mutation(rng: random.Random) -> Request:
+        content = rng.choice((body, b"0\r\n\r\n", b"")) + second
+        return request(method, path, content, rng.choice(forms)).replace(b"Connection: close\r\n", b"", 1)
+
+    return mutation
 
 
 def floods(rng: random.Random) -> Request:
@@ -173,12 +183,19 @@ REST: dict[str, Callable[[random.Random], Request]] = {
 
 
 def send(port: int, content: Request) -> bytes | None:
-    """Send a request and no more, and return all that is answered; None if the connection is not closed in time."""
+    """Send a request and no more, and return all that is answered; None if the connection is not closed in time.
+
+    A smuggled request is sent a little later, so that the server reads it as one if it answers the first part.
+    """
+    start, mark, rest = content.partition(SMUGGLED)
     received = b""
     try:
         with socket.create_connection((servers.HOST, port), probes.GIVE_UP_SECONDS) as connection:
             try:
-                connection.sendall(content)
+                connection.sendall(start)
+                if mark:
+                    select.select([connection], [], [], SMUGGLED_SECONDS)
+                    connection.sendall(mark + rest)
                 connection.shutdown(socket.SHUT_WR)
             except TimeoutError:
                 return None
@@ -197,7 +214,9 @@ def failure(name: str, sent: Request, answer: bytes | None) -> str:
     """Return what is wrong with an answer, or ""."""
     if answer is None:
         return f"{name} was not answered: {sent[:100]!r}"
-    statuses = [int(status) for status in re.findall(rb"(?:^|\r\n|\n|\})HTTP/1\.[01] (\d{3})", answer)]
+    statuses = _statuses(answer)
+    if name == "smuggled" and len(statuses) > 1:
+        return f"{name}: one request was answered with {statuses}: {sent[:200]!r}"
     if any(status >= 500 and status not in ALLOWED_5XX for status in statuses) or b"Traceback" in answer:
         return f"{name} was answered with {statuses}: {sent[:200]!r} {answer[-200:]!r}"
     is_whole = len(sent) < 60_000  # an answer to a longer request may be lost with the connection
@@ -206,13 +225,21 @@ def failure(name: str, sent: Request, answer: bytes | None) -> str:
     return ""
 
 
+def _statuses(answer: bytes) -> list[int]:
+    return [int(status) for status in re.findall(rb"(?:^|\r\n|\n|\})HTTP/1\.[01] (\d{3})", answer)]
+
+
 def attack(port: int, mutations: dict[str, Callable[[random.Random], Request]], seed: int, count: int) -> list[str]:
     """Send `count` hostile requests, one after the other; return what was wrong."""
     rng = random.Random(seed)
-    failures = []
+    failures, refused = [], 0
     for number in range(count):
         name = list(mutations)[number % len(mutations)]
         sent = mutations[name](rng)
-        if wrong := failure(name, sent, send(port, sent)):
+        answer = send(port, sent)
+        refused += 503 in _statuses(answer or b"")
+        if wrong := failure(name, sent, answer):
             failures.append(wrong)
+    if refused > MAX_REFUSED * count:
+        failures.append(f"{refused} of {count} requests were answered with 503")
     return failures

@@ -1,6 +1,8 @@
 """The short forms of the trials of hostile requests and slow clients, against one model server and one page."""
 
+import itertools
 import resource
+import socket
 
 import pytest
 
@@ -46,12 +48,12 @@ def test_hostile_requests_to_the_page_end_in_a_clear_status(page):
 
 @pytest.mark.parametrize("kind", [slow_clients.PAGE_KINDS[2], slow_clients.PAGE_KINDS[4]], ids=lambda kind: kind.name)
 def test_page_answers_beside_slow_clients(page, many_files, kind):
-    assert not slow_clients.trial("page", page.port, kind, probes.upload, 100, 0.5).failures
+    assert not slow_clients.trial("page", page.port, kind, probes.upload, 100, 0.5, 100).failures
 
 
 def test_rest_answers_beside_slow_clients(model, many_files):
     kind = slow_clients.REST_KINDS[2]
-    assert not slow_clients.trial("REST", model.rest_port, kind, probes.rest, 200, 0.5).failures
+    assert not slow_clients.trial("REST", model.rest_port, kind, probes.rest, 200, 0.5, 200).failures
 
 
 @pytest.mark.parametrize(
@@ -70,3 +72,24 @@ def test_wrong_answer_is_a_failure(answer):
 
 def test_clear_refusal_is_no_failure():
     assert not hostile_http.failure("json", b"POST / HTTP/1.1\r\n\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+def test_answer_to_a_smuggled_request_is_a_failure():
+    answer = b"HTTP/1.1 404 Not Found\r\n\r\n"
+    assert not hostile_http.failure("smuggled", b"POST / HTTP/1.1\r\n\r\n", answer)
+    assert hostile_http.failure("smuggled", b"POST / HTTP/1.1\r\n\r\n", answer * 2)
+
+
+def test_many_refusals_of_single_requests_are_a_failure(monkeypatch):
+    monkeypatch.setattr(hostile_http, "send", lambda *_: b"HTTP/1.1 503 Service Unavailable\r\n\r\n")
+    assert len(hostile_http.attack(0, hostile_http.REST, SEED, 20)) == 1
+
+
+@pytest.mark.parametrize("fault", ["refusals", "no connections"])
+def test_slow_clients_that_are_not_connected_or_prevent_answers_are_a_failure(monkeypatch, fault):
+    monkeypatch.setattr(slow_clients, "CONNECT_SECONDS", 0.5 if fault == "no connections" else 20.0)
+    answers = itertools.chain(["503"] * (fault == "refusals"), itertools.repeat("200"))
+    with socket.create_server((servers.HOST, 0)) as listener:
+        port = listener.getsockname()[1] if fault == "refusals" else servers.free_port()
+        result = slow_clients.trial("page", port, slow_clients.PAGE_KINDS[0], lambda _: next(answers), 2, 0.1, 2)
+    assert len(result.failures) == 1
