@@ -2,6 +2,7 @@
 
 CHAOS_LOAD names a file of JSON with `address`, `rate` (requests a second and user; 0 for as many as are answered) and
 `results`, the file to write: for each request, its second, status, seconds, and whether a refusal lacks Retry-After.
+A file of the same name and the suffix .stopping says that no further request is sent.
 """
 
 import abc
@@ -26,6 +27,11 @@ OPTIONS = json.loads(pathlib.Path(os.environ["CHAOS_LOAD"]).read_text())
 PHOTO = base64.b64decode(OPTIONS["photo"])
 RESULTS: list[tuple[float, str, float, bool]] = []
 grpc_gevent.init_gevent()
+
+
+@locust.events.test_stopping.add_listener
+def mark_end(**_: Any) -> None:
+    pathlib.Path(OPTIONS["results"]).with_suffix(".stopping").touch()
 
 
 @locust.events.quitting.add_listener

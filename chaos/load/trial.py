@@ -2,8 +2,8 @@
 
 First, users who wait for each answer measure how many photos a second are answered. Then requests arrive at that rate,
 and at twice that rate, whatever the answers. Beyond the capacity, requests must be refused with a time to come back,
-memory must stay flat, and a photo must be answered within 5 s after the load. The page's limits of uploads are raised
-to 1,000,000,000 a minute. Without --run-dir, a small model is served.
+memory must stay flat, and a photo must be answered within 5 s after the last request was sent. The page's limits of
+uploads are raised to 1,000,000,000 a minute. Without --run-dir, a small model is served.
 """
 
 import base64
@@ -18,6 +18,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -28,7 +29,10 @@ from chaos import arguments, outcomes, probes, servers
 SECONDS, SHORT_SECONDS = 600.0, 4.0
 MEASURE_SECONDS, SHORT_MEASURE_SECONDS = 30.0, 2.0
 START_SECONDS = 2.0  # until all users of locust have started
-MEASURING_USERS, USERS = 32, 200
+MEASURING_USERS, USERS = 32, 1_000  # a user waits for each answer
+MIN_SENT = 0.9  # share of the planned requests
+MAX_P99_SECONDS = 20.0  # the page's limits: 10 s until a thread is free, and 10 s for the model server
+MIN_REFUSAL_SECONDS = 15.0  # a shorter load may be over before the page refuses requests, which wait for 10 s
 GROWTH_MIB, GROWTH = 30.0, 1.1  # of resident memory from the middle to the end, above which it is not flat
 NO_LOCUST = "locust is not installed; it is in the group dev of pyproject.toml"
 ANSWERED = ("200", "202")
@@ -47,10 +51,19 @@ class Target:
 
 @dataclasses.dataclass(frozen=True)
 class Load:
-    """The requests of a load, and the resident memory in MiB at its start, middle and end."""
+    """What happened under a load.
+
+    Attributes:
+        requests: start, status, seconds, and whether a refusal lacks Retry-After.
+        memory_mib: resident memory at the start, in the middle and at the end.
+        last_status: of a single request after the end of the load.
+        recovery_seconds: from the end of the load, with requests unanswered, until that status.
+    """
 
     requests: list[tuple[float, str, float, bool]]
     memory_mib: list[float]
+    last_status: str
+    recovery_seconds: float
 
     def statuses(self) -> collections.Counter[str]:
         return collections.Counter(status for _, status, _, _ in self.requests)
@@ -59,6 +72,11 @@ class Load:
         """Return the answered photos a second."""
         answered = [start + seconds for start, status, seconds, _ in self.requests if status in ANSWERED]
         return len(answered) / (max(answered) - min(start for start, *_ in self.requests)) if answered else 0.0
+
+    def answer_seconds(self, percent: float) -> float:
+        """Return the time within which `percent` % of the answered requests were answered; 0 if none was."""
+        seconds = [seconds for _, status, seconds, _ in self.requests if status in ANSWERED]
+        return float(np.percentile(seconds, percent)) if seconds else 0.0
 
 
 def photo(seed: int) -> bytes:
@@ -81,7 +99,7 @@ def run(target: Target, content: bytes, users: int, rate: float, seconds: float)
         environment = {**os.environ, "CHAOS_LOAD": str(options)}
         environment["PYTHONPATH"] = str(servers.ROOT)
         memory: list[float] = []
-        log = pathlib.Path(folder, "log")
+        log, stopping = pathlib.Path(folder, "log"), results.with_suffix(".stopping")
         with log.open("wb") as stream:
             process = subprocess.Popen(command, cwd=servers.ROOT, env=environment, stdout=stream, stderr=stream)
         try:
@@ -89,14 +107,19 @@ def run(target: Target, content: bytes, users: int, rate: float, seconds: float)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(seconds / 2)
             _sample(target, memory)
-            process.wait(seconds + 120)
+            deadline = time.monotonic() + seconds + START_SECONDS + 60
+            while not stopping.exists() and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.01)
+            last_status, recovery_seconds = probes.recover(target.ask, target.port)
+            process.wait(120)  # until the requests in progress are answered
             _sample(target, memory)
         finally:
             process.kill()
             process.wait()
         if not results.exists():
             sys.exit(f"chaos: locust failed:\n{log.read_text()}")
-        return Load([tuple(request) for request in json.loads(results.read_text())], memory)
+        requests = [tuple(request) for request in json.loads(results.read_text())]
+        return Load(requests, memory, last_status, recovery_seconds)
 
 
 def _sample(target: Target, memory: list[float]) -> None:
@@ -104,9 +127,8 @@ def _sample(target: Target, memory: list[float]) -> None:
 
 
 def trial(target: Target, content: bytes, factor: float, capacity: float, seconds: float) -> outcomes.Outcome:
-    """Load `target` at `factor` times its capacity, and measure the time to an answer afterwards."""
+    """Load `target` at `factor` times its capacity, and return what was wrong."""
     load = run(target, content, USERS, factor * capacity, seconds)
-    last, recovery = probes.recover(target.ask, target.port)
     failures = [
         f"{count:,} requests ended with {status}"
         for status, count in load.statuses().items()
@@ -117,24 +139,29 @@ def trial(target: Target, content: bytes, factor: float, capacity: float, second
     _, middle, end = load.memory_mib
     if end > GROWTH * middle + GROWTH_MIB:
         failures.append(f"memory grew from {middle:.0f} MiB in the middle to {end:.0f} MiB at the end")
-    if last != "200" or recovery > probes.RECOVERY_SECONDS:
-        failures.append(f"a photo was not answered until {recovery:.1f} s after the load ({last})")
+    if load.last_status != "200" or load.recovery_seconds > probes.RECOVERY_SECONDS:
+        failures.append(
+            f"a photo was not answered until {load.recovery_seconds:.1f} s after the load ({load.last_status})"
+        )
+    if (p99 := load.answer_seconds(99)) > MAX_P99_SECONDS:
+        failures.append(f"1 % of the answers took more than {p99:.1f} s, where {MAX_P99_SECONDS:g} s are allowed")
+    if factor > 1 and seconds >= MIN_REFUSAL_SECONDS and not any(load.statuses()[status] for status in REFUSED):
+        failures.append(f"no request was refused at {factor:g} x capacity")
     if tracebacks := sum(process.tracebacks() for process in target.processes):
         failures.append(f"{tracebacks} tracebacks in the logs")
-    if len(load.requests) < (planned := factor * capacity * (seconds - START_SECONDS)) / 2:
+    if len(load.requests) < MIN_SENT * (planned := factor * capacity * (seconds - START_SECONDS)):
         failures.append(f"only {len(load.requests):,} of {planned:,.0f} requests were sent")
-    _print(f"{target.users} at {factor:g} x {capacity:.1f}/s", load, recovery)
+    _print(f"{target.users} at {factor:g} x {capacity:.1f}/s", load)
     return outcomes.Outcome(f"{target.users}, {factor:g} x capacity", len(load.requests), failures=tuple(failures))
 
 
-def _print(name: str, load: Load, recovery: float) -> None:
-    times = [seconds for _, status, seconds, _ in load.requests if status in ANSWERED]
-    p50, p95, p99 = np.percentile(times, (50, 95, 99)) if times else (0.0, 0.0, 0.0)
+def _print(name: str, load: Load) -> None:
+    p50, p95, p99 = (load.answer_seconds(percent) for percent in (50, 95, 99))
     statuses = ", ".join(f"{status}: {count:,}" for status, count in sorted(load.statuses().items()))
     memory = ", ".join(f"{value:.0f}" for value in load.memory_mib)
     print(
-        f"{name}: {statuses}; {load.per_second():.1f} answered/s, p50 {p50:.2f}, p95 {p95:.2f}, p99 {p99:.2f} s; "
-        f"memory {memory} MiB; answered {recovery:.1f} s after the load",
+        f"{name}: {statuses}; {load.per_second():.1f} answered/s, p50 {p50:.2f}, p95 {p95:.2f}, p99 {p99:.2f} s "
+        f"(limit {MAX_P99_SECONDS:g}); memory {memory} MiB; answered {load.recovery_seconds:.1f} s after the load",
         flush=True,
     )
 
