@@ -35,6 +35,7 @@ MAX_P99_SECONDS = 20.0  # the page's limits: 10 s until a thread is free, and 10
 MIN_REFUSAL_SECONDS = 15.0  # a shorter load may be over before the page refuses requests, which wait for 10 s
 GROWTH_MIB, GROWTH = 30.0, 1.1  # of resident memory from the middle to the end, above which it is not flat
 NO_LOCUST = "locust is not installed; it is in the group dev of pyproject.toml"
+TARGETS = ("Grpc", "Rest", "Page")  # the users in locustfile.py
 ANSWERED = ("200", "202")
 REFUSED = ("429", "503", "RESOURCE_EXHAUSTED", "UNAVAILABLE")
 
@@ -179,6 +180,7 @@ def main() -> int:
     parser = arguments.parser(__doc__, f"{SHORT_SECONDS:g} s for each load.")
     parser.add_argument("--run-dir", type=pathlib.Path, help="Folder of a run, whose model is served.")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="Duration of each load.")
+    parser.add_argument("--targets", nargs="+", choices=TARGETS, default=TARGETS, help="What is loaded.")
     args = parser.parse_args()
     if importlib.util.find_spec("locust") is None:
         sys.exit(f"chaos: {NO_LOCUST}.")
@@ -193,12 +195,13 @@ def main() -> int:
 
             base = small_model.write(pathlib.Path(folder))
         with servers.model_server(base) as model, servers.page(model.port) as page:
-            for target in (
-                Target("Grpc", model.port, (model,), probes.call),
-                Target("Rest", model.rest_port, (model,), probes.rest),
-                Target("Page", page.port, (page, model), probes.upload),
-            ):
-                results += trials(target, content, *durations)
+            targets = {
+                "Grpc": Target("Grpc", model.port, (model,), probes.call),
+                "Rest": Target("Rest", model.rest_port, (model,), probes.rest),
+                "Page": Target("Page", page.port, (page, model), probes.upload),
+            }
+            for name in args.targets:
+                results += trials(targets[name], content, *durations)
     return outcomes.report(results)
 
 
