@@ -22,6 +22,7 @@ import typer.testing
 from chaos import arguments, outcomes
 from chaos.edits import file_edits, forks, run_to_damage
 from chaos.edits.run_to_damage import Base
+from components.base import artifacts
 from components.publish import push
 from pipeline import cli, run_folder
 
@@ -112,7 +113,11 @@ def _unclear(trial: Trial, printed: str) -> str | None:
         return f"{len(errors)} errors: {printed[-600:]}"
     path = pathlib.PurePath(trial.file)
     names = [path.name]
+    if path.parts[0] == run_folder.STAGES:
+        names.append(path.stem)  # the stage, which is not finished without its mark
     names += [f"scenario {int(part)}" for part in path.parts if part.isdecimal()]  # whose folds would be discarded
+    if path.name == artifacts.SETTINGS:
+        names.append(f"features of {path.parent.name}")  # which would be discarded
     if "--debug" in errors[0] or not any(name in errors[0] for name in names):
         return errors[0][:600]
     return None

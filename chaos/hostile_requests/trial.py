@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from chaos import arguments, outcomes, probes, servers
 
-COUNT, SHORT_COUNT = 5_000, 150
+COUNT, SHORT_COUNT = 20_000, 150
 GROWTH_MIB, GROWTH = 30.0, 1.1  # of resident memory over three quarters of the requests, above which it is not flat
 Attack = Callable[[int, int], list[str]]  # (seed, number of requests) -> what was wrong
 

@@ -15,12 +15,13 @@ HEADER, END = b"IHDR", b"IEND"  # the first and the last chunk, each once
 SIZE = struct.Struct(">IIBB2xB")  # width, height, bits of a sample, colour type and interlacing in the header
 SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # colour type -> samples of a pixel
 PIXELS = b"IDAT"
+# Chunks that are kept, of which the last two are transparency and profile. Pillow ignores others that have the name of
+# critical chunks, but TensorFlow refuses them.
+KEPT = {HEADER, b"PLTE", PIXELS, END, b"tRNS", b"iCCP"}
 # First column and row of each pass of an interlaced PNG, and the steps to the next ones (PNG specification, Adam7).
 PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 INFLATED_BYTES = 2**20  # at once
 METHODS_AT = HEAD.size + 10  # of compression and filter in the header; only 0 is defined, and Pillow reads any
-ANCILLARY_BIT = 0x20  # in the first letter of the types of chunks that decoding does not need
-KEPT = {b"tRNS", b"iCCP"}  # ancillary chunks that are kept: transparency and profile
 FRAMES = b"acTL"  # chunk that states the number of frames of an animation, which Pillow then refuses
 TEXT_EXIF = (b"Raw profile type exif\0", b"Raw profile type APP1\0")  # keywords of EXIF as text, from ImageMagick
 MAX_PROFILE_BYTES = 1_000_000  # decompressed; Pillow refuses larger profiles
@@ -43,7 +44,7 @@ def essentials(photo: bytes) -> parts.Essentials:
         is_large_profile = kind == b"iCCP" and not _is_small_profile(photo[start + HEAD.size : end])
         content = photo[start + HEAD.size : end - CHECKSUM_BYTES]
         is_animation = kind == FRAMES and int.from_bytes(content[:4], "big") > 1
-        if not kind[0] & ANCILLARY_BIT or is_animation or (kind in KEPT and not is_large_profile):
+        if is_animation or (kind in KEPT and not is_large_profile):
             kept.append(photo[start:end])
             continue
         if zlib.crc32(content, zlib.crc32(kind)) != int.from_bytes(photo[end - CHECKSUM_BYTES : end], "big"):

@@ -3,6 +3,7 @@
 import io
 
 import grpc
+import hostile_photos
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -30,6 +31,7 @@ PHOTOS = {  # name -> (function that returns its bytes, verdict)
     "MPO": (lambda: animated("MPO"), OK),
     "PNG": (lambda: encoded("PNG", size=SMALL), OK),
     "palette PNG with transparency": (lambda: half_transparent("P", "PNG"), OK),
+    "PNG with an unknown critical chunk": (lambda: hostile_photos.png_with(upload_files.chunk(b"CXIf", b"?")), OK),
     "RGBA PNG": (lambda: half_transparent("RGBA", "PNG"), OK),
     "16-bit grey PNG": (lambda: upload_files.grey_of_16_bits(0x8000), OK),
     "16-bit grey TIFF": (lambda: saved(Image.new("I;16", SMALL, 0x8000), "TIFF"), OK),
