@@ -24,6 +24,7 @@ def test_job_pushes_a_model_of_its_owner(project):
     os.chown(project.folder / "runs", compose_project.OWNER, compose_project.OWNER)
     output = project.job("run", *compose_project.RUN_OPTIONS.split(), seconds=1200)
     assert "Winner: scenario 1" in output
+    assert f"RUN={compose_project.RUN} docker compose up" in output
     version = project.served() / "1"
     assert (version / "saved_model.pb").stat().st_uid == compose_project.OWNER
 
