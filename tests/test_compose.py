@@ -398,8 +398,8 @@ def test_web_starts_with_only_the_files_of_its_image_and_loads_no_training_libra
                 to.parent.mkdir(parents=True, exist_ok=True)
                 copy(path, to)
     code = (
-        "import sys, web; app = web.create_app(); from serving import client; client.main(['classify', 'none.jpg']);"
-        "print(*sys.modules)"
+        "import sys, web.server, components.data.decoding_process; web.create_app();"
+        "from serving import client; client.main(['classify', 'none.jpg']); print(*sys.modules)"
     )
     environment = {"PILAH_ENV": "development", "PILAH_DATA": "data"}
     completed = subprocess.run(
