@@ -76,6 +76,14 @@ class ErrorTask(task.ErrorTask):
         self.write(f"{self.status}\n".encode())
 
 
+class Request(parser.HTTPRequestParser):
+    def parse_header(self, header_plus: bytes) -> None:
+        """Refuse two lengths of a body, of which a proxy may use the other one (RFC 9112, section 6.1)."""
+        super().parse_header(header_plus)
+        if self.chunked and "CONTENT_LENGTH" in self.headers:
+            raise parser.ParsingError("Transfer-Encoding and Content-Length")
+
+
 class Discarded(parser.HTTPRequestParser):
     completed = empty = True
 
@@ -102,7 +110,7 @@ class Connection(channel.HTTPChannel):
     def parser_class(self, adjustments: Any) -> parser.HTTPRequestParser:
         """Return the parser of the next request. What follows an unanswered one in its packet is discarded."""
         if not self.requests:
-            return parser.HTTPRequestParser(adjustments)
+            return Request(adjustments)
         self.requests[0].headers["CONNECTION"] = "close"
         return Discarded(adjustments)
 

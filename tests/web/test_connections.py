@@ -176,6 +176,14 @@ def test_wrong_chunk_is_a_bad_request_without_a_traceback(page, folder, rest):
     assert b"Traceback" not in (folder / "log").read_bytes()
 
 
+def test_request_with_two_lengths_of_its_body_is_refused_and_the_connection_closed(page):
+    with raw_http.connect(page()) as connection:
+        connection.sendall(b"POST /api/classify HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n")
+        connection.sendall(b"Content-Length: 48\r\n\r\n0\r\n\r\n")
+        response = raw_http.answer(connection)
+    assert response.startswith(b"HTTP/1.1 400 ") and b"Connection: close" in response
+
+
 def test_expect_100_continue_is_answered_once(page):
     with raw_http.connect(page()) as client:
         client.sendall(
