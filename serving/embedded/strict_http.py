@@ -184,7 +184,17 @@ class _Headers(dict[bytes, bytes]):
         super().__setitem__(name, value)
 
 
+class _HeaderReader(cheroot.server.HeaderReader):
+    def __call__(self, *args: Any) -> Any:
+        try:
+            return super().__call__(*args)
+        except UnboundLocalError as error:  # the first line begins with a blank, and continues no header
+            raise ValueError("Illegal header line.") from error
+
+
 class _Request(cheroot.server.HTTPRequest):
+    header_reader = _HeaderReader()
+
     def __init__(self, *args: Any, **options: Any):
         super().__init__(*args, **options)
         self.inheaders = _Headers()

@@ -135,6 +135,11 @@ def test_invalid_url_is_a_bad_request(sent):
     assert sent(b"GET http://[ HTTP/1.1\r\nHost: a\r\n\r\n") == [400]
 
 
+@pytest.mark.parametrize("blank", [b" ", b"\t"])
+def test_first_header_that_begins_with_a_blank_is_a_bad_request(sent, blank):
+    assert sent(b"GET /v1/models/m HTTP/1.1\r\n" + blank + b"Host: a\r\n\r\n") == [400]
+
+
 def test_body_beyond_the_limit_is_refused(sent, monkeypatch):
     monkeypatch.setattr(strict_http, "MAX_BODY_BYTES", 3)
     assert sent(CHUNKED + b"2\r\n{}\r\n2\r\n  \r\n0\r\n\r\n") == [400]
