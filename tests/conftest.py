@@ -7,7 +7,6 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("no_grpc_proxy", "localhost,127.0.0.1")  # Beam and the servers of the tests, behind a proxy
 
 import contextlib
-import importlib.util
 import pathlib
 import shutil
 import sys
@@ -85,12 +84,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     for name, module in [*sys.modules.items()]:
         if name.startswith("__autograph_generated_file") and module.__file__:  # of this process, which still needs it
             pathlib.Path(module.__file__).unlink(missing_ok=True)
-            pathlib.Path(importlib.util.cache_from_source(module.__file__)).unlink(missing_ok=True)
     folder = session.config.stash.get(TEMPORARY, None)
     if not folder:
         return
-    with contextlib.suppress(OSError):  # of the bytecode of these modules; it stays if other files are in it
-        (folder / "__pycache__").rmdir()
+    bytecode = folder / "__pycache__"  # AutoGraph removes its modules when a process ends, but not their bytecode
+    for path in bytecode.glob("__autograph_generated_file*"):
+        path.unlink()
+    with contextlib.suppress(OSError):  # it stays if other files are in it
+        bytecode.rmdir()
     left = sorted(path.name for path in folder.iterdir())
     shutil.rmtree(folder, ignore_errors=True)
     if left:

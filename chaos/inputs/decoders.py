@@ -21,7 +21,6 @@ Result = tuple[str, str | None]  # reason or "accepted"; and what is wrong with 
 _decoder = decoding.Decoder(MAX_PIXELS)
 _page_errors = logging.handlers.BufferingHandler(capacity=100)  # of the page's log, for one photo
 _page_errors.setLevel(logging.ERROR)
-decoding.log.addHandler(_page_errors)
 
 
 def start() -> None:
@@ -54,7 +53,11 @@ def treat(files: list[bytes]) -> list[Result]:
 def _with_errors(square: resize.Square | images.UnusablePhotoError, file: bytes) -> Result:
     """Compare run and page; an error in the page's log, such as a decoder that crashed, is a failure too."""
     _page_errors.flush()
-    reason, failure = _compared(square, file)
+    decoding.log.addHandler(_page_errors)
+    try:
+        reason, failure = _compared(square, file)
+    finally:
+        decoding.log.removeHandler(_page_errors)
     if not failure and _page_errors.buffer:
         failure = f"the page logged an error: {_page_errors.buffer[0].getMessage()}"
     return reason, failure

@@ -72,7 +72,7 @@ def test_locust_counts_statuses_and_refusals_without_a_time():
     with http.server.ThreadingHTTPServer((servers.HOST, 0), Handler) as server:
         threading.Thread(target=server.serve_forever).start()
         target = load.Target("Rest", server.server_port, (PROCESS,), probes.rest)
-        result = load.run(target, load.photo(1), users=2, rate=0, seconds=1)
+        result = load.run(target, load.photo(1), users=2, rate=0, seconds=3)
         server.shutdown()
     assert result.last_status == "200"
     assert set(result.statuses()) == {"200", "503"} and result.per_second() > 0
