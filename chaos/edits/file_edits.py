@@ -119,7 +119,7 @@ def other_literal(rng: random.Random, path: pathlib.Path) -> None:
 
 
 def key_twice(rng: random.Random, path: pathlib.Path) -> None:
-    """Repeat the first key of a JSON object with another value; leave a file without an object as it is."""
+    """Repeat the first key of a JSON object with another value; a file without an object stays unchanged."""
     content = path.read_bytes()
     at = content.find(b"{")
     key = next(iter(json.loads(content)), None) if at == 0 else None
