@@ -1,10 +1,12 @@
-"""Processes of a trial: their children and command lines, and an end in limited time."""
+"""Processes of a trial: their children and command lines, kills, and an end in limited time."""
 
 import contextlib
 import os
 import pathlib
+import random
 import signal
 import subprocess
+from collections.abc import Sequence
 
 HAS_ENDED = (FileNotFoundError, ProcessLookupError)  # errors of reading /proc/PID
 
@@ -24,6 +26,15 @@ def command_line(pid: int) -> str:
     with contextlib.suppress(*HAS_ENDED):
         return pathlib.Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
     return ""
+
+
+def kill_one(pids: Sequence[int], rng: random.Random) -> bool:
+    """Kill one of these processes; return False if there is none, or the one that was drawn has ended."""
+    with contextlib.suppress(ProcessLookupError):
+        if pids:
+            os.kill(rng.choice(pids), signal.SIGKILL)
+            return True
+    return False
 
 
 def stop(process: subprocess.Popen[bytes], seconds: float) -> list[str]:

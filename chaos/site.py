@@ -124,13 +124,7 @@ class Site:
         assert self._process
         decoders = processes.children(self._process.pid)
         decoding = [pid for decoder in decoders for pid in processes.children(decoder)]
-        pids = {"decoding process": decoders, "decoding child": decoding}[part]
-        if not pids:
-            return False
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(rng.choice(pids), signal.SIGKILL)
-            return True
-        return False
+        return processes.kill_one({"decoding process": decoders, "decoding child": decoding}[part], rng)
 
     def _is_alive(self) -> bool:
         with contextlib.suppress(requests.RequestException):

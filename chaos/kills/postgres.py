@@ -46,12 +46,7 @@ class Server:
     def kill_backend(self, rng: random.Random) -> bool:
         """Kill the process of a connection, after which the server ends all connections; False if there is none."""
         backends = [pid for pid in processes.children(self._pid) if "[local]" in processes.command_line(pid)]
-        if not backends:
-            return False
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(rng.choice(backends), signal.SIGKILL)
-            return True
-        return False
+        return processes.kill_one(backends, rng)
 
     def stop(self) -> None:
         self._run("stop")
