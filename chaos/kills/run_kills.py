@@ -34,7 +34,7 @@ UNDISTURBED = "undisturbed"
 START = "start"  # before the first stage
 KILLS_OF_ONE_RUN = 8  # after which it may end
 KILLS_OF_ONE_SEARCH = 4
-MISSES = 3
+MISSES = 3  # runs in a row that end before they are killed, after which the trial fails
 MOST_RENAMES = 12  # in one start
 SEARCH_SECONDS = 15.0  # with two processes, which import TensorFlow first
 

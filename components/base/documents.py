@@ -87,7 +87,7 @@ class Metrics(TypedDict):
 
 
 class FoldHistory(TypedDict):
-    """fold-F.json."""
+    """fold-F.json: how a fold was trained."""
 
     seconds: float
     history: Metrics

@@ -34,7 +34,7 @@ VERSION = 3  # raise it when photos get other pixels; runs then check their reco
 MIN_SIDE_PX = 16
 # Lower limits for formats whose decoders need more memory: 52 million pixels would take over 600 MB.
 FORMAT_MAX_PIXELS = {"JPEG2000": 12_000_000, "WEBP": 25_000_000}
-# The others hold JPEG or fax data, of scans. libtiff skips their damaged rows, which then have undefined pixels.
+# Others, such as JPEG and fax, are refused: libtiff skips their damaged rows, whose pixels are then undefined.
 TIFF_COMPRESSIONS = ("raw", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits", "zstd", "lzma")
 PNG_END = b"IEND\xaeB`\x82"
 WEB_SIDE_PX = 1024  # longest side of the photos that the page stores and sends; models use 224 x 224 by default

@@ -39,7 +39,7 @@ def essentials(photo: bytes) -> parts.Essentials:
         if code == END_CODE:
             has_end = True
             break
-        if scans and end > len(photo):  # its length is wrong: TensorFlow would look for the end of the JPEG behind it
+        if scans and end > len(photo):  # its length is wrong: TensorFlow would look for the end of the JPEG after it
             break
         if code == EXIF and orientation is None and photo.startswith(exif.PREFIX, start + 4):
             orientation = exif.orientation(photo[start + 4 : end])
@@ -79,7 +79,7 @@ def _complete(scan: bytes) -> set[tuple[int, int]]:
 
 
 def _segments(photo: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield code, start and end of each segment, which may be behind the file; scans have their entropy-coded data."""
+    """Yield code, start and stated end of each segment; the end of a scan is that of its entropy-coded data."""
     at, markers = len(START), MARKER
     while marker := markers.search(photo, at):
         code, start = photo[marker.end() - 1], marker.start()

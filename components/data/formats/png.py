@@ -67,10 +67,10 @@ def check_pixels(photo: bytes) -> None:
     expected = sum(rows * (1 + -(-columns * bits * SAMPLES[colours] // 8)) for columns, rows in sizes if columns)
     inflated, stream = 0, zlib.decompressobj()
     for kind, content in chunks:
-        is_full = kind == PIXELS
-        while is_full and inflated <= 2 * expected:
+        has_more = kind == PIXELS
+        while has_more and inflated <= 2 * expected:
             size = len(stream.decompress(content, INFLATED_BYTES))
-            inflated, content, is_full = inflated + size, stream.unconsumed_tail, size == INFLATED_BYTES
+            inflated, content, has_more = inflated + size, stream.unconsumed_tail, size == INFLATED_BYTES
     if inflated < expected or not stream.eof:
         raise ValueError("the pixels of the PNG are incomplete")
 
