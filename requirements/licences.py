@@ -33,10 +33,12 @@ FROM_FILES = {
     "kiwisolver": "BSD-3-Clause",
     "matplotlib": "PSF-2.0",
     "namex": "Apache-2.0",
+    "partd": "BSD-3-Clause",
     "python-dateutil": "Apache-2.0 OR BSD-3-Clause",
     "scipy": "BSD-3-Clause",
     "waitress": "ZPL-2.1",
     "wtforms": "BSD-3-Clause",
+    "zict": "BSD-3-Clause",
 }
 GCC_RUNTIME = "GPL-3.0-or-later WITH GCC-exception-3.1"
 # Copyleft licences of libraries in the wheels for Linux, which the metadata leaves out.
