@@ -3,7 +3,7 @@
 import numpy as np
 
 # first number of a path: what the derived seed is for
-FOLD, MEMBER, LAYER, AUDIT_SPLIT = range(4)
+FOLD, MEMBER, LAYER, AUDIT_SPLIT, BACKBONE = range(5)
 
 
 def derive(seed: int, *path: int) -> int:
@@ -12,6 +12,6 @@ def derive(seed: int, *path: int) -> int:
     It is computed from the first word of numpy's SeedSequence(seed, spawn_key=path).
 
     Args:
-        path: FOLD, MEMBER, LAYER or AUDIT_SPLIT, then its number, at least 0.
+        path: FOLD, MEMBER, LAYER, AUDIT_SPLIT or BACKBONE, then its number, at least 0.
     """
     return int(np.random.SeedSequence(seed, spawn_key=path).generate_state(1)[0]) >> 1

@@ -9,7 +9,7 @@ from typing import Literal
 
 import keras
 
-from components.base import artifacts, settings
+from components.base import artifacts, seeds, settings
 from components.base.errors import PilahError
 from components.models import weights_file
 
@@ -118,7 +118,7 @@ class Weights:
     def fingerprint(self) -> str:
         """Return text that identifies the weights, whatever the path of their file; cached for all scenarios."""
         digest = self.file_digest
-        return "imagenet" if self.is_keras_copy else digest or self.source or f"random, seed {self.seed}"
+        return "imagenet" if self.is_keras_copy else digest or self.source or f"random weights, seed {self.seed}"
 
 
 def check_weights(name: settings.Backbone, weights: Weights) -> None:
@@ -145,12 +145,12 @@ def build(
         raise PilahError(
             f"{weights.file} has changed since this run started. Do not change it during a run, and run again."
         )
-    if not weights.source:
-        keras.utils.set_random_seed(weights.seed)
     with _dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32"):
         network = backbone.build(
             weights=weights.source, include_top=False, input_shape=(image_size_px, image_size_px, 3), name=NETWORK
         )
+        if not weights.source:
+            _randomize(network, weights.seed)
         network.trainable = False
         pixels = keras.Input((image_size_px, image_size_px, 3), dtype="uint8", name="pixels")
         # Cast first, because with uint8 preprocess_input would round the means that it subtracts.
@@ -210,6 +210,17 @@ def _lowest(network: keras.Model, name: settings.Backbone, part: str) -> keras.l
     """Return the first layer of `part`, "top" or "top2"; it has a single input."""
     prefix = BACKBONES[name].stages[{"top": -1, "top2": -2}[part]]
     return next(layer for layer in network.layers if layer.name.startswith(prefix))
+
+
+def _randomize(network: keras.Model, seed: int) -> None:
+    """Set the kernels of `network` to Keras's random weights, by seeds of their own.
+
+    Keras itself would draw these seeds from Python's global generator, which other threads use too.
+    """
+    layers = [layer for layer in network.layers if hasattr(layer, "kernel")]
+    for number, layer in enumerate(layers):
+        initializer = keras.initializers.GlorotUniform(seeds.derive(seed, seeds.BACKBONE, number))
+        layer.kernel.assign(initializer(layer.kernel.shape))
 
 
 @contextlib.contextmanager

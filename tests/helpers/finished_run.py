@@ -18,7 +18,7 @@ CLASSES = ["glass", "metal", "paper & foil"]
 FOLDS, EPOCHS, VIEWS = 2, 3, 2
 SKILLS = (0.9, 0.88, 0.55, 0.5)  # share of correct predictions, by scenario
 RESOLVED = resolved_settings.Resolved(
-    {"ResNet50": "1234567890abcdef", "VGG19": "random, seed 42"},
+    {"ResNet50": "1234567890abcdef", "VGG19": "random weights, seed 42"},
     {"ResNet50": "openvino", "VGG19": "mnn"},
     "float32",
     False,

@@ -9,7 +9,9 @@ from pipeline import config as config_module
 from pipeline import leaderboard_table, resolved_settings, thesis
 
 ENGINES = {"ResNet50": "openvino", "VGG19": "openvino"}
-RESOLVED = resolved_settings.Resolved({"ResNet50": "random, seed 1", "VGG19": "1" * 16}, ENGINES, "float32", False)
+RESOLVED = resolved_settings.Resolved(
+    {"ResNet50": "random weights, seed 1", "VGG19": "1" * 16}, ENGINES, "float32", False
+)
 
 LOW = ((1, 4), (4, 1))
 
@@ -39,7 +41,7 @@ def run_dir(tmp_path):
     artifacts.write_csv(tmp_path / "dataset" / "rejects.csv", ["id"], [{"id": "b"}] * 3)
     resolved_settings.write(tmp_path, RESOLVED)
     for backbone in ("ResNet50", "VGG19"):  # of a run before
-        settings = {"backbone": backbone, "weights": "random, seed 1"}
+        settings = {"backbone": backbone, "weights": "random weights, seed 1"}
         artifacts.write_json(tmp_path / "features" / backbone / "settings.json", settings)
     config = dataclasses.replace(config_module.of_profile("demo", tmp_path), backbones=("ResNet50", "VGG19"))
     artifacts.write_json(tmp_path / "run.json", config_module.to_json(config))

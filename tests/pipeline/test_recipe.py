@@ -62,4 +62,4 @@ def test_random_weights_are_looked_up_nowhere_and_announced(profile, tmp_path, m
     with caplog.at_level(logging.WARNING, "pilah"):
         assert recipe.with_weights(config, is_new=True) == config
     assert "RANDOM weights" in caplog.text
-    assert {recipe.weights(config, name).fingerprint for name in config.backbones} == {"random, seed 7"}
+    assert {recipe.weights(config, name).fingerprint for name in config.backbones} == {"random weights, seed 7"}

@@ -158,7 +158,7 @@ def test_scenarios_with_other_settings_are_not_shown(version, changes, copy):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"weights": {"ResNet50": "0" * 16, "VGG19": "random, seed 1"}},
+        {"weights": {"ResNet50": "0" * 16, "VGG19": "random weights, seed 1"}},
         {"engines": {"ResNet50": "tensorflow", "VGG19": "openvino"}},
         {"precision": "bfloat16"},
     ],
@@ -188,7 +188,7 @@ def test_scenarios_with_unchanged_backbone_weights_are_shown(copy):
 
 def test_random_weights_and_precision_are_those_at_the_start_of_the_run(copy):
     """Its features folder is still of the run before."""
-    weights = {"ResNet50": "random, seed 42", "VGG19": "0" * 16}
+    weights = {"ResNet50": "random weights, seed 42", "VGG19": "0" * 16}
     resolved_settings.write(copy, dataclasses.replace(finished_run.RESOLVED, weights=weights, precision="bfloat16"))
     about = figures.compute(config_module.read(copy))["run"]
     assert about["random_weights"] == ["ResNet50"] and about["precision"] == ["bfloat16"]

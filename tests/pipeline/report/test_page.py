@@ -318,7 +318,7 @@ def test_card_as_json_matches_predictions_csv(copy):
 
 def test_card_as_json_states_random_weights(copy):
     path = copy / "served" / "pilah" / "1" / "model.json"
-    artifacts.write_json(path, artifacts.read_json(path) | {"weights": "random, seed 42"})
+    artifacts.write_json(path, artifacts.read_json(path) | {"weights": "random weights, seed 42"})
     assert artifacts.read_json(card.write(copy) / "model_card.json")["random_weights"] is True
 
 

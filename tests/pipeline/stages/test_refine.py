@@ -198,7 +198,7 @@ def test_resolved_settings_are_written_next_to_the_configuration(refined):
     config, _ = refined
     assert config_module.to_json(config) == artifacts.read_json(config.run_dir / "run.json")
     assert resolved_settings.read(config.run_dir) == recipe.resolve(config)
-    assert recipe.resolve(config).weights == {"Tiny": "random, seed 1"}
+    assert recipe.resolve(config).weights == {"Tiny": "random weights, seed 1"}
 
 
 def test_refined_scenario_is_trained_when_its_folder_has_another_one(refined):
