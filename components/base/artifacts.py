@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
-from components.base import json_types
+from components.base import claims, json_types
 from components.base.errors import NotFiniteError, PilahError
 
 if TYPE_CHECKING:
@@ -39,7 +39,11 @@ def naming(path: pathlib.Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def atomic_write(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yield a temporary path next to `path`; rename it to `path` if the block succeeds, and remove it otherwise."""
+    """Yield a temporary path next to `path`; rename it to `path` if the block succeeds, and remove it otherwise.
+
+    Raises:
+        LostClaimError: this thread has lost its claim, see claims.claimed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f"{PART}{path.name}.", suffix=path.suffix, dir=path.parent)
     os.close(handle)
@@ -48,6 +52,7 @@ def atomic_write(path: pathlib.Path) -> Iterator[pathlib.Path]:
         with naming(path):
             yield part
             part.chmod(0o644)
+            claims.check()
             part.replace(path)
     finally:
         part.unlink(missing_ok=True)
