@@ -52,7 +52,7 @@ def measure_in_child_process(run_dir: pathlib.Path, photos: int) -> dict[str, fl
 def measure(run_dir: pathlib.Path, count: int) -> dict[str, float]:
     """Return the seconds of the three stages and the peak memory of this process, in MiB."""
     from components.data import augmentation, photos, records
-    from components.models import backbones, features, inference
+    from components.models import backbones, extraction, features, inference
     from tuner import cross_validation, scenarios
     from tuner import study as study_module
 
@@ -80,18 +80,14 @@ def measure(run_dir: pathlib.Path, count: int) -> dict[str, float]:
             progress=ignore,
         )
         usable = photos.accepted(selected, folder / "dataset")
-        features.extract(
+        precision = features.pick_precision("auto")
+        engine = inference.pick("auto", "ResNet50", precision)
+        extraction.extract(
             folder / "features" / "ResNet50",
-            folder / "dataset",
-            [photo.id for photo in usable],
-            backbone="ResNet50",
-            weights=backbones.Weights(None, 1),
+            extraction.Source(folder / "dataset", [photo.id for photo in usable], augmentation.Augmentation(1)),
+            extraction.Network("ResNet50", backbones.Weights(None, 1), SIZE_PX, engine, precision),
             views=1,
             test_views=1,
-            augmentation=augmentation.Augmentation(1),
-            image_size_px=SIZE_PX,
-            engine=inference.pick("auto", "ResNet50", features.pick_precision("auto")),
-            precision=features.pick_precision("auto"),
             progress=ignore,
         )
         study = study_module.Study(

@@ -35,6 +35,7 @@ RunDir = Annotated[
     pathlib.Path,
     typer.Option(help="Folder of the run, which holds all of its artifacts.", callback=_check_run_dir),
 ]
+Cluster = Annotated[str | None, typer.Option(help=config_module.help_of("cluster"))]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Verbose = Annotated[
     bool, typer.Option("--verbose", help="Show the output of the libraries; without it, RUN_DIR/log.txt gets it.")
@@ -143,6 +144,7 @@ def status(run_dir: RunDir, debug: Debug = False) -> None:
 @app.command()
 def audit(
     run_dir: RunDir,
+    cluster: Cluster = None,
     protocol: Annotated[Literal["carried"] | None, typer.Option(hidden=True)] = None,
     verbose: Verbose = False,
     debug: Debug = False,
@@ -150,23 +152,23 @@ def audit(
     """Find near-duplicates, label issues and low image quality in a finished run. Writes to RUN_DIR/audit."""
     if protocol:
         console.print("audit --protocol carried is now the command leakage-check.", style="yellow")
-        leakage_check(run_dir, verbose, debug)
+        leakage_check(run_dir, cluster, verbose, debug)
         return
     with terminal.reporting(debug, verbose) as start_log:
         start_log(_existing_run(run_dir))
         from pipeline.commands import audit
 
-        audit.run(run_dir, console)
+        audit.run(run_dir, console, cluster)
 
 
 @app.command()
-def leakage_check(run_dir: RunDir, verbose: Verbose = False, debug: Debug = False) -> None:
+def leakage_check(run_dir: RunDir, cluster: Cluster = None, verbose: Verbose = False, debug: Debug = False) -> None:
     """Measure the effect of leakage by training one model through all folds. Writes to RUN_DIR/audit."""
     with terminal.reporting(debug, verbose) as start_log:
         start_log(_existing_run(run_dir))
         from pipeline.commands import leakage_check
 
-        leakage_check.run(run_dir, console)
+        leakage_check.run(run_dir, console, cluster)
 
 
 @app.command()
@@ -214,6 +216,40 @@ def rollback(run_dir: RunDir, debug: Debug = False) -> None:
         with lock.locked(run_dir):
             version = push.rollback(base)
         _print_line(f"rolled back: {version} is the newest")
+
+
+@app.command()
+def scheduler(
+    host: Annotated[str, typer.Option(help="Address on which the scheduler and its dashboard listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of the scheduler.")] = 8786,
+    dashboard_port: Annotated[int, typer.Option(help="Port of the dashboard.")] = 8787,
+    debug: Debug = False,
+) -> None:
+    """Start a Dask scheduler for run --cluster. Whoever can connect to it can run any code (docs/cluster.md)."""
+    with terminal.reporting(debug):
+        from pipeline.commands import cluster_processes
+
+        cluster_processes.run_scheduler(host, port, dashboard_port)
+
+
+@app.command()
+def worker(
+    address: Annotated[str, typer.Argument(help="Address of the scheduler, such as tcp://10.0.0.5:8786.")],
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of workers.", show_default="one for each GPU, or else for each core"),
+    ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(help="Address of this machine.", show_default="the one from which it reaches the scheduler"),
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Start workers on this machine for a scheduler; they need the run folder under the same path."""
+    with terminal.reporting(debug):
+        from pipeline.commands import cluster_processes
+
+        cluster_processes.run_workers(address, workers, host)
 
 
 def _print_line(line: str) -> None:

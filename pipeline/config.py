@@ -111,6 +111,11 @@ class Config(settings.Finetuning):
     photos_per_class: int = 0
     group_folds: bool = option(False, "Keep photos of almost the same perceptual hash in one fold.")
     beam_args: tuple[str, ...] = ()
+    cluster: str | None = option(
+        None,
+        "Address of a Dask scheduler whose workers compute features and folds, such as tcp://10.0.0.5:8786.",
+        resumed=False,
+    )
     force: bool = option(False, "Push a model even if the served version is better.", resumed=False)
     accept_missing: bool = option(
         False, "Accept that a folder has lost all of its photos since the last run.", resumed=False

@@ -6,8 +6,18 @@ import tensorflow as tf
 
 from components.base import artifacts
 from components.base.errors import PilahError
+from pipeline import (
+    cluster,
+    leaderboard_table,
+    lock,
+    next_commands,
+    recipe,
+    resolved_settings,
+    resume,
+    run_folder,
+    runner,
+)
 from pipeline import config as config_module
-from pipeline import leaderboard_table, lock, next_commands, recipe, resolved_settings, resume, run_folder, runner
 from pipeline.config import STAGES, Config, to_json
 from pipeline.stages import choice, dataset, export, features, model, photos, push, refine, report, search, validate
 
@@ -52,6 +62,7 @@ def run(config: Config, from_stage: str | None, overwrite: bool, console: rich.c
         config = recipe.with_weights(config, is_new=not (config.run_dir / run_folder.CONFIG).exists())
         config_module.check(config, ())  # --refine, with fewer scenarios
         resolved = recipe.resolve(config)
+        cluster.check(config, console)
         if not (config.run_dir / run_folder.CONFIG).exists():
             resume.check_new(config.run_dir, overwrite)
             artifacts.write_json(config.run_dir / run_folder.CONFIG, to_json(config))

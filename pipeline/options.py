@@ -28,7 +28,7 @@ PANELS: dict[str, tuple[str, ...]] = {  # panel of the help -> fields of the con
         "test_views",
     ),
     FINETUNING: ("finetuning_rate", *settings.options(settings.Finetuning)),
-    ENGINE: ("engine", "precision", "weights_dir", "random_weights"),
+    ENGINE: ("engine", "precision", "weights_dir", "random_weights", "cluster"),
     PUBLISHING: ("min_f1", "keep_versions", "force"),
 }
 

@@ -15,9 +15,12 @@ MESSAGE_SECONDS = 15.0
 
 
 class Progress(Protocol):
-    """A function that a stage calls with its progress; each part `what` has a separate estimate of the time left."""
+    """A function that a stage calls with its progress; each part `what` has a separate estimate of the time left.
 
-    def __call__(self, done: int, total: int, what: str = "") -> None: ...
+    `note` is a text about the state of the computation, such as the number of workers.
+    """
+
+    def __call__(self, done: int, total: int, what: str = "", note: str = "") -> None: ...
 
 
 @contextlib.contextmanager
@@ -28,34 +31,39 @@ def reporting(console: rich.console.Console, name: str) -> Iterator[Progress]:
         return
     counts = (rich.progress.BarColumn(), rich.progress.MofNCompleteColumn(), rich.progress.TimeElapsedColumn())
     left = rich.progress.TimeRemainingColumn(elapsed_when_finished=True)
-    columns = ("{task.description:<10}", *counts, "left", left)
+    columns = ("{task.description:<10}", *counts, "left", left, "{task.fields[note]}")
     on_stdout = console.file is sys.stdout  # else the output of libraries is not to be shown
     with rich.progress.Progress(
         *columns, console=console, transient=True, redirect_stdout=on_stdout, redirect_stderr=on_stdout
     ) as bars:
         tasks: dict[str, rich.progress.TaskID] = {}  # what -> its bar
 
-        def update(done: int, total: int, what: str = "") -> None:
+        def update(done: int, total: int, what: str = "", note: str = "") -> None:
             if what not in tasks:
-                tasks[what] = bars.add_task(f"{name} {what}", total=total)
-            bars.update(tasks[what], completed=done, total=total)
+                tasks[what] = bars.add_task(f"{name} {what}", total=total, note=note)
+            bars.update(tasks[what], completed=done, total=total, note=note)
 
         yield update
 
 
 def _logged(name: str) -> Progress:
-    """Return a function that logs the progress and the time left, at most every 15 seconds."""
+    """Return a function that logs the progress, its rate and the time left, at most every 15 seconds."""
     first_calls: dict[str, tuple[float, int]] = {}  # what -> time and amount done at its first call
     last_message = time.monotonic()
 
-    def update(done: int, total: int, what: str = "") -> None:
+    def update(done: int, total: int, what: str = "", note: str = "") -> None:
         nonlocal last_message
         now = time.monotonic()
         started, done_before = first_calls.setdefault(what, (now, done))
-        if now - last_message >= MESSAGE_SECONDS and done_before < done < total:
-            last_message = now
-            left = duration((now - started) / (done - done_before) * (total - done))
-            log.info("%s: %d of %d, about %s left", f"{name} {what}".strip(), done, total, left)
+        if now - last_message < MESSAGE_SECONDS or done == total or (done == done_before and not note):
+            return
+        last_message = now
+        estimate = []
+        if done > done_before:
+            rate = (done - done_before) / (now - started)
+            estimate = [f"{rate:.3g} per second", f"about {duration((total - done) / rate)} left"]
+        parts = [f"{done} of {total}", *filter(None, [note]), *estimate]
+        log.info("%s: %s", f"{name} {what}".strip(), ", ".join(parts))
 
     return update
 

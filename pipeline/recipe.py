@@ -3,17 +3,18 @@
 import dataclasses
 import functools
 import logging
+import pathlib
+import shutil
 from collections.abc import Sequence
 from typing import Any
 
-from components.base import settings
+from components.base import artifacts, settings
 from components.base.errors import PilahError
 from components.data import images, photos
-from components.models import backbones, features, head, inference, weights_search
+from components.models import backbones, extraction, features, head, inference, weights_search
 from pipeline import resolved_settings, run_folder
 from pipeline.config import Config
-from pipeline.progress import Progress
-from tuner import choose, cross_validation, workers
+from tuner import choose
 from tuner import scenarios as scenarios_module
 from tuner import study as study_module
 from tuner.scenarios import Scenario
@@ -22,10 +23,14 @@ log = logging.getLogger("pilah")
 
 
 def weights(config: Config, backbone: settings.Backbone) -> backbones.Weights:
-    """Return where the backbone's weights come from; they are looked up (or downloaded) once in a run."""
+    """Return where the backbone's weights come from; they are looked up (or downloaded) once in a run.
+
+    With a cluster, it is a copy in the run folder, which all machines see.
+    """
     if config.random_weights:
         return backbones.Weights(None, config.seed)
-    return _find_weights(backbone, config.weights_dir, config.seed)
+    found = _find_weights(backbone, config.weights_dir, config.seed)
+    return _shared(backbone, found, config.run_dir / run_folder.WEIGHTS) if config.cluster else found
 
 
 def with_weights(config: Config, is_new: bool) -> Config:
@@ -66,6 +71,17 @@ def with_weights(config: Config, is_new: bool) -> Config:
 _find_weights = functools.cache(weights_search.find)
 
 
+@functools.cache
+def _shared(backbone: settings.Backbone, found: backbones.Weights, folder: pathlib.Path) -> backbones.Weights:
+    """Return the weights `found` as a file in `folder`, and copy them there unless it has them."""
+    file = found.file or weights_search.cache_path(backbone)
+    copy = folder / backbones.BACKBONES[backbone].weights_file
+    if not copy.exists() or artifacts.file_digest(copy) != artifacts.file_digest(file):
+        with artifacts.atomic_write(copy) as part:
+            shutil.copyfile(file, part)
+    return backbones.Weights(str(copy), found.seed, is_keras_copy=found.fingerprint == "imagenet")
+
+
 def engine(config: Config, backbone: settings.Backbone) -> settings.InferenceEngine:
     """Return the inference engine that runs `backbone` frozen.
 
@@ -75,15 +91,30 @@ def engine(config: Config, backbone: settings.Backbone) -> settings.InferenceEng
     return inference.pick(config.engine, backbone, features.pick_precision(config.precision))
 
 
+def network(config: Config, backbone: settings.Backbone) -> extraction.Network:
+    """Return `backbone`, frozen, with its weights and the engine that runs it."""
+    return extraction.Network(
+        backbone,
+        weights(config, backbone),
+        config.image_size_px,
+        engine(config, backbone),
+        features.pick_precision(config.precision),
+    )
+
+
 def resolve(config: Config) -> resolved_settings.Resolved:
     """Return the settings that depend on this machine and on the weights files."""
     return resolved_settings.Resolved(
         weights={name: weights(config, name).fingerprint for name in config.backbones},
         engines={name: engine(config, name) for name in config.backbones},
         precision=features.pick_precision(config.precision),
-        # a GPU computes them faster than a disk reads them
-        frozen_activations_on_disk=config.unfreeze != "all" and not inference.on_gpu(),
+        frozen_activations_on_disk=frozen_activations_on_disk(config),
     )
+
+
+def frozen_activations_on_disk(config: Config) -> bool:
+    """Return whether fine-tuning reads frozen activations from disk; a GPU computes them faster than a disk reads."""
+    return config.unfreeze != "all" and not inference.on_gpu()
 
 
 def study(config: Config) -> study_module.Study:
@@ -107,14 +138,15 @@ def study(config: Config) -> study_module.Study:
 
 
 def _finetuning(config: Config) -> study_module.Finetuning:
-    on_disk = resolve(config).frozen_activations_on_disk
     return study_module.Finetuning(
         records=config.run_dir / run_folder.DATASET,
         weights={name: weights(config, name) for name in config.backbones},
         image_size_px=config.image_size_px,
         learning_rate=config.rate_of_finetuning,
         options=config.finetuning,
-        frozen_activations_dir=config.run_dir / run_folder.FROZEN_ACTIVATIONS if on_disk else None,
+        frozen_activations_dir=config.run_dir / run_folder.FROZEN_ACTIVATIONS
+        if frozen_activations_on_disk(config)
+        else None,
         engines={name: engine(config, name) for name in config.backbones},
         precision=features.pick_precision(config.precision),
     )
@@ -183,11 +215,3 @@ def plain_bytes(config: Config, photo_list: Sequence[photos.Photo]) -> list[byte
         PilahError: a photo has changed since it was listed.
     """
     return [images.plain_bytes(photos.read_bytes(photo.path, photo.id), config.max_pixels)[0] for photo in photo_list]
-
-
-def cross_validate(config: Config, scenario_list: Sequence[Scenario], progress: Progress) -> None:
-    """Train the folds of the scenarios, and raise PilahError if one of them has failed."""
-    current, trials_dir = study(config), config.run_dir / run_folder.TRIALS
-    processes = workers.processes(current, scenario_list)
-    cross_validation.search(current, scenario_list, trials_dir, processes=processes, progress=progress)
-    choose.check_complete(trials_dir, scenario_list)

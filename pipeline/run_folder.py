@@ -14,6 +14,7 @@ from tuner import trial_folder
 CONFIG = "run.json"
 RESOLVED = "resolved.json"  # settings that depend on the machine, see resolved_settings
 LOCK = "run.lock"
+WEIGHTS = "weights"  # copies of ImageNet weights for the workers of a cluster
 TEMPORARY = "tmp"  # temporary files of libraries, see temporary_files
 LOG = "log.txt"  # output of libraries and worker processes, see log_file
 STAGES = "stages"  # a mark for each finished stage, see runner

@@ -33,6 +33,7 @@ SLOW = {  # test files and folders that train networks, or start servers, browse
     "pipeline/report/test_page.py",
     "pipeline/stages",
     "pipeline/test_cli.py",
+    "pipeline/test_cluster.py",
     "pipeline/test_start.py",
     "requirements/test_vulnerabilities.py",
     "serving/test_client.py",

@@ -34,11 +34,15 @@ ALLOWED_IMPORTS = {  # module or folder -> modules and folders that it may impor
     "pipeline.stages": COMPONENTS
     | READERS
     | {"tuner"}
-    | {f"pipeline.{name}" for name in ("progress", "provenance", "recipe", "report", "runner")},
+    | {
+        f"pipeline.{name}"
+        for name in ("cluster", "fold_training", "progress", "provenance", "recipe", "report", "runner")
+    },
     "pipeline.commands": COMPONENTS
     | READERS
     | {"tuner", "serving"}
-    | {f"pipeline.{name}" for name in ("lock", "next_commands", "progress", "recipe", "runner", "stages.report")},
+    | {f"pipeline.{name}" for name in ("cluster", "cluster_worker", "lock", "next_commands", "progress", "recipe")}
+    | {"pipeline.runner", "pipeline.stages.report"},
     "pipeline.report": DATA | READERS | {"components.publish.push", "tuner"},
     "serving": {"components.base.rounding", "components.base.version", "components.data.images"},
     "web": {"serving", "components.data.images", "components.data.decoding_process"}
@@ -52,6 +56,7 @@ LIBRARY_USERS = {  # library -> the only files or folders that may import it
 }
 ENTRY_POINTS = {  # besides every __main__.py
     "web/__init__.py",  # flask calls its create_app
+    "pipeline/cluster_worker.py",  # Dask loads it at the start of a worker
     "pipeline/temporary_files.py",  # sets TMPDIR, once the run folder is known
     "pipeline/next_commands.py",  # ends a run with commands of the program that started it
 }

@@ -1,6 +1,7 @@
 """Cross-validation of the scenarios with KerasTuner: each trial trains all folds of one scenario."""
 
 import concurrent.futures
+import contextlib
 import logging
 import pathlib
 from collections.abc import Callable, Sequence
@@ -25,11 +26,13 @@ def search(
     *,
     processes: int,
     progress: Callable[[int, int], None],
+    executor: concurrent.futures.Executor | None = None,
 ) -> None:
     """Cross-validate every scenario, each in its own folder of `trials_dir`; finished folds are kept.
 
     Args:
         processes: number of processes that train in parallel; 1 trains in this process.
+        executor: trains in other processes that see the same folders; by default `processes` on this machine do.
         progress: called with the number of finished folds and their total; epochs instead of folds in fine-tuning.
     """
     folders = {scenario: trial_folder.path(trials_dir, scenario.number) for scenario in scenario_list}
@@ -37,13 +40,12 @@ def search(
         folds.reset_if_settings_changed(study, scenario, folder)
     unfinished = {s.backbone for s, path in folders.items() if len(trial_folder.finished_folds(path)) < study.folds}
     for backbone in unfinished if scenario_list[0].strategy == "finetune" else ():
-        study.examples(backbone)  # compute frozen activations now, while all cores are free
+        study.examples(backbone, executor)  # compute frozen activations now, while all cores are free
     artifacts.write_json(trials_dir / trial_folder.PROCESSES, {"processes": processes})  # for time estimates
     try:
-        if processes == 1:
-            CrossValidationTuner(study, scenario_list, trials_dir, progress).search()
-            return
-        with workers.pool(processes) as executor:
+        with contextlib.ExitStack() as stack:
+            if not executor and processes > 1:
+                executor = stack.enter_context(workers.pool(processes))
             CrossValidationTuner(study, scenario_list, trials_dir, progress, executor=executor).search()
     except keras_tuner.errors.FatalError as error:
         raise (error.__cause__ or error) from None
@@ -95,10 +97,11 @@ class CrossValidationTuner(keras_tuner.Tuner):
         except OSError as error:  # such as a full disk, which affects all scenarios
             raise keras_tuner.errors.FatalError(str(error)) from error
         except concurrent.futures.BrokenExecutor as error:
-            raise keras_tuner.errors.FatalError(str(error)) from PilahError(
+            killed = PilahError(
                 "A training worker was killed, most likely for lack of memory. Free some and run the same command "
                 "again: finished folds are kept."
             )
+            raise keras_tuner.errors.FatalError(str(error)) from (error if isinstance(error, PilahError) else killed)
         scores = metrics.score(matrix, self.study.classes)
         return {name: getattr(scores, name) for name in ("f1", "precision", "recall", "accuracy")}
 

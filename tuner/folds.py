@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 
-from components.base import artifacts, seeds
+from components.base import artifacts, claims, seeds
 from components.models import features, finetuning, head, tta
 from tuner import predictions, scenarios, trial_folder
 from tuner.study import Study
@@ -29,8 +29,10 @@ def train(
         on_epoch: called after each epoch of fine-tuning.
     """
     for fold in folds:
-        if not trial_folder.fold_predictions(folder, fold).exists():
-            _train_fold(study, scenario, fold, folder, on_epoch=on_epoch)
+        path = trial_folder.fold_predictions(folder, fold)
+        with claims.claimed(path):
+            if not path.exists():
+                _train_fold(study, scenario, fold, folder, on_epoch=on_epoch)
         finetuning.clear(trial_folder.fold_checkpoint(folder, fold))
 
 

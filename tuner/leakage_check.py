@@ -8,6 +8,8 @@ The scores are not results: each row is marked with "leaking", predictions are n
 the choice of the winner, the export or the push read.
 """
 
+import concurrent.futures
+import itertools
 import pathlib
 import time
 from collections.abc import Callable, Sequence
@@ -16,7 +18,7 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import KFold
 
-from components.base import artifacts, finding_types, metrics, seeds
+from components.base import artifacts, claims, finding_types, metrics, seeds
 from components.models import features, head
 from tuner import choose, scenarios, trial_folder
 from tuner.study import Study
@@ -29,25 +31,34 @@ def check(
     scenario_list: Sequence[scenarios.Scenario],
     folder: pathlib.Path,
     progress: Callable[[int, int], None],
+    executor: concurrent.futures.Executor | None = None,
 ) -> list[dict[str, Any]]:
     """Return a leaderboard row for each scenario, and save each in a file of `folder`; existing files are kept.
 
     Each row also has `fold_f1`: the macro F1 of each fold, in the order of training.
+
+    Args:
+        executor: trains in other processes that see the same folders; by default this process does.
     """
     settings = {str(scenario.number): study.settings(scenario) for scenario in scenario_list}
     artifacts.reset_if_settings_changed(folder, {"leaking": True, "protocol": PROTOCOL, "scenarios": settings})
-    rows = []
-    for done, scenario in enumerate(scenario_list, start=1):
-        path = folder / f"{trial_folder.name(scenario.number)}.json"
-        if not path.exists():
-            started = time.monotonic()
-            matrices = fold_matrices(study, scenario)
-            row = choose.make_row(scenario, np.sum(matrices, axis=0), study.classes, time.monotonic() - started)
-            fold_f1 = [metrics.f1_of_present_classes(matrix) for matrix in matrices]
-            artifacts.write_json(path, {"leaking": True, **row, "fold_f1": fold_f1})
-        rows.append(artifacts.read_json(path, finding_types.LeakageRow))
+    paths = [folder / f"{trial_folder.name(scenario.number)}.json" for scenario in scenario_list]
+    written = (executor.map if executor else map)(_write_row, paths, itertools.repeat(study), scenario_list)
+    for done, _ in enumerate(written, start=1):
         progress(done, len(scenario_list))
-    return rows
+    return [artifacts.read_json(path, finding_types.LeakageRow) for path in paths]
+
+
+def _write_row(path: pathlib.Path, study: Study, scenario: scenarios.Scenario) -> None:
+    """Write the row of a scenario into the file `path`, unless it exists."""
+    with claims.claimed(path):
+        if path.exists():
+            return
+        started = time.monotonic()
+        matrices = fold_matrices(study, scenario)
+        row = choose.make_row(scenario, np.sum(matrices, axis=0), study.classes, time.monotonic() - started)
+        fold_f1 = [metrics.f1_of_present_classes(matrix) for matrix in matrices]
+        artifacts.write_json(path, {"leaking": True, **row, "fold_f1": fold_f1})
 
 
 def fold_matrices(study: Study, scenario: scenarios.Scenario) -> list[np.ndarray]:

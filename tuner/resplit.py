@@ -1,6 +1,8 @@
 """Cross-validation of one scenario outside of the search, on saved features; nothing is written to disk."""
 
+import concurrent.futures
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -25,6 +27,7 @@ def plain_and_grouped(
     seeds: Sequence[int],
     draws: int,
     progress: Callable[[int, int], None],
+    executor: concurrent.futures.Executor | None = None,
 ) -> list[dict[str, float]]:
     """Return for each draw the macro F1 with stratified folds ("plain"), with grouped folds, and the difference.
 
@@ -34,17 +37,24 @@ def plain_and_grouped(
     Args:
         groups: int64 [photos], equal for photos of one group.
         seeds: seeds of the draws; the first ones whose split can be grouped are used.
+        executor: trains in other processes that see the same folders; by default this process does.
 
     Raises:
         UngroupableError: fewer than `draws` seeds can be grouped, see grouped_folds.keep_together.
     """
-    rows: list[dict[str, float]] = []
-    for seed, plain, grouped in _splits(study, groups, seeds, draws):
-        predicted = _predict(_with_folds(study, plain), scenario, range(study.folds))
-        progress(2 * len(rows) + 1, 2 * draws)
+    splits = _splits(study, groups, seeds, draws)
+    studies, test_folds = [], []
+    for _, plain, grouped in splits:
         moved = plain != grouped
         changed = np.union1d(plain[moved], grouped[moved]).tolist()  # other folds would give the same models
-        retrained = _predict(_with_folds(study, grouped), scenario, changed)
+        studies += [_with_folds(study, plain), _with_folds(study, grouped)]
+        test_folds += [range(study.folds), changed]
+    answers = (executor.map if executor else map)(_predict, studies, itertools.repeat(scenario), test_folds)
+    rows: list[dict[str, float]] = []
+    for seed, _, _ in splits:
+        predicted = next(answers)
+        progress(2 * len(rows) + 1, 2 * draws)
+        retrained = next(answers)
         plain_f1, grouped_f1 = (
             metrics.score(metrics.confusion(study.labels, classes, len(study.classes)), study.classes).f1
             for classes in (predicted, np.where(retrained >= 0, retrained, predicted))

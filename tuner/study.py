@@ -1,5 +1,6 @@
 """The study: photos, features and training settings that all scenarios of a search share."""
 
+import concurrent.futures
 import dataclasses
 import functools
 import pathlib
@@ -13,7 +14,7 @@ from components.base import artifacts
 from components.base import settings as settings_module
 from components.data import augmentation as augmentation_module
 from components.data import photos, pixels
-from components.models import backbones, features, frozen_activations, head
+from components.models import backbones, extraction, features, frozen_activations, head
 from components.models import finetuning as finetuning_module
 from tuner import scenarios, trial_settings
 
@@ -148,23 +149,30 @@ class Study:
         assert self.finetuning
         return pixels.load(self.finetuning.records, self._ids)
 
-    def examples(self, backbone: settings_module.Backbone) -> pixels.Examples:
-        """Return all photos as training examples for fine-tuning; the first call writes the frozen activations."""
+    def examples(
+        self, backbone: settings_module.Backbone, executor: concurrent.futures.Executor | None = None
+    ) -> pixels.Examples:
+        """Return all photos as training examples for fine-tuning; the first call writes the frozen activations.
+
+        Args:
+            executor: computes frozen activations in other processes, as in extraction.extract.
+        """
         assert self.finetuning
         activations = None
         if self.finetuning.frozen_activations_dir:
             activations = frozen_activations.load(
                 self.finetuning.frozen_activations_dir / backbone,
-                self.finetuning.records,
-                self._ids,
-                backbone=backbone,
-                unfreeze=self.finetuning.options.unfreeze,
-                weights=self.finetuning.weights[backbone],
+                extraction.Source(self.finetuning.records, self._ids, self.augmentation),
+                extraction.Network(
+                    backbone,
+                    self.finetuning.weights[backbone],
+                    self.finetuning.image_size_px,
+                    self.finetuning.engines[backbone],
+                    self.finetuning.precision,
+                    below=self.finetuning.options.unfreeze,
+                ),
                 views=self.epochs,
-                augmentation=self.augmentation,
-                image_size_px=self.finetuning.image_size_px,
-                engine=self.finetuning.engines[backbone],
-                precision=self.finetuning.precision,
+                executor=executor,
             )
         return pixels.Examples(self._ids, self.all_pixels(), self.labels, activations)
 

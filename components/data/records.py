@@ -266,15 +266,16 @@ def _check_rejects(
     )
 
 
-def read(folder: pathlib.Path) -> tf.data.Dataset:
-    """Return the records in `folder`, in the order of photos.accepted.
+def read(folder: pathlib.Path, start: int = 0, end: int | None = None) -> tf.data.Dataset:
+    """Return the records in `folder`, from number `start` to before `end`, in the order of photos.accepted.
 
     Each is a dict: id string [], image uint8 [size, size, 3], label, fold, original_width_px and original_height_px
     int64 [].
     """
     (metadata,) = folder.glob("*/*/dataset_info.json")
     config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
-    return tfds.builder_from_directory(metadata.parent).as_dataset(split=SPLIT, shuffle_files=False, read_config=config)
+    split = tfds.core.ReadInstruction(SPLIT, from_=start, to=end, unit="abs")
+    return tfds.builder_from_directory(metadata.parent).as_dataset(split=split, shuffle_files=False, read_config=config)
 
 
 @contextlib.contextmanager

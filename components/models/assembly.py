@@ -1,42 +1,12 @@
-"""Refit the winner on all photos, and join head and backbone to one Keras model from pixels to scores."""
+"""Join head and backbone to one Keras model from pixels to scores, and save and load it."""
 
 import pathlib
-from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
 from components.base import artifacts, settings
-from components.models import backbones, head
-
-
-def refit(
-    activations: Sequence[np.ndarray],
-    labels: np.ndarray,
-    *,
-    classes: int,
-    optimizer: settings.Optimizer,
-    dropout: float,
-    learning_rate: float,
-    weight_decay: float,
-    epochs: int,
-    batch_size: int,
-    seed: int,
-) -> keras.Model:
-    """Train a new head on every photo, for as many epochs as in a fold. Arguments as in head.build and head.fit."""
-    model = head.build(
-        activations[0].shape[-1],
-        classes,
-        optimizer=optimizer,
-        dropout=dropout,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        seed=seed,
-    )
-    every_row = np.arange(len(labels))
-    head.fit(model, activations, labels, rows=every_row, epochs=epochs, batch_size=batch_size, seed=seed)
-    return model
+from components.models import backbones
 
 
 def assemble(

@@ -1,9 +1,8 @@
-"""Features: pooled activations of a frozen backbone for all records, one file for each view."""
+"""Features: pooled activations of a frozen backbone, in a file for each view. extraction.py computes them."""
 
 import itertools
 import pathlib
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -11,8 +10,8 @@ from numpy.typing import DTypeLike
 
 from components.base import artifacts, documents, metrics, settings
 from components.data import augmentation as augmentation_module
-from components.data import feature_settings, records
-from components.models import backbones, frozen_graph, inference, tta
+from components.data import records
+from components.models import frozen_graph, inference, tta
 
 NOT_FINITE = "Check the weights file, or choose --precision float32 or --engine tensorflow."
 BATCH_SIZE = 16  # photos; any size from 1 to 32 is about as fast
@@ -29,68 +28,6 @@ def pick_precision(precision: settings.Precision) -> settings.ComputeDtype:
     return "bfloat16" if {"avx512_bf16", "amx_bf16"} & set(flags) else "float32"
 
 
-def extract(
-    folder: pathlib.Path,
-    records_dir: pathlib.Path,
-    photo_ids: Sequence[str],
-    *,
-    backbone: settings.Backbone,
-    weights: backbones.Weights,
-    views: int,
-    test_views: int,
-    augmentation: augmentation_module.Augmentation,
-    image_size_px: int,
-    engine: settings.InferenceEngine,
-    precision: settings.ComputeDtype,
-    progress: Callable[[int, int], None],
-) -> None:
-    """Write the activations of all views into `folder`, float32 [photos, channels] each, in the order of the records.
-
-    view-00.npy has the clean photos, which are also the first test-time view; view-01.npy to view-NN.npy (N = views)
-    the augmented views; test-01.npy to test-MM.npy (M = test_views - 1) the other test-time views. Existing files are
-    kept, but `folder` is emptied first if a setting that they depend on has changed.
-
-    Args:
-        photo_ids: ids in the order of the records; the augmented views depend on them.
-        engine: inference engine.
-        progress: called with the number of photos done and the total, over all missing views.
-    """
-    settings_of_files = feature_settings.of_features(
-        backbone,
-        weights.fingerprint,
-        engine=engine,
-        precision=precision,
-        image_size_px=image_size_px,
-        photo_ids=photo_ids,
-        augmentation=augmentation.settings,
-    )
-    artifacts.reset_if_settings_changed(folder, settings_of_files)
-    missing = missing_views(folder, views, test_views)
-    if not missing:
-        return
-    record_count = len(records.read(records_dir))
-    if record_count != len(photo_ids):
-        raise RuntimeError(f"{records_dir} must have a record of each of {len(photo_ids)} photos (got {record_count}).")
-    model = backbones.build(backbone, weights, image_size_px, inference.dtype_of_model(engine, precision))
-    forward = inference.load(engine, model, precision)
-    for position, view in enumerate(missing):
-        started, done_before = time.monotonic(), position * len(photo_ids)
-        written = write_view(
-            view_path(folder, view),
-            records_dir,
-            photo_ids,
-            forward=forward,
-            view=view,
-            augmentation=augmentation,
-            dtype=np.float32,
-        )
-        for done in written:
-            progress(done_before + done, len(missing) * len(photo_ids))
-        seconds = round(time.monotonic() - started, 3)
-        path = view_path(folder, view)
-        artifacts.write_json(path.with_suffix(".json"), {"seconds": seconds, "digest": artifacts.file_digest(path)})
-
-
 def write_view(
     path: pathlib.Path,
     records_dir: pathlib.Path,
@@ -100,18 +37,21 @@ def write_view(
     view: int,
     augmentation: augmentation_module.Augmentation,
     dtype: DTypeLike,
+    start: int = 0,
 ) -> Iterator[int]:
-    """Write the output of `forward` for one view of all photos, [photos, ...]; yield the number of photos done.
+    """Write the output of `forward` for one view of some photos, [photos, ...]; yield the number of photos done.
 
     Args:
+        photo_ids: ids of the photos, which follow each other in the records.
         view: 0 for the clean photos, 1 and above for augmented views, -1 and below for test-time views 1 and above.
+        start: number of records before them.
 
     Raises:
         NotFiniteError: some activations are not finite in `dtype`.
     """
     size_px = records.read(records_dir).element_spec["image"].shape[0]
     maps = augmentation_module.transforms(list(photo_ids), max(view, 0), augmentation, size_px)
-    pixels = _checked(batches(records_dir, maps, view), photo_ids)
+    pixels = _checked(batches(records_dir, maps, view, start), photo_ids)
     results, done = forward(pixels), 0
     first = next(results)
     with artifacts.writing_array(path, (len(photo_ids), *first.shape[1:]), dtype) as write:
@@ -134,14 +74,17 @@ def _checked(pairs: tf.data.Dataset, photo_ids: Sequence[str]) -> Iterator[np.nd
         done += len(ids)
 
 
-def batches(records_dir: pathlib.Path, maps: np.ndarray, view: int) -> tf.data.Dataset:
+def batches(records_dir: pathlib.Path, maps: np.ndarray, view: int, start: int = 0) -> tf.data.Dataset:
     """Return batches of (ids string [n], pixels uint8 [n, size, size, 3]) in the order of the records.
 
     Args:
         maps: float32 [photos, 8], see augmentation.transforms; used for augmented views only.
         view: as in write_view.
+        start: number of records before them.
     """
-    photos = records.read(records_dir).map(lambda record: (record["id"], record["image"]), tf.data.AUTOTUNE)
+    photos = records.read(records_dir, start, start + len(maps)).map(
+        lambda record: (record["id"], record["image"]), tf.data.AUTOTUNE
+    )
     paired = tf.data.Dataset.zip(photos, tf.data.Dataset.from_tensor_slices(maps)).batch(BATCH_SIZE)
 
     def transform(photos: tuple[tf.Tensor, tf.Tensor], maps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -149,6 +92,13 @@ def batches(records_dir: pathlib.Path, maps: np.ndarray, view: int) -> tf.data.D
         return ids, augmentation_module.apply(pixels, maps) if view > 0 else tta.transform(pixels, -view)
 
     return paired.map(transform, tf.data.AUTOTUNE).prefetch(2)
+
+
+def write_description(path: pathlib.Path, seconds: float) -> None:
+    """Write the seconds that a file of activations took, and its digest, next to it."""
+    artifacts.write_json(
+        path.with_suffix(".json"), {"seconds": round(seconds, 3), "digest": artifacts.file_digest(path)}
+    )
 
 
 class Views(Sequence[np.ndarray]):
@@ -179,10 +129,11 @@ def view_numbers(views: int, test_views: int) -> list[int]:
 
 def missing_views(folder: pathlib.Path, views: int, test_views: int) -> list[int]:
     """Return the views that are missing in `folder` or whose files have changed."""
-    return [view for view in view_numbers(views, test_views) if not _is_intact(view_path(folder, view))]
+    return [view for view in view_numbers(views, test_views) if not is_intact(view_path(folder, view))]
 
 
-def _is_intact(path: pathlib.Path) -> bool:
+def is_intact(path: pathlib.Path) -> bool:
+    """Return whether a file of activations and its description are there, and the file has not changed since."""
     description = path.with_suffix(".json")
     if not (path.exists() and description.exists()):  # a kill can come between the two
         return False

@@ -4,37 +4,29 @@ For use on CPUs, where most of a training step is spent in the frozen layers. A 
 a disk reads them.
 """
 
+import concurrent.futures
 import logging
 import math
 import pathlib
 import shutil
-from collections.abc import Sequence
 
 import keras
 import numpy as np
 
-from components.base import artifacts, settings
+from components.base import artifacts
 from components.base.errors import PilahError
-from components.data import augmentation as augmentation_module
-from components.models import backbones, features, inference
+from components.models import extraction, features
 
-BYTES = np.dtype(np.float16).itemsize
 log = logging.getLogger("pilah")
 
 
 def load(
     folder: pathlib.Path,
-    records_dir: pathlib.Path,
-    photo_ids: Sequence[str],
+    source: extraction.Source,
+    network: extraction.Network,
     *,
-    backbone: settings.Backbone,
-    unfreeze: settings.Unfreeze,
-    weights: backbones.Weights,
     views: int,
-    augmentation: augmentation_module.Augmentation,
-    image_size_px: int,
-    engine: settings.InferenceEngine,
-    precision: settings.ComputeDtype,
+    executor: concurrent.futures.Executor | None = None,
 ) -> list[np.ndarray]:
     """Return the frozen activations of augmented views 1 to `views`, float16 [photos, ...] each, mapped from disk.
 
@@ -42,41 +34,34 @@ def load(
     that they depend on has changed.
 
     Args:
-        photo_ids: ids in the order of the records.
-        unfreeze: the part above the frozen layers, "top" or "top2", see backbones.split.
-        engine: inference engine. In float32 OpenVINO and TensorFlow differ by far less than the precision of float16,
-            so that `folder` may contain views of both.
-        precision: dtype in which the frozen layers compute.
+        network: the layers below the ones that are trained. In float32 OpenVINO and TensorFlow differ by far less than
+            the precision of float16, so that `folder` may contain views of both.
+        executor: computes them in other processes, as in extraction.extract.
 
     Raises:
         PilahError: the disk does not have enough space.
     """
+    engine_matters = network.precision != "float32" or network.engine == "mnn"
     artifacts.reset_if_settings_changed(
         folder,
         {
-            "unfrozen": unfreeze,
-            "weights": weights.fingerprint,
-            "precision": precision,
-            **({"engine": engine} if precision != "float32" or engine == "mnn" else {}),
-            "image_size_px": image_size_px,
-            "photos": artifacts.digest(list(photo_ids)),
-            **augmentation.settings,
+            "unfrozen": network.below,
+            "weights": network.weights.fingerprint,
+            "precision": network.precision,
+            **({"engine": network.engine} if engine_matters else {}),
+            "image_size_px": network.image_size_px,
+            "photos": artifacts.digest(list(source.ids)),
+            **source.augmentation.settings,
         },
     )
     paths = {view: features.view_path(folder, view) for view in range(1, views + 1)}
-    missing = {view: path for view, path in paths.items() if not path.exists()}
+    missing = [view for view, path in paths.items() if not path.exists()]
     if missing:
-        log.info("%s: computing the activations of the frozen layers for %d views", backbone, len(missing))
-        model = backbones.build(backbone, weights, image_size_px, inference.dtype_of_model(engine, precision))
-        lower, _ = backbones.split(model, backbone, unfreeze)
-        _check_space(folder, len(missing) * len(photo_ids) * math.prod(lower.output_shape[1:]) * BYTES)
-        forward = inference.load(engine, lower, precision)
-        for view, path in missing.items():
-            written = features.write_view(
-                path, records_dir, photo_ids, forward=forward, view=view, augmentation=augmentation, dtype=np.float16
-            )
-            for _ in written:
-                pass
+        log.info("%s: computing the activations of the frozen layers for %d views", network.backbone, len(missing))
+        values = math.prod(network.build().output_shape[1:])
+        _check_space(folder, len(missing) * len(source.ids) * values * network.dtype.itemsize)
+        for _ in extraction.write_views(folder, source, network, missing, lambda done, total: None, executor):
+            pass
         keras.utils.clear_session()
     return [artifacts.read_array(path, mmap_mode="r") for path in paths.values()]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import keras
 import numpy as np
 
-from components.base import settings
+from components.base import machine, settings
 from components.models import frozen_graph
 
 
@@ -22,6 +22,7 @@ def load(model: keras.Model, precision: settings.ComputeDtype) -> frozen_graph.F
     core = openvino.Core()
     hints = {
         "PERFORMANCE_HINT": "THROUGHPUT",
+        "INFERENCE_NUM_THREADS": machine.cores(),
         "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
     }
     # by a frozen graph, because OpenVINO's converter for Keras models reports each use over the network

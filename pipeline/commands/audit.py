@@ -20,8 +20,8 @@ from components.base import artifacts, rounding, seeds
 from components.base.errors import PilahError
 from components.data import grouped_folds, near_duplicates, photos
 from components.models import features
+from pipeline import cluster, lock, recipe, run_folder, runner
 from pipeline import config as config_module
-from pipeline import lock, recipe, run_folder, runner
 from pipeline.config import STAGES, Config
 from pipeline.progress import Progress, reporting
 from pipeline.stages import report
@@ -35,14 +35,18 @@ FOLD_DRAWS = 10  # number of new splits into folds, over which the effect of nea
 MOST_SEEDS = 5 * FOLD_DRAWS  # tried, because some splits cannot keep near-duplicates together
 
 
-def run(run_dir: pathlib.Path, console: rich.console.Console) -> None:
+def run(run_dir: pathlib.Path, console: rich.console.Console, cluster_address: str | None = None) -> None:
     """Write RUN/audit/*.csv and audit.json, print a summary, and write the report again.
 
+    Args:
+        cluster_address: address of a Dask scheduler whose workers train; None trains here.
+
     Raises:
-        PilahError: the study is not finished.
+        PilahError: the study is not finished, or the cluster cannot be used.
     """
-    config = finished(run_dir)
+    config = finished(run_dir, cluster_address)
     with lock.locked(config.run_dir):
+        cluster.check(config, console)
         with reporting(console, "audit") as progress:
             write(config, progress)
         show(config.run_dir, console)
@@ -81,7 +85,7 @@ def write(config: Config, progress: Progress) -> None:
     artifacts.write_json(config.run_dir / run_folder.AUDIT_SUMMARY, summary)
 
 
-def finished(run_dir: pathlib.Path) -> Config:
+def finished(run_dir: pathlib.Path, cluster_address: str | None = None) -> Config:
     """Return the configuration of the run in `run_dir`, without refined scenarios, as an audit trains only heads.
 
     Raises:
@@ -99,7 +103,7 @@ def finished(run_dir: pathlib.Path) -> Config:
             "same photos with --strategy features."
         )
     runner.check_outputs(run_dir, lambda file: not file.startswith(run_folder.DATASET) or file == run_folder.REJECTS)
-    return dataclasses.replace(config, refine=0)
+    return dataclasses.replace(config, refine=0, cluster=cluster_address)
 
 
 def find_near_duplicates(config: Config, study: Study, progress: Progress) -> near_duplicates.NearDuplicates:
@@ -133,14 +137,16 @@ def compare_folds(config: Config, study: Study, groups: np.ndarray, progress: Pr
     # not the seed of the run, by whose split the winner was chosen
     split_seeds = [seeds.derive(config.seed, seeds.AUDIT_SPLIT, number) for number in range(MOST_SEEDS)]
     try:
-        draws = resplit.plain_and_grouped(
-            study,
-            scenario,
-            groups,
-            seeds=split_seeds,
-            draws=FOLD_DRAWS,
-            progress=functools.partial(progress, what="folds"),
-        )
+        with cluster.executor(config, progress) as (executor, progress_with_state):
+            draws = resplit.plain_and_grouped(
+                study,
+                scenario,
+                groups,
+                seeds=split_seeds,
+                draws=FOLD_DRAWS,
+                progress=functools.partial(progress_with_state, what="folds"),
+                executor=executor,
+            )
     except grouped_folds.UngroupableError as error:
         log.warning("F1 with near-duplicates kept in one fold cannot be measured: %s", error)
         return None

@@ -15,7 +15,7 @@ import rich.table
 from scipy.stats import spearmanr
 
 from components.base import artifacts, documents, metrics, rounding
-from pipeline import lock, recipe, run_folder, trials
+from pipeline import cluster, lock, recipe, run_folder, trials
 from pipeline import thesis as thesis_module
 from pipeline.commands import audit
 from pipeline.config import Config
@@ -30,15 +30,19 @@ WARNING = (
 )
 
 
-def run(run_dir: pathlib.Path, console: rich.console.Console) -> None:
+def run(run_dir: pathlib.Path, console: rich.console.Console, cluster_address: str | None = None) -> None:
     """Write leakage_check.json and a folder beside it into RUN/audit, print the tables, and write the report again.
+
+    Args:
+        cluster_address: address of a Dask scheduler whose workers train; None trains here.
 
     Raises:
         PilahError: the study is not finished, or another version of Pilah trained it.
     """
-    config = audit.finished(run_dir)
+    config = audit.finished(run_dir, cluster_address)
     trials.check_version(run_dir)
     with lock.locked(config.run_dir):
+        cluster.check(config, console)
         with reporting(console, "leakage check") as progress:
             write(config, progress)
         show(config.run_dir, console)
@@ -50,7 +54,8 @@ def write(config: Config, progress: Progress) -> None:
     path, trials_dir = config.run_dir / run_folder.LEAKAGE_CHECK, config.run_dir / run_folder.LEAKAGE_TRIALS
     path.unlink(missing_ok=True)  # it must never have other settings than the folder beside it
     study, scenario_list = recipe.study(config), recipe.scenarios(config)
-    rows = leakage_check.check(study, scenario_list, trials_dir, progress)
+    with cluster.executor(config, progress) as (executor, progress_with_state):
+        rows = leakage_check.check(study, scenario_list, trials_dir, progress_with_state, executor)
     honest = run_folder.read_leaderboard(config.run_dir)
     fold_f1 = {
         "honest": {scenario.number: honest_fold_f1(config, study, scenario.number) for scenario in scenario_list},

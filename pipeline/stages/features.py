@@ -6,8 +6,8 @@ from typing import Any
 
 from components.base import artifacts
 from components.data import augmentation
-from components.models import features
-from pipeline import recipe, run_folder
+from components.models import extraction, features
+from pipeline import cluster, recipe, run_folder
 from pipeline.config import Config
 from pipeline.progress import Progress
 from pipeline.runner import Stage
@@ -35,22 +35,22 @@ def outputs(config: Config) -> list[str]:
 
 
 def run(config: Config, progress: Progress) -> None:
-    photo_ids = [photo.id for photo in run_folder.usable_photos(config.run_dir)]
-    for name in config.backbones:
-        features.extract(
-            config.run_dir / run_folder.features(name),
-            config.run_dir / run_folder.DATASET,
-            photo_ids,
-            backbone=name,
-            weights=recipe.weights(config, name),
-            views=config.views,
-            test_views=config.test_views,
-            augmentation=augmentation.Augmentation(config.seed, config.flips),
-            image_size_px=config.image_size_px,
-            engine=recipe.engine(config, name),
-            precision=features.pick_precision(config.precision),
-            progress=functools.partial(progress, what=name),
-        )
+    source = extraction.Source(
+        config.run_dir / run_folder.DATASET,
+        [photo.id for photo in run_folder.usable_photos(config.run_dir)],
+        augmentation.Augmentation(config.seed, config.flips),
+    )
+    with cluster.executor(config, progress) as (executor, progress_with_state):
+        for name in config.backbones:
+            extraction.extract(
+                config.run_dir / run_folder.features(name),
+                source,
+                recipe.network(config, name),
+                views=config.views,
+                test_views=config.test_views,
+                progress=functools.partial(progress_with_state, what=name),
+                executor=executor,
+            )
 
 
 STAGE = Stage(

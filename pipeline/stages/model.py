@@ -1,19 +1,24 @@
 """Winner -> Keras model, trained on all photos."""
 
+import concurrent.futures
+import pathlib
 import shutil
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 
-from components.base import artifacts
-from components.models import assembly, features, finetuning, tta
-from pipeline import provenance, recipe, run_folder
+from components.base import artifacts, claims
+from components.models import assembly, features, finetuning, head, tta
+from pipeline import cluster, provenance, recipe, run_folder
 from pipeline.config import Config
 from pipeline.progress import Progress
 from pipeline.runner import Stage
 from tuner.scenarios import Scenario
 from tuner.study import Study
+
+PROGRESS_SECONDS = 0.5  # between progress updates while a worker trains
 
 
 def inputs(config: Config) -> dict[str, Any]:
@@ -23,41 +28,92 @@ def inputs(config: Config) -> dict[str, Any]:
 def run(config: Config, progress: Progress) -> None:
     winner = recipe.winner(config)
     refit = _refit_backbone_and_head if winner.strategy == "finetune" else _refit_head
-    model = tta.averaged(refit(config, recipe.study(config), winner), config.test_views)
-    assembly.save(model, config.run_dir / run_folder.KERAS_MODEL)
+    with cluster.executor(config, progress) as (executor, progress_with_state):
+        model = refit(config, recipe.study(config), winner, executor, progress_with_state)
+    assembly.save(tta.averaged(model, config.test_views), config.run_dir / run_folder.KERAS_MODEL)
     provenance.note(config)
     shutil.rmtree(config.run_dir / run_folder.UNFINISHED_MODEL, ignore_errors=True)
 
 
-def _refit_head(config: Config, study: Study, winner: Scenario) -> keras.Model:
-    head = assembly.refit(
-        features.Views(study.features_dir / winner.backbone, study.views),
-        study.labels,
-        classes=len(study.classes),
-        optimizer=winner.optimizer,
-        dropout=winner.dropout,
-        learning_rate=study.learning_rate,
-        weight_decay=study.weight_decay,
-        epochs=study.epochs,
-        batch_size=study.batch_size,
-        seed=study.seed,
-    )
-    assembly.save(head, config.run_dir / run_folder.HEAD)
+def _refit_head(
+    config: Config,
+    study: Study,
+    winner: Scenario,
+    executor: concurrent.futures.Executor | None,
+    progress: Progress,
+) -> keras.Model:
+    path = config.run_dir / run_folder.HEAD
+    if executor:
+        _wait(executor.submit(_write_head, path, study, winner), lambda: progress(0, 1))
+    else:
+        _write_head(path, study, winner)
     weights = recipe.weights(config, winner.backbone)
-    return assembly.assemble(winner.backbone, weights, image_size_px=config.image_size_px, trained_head=head)
+    return assembly.assemble(
+        winner.backbone, weights, image_size_px=config.image_size_px, trained_head=assembly.load(path)
+    )
 
 
-def _refit_backbone_and_head(config: Config, study: Study, winner: Scenario) -> keras.Model:
+def _write_head(path: pathlib.Path, study: Study, winner: Scenario) -> None:
+    """Train a new head on every photo, for as many epochs as in a fold, and write it into the file `path`."""
+    with claims.claimed(path):
+        model = study.new_head(winner)
+        head.fit(
+            model,
+            features.Views(study.features_dir / winner.backbone, study.views),
+            study.labels,
+            rows=np.arange(len(study.labels)),
+            epochs=study.epochs,
+            batch_size=study.batch_size,
+            seed=study.seed,
+        )
+        assembly.save(model, path)
+
+
+def _refit_backbone_and_head(
+    config: Config,
+    study: Study,
+    winner: Scenario,
+    executor: concurrent.futures.Executor | None,
+    progress: Progress,
+) -> keras.Model:
     unfinished = config.run_dir / run_folder.UNFINISHED_MODEL
     artifacts.reset_if_settings_changed(unfinished, study.settings(winner))
+    checkpoint = unfinished / "state"
+
+    def show() -> None:
+        progress(finetuning.checkpoint_progress(checkpoint)[0], study.epochs_of_finetuning)
+
+    study.examples(winner.backbone, executor)  # computes frozen activations that are missing
+    if executor:
+        _wait(executor.submit(_write_checkpoints, checkpoint, study, winner), show)
+    # after a worker has trained all epochs, this only restores the model from the last checkpoint
+    return assembly.without_optimizer(_train_backbone_and_head(checkpoint, study, winner, show))
+
+
+def _write_checkpoints(checkpoint: pathlib.Path, study: Study, winner: Scenario) -> None:
+    with claims.claimed(checkpoint):
+        _train_backbone_and_head(checkpoint, study, winner)
+
+
+def _train_backbone_and_head(
+    checkpoint: pathlib.Path, study: Study, winner: Scenario, on_epoch: Callable[[], object] = lambda: None
+) -> keras.Model:
+    """Train backbone and head on every photo, from the checkpoint of an interrupted training if there is one."""
     model, _ = finetuning.fit(
         study.recipe(winner),
         study.examples(winner.backbone),
         np.arange(len(study.labels)),
         seed=study.seed,
-        checkpoint=unfinished / "state",
+        checkpoint=checkpoint,
+        on_epoch=on_epoch,
     )
-    return assembly.without_optimizer(model)
+    return model
+
+
+def _wait(task: "concurrent.futures.Future[Any]", show_progress: Callable[[], object]) -> None:
+    while concurrent.futures.wait([task], PROGRESS_SECONDS).not_done:
+        show_progress()
+    task.result()
 
 
 STAGE = Stage(

@@ -94,7 +94,7 @@ def expected_list(config: Config) -> list[photos.Photo]:
     return _regrouped(config, listed, _no_progress)
 
 
-def _no_progress(done: int, total: int, what: str = "") -> None:
+def _no_progress(done: int, total: int, what: str = "", note: str = "") -> None:
     pass
 
 

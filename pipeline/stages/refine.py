@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipeline import recipe, run_folder
+from pipeline import fold_training, recipe, run_folder
 from pipeline.config import Config
 from pipeline.progress import Progress
 from pipeline.runner import Stage
@@ -20,7 +20,7 @@ def outputs(config: Config) -> list[str]:
 
 
 def run(config: Config, progress: Progress) -> None:
-    recipe.cross_validate(config, recipe.refined(config), progress)
+    fold_training.cross_validate(config, recipe.refined(config), progress)
 
 
 STAGE = Stage(

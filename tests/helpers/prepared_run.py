@@ -42,7 +42,7 @@ def make(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> config_module
 def start(config: config_module.Config) -> None:
     """Write what a run writes before it trains."""
     resolved_settings.write(config.run_dir, recipe.resolve(config))
-    features_stage.run(config, lambda done, total, what="": None)
+    features_stage.run(config, lambda done, total, what="", note="": None)
     study = recipe.study(config)
     for scenario in scenarios_of(config):
         folds.reset_if_settings_changed(study, scenario, trial_folder.path(config.run_dir / "trials", scenario.number))

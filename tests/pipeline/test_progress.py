@@ -1,5 +1,6 @@
 import io
 import logging
+import re
 
 import pytest
 import rich.console
@@ -27,7 +28,13 @@ def logged(monkeypatch, caplog):
 
 def test_message_names_stage_part_and_counts(logged):
     (message,) = logged((32, 100, "VGG19"), (64, 100, "VGG19"))
-    assert message.startswith("features VGG19: 64 of 100, about ") and message.endswith(" left")
+    assert re.fullmatch(r"features VGG19: 64 of 100, \S+ per second, about .* left", message)
+
+
+def test_message_has_the_note_even_if_nothing_is_finished(logged):
+    first, second = logged((0, 100, "", "3 workers, 3 tasks"), (8, 100, "", "2 workers, 2 tasks"))
+    assert first == "features: 0 of 100, 3 workers, 3 tasks"
+    assert second.startswith("features: 8 of 100, 2 workers, 2 tasks, ")
 
 
 def test_no_time_is_estimated_at_the_first_count_or_the_end(logged):

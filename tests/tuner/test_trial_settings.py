@@ -8,7 +8,7 @@ import pytest
 from components.base import artifacts, settings
 from components.data import augmentation as augmentation_module
 from components.data import photos
-from components.models import backbones, features
+from components.models import backbones, extraction, features
 from tuner import scenarios
 from tuner import study as study_module
 
@@ -44,7 +44,7 @@ OF_FROZEN = {
     "views": 4,
     "features": {
         "backbone": "VGG19",
-        "weights": "random, seed 7",
+        "weights": "random weights, seed 7",
         "engine": "openvino",
         "precision": "bfloat16",
         "image_size_px": 96,
@@ -57,7 +57,7 @@ OF_FINETUNED = {
     **AUGMENTATION,
     "strategy": "finetune",
     "learning_rate": 3e-4,
-    "weights": "random, seed 7",
+    "weights": "random weights, seed 7",
     "precision": "bfloat16",
     "image_size_px": 96,
     "unfreeze": "top",
@@ -79,18 +79,12 @@ def study(tmp_path, monkeypatch):
     monkeypatch.setattr(features, "missing_views", lambda *args: [])
     ids, augmentation = [photo.id for photo in PHOTOS], augmentation_module.Augmentation(42, "both")
     folder, records_dir = tmp_path / "features" / "VGG19", tmp_path / "dataset"
-    features.extract(
+    extraction.extract(
         folder,
-        records_dir,
-        ids,
-        backbone="VGG19",
-        weights=WEIGHTS,
+        extraction.Source(records_dir, ids, augmentation),
+        extraction.Network("VGG19", WEIGHTS, 96, "openvino", "bfloat16"),
         views=4,
         test_views=2,
-        augmentation=augmentation,
-        image_size_px=96,
-        engine="openvino",
-        precision="bfloat16",
         progress=print,
     )
     options = settings.Finetuning(

@@ -112,7 +112,7 @@ def test_grouped_folds_keep_copies_together_that_plain_folds_separate(tmp_path):
 
 def list_photos(config):
     """Run the stage photos, and return the rows of its photos.csv."""
-    photos_stage.run(config, lambda done, total, what="": None)
+    photos_stage.run(config, lambda done, total, what="", note="": None)
     return photos.read(config.run_dir / "photos.csv")
 
 

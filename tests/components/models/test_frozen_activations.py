@@ -1,5 +1,6 @@
 """Fine-tuning on frozen activations from disk equals training on pixels, and computes them once."""
 
+import concurrent.futures
 import dataclasses
 import shutil
 
@@ -9,7 +10,7 @@ from tiny_backbone import SCENARIO, fit, with_options
 
 from components.base import artifacts, seeds
 from components.base.errors import PilahError
-from components.models import backbones, features, finetuning
+from components.models import backbones, extraction, features, finetuning
 
 pytest_plugins = ["finetuning_fixtures"]
 
@@ -72,6 +73,18 @@ def test_frozen_activations_are_computed_once_with_one_view_per_epoch(frozen_stu
     monkeypatch.setattr(backbones, "build", pytest.fail)
     again = frozen_study.examples("Tiny").frozen_activations
     np.testing.assert_array_equal(again, first)
+
+
+def test_tasks_write_the_same_frozen_activations(frozen_study, tmp_path, monkeypatch):
+    folder = frozen_study.finetuning.frozen_activations_dir
+    expected = np.array(frozen_study.examples("Tiny").frozen_activations)
+    folder.rename(tmp_path / "before")
+    monkeypatch.setattr(extraction, "PHOTOS_PER_TASK", 32)
+    with concurrent.futures.ThreadPoolExecutor(1) as executor:
+        np.testing.assert_array_equal(frozen_study.examples("Tiny", executor).frozen_activations, expected)
+    assert {path.name for path in (folder / "Tiny").iterdir()} == {
+        path.name for path in (tmp_path / "before" / "Tiny").iterdir()
+    }
 
 
 def test_bfloat16_frozen_activations_are_stored_separately_and_nearly_equal(frozen_study):

@@ -14,8 +14,10 @@ def test_saved_model_averages_the_test_time_views_of_the_run(strategy, tmp_path,
     winner = scenarios.Scenario(1, "VGG19", "Adam", 0.0, strategy)
     monkeypatch.setattr(recipe, "winner", lambda config: winner)
     monkeypatch.setattr(recipe, "study", lambda config: None)
-    monkeypatch.setattr(model, "_refit_head", lambda config, study, scenario: "features")
-    monkeypatch.setattr(model, "_refit_backbone_and_head", lambda config, study, scenario: "finetune")
+    monkeypatch.setattr(model, "_refit_head", lambda config, study, scenario, executor, progress: "features")
+    monkeypatch.setattr(
+        model, "_refit_backbone_and_head", lambda config, study, scenario, executor, progress: "finetune"
+    )
     monkeypatch.setattr(tta, "averaged", lambda network, views: (network, views))
     monkeypatch.setattr(assembly, "save", lambda network, path: saved.append(network))
     monkeypatch.setattr(provenance, "note", lambda config: None)

@@ -1,3 +1,5 @@
+import concurrent.futures
+import dataclasses
 import pathlib
 import shutil
 
@@ -10,13 +12,14 @@ from tiny_backbone import TINY
 from components.base import artifacts
 from components.base.errors import NotFiniteError
 from components.data import augmentation, class_folders, listing, records
-from components.models import backbones, features, inference
+from components.models import backbones, extraction, features, inference
 
 SIZE_PX = 32
 SEED = 7
 AUGMENTATION = augmentation.Augmentation(SEED)
 VIEWS, CHANNELS = 2, 16
 WEIGHTS = backbones.Weights(None, 1)
+NETWORK = extraction.Network(TINY, WEIGHTS, SIZE_PX, "tensorflow", "float32")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -32,18 +35,10 @@ def ignore(done, total):
 
 def extract(folder, source, views=VIEWS, progress=ignore, **changed):
     records_dir, photo_ids = source
-    arguments = {
-        "photo_ids": photo_ids,
-        "backbone": TINY,
-        "weights": WEIGHTS,
-        "augmentation": AUGMENTATION,
-        "image_size_px": SIZE_PX,
-        "engine": "tensorflow",
-        "precision": "float32",
-        "test_views": 1,
-        **changed,
-    }
-    features.extract(folder, records_dir, views=views, progress=progress, **arguments)
+    ids = changed.pop("photo_ids", photo_ids)
+    source = extraction.Source(records_dir, ids, changed.pop("augmentation", AUGMENTATION))
+    network = dataclasses.replace(NETWORK, **{name: changed.pop(name) for name in vars(NETWORK) if name in changed})
+    extraction.extract(folder, source, network, views=views, progress=progress, **{"test_views": 1, **changed})
 
 
 def contents(folder):
@@ -217,6 +212,45 @@ def test_interrupted_run_resumes_with_the_same_bytes(tmp_path, source, uninterru
     extract(folder, source)
     assert contents(folder) == contents(uninterrupted)
     assert times(folder)["view-00.npy"] == before["view-00.npy"]
+
+
+@pytest.fixture
+def executor(monkeypatch):
+    """Return an executor whose tasks have two photos each."""
+    monkeypatch.setattr(features, "BATCH_SIZE", 2)
+    monkeypatch.setattr(extraction, "PHOTOS_PER_TASK", 2)
+    with concurrent.futures.ThreadPoolExecutor(1) as executor:
+        yield executor
+
+
+def test_tasks_write_the_same_bytes(tmp_path, source, executor, monkeypatch):
+    calls = []
+    extract(tmp_path / "here", source)
+    extract(tmp_path / "tasks", source, executor=executor, progress=lambda done, total: calls.append((done, total)))
+    assert contents(tmp_path / "tasks") == contents(tmp_path / "here")
+    assert sorted(path.name for path in (tmp_path / "tasks").iterdir()) == sorted(
+        path.name for path in (tmp_path / "here").iterdir()
+    )
+    assert calls == sorted(calls) and calls[-1] == (15, 15)
+
+
+def test_finished_tasks_are_not_computed_again(tmp_path, source, executor, monkeypatch):
+    write, written = features.write_view, []
+
+    def fail_at_the_third(path, *arguments, **more):
+        written.append(path.name)
+        if len(written) == 3:
+            raise OSError("disk full")
+        return write(path, *arguments, **more)
+
+    monkeypatch.setattr(features, "write_view", fail_at_the_third)
+    with concurrent.futures.ThreadPoolExecutor(1) as one, pytest.raises(OSError, match="disk full"):
+        extract(tmp_path, source, views=0, executor=one)
+    extract(tmp_path, source, views=0, executor=executor)
+    assert written == [f"view-00-from-{start:09d}.npy" for start in (0, 2, 4, 4)]
+    (view,) = contents(tmp_path).values()
+    extract(tmp_path / "here", source, views=0)
+    assert list(contents(tmp_path / "here").values()) == [view]
 
 
 def test_view_interrupted_by_a_full_disk_leaves_no_file(tmp_path, source, monkeypatch):
