@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import rich.console
 
 from components.base.errors import PilahError
-from pipeline import cluster_arguments, cluster_check
+from pipeline import cluster_arguments, cluster_check, cluster_tls
 from pipeline.config import Config
 from pipeline.progress import Progress
 
@@ -129,10 +129,11 @@ def _connected(config: Config) -> Iterator[Cluster]:
     """Yield the cluster of --cluster, with at least one worker.
 
     Raises:
-        PilahError: the scheduler does not answer, or has no worker.
+        PilahError: the scheduler does not answer, or has no worker, or there is no certificate for tls://.
     """
     import distributed  # here, because it takes half a second that runs on one machine do not need
 
+    cluster_tls.check(config.cluster or "", "client")
     try:
         client = distributed.Client(config.cluster, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:

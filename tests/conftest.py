@@ -34,6 +34,7 @@ SLOW = {  # test files and folders that train networks, or start servers, browse
     "pipeline/stages",
     "pipeline/test_cli.py",
     "pipeline/test_cluster.py",
+    "pipeline/test_cluster_tls.py",
     "pipeline/test_start.py",
     "requirements/test_vulnerabilities.py",
     "serving/test_client.py",

@@ -41,8 +41,8 @@ ALLOWED_IMPORTS = {  # module or folder -> modules and folders that it may impor
     "pipeline.commands": COMPONENTS
     | READERS
     | {"tuner", "serving"}
-    | {f"pipeline.{name}" for name in ("cluster", "cluster_worker", "lock", "next_commands", "progress", "recipe")}
-    | {"pipeline.runner", "pipeline.stages.report"},
+    | {f"pipeline.{name}" for name in ("cluster", "cluster_tls", "cluster_worker", "lock", "progress", "recipe")}
+    | {"pipeline.next_commands", "pipeline.runner", "pipeline.stages.report"},
     "pipeline.report": DATA | READERS | {"components.publish.push", "tuner"},
     "serving": {"components.base.rounding", "components.base.version", "components.data.images"},
     "web": {"serving", "components.data.images", "components.data.decoding_process"}

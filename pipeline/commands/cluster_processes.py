@@ -15,7 +15,7 @@ import distributed
 
 from components.base import machine
 from components.base.errors import PilahError
-from pipeline import cluster_worker
+from pipeline import cluster_tls, cluster_worker
 
 SCHEDULER_SETTINGS = {
     # A worker that has not answered for 5 s loses its tasks; Dask waits at least as long, and checks this often.
@@ -54,6 +54,7 @@ def run_workers(address: str, number: int | None, host: str | None) -> None:
         number: number of workers; None starts one for each GPU, or for each core of a machine without one.
         host: address of this machine for the scheduler and the other workers; None finds it.
     """
+    cluster_tls.check(address, "worker")
     # in a process of its own, because TensorFlow would take memory as long as the workers run
     with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         gpus = pool.submit(_count_gpus).result()
