@@ -163,7 +163,7 @@ def test_image_has_the_minor_version_of_tensorflow(files):
 
 def test_ports_are_published_on_this_machine_only():
     published = [port for entry in compose(BASE)["services"].values() for port in entry.get("ports", [])]
-    assert len(published) == 3 and all(port.startswith("127.0.0.1:") for port in published)
+    assert published and all(port.startswith("127.0.0.1:") for port in published)
 
 
 @pytest.mark.parametrize("name", ["web", "serving"])

@@ -9,7 +9,10 @@ import compose_packages
 import compose_project
 import pytest
 
-ORDER = ["test_start", "test_uploads", "test_outages", "test_versions", "test_administration", "test_security"]
+ORDER = [
+    *("test_start", "test_uploads", "test_outages", "test_versions", "test_administration", "test_security"),
+    "test_cluster",
+]
 
 
 def pytest_collection_modifyitems(items):

@@ -50,9 +50,9 @@ class Project:
         environment["COMPOSE_PROJECT_NAME"] = NAME
         return compose_engine.run(["docker", "compose", *arguments], seconds, cwd=self.folder, env=environment)
 
-    def job(self, command: str, *options: str, seconds: float = 600) -> str:
-        """Run a command of the pipeline on the run as Compose's job."""
-        job = ["run", "--rm", "--no-TTY", "pipeline", command, "--run-dir", RUN, *options]
+    def job(self, command: str, *options: str, run_dir: str = RUN, seconds: float = 600) -> str:
+        """Run a command of the pipeline on a run as Compose's job."""
+        job = ["run", "--rm", "--no-TTY", "pipeline", command, "--run-dir", run_dir, *options]
         return self.compose(*job, seconds=seconds)
 
     def served(self) -> pathlib.Path:
@@ -127,4 +127,4 @@ class Project:
 
     def remove(self) -> None:
         """Remove the containers, the networks and the volumes."""
-        self.compose("--profile", "job", "down", "--volumes", "--remove-orphans")
+        self.compose("--profile", "job", "--profile", "cluster", "down", "--volumes", "--remove-orphans")
