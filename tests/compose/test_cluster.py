@@ -4,6 +4,7 @@ import json
 import os
 import re
 
+import compose_clients
 import compose_engine
 import compose_project
 import pytest
@@ -74,3 +75,4 @@ def test_scheduler_is_in_the_network_of_the_job_and_not_in_that_of_the_page(clus
 def test_only_the_dashboard_is_published_on_this_machine(cluster):
     published = [compose_engine.docker("port", name).split() for name in containers(cluster)]
     assert sorted(published) == [[], [], ["8787/tcp", "->", "127.0.0.1:8787"]]
+    assert "Dask Diagnostic UI" in compose_clients.get("http://127.0.0.1:8787/status").text

@@ -1,5 +1,6 @@
 """A scheduler and a worker with TLS, by the commands of docs/cluster.md, and the addresses on which they listen."""
 
+import http.client
 import os
 import pathlib
 import re
@@ -137,6 +138,14 @@ def test_missing_certificate_is_named_with_its_variable(role):
     with pytest.raises(PilahError, match=f"tls://host:1 needs a certificate. .*TLS__{role.upper()}__CERT"):
         cluster_tls.check("tls://host:1", role)
     cluster_tls.check("tcp://host:1", role)
+
+
+def test_dashboard_is_shown_at_the_address_that_the_scheduler_prints(folder, cluster):
+    (address,) = re.findall(r"dashboard at http://(\S+)/status", (folder / "scheduler.log").read_text())
+    connection = http.client.HTTPConnection(address, timeout=10)  # which asks no proxy
+    connection.request("GET", "/status")
+    assert b"Dask Diagnostic UI" in connection.getresponse().read()
+    connection.close()
 
 
 def test_scheduler_and_worker_listen_on_loopback_alone(cluster):
