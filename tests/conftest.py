@@ -26,6 +26,7 @@ SLOW = {  # test files and folders that train networks, or start servers, browse
     "chaos/test_upgrades.py",
     "chaos/test_hostile_requests.py",
     "chaos/test_load.py",
+    "components/data/test_beam_runners.py",
     "components/data/test_records.py",
     "components/models",
     "components/publish/test_export.py",

@@ -18,6 +18,7 @@ MAX_PAGE_LINES = 250
 MAX_README_LINES = 110
 MAX_LINE_LENGTH = 140
 OPTIONS_OF_OTHERS = {"--help", "--user"}  # of argparse and Typer, and of docker
+OPTIONS_OF_OTHERS |= {"--dask_partition_size", "--flink_master", "--spark_master_url"}  # of Beam
 CODE_FOLDERS = ("components", "pipeline", "tuner", "serving", "web")
 
 

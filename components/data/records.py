@@ -2,10 +2,7 @@
 
 import collections
 import contextlib
-import dataclasses
-import json
 import pathlib
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,12 +10,12 @@ import apache_beam as beam
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from tensorflow_datasets.core import dataset_builder, splits
 
 from components.base import artifacts
 from components.base.errors import PilahError
-from components.data import images, photos, resize, stratified_folds
+from components.data import photos, shards, stratified_folds
 
 PHOTOS_PER_SHARD = (
     128  # about 12 MB per shard at 224x224, and enough shards to keep all workers busy from 1,000 photos on
@@ -26,7 +23,10 @@ PHOTOS_PER_SHARD = (
 REJECT_COLUMNS = ("id", "path", "label", "reason", "detail")
 SPLIT = "photos"
 # FnApiRunner, because DirectRunner may download a binary. Threads suffice, because the work is done outside of Python.
-LOCAL_RUNNER = ("--runner=FnApiRunner", "--direct_running_mode=multi_threading", "--direct_num_workers=0")
+LOCAL_RUNNER = (
+    *("--runner=FnApiRunner", "--direct_running_mode=multi_threading", "--direct_num_workers=0"),
+    "--job_server_timeout=60",  # seconds, for the runners that have a job server; Beam waits 300 s
+)
 
 
 def schema(classes: Sequence[str], image_size_px: int) -> tfds.features.FeaturesDict:
@@ -41,73 +41,6 @@ def schema(classes: Sequence[str], image_size_px: int) -> tfds.features.Features
             "original_height_px": tfds.features.Scalar(np.int64),
         }
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class Shard:
-    """The path of a shard to write, and its photos in order."""
-
-    path: str
-    photos: tuple[photos.Photo, ...]
-
-
-def write_shard(
-    shard: Shard, features: tfds.features.FeaturesDict, image_size_px: int, max_pixels: int
-) -> dict[str, Any]:
-    """Write a shard; return its path, and its numbers of photos and bytes and its rejects, or an error or a failure.
-
-    A Beam element is a whole shard, so that no pixels pass between steps. Memory does not grow with the number of
-    photos, shards are the same on every runner, and a retried bundle writes the same file.
-    """
-    try:
-        rejects = _write_photos(shard, features, image_size_px, max_pixels)
-    except PilahError as error:  # returned as data, because Beam would hide it in a traceback
-        return {"path": shard.path, "error": str(error)}
-    except (OSError, tf.errors.OpError) as error:
-        return {"path": shard.path, "failure": str(error)}
-    written = len(shard.photos) - len(rejects)
-    return {"path": shard.path, "photos": written, "bytes": pathlib.Path(shard.path).stat().st_size, "rejects": rejects}
-
-
-def _write_photos(
-    shard: Shard, features: tfds.features.FeaturesDict, image_size_px: int, max_pixels: int
-) -> list[dict[str, str]]:
-    """Write the usable photos of a shard; return the rows of rejects.csv for the others.
-
-    Raises:
-        PilahError: a photo cannot be read, or has changed since it was listed.
-    """
-    rejects = []
-    with artifacts.atomic_write(pathlib.Path(shard.path)) as part, tf.io.TFRecordWriter(str(part)) as writer:
-        for start in range(0, len(shard.photos), resize.PHOTOS_AT_ONCE):
-            batch = shard.photos[start : start + resize.PHOTOS_AT_ONCE]
-            files = [photos.read_bytes(photo.path, photo.id) for photo in batch]
-            for photo, square in zip(batch, resize.make(files, image_size_px, max_pixels), strict=True):
-                if isinstance(square, images.UnusablePhotoError):
-                    beam.metrics.Metrics.counter("rejects", square.reason).inc()
-                    rejects.append(make_reject(photo, square))
-                else:
-                    writer.write(features.serialize_example(features.encode_example(make_example(photo, square))))
-    return rejects
-
-
-def make_example(photo: photos.Photo, square: resize.Square) -> dict[str, Any]:
-    """Return the values of a record."""
-    width_px, height_px = square.original_size_px
-    return {
-        "id": photo.id,
-        "image": square.png,
-        "label": photo.label,
-        "fold": photo.fold,
-        "original_width_px": width_px,
-        "original_height_px": height_px,
-    }
-
-
-def make_reject(photo: photos.Photo, error: images.UnusablePhotoError) -> dict[str, str]:
-    """Return the row of rejects.csv."""
-    detail = " ".join(error.detail.split())
-    return {"id": photo.id, "path": photo.path, "label": photo.label, "reason": error.reason, "detail": detail}
 
 
 class _Info(tfds.core.DatasetInfo):
@@ -157,39 +90,51 @@ class PhotoRecords(dataset_builder.FileReaderBuilder):
     def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
         template = self._get_filename_template(split_name=SPLIT)
         starts = range(0, len(self.photo_list), PHOTOS_PER_SHARD)
-        shards = [
-            Shard(
+        planned = [
+            shards.Shard(
                 str(template.sharded_filepath(shard_index=index, num_shards=len(starts))),
                 tuple(self.photo_list[start : start + PHOTOS_PER_SHARD]),
             )
             for index, start in enumerate(starts)
         ]
-        report = f"{template.filepath_prefix()}.report.jsonl"
+        serialize = self.info.features.serialize_example
         options = PipelineOptions([*LOCAL_RUNNER, *self.beam_args])  # the later option wins
-        with _shards_counted(shards, self.progress), beam.Pipeline(options=options) as pipeline:
-            _ = (
-                pipeline
-                | "ListShards" >> beam.Create(shards)
-                | "SpreadShards" >> beam.Reshuffle()
-                | "WriteShard" >> beam.Map(write_shard, self.info.features, self.image_size_px, self.max_pixels)
-                | "DescribeShard" >> beam.Map(json.dumps)
-                | "SaveReport" >> beam.io.WriteToText(report, shard_name_template="")
+        if "DataflowRunner" in (options.view_as(StandardOptions).runner or ""):
+            raise PilahError(
+                "--runner=DataflowRunner cannot write records, because its workers do not see the run folder. Use a "
+                "runner whose workers mount it, or leave --runner out."
             )
-        shard_reports = sorted(
-            map(json.loads, pathlib.Path(report).read_text().splitlines()), key=lambda shard: shard["path"]
-        )
-        if errors := [shard["error"] for shard in shard_reports if "error" in shard]:
-            raise PilahError(errors[0])
-        if failures := [shard["failure"] for shard in shard_reports if "failure" in shard]:
-            raise OSError(failures[0])
-        self.rejects = [reject for shard in shard_reports for reject in shard["rejects"]]
+        with shards.counted(planned, self.progress), self._naming_the_runner(), beam.Pipeline(options=options) as root:
+            _ = (
+                root
+                | "ListShards" >> beam.Create(planned)
+                | "SpreadShards" >> beam.Reshuffle()
+                | "WriteShard" >> beam.Map(shards.write, serialize, self.image_size_px, self.max_pixels)
+            )
+        reports = shards.read_reports(planned)
+        self.rejects = [reject for report in reports for reject in report["rejects"]]
         info = splits.SplitInfo(
             name=SPLIT,
-            shard_lengths=[shard["photos"] for shard in shard_reports],
-            num_bytes=sum(shard["bytes"] for shard in shard_reports),
+            shard_lengths=[report["photos"] for report in reports],
+            num_bytes=sum(report["bytes"] for report in reports),
             filename_template=template,
         )
         self.info.set_splits(splits.SplitDict([info]))
+
+    @contextlib.contextmanager
+    def _naming_the_runner(self) -> Iterator[None]:
+        """Raise PilahError with the cause in one line if the runner that the user chose fails."""
+        try:
+            yield
+        except Exception as error:
+            if not self.beam_args:
+                raise
+            # Beam puts the tracebacks of its job server and its worker above the cause
+            causes = [line.strip() for line in str(error).splitlines() if line.strip(" >")]
+            raise PilahError(
+                f"The Beam runner failed ({causes[-1] if causes else type(error).__name__}). Check the options after "
+                "--, and that its job server and its workers run and have Pilah's code, as docs/beam.md describes."
+            ) from error
 
 
 def build(
@@ -276,23 +221,3 @@ def read(folder: pathlib.Path, start: int = 0, end: int | None = None) -> tf.dat
     config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
     split = tfds.core.ReadInstruction(SPLIT, from_=start, to=end, unit="abs")
     return tfds.builder_from_directory(metadata.parent).as_dataset(split=split, shuffle_files=False, read_config=config)
-
-
-@contextlib.contextmanager
-def _shards_counted(shards: Sequence[Shard], progress: Callable[[int, int], None]) -> Iterator[None]:
-    """Report the number of photos in finished shards every second while the block runs."""
-    stop = threading.Event()
-    total = sum(len(shard.photos) for shard in shards)
-
-    def count() -> None:
-        while not stop.wait(1.0):
-            progress(sum(len(shard.photos) for shard in shards if pathlib.Path(shard.path).exists()), total)
-
-    counter = threading.Thread(target=count, daemon=True)
-    counter.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        counter.join()
-    progress(total, total)
