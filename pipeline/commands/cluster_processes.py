@@ -2,32 +2,37 @@
 
 import asyncio
 import concurrent.futures
+import itertools
 import multiprocessing
 import os
 import re
 import signal
 import socket
+import time
 from collections.abc import Coroutine
 from typing import Any
 
 import dask
 import distributed
+from distributed.scheduler import heartbeat_interval
 
 from components.base import machine
 from components.base.errors import PilahError
 from pipeline import cluster_tls, cluster_worker
 
-SCHEDULER_SETTINGS = {
-    # A worker that has not answered for 5 s loses its tasks; Dask waits at least as long, and checks this often.
-    "distributed.scheduler.worker-ttl": "2s",
-    "distributed.comm.timeouts.connect": "2s",  # for the connection to the parent process of a worker that hangs
-    # Each worker gets one task at a time, so that none waits behind another while some worker is idle.
-    "distributed.scheduler.worker-saturation": 1.0,
-}
+# Each worker gets one task at a time, so that none waits behind another while some worker is idle.
+SCHEDULER_SETTINGS = {"distributed.scheduler.worker-saturation": 1.0, "distributed.scheduler.worker-ttl": None}
+MISSED_HEARTBEATS = 10  # after which a worker is given up: 5 s with fewer than 10 workers
+CHECK_SECONDS = 1.0
+RESTART_SECONDS = 2.0  # before a worker that has ended is started again
 
 
 def run_scheduler(host: str, port: int, dashboard_port: int) -> None:
-    """Run a scheduler that listens on `host`, with a dashboard, until the process is interrupted."""
+    """Run a scheduler that listens on `host`, with a dashboard, until the process is interrupted.
+
+    Raises:
+        PilahError: it cannot listen there.
+    """
     protocol = "tls" if dask.config.get("distributed.comm.tls.scheduler.cert") else "tcp"
 
     async def run() -> None:
@@ -36,7 +41,7 @@ def run_scheduler(host: str, port: int, dashboard_port: int) -> None:
         ) as scheduler:
             dashboard = f"http://{host}:{scheduler.services['dashboard'].port}/status"
             print(f"scheduler at {scheduler.address}, dashboard at {dashboard}", flush=True)
-            await _finished_or_interrupted(scheduler.finished())
+            await _until_interrupted(_give_up_silent_workers(scheduler))
 
     with dask.config.set(SCHEDULER_SETTINGS):
         try:
@@ -47,40 +52,74 @@ def run_scheduler(host: str, port: int, dashboard_port: int) -> None:
             ) from error
 
 
+async def _give_up_silent_workers(scheduler: distributed.Scheduler) -> None:
+    """Give the tasks of workers that send no heartbeat to others.
+
+    Dask's own worker-ttl would first wait 30 s for an answer of the worker's parent process.
+    """
+    while True:
+        started = time.monotonic()
+        await asyncio.sleep(CHECK_SECONDS)
+        if time.monotonic() - started > 2 * CHECK_SECONDS:  # this process was busy, and has not read the heartbeats
+            continue
+        now = distributed.metrics.time()
+        limit_seconds = MISSED_HEARTBEATS * heartbeat_interval(len(scheduler.workers))
+        for worker in [*scheduler.workers.values()]:
+            if now - worker.last_seen > limit_seconds:
+                print(f"no heartbeat from {worker.name}: its tasks go to others", flush=True)
+                await scheduler.remove_worker(worker.address, stimulus_id="no-heartbeat")
+
+
 def run_workers(address: str, number: int | None, host: str | None) -> None:
-    """Run workers for the scheduler at `address` until the process is interrupted; each that dies is started again.
+    """Run workers for the scheduler at `address` until the process is interrupted; each that ends is started again.
 
     Args:
         number: number of workers; None starts one for each GPU, or for each core of a machine without one.
         host: address of this machine for the scheduler and the other workers; None finds it.
+
+    Raises:
+        PilahError: `address` is no address of a scheduler, or there is no certificate for it.
     """
     cluster_tls.check(address, "worker")
+    # without a host, workers would listen on all networks of this machine
+    own_host = host or distributed.utils.get_ip(*_host_and_port(address))
     # in a process of its own, because TensorFlow would take memory as long as the workers run
     with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         gpus = pool.submit(_count_gpus).result()
-    # without a host, workers would listen on all networks of this machine
-    own_host = host or distributed.utils.get_ip(*_host_and_port(address))
     name = f"{socket.gethostname()}-{os.getpid()}"
+    starts = itertools.count()  # a worker that is started again needs another name
+
+    def new_nanny(index: int) -> distributed.Nanny:
+        return distributed.Nanny(
+            address,
+            name=f"{name}-{next(starts)}",
+            nthreads=1,
+            memory_limit=0,  # Dask would count mapped files, and stop workers that have enough memory
+            resources={"GPU": 1} if gpus else None,
+            env={cluster_worker.GPU_NUMBER: str(index % gpus)} if gpus else None,
+            preload=cluster_worker.__name__,
+            host=own_host,
+            dashboard=False,
+        )
 
     async def run() -> None:
-        nannies = [
-            distributed.Nanny(
-                address,
-                name=f"{name}-{index}",
-                nthreads=1,
-                memory_limit=0,  # Dask would count mapped files, and stop workers that have enough memory
-                resources={"GPU": 1} if gpus else None,
-                env={cluster_worker.GPU_NUMBER: str(index % gpus)} if gpus else None,
-                preload=cluster_worker.__name__,
-                host=own_host,
-                dashboard=False,
-            )
-            for index in range(number or gpus or machine.cores())
-        ]
-        await asyncio.gather(*nannies)
-        print(f"{len(nannies)} workers for {address}: {', '.join(str(nanny.name) for nanny in nannies)}", flush=True)
+        nannies = [new_nanny(index) for index in range(number or gpus or machine.cores())]
+
+        async def keep(index: int) -> None:
+            while True:
+                await nannies[index].finished()
+                await asyncio.sleep(RESTART_SECONDS)
+                nannies[index] = new_nanny(index)
+                print(f"{nannies[index].name} replaces a worker that has ended", flush=True)
+                await nannies[index]
+
+        async def start() -> None:
+            await asyncio.gather(*nannies)
+            print(f"{len(nannies)} workers for {address}: {', '.join(nanny.name for nanny in nannies)}", flush=True)
+            await asyncio.gather(*(keep(index) for index in range(len(nannies))))
+
         try:
-            await _finished_or_interrupted(*(nanny.finished() for nanny in nannies))
+            await _until_interrupted(start())
         finally:
             await asyncio.gather(*(nanny.close(timeout=2) for nanny in nannies))
 
@@ -105,10 +144,14 @@ def _host_and_port(address: str) -> tuple[str, int]:
     return parts[1], int(parts[2])
 
 
-async def _finished_or_interrupted(*ends: Coroutine[Any, Any, Any]) -> None:
-    """Wait until all `ends` are done, or the process gets SIGTERM or SIGINT."""
+async def _until_interrupted(work: Coroutine[Any, Any, None]) -> None:
+    """Run `work` until the process gets SIGTERM or SIGINT, or `work` fails."""
     interrupted = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, interrupted.set)
-    tasks = [asyncio.ensure_future(asyncio.gather(*ends)), asyncio.ensure_future(interrupted.wait())]
-    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    running = [asyncio.ensure_future(task) for task in (work, interrupted.wait())]
+    done, pending = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    for task in done:
+        task.result()
