@@ -44,4 +44,4 @@ def restore(argument: Any) -> Any:
 
 @functools.lru_cache(maxsize=2)  # the tasks of a search have the same study
 def _load(path: pathlib.Path) -> Any:
-    return pickle.loads(path.read_bytes())  # nosec B301
+    return pickle.loads(path.read_bytes())  # nosec B301 # a file of the driver

@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import pathlib
+import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -90,10 +91,15 @@ class PhotoRecords(dataset_builder.FileReaderBuilder):
     def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
         template = self._get_filename_template(split_name=SPLIT)
         starts = range(0, len(self.photo_list), PHOTOS_PER_SHARD)
+        # removed with the files that killed workers have left; another name for each build, because workers cache it
+        list_path = pathlib.Path(template.filepath_prefix()).with_name(f"{artifacts.PART}{secrets.token_hex(8)}.csv")
+        photos.write(list_path, self.photo_list)
         planned = [
             shards.Shard(
                 str(template.sharded_filepath(shard_index=index, num_shards=len(starts))),
-                tuple(self.photo_list[start : start + PHOTOS_PER_SHARD]),
+                list_path,
+                start,
+                min(start + PHOTOS_PER_SHARD, len(self.photo_list)),
             )
             for index, start in enumerate(starts)
         ]

@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import dataclasses
+import functools
 import logging
 import os
 import pathlib
@@ -23,10 +24,26 @@ Serialize = Callable[[dict[str, Any]], bytes]  # values of a record -> its bytes
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """The path of a shard to write, and its photos in order."""
+    """The path of a shard to write, and which photos it has, in their order.
+
+    Attributes:
+        photo_list: path of a list of photos, as photos.write writes it. Beam copies its elements several times, so
+            that the photos themselves would take much memory.
+        start, end: number of the first photo in that list, and of the one after the last.
+    """
 
     path: str
-    photos: tuple[photos.Photo, ...]
+    photo_list: pathlib.Path
+    start: int
+    end: int
+
+    def photos(self) -> list[photos.Photo]:
+        return _read_list(self.photo_list)[self.start : self.end]
+
+
+@functools.lru_cache(maxsize=1)
+def _read_list(path: pathlib.Path) -> list[photos.Photo]:
+    return photos.read(path)
 
 
 def write(shard: Shard, serialize: Serialize, image_size_px: int, max_pixels: int) -> None:
@@ -48,7 +65,7 @@ def write(shard: Shard, serialize: Serialize, image_size_px: int, max_pixels: in
     except (OSError, tf.errors.OpError) as error:
         report["failure"] = str(error)
     else:
-        written = len(shard.photos) - len(rejects)
+        written = shard.end - shard.start - len(rejects)
         report |= {"photos": written, "bytes": path.stat().st_size, "rejects": rejects}
     artifacts.write_json(report_path(shard), report)
 
@@ -63,10 +80,10 @@ def _write_photos(shard: Shard, serialize: Serialize, image_size_px: int, max_pi
     Raises:
         PilahError: a photo cannot be read, or has changed since it was listed.
     """
-    rejects = []
+    rejects, photo_list = [], shard.photos()
     with artifacts.atomic_write(pathlib.Path(shard.path)) as part, tf.io.TFRecordWriter(str(part)) as writer:
-        for start in range(0, len(shard.photos), resize.PHOTOS_AT_ONCE):
-            batch = shard.photos[start : start + resize.PHOTOS_AT_ONCE]
+        for start in range(0, len(photo_list), resize.PHOTOS_AT_ONCE):
+            batch = photo_list[start : start + resize.PHOTOS_AT_ONCE]
             files = [photos.read_bytes(photo.path, photo.id) for photo in batch]
             for photo, square in zip(batch, resize.make(files, image_size_px, max_pixels), strict=True):
                 if isinstance(square, images.UnusablePhotoError):
@@ -131,11 +148,11 @@ def read_reports(shards: Sequence[Shard]) -> list[dict[str, Any]]:
 def counted(shards: Sequence[Shard], progress: Callable[[int, int], None]) -> Iterator[None]:
     """Report the number of photos in finished shards every second while the block runs."""
     stop = threading.Event()
-    total = sum(len(shard.photos) for shard in shards)
+    total = sum(shard.end - shard.start for shard in shards)
 
     def count() -> None:
         while not stop.wait(1.0):
-            progress(sum(len(shard.photos) for shard in shards if pathlib.Path(shard.path).exists()), total)
+            progress(sum(shard.end - shard.start for shard in shards if pathlib.Path(shard.path).exists()), total)
 
     counter = threading.Thread(target=count, daemon=True)
     counter.start()

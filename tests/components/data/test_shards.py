@@ -4,7 +4,7 @@ import photo_files
 import pytest
 
 from components.base.errors import PilahError
-from components.data import class_folders, listing, shards
+from components.data import class_folders, listing, photos, shards
 
 
 @pytest.fixture
@@ -12,7 +12,8 @@ def shard(tmp_path):
     root = photo_files.write_classes(tmp_path / "photos", {"glass": 2})
     listed = listing.list_photos(class_folders.scan([root], ["glass"]), 2, 1, lambda done, total: None)[0]
     (tmp_path / "dataset").mkdir()
-    return shards.Shard(str(tmp_path / "dataset" / "shard-0"), tuple(listed))
+    photos.write(tmp_path / "photos.csv", listed)
+    return shards.Shard(str(tmp_path / "dataset" / "shard-0"), tmp_path / "photos.csv", 0, 2)
 
 
 def write(shard):
