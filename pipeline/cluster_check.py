@@ -1,6 +1,7 @@
 """Checks that the workers of a Dask cluster see the run folder, and compute as the driver does."""
 
 import asyncio
+import collections
 import contextlib
 import dataclasses
 import importlib.metadata
@@ -11,8 +12,6 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-
-import psutil
 
 from components.base import artifacts
 from components.base.errors import PilahError
@@ -88,11 +87,12 @@ def problems(client: "distributed.Client", driver: Driver, workers: Mapping[str,
     Args:
         workers: address -> information, as in client.scheduler_info.
     """
+    on_host = collections.Counter(worker["host"] for worker in workers.values())
 
     async def check_all() -> dict[str, str]:
         checks = {
-            address: asyncio.ensure_future(_problem_of(client, driver, address, workers[address]))
-            for address in workers
+            address: asyncio.ensure_future(_problem_of(client, driver, address, worker, on_host[worker["host"]]))
+            for address, worker in workers.items()
         }
         await asyncio.wait(checks.values(), timeout=SECONDS)
         found = {}
@@ -106,13 +106,19 @@ def problems(client: "distributed.Client", driver: Driver, workers: Mapping[str,
     return client.sync(check_all) if workers else {}
 
 
-async def _problem_of(client: "distributed.Client", driver: Driver, address: str, worker: Mapping[str, Any]) -> str:
-    """Return what is wrong with a worker and what to do; "" if nothing is, or if it has gone."""
+async def _problem_of(
+    client: "distributed.Client", driver: Driver, address: str, worker: Mapping[str, Any], on_host: int
+) -> str:
+    """Return what is wrong with a worker and what to do; "" if nothing is, or if it has gone.
+
+    Args:
+        on_host: number of workers on its machine.
+    """
     if worker["nthreads"] != 1:  # Keras has one state for all threads
         return f"has {worker['nthreads']} threads, and must have 1. Start it with 'python -m pipeline worker'."
     name = str(worker["name"])
     try:
-        (answer,) = (await client.run(look, driver, name, workers=[address], on_error="return")).values()
+        (answer,) = (await client.run(look, driver, name, on_host, workers=[address], on_error="return")).values()
     except (OSError, ValueError):
         return ""
     if isinstance(answer, OSError):
@@ -124,12 +130,12 @@ async def _problem_of(client: "distributed.Client", driver: Driver, address: str
     return problem or ("" if driver.answer(name).exists() else _not_seen(driver, "it is another folder there"))
 
 
-async def look(driver: Driver, worker: str) -> str:
+async def look(driver: Driver, worker: str, on_host: int) -> str:
     """Return what is wrong with this process as a worker, and what to do; "" if nothing is."""
-    return await asyncio.to_thread(_problem_here, driver, worker)
+    return await asyncio.to_thread(_problem_here, driver, worker, on_host)
 
 
-def _problem_here(driver: Driver, worker: str) -> str:
+def _problem_here(driver: Driver, worker: str, on_host: int = 1) -> str:
     """Compare this process with the driver, and leave an answer beside the probe file."""
     try:
         if driver.probe.read_text() != driver.token:
@@ -139,14 +145,16 @@ def _problem_here(driver: Driver, worker: str) -> str:
         return _not_seen(driver, error.strerror or str(error))
     if not _code_of_worker:
         return "was started without --preload pipeline.cluster_worker. Start it with 'python -m pipeline worker'."
-    return compare(_machine(driver.config), driver.machine, psutil.virtual_memory().total)
+    from distributed.system import MEMORY_LIMIT  # here, because runs on one machine do not need it
+
+    return compare(_machine(driver.config), driver.machine, MEMORY_LIMIT // on_host)
 
 
 def compare(machine: Machine, expected: Machine, memory_bytes: int) -> str:
     """Return what differs from `expected`, and what to do; "" if results will be the same.
 
     Args:
-        memory_bytes: memory of the worker's machine.
+        memory_bytes: memory of the worker's machine or container, divided by its workers.
     """
     for name, version in expected.packages.items():
         if machine.packages.get(name) != version:
