@@ -5,6 +5,7 @@ of the previous settings.
 """
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -57,20 +58,25 @@ def read_settings(
         resolved: None for a run folder of a version that wrote no resolved.json.
     """
     matching = {}
+    fingerprint = functools.cache(lambda: photos.fingerprint(usable))  # once, if there are trials: it can take seconds
     for number in (*config.searched_numbers, *config.refined_numbers):
         path = config.run_dir / run_folder.trial_settings(number)
         settings = artifacts.read_json(path, dict[str, Any]) if path.exists() else {}
         if settings and (scenario := _scenario(config, number, settings)):
-            expected = expected_settings(config, usable, scenario, resolved or _unresolved(config))
+            expected = expected_settings(config, usable, scenario, resolved or _unresolved(config), fingerprint())
             if _equal(config, resolved, settings, expected):
                 matching[number] = settings
     return matching
 
 
 def expected_settings(
-    config: Config, usable: Sequence[photos.Photo], scenario: Scenario, resolved: Resolved
+    config: Config, usable: Sequence[photos.Photo], scenario: Scenario, resolved: Resolved, fingerprint: str
 ) -> dict[str, Any]:
-    """Return the settings that the trial of `scenario` has in this run, equal to those of Study.settings."""
+    """Return the settings that the trial of `scenario` has in this run, equal to those of Study.settings.
+
+    Args:
+        fingerprint: photos.fingerprint of `usable`.
+    """
     if scenario.strategy == "finetune":
         of_strategy = trial_settings.of_finetuning(
             augmentation=feature_settings.of_augmentation(config.seed, config.flips),
@@ -85,7 +91,7 @@ def expected_settings(
     else:
         features = _features(config, usable, scenario.backbone, resolved)
         of_strategy = trial_settings.of_frozen_backbone(config.learning_rate, config.views, features)
-    return trial_settings.of_trial(scenario, config, photos.fingerprint(usable), of_strategy)
+    return trial_settings.of_trial(scenario, config, fingerprint, of_strategy)
 
 
 def _features(

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import errno
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 REWRITE = "Delete it and run again to write a new one."
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # a disk that is full or damaged
 PART = ".part-"  # prefix of the names of files and folders that are not finished
+READ_AT_ONCE_BYTES = 2**16
+DIGESTED_AT_ONCE = 1_000  # values of a list
 SETTINGS = "settings.json"  # in the folder of the files that depend on them, see reset_if_settings_changed
 
 
@@ -128,14 +131,19 @@ def write_csv(path: pathlib.Path, columns: Sequence[str], rows: Iterable[Mapping
     with _atomic_write_text(path) as file:
         plain = csv.DictWriter(file, columns, lineterminator="\n")
         quoting = csv.DictWriter(file, columns, lineterminator="\n", quoting=csv.QUOTE_ALL)
-        for row in (dict(zip(columns, columns, strict=True)), *rows):
+        for row in itertools.chain([dict(zip(columns, columns, strict=True))], rows):
             # csv's reader ends a row at a carriage return, but its writer does not quote one (Python 3.11 and 3.12)
             writer = quoting if any("\r" in str(value) for value in row.values()) else plain
             writer.writerow(row)
 
 
 def read_csv(path: pathlib.Path, required: Sequence[str] = ()) -> list[dict[str, str]]:
-    """Return the rows of a file that `write_csv` wrote.
+    """Return the rows of a file that `write_csv` wrote, see `csv_rows`."""
+    return list(csv_rows(path, required))
+
+
+def csv_rows(path: pathlib.Path, required: Sequence[str] = ()) -> Iterator[dict[str, str]]:
+    """Yield the rows of a file that `write_csv` wrote, one at a time, because the file can be large.
 
     Args:
         required: columns that the file must have.
@@ -146,17 +154,17 @@ def read_csv(path: pathlib.Path, required: Sequence[str] = ()) -> list[dict[str,
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
-            columns, rows = reader.fieldnames, list(reader)
+            columns = reader.fieldnames
+            if not columns:
+                raise PilahError(f"{path} is damaged: it is empty. {REWRITE}")
+            if missing := [name for name in required if name not in columns]:
+                raise PilahError(f"{path} is damaged: it has no column {missing[0]}. {REWRITE}")
+            for number, row in enumerate(reader, start=1):
+                if None in row or None in row.values():
+                    raise PilahError(f"{path} is damaged in row {number}. {REWRITE}")
+                yield row
     except (UnicodeDecodeError, csv.Error) as error:
         raise PilahError(f"{path} is damaged ({error}). {REWRITE}") from error
-    if not columns:
-        raise PilahError(f"{path} is damaged: it is empty. {REWRITE}")
-    if missing := [name for name in required if name not in columns]:
-        raise PilahError(f"{path} is damaged: it has no column {missing[0]}. {REWRITE}")
-    for number, row in enumerate(rows, start=1):
-        if None in row or None in row.values():
-            raise PilahError(f"{path} is damaged in row {number}. {REWRITE}")
-    return rows
 
 
 @contextlib.contextmanager
@@ -206,15 +214,30 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def list_digest(values: Iterable[Any]) -> str:
+    """Return the `digest` of the list of `values`, without having them and their text in memory at once."""
+    hasher, iterator, separator = hashlib.sha256(), iter(values), "["
+    while batch := list(itertools.islice(iterator, DIGESTED_AT_ONCE)):
+        text = json.dumps(batch, sort_keys=True, ensure_ascii=False)
+        hasher.update(f"{separator}{text[1:-1]}".encode())
+        separator = ", "
+    hasher.update(b"]" if separator == ", " else b"[]")
+    return hasher.hexdigest()[:16]
+
+
 def bytes_digest(content: bytes) -> str:
     """Return the `file_digest` of a file with these contents."""
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def file_digest(path: pathlib.Path) -> str:
+def file_digest(path: str | pathlib.Path) -> str:
     """Return 16 hexadecimal digits of the SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    hasher = hashlib.sha256()
+    # for a million small files, path objects and the 256 KiB of zeros of each hashlib.file_digest take most of the time
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+        while part := file.read(READ_AT_ONCE_BYTES):
+            hasher.update(part)
+    return hasher.hexdigest()[:16]
 
 
 def reset_if_settings_changed(folder: pathlib.Path, settings: dict[str, Any]) -> None:

@@ -35,7 +35,7 @@ class Level:
     @property
     def stray_files(self) -> list[pathlib.Path]:
         """Files and dead links outside of the class folders."""
-        return [path for folder in self.chain for path in (*folder.files, *folder.dead_links)]
+        return [path for folder in self.chain for path in (*map(pathlib.Path, folder.files), *folder.dead_links)]
 
     @functools.cached_property
     def classes(self) -> list[folders.Folder]:

@@ -36,6 +36,7 @@ class Folder:
     """Everything directly in the folder `path`; each list is sorted by name.
 
     Attributes:
+        files: paths as text, which takes a quarter of the memory of path objects: there can be millions.
         dead_links: links whose target does not exist.
         ignored: hidden files (including all files in hidden folders), special files, and links to folders that were
             already read.
@@ -43,14 +44,14 @@ class Folder:
 
     path: pathlib.Path
     identity: Identity
-    files: list[pathlib.Path] = dataclasses.field(default_factory=list)
+    files: list[str] = dataclasses.field(default_factory=list)
     folders: list[pathlib.Path] = dataclasses.field(default_factory=list)
     dead_links: list[pathlib.Path] = dataclasses.field(default_factory=list)
     ignored: list[Ignored] = dataclasses.field(default_factory=list)
 
     @functools.cached_property
     def has_photos(self) -> bool:
-        return any(map(is_photo, self.files))
+        return any(map(is_photo, map(pathlib.Path, self.files)))
 
 
 def read(path: pathlib.Path, ancestors: Collection[Identity] = ()) -> Folder:
@@ -60,14 +61,17 @@ def read(path: pathlib.Path, ancestors: Collection[Identity] = ()) -> Folder:
         PilahError: the folder or something in it cannot be read.
     """
     folder = Folder(path, identity_of(path))
-    for name, status in _entries(path):
-        entry = path / name
-        if name.startswith(HIDDEN_PREFIXES):
+    for found in _entries(path):
+        if not found.name.startswith(HIDDEN_PREFIXES) and found.is_file(follow_symlinks=False):
+            folder.files.append(found.path.removeprefix("./"))  # as pathlib writes it
+            continue
+        entry = path / found.name
+        if found.name.startswith(HIDDEN_PREFIXES):
             folder.ignored.extend(Ignored(utf_8_text(file), HIDDEN) for file in _files_of_hidden(entry))
-        elif status is None:
+        elif (status := _status(found)) is None:
             folder.dead_links.append(entry)
         elif stat.S_ISREG(status.st_mode):
-            folder.files.append(entry)
+            folder.files.append(str(entry))
         elif not stat.S_ISDIR(status.st_mode):
             folder.ignored.append(Ignored(utf_8_text(entry), SPECIAL))
         elif (identity := (status.st_dev, status.st_ino)) in ancestors or identity == folder.identity:
@@ -97,7 +101,8 @@ def read_all(top: Folder, ancestors: Collection[Identity] = ()) -> Folder:
             else:
                 read_before.add(identity)
                 to_add.append(read(path, read_before))
-    everything.files.sort()
+    if len(to_add) > 1:
+        everything.files.sort(key=lambda path: path.split("/"))
     return everything
 
 
@@ -119,7 +124,7 @@ def is_photo(path: pathlib.Path) -> bool:
         return False
 
 
-def utf_8_text(path: pathlib.Path) -> str:
+def utf_8_text(path: str | pathlib.Path) -> str:
     """Return `path` as text that can be written in UTF-8; bytes that are not UTF-8 are escaped."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
@@ -129,28 +134,32 @@ def printable(text: object) -> str:
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(text))
 
 
-def is_utf_8(path: pathlib.Path) -> bool:
+def is_utf_8(path: str | pathlib.Path) -> bool:
     return utf_8_text(path) == str(path)
 
 
-def _entries(folder: pathlib.Path) -> list[tuple[str, os.stat_result | None]]:
-    """Return name and status of each entry of `folder`, by name; a link has its target's status, a dead link None.
+def _entries(folder: pathlib.Path) -> list[os.DirEntry[str]]:
+    """Return the entries of `folder`, by name.
 
     Raises:
         PilahError: `folder` or something in it cannot be read.
     """
     try:
         with os.scandir(folder) as entries:
-            statuses = [(entry.name, _status(entry)) for entry in entries]
+            by_name = sorted(entries, key=lambda entry: entry.name)
+        for entry in by_name:
+            if not entry.is_file(follow_symlinks=False) or entry is by_name[0]:
+                _status(entry)  # remembers it; that of one file shows whether the folder's files can be accessed
     except OSError as error:
         raise PilahError(
             f"{utf_8_text(pathlib.Path(error.filename or folder))} cannot be read ({error.strerror}), so that photos "
             "may be missing. Check its permissions and that its disk is mounted, then run again."
         ) from error
-    return sorted(statuses, key=lambda entry: entry[0])
+    return by_name
 
 
 def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
+    """Return the status of an entry, or of the target of a link; None for a dead link."""
     try:
         return entry.stat()
     except OSError as error:

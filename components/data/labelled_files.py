@@ -2,7 +2,7 @@
 
 import collections
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from components.base.errors import PilahError
 from components.data import class_names, folders, labels_file
@@ -44,7 +44,7 @@ def add(scanned: Scan, roots: Sequence[pathlib.Path], labels: pathlib.Path) -> l
     scanned.rejects.extend(Reject(file, name, MISSING, f"listed in {labels}") for file, name in missing.items())
     unlabelled = []
     for root, tree in trees.items():
-        if not names_of.keys().isdisjoint((*tree.files, *tree.dead_links)):
+        if not names_of.keys().isdisjoint(_files_and_dead_links(tree)):
             _add_tree(scanned, tree, names_of, labels)
         else:
             unlabelled.append(root)
@@ -58,7 +58,7 @@ class _Index:
         self.by_path = collections.defaultdict(list)  # path in its folder -> files
         self.by_name = collections.defaultdict(list)  # name -> (path in its folder, file)
         for root, tree in trees.items():
-            for file in (*tree.files, *tree.dead_links):
+            for file in _files_and_dead_links(tree):
                 path = class_names.composed(file.relative_to(root).as_posix())
                 names = [path]
                 if file.suffix.lower() in folders.PHOTO_SUFFIXES:
@@ -80,13 +80,18 @@ class _Index:
         return files[0] if files else None
 
 
+def _files_and_dead_links(tree: folders.Folder) -> Iterator[pathlib.Path]:
+    yield from map(pathlib.Path, tree.files)
+    yield from tree.dead_links
+
+
 def _add_tree(
     scanned: Scan, tree: folders.Folder, names_of: dict[pathlib.Path, set[str]], labels: pathlib.Path
 ) -> None:
     """Add all files of a folder to `scanned`."""
     scanned.ignored.extend(tree.ignored)
     unused: list[pathlib.Path] = []
-    for path in (*tree.files, *tree.dead_links):
+    for path in _files_and_dead_links(tree):
         is_listed = path in names_of
         names = sorted(name for name in names_of.get(path, ()) if name.strip())
         if len({*map(class_names.key, names)}) > 1:
@@ -100,7 +105,7 @@ def _add_tree(
         elif path.is_symlink() and not path.exists():
             scanned.add_dead_link(path, names[0])
         else:
-            scanned.add(path, names[0])
+            scanned.add(str(path), names[0])
     scanned.warnings.extend(_warnings(unused, labels))
 
 

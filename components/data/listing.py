@@ -1,7 +1,7 @@
 """Photo files with their classes -> unique photos with class and fold, and the duplicates left out."""
 
-import collections
 import dataclasses
+import itertools
 import pathlib
 from collections.abc import Callable, Sequence
 
@@ -45,17 +45,23 @@ def list_photos(
 
 
 def unique_photos(
-    files: Sequence[tuple[pathlib.Path, str]], progress: Callable[[int, int], None]
+    files: Sequence[tuple[str, str]], progress: Callable[[int, int], None]
 ) -> tuple[list[tuple[str, str, str]], list[Duplicate]]:
-    """Return (id, path, label) of each photo in the order of the ids, and the files left out as copies."""
-    copies: dict[str, list[tuple[str, str]]] = collections.defaultdict(list)  # id -> (path, label) of each copy
-    for done, (path, label) in enumerate(files, start=1):
-        copies[artifacts.file_digest(path)].append((str(path), label))
+    """Return (id, path, label) of each photo in the order of the ids, and the files left out as copies.
+
+    Args:
+        files: (path, label) of each file.
+    """
+    ids = []
+    for done, (path, _) in enumerate(files, start=1):
+        ids.append(artifacts.file_digest(path))
         progress(done, len(files))
 
     unique: list[tuple[str, str, str]] = []
     duplicates: list[Duplicate] = []
-    for photo_id, files_of_id in sorted(copies.items()):
+    by_id = sorted(range(len(files)), key=ids.__getitem__)  # copies stay in the order of `files`
+    for photo_id, numbers in itertools.groupby(by_id, key=ids.__getitem__):
+        files_of_id = [files[number] for number in numbers]
         if len({label for _, label in files_of_id}) > 1:
             duplicates += [Duplicate(photo_id, "conflict", path, label, kept_path="") for path, label in files_of_id]
             continue

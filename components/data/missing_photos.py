@@ -24,14 +24,14 @@ def find(
     ]
 
 
-def check_folders(missing: Sequence[photos.Photo], present: Collection[pathlib.Path]) -> None:
+def check_folders(missing: Sequence[photos.Photo], present: Collection[str]) -> None:
     """Raise PilahError if all photos of a folder are missing, as they would be if its disk were not mounted.
 
     Args:
-        present: the files that exist now.
+        present: paths of the files that exist now.
     """
     counts = collections.Counter(pathlib.Path(photo.path).parent for photo in missing)
-    remaining = {path.parent for path in present if folders.is_photo(path)}
+    remaining = {path.parent for path in map(pathlib.Path, present) if path.parent in counts and folders.is_photo(path)}
     emptied = [f"{folder} ({count})" for folder, count in sorted(counts.items()) if folder not in remaining]
     if emptied:
         more = f" and {len(emptied) - FOLDERS_SHOWN} more" if len(emptied) > FOLDERS_SHOWN else ""

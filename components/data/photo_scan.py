@@ -1,6 +1,7 @@
 """The result of a scan of --images: every file is a photo of a class, a reject or an ignored file."""
 
 import dataclasses
+import os
 import pathlib
 from collections.abc import Collection
 
@@ -25,22 +26,22 @@ class Scan:
 
     Attributes:
         classes: names of the classes, sorted; a class may have no photos.
-        photos: (file, class) of each file that belongs to a class, whether it can be decoded or not.
+        photos: (path, class) of each file that belongs to a class, whether it can be decoded or not.
         warnings: sentences about the folders for the user.
     """
 
     classes: list[str] = dataclasses.field(default_factory=list)
-    photos: list[tuple[pathlib.Path, str]] = dataclasses.field(default_factory=list)
+    photos: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     rejects: list[Reject] = dataclasses.field(default_factory=list)
     ignored: list[folders.Ignored] = dataclasses.field(default_factory=list)
     warnings: list[str] = dataclasses.field(default_factory=list)
 
-    def add(self, path: pathlib.Path, label: str) -> None:
+    def add(self, path: str, label: str) -> None:
         """Add a file of the class `label`, as a photo unless it is clearly unusable."""
         if not folders.is_utf_8(path):
             self.rejects.append(Reject(folders.utf_8_text(path), label, "name not UTF-8", "rename the file"))
-        elif not path.stat().st_size:  # otherwise all empty files would be copies of one photo
-            self.rejects.append(Reject(str(path), label, "empty", "0 bytes"))
+        elif not _status(path).st_size:  # otherwise all empty files would be copies of one photo
+            self.rejects.append(Reject(path, label, "empty", "0 bytes"))
         else:
             self.photos.append((path, label))
 
@@ -75,7 +76,11 @@ class Scan:
         Inode and status change time detect two files that swapped their names, and a copy that kept its old
         modification time; size and modification time alone do not.
         """
-        stats = [(str(path), label, path.stat()) for path, label in self.photos]
-        photos = [(path, label, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for path, label, s in stats]
+        stats = ((path, label, _status(path)) for path, label in self.photos)
+        photos = ((path, label, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for path, label, s in stats)
         others = [[dataclasses.astuple(file) for file in self.rejects], [file.path for file in self.ignored]]
-        return artifacts.digest([self.classes, photos, others])
+        return artifacts.digest([self.classes, artifacts.list_digest(photos), others])
+
+
+def _status(path: str) -> os.stat_result:
+    return os.stat(path)  # noqa: PTH116  # path objects take longer than the call itself

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import sys
 from collections.abc import Sequence
 
 from components.base import artifacts
@@ -52,13 +53,13 @@ def class_names(photos: Sequence[Photo]) -> list[str]:
 
 def fingerprint(photos: Sequence[Photo]) -> str:
     """Return 16 hexadecimal digits that depend on all ids, labels and folds, and their order."""
-    return artifacts.digest([[photo.id, photo.label, photo.fold] for photo in photos])
+    return artifacts.list_digest([photo.id, photo.label, photo.fold] for photo in photos)
 
 
 def accepted(photos: Sequence[Photo], records_dir: pathlib.Path) -> list[Photo]:
     """Return the photos that have a record in `records_dir`, in the order of the records."""
     rejects = records_dir / REJECTS
-    rejected = {row["id"] for row in artifacts.read_csv(rejects, ("id",))} if rejects.exists() else set()
+    rejected = {row["id"] for row in artifacts.csv_rows(rejects, ("id",))} if rejects.exists() else set()
     return [photo for photo in photos if photo.id not in rejected]
 
 
@@ -69,7 +70,8 @@ def spread_rows(total: int, count: int) -> list[int]:
 
 
 def write(path: pathlib.Path, photos: Sequence[Photo]) -> None:
-    artifacts.write_csv(path, COLUMNS, ({**dataclasses.asdict(photo), "fold": photo.fold + 1} for photo in photos))
+    rows = ({"id": p.id, "path": p.path, "label": p.label, "fold": p.fold + 1} for p in photos)
+    artifacts.write_csv(path, COLUMNS, rows)
 
 
 def read(path: pathlib.Path) -> list[Photo]:
@@ -78,12 +80,16 @@ def read(path: pathlib.Path) -> list[Photo]:
     Raises:
         PilahError: the file is damaged.
     """
-    rows = artifacts.read_csv(path, COLUMNS)
     with artifacts.reading_rows(path):
+        listed = [
+            # one string for all photos of a class
+            Photo(row["id"], row["path"], sys.intern(row["label"]), int(row["fold"]) - 1)
+            for row in artifacts.csv_rows(path, COLUMNS)
+        ]
         # older files count from 0; a complete file has photos of its first fold
-        first = min((int(row["fold"]) for row in rows), default=1)
+        first = 1 + min((photo.fold for photo in listed), default=0)
         if first not in (0, 1):
             raise ValueError(f"the first fold is {first}")
-        if len({row["id"] for row in rows}) < len(rows):
+        if len({photo.id for photo in listed}) < len(listed):
             raise ValueError("an id is there twice")
-        return [Photo(row["id"], row["path"], row["label"], int(row["fold"]) - first) for row in rows]
+    return listed if first else [dataclasses.replace(photo, fold=photo.fold + 1) for photo in listed]

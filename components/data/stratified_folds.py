@@ -13,8 +13,10 @@ from components.data import class_names
 def assign(labels: Sequence[str], folds: int, seed: int) -> np.ndarray:
     """Return the test fold of each photo, int64 [n] in [0, folds): stratified by class, shuffled by `seed`."""
     fold_of = np.empty(len(labels), np.int64)
+    index_of = {name: index for index, name in enumerate(dict.fromkeys(labels))}
+    classes = np.array([index_of[label] for label in labels])  # an array of names has room for the longest in each row
     splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    for fold, (_, test) in enumerate(splitter.split(labels, labels)):
+    for fold, (_, test) in enumerate(splitter.split(classes, classes)):
         fold_of[test] = fold
     return fold_of
 

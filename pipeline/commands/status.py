@@ -2,8 +2,9 @@
 
 import contextlib
 import dataclasses
+import functools
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import rich.box
@@ -11,6 +12,7 @@ import rich.console
 import rich.table
 
 from components.base import artifacts, documents, rounding, settings
+from components.data import photos
 from pipeline import config as config_module
 from pipeline import next_commands, resolved_settings, run_folder, runner, trials
 from pipeline.config import STAGES, Config
@@ -25,7 +27,7 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
         PilahError: there is no run in `run_dir`.
     """
     config = config_module.read(run_dir)
-    to_do = runner.left(config)
+    to_do, trained = runner.left(config), Trained(config)
     table = rich.table.Table("stage", "state", "time spent", "time left", title=str(run_dir), box=rich.box.SIMPLE_HEAD)
     for name in STAGES:
         mark = runner.read(run_dir, name)
@@ -35,7 +37,7 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
             state = "done before, to be checked again" if name in to_do else "done"
             table.add_row(name, state, duration(mark["seconds"]), "")
         else:
-            table.add_row(name, *_progress(_parts(config, name)))
+            table.add_row(name, *_progress(_parts(trained, name)))
     console.print(table)
     if not to_do:
         runner.check_outputs(run_dir, lambda file: file == run_folder.LEADERBOARD)
@@ -45,6 +47,29 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
         lines = [f"Winner: scenario {winner['scenario']} ({recipe}), macro F1 {score}."]
         for line in [*lines, *next_commands.after_push(config)]:
             console.print(line, highlight=False, soft_wrap=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """What was computed with the run's settings; read once, because reading a million photos takes seconds."""
+
+    config: Config
+
+    @functools.cached_property
+    def usable(self) -> list[photos.Photo]:
+        return run_folder.usable_photos(self.config.run_dir)
+
+    @functools.cached_property
+    def resolved(self) -> resolved_settings.Resolved | None:
+        return resolved_settings.read(self.config.run_dir)
+
+    @functools.cached_property
+    def scenarios(self) -> Collection[int]:
+        """The numbers of the scenarios whose trials have the run's settings."""
+        return trials.read_settings(self.config, self.usable, self.resolved)
+
+    def has_features(self, backbone: settings.Backbone) -> bool:
+        return trials.features_match(self.config, self.usable, self.resolved, backbone)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,32 +92,32 @@ def _progress(parts: Sequence[Part]) -> tuple[str, str, str]:
     return state, duration(spent), duration(left)
 
 
-def _parts(config: Config, stage: str) -> list[Part]:
+def _parts(trained: Trained, stage: str) -> list[Part]:
     """Return the parts of a stage, one for each backbone; none if the stage has no intermediate results."""
+    config = trained.config
     if stage == "features":
-        return [_views(config, backbone) for backbone in config.backbones]
+        return [_views(trained, backbone) for backbone in config.backbones]
     if stage == "refine":
-        return [_folds(config, config.refined_numbers)]
+        return [_folds(trained, config.refined_numbers)]
     numbers, per_backbone = config.searched_numbers, len(config.optimizers) * len(config.dropouts)
     starts = range(0, len(numbers), per_backbone)
-    return [_folds(config, numbers[start : start + per_backbone]) for start in starts] if stage == "search" else []
+    return [_folds(trained, numbers[start : start + per_backbone]) for start in starts] if stage == "search" else []
 
 
-def _views(config: Config, backbone: settings.Backbone) -> Part:
+def _views(trained: Trained, backbone: settings.Backbone) -> Part:
     """Return the views of the features of a backbone, done if they were computed with the run's settings."""
+    config = trained.config
     folder, total = config.run_dir / run_folder.features(backbone), config.views + config.test_views
     files = sorted([*folder.glob("view-*.json"), *folder.glob("test-*.json")])[:total]
-    usable, resolved = run_folder.usable_photos(config.run_dir), resolved_settings.read(config.run_dir)
-    if not trials.features_match(config, usable, resolved, backbone):
+    if not trained.has_features(backbone):
         files = []
     return Part(total, len(files), sum(artifacts.read_json(file, documents.Timed)["seconds"] for file in files))
 
 
-def _folds(config: Config, numbers: Sequence[int]) -> Part:
+def _folds(trained: Trained, numbers: Sequence[int]) -> Part:
     """Return the folds of the scenarios `numbers`, done if trained with the run's settings, in part by their epochs."""
+    config, matching = trained.config, trained.scenarios
     trials_dir = config.run_dir / run_folder.TRIALS
-    usable, resolved = run_folder.usable_photos(config.run_dir), resolved_settings.read(config.run_dir)
-    matching = trials.read_settings(config, usable, resolved)
     paths = {number: trial_folder.path(trials_dir, number) for number in numbers}
     folders = [path for n, path in paths.items() if n in matching or not (path / artifacts.SETTINGS).exists()]
     files = [file for folder in folders for file in folder.glob("fold-*.json")]

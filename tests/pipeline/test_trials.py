@@ -11,6 +11,7 @@ import rich.console
 
 from components.base import artifacts
 from components.base.errors import PilahError
+from components.data import photos
 from pipeline import config as config_module
 from pipeline import recipe, resolved_settings, run_folder, trials
 from pipeline.commands import leakage_check, status
@@ -73,9 +74,20 @@ def test_expected_settings_equal_those_of_the_study(changes, config):
     prepared_run.start(changed)
     study, usable = recipe.study(changed), run_folder.usable_photos(changed.run_dir)
     for scenario in prepared_run.scenarios_of(changed):
-        expected = trials.expected_settings(changed, usable, scenario, recipe.resolve(changed))
+        fingerprint = photos.fingerprint(usable)
+        expected = trials.expected_settings(changed, usable, scenario, recipe.resolve(changed), fingerprint)
         assert expected == study.settings(scenario)
     assert of_run(changed) == {scenario.number for scenario in prepared_run.scenarios_of(changed)}
+
+
+def test_photos_are_read_and_digested_once_for_all_scenarios(config, monkeypatch):
+    artifacts.write_json(config.run_dir / "run.json", config_module.to_json(config))
+    calls = []
+    for module, name in ((run_folder, "usable_photos"), (photos, "fingerprint")):
+        original = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda a, o=original, n=name: calls.append(n) or o(a))
+    status.show(config.run_dir, rich.console.Console(file=io.StringIO()))
+    assert sorted(calls) == ["fingerprint", "usable_photos"]
 
 
 @pytest.mark.parametrize(("changes", "same"), CHANGES, ids=str)

@@ -3,6 +3,7 @@ import hashlib
 import pathlib
 import shutil
 import tempfile
+import tracemalloc
 
 import hypothesis
 import numpy as np
@@ -97,6 +98,23 @@ def test_csv_reads_back_as_written(tmp_path):
     rows = [{"path": 'a, "quoted" name.jpg', "label": "Übersee 紙"}, {"path": "two\nlines", "label": ""}]
     artifacts.write_csv(tmp_path / "a.csv", ["path", "label"], rows)
     assert artifacts.read_csv(tmp_path / "a.csv") == rows
+
+
+def test_csv_rows_are_not_all_in_memory_at_once(tmp_path):
+    path, count = tmp_path / "a.csv", 50_000
+    tracemalloc.start()
+    try:
+        artifacts.write_csv(path, ["path"], ({"path": f"{number}.jpg"} for number in range(count)))
+        assert sum(1 for _ in artifacts.csv_rows(path)) == count
+        assert tracemalloc.get_traced_memory()[1] < 20 * count  # one row as a dict takes more than 200 bytes
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("count", [0, 1, artifacts.DIGESTED_AT_ONCE, 2 * artifacts.DIGESTED_AT_ONCE + 1])
+def test_digest_of_a_list_in_parts_is_that_of_the_list(count):
+    values = [["é", number, {"b": 1, "a": 2}] for number in range(count)]
+    assert artifacts.list_digest(iter(values)) == artifacts.digest(values)
 
 
 def test_csv_without_rows_keeps_its_header(tmp_path):

@@ -157,6 +157,26 @@ def test_folder_without_read_permission_raises(nobody, save_classes, where):
         scan(root)
 
 
+def test_folder_whose_files_cannot_be_accessed_raises(nobody, save_classes):
+    root, as_nobody = nobody
+    save_classes(root, COUNTS)
+    (root / "metal").chmod(0o744)  # its names can be listed
+    with as_nobody(), pytest.raises(PilahError, match=r"metal/metal0\.png cannot be read \(Permission"):
+        scan(root)
+
+
+def test_photos_are_in_the_order_of_their_folders_and_names(save_classes, tmp_path, monkeypatch):
+    save_classes(tmp_path, {"glass": 1, "metal": 1})
+    for name in ("a-b.png", "a/z.png", "a.png", "a/b/c.png"):
+        (tmp_path / "glass" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "glass" / name).write_bytes(name.encode())
+    names = ["a/b/c.png", "a/z.png", "a-b.png", "a.png", "glass0.png"]
+    monkeypatch.chdir(tmp_path)
+    for root in (tmp_path, pathlib.Path()):
+        paths = [path for path, label in scan(root).photos if label == "glass"]
+        assert paths == [str(root / "glass" / name) for name in names]
+
+
 def swap(first, second):
     first.rename(first.with_suffix(".swap"))
     second.rename(first)

@@ -1,4 +1,5 @@
 import concurrent.futures
+import pathlib
 import shutil
 import stat
 import unicodedata
@@ -123,7 +124,7 @@ def test_zip_with_non_ascii_names_keeps_them(tmp_path, save_classes):
 def labelled(folder):
     """Return (class, bytes) of every photo in `folder`."""
     scan = class_folders.scan([folder])
-    return sorted((label, path.read_bytes()) for path, label in scan.photos)
+    return sorted((label, pathlib.Path(path).read_bytes()) for path, label in scan.photos)
 
 
 def test_zip_of_macos_has_the_classes_of_its_folder(tmp_path, save_classes):

@@ -1,8 +1,10 @@
 import collections
 import pathlib
 import shutil
+import tracemalloc
 
 import pytest
+from sklearn.model_selection import StratifiedKFold
 
 from components.base import artifacts
 from components.base.errors import PilahError
@@ -121,6 +123,27 @@ def test_folds_count_from_1_in_the_file_and_older_files_from_0_are_read(tmp_path
     assert [row["fold"] for row in rows] == ["3", "1", "2"]
     artifacts.write_csv(path, photos.COLUMNS, [{**row, "fold": int(row["fold"]) - 1} for row in rows])
     assert photos.read(path) == photo_list
+
+
+def test_a_million_listed_photos_take_less_than_400_mb(tmp_path):
+    count, path = 10_000, tmp_path / "photos.csv"
+    rows = [
+        photos.Photo(f"{n:016x}", f"/photos/class-{n % 10}/photo-{n:09d}.jpg", f"c{n % 10}", 0) for n in range(count)
+    ]
+    photos.write(path, rows)
+    tracemalloc.start()
+    try:
+        listed = photos.read(path)
+        assert tracemalloc.get_traced_memory()[0] < 400 * len(listed)
+    finally:
+        tracemalloc.stop()
+
+
+def test_folds_are_those_of_scikit_learn():
+    labels = [f"c{number * number % 3}" for number in range(60)]
+    fold_of = stratified_folds.assign(labels, 3, seed=4)
+    for fold, (_, tested) in enumerate(StratifiedKFold(3, shuffle=True, random_state=4).split(labels, labels)):
+        assert set(fold_of[tested]) == {fold}
 
 
 def test_progress_counts_up_to_every_file(tmp_path, save_classes):
