@@ -85,14 +85,14 @@ def sampled(stage: Stage) -> Stage:
         stop, started = threading.Event(), time.monotonic()
 
         def sample() -> None:
-            with (config.run_dir / MEMORY).open("a") as file:
+            with (config.run_dir / MEMORY).open("a", buffering=1) as file:
                 while not stop.wait(SAMPLE_SECONDS):
                     seconds = round(time.monotonic() - started, 2)
                     file.write(json.dumps({"stage": stage.name, "seconds": seconds, **state, "mib": rss_mib()}) + "\n")
 
-        def update(done: int, total: int, what: str = "") -> None:
+        def update(done: int, total: int, what: str = "", note: str = "") -> None:
             state.update(done=done, total=total)
-            progress(done, total, what)
+            progress(done, total, what, note)
 
         sampler = threading.Thread(target=sample)
         sampler.start()
