@@ -227,7 +227,7 @@ def test_report_of_another_version_is_not_replaced_by_an_empty_one(copy):
 
 def test_leakage_check_of_another_version_stops_before_it_trains(copy, monkeypatch):
     make_trials_of_0_1_0(copy)
-    monkeypatch.setattr(leakage_check.audit, "finished", config_module.read)
+    monkeypatch.setattr(leakage_check.audit, "finished", lambda run_dir, cluster: config_module.read(run_dir))
     monkeypatch.setattr(leakage_check, "write", lambda *_: pytest.fail("it trains"))
     with pytest.raises(PilahError, match=r"^Another version of Pilah trained the models"):
         leakage_check.run(copy, rich.console.Console(file=io.StringIO()))
