@@ -1,6 +1,6 @@
 """Benchmark of 1, 2 and 4 workers of a Dask cluster on this machine, against its own processes.
 
-`python -m benchmarks.cluster --run-dir runs/mine` computes the features of one backbone and its 9 scenarios on the
+`python -m benchmarks.cluster --run-dir runs/mine` computes the features of two backbones and their 18 scenarios on the
 photos of a run, in new folders. Each round measures all; ratios are those within a round.
 """
 
@@ -11,7 +11,6 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import argparse
 import contextlib
-import dataclasses
 import json
 import pathlib
 import shutil
@@ -22,16 +21,19 @@ import time
 from collections.abc import Iterator
 
 from benchmarks.serving import ROOT, show
+from components.base import settings
 
 WORKERS = (0, 1, 2, 4)  # 0: no cluster
-SIZE_PX = 224
+BACKBONES: tuple[settings.Backbone, ...] = ("ResNet50", "DenseNet121")
+SIZE_PX = 96
+VIEWS = 2  # augmented ones
 PORT = "18788"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run-dir", type=pathlib.Path, default=pathlib.Path("runs/demo"))
-    parser.add_argument("--photos", type=int, default=600, help="Number of photos.")
+    parser.add_argument("--photos", type=int, default=1000, help="Number of photos.")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--measure", type=pathlib.Path, help="Measure in this prepared folder, in this process.")
     parser.add_argument("--cluster", help="With --measure: address of the scheduler.")
@@ -43,7 +45,8 @@ def main() -> None:
         prepared = pathlib.Path(folder, "prepared")
         prepare(args.run_dir, prepared, args.photos)
         for number in range(1, args.rounds + 1):
-            print(f"\nround {number}: {args.photos} photos of {SIZE_PX} px, ResNet50, 3 views, 9 scenarios x 5 folds")
+            networks = " and ".join(BACKBONES)
+            print(f"\nround {number}: {args.photos} photos, {SIZE_PX} px, {networks}, {1 + VIEWS} views")
             print_round({workers: measure_with(workers, prepared) for workers in WORKERS})
 
 
@@ -94,12 +97,17 @@ def measure(run_dir: pathlib.Path, address: str | None) -> dict[str, float]:
     from pipeline import config, runner
     from pipeline.stages import features, search
 
-    settings = dataclasses.replace(
-        config.Config(run_dir), random_weights=True, backbones=("ResNet50",), views=2, cluster=address
+    run_settings = config.Config(
+        run_dir,
+        random_weights=True,
+        backbones=BACKBONES,
+        views=VIEWS,
+        image_size_px=SIZE_PX,
+        cluster=address,
     )
     (run_dir / "tmp").mkdir()
     for stage in (features.STAGE, search.STAGE):
-        runner.run(stage, settings, rich.console.Console(quiet=True))
+        runner.run(stage, run_settings, rich.console.Console(quiet=True))
     return {name: (runner.read(run_dir, name) or {})["seconds"] for name in ("features", "search")}
 
 
