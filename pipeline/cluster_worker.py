@@ -1,6 +1,7 @@
 """Preload module of a Dask worker, which prepares it for the tasks of a run."""
 
 import os
+import tempfile
 from typing import TYPE_CHECKING
 
 from components.base import machine
@@ -16,6 +17,8 @@ def dask_setup(worker: "distributed.Worker") -> None:
 
     A worker with a GPU computes deterministically, as runs on one machine do.
     """
+    # Dask removes this folder when the worker ends, or the next one starts after a kill
+    tempfile.tempdir = worker.local_directory
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")

@@ -121,7 +121,7 @@ def run_workers(address: str, number: int | None, host: str | None) -> None:
         try:
             await _until_interrupted(start())
         finally:
-            await asyncio.gather(*(nanny.close(timeout=2) for nanny in nannies))
+            await asyncio.gather(*(nanny.close(timeout=10) for nanny in nannies))
 
     asyncio.run(run())
 
