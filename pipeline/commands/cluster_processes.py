@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
 import itertools
 import multiprocessing
 import os
@@ -24,6 +25,7 @@ from pipeline import cluster_tls, cluster_worker
 SCHEDULER_SETTINGS = {"distributed.scheduler.worker-saturation": 1.0, "distributed.scheduler.worker-ttl": None}
 MISSED_HEARTBEATS = 10  # after which a worker is given up: 5 s with fewer than 10 workers
 CHECK_SECONDS = 1.0
+KILL_SECONDS = 30
 RESTART_SECONDS = 2.0  # before a worker that has ended is started again
 
 
@@ -53,10 +55,11 @@ def run_scheduler(host: str, port: int, dashboard_port: int) -> None:
 
 
 async def _give_up_silent_workers(scheduler: distributed.Scheduler) -> None:
-    """Give the tasks of workers that send no heartbeat to others.
+    """Give the tasks of workers that send no heartbeat to others, and let their parent processes replace them.
 
-    Dask's own worker-ttl would first wait 30 s for an answer of the worker's parent process.
+    Dask's own worker-ttl would first wait 30 s for an answer of the parent process.
     """
+    kills: set[asyncio.Task[None]] = set()
     while True:
         started = time.monotonic()
         await asyncio.sleep(CHECK_SECONDS)
@@ -68,6 +71,16 @@ async def _give_up_silent_workers(scheduler: distributed.Scheduler) -> None:
             if now - worker.last_seen > limit_seconds:
                 print(f"no heartbeat from {worker.name}: its tasks go to others", flush=True)
                 await scheduler.remove_worker(worker.address, stimulus_id="no-heartbeat")
+                if worker.nanny:
+                    kills.add(kill := asyncio.create_task(_kill(worker.nanny, scheduler)))
+                    kill.add_done_callback(kills.discard)
+
+
+async def _kill(nanny: str, scheduler: distributed.Scheduler) -> None:
+    """Let the parent process at the address `nanny` kill its worker, which it then replaces, if it can be reached."""
+    with contextlib.suppress(OSError):
+        async with distributed.rpc(nanny, connection_args=scheduler.connection_args) as parent:
+            await asyncio.wait_for(parent.kill(reason="no heartbeat"), KILL_SECONDS)
 
 
 def run_workers(address: str, number: int | None, host: str | None) -> None:
