@@ -172,7 +172,7 @@ def _write_in_tasks(
     }
     for view in views:
         waiting = [tasks[part] for part in parts if part[0] == view and part in tasks]
-        unfinished = set(waiting)
+        seconds, unfinished = 0.0, set(waiting)  # none if all parts were written before an interruption
         while unfinished:
             done, unfinished = concurrent.futures.wait(waiting, PROGRESS_SECONDS, concurrent.futures.FIRST_EXCEPTION)
             seconds = sum(task.result() for task in done)

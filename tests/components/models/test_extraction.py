@@ -253,6 +253,19 @@ def test_finished_tasks_are_not_computed_again(tmp_path, source, executor, monke
     assert list(contents(tmp_path / "here").values()) == [view]
 
 
+def test_parts_that_were_all_written_before_an_interruption_are_joined(tmp_path, source, executor, monkeypatch):
+    def full(*arguments):
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(extraction, "_join", full)
+        with pytest.raises(OSError, match="disk full"):
+            extract(tmp_path, source, views=0, executor=executor)
+    monkeypatch.setattr(features, "write_view", pytest.fail)
+    extract(tmp_path, source, views=0, executor=executor)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["settings.json", "view-00.json", "view-00.npy"]
+
+
 def test_view_interrupted_by_a_full_disk_leaves_no_file(tmp_path, source, monkeypatch):
     def full(batches):
         yield np.zeros((2, CHANNELS), np.float32)
