@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import os
 import pathlib
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -133,7 +134,8 @@ class PhotoRecords(dataset_builder.FileReaderBuilder):
         try:
             yield
         except Exception as error:
-            if not self.beam_args:
+            is_disk = any(os.strerror(code) in str(error) for code in artifacts.DISK_ERRORS)
+            if not self.beam_args or isinstance(error, OSError) or is_disk:
                 raise
             # Beam puts the tracebacks of its job server and its worker above the cause
             causes = [line.strip() for line in str(error).splitlines() if line.strip(" >")]

@@ -19,6 +19,7 @@ from components.base.errors import PilahError
 from components.data import images, photos, resize
 
 log = logging.getLogger("pilah")
+_READING = threading.Lock()
 Serialize = Callable[[dict[str, Any]], bytes]  # values of a record -> its bytes
 
 
@@ -41,8 +42,13 @@ class Shard:
         return _read_list(self.photo_list)[self.start : self.end]
 
 
-@functools.lru_cache(maxsize=1)
 def _read_list(path: pathlib.Path) -> list[photos.Photo]:
+    with _READING:  # the threads of a process read it once
+        return _read_list_once(path)
+
+
+@functools.lru_cache(maxsize=1)
+def _read_list_once(path: pathlib.Path) -> list[photos.Photo]:
     return photos.read(path)
 
 
@@ -137,6 +143,7 @@ def read_reports(shards: Sequence[Shard]) -> list[dict[str, Any]]:
     workers = collections.Counter((report["host"], report["process"]) for report in reports)
     for (host, process), count in workers.items():
         log.info("process %d on %s wrote %d shards", process, host, count)
+    _read_list_once.cache_clear()
     for path in paths:
         path.unlink()
     for folder in {path.parent for path in paths}:
