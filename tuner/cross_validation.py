@@ -11,12 +11,11 @@ from keras_tuner.engine import trial as trial_module
 
 from components.base import artifacts, metrics
 from components.base.errors import NotFiniteError, PilahError
-from tuner import folds, oracle, predictions, scenarios, trial_folder, workers
+from tuner import folds, oracle, predictions, scenarios, tasks, trial_folder, workers
 from tuner.study import Study
 
 log = logging.getLogger("pilah")
 NO_RETRY = f"{keras_tuner.errors.FailedTrialError.__module__}.{keras_tuner.errors.FailedTrialError.__qualname__}: "
-PROGRESS_SECONDS = 0.5  # between progress updates while other processes train
 
 
 def search(
@@ -113,7 +112,7 @@ class CrossValidationTuner(keras_tuner.Tuner):
                 self.update_progress()
             return
         futures = self.futures.pop(scenario.number, None) or self.submit(scenario)  # on a retry, submit again
-        while concurrent.futures.wait(futures, PROGRESS_SECONDS).not_done:
+        while concurrent.futures.wait(futures, tasks.PROGRESS_SECONDS).not_done:
             self.update_progress()
         for future in futures:
             future.result()
@@ -123,8 +122,8 @@ class CrossValidationTuner(keras_tuner.Tuner):
         """Submit the folds of `scenario` to the executor: one task per fold in fine-tuning, otherwise a single task."""
         assert self.executor
         folder, all_folds = trial_folder.path(self.trials_dir, scenario.number), range(self.study.folds)
-        tasks = [[fold] for fold in all_folds] if self.finetunes else [all_folds]
-        return [self.executor.submit(folds.train, self.study, scenario, task, folder) for task in tasks]
+        parts = [[fold] for fold in all_folds] if self.finetunes else [all_folds]
+        return [self.executor.submit(folds.train, self.study, scenario, part, folder) for part in parts]
 
     def update_progress(self) -> None:
         """Report the progress of all scenarios from the files on disk, because other processes do not report theirs."""

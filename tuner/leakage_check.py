@@ -9,7 +9,6 @@ the choice of the winner, the export or the push read.
 """
 
 import concurrent.futures
-import itertools
 import pathlib
 import time
 from collections.abc import Callable, Sequence
@@ -20,7 +19,7 @@ from sklearn.model_selection import KFold
 
 from components.base import artifacts, claims, finding_types, metrics, seeds
 from components.models import features, head
-from tuner import choose, scenarios, trial_folder
+from tuner import choose, scenarios, tasks, trial_folder
 from tuner.study import Study
 
 PROTOCOL = "one model through folds of batches, tested on an augmented view"
@@ -43,9 +42,9 @@ def check(
     settings = {str(scenario.number): study.settings(scenario) for scenario in scenario_list}
     artifacts.reset_if_settings_changed(folder, {"leaking": True, "protocol": PROTOCOL, "scenarios": settings})
     paths = [folder / f"{trial_folder.name(scenario.number)}.json" for scenario in scenario_list]
-    written = (executor.map if executor else map)(_write_row, paths, itertools.repeat(study), scenario_list)
-    for done, _ in enumerate(written, start=1):
-        progress(done, len(scenario_list))
+    rows = [(path, study, scenario) for path, scenario in zip(paths, scenario_list, strict=True)]
+    for _ in tasks.results(executor, _write_row, rows, lambda done: progress(done, len(rows))):
+        pass
     return [artifacts.read_json(path, finding_types.LeakageRow) for path in paths]
 
 

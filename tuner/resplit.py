@@ -2,14 +2,13 @@
 
 import concurrent.futures
 import dataclasses
-import itertools
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from components.base import metrics
 from components.data import grouped_folds, stratified_folds
-from tuner import folds, scenarios
+from tuner import folds, scenarios, tasks
 from tuner.study import Study
 
 
@@ -43,24 +42,21 @@ def plain_and_grouped(
         UngroupableError: fewer than `draws` seeds can be grouped, see grouped_folds.keep_together.
     """
     splits = _splits(study, groups, seeds, draws)
-    studies, test_folds = [], []
+    trainings = []
     for _, plain, grouped in splits:
         moved = plain != grouped
         changed = np.union1d(plain[moved], grouped[moved]).tolist()  # other folds would give the same models
-        studies += [_with_folds(study, plain), _with_folds(study, grouped)]
-        test_folds += [range(study.folds), changed]
-    answers = (executor.map if executor else map)(_predict, studies, itertools.repeat(scenario), test_folds)
+        trainings += [(study, scenario, plain, range(study.folds)), (study, scenario, grouped, changed)]
     rows: list[dict[str, float]] = []
+    answers = tasks.results(executor, _predict_with_folds, trainings, lambda done: progress(done, 2 * draws))
     for seed, _, _ in splits:
         predicted = next(answers)
-        progress(2 * len(rows) + 1, 2 * draws)
         retrained = next(answers)
         plain_f1, grouped_f1 = (
             metrics.score(metrics.confusion(study.labels, classes, len(study.classes)), study.classes).f1
             for classes in (predicted, np.where(retrained >= 0, retrained, predicted))
         )
         rows.append({"seed": seed, "plain": plain_f1, "grouped": grouped_f1, "difference": grouped_f1 - plain_f1})
-        progress(2 * len(rows), 2 * draws)
     return rows
 
 
@@ -92,6 +88,12 @@ def _predict(study: Study, scenario: scenarios.Scenario, test_folds: Iterable[in
         _, probabilities = folds.train_head(study, scenario, fold)
         predicted[study.fold_of == fold] = probabilities.argmax(axis=1)
     return predicted
+
+
+def _predict_with_folds(
+    study: Study, scenario: scenarios.Scenario, fold_of: np.ndarray, test_folds: Iterable[int]
+) -> np.ndarray:
+    return _predict(_with_folds(study, fold_of), scenario, test_folds)
 
 
 def _with_folds(study: Study, fold_of: np.ndarray) -> Study:

@@ -15,10 +15,9 @@ from pipeline import cluster, provenance, recipe, run_folder
 from pipeline.config import Config
 from pipeline.progress import Progress
 from pipeline.runner import Stage
+from tuner import tasks
 from tuner.scenarios import Scenario
 from tuner.study import Study
-
-PROGRESS_SECONDS = 0.5  # between progress updates while a worker trains
 
 
 def inputs(config: Config) -> dict[str, Any]:
@@ -43,10 +42,7 @@ def _refit_head(
     progress: Progress,
 ) -> keras.Model:
     path = config.run_dir / run_folder.HEAD
-    if executor:
-        _wait(executor.submit(_write_head, path, study, winner), lambda: progress(0, 1))
-    else:
-        _write_head(path, study, winner)
+    next(tasks.results(executor, _write_head, [(path, study, winner)], lambda done: progress(done, 1)))
     weights = recipe.weights(config, winner.backbone)
     return assembly.assemble(
         winner.backbone, weights, image_size_px=config.image_size_px, trained_head=assembly.load(path)
@@ -80,12 +76,12 @@ def _refit_backbone_and_head(
     artifacts.reset_if_settings_changed(unfinished, study.settings(winner))
     checkpoint = unfinished / "state"
 
-    def show() -> None:
+    def show(done: int = 0) -> None:
         progress(finetuning.checkpoint_progress(checkpoint)[0], study.epochs_of_finetuning)
 
-    study.examples(winner.backbone, executor)  # computes frozen activations that are missing
     if executor:
-        _wait(executor.submit(_write_checkpoints, checkpoint, study, winner), show)
+        study.examples(winner.backbone, executor)  # computes frozen activations that are missing
+        next(tasks.results(executor, _write_checkpoints, [(checkpoint, study, winner)], show))
     # after a worker has trained all epochs, this only restores the model from the last checkpoint
     return assembly.without_optimizer(_train_backbone_and_head(checkpoint, study, winner, show))
 
@@ -108,12 +104,6 @@ def _train_backbone_and_head(
         on_epoch=on_epoch,
     )
     return model
-
-
-def _wait(task: "concurrent.futures.Future[Any]", show_progress: Callable[[], object]) -> None:
-    while concurrent.futures.wait([task], PROGRESS_SECONDS).not_done:
-        show_progress()
-    task.result()
 
 
 STAGE = Stage(
