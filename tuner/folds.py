@@ -28,12 +28,12 @@ def train(
     Args:
         on_epoch: called after each epoch of fine-tuning.
     """
-    for fold in folds:
-        path = trial_folder.fold_predictions(folder, fold)
-        with claims.claimed(path):
-            if not path.exists():
+    with claims.claimed(trial_folder.fold_predictions(folder, folds[0])):  # one claim for the whole task
+        for fold in folds:
+            if not trial_folder.fold_predictions(folder, fold).exists():
                 _train_fold(study, scenario, fold, folder, on_epoch=on_epoch)
-        finetuning.clear(trial_folder.fold_checkpoint(folder, fold))
+            claims.check()
+            finetuning.clear(trial_folder.fold_checkpoint(folder, fold))
 
 
 def reset_if_settings_changed(study: Study, scenario: scenarios.Scenario, folder: pathlib.Path) -> None:

@@ -244,11 +244,15 @@ def reset_if_settings_changed(folder: pathlib.Path, settings: dict[str, Any]) ->
     """Empty `folder`, unless its settings.json equals `settings`, and write `settings` there.
 
     If they are equal, only temporary files of a killed process are removed, and unfinished work is resumed.
+
+    Raises:
+        LostClaimError: this thread has lost its claim, see claims.claimed.
     """
+    claims.check()
     path = folder / SETTINGS
     if path.exists() and read_json(path) == json.loads(json.dumps(settings)):
-        for temporary in folder.glob(".*"):
-            temporary.unlink()
+        for part in folder.glob(f"{PART}*"):
+            part.unlink(missing_ok=True)
         return
     remove(folder)
     write_json(path, settings)

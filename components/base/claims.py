@@ -32,12 +32,16 @@ def claimed(path: pathlib.Path) -> Iterator[None]:
     claim, token = path.with_name(f"{PREFIX}{path.name}"), secrets.token_hex(8)
     claim.parent.mkdir(parents=True, exist_ok=True)
     part = claim.with_name(f"{claim.name}.{token}")
-    part.write_text(token)
-    part.replace(claim)
+    try:
+        part.write_text(token)
+        part.replace(claim)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(claim)) from error
 
     def check_claim() -> None:
         if not _is(claim, token):
-            raise LostClaimError(f"Another process has the task of {path} now.")
+            raise LostClaimError(f"Another process has the task of {path} now, or the run was started again.")
 
     before = _check.set(check_claim)
     try:

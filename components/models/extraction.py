@@ -187,6 +187,8 @@ def _write_part(path: pathlib.Path, source: Source, start: int, network: Network
     """Write the activations of PHOTOS_PER_TASK photos from number `start` on, and return the seconds."""
     started = time.monotonic()
     with claims.claimed(path):
+        if path.exists():
+            return 0.0
         for _ in features.write_view(
             path,
             source.records,
