@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import distributed
 
 CONNECT_SECONDS = 10
-LOOK_SECONDS = 2.0  # between two looks at the workers
+DESCRIBE_SECONDS = 2.0  # between two requests to the scheduler
 log = logging.getLogger("pilah")
 CONTINUE = "run the same command again: finished work is kept."
 
@@ -40,9 +40,10 @@ class Cluster(concurrent.futures.Executor):
 
     def __init__(self, client: "distributed.Client", driver: cluster_check.Driver):
         self._client, self._driver = client, driver
-        self._arguments = cluster_arguments.Sender(driver.probe.parent)
+        self._arguments = cluster_arguments.Sender(driver.probe)
         self._passed: set[str] = set()  # addresses of workers
-        self._looked, self._description = -LOOK_SECONDS, ""
+        self._failed: set[str] = set()
+        self._described_at, self._description = -DESCRIBE_SECONDS, ""
         workers = client.scheduler_info(n_workers=-1)["workers"].values()
         self.workers, self.dashboard = len(workers), client.dashboard_link
         has_gpus = any(worker["resources"].get("GPU") for worker in workers)
@@ -65,27 +66,28 @@ class Cluster(concurrent.futures.Executor):
         Those that do not answer are checked again by the next call, unless the scheduler has given them up.
         """
         workers = self._client.scheduler_info(n_workers=-1)["workers"]
-        new = {address: worker for address, worker in workers.items() if address not in self._passed}
-        problems = cluster_check.problems(self._client, self._driver, new)
-        self._passed |= new.keys() - problems.keys()
+        new = workers.keys() - self._passed - self._failed
+        problems = cluster_check.problems(self._client, self._driver, workers, new)
+        self._passed |= new - problems.keys()
         return problems
 
     def describe(self) -> str:
-        """Return the number of workers and of their current tasks, as text; stop new workers that fail the check."""
-        if time.monotonic() - self._looked < LOOK_SECONDS or self._client.status != "running":
+        """Return the number of workers and of their current tasks, as text; check the workers that are new."""
+        if time.monotonic() - self._described_at < DESCRIBE_SECONDS or self._client.status != "running":
             return self._description
         try:
             for address, problem in self.check_new_workers().items():
-                log.error("%s It gets no tasks of this run.", problem)
                 if not problem.endswith(cluster_check.NO_ANSWER):  # the scheduler gives up those that do not answer
-                    self._client.retire_workers([address])
+                    log.error("%s It gets no tasks of this run.", problem)
+                    self._failed.add(address)
             tasks = self._client.processing()
         except OSError:  # the scheduler is lost, and the futures of the tasks raise ClusterError
             return self._description
-        if not tasks:
-            log.warning("The cluster has no worker now. The run continues when one joins.")
-        self._description = f"{len(tasks)} workers, {sum(map(len, tasks.values()))} tasks"
-        self._looked = time.monotonic()
+        counts = [len(tasks[address]) for address in tasks if address in self._passed]
+        if not counts and not self._description.startswith("0 workers"):
+            log.warning("The cluster has no worker that can compute this run. It continues when one joins.")
+        self._description = f"{len(counts)} workers, {sum(counts)} tasks"
+        self._described_at = time.monotonic()
         return self._description
 
 
@@ -156,6 +158,8 @@ def _copy_outcome(outer: "concurrent.futures.Future[Any]", inner: "concurrent.fu
     """Finish `outer` as `inner`, with ClusterError for the errors of Dask itself."""
     import distributed
 
+    if not outer.set_running_or_notify_cancel():
+        return
     if inner.cancelled():
         outer.set_exception(
             ClusterError(f"The connection to the Dask scheduler was lost. Start it again, and {CONTINUE}")
@@ -163,8 +167,8 @@ def _copy_outcome(outer: "concurrent.futures.Future[Any]", inner: "concurrent.fu
     elif isinstance(error := inner.exception(), distributed.KilledWorker):
         outer.set_exception(
             ClusterError(
-                f"{error.allowed_failures + 1} workers died with the same task, most likely for lack of memory (the "
-                f"last one was {error.last_worker.address}). Start fewer on each machine, and {CONTINUE}"
+                f"{error.allowed_failures + 1} workers died or did not answer with the same task, such as for lack of "
+                f"memory (the last one was {error.last_worker.address}). Start fewer on each machine, and {CONTINUE}"
             )
         )
     elif error:

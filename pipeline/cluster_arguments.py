@@ -18,10 +18,10 @@ class Reference:
 
 
 class Sender:
-    """Replaces large arguments by references to files in `folder`, which must exist until the tasks are finished."""
+    """Replaces large arguments by references to files whose paths begin with `prefix`; remove them after the tasks."""
 
-    def __init__(self, folder: pathlib.Path):
-        self._folder = folder
+    def __init__(self, prefix: pathlib.Path):
+        self._prefix = prefix
         self._references: dict[int, tuple[Any, Reference]] = {}  # id -> the argument, so that the id stays its own
 
     def replace(self, argument: Any) -> Any:
@@ -31,7 +31,7 @@ class Sender:
         content = pickle.dumps(argument)
         if len(content) < LARGE_BYTES:
             return argument
-        reference = Reference(self._folder / f"argument-{secrets.token_hex(8)}.pickle")
+        reference = Reference(self._prefix.with_name(f"{self._prefix.name}-{secrets.token_hex(8)}.pickle"))
         reference.path.write_bytes(content)
         self._references[id(argument)] = argument, reference
         return reference

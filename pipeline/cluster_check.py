@@ -10,7 +10,7 @@ import pathlib
 import platform
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from components.base import artifacts
@@ -81,29 +81,35 @@ def driver(config: Config) -> Iterator[Driver]:
             file.unlink(missing_ok=True)
 
 
-def problems(client: "distributed.Client", driver: Driver, workers: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+def problems(
+    client: "distributed.Client", driver: Driver, workers: Mapping[str, Mapping[str, Any]], new: Collection[str]
+) -> dict[str, str]:
     """Check workers at the same time; return address -> what is wrong and what to do, for those that fail.
 
     Args:
-        workers: address -> information, as in client.scheduler_info.
+        workers: address -> information of all workers, as in client.scheduler_info.
+        new: addresses of those to check.
     """
     on_host = collections.Counter(worker["host"] for worker in workers.values())
 
     async def check_all() -> dict[str, str]:
         checks = {
-            address: asyncio.ensure_future(_problem_of(client, driver, address, worker, on_host[worker["host"]]))
-            for address, worker in workers.items()
+            address: asyncio.ensure_future(
+                _problem_of(client, driver, address, workers[address], on_host[workers[address]["host"]])
+            )
+            for address in new
         }
         await asyncio.wait(checks.values(), timeout=SECONDS)
-        found = {}
-        for address, check in checks.items():
-            problem = check.result() if check.done() else NO_ANSWER
+        problem_of = {address: check.result() if check.done() else NO_ANSWER for address, check in checks.items()}
+        for check in checks.values():
             check.cancel()
-            if problem:
-                found[address] = f"The worker {workers[address]['name']} {problem}"
-        return found
+        return {
+            address: f"The worker {workers[address]['name']} {problem}"
+            for address, problem in problem_of.items()
+            if problem
+        }
 
-    return client.sync(check_all) if workers else {}
+    return client.sync(check_all) if new else {}
 
 
 async def _problem_of(
@@ -118,11 +124,10 @@ async def _problem_of(
         return f"has {worker['nthreads']} threads, and must have 1. Start it with 'python -m pipeline worker'."
     name = str(worker["name"])
     try:
-        (answer,) = (await client.run(look, driver, name, on_host, workers=[address], on_error="return")).values()
-    except (OSError, ValueError):
+        answers = await client.run(find_problem, driver, name, on_host, workers=[address], on_error="return")
+    except ValueError:  # it has gone
         return ""
-    if isinstance(answer, OSError):
-        return ""
+    answer = answers.get(address, "")
     if isinstance(answer, Exception):
         reason = " ".join(str(answer).split())[:200]
         return f"cannot be checked ({type(answer).__name__}: {reason}). Install this version of Pilah there."
@@ -130,7 +135,7 @@ async def _problem_of(
     return problem or ("" if driver.answer(name).exists() else _not_seen(driver, "it is another folder there"))
 
 
-async def look(driver: Driver, worker: str, on_host: int) -> str:
+async def find_problem(driver: Driver, worker: str, on_host: int) -> str:
     """Return what is wrong with this process as a worker, and what to do; "" if nothing is."""
     return await asyncio.to_thread(_problem_here, driver, worker, on_host)
 
@@ -198,7 +203,7 @@ def _machine(config: Config) -> Machine:
         return dataclasses.replace(machine, fault=str(error))
     precision = features.pick_precision(config.precision)
     return dataclasses.replace(
-        machine, settings={"precision": precision, **engines, "use of a GPU": inference.on_gpu()}
+        machine, settings={"precision": precision, **engines, "device": "GPU" if inference.on_gpu() else "CPU"}
     )
 
 

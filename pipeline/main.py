@@ -59,10 +59,10 @@ def run(config: Config, from_stage: str | None, overwrite: bool, console: rich.c
         for name in config.backbones:
             recipe.engine(config, name)
         photos.check(config)
+        cluster.check(config, console)
         config = recipe.with_weights(config, is_new=not (config.run_dir / run_folder.CONFIG).exists())
         config_module.check(config, ())  # --refine, with fewer scenarios
         resolved = recipe.resolve(config)
-        cluster.check(config, console)
         if not (config.run_dir / run_folder.CONFIG).exists():
             resume.check_new(config.run_dir, overwrite)
             artifacts.write_json(config.run_dir / run_folder.CONFIG, to_json(config))

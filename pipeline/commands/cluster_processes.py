@@ -49,6 +49,8 @@ def run_scheduler(host: str, port: int, dashboard_port: int) -> None:
         try:
             asyncio.run(run())
         except RuntimeError as error:  # of Dask, with the cause
+            if not isinstance(error.__cause__, OSError):
+                raise
             raise PilahError(
                 f"The scheduler cannot listen on {host}:{port} ({error.__cause__}). Choose another --host or --port."
             ) from error
@@ -95,7 +97,7 @@ def run_workers(address: str, number: int | None, host: str | None) -> None:
     """
     cluster_tls.check(address, "worker")
     # without a host, workers would listen on all networks of this machine
-    own_host = host or distributed.utils.get_ip(*_host_and_port(address))
+    own_host = host or _own_host(address)
     # in a process of its own, because TensorFlow would take memory as long as the workers run
     with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         gpus = pool.submit(_count_gpus).result()
@@ -124,7 +126,8 @@ def run_workers(address: str, number: int | None, host: str | None) -> None:
                 await asyncio.sleep(RESTART_SECONDS)
                 nannies[index] = new_nanny(index)
                 print(f"{nannies[index].name} replaces a worker that has ended", flush=True)
-                await nannies[index]
+                with contextlib.suppress(OSError, RuntimeError):  # such as no network: it has ended, and is replaced
+                    await nannies[index]
 
         async def start() -> None:
             await asyncio.gather(*nannies)
@@ -136,7 +139,12 @@ def run_workers(address: str, number: int | None, host: str | None) -> None:
         finally:
             await asyncio.gather(*(nanny.close(timeout=10) for nanny in nannies))
 
-    asyncio.run(run())
+    try:
+        asyncio.run(run())
+    except RuntimeError as error:  # of Dask, with the cause
+        if not isinstance(error.__cause__, OSError):
+            raise
+        raise PilahError(f"The workers cannot listen on {own_host} ({error.__cause__}). Correct --host.") from error
 
 
 def _count_gpus() -> int:
@@ -145,16 +153,23 @@ def _count_gpus() -> int:
     return len(tf.config.list_physical_devices("GPU"))
 
 
-def _host_and_port(address: str) -> tuple[str, int]:
-    """Return the parts of an address such as tcp://10.0.0.5:8786.
+def _own_host(address: str) -> str:
+    """Return the address of this machine from which it reaches the scheduler at `address`.
 
     Raises:
-        PilahError: it is no such address.
+        PilahError: `address` is not like tcp://10.0.0.5:8786, or its host is not known.
     """
-    parts = re.fullmatch(r"(?:tcp|tls)://(.+):(\d{1,5})", address)
-    if not parts:
+    parts = re.fullmatch(r"(?:tcp|tls)://\[?([^\[\]]+)\]?:(\d{1,5})", address)
+    if not parts or int(parts[2]) > 65535:
         raise PilahError(f"ADDRESS must be that of a scheduler, such as tcp://10.0.0.5:8786 (got {address}).")
-    return parts[1], int(parts[2])
+    try:
+        (family, kind, _, _, target), *_ = socket.getaddrinfo(parts[1], int(parts[2]), type=socket.SOCK_DGRAM)
+        with socket.socket(family, kind) as probe:
+            probe.connect(target)  # sends nothing with UDP
+            own: str = probe.getsockname()[0]
+    except OSError as error:
+        raise PilahError(f"The host of {address} is not known or not reachable ({error}). Correct ADDRESS.") from error
+    return own
 
 
 async def _until_interrupted(work: Coroutine[Any, Any, None]) -> None:
