@@ -12,6 +12,7 @@ import rich.progress
 
 log = logging.getLogger("pilah")
 MESSAGE_SECONDS = 15.0
+FirstCalls = dict[str, tuple[float, int]]  # what -> time and amount done at its first call
 
 
 class Progress(Protocol):
@@ -31,41 +32,48 @@ def reporting(console: rich.console.Console, name: str) -> Iterator[Progress]:
         return
     counts = (rich.progress.BarColumn(), rich.progress.MofNCompleteColumn(), rich.progress.TimeElapsedColumn())
     left = rich.progress.TimeRemainingColumn(elapsed_when_finished=True)
-    columns = ("{task.description:<10}", *counts, "left", left, "{task.fields[note]}")
+    columns = ("{task.description:<10}", *counts, "left", left, "{task.fields[state]}")
     on_stdout = console.file is sys.stdout  # else the output of libraries is not to be shown
     with rich.progress.Progress(
         *columns, console=console, transient=True, redirect_stdout=on_stdout, redirect_stderr=on_stdout
     ) as bars:
         tasks: dict[str, rich.progress.TaskID] = {}  # what -> its bar
+        first_calls: FirstCalls = {}
 
         def update(done: int, total: int, what: str = "", note: str = "") -> None:
             if what not in tasks:
-                tasks[what] = bars.add_task(f"{name} {what}", total=total, note=note)
-            bars.update(tasks[what], completed=done, total=total, note=note)
+                tasks[what] = bars.add_task(f"{name} {what}", total=total, state="")
+            rate = _rate(first_calls, what, done)
+            state = "  ".join(filter(None, [f"{rate:.3g}/s" if rate else "", note]))
+            bars.update(tasks[what], completed=done, total=total, state=state)
 
         yield update
 
 
 def _logged(name: str) -> Progress:
     """Return a function that logs the progress, its rate and the time left, at most every 15 seconds."""
-    first_calls: dict[str, tuple[float, int]] = {}  # what -> time and amount done at its first call
+    first_calls: FirstCalls = {}
     last_message = time.monotonic()
 
     def update(done: int, total: int, what: str = "", note: str = "") -> None:
         nonlocal last_message
         now = time.monotonic()
-        started, done_before = first_calls.setdefault(what, (now, done))
-        if now - last_message < MESSAGE_SECONDS or done == total or (done == done_before and not note):
+        rate = _rate(first_calls, what, done)
+        if now - last_message < MESSAGE_SECONDS or done == total or not (rate or note):
             return
         last_message = now
-        estimate = []
-        if done > done_before:
-            rate = (done - done_before) / (now - started)
-            estimate = [f"{rate:.3g} per second", f"about {duration((total - done) / rate)} left"]
+        estimate = [f"{rate:.3g} per second", f"about {duration((total - done) / rate)} left"] if rate else []
         parts = [f"{done} of {total}", *filter(None, [note]), *estimate]
         log.info("%s: %s", f"{name} {what}".strip(), ", ".join(parts))
 
     return update
+
+
+def _rate(first_calls: FirstCalls, what: str, done: int) -> float:
+    """Return how much of `what` is done in a second since the first call for it, which is added; 0 if nothing is."""
+    now = time.monotonic()
+    started, done_before = first_calls.setdefault(what, (now, done))
+    return (done - done_before) / (now - started) if done > done_before and now > started else 0.0
 
 
 def duration(seconds: float) -> str:
