@@ -29,8 +29,8 @@ def weights(config: Config, backbone: settings.Backbone) -> backbones.Weights:
     """
     if config.random_weights:
         return backbones.Weights(None, config.seed)
-    found = _find_weights(backbone, config.weights_dir, config.seed)
-    return _shared(backbone, found, config.run_dir / run_folder.WEIGHTS) if config.cluster else found
+    original = _find_weights(backbone, config.weights_dir, config.seed)
+    return _shared(backbone, original, config.run_dir / run_folder.WEIGHTS) if config.cluster else original
 
 
 def with_weights(config: Config, is_new: bool) -> Config:
@@ -72,14 +72,14 @@ _find_weights = functools.cache(weights_search.find)
 
 
 @functools.cache
-def _shared(backbone: settings.Backbone, found: backbones.Weights, folder: pathlib.Path) -> backbones.Weights:
-    """Return the weights `found` as a file in `folder`, and copy them there unless it has them."""
-    file = found.file or weights_search.cache_path(backbone)
+def _shared(backbone: settings.Backbone, original: backbones.Weights, folder: pathlib.Path) -> backbones.Weights:
+    """Return the weights `original` as a file in `folder`, and copy them there unless it has them."""
+    file = original.file or weights_search.cache_path(backbone)
     copy = folder / backbones.BACKBONES[backbone].weights_file
     if not copy.exists() or artifacts.file_digest(copy) != artifacts.file_digest(file):
         with artifacts.atomic_write(copy) as part:
             shutil.copyfile(file, part)
-    return backbones.Weights(str(copy), found.seed, is_keras_copy=found.fingerprint == "imagenet")
+    return backbones.Weights(str(copy), original.seed, is_keras_copy=original.fingerprint == "imagenet")
 
 
 def engine(config: Config, backbone: settings.Backbone) -> settings.InferenceEngine:

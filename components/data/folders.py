@@ -61,14 +61,14 @@ def read(path: pathlib.Path, ancestors: Collection[Identity] = ()) -> Folder:
         PilahError: the folder or something in it cannot be read.
     """
     folder = Folder(path, identity_of(path))
-    for found in _entries(path):
-        if not found.name.startswith(HIDDEN_PREFIXES) and found.is_file(follow_symlinks=False):
-            folder.files.append(found.path.removeprefix("./"))  # as pathlib writes it
+    for dir_entry in _entries(path):
+        if not dir_entry.name.startswith(HIDDEN_PREFIXES) and dir_entry.is_file(follow_symlinks=False):
+            folder.files.append(dir_entry.path.removeprefix("./"))  # as pathlib writes it
             continue
-        entry = path / found.name
-        if found.name.startswith(HIDDEN_PREFIXES):
+        entry = path / dir_entry.name
+        if dir_entry.name.startswith(HIDDEN_PREFIXES):
             folder.ignored.extend(Ignored(utf_8_text(file), HIDDEN) for file in _files_of_hidden(entry))
-        elif (status := _status(found)) is None:
+        elif (status := _status(dir_entry)) is None:
             folder.dead_links.append(entry)
         elif stat.S_ISREG(status.st_mode):
             folder.files.append(str(entry))

@@ -213,7 +213,7 @@ def _lowest(network: keras.Model, name: settings.Backbone, part: str) -> keras.l
 
 
 def _randomize(network: keras.Model, seed: int) -> None:
-    """Set the kernels of `network` to Keras's random weights, by seeds of their own.
+    """Set the kernels of `network` to random weights, Glorot uniform with seeds of their own.
 
     Keras itself would draw these seeds from Python's global generator, which other threads use too.
     """

@@ -27,7 +27,7 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
         PilahError: there is no run in `run_dir`.
     """
     config = config_module.read(run_dir)
-    to_do, trained = runner.left(config), Trained(config)
+    to_do, run_state = runner.left(config), RunState(config)
     table = rich.table.Table("stage", "state", "time spent", "time left", title=str(run_dir), box=rich.box.SIMPLE_HEAD)
     for name in STAGES:
         mark = runner.read(run_dir, name)
@@ -37,7 +37,7 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
             state = "done before, to be checked again" if name in to_do else "done"
             table.add_row(name, state, duration(mark["seconds"]), "")
         else:
-            table.add_row(name, *_progress(_parts(trained, name)))
+            table.add_row(name, *_progress(_parts(run_state, name)))
     console.print(table)
     if not to_do:
         runner.check_outputs(run_dir, lambda file: file == run_folder.LEADERBOARD)
@@ -50,7 +50,7 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class Trained:
+class RunState:
     """What was computed with the run's settings; read once, because reading a million photos takes seconds."""
 
     config: Config
@@ -92,31 +92,31 @@ def _progress(parts: Sequence[Part]) -> tuple[str, str, str]:
     return state, duration(spent), duration(left)
 
 
-def _parts(trained: Trained, stage: str) -> list[Part]:
+def _parts(run_state: RunState, stage: str) -> list[Part]:
     """Return the parts of a stage, one for each backbone; none if the stage has no intermediate results."""
-    config = trained.config
+    config = run_state.config
     if stage == "features":
-        return [_views(trained, backbone) for backbone in config.backbones]
+        return [_views(run_state, backbone) for backbone in config.backbones]
     if stage == "refine":
-        return [_folds(trained, config.refined_numbers)]
+        return [_folds(run_state, config.refined_numbers)]
     numbers, per_backbone = config.searched_numbers, len(config.optimizers) * len(config.dropouts)
     starts = range(0, len(numbers), per_backbone)
-    return [_folds(trained, numbers[start : start + per_backbone]) for start in starts] if stage == "search" else []
+    return [_folds(run_state, numbers[start : start + per_backbone]) for start in starts] if stage == "search" else []
 
 
-def _views(trained: Trained, backbone: settings.Backbone) -> Part:
+def _views(run_state: RunState, backbone: settings.Backbone) -> Part:
     """Return the views of the features of a backbone, done if they were computed with the run's settings."""
-    config = trained.config
+    config = run_state.config
     folder, total = config.run_dir / run_folder.features(backbone), config.views + config.test_views
     files = sorted([*folder.glob("view-*.json"), *folder.glob("test-*.json")])[:total]
-    if not trained.has_features(backbone):
+    if not run_state.has_features(backbone):
         files = []
     return Part(total, len(files), sum(artifacts.read_json(file, documents.Timed)["seconds"] for file in files))
 
 
-def _folds(trained: Trained, numbers: Sequence[int]) -> Part:
+def _folds(run_state: RunState, numbers: Sequence[int]) -> Part:
     """Return the folds of the scenarios `numbers`, done if trained with the run's settings, in part by their epochs."""
-    config, matching = trained.config, trained.scenarios
+    config, matching = run_state.config, run_state.scenarios
     trials_dir = config.run_dir / run_folder.TRIALS
     paths = {number: trial_folder.path(trials_dir, number) for number in numbers}
     folders = [path for n, path in paths.items() if n in matching or not (path / artifacts.SETTINGS).exists()]
