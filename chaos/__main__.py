@@ -18,6 +18,7 @@ TRIALS = [
     "slow_clients",
     "load",
     "hostile_requests",
+    "cluster",
 ]
 
 

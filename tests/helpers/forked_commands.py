@@ -190,7 +190,7 @@ def _fork(
             os.dup2(target, number)
         os.chdir(folder)
         if small:
-            _use_small_networks()
+            use_small_networks()
         if configure_only:
             _end_before_the_stages()
         if processes:
@@ -250,7 +250,7 @@ def _kill_when_renaming(moment: int) -> None:
     os.rename, os.replace = killing(os.rename), killing(os.replace)
 
 
-def _use_small_networks() -> None:
+def use_small_networks() -> None:
     """Replace ResNet50 and VGG19 by small networks with random weights, whose features differ."""
     import tiny_backbone
 
