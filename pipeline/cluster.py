@@ -22,6 +22,7 @@ CONNECT_SECONDS = 10
 DESCRIBE_SECONDS = 2.0  # between two requests to the scheduler
 log = logging.getLogger("pilah")
 CONTINUE = "run the same command again: finished work is kept."
+LOST = f"The connection to the Dask scheduler was lost. Start it again, and {CONTINUE}"
 
 
 class ClusterError(PilahError, concurrent.futures.BrokenExecutor):
@@ -100,7 +101,11 @@ def check(config: Config, console: rich.console.Console) -> None:
     if not config.cluster:
         return
     with _connected(config) as cluster:
-        for problem in cluster.check_new_workers().values():
+        try:
+            problems = cluster.check_new_workers()
+        except OSError as error:
+            raise ClusterError(LOST) from error
+        for problem in problems.values():
             raise PilahError(problem)
         state = f"cluster {config.cluster}: {cluster.describe()}, dashboard {cluster.dashboard}"
         console.print(state, soft_wrap=True, highlight=False)
@@ -146,12 +151,15 @@ def _connected(config: Config) -> Iterator[Cluster]:
     with client, cluster_check.driver(config) as driver:
         try:
             client.wait_for_workers(1, timeout=CONNECT_SECONDS)  # killed ones are started again
+            cluster = Cluster(client, driver)
         except TimeoutError as error:
             raise PilahError(
                 f"--cluster {config.cluster} has no worker. Start some with 'python -m pipeline worker "
                 f"{config.cluster}'."
             ) from error
-        yield Cluster(client, driver)
+        except OSError as error:
+            raise ClusterError(LOST) from error
+        yield cluster
 
 
 def _copy_outcome(outer: "concurrent.futures.Future[Any]", inner: "concurrent.futures.Future[Any]") -> None:
@@ -161,9 +169,7 @@ def _copy_outcome(outer: "concurrent.futures.Future[Any]", inner: "concurrent.fu
     if not outer.set_running_or_notify_cancel():
         return
     if inner.cancelled():
-        outer.set_exception(
-            ClusterError(f"The connection to the Dask scheduler was lost. Start it again, and {CONTINUE}")
-        )
+        outer.set_exception(ClusterError(LOST))
     elif isinstance(error := inner.exception(), distributed.KilledWorker):
         outer.set_exception(
             ClusterError(
