@@ -27,12 +27,14 @@ class Host:
 
     Attributes:
         bridge: namespace of the bridge, in which the other end of the link has the name of the host.
+        programs: those that were started.
     """
 
     name: str
     namespace: str
     address: str
     bridge: str
+    programs: "list[subprocess.Popen[bytes]]" = dataclasses.field(default_factory=list, compare=False)
 
     def start(
         self,
@@ -53,7 +55,7 @@ class Host:
         if hidden:
             words += ["unshare", "-m", "sh", "-c", f'mount -t tmpfs tmpfs "{hidden}" && exec "$@"', "sh"]
         with log.open("ab") as output:
-            return subprocess.Popen(
+            program = subprocess.Popen(
                 [*words, *map(str, command)],
                 cwd=folder,
                 env={**os.environ, **(variables or {})},
@@ -62,6 +64,8 @@ class Host:
                 stderr=output,
                 start_new_session=True,
             )
+        self.programs.append(program)
+        return program
 
     def pids(self) -> list[int]:
         """Return the ids of all processes on this host."""
@@ -131,6 +135,9 @@ def network(names: Sequence[str]) -> Iterator[dict[str, Host]]:
     finally:
         for namespace in (bridge, *(host.namespace for host in hosts.values())):
             _delete(namespace)
+        for host in hosts.values():
+            for program in host.programs:
+                program.wait(END_SECONDS)
 
 
 def reason_to_skip() -> str:

@@ -67,6 +67,7 @@ def test_external_worker_pool_writes_the_same_files(tmp_path, photo_list, worker
     rejects = build(tmp_path / "here", photo_list)
     assert len(rejects) == 1
     caplog.set_level("INFO", "pilah")
+    caplog.clear()
     portable = ("--runner=PortableRunner", "--job_endpoint=embed", "--environment_type=EXTERNAL")
     assert build(tmp_path / "pool", photo_list, *portable, f"--environment_config={worker_pool}") == rejects
     assert processes(caplog) and os.getpid() not in processes(caplog)
@@ -76,6 +77,7 @@ def test_external_worker_pool_writes_the_same_files(tmp_path, photo_list, worker
 def test_dask_worker_writes_the_same_files(tmp_path, photo_list, caplog):
     rejects = build(tmp_path / "here", photo_list)
     caplog.set_level("INFO", "pilah")
+    caplog.clear()
     folder = {"local_directory": str(tmp_path)}
     with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, **folder) as cluster:
         dask = (DASK_RUNNER, f"--dask_client_address={cluster.scheduler_address}", "--dask_partition_size=1")

@@ -12,7 +12,7 @@ import tiny_backbone
 from components.base import artifacts
 from components.base.errors import PilahError
 from components.demo import synthetic_photos
-from components.models import backbones, features, frozen_activations
+from components.models import backbones, extraction, features, frozen_activations
 from components.publish import push
 from pipeline import config as config_module
 from pipeline import main, provenance, recipe, resolved_settings, run_folder, runner
@@ -175,7 +175,7 @@ def test_run_killed_in_features_after_a_change_reports_no_old_trials(refined, mo
     (other_precision,) = {"float32", "bfloat16"} - {features.pick_precision("auto")}
     changes = {"flips": {"flips": "both"}, "precision": {"precision": other_precision}}.get(changed, {})
     with monkeypatch.context() as patch:
-        patch.setattr(features, "extract", killed)
+        patch.setattr(extraction, "extract", killed)
         if changed == "weights":
             patch.setattr(recipe, "_find_weights", lambda *settings: backbones.Weights(None, 2))
         with pytest.raises(KeyboardInterrupt):
