@@ -1,6 +1,6 @@
 """Benchmark of 1, 2 and 4 workers of a Dask cluster on this machine, against its own processes.
 
-`python -m benchmarks.cluster --run-dir runs/mine` computes the features of two backbones and their 18 scenarios on the
+`python -m benchmarks.cluster --run-dir runs/mine` computes the features of some backbones and their scenarios on the
 photos of a run, in new folders. Each round measures all; ratios are those within a round.
 """
 
@@ -24,8 +24,6 @@ from benchmarks.serving import ROOT, show
 from components.base import settings
 
 WORKERS = (0, 1, 2, 4)  # 0: no cluster
-BACKBONES: tuple[settings.Backbone, ...] = ("ResNet50", "DenseNet121")
-SIZE_PX = 96
 VIEWS = 2  # augmented ones
 PORT = "18788"
 
@@ -34,25 +32,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run-dir", type=pathlib.Path, default=pathlib.Path("runs/demo"))
     parser.add_argument("--photos", type=int, default=1000, help="Number of photos.")
+    parser.add_argument("--backbones", type=lambda text: tuple(text.split(",")), default=("ResNet50", "DenseNet121"))
+    parser.add_argument("--image-size-px", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--measure", type=pathlib.Path, help="Measure in this prepared folder, in this process.")
     parser.add_argument("--cluster", help="With --measure: address of the scheduler.")
     args = parser.parse_args()
     if args.measure:
-        print(json.dumps(measure(args.measure, args.cluster)))
+        print(json.dumps(measure(args.measure, args.backbones, args.image_size_px, args.cluster)))
         return
     with tempfile.TemporaryDirectory() as folder:
         prepared = pathlib.Path(folder, "prepared")
-        prepare(args.run_dir, prepared, args.photos)
+        prepare(args.run_dir, prepared, args.photos, args.image_size_px)
+        networks = ["--backbones", ",".join(args.backbones), "--image-size-px", str(args.image_size_px)]
         for number in range(1, args.rounds + 1):
-            networks = " and ".join(BACKBONES)
-            print(f"\nround {number}: {args.photos} photos, {SIZE_PX} px, {networks}, {1 + VIEWS} views")
-            print_round({workers: measure_with(workers, prepared) for workers in WORKERS})
+            print(f"\nround {number}: {args.photos} photos, {1 + VIEWS} views, {' '.join(networks)}", flush=True)
+            print_round({workers: measure_with(workers, prepared, networks) for workers in WORKERS})
 
 
 def print_round(seconds: dict[int, dict[str, float]]) -> None:
-    for workers, stages in seconds.items():
-        print(f"  {workers or 'no'} workers: " + ", ".join(f"{name} {value:.1f} s" for name, value in stages.items()))
     total = {workers: sum(stages.values()) for workers, stages in seconds.items()}
     for name in ("features", "search"):
         show(f"{name}: 2 workers / 1 worker", f"{seconds[2][name] / seconds[1][name]:.3f}", "<= 0.56")
@@ -61,7 +59,7 @@ def print_round(seconds: dict[int, dict[str, float]]) -> None:
     show("both: 2 workers / processes of this machine", f"{total[2] / total[0]:.3f}", "<= 1.05")
 
 
-def prepare(run_dir: pathlib.Path, folder: pathlib.Path, count: int) -> None:
+def prepare(run_dir: pathlib.Path, folder: pathlib.Path, count: int, image_size_px: int) -> None:
     """Write the photo list and the records of up to `count` photos of a run into `folder`."""
     from components.data import photos, records
 
@@ -71,7 +69,7 @@ def prepare(run_dir: pathlib.Path, folder: pathlib.Path, count: int) -> None:
     records.build(
         folder / "dataset",
         selected,
-        image_size_px=SIZE_PX,
+        image_size_px=image_size_px,
         max_pixels=52_000_000,
         max_rejects=0.02,
         folds=5,
@@ -80,18 +78,22 @@ def prepare(run_dir: pathlib.Path, folder: pathlib.Path, count: int) -> None:
     )
 
 
-def measure_with(workers: int, prepared: pathlib.Path) -> dict[str, float]:
+def measure_with(workers: int, prepared: pathlib.Path, networks: list[str]) -> dict[str, float]:
     """Return stage -> seconds on a new cluster with this number of workers, in a child process."""
     with tempfile.TemporaryDirectory() as folder, cluster(workers) as address:
         run_dir = pathlib.Path(folder, "run")
         shutil.copytree(prepared, run_dir)
-        command = [sys.executable, "-m", "benchmarks.cluster", "--measure", str(run_dir)]
+        command = [sys.executable, "-m", "benchmarks.cluster", "--measure", str(run_dir), *networks]
         command += ["--cluster", address] if address else []
         output = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
-        return json.loads(output.splitlines()[-1])
+        seconds: dict[str, float] = json.loads(output.splitlines()[-1])
+        print(f"  {workers or 'no'} workers: {seconds}", flush=True)
+        return seconds
 
 
-def measure(run_dir: pathlib.Path, address: str | None) -> dict[str, float]:
+def measure(
+    run_dir: pathlib.Path, backbones: tuple[settings.Backbone, ...], image_size_px: int, address: str | None
+) -> dict[str, float]:
     import rich.console
 
     from pipeline import config, runner
@@ -100,9 +102,9 @@ def measure(run_dir: pathlib.Path, address: str | None) -> dict[str, float]:
     run_settings = config.Config(
         run_dir,
         random_weights=True,
-        backbones=BACKBONES,
+        backbones=backbones,
         views=VIEWS,
-        image_size_px=SIZE_PX,
+        image_size_px=image_size_px,
         cluster=address,
     )
     (run_dir / "tmp").mkdir()
