@@ -6,26 +6,27 @@ On the command line: python -m serving.client classify PHOTO...
 import argparse
 import dataclasses
 import json
-import math
 import os
 import pathlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
 import grpc
 from google.protobuf import message
 from grpc_health.v1 import health_pb2
 
-from serving import channel
+from serving import answers, channel
 from serving.protos import predict_pb2
 
 MODEL_NAME = "pilah"
-SIGNATURE = "serving_default"
+SIGNATURE, EXPLAIN_SIGNATURE = "serving_default", "explain"
 STRING_DTYPE = 7  # DT_STRING in tensorflow/core/framework/types.proto
 TIMEOUT_SECONDS = 10.0
 MAX_TIMEOUT_SECONDS = 86_400.0
+ANSWER_WIDTH = 20  # characters of the answer's column
 PROBE_SECONDS = 1.0  # deadline of health and readiness checks
+UNTYPICAL_BELOW = 0.01  # typicality of an untypical photo
 START_COMMANDS = "make serve, or docker compose up serving"
 NEXT_ACTIONS = {  # status code of a call that may succeed later -> what to do
     grpc.StatusCode.UNAVAILABLE: f"Start it ({START_COMMANDS}) or use another address.",
@@ -34,6 +35,7 @@ NEXT_ACTIONS = {  # status code of a call that may succeed later -> what to do
     "and check that the address has its gRPC port (8500), not its REST port (8501).",
 }
 Response = TypeVar("Response", bound=message.Message)
+Answer = TypeVar("Answer")
 
 
 class ServingUnavailable(Exception):  # noqa: N818  # names the state of the server
@@ -56,14 +58,29 @@ class ServingRejected(Exception):  # noqa: N818
 class Prediction:
     """The classification of one photo.
 
-    `score` in [0, 1] is the highest score, that of `class_name`; `scores` has all classes in the model's order, with
-    sum 1.
+    Attributes:
+        class_name: the most probable class.
+        score: its score, in [0, 1].
+        scores: class -> score of all classes in the model's order, with sum 1.
+        prediction_set: the classes that cannot be excluded, the most probable first; None if the model has no sets.
+        typicality: share of the training photos that are less typical, in [0, 1]; None if the model does not say.
     """
 
     class_name: str
     score: float
     scores: dict[str, float]
     model_version: int
+    prediction_set: list[str] | None = None
+    typicality: float | None = None
+
+    @property
+    def certainty(self) -> str | None:
+        """Return "untypical", "sure" (one class in the set) or "unsure"; None if the model has no sets."""
+        if self.prediction_set is None:
+            return None
+        if self.typicality is not None and self.typicality < UNTYPICAL_BELOW:
+            return "untypical"
+        return "sure" if len(self.prediction_set) == 1 else "unsure"
 
 
 class Client:
@@ -93,24 +110,21 @@ class Client:
         Raises:
             ServingUnavailable, ServingRejected.
         """
-        request = predict_pb2.PredictRequest(model_spec=self._spec(model_version))
-        request.model_spec.signature_name = SIGNATURE
-        tensor = request.inputs["image_bytes"]
-        tensor.dtype = STRING_DTYPE
-        tensor.tensor_shape.dim.add(size=1)
-        tensor.string_val.append(photo)
-        response = self._predict(request, None)
-        names = [name.decode() for name in response.outputs["class_names"].string_val]
-        values = _floats(response.outputs["scores"])
-        if not len(names) == len(set(names)) == len(values) > 0 or not all(map(math.isfinite, values)):
-            raise ServingRejected(
-                f"The model served at {self.target} is broken or not a classifier: it returned {len(names)} class "
-                f"names and the scores {list(values)}. Push a valid version, or roll back.",
-                grpc.StatusCode.INTERNAL,
-            )
-        scores = dict(zip(names, values, strict=True))
-        best = max(scores, key=scores.__getitem__)
-        return Prediction(best, scores[best], scores, response.model_spec.version.value)
+        response = self._ask(SIGNATURE, photo, model_version)
+        return self._read(_prediction, response)
+
+    def explain(self, photo: bytes, model_version: int | None = None) -> list[list[float]]:
+        """Return the heat map of one upright JPEG or PNG: how much each area counted for the most probable class.
+
+        Returns:
+            rows of values in [0, 1], from top to bottom and left to right of the whole photo; 7 to 10 each way.
+
+        Raises:
+            ServingUnavailable.
+            ServingRejected: with FAILED_PRECONDITION if the model makes no heat maps.
+        """
+        response = self._ask(EXPLAIN_SIGNATURE, photo, model_version)
+        return self._read(lambda response: answers.heatmap(response.outputs["heatmap"]), response)
 
     def available_versions(self, timeout_seconds: float | None = None) -> list[int]:
         """Return the available versions in ascending order; [] if the server has never loaded the model.
@@ -153,6 +167,28 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _ask(self, signature: str, photo: bytes, version: int | None) -> predict_pb2.PredictResponse:
+        request = predict_pb2.PredictRequest(model_spec=self._spec(version))
+        request.model_spec.signature_name = signature
+        tensor = request.inputs["image_bytes"]
+        tensor.dtype = STRING_DTYPE
+        tensor.tensor_shape.dim.add(size=1)
+        tensor.string_val.append(photo)
+        return self._predict(request, None)
+
+    def _read(
+        self, read: Callable[[predict_pb2.PredictResponse], Answer], response: predict_pb2.PredictResponse
+    ) -> Answer:
+        """Return what `read` makes of the response; reject one that it cannot read."""
+        try:
+            return read(response)
+        except ValueError as error:
+            raise ServingRejected(
+                f"The model served at {self.target} is broken or not a classifier: it returned {error}. Push a valid "
+                "version, or roll back.",
+                grpc.StatusCode.INTERNAL,
+            ) from error
+
     def _spec(self, version: int | None) -> predict_pb2.ModelSpec:
         spec = predict_pb2.ModelSpec(name=self._model_name)
         if version is not None:
@@ -183,11 +219,23 @@ class Client:
         return ServingRejected(f"The model server at {self.target} refused the call: {code.name}, {details}", code)
 
 
-def _floats(tensor: predict_pb2.Tensor) -> Sequence[float]:
-    """Return the values of a float32 tensor from the field that the server filled."""
-    if tensor.tensor_content:
-        return memoryview(tensor.tensor_content).cast("f").tolist()
-    return tensor.float_val
+def _prediction(response: predict_pb2.PredictResponse) -> Prediction:
+    """Return the prediction in a response.
+
+    Raises:
+        ValueError: it is no classification of one photo; the message says what it is instead.
+    """
+    outputs = response.outputs
+    scores = answers.scores(outputs)
+    ranked = sorted(scores, key=lambda name: -scores[name])  # of equal scores, the first in the model's order
+    return Prediction(
+        ranked[0],
+        scores[ranked[0]],
+        scores,
+        response.model_spec.version.value,
+        answers.prediction_set(outputs["in_set"], list(scores), ranked) if "in_set" in outputs else None,
+        answers.typicality(outputs["typicality"]) if "typicality" in outputs else None,
+    )
 
 
 def _classify_files(client: Client, photos: Sequence[pathlib.Path]) -> Iterator[tuple[pathlib.Path, Prediction | str]]:
@@ -256,7 +304,9 @@ def _classify(args: argparse.Namespace) -> int:
 
 
 def _as_json(photo: pathlib.Path, result: Prediction | str) -> str:
-    values = {"error": result} if isinstance(result, str) else dataclasses.asdict(result)
+    values: Mapping[str, Any] = {"error": result}
+    if isinstance(result, Prediction):
+        values = {**dataclasses.asdict(result), "certainty": result.certainty}
     return json.dumps({"photo": str(photo), **values})
 
 
@@ -266,7 +316,16 @@ def _as_row(photo: pathlib.Path, result: Prediction | str, width: int) -> str:
     from components.base import rounding  # imported late, as above
 
     sign, score = rounding.limit(result.score, 3)
-    return f"{photo!s:{width}}  {result.class_name:12} {f'{sign}{score:.1%}':>6}  version {result.model_version}"
+    percentage = f"{sign}{score:.1%}"
+    return f"{photo!s:{width}}  {_answer(result):{ANSWER_WIDTH}} {percentage:>6}  version {result.model_version}"
+
+
+def _answer(result: Prediction) -> str:
+    """Return the classes of the prediction set: "glass", "glass or plastic"; or that the photo is untypical."""
+    if result.certainty == "untypical":
+        return f"untypical ({result.class_name}?)"
+    *others, last = result.prediction_set or [result.class_name]
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 if __name__ == "__main__":

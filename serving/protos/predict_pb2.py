@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import wrappers_pb2 as google_dot_protobuf_dot_wrappers__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cserving/protos/predict.proto\x12\rpilah.serving\x1a\x1egoogle/protobuf/wrappers.proto\"_\n\tModelSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\x07version\x18\x02 \x01(\x0b\x32\x1b.google.protobuf.Int64Value\x12\x16\n\x0esignature_name\x18\x03 \x01(\t\"\x19\n\tDimension\x12\x0c\n\x04size\x18\x01 \x01(\x03\"4\n\x0bTensorShape\x12%\n\x03\x64im\x18\x02 \x03(\x0b\x32\x18.pilah.serving.Dimension\"\x88\x01\n\x06Tensor\x12\r\n\x05\x64type\x18\x01 \x01(\x05\x12\x30\n\x0ctensor_shape\x18\x02 \x01(\x0b\x32\x1a.pilah.serving.TensorShape\x12\x16\n\x0etensor_content\x18\x04 \x01(\x0c\x12\x11\n\tfloat_val\x18\x05 \x03(\x02\x12\x12\n\nstring_val\x18\x08 \x03(\x0c\"\xbf\x01\n\x0ePredictRequest\x12,\n\nmodel_spec\x18\x01 \x01(\x0b\x32\x18.pilah.serving.ModelSpec\x12\x39\n\x06inputs\x18\x02 \x03(\x0b\x32).pilah.serving.PredictRequest.InputsEntry\x1a\x44\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12$\n\x05value\x18\x02 \x01(\x0b\x32\x15.pilah.serving.Tensor:\x02\x38\x01\"\xc4\x01\n\x0fPredictResponse\x12<\n\x07outputs\x18\x01 \x03(\x0b\x32+.pilah.serving.PredictResponse.OutputsEntry\x12,\n\nmodel_spec\x18\x02 \x01(\x0b\x32\x18.pilah.serving.ModelSpec\x1a\x45\n\x0cOutputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12$\n\x05value\x18\x02 \x01(\x0b\x32\x15.pilah.serving.Tensor:\x02\x38\x01\"B\n\x12ModelStatusRequest\x12,\n\nmodel_spec\x18\x01 \x01(\x0b\x32\x18.pilah.serving.ModelSpec\"\xb2\x01\n\x12ModelVersionStatus\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x36\n\x05state\x18\x02 \x01(\x0e\x32\'.pilah.serving.ModelVersionStatus.State\"S\n\x05State\x12\x0b\n\x07UNKNOWN\x10\x00\x12\t\n\x05START\x10\n\x12\x0b\n\x07LOADING\x10\x14\x12\r\n\tAVAILABLE\x10\x1e\x12\r\n\tUNLOADING\x10(\x12\x07\n\x03\x45ND\x10\x32\"V\n\x13ModelStatusResponse\x12?\n\x14model_version_status\x18\x01 \x03(\x0b\x32!.pilah.serving.ModelVersionStatusb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cserving/protos/predict.proto\x12\rpilah.serving\x1a\x1egoogle/protobuf/wrappers.proto\"_\n\tModelSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\x07version\x18\x02 \x01(\x0b\x32\x1b.google.protobuf.Int64Value\x12\x16\n\x0esignature_name\x18\x03 \x01(\t\"\x19\n\tDimension\x12\x0c\n\x04size\x18\x01 \x01(\x03\"4\n\x0bTensorShape\x12%\n\x03\x64im\x18\x02 \x03(\x0b\x32\x18.pilah.serving.Dimension\"\x9a\x01\n\x06Tensor\x12\r\n\x05\x64type\x18\x01 \x01(\x05\x12\x30\n\x0ctensor_shape\x18\x02 \x01(\x0b\x32\x1a.pilah.serving.TensorShape\x12\x16\n\x0etensor_content\x18\x04 \x01(\x0c\x12\x11\n\tfloat_val\x18\x05 \x03(\x02\x12\x12\n\nstring_val\x18\x08 \x03(\x0c\x12\x10\n\x08\x62ool_val\x18\x0b \x03(\x08\"\xbf\x01\n\x0ePredictRequest\x12,\n\nmodel_spec\x18\x01 \x01(\x0b\x32\x18.pilah.serving.ModelSpec\x12\x39\n\x06inputs\x18\x02 \x03(\x0b\x32).pilah.serving.PredictRequest.InputsEntry\x1a\x44\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12$\n\x05value\x18\x02 \x01(\x0b\x32\x15.pilah.serving.Tensor:\x02\x38\x01\"\xc4\x01\n\x0fPredictResponse\x12<\n\x07outputs\x18\x01 \x03(\x0b\x32+.pilah.serving.PredictResponse.OutputsEntry\x12,\n\nmodel_spec\x18\x02 \x01(\x0b\x32\x18.pilah.serving.ModelSpec\x1a\x45\n\x0cOutputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12$\n\x05value\x18\x02 \x01(\x0b\x32\x15.pilah.serving.Tensor:\x02\x38\x01\"B\n\x12ModelStatusRequest\x12,\n\nmodel_spec\x18\x01 \x01(\x0b\x32\x18.pilah.serving.ModelSpec\"\xb2\x01\n\x12ModelVersionStatus\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x36\n\x05state\x18\x02 \x01(\x0e\x32\'.pilah.serving.ModelVersionStatus.State\"S\n\x05State\x12\x0b\n\x07UNKNOWN\x10\x00\x12\t\n\x05START\x10\n\x12\x0b\n\x07LOADING\x10\x14\x12\r\n\tAVAILABLE\x10\x1e\x12\r\n\tUNLOADING\x10(\x12\x07\n\x03\x45ND\x10\x32\"V\n\x13ModelStatusResponse\x12?\n\x14model_version_status\x18\x01 \x03(\x0b\x32!.pilah.serving.ModelVersionStatusb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,21 +43,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TENSORSHAPE']._serialized_start=203
   _globals['_TENSORSHAPE']._serialized_end=255
   _globals['_TENSOR']._serialized_start=258
-  _globals['_TENSOR']._serialized_end=394
-  _globals['_PREDICTREQUEST']._serialized_start=397
-  _globals['_PREDICTREQUEST']._serialized_end=588
-  _globals['_PREDICTREQUEST_INPUTSENTRY']._serialized_start=520
-  _globals['_PREDICTREQUEST_INPUTSENTRY']._serialized_end=588
-  _globals['_PREDICTRESPONSE']._serialized_start=591
-  _globals['_PREDICTRESPONSE']._serialized_end=787
-  _globals['_PREDICTRESPONSE_OUTPUTSENTRY']._serialized_start=718
-  _globals['_PREDICTRESPONSE_OUTPUTSENTRY']._serialized_end=787
-  _globals['_MODELSTATUSREQUEST']._serialized_start=789
-  _globals['_MODELSTATUSREQUEST']._serialized_end=855
-  _globals['_MODELVERSIONSTATUS']._serialized_start=858
-  _globals['_MODELVERSIONSTATUS']._serialized_end=1036
-  _globals['_MODELVERSIONSTATUS_STATE']._serialized_start=953
-  _globals['_MODELVERSIONSTATUS_STATE']._serialized_end=1036
-  _globals['_MODELSTATUSRESPONSE']._serialized_start=1038
-  _globals['_MODELSTATUSRESPONSE']._serialized_end=1124
+  _globals['_TENSOR']._serialized_end=412
+  _globals['_PREDICTREQUEST']._serialized_start=415
+  _globals['_PREDICTREQUEST']._serialized_end=606
+  _globals['_PREDICTREQUEST_INPUTSENTRY']._serialized_start=538
+  _globals['_PREDICTREQUEST_INPUTSENTRY']._serialized_end=606
+  _globals['_PREDICTRESPONSE']._serialized_start=609
+  _globals['_PREDICTRESPONSE']._serialized_end=805
+  _globals['_PREDICTRESPONSE_OUTPUTSENTRY']._serialized_start=736
+  _globals['_PREDICTRESPONSE_OUTPUTSENTRY']._serialized_end=805
+  _globals['_MODELSTATUSREQUEST']._serialized_start=807
+  _globals['_MODELSTATUSREQUEST']._serialized_end=873
+  _globals['_MODELVERSIONSTATUS']._serialized_start=876
+  _globals['_MODELVERSIONSTATUS']._serialized_end=1054
+  _globals['_MODELVERSIONSTATUS_STATE']._serialized_start=971
+  _globals['_MODELVERSIONSTATUS_STATE']._serialized_end=1054
+  _globals['_MODELSTATUSRESPONSE']._serialized_start=1056
+  _globals['_MODELSTATUSRESPONSE']._serialized_end=1142
 # @@protoc_insertion_point(module_scope)

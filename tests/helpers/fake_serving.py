@@ -5,7 +5,7 @@ It uses our own messages, because the official ones load TensorFlow. test_protos
 
 import concurrent.futures
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -18,8 +18,14 @@ AVAILABLE = {3: "AVAILABLE"}
 Answer = Callable[[Any, Any], Any]  # (request, context) -> response
 
 
-def prediction(scores: Mapping[str, float], version: int = 3, field: str = "float_val") -> predict_pb2.PredictResponse:
-    """Return a response of Predict with these scores, in this field of the tensor."""
+def prediction(
+    scores: Mapping[str, float],
+    version: int = 3,
+    field: str = "float_val",
+    in_set: Sequence[bool] | None = None,
+    typicality: float | None = None,
+) -> predict_pb2.PredictResponse:
+    """Return a response of Predict with these scores, in this field of the tensor; models may lack the last two."""
     response = predict_pb2.PredictResponse()
     response.model_spec.version.value = version
     response.outputs["class_names"].string_val.extend(name.encode() for name in scores)
@@ -27,6 +33,27 @@ def prediction(scores: Mapping[str, float], version: int = 3, field: str = "floa
         response.outputs["scores"].float_val.extend(scores.values())
     else:
         response.outputs["scores"].tensor_content = struct.pack(f"<{len(scores)}f", *scores.values())
+    if in_set is not None and field == "float_val":
+        response.outputs["in_set"].bool_val.extend(in_set)
+    elif in_set is not None:
+        response.outputs["in_set"].tensor_content = bytes(in_set)
+    if typicality is not None:
+        response.outputs["typicality"].float_val.append(typicality)
+    return response
+
+
+def heatmap(
+    values: Sequence[float], shape: Sequence[int] = (1, 2, 3), field: str = "float_val"
+) -> predict_pb2.PredictResponse:
+    """Return a response of the signature `explain` with these values, in this field of the tensor."""
+    response = predict_pb2.PredictResponse()
+    tensor = response.outputs["heatmap"]
+    for size in shape:
+        tensor.tensor_shape.dim.add(size=size)
+    if field == "float_val":
+        tensor.float_val.extend(values)
+    else:
+        tensor.tensor_content = struct.pack(f"<{len(values)}f", *values)
     return response
 
 

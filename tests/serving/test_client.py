@@ -15,7 +15,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from fake_serving import SCORES, prediction, refusal
+from fake_serving import SCORES, heatmap, prediction, refusal
 from grpc._cython import cygrpc
 
 from serving import channel, client
@@ -51,6 +51,55 @@ def test_photo_gets_the_class_of_the_highest_score(serve, field):
     server = serve(lambda *_: prediction(SCORES, version=12, field=field))
     with client.Client(server.target) as caller:
         assert caller.classify(b"\x00photo\xff") == client.Prediction("métal", 0.625, SCORES, 12)
+
+
+@pytest.mark.parametrize("field", ["float_val", "tensor_content"])
+@pytest.mark.parametrize(
+    ("in_set", "typicality", "prediction_set", "certainty"),
+    [
+        ([False, True, False], 0.011, ["métal"], "sure"),
+        ([True, True, True], 1.0, ["métal", "纸板", "kaca"], "unsure"),
+        ([False, True, False], 0.0, ["métal"], "untypical"),
+        ([True, True, False], 0.0099, ["métal", "kaca"], "untypical"),
+        ([False, True, False], None, ["métal"], "sure"),
+        (None, 0.0, None, None),
+        (None, None, None, None),
+    ],
+)
+def test_photo_gets_its_prediction_set_and_certainty(serve, field, in_set, typicality, prediction_set, certainty):
+    server = serve(lambda *_: prediction(SCORES, field=field, in_set=in_set, typicality=typicality))
+    with client.Client(server.target) as caller:
+        answer = caller.classify(b"photo")
+    assert (answer.prediction_set, answer.certainty) == (prediction_set, certainty)
+    assert answer.typicality == (None if typicality is None else pytest.approx(typicality))
+
+
+@pytest.mark.parametrize("field", ["float_val", "tensor_content"])
+def test_photo_is_explained_by_the_rows_of_its_heat_map(serve, field):
+    server = serve(lambda *_: heatmap([0.0, 0.25, 0.5, 0.75, 1.0, 0.125], field=field))
+    with client.Client(server.target) as caller:
+        assert caller.explain(b"photo", model_version=5) == [[0.0, 0.25, 0.5], [0.75, 1.0, 0.125]]
+    (request,) = server.requests
+    assert (request.model_spec.signature_name, request.model_spec.version.value) == ("explain", 5)
+    assert list(request.inputs["image_bytes"].string_val) == [b"photo"]
+
+
+@pytest.mark.parametrize(
+    ("values", "shape"),
+    [
+        ([0.5] * 6, (2, 3)),
+        ([0.5] * 12, (2, 2, 3)),
+        ([0.5] * 5, (1, 2, 3)),
+        ([], (1, 0, 3)),
+        ([0.5, 0.5, 0.5, 0.5, 0.5, 1.5], (1, 2, 3)),
+        ([0.5, 0.5, 0.5, 0.5, 0.5, float("nan")], (1, 2, 3)),
+    ],
+)
+def test_answer_that_is_not_a_heat_map_is_rejected(serve, values, shape):
+    server = serve(lambda *_: heatmap(values, shape))
+    with client.Client(server.target) as caller, pytest.raises(client.ServingRejected, match="a heat map") as caught:
+        caller.explain(b"photo")
+    assert caught.value.code is grpc.StatusCode.INTERNAL
 
 
 @pytest.mark.parametrize("version", [None, 0, 7])
@@ -265,5 +314,22 @@ def test_answer_that_is_not_a_classification_is_rejected(serve, scores):
         client.Client(server.target) as caller,
         pytest.raises(client.ServingRejected, match="is broken or not a classifier: ") as caught,
     ):
+        caller.classify(b"photo")
+    assert caught.value.code is grpc.StatusCode.INTERNAL
+
+
+@pytest.mark.parametrize(
+    ("in_set", "typicality", "reason"),
+    [
+        ([True, False, False], 0.5, "must have one value for each of the 3 classes and contain métal"),
+        ([False, True], 0.5, "must have one value for each"),
+        ([], 0.5, "must have one value for each"),
+        ([False, True, False], float("nan"), "typicality"),
+        ([False, True, False], 1.5, "typicality"),
+    ],
+)
+def test_answer_with_an_invalid_prediction_set_or_typicality_is_rejected(serve, in_set, typicality, reason):
+    server = serve(lambda *_: prediction(SCORES, in_set=in_set, typicality=typicality))
+    with client.Client(server.target) as caller, pytest.raises(client.ServingRejected, match=reason) as caught:
         caller.classify(b"photo")
     assert caught.value.code is grpc.StatusCode.INTERNAL

@@ -55,6 +55,31 @@ def test_row_shows_100_percent_only_for_a_score_of_1(serve, photos, capsys, scor
     assert capsys.readouterr().out.split() == [str(photos[0]), "a", shown, "version", "3"]
 
 
+@pytest.mark.parametrize(
+    ("in_set", "typicality", "answer"),
+    [
+        ([False, True, False], 0.5, "métal"),
+        ([False, True, True], 0.5, "métal or 纸板"),
+        ([True, True, True], 0.011, "métal, 纸板 or kaca"),
+        ([True, True, False], 0.0099, "untypical (métal?)"),
+        ([False, True, False], None, "métal"),
+        (None, None, "métal"),
+    ],
+)
+def test_row_names_the_classes_of_the_prediction_set(serve, photos, capsys, in_set, typicality, answer):
+    server = serve(lambda *_: prediction(SCORES, in_set=in_set, typicality=typicality))
+    assert client.main(["classify", str(photos[0]), "--target", server.target]) == 0
+    assert capsys.readouterr().out.split() == [str(photos[0]), *answer.split(), "62.5%", "version", "3"]
+
+
+def test_json_has_the_prediction_set_typicality_and_certainty(serve, photos, capsys):
+    server = serve(lambda *_: prediction(SCORES, in_set=[True, True, False], typicality=0.25))
+    assert client.main(["classify", str(photos[0]), "--target", server.target, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["prediction_set"], result["typicality"]) == (["métal", "kaca"], 0.25)
+    assert result["certainty"] == "unsure"
+
+
 @pytest.mark.parametrize("exif", [upload_files.exif(6), *upload_files.ODD_EXIF], ids=["turned", "negative", "fraction"])
 def test_command_rotates_a_photo_as_its_exif_says(serve, tmp_path, exif):
     path = tmp_path / "portrait.jpg"
@@ -114,6 +139,9 @@ def test_command_prints_one_line_of_json_per_photo(serve, photos, capsys):
         "score": 0.75,
         "scores": {"a": 0.75, "other": 0.25},
         "model_version": 3,
+        "prediction_set": None,
+        "typicality": None,
+        "certainty": None,
     }
     assert second["class_name"] == "c"
 

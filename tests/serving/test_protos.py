@@ -96,6 +96,21 @@ def test_response_is_received_as_sent(direction, field):
 
 
 @both_directions
+def test_prediction_set_is_received_as_sent(direction):
+    def fill(response):
+        tensor = response.outputs["in_set"]
+        tensor.dtype = 10
+        for size in (1, 4):
+            tensor.tensor_shape.dim.add(size=size)
+        tensor.bool_val.extend([False, True, True, False])
+        return response
+
+    read, expected = transmit(ours.PredictResponse, fill, direction)
+    assert read == expected
+    assert list(read.outputs["in_set"].bool_val) == [False, True, True, False]
+
+
+@both_directions
 @pytest.mark.parametrize("version", [None, 3])
 def test_status_request_is_received_as_sent(direction, version):
     def fill(request):
