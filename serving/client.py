@@ -5,6 +5,7 @@ On the command line: python -m serving.client classify PHOTO...
 
 import argparse
 import dataclasses
+import enum
 import json
 import os
 import pathlib
@@ -54,6 +55,14 @@ class ServingRejected(Exception):  # noqa: N818
         self.code = code
 
 
+class Certainty(enum.StrEnum):
+    """Whether the prediction set has one class or several, or the photo is untypical of the training photos."""
+
+    SURE = "sure"
+    UNSURE = "unsure"
+    UNTYPICAL = "untypical"
+
+
 @dataclasses.dataclass(frozen=True)
 class Prediction:
     """The classification of one photo.
@@ -74,13 +83,13 @@ class Prediction:
     typicality: float | None = None
 
     @property
-    def certainty(self) -> str | None:
-        """Return "untypical", "sure" (one class in the set) or "unsure"; None if the model has no sets."""
+    def certainty(self) -> Certainty | None:
+        """Return the certainty of the answer; None if the model has no prediction sets."""
         if self.prediction_set is None:
             return None
         if self.typicality is not None and self.typicality < UNTYPICAL_BELOW:
-            return "untypical"
-        return "sure" if len(self.prediction_set) == 1 else "unsure"
+            return Certainty.UNTYPICAL
+        return Certainty.SURE if len(self.prediction_set) == 1 else Certainty.UNSURE
 
 
 class Client:
@@ -322,7 +331,7 @@ def _as_row(photo: pathlib.Path, result: Prediction | str, width: int) -> str:
 
 def _answer(result: Prediction) -> str:
     """Return the classes of the prediction set: "glass", "glass or plastic"; or that the photo is untypical."""
-    if result.certainty == "untypical":
+    if result.certainty is Certainty.UNTYPICAL:
         return f"untypical ({result.class_name}?)"
     *others, last = result.prediction_set or [result.class_name]
     return f"{', '.join(others)} or {last}" if others else last

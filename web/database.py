@@ -18,6 +18,8 @@ from flask import Flask
 from sqlalchemy import orm
 from sqlalchemy.ext import hybrid
 
+from serving.client import Certainty
+
 
 class Base(orm.DeclarativeBase):
     pass
@@ -41,6 +43,10 @@ class Feedback(enum.StrEnum):
     CONFIRMED = "confirmed"
     NONE = "none"
     SEVERAL = "several"
+
+
+# The words of the index ix_upload_unsure: SQLite uses a partial index only for the same expression, without parameters.
+IS_UNSURE = f"certainty IN ('{Certainty.UNSURE}', '{Certainty.UNTYPICAL}')"
 
 
 def new_id() -> str:
@@ -67,6 +73,14 @@ class Upload(db.Model):  # type: ignore[name-defined]  # created at run time
         sa.Index("ix_upload_visitor_class_time", "visitor", "class_name", "created_at", "id"),
         sa.Index("ix_upload_time", "created_at", "id"),
         sa.Index("ix_upload_state", "state", "created_at"),
+        sa.Index(
+            "ix_upload_unsure",
+            "visitor",
+            "created_at",
+            "id",
+            sqlite_where=sa.text(IS_UNSURE),
+            postgresql_where=sa.text(IS_UNSURE),
+        ),
     )
 
     id: orm.Mapped[str] = orm.mapped_column(sa.String(32), primary_key=True, default=new_id)
@@ -77,6 +91,10 @@ class Upload(db.Model):  # type: ignore[name-defined]  # created at run time
     score: orm.Mapped[float | None]
     scores: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(sa.JSON)  # class -> score, in the model's order
     model_version: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
+    # of serving.client.Prediction; None for models without prediction sets, as pushed by earlier versions
+    prediction_set: orm.Mapped[list[str] | None] = orm.mapped_column(sa.JSON(none_as_null=True))
+    typicality: orm.Mapped[float | None]
+    certainty: orm.Mapped[str | None] = orm.mapped_column(sa.String(10))  # a Certainty
     corrected_class: orm.Mapped[str | None] = orm.mapped_column(sa.String(100))  # never the predicted one
     feedback: orm.Mapped[str | None] = orm.mapped_column(sa.String(9))  # a Feedback; None with a corrected class
     corrected_at: orm.Mapped[datetime.datetime | None]  # time of the corrected class or the feedback

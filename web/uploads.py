@@ -194,6 +194,9 @@ class Service:
                 "score": prediction.score,
                 "scores": prediction.scores,
                 "model_version": prediction.model_version,
+                "prediction_set": prediction.prediction_set,
+                "typicality": prediction.typicality,
+                "certainty": prediction.certainty,
             }
         _update_waiting(row_id, values)
         return True

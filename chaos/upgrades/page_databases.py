@@ -23,6 +23,16 @@ import alembic.command  # isort: skip # noqa: F401
 ROOT = pathlib.Path(__file__).parents[2]
 FEEDBACK = ("confirmed", "none", "several")
 TIME = datetime.datetime(2026, 11, 29, 8)
+SET_COLUMNS = ("prediction_set", "typicality", "certainty")  # since revision 0004
+ANSWERS: list[dict[str, Any]] = [  # of a model without prediction sets, then of each certainty
+    dict(zip(SET_COLUMNS, values, strict=True))
+    for values in (
+        (None, None, None),
+        (["kaca & gelas \N{SNOWMAN}"], 0.5, "sure"),
+        (["kaca & gelas \N{SNOWMAN}", "logam"], 0.25, "unsure"),
+        (["kaca & gelas \N{SNOWMAN}", "logam"], 0.001, "untypical"),
+    )
+]
 Snapshot = dict[str, dict[str, dict[str, Any]]]  # table -> primary key -> column -> value
 
 
@@ -156,6 +166,7 @@ def uploads(number: int, generator: random.Random, has_feedback: bool) -> Iterat
             "corrected_at": created_at if kind == "corrected" or (has_feedback and kind in FEEDBACK) else None,
             "feedback": kind if kind in FEEDBACK else None,
             "is_sample": kind == "sample",
+            **(ANSWERS[position // 8 % len(ANSWERS)] if is_done else ANSWERS[0]),
         }
 
 

@@ -24,11 +24,13 @@ from chaos.upgrades import page_databases
 from chaos.upgrades.page_databases import PageDatabase, Snapshot
 
 DATABASES = ("sqlite", "postgresql") if os.environ.get("DATABASE_URL", "").startswith("postgresql") else ("sqlite",)
-HEAD = "0003"
+HEAD = "0004"
 STEPS = (  # revision before, command, revision after
     (None, ("upgrade",), HEAD),
     ("0001", ("upgrade",), HEAD),
     ("0002", ("upgrade",), HEAD),
+    ("0003", ("upgrade",), HEAD),
+    (HEAD, ("downgrade", "0003"), "0003"),
     (HEAD, ("downgrade", "0002"), "0002"),
     (HEAD, ("downgrade", "0001"), "0001"),
 )
@@ -193,6 +195,9 @@ def migrated(rows: Snapshot, revision: str | None) -> Snapshot:
 
 def _upload(row: dict[str, Any], revision: str | None) -> dict[str, Any]:
     if revision == HEAD:
+        return {"feedback": None, "is_sample": False, **dict.fromkeys(page_databases.SET_COLUMNS)} | row
+    row = {name: value for name, value in row.items() if name not in page_databases.SET_COLUMNS}
+    if revision == "0003":
         return {"feedback": None, "is_sample": False} | row
     earlier = {name: value for name, value in row.items() if name not in ("feedback", "is_sample")}
     return earlier | ({} if earlier["corrected_class"] else {"corrected_at": None})

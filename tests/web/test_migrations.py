@@ -12,7 +12,7 @@ import web_app
 from chaos.upgrades import page_databases
 from chaos.upgrades import trial as upgrades
 
-REVISIONS = ("0003", "0002", "0001")
+REVISIONS = ("0004", "0003", "0002", "0001")
 
 
 @pytest.fixture
@@ -50,6 +50,7 @@ def test_rows_and_tables_are_right_after_each_step_down_and_up(data):
     kinds = {
         (row["state"], row["feedback"], row["corrected_class"], row["is_sample"]) for row in rows["upload"].values()
     }
+    assert {row["certainty"] for row in rows["upload"].values()} == {None, "sure", "unsure", "untypical"}
     assert len(kinds) == 8 and len(rows["operator_session"]) == 2
     for revision in REVISIONS[1:]:
         migrate(data, "downgrade", revision)
@@ -60,7 +61,7 @@ def test_rows_and_tables_are_right_after_each_step_down_and_up(data):
         migrate(data, "upgrade", revision)
         rows = upgrades.migrated(rows, revision) | {"operator_session": {}}
         assert data.snapshot() == rows
-    assert data.schema() == schema
+    assert data.schema() == schema and "ix_upload_unsure" in schema["upload"]["indexes"]
     assert run(data, "check")[0] == 0  # the tables are those of web/database.py
 
 

@@ -107,7 +107,8 @@ def test_database_gets_the_tables_of_a_new_one_and_keeps_its_rows(data, tmp_path
     assert database.schema() == new.schema()
     after = database.snapshot()["upload"]
     assert len(after) == len(before) == len(ROWS)
-    assert all(after[key] == row | {"feedback": None, "is_sample": False} for key, row in before.items())
+    added = {"feedback": None, "is_sample": False, "prediction_set": None, "typicality": None, "certainty": None}
+    assert all(after[key] == row | added for key, row in before.items())
 
 
 def test_visitor_keeps_history_pictures_and_corrections_but_no_operator_session(browser):
