@@ -1,9 +1,9 @@
-"""Disposal advice for each class, from a TOML file that an operator can replace by local rules."""
+"""Disposal advice and traits of each class, from a TOML file that an operator can replace by local rules."""
 
 import dataclasses
 import pathlib
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from web import settings
@@ -37,17 +37,23 @@ class Rules:
         place: language -> name of the place that the rules hold for; empty if they hold anywhere.
         classes: class -> advice.
         other: advice for all other classes.
+        traits: class -> language -> what distinguishes it from others.
     """
 
     place: Mapping[str, str]
     classes: Mapping[str, Advice]
     other: Advice
+    traits: Mapping[str, Mapping[str, str]]
 
     def place_name(self, language: str) -> str:
         return _in_language(self.place, language) if self.place else ""
 
     def advice(self, class_name: str | None) -> Advice:
         return self.classes.get(class_name or "", self.other)
+
+    def traits_of(self, classes: Sequence[str], language: str) -> dict[str, str]:
+        """Return class -> what distinguishes it from others, of those classes for which the file says it."""
+        return {name: _in_language(self.traits[name], language) for name in classes if name in self.traits}
 
 
 def read(path: str) -> Rules:
@@ -73,12 +79,14 @@ def read(path: str) -> Rules:
 
 def _parse(document: Mapping[str, Any]) -> Rules:
     """Convert a file's content; raise ValueError with the rule that it breaks."""
-    _check_keys(document, ("place", "classes", "other"), "the file")
+    _check_keys(document, ("place", "classes", "other", "traits"), "the file")
     classes = _table(document.get("classes", {}), "[classes]")
+    traits = _table(document["traits"], "[traits]") if "traits" in document else read("").traits
     return Rules(
         place=_texts(document["place"], "[place]") if "place" in document else {},
         classes={name: _advice(value, f"[classes.{name}]") for name, value in classes.items()},
         other=_advice(document["other"], "[other]") if "other" in document else read("").other,
+        traits={name: _texts(value, f"[traits.{name}]") for name, value in traits.items()},
     )
 
 

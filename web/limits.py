@@ -1,4 +1,4 @@
-"""Rate limits and daily quotas of uploads, and rate limits of the operator's sign-ins.
+"""Rate limits and daily quotas of uploads, and rate limits of heat maps and the operator's sign-ins.
 
 Counts are in memory: a restart resets them. A period begins with its first request, not at midnight.
 """
@@ -11,13 +11,14 @@ from typing import Any
 
 import flask_babel
 import flask_limiter
-from flask import Flask, Response, current_app
+from flask import Flask, Response, current_app, request
 from flask_babel import gettext
 from flask_babel import lazy_gettext as _
 
 from web import addresses, visitors
 
 SIGN_IN_RATE = "10 per minute; 100 per day"
+HEATMAP_RATE = "60 per minute"  # a page with a heat map, and the heat map itself
 log = logging.getLogger("web")
 limiter = flask_limiter.Limiter(addresses.rate_limit_key, storage_uri="memory://")
 
@@ -84,6 +85,12 @@ _in_total = limiter.shared_limit(
     key_func=lambda: "everybody",
     deduct_when=_is_accepted,
     error_message=_message(_("This site can't accept more photos right now.")),
+)
+heatmaps = limiter.shared_limit(  # each costs the model server more than a photo
+    HEATMAP_RATE,
+    scope="heat maps",
+    exempt_when=lambda: request.endpoint == "results.show" and "heatmap" not in request.args,
+    error_message=_message(_("Too many heat maps.")),
 )
 sign_ins = limiter.limit(
     SIGN_IN_RATE,

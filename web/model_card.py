@@ -12,23 +12,24 @@ from typing import Any
 
 from flask import current_app
 
+from serving.client import Certainty
+
 FILE_NAME = "model_card.json"
-LEVELS = ("sure", "probable", "unsure")  # names of the levels of certainty, the most certain first
-MIN_ANSWERS = 20  # fewer answers of a level say too little about how often it is right
+MIN_ANSWERS = 20  # fewer answers of a certainty say too little about how often they are right
 LOW_F1 = 0.7  # below this macro F1, about one answer in three is wrong
 log = logging.getLogger("web.model_card")
 
 
 @dataclasses.dataclass(frozen=True)
-class Level:
-    """A level of certainty: the answers in cross-validation whose highest score is from `from_score` to the next level.
+class Tested:
+    """The answers of a certainty in testing.
 
     Attributes:
-        name: one of `LEVELS`.
+        name: a `Certainty`.
+        right: answers whose predicted class was right; of unsure ones, those whose set had the right class.
     """
 
     name: str
-    from_score: float
     answers: int
     right: int
 
@@ -62,7 +63,7 @@ class ModelCard:
         synthetic: the model was trained on synthetic photos.
         random_weights: the backbone has random weights.
         f1: macro F1, with its interval from `f1_low` to `f1_high`.
-        certainty: levels of certainty, the most certain first; the last is "unsure", from 0.
+        certainty: results by certainty; empty in cards of earlier versions, whose models have no prediction sets.
         classes: in the model's order.
         confusion_matrix: photos by actual class (rows) and predicted class (columns).
     """
@@ -75,7 +76,7 @@ class ModelCard:
     f1: float
     f1_low: float | None
     f1_high: float | None
-    certainty: tuple[Level, ...]
+    certainty: tuple[Tested, ...]
     classes: tuple[ClassResult, ...]
     confusion_matrix: tuple[tuple[int, ...], ...]
 
@@ -92,11 +93,11 @@ class ModelCard:
     def has_low_f1(self) -> bool:
         return self.f1 < LOW_F1
 
-    def level(self, score: float) -> Level | None:
-        """Return the level of an answer with this highest score; None if the card is not about real photos."""
+    def tested(self, certainty: str) -> Tested | None:
+        """Return the results of answers of this certainty; None if the card has none, or is not about real photos."""
         if not self.is_for_real_photos:
             return None
-        return next((level for level in self.certainty if score >= level.from_score), None)
+        return next((tested for tested in self.certainty if tested.name == certainty), None)
 
 
 def served() -> ModelCard | None:
@@ -161,7 +162,8 @@ def _parse(document: Mapping[str, Any], path: pathlib.Path) -> ModelCard:
     card = ModelCard(
         **{
             **fields,
-            "certainty": tuple(Level(**level) for level in fields["certainty"]),
+            # cards of earlier versions have no coverage; their certainty was by score
+            "certainty": tuple(Tested(**tested) for tested in fields["certainty"] if "coverage" in document),
             "classes": tuple(ClassResult(**result) for result in fields["classes"]),
             "confusion_matrix": tuple(tuple(row) for row in fields["confusion_matrix"]),
         }
@@ -176,26 +178,22 @@ def _parse(document: Mapping[str, Any], path: pathlib.Path) -> ModelCard:
 def _check(card: ModelCard) -> None:
     """Raise an error if the card's parts do not fit together."""
     parts = [(card.right, card.photos)]
-    parts += [(level.right, level.answers) for level in card.certainty]
+    parts += [(tested.right, tested.answers) for tested in card.certainty]
     parts += [(item.right, item.photos) for item in card.classes]
     counts = [card.folds, *(count for row in card.confusion_matrix for count in row)]
     counts += [count for part in parts for count in part]
     if not all(type(count) is int and 0 <= count < 2**53 for count in counts) or any(part > of for part, of in parts):
         raise ValueError("counts must be whole numbers of 0 or more, with no more right answers than photos")
-    shares = [card.f1, *(level.from_score for level in card.certainty)]
-    shares += [share for item in card.classes for share in (item.recall, item.precision)]
+    shares = [card.f1, *(share for item in card.classes for share in (item.recall, item.precision))]
     if not all(type(share) in (int, float) and 0 <= share <= 1 for share in shares):
-        raise ValueError("shares and scores must be numbers from 0 to 1")
+        raise ValueError("shares must be numbers from 0 to 1")
     if not all(isinstance(flag, bool) for flag in (card.synthetic, card.random_weights)):
         raise ValueError("synthetic and random_weights must be true or false")
     if not all(isinstance(name, str) for name in card.class_names):
         raise ValueError("names of classes must be texts")
-    thresholds = [level.from_score for level in card.certainty]
-    names = [level.name for level in card.certainty]
-    if names != [name for name in LEVELS if name in names] or names[-1:] != ["unsure"]:
-        raise ValueError(f"levels of certainty must be some of {', '.join(LEVELS)}, in this order")
-    if thresholds != sorted(thresholds, reverse=True) or thresholds[-1] != 0:
-        raise ValueError("levels of certainty must have falling scores, the last from 0")
+    names = [tested.name for tested in card.certainty]
+    if len(set(names)) < len(names) or not set(names) <= set(Certainty):
+        raise ValueError(f"names in certainty must be {', '.join(Certainty)}, each once at most")
     if [len(row) for row in card.confusion_matrix] != [len(card.classes)] * len(card.classes) or not card.classes:
         raise ValueError("the confusion matrix must have a row and a column per class")
 

@@ -16,6 +16,7 @@ HEADERS = {
 REVALIDATED = (
     "results.picture",
     "results.thumbnail",
+    "results.heatmap",
     "home.show",
     "classify.form",
     "about.show",

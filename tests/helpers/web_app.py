@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -71,11 +71,19 @@ class ModelServer:
 
     Attributes:
         photos: the pictures that were sent to it, in order.
+        explained_versions: the versions that were asked for a heat map, in order.
         before_answer: called with each picture before the answer; may stop the server or raise `Refusal`.
+        in_set, typicality: outputs that are sent with the scores, unless they are None, as of an earlier model.
+        heatmap: answer to the signature `explain`; None if the model lacks it.
     """
+
+    in_set: Sequence[bool] | None = None
+    typicality: float | None = None
+    heatmap: Sequence[Sequence[float]] | None = None
 
     def __init__(self) -> None:
         self.photos: list[bytes] = []
+        self.explained_versions: list[int] = []
         self.before_answer: Callable[[bytes], None] = lambda picture: None
         self._port = 0
         self._grpc: grpc.Server | None = None
@@ -103,7 +111,8 @@ class ModelServer:
 
     def forget(self) -> None:
         """Reset it to a running server without recorded photos."""
-        self.photos, self.before_answer = [], lambda picture: None
+        self.photos, self.before_answer, self.explained_versions = [], lambda picture: None, []
+        self.in_set = self.typicality = self.heatmap = None
         if not self._grpc:
             self.start()
 
@@ -114,11 +123,28 @@ class ModelServer:
             self.before_answer(picture)
         except Refusal as refusal:
             context.abort(refusal.code, "refused by the test")
+        if request.model_spec.signature_name == "explain":
+            self.explained_versions.append(request.model_spec.version.value)
+            return self._explain(context)
         scores = by_colour(picture)
         response = predict_pb2.PredictResponse()
         response.model_spec.version.value = VERSION
         response.outputs["class_names"].string_val.extend(name.encode() for name in scores)
         response.outputs["scores"].float_val.extend(scores.values())
+        if self.in_set is not None:
+            response.outputs["in_set"].bool_val.extend(self.in_set)
+        if self.typicality is not None:
+            response.outputs["typicality"].float_val.append(self.typicality)
+        return response
+
+    def _explain(self, context: grpc.ServicerContext) -> Any:
+        if self.heatmap is None:
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, 'Serving signature key "explain" not found.')
+        response = predict_pb2.PredictResponse()
+        for row in self.heatmap or ():
+            response.outputs["heatmap"].float_val.extend(row)
+        for size in (1, len(self.heatmap or ()), len((self.heatmap or [[]])[0])):
+            response.outputs["heatmap"].tensor_shape.dim.add(size=size)
         return response
 
     def _status(self, request: Any, context: grpc.ServicerContext) -> Any:

@@ -38,7 +38,8 @@ def tested_site(make_site, tmp_path):
         "right": count * right,
         "folds": 5,
         **dict.fromkeys(("f1", "f1_low", "f1_high"), 0.9),
-        "certainty": [{"name": "unsure", "from_score": 0.0, "answers": count * PHOTOS, "right": count * right}],
+        "coverage": 0.95,
+        "certainty": [{"name": "unsure", "answers": count * PHOTOS, "right": count * right}],
         "classes": [{"name": name, **figures} for name in NAMES],
         "confusion_matrix": rows,
     }

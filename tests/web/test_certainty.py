@@ -23,15 +23,25 @@ CARD: dict[str, Any] = {
     "f1": 0.9,
     "f1_low": 0.88,
     "f1_high": 0.92,
+    "coverage": 0.95,
     "certainty": [
-        {"name": "sure", "from_score": 0.91, "answers": 800, "right": 770},
-        {"name": "probable", "from_score": 0.55, "answers": 300, "right": 226},
-        {"name": "unsure", "from_score": 0.0, "answers": 100, "right": 41},
+        {"name": "sure", "answers": 800, "right": 770},
+        {"name": "unsure", "answers": 300, "right": 282},
+        {"name": "untypical", "answers": 100, "right": 41},
     ],
     "classes": [{"name": name, **CLASS} for name in web_app.CLASSES],
     "confusion_matrix": [[360, 20, 20], [20, 360, 20], [20, 20, 360]],
 }
-SURE = {"glass": 0.95, "metal": 0.03, "paper": 0.02}
+EARLIER_LEVELS = [  # of a card of version 0.2.0
+    {"name": "sure", "from_score": 0.91, "answers": 800, "right": 770},
+    {"name": "probable", "from_score": 0.55, "answers": 300, "right": 226},
+    {"name": "unsure", "from_score": 0.0, "answers": 100, "right": 41},
+]
+SCORES = {"glass": 0.6, "metal": 0.3, "paper": 0.1}
+SURE = {"certainty": "sure", "prediction_set": ["glass"], "typicality": 0.5}
+UNSURE = {"certainty": "unsure", "prediction_set": ["glass", "metal"], "typicality": 0.5}
+UNTYPICAL = {"certainty": "untypical", "prediction_set": ["glass", "metal"], "typicality": 0.001}
+WITHOUT_SET: dict[str, Any] = {"certainty": None, "prediction_set": None, "typicality": None}
 
 
 @pytest.fixture
@@ -51,42 +61,86 @@ def write(folder, **changes):
     (folder / model_card.FILE_NAME).write_text(json.dumps({**CARD, **changes}))
 
 
-def page_of(app, scores):
-    """Return the page of a result with these scores, without the isolation of its class names."""
+def page_of(app, columns, scores=SCORES):
+    """Return the page of a result with these columns, without the isolation of its class names."""
     browser = Browser(app)
     row_id = browser.uploaded()
     class_name = max(scores, key=scores.get)
     with app.app_context():
-        values = {"class_name": class_name, "score": scores[class_name], "scores": scores}
+        values = {"class_name": class_name, "score": scores[class_name], "scores": scores, **columns}
         db.session.execute(sa.update(Upload).where(Upload.id == row_id).values(values))
         db.session.commit()
     return browser.get(f"/result/{row_id}").text.replace("<bdi>", "").replace("</bdi>", "")
 
 
+def with_set(*classes):
+    return {**UNSURE, "prediction_set": list(classes)}
+
+
 @pytest.mark.parametrize(
-    ("scores", "heading", "tested"),
+    ("columns", "heading", "tested"),
     [
-        (SURE, "Looks like glass", "In testing, answers this sure were right 96 times in 100."),
-        ((0.6, 0.3, 0.1), "Probably glass, maybe metal", "In testing, answers this sure were right 75 times in 100."),
-        ((0.9, 0.049, 0.051), "Probably glass, maybe paper", "right 75 times"),
-        ((0.4, 0.25, 0.35), "Not sure: glass, paper or metal?", "answers this unsure were right 41 times in 100."),
-        ((0.46, 0.5, 0.04), "Not sure: metal or glass?", "right 41 times"),
+        (SURE, "Looks like glass", "In testing, answers with one class were right 96 times in 100."),
+        (UNSURE, "Glass or metal", "In testing, the right class was among those named 94 times in 100."),
+        (with_set("glass", "metal", "paper"), "Glass, metal or paper", "among those named 94 times in 100."),
+        (with_set("glass", "metal", "paper", "trash"), "Glass, metal, paper or something else", None),
+        (with_set("PET", "nouveau papier"), "PET or nouveau papier", "among those named 94 times"),
+        (
+            UNTYPICAL,
+            "This does not look like the photos this model learned from",
+            "In testing, guesses for such photos were right 41 times in 100.",
+        ),
+        (WITHOUT_SET, "Probably glass", None),
     ],
 )
-def test_result_is_worded_by_its_level(app, folder, scores, heading, tested):
+def test_result_is_worded_by_its_prediction_set(app, folder, columns, heading, tested):
     write(folder)
-    text = page_of(app, scores if isinstance(scores, dict) else dict(zip(web_app.CLASSES, scores, strict=True)))
-    assert f"<h1>{heading}</h1>" in text and f"<title>{heading} - Pilah</title>" in text and tested in text
+    text = page_of(app, columns)
+    assert f"<h1>{heading}</h1>" in text and f"<title>{heading} - Pilah</title>" in text
+    assert (tested in text) if tested else ("In testing" not in text)
     assert "model-warning" not in text
-    is_unsure = heading.startswith("Not sure")
-    assert ("How to recycle" in text) != is_unsure and ("Is this right?" in text) != is_unsure
-    assert ("a better photo" in text) == is_unsure
 
 
-def test_all_right_in_testing_is_not_a_percentage(app, folder):
-    levels = [{"name": "sure", "from_score": 0.9, "answers": 1234, "right": 1234}, CARD["certainty"][-1]]
-    write(folder, certainty=levels)
-    assert "In testing, all 1,234 answers this sure were right." in page_of(app, SURE)
+@pytest.mark.parametrize(
+    ("columns", "has_advice", "has_traits", "names_guess"),
+    [
+        (SURE, True, False, False),
+        (UNSURE, False, True, False),
+        (UNTYPICAL, False, False, True),
+        (WITHOUT_SET, True, False, False),
+    ],
+)
+def test_result_has_advice_traits_or_the_guess_by_its_certainty(app, columns, has_advice, has_traits, names_guess):
+    text = page_of(app, columns)
+    assert ("How to recycle" in text) == ("Is this right?" in text) == has_advice
+    assert ("<h2>What is it?</h2>" in text) != has_advice
+    assert ("rings when you tap it" in text) == ("a magnet often sticks to it" in text) == has_traits
+    assert ("The best guess is glass." in text) == ("Fill the picture with one item" in text) == names_guess
+    assert "tears easily" not in text  # paper is not in the set
+
+
+def test_classes_without_traits_are_not_listed(app):
+    text = page_of(app, with_set("PET", "glass"))
+    assert "rings when you tap it" in text and "<strong>PET" not in text
+    assert 'class="traits"' not in page_of(app, with_set("PET", "HDPE"))
+
+
+def test_untypical_photo_gets_advice_once_its_class_is_confirmed(app):
+    assert "How to recycle" not in page_of(app, UNTYPICAL)
+    assert "How to recycle glass" in page_of(app, {**UNTYPICAL, "feedback": "confirmed"})
+    assert "How to recycle metal" in page_of(app, {**UNTYPICAL, "corrected_class": "metal"})
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "sentence"),
+    [
+        ("sure", SURE, "In testing, all 1,234 answers with one class were right."),
+        ("unsure", UNSURE, "In testing, the right class was always among those named, in 1,234 answers."),
+    ],
+)
+def test_all_right_in_testing_is_not_a_percentage(app, folder, name, columns, sentence):
+    write(folder, certainty=[{"name": name, "answers": 1234, "right": 1234}])
+    assert sentence in page_of(app, columns)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +148,7 @@ def test_all_right_in_testing_is_not_a_percentage(app, folder):
     [(800, 770, 96), (200, 200, 100), (2000, 1999, 99), (300, 0, 0), (3000, 1, 1), (20, 19, 95), (19, 19, None)],
 )
 def test_right_of_100_is_100_only_if_all_were_right(answers, right, of_100):
-    assert model_card.Level("sure", 0.9, answers, right).right_of_100 == of_100
+    assert model_card.Tested("sure", answers, right).right_of_100 == of_100
 
 
 @pytest.mark.parametrize(
@@ -112,15 +166,15 @@ def test_unreliable_model_is_warned_of(app, folder, changes, warning):
     text = page_of(app, SURE)
     assert (warning in text) if warning else ("model-warning" not in text)
     is_for_real_photos = not {"synthetic", "random_weights"} & changes.keys()
-    assert ("In testing, answers" in text) == ("Looks like" in text) == is_for_real_photos
+    assert ("In testing, answers" in text) == is_for_real_photos and "Looks like" in text
 
 
 DAMAGES = {
     "no JSON": "{",
     "a list": "[]",
-    "without levels": json.dumps({**CARD, "certainty": []}),
-    "unknown level": json.dumps({**CARD, "certainty": [{**CARD["certainty"][-1], "name": "certain"}]}),
-    "rising scores": json.dumps({**CARD, "certainty": CARD["certainty"][::-1]}),
+    "unknown certainty": json.dumps({**CARD, "certainty": [{**CARD["certainty"][-1], "name": "probable"}]}),
+    "certainty twice": json.dumps({**CARD, "certainty": CARD["certainty"] * 2}),
+    "levels by score": json.dumps({**CARD, "certainty": EARLIER_LEVELS}),
     "missing key": json.dumps({name: value for name, value in CARD.items() if name != "right"}),
     "text for a number": json.dumps({**CARD, "f1": "high"}),
     "matrix of other classes": json.dumps({**CARD, "confusion_matrix": [[1]]}),
@@ -130,9 +184,8 @@ DAMAGES = {
     "true for a number": json.dumps({**CARD, "photos": True, "right": 1}),
     "text for true": json.dumps({**CARD, "synthetic": "no"}),
     "more right than photos": json.dumps({**CARD, "right": 5000}),
-    "score above 1": json.dumps(
-        {**CARD, "certainty": [{**CARD["certainty"][0], "from_score": 2}, CARD["certainty"][-1]]}
-    ),
+    "more right answers than answers": json.dumps({**CARD, "certainty": [{"name": "sure", "answers": 5, "right": 6}]}),
+    "share above 1": json.dumps({**CARD, "f1": 2}),
     "class name of another type": json.dumps({**CARD, "classes": [{"name": {"a": 1}, **CLASS}] * 3}),
     "nested too deeply": "[" * 100_000,
     "missing": None,
@@ -140,13 +193,13 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("content", DAMAGES.values(), ids=DAMAGES)
-def test_result_without_a_usable_card_is_probable_and_the_log_says_why_once(app, folder, content, web_log):
+def test_result_without_a_usable_card_has_no_figure_and_the_log_says_why_once(app, folder, content, web_log):
     model_card._log_once.cache_clear()
     if content is not None:
         (folder / model_card.FILE_NAME).write_text(content)
     for _ in range(2):
         text = page_of(app, SURE)
-        assert "<h1>Probably glass</h1>" in text and "In testing" not in text and "How to recycle glass" in text
+        assert "<h1>Looks like glass</h1>" in text and "In testing" not in text and "How to recycle glass" in text
         assert "no information about this model's accuracy" in text
         assert app.test_client().get("/about").status_code == 200
     assert len([record for record in web_log.records if str(folder) in record.getMessage()]) == 1
@@ -172,15 +225,44 @@ def test_new_version_and_new_card_are_read_without_a_restart(app, folder):
         assert model_card.served().f1 == 0.7
 
 
-def test_api_has_the_certainty_of_the_card_or_null(app, folder):
-    answer = web_app.classify(app, web_app.photo())
-    assert answer.json["certainty"] is None
-    write(folder)
-    assert app.test_client().get(f"/api/results/{answer.json['id']}").json["certainty"] == "probable"
+@pytest.mark.parametrize("columns", [SURE, UNSURE, UNTYPICAL])
+def test_card_of_an_earlier_version_is_read_without_its_levels(app, folder, columns):
+    card = {name: value for name, value in CARD.items() if name != "coverage"} | {"certainty": EARLIER_LEVELS}
+    (folder / model_card.FILE_NAME).write_text(json.dumps(card))
+    text = page_of(app, columns)
+    assert "In testing" not in text and "model-warning" not in text
+    with app.app_context():
+        assert model_card.served().f1 == 0.9
+
+
+def test_api_has_the_prediction_set_typicality_and_certainty(app, model):
+    answer = web_app.classify(app, web_app.photo("metal")).json
+    assert (answer["prediction_set"], answer["typicality"], answer["certainty"]) == (None, None, None)
+    model.in_set, model.typicality = [True, True, False], 0.25
+    answer = web_app.classify(app, web_app.photo("metal")).json
+    assert (answer["prediction_set"], answer["typicality"], answer["certainty"]) == (["metal", "glass"], 0.25, "unsure")
+    again = app.test_client().get(f"/api/results/{answer['id']}").json
+    assert again == {name: value for name, value in answer.items() if name != "token"}
 
 
 @pytest.mark.parametrize(
-    ("score", "heading"), [(0.5, "Probably glass, maybe metal"), (0.49, "Not sure: glass or metal?")]
+    ("in_set", "typicality", "certainty"),
+    [
+        ([False, True, False], 0.5, "sure"),
+        ([True, True, True], 0.5, "unsure"),
+        ([False, True, False], 0.0, "untypical"),
+    ],
 )
-def test_result_without_a_card_is_unsure_if_the_other_classes_are_more_likely_together(app, score, heading):
-    assert f"<h1>{heading}</h1>" in page_of(app, {"glass": score, "metal": 0.45, "paper": 0.04})
+def test_row_keeps_the_certainty_of_its_answer(app, model, in_set, typicality, certainty):
+    model.in_set, model.typicality = in_set, typicality
+    web_app.classify(app, web_app.photo("metal"))
+    [row] = web_app.rows(app)
+    assert (row.certainty, row.typicality) == (certainty, typicality)
+    assert row.prediction_set[0] == "metal" and len(row.prediction_set) == sum(in_set)
+
+
+def test_row_of_a_model_without_sets_has_sql_nulls(app):
+    web_app.classify(app, web_app.photo())
+    with app.app_context():
+        is_null = sa.text("prediction_set IS NULL AND typicality IS NULL AND certainty IS NULL")
+        assert db.session.scalar(sa.select(sa.func.count()).select_from(Upload).where(is_null)) == 1

@@ -6,7 +6,7 @@ from typing import Any, TypedDict
 
 from flask import Blueprint, abort, current_app, request
 
-from web import certainty, database, limits, messages, uploads
+from web import database, limits, messages, uploads
 from web.database import State, Upload, db
 from web.pages.classify import uploaded_photo
 from web.pictures import BadPictureError
@@ -22,6 +22,8 @@ class Result(TypedDict):
     class_name: str | None
     score: float | None
     scores: dict[str, Any] | None
+    prediction_set: list[str] | None
+    typicality: float | None
     certainty: str | None
     model_version: int | None
     created_at: str
@@ -69,14 +71,15 @@ def description() -> Any:
 
 
 def as_json(row: Upload) -> Result:
-    level = certainty.level(row)
     return {
         "id": row.id,
         "state": row.state,
         "class_name": row.class_name,
         "score": row.score,
         "scores": row.scores,
-        "certainty": level.name if level else None,
+        "prediction_set": row.prediction_set,
+        "typicality": row.typicality,
+        "certainty": row.certainty,
         "model_version": row.model_version,
         "created_at": f"{row.created_at.isoformat()}Z",
     }

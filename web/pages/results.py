@@ -6,23 +6,27 @@ from urllib.parse import parse_qs
 
 import sqlalchemy as sa
 from flask import Blueprint, Response, abort, current_app, redirect, render_template, request, url_for
+from flask_babel import gettext as _
 
-from web import certainty, database, model_card, uploads, visitors
+from serving import client
+from web import certainty, database, heatmaps, limits, model_card, uploads, visitors
 from web.database import Feedback, Upload, db
 from web.store import PictureStore
 
 blueprint = Blueprint("results", __name__)
-HISTORY_FILTERS = ("class", "corrected", "after")  # parameters of the history page
+HISTORY_FILTERS = ("class", "corrected", "unsure", "after")  # parameters of the history page
 WITHDRAWN = "withdrawn"  # value of the form's feedback that removes earlier feedback
 
 
 @blueprint.get("/result/<row_id>")
+@limits.heatmaps
 def show(row_id: str) -> str:
     row = visitors.row_or_404(row_id)
     return render_template(
         "result.html",
         row=row,
-        certainty=certainty.of(row),
+        answer=certainty.of(row),
+        heatmap=_heatmap_state(row) if "heatmap" in request.args else None,
         card=model_card.of_version(row.model_version, list(row.scores or {})),
         bars=sorted((row.scores or {}).items(), key=lambda item: -item[1]),
         rules=current_app.config["DISPOSAL_ADVICE"],
@@ -70,6 +74,36 @@ def picture(row_id: str) -> Response:
 @blueprint.get("/thumbnail/<row_id>")
 def thumbnail(row_id: str) -> Response:
     return _send(lambda store: store.thumbnail(row_id), row_id)
+
+
+@blueprint.get("/heatmap/<row_id>")
+@limits.heatmaps
+def heatmap(row_id: str) -> Response:
+    """Send the heat map of a photo: 404 if there is none, 503 if the model server does not answer now."""
+    row = visitors.row_or_404(row_id)
+    try:
+        content = heatmaps.of(row)
+    except (heatmaps.MissingError, FileNotFoundError):
+        abort(404)
+    except client.ServingUnavailable:
+        return Response(
+            _("The heat map is not available right now. Try again in a minute."), 503, mimetype="text/plain"
+        )
+    response = Response(content, mimetype="image/png")
+    response.set_etag(f"{row.id}-{row.model_version}")
+    response.make_conditional(request)
+    return response
+
+
+def _heatmap_state(row: Upload) -> str:
+    """Return "ready", "missing" or "unavailable", so that the page says why it shows no heat map."""
+    try:
+        heatmaps.of(row)
+    except (heatmaps.MissingError, FileNotFoundError):
+        return "missing"
+    except client.ServingUnavailable:
+        return "unavailable"
+    return "ready"
 
 
 def _send(read: Callable[[PictureStore], bytes], row_id: str) -> Response:
