@@ -1,4 +1,4 @@
-"""Health checks, metrics, and the sign-in of the operator."""
+"""Health checks, metrics, the sign-in of the operator, and the photos to label."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import prometheus_client
 from flask import Blueprint, Response, current_app, flash, redirect, render_template, url_for
 from flask_babel import gettext as _
 
-from web import addresses, forms, limits, uploads, visitors
+from web import addresses, forms, limits, review, uploads, visitors
 
 blueprint = Blueprint("operations", __name__)  # the name is part of the label `endpoint` in /metrics
 
@@ -54,6 +54,14 @@ def operator() -> Any:
         flash(_("Wrong token."))
         return render_template("operator.html", form=form), 403
     return render_template("operator.html", form=form)
+
+
+@blueprint.get("/operator/review", endpoint="review")
+def show_review() -> Any:
+    """Show the operator the uploads that are most worth labelling."""
+    if not visitors.is_operator():
+        return redirect(url_for("operations.operator"), 303)
+    return render_template("review.html", typical=review.typical(), untypical=review.untypical(), limit=review.MAX_ROWS)
 
 
 @blueprint.post("/operator/leave")
