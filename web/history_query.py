@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -9,6 +10,32 @@ from web import database
 from web.database import Feedback, Upload, db
 
 PAGE_SIZE = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Filters:
+    """Which rows to show: all of them, or those of a class, corrected ones, and unsure ones.
+
+    Attributes:
+        class_name: predicted class.
+        is_corrected: only corrected rows.
+        is_unsure: only answers that are unsure or about untypical photos.
+    """
+
+    class_name: str | None = None
+    is_corrected: bool = False
+    is_unsure: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.class_name or self.is_corrected or self.is_unsure)
+
+    def query(self) -> dict[str, Any]:
+        """Return the parameters of the history page; those that are None are left out of an address."""
+        return {
+            "class": self.class_name,
+            "corrected": 1 if self.is_corrected else None,
+            "unsure": 1 if self.is_unsure else None,
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,14 +47,14 @@ class Page:
     next_cursor: str | None
 
 
-def page(visible: sa.Select[Upload], class_name: str | None, corrected: bool, cursor: str | None) -> Page:
+def page(visible: sa.Select[Upload], filters: Filters, cursor: str | None) -> Page:
     """Return the filtered rows after `cursor`.
 
     Args:
         visible: the rows that the visitor may see.
         cursor: `next_cursor` of the previous page; None or an invalid one starts at the newest row.
     """
-    rows = filtered(visible, class_name, corrected)
+    rows = filtered(visible, filters)
     number, after = _read_cursor(cursor)
     if after:
         rows = rows.where(sa.tuple_(Upload.created_at, Upload.id) < sa.tuple_(*map(sa.literal, after)))
@@ -38,10 +65,12 @@ def page(visible: sa.Select[Upload], class_name: str | None, corrected: bool, cu
     return Page(page_rows, number, _cursor(number + PAGE_SIZE, page_rows[-1]) if has_next else None)
 
 
-def filtered(visible: sa.Select[Upload], class_name: str | None, corrected: bool) -> sa.Select[Upload]:
-    if class_name:
-        visible = visible.where(Upload.class_name == class_name)
-    if corrected:  # also to no class, or to several things
+def filtered(visible: sa.Select[Upload], filters: Filters) -> sa.Select[Upload]:
+    if filters.class_name:
+        visible = visible.where(Upload.class_name == filters.class_name)
+    if filters.is_unsure:
+        visible = visible.where(sa.text(database.IS_UNSURE))
+    if filters.is_corrected:  # also to no class, or to several things
         is_other = Upload.feedback.in_((Feedback.NONE, Feedback.SEVERAL))
         visible = visible.where(Upload.corrected_class.is_not(None) | is_other)
     return visible

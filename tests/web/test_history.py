@@ -1,13 +1,17 @@
 import csv
 import datetime
+import html
 import io
 import re
+from typing import Any
 
 import flask
 import pytest
+import sqlalchemy as sa
 import web_app
 from web_app import Browser, photo
 
+from web import history_query
 from web.database import Feedback, Upload, db, new_id
 
 NOON = datetime.datetime(2026, 3, 1, 12)
@@ -143,6 +147,75 @@ def test_history_is_filtered_by_class_and_by_correction(app, visitor):
         assert [line["id"] for line in lines(visitor, **dict(arguments))] == rows
 
 
+UNSURE = {"certainty": "unsure", "prediction_set": ["glass", "metal"], "typicality": 0.25}
+CERTAINTIES: dict[str, dict[str, Any]] = {
+    "sure": {"certainty": "sure", "prediction_set": ["glass"], "typicality": 0.5},
+    "unsure": UNSURE,
+    "untypical": {"certainty": "untypical", "prediction_set": ["glass"], "typicality": 0.001},
+    "unknown": {},
+}
+
+
+def test_history_is_filtered_by_unsure_answers(app, visitor):
+    [metal] = add(app, visitor, 1, class_name="metal", **UNSURE)
+    ids = {name: (set(add(app, visitor, 1, **columns)) - {metal}) for name, columns in CERTAINTIES.items()}
+    unsure = ids["unsure"] - ids["sure"] | ids["untypical"] - ids["unsure"]
+    for arguments, rows in (({"unsure": "1"}, unsure | {metal}), ({"unsure": "1", "class": "metal"}, {metal})):
+        assert set(pages(app, visitor, **arguments).values()) == rows
+        assert {line["id"] for line in lines(visitor, **arguments)} == rows
+    assert pages(app, visitor, unsure="1", corrected="1") == {}
+    assert len(pages(app, visitor, unsure="0")) == 5
+
+
+def test_links_of_the_history_keep_the_unsure_filter(app, visitor):
+    add(app, visitor, 45, **UNSURE)
+    add(app, visitor, 5, **CERTAINTIES["sure"])
+    assert len(pages(app, visitor, unsure="1")) == 45
+    text = html.unescape(visitor.get("/history?unsure=1").text)
+    assert re.search(r'rel="next" href="/history\?[^"]*unsure=1', text) and 'href="/history.csv?unsure=1"' in text
+    assert re.search(r'id="unsure"[^>]* checked', text) and not re.search(r'id="corrected"[^>]* checked', text)
+    first, cursor = page(app, visitor, unsure="1")
+    answer = visitor.post(f"/result/{first[1]}/deletion", {"history": f"unsure=1&after={cursor}"})
+    assert answer.location == f"/history?unsure=1&after={cursor}"
+
+
+def test_empty_unsure_history_says_that_no_photos_match(app, visitor):
+    add(app, visitor, 1)
+    assert "No photos match." in visitor.get("/history?unsure=1").text
+
+
+@pytest.mark.databases("sqlite")
+def test_unsure_photos_of_a_visitor_are_read_from_their_index_without_sorting(app, visitor):
+    rows = sa.select(Upload).where(Upload.visitor == "a")
+    filtered = history_query.filtered(rows, history_query.Filters(is_unsure=True))
+    ordered = filtered.order_by(Upload.created_at.desc(), Upload.id.desc()).limit(21)
+    with app.app_context():
+        statement = str(ordered.compile(db.engine, compile_kwargs={"literal_binds": True}))
+        plan = [row[3] for row in db.session.execute(sa.text(f"EXPLAIN QUERY PLAN {statement}"))]
+    assert len(plan) == 1 and "USING INDEX ix_upload_unsure (visitor=?)" in plan[0]
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        (CERTAINTIES["sure"], "glass"),
+        (UNSURE, "glass Not sure"),
+        (CERTAINTIES["untypical"], "glass Unlike the photos it learned from"),
+        ({**UNSURE, "corrected_class": "metal"}, "metal Corrected. Model: glass, 75%"),
+    ],
+)
+def test_row_says_that_its_answer_is_unsure(app, visitor, columns, words):
+    add(app, visitor, 1, **columns)
+    prediction = re.search(r'class="prediction">(.*?)</td>', visitor.get("/history").text, re.DOTALL)
+    assert prediction and " ".join(re.sub(r"<[^>]*>", " ", prediction[1]).split()) == words
+
+
+def test_csv_has_the_prediction_set_typicality_and_certainty(app, visitor):
+    add(app, visitor, 1, **{**UNSURE, "prediction_set": ["=1+1", "metal"]})
+    [line] = lines(visitor)
+    assert (line["prediction_set"], line["typicality"], line["certainty"]) == ("'=1+1 | metal", "0.25", "unsure")
+
+
 def test_filter_applies_to_all_pages(app, visitor):
     add(app, visitor, 45, class_name="metal")
     ids = add(app, visitor, 45)
@@ -168,6 +241,9 @@ def test_csv_has_every_row_in_the_order_of_the_pages(app, visitor):
         "state": "done",
         "timestamp_utc": f"{row.created_at.isoformat()}Z",
         "feedback": "",
+        "prediction_set": "",
+        "typicality": "",
+        "certainty": "",
     }
 
 
@@ -217,15 +293,25 @@ UNUSUAL_ROWS = {  # name -> columns of a row, heading of its page
     "refused": ({"state": "refused", "class_name": None, "score": None, "scores": None}, "No result for this photo"),
     "without scores": ({"score": None, "scores": None}, "Probably glass"),
     "no scores": ({"scores": {}}, "Probably glass"),
-    "score of 0": ({"score": 0.0, "scores": {"glass": 0.0, "metal": 0.0}}, "Not sure: glass?"),
+    "score of 0": ({"score": 0.0, "scores": {"glass": 0.0, "metal": 0.0}}, "Probably glass"),
     "whole numbers": ({"score": 1, "scores": {"glass": 1, "metal": 0}}, "Probably glass"),
-    "tiny scores": ({"score": 1e-30, "scores": {"glass": 1e-30, "metal": 5e-324}}, "Not sure: glass?"),
+    "tiny scores": ({"score": 1e-30, "scores": {"glass": 1e-30, "metal": 5e-324}}, "Probably glass"),
     "1,000 classes": (
         {"score": 0.001, "scores": {f"class {number}": 0.001 for number in range(1000)}},
-        "Not sure: glass?",
+        "Probably glass",
     ),
     "class of an earlier model": ({"class_name": "HDPE", "corrected_class": "PET"}, "Probably HDPE"),
     "placeholder": ({"class_name": "%(x)s 100% {{ 1 }}", "corrected_class": "%s"}, "Probably %(x)s 100% {{ 1 }}"),
+    "sure without scores": ({"certainty": "sure", "prediction_set": ["glass"], "scores": None}, "Looks like glass"),
+    "unsure without a set": ({"certainty": "unsure", "prediction_set": []}, "Glass"),
+    "set of 1,000 classes": (
+        {"certainty": "unsure", "prediction_set": [f"class {number}" for number in range(1000)]},
+        "Class 0, class 1, class 2 or something else",
+    ),
+    "set with markup": (
+        {"certainty": "unsure", "prediction_set": ["%(x)s {{ 1 }}", "%s"]},
+        "%(x)s {{ 1 }} or %s",
+    ),
     "without a version": ({"model_version": None}, "Probably glass"),
     "version 0": ({"model_version": 0}, "Probably glass"),
 }

@@ -16,30 +16,32 @@ BYTE_ORDER_MARK = "\ufeff"  # without it, Excel does not read UTF-8
 FORMULA_STARTS = tuple(
     "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"
 )  # OWASP's list for CSV injection; the last four are full-width
-COLUMNS = ("no", "id", "prediction", "probability", "correction", "model_version", "state", "timestamp_utc", "feedback")
+COLUMNS = (
+    *("no", "id", "prediction", "probability", "correction", "model_version", "state", "timestamp_utc", "feedback"),
+    *("prediction_set", "typicality", "certainty"),
+)
+SET_SEPARATOR = " | "  # of the classes in a prediction set
 
 
 @blueprint.get("/history")
 def show() -> Any:
     rows = visitors.visible()
-    class_name, corrected = _filters()
-    page = history_query.page(rows, class_name, corrected, request.args.get("after"))
+    filters = _filters()
+    page = history_query.page(rows, filters, request.args.get("after"))
     if not page.rows and "after" in request.args:  # the last row of this page was deleted
-        filters: dict[str, Any] = {"class": class_name, "corrected": 1 if corrected else None}
-        return redirect(url_for("history.show", **filters), 303)
+        return redirect(url_for("history.show", **filters.query()), 303)
     return render_template(
         "history.html",
         page=page,
         class_names=history_query.class_names(rows),
-        class_name=class_name,
-        corrected=corrected,
+        filters=filters,
         is_operator=visitors.is_operator(),
     )
 
 
 @blueprint.get("/history.csv")
 def download() -> Response:
-    rows = history_query.filtered(visitors.visible(), *_filters())
+    rows = history_query.filtered(visitors.visible(), _filters())
     return Response(
         stream_with_context(_csv_lines(rows)),
         mimetype="text/csv",
@@ -47,8 +49,12 @@ def download() -> Response:
     )
 
 
-def _filters() -> tuple[str | None, bool]:
-    return request.args.get("class", "").replace("\0", "") or None, request.args.get("corrected") == "1"
+def _filters() -> history_query.Filters:
+    return history_query.Filters(
+        class_name=request.args.get("class", "").replace("\0", "") or None,
+        is_corrected=request.args.get("corrected") == "1",
+        is_unsure=request.args.get("unsure") == "1",
+    )
 
 
 def _csv_lines(rows: sa.Select[Upload]) -> Iterator[str]:
@@ -60,7 +66,9 @@ def _csv_lines(rows: sa.Select[Upload]) -> Iterator[str]:
     for number, row in enumerate(db.session.scalars(newest_first), 1):
         prediction, correction = _as_text(row.class_name), _as_text(row.corrected_class)
         values: tuple[Any, ...] = (number, row.id, prediction, row.score, correction, row.model_version)
-        writer.writerow((*values, row.state, f"{row.created_at.isoformat(timespec='seconds')}Z", row.feedback))
+        values += (row.state, f"{row.created_at.isoformat(timespec='seconds')}Z", row.feedback)
+        classes = _as_text(SET_SEPARATOR.join(row.prediction_set or []))
+        writer.writerow((*values, classes, row.typicality, row.certainty))
         yield buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()
