@@ -3,7 +3,8 @@
     python -m docs.screenshots [RUN]
 
 RUN is a finished run, runs/demo by default. It needs Chromium (apt-get install chromium) and no model server: the
-scores on the pages are made up here. The model card is that of ResNet50 with the thesis's photos.
+scores, prediction sets and heat map on the pages are made up here, and so are the results of each certainty. The rest
+of the model card is that of ResNet50 with the thesis's photos.
 """
 
 import datetime
@@ -11,6 +12,7 @@ import hashlib
 import io
 import json
 import logging
+import math
 import pathlib
 import shutil
 import sys
@@ -27,6 +29,7 @@ from playwright import sync_api
 
 import web
 from components.demo import synthetic_photos
+from serving import client
 from web import model_card, pictures, uploads
 from web.database import State, Upload, db
 
@@ -42,6 +45,8 @@ PHONE: dict[str, Any] = {
 }
 VISITOR = "0" * 32
 SEED = 7
+SET_SCORE = 0.15  # of the classes in a prediction set
+HEATMAP = [[max(0.0, 1 - math.hypot(row - 4, column - 3) / 4) for column in range(7)] for row in range(7)]
 COLOURS = 256  # of a picture's palette: keeps each below 150 kB
 NEWEST = datetime.datetime(2026, 3, 14, 2, 30)
 ROWS: tuple[tuple[dict[str, float], dict[str, str]], ...] = (
@@ -59,6 +64,7 @@ PICTURES: dict[str, tuple[str | int, Literal["light", "dark"]]] = {  # name -> p
     "sure": (0, "light"),
     "unsure": (2, "light"),
     "corrected": (3, "light"),
+    "heatmap": (0, "light"),
     "history": ("/history", "dark"),
     "about": ("/about", "light"),
 }
@@ -80,10 +86,11 @@ CARD: dict[str, Any] = {
     "f1": 0.863,
     "f1_low": 0.847,
     "f1_high": 0.878,
+    "coverage": 0.95,
     "certainty": [
-        {"name": "sure", "from_score": 0.916, "answers": 1681, "right": 1645},
-        {"name": "probable", "from_score": 0.600, "answers": 615, "right": 489},
-        {"name": "unsure", "from_score": 0.0, "answers": 225, "right": 101},
+        {"name": "sure", "answers": 1842, "right": 1787},
+        {"name": "unsure", "answers": 654, "right": 602},
+        {"name": "untypical", "answers": 25, "right": 11},
     ],
     "classes": [
         {
@@ -114,6 +121,7 @@ def main() -> None:
         app = web.create_app({"pilah_env": "development", **own})
         logging.disable(logging.INFO)  # a line a request
         rows = _add_rows(app)
+        setattr(app.extensions["pilah_uploads"].caller, "explain", lambda photo, version: HEATMAP)  # noqa: B010
         server = werkzeug.serving.make_server("localhost", 0, app, threaded=True)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         browser = playwright.chromium.launch(
@@ -145,6 +153,7 @@ def _pages(app: Flask, browser: sync_api.Browser, rows: list[str]) -> Iterator[t
         context.add_cookies([cookie])
         page = context.new_page()
         path = place if isinstance(place, str) else f"/result/{rows[place]}"
+        path += "?heatmap=1" if name == "heatmap" else ""
         page.goto(f"http://{SITE}{path}", wait_until="networkidle")
         yield name, page
         context.close()
@@ -172,10 +181,21 @@ def _add_rows(app: Flask) -> list[str]:
             result: dict[str, Any] = {"state": State.WAITING}
             if class_name:
                 result = {"state": State.DONE, "class_name": class_name, "score": scores[class_name]}
-                result |= {"scores": _all_scores(scores), "model_version": VERSION, **answer}
+                result |= {"scores": _all_scores(scores), "model_version": VERSION, **_set(scores), **answer}
             db.session.add(Upload(id=ids[index], visitor=VISITOR, created_at=time, **result))
         db.session.commit()
     return ids
+
+
+def _set(scores: dict[str, float]) -> dict[str, Any]:
+    """Return the columns of a prediction set of the likely classes."""
+    classes = [name for name, score in scores.items() if score >= SET_SCORE]
+    is_sure = len(classes) == 1
+    return {
+        "prediction_set": classes,
+        "typicality": 0.5,
+        "certainty": client.Certainty.SURE if is_sure else client.Certainty.UNSURE,
+    }
 
 
 def _all_scores(scores: dict[str, float]) -> dict[str, float]:
