@@ -47,7 +47,8 @@ UNSIZED = """() => [...document.images]
 
 
 def all_paths(site):
-    return (*PATHS, f"/result/{site.add_rows(1)[0]}")
+    (row_id,) = site.add_rows(1, certainty="unsure", prediction_set=["glass", "metal"])
+    return (*PATHS, f"/result/{site.add_rows(1)[0]}", f"/result/{row_id}")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -67,6 +67,7 @@ def paths_of_pages(site):
     site.add_rows(14, class_name=NAMES[0], **odd)
     rows = [{"state": "waiting", **nothing}, {"state": "refused", **nothing}, {"class_name": NAMES[1], **odd}]
     rows += [{"class_name": NAMES[2], "corrected_class": name, **odd} for name in NAMES[3:5]]
+    rows += [{"prediction_set": NAMES, "certainty": name, "class_name": NAMES[1]} for name in ("unsure", "untypical")]
     results = [f"/result/{site.add_rows(1, **columns)[0]}" for columns in rows]
     return ["/", "/classify", "/history", "/history?class=none", "/about", "/operator", "/nothing", *results]
 
@@ -103,6 +104,9 @@ def test_page_with_long_class_names_does_not_scroll_sideways(site, open_page, lo
     page.fill("#token", web_app.SETTINGS["admin_token"])
     page.locator(".sign-in .btn").click()
     expect(page.locator(".operator")).to_be_visible()
+    check_fits(page)
+    page.goto("/operator/review")
+    expect(page.locator(".review li")).not_to_have_count(0)
     check_fits(page)
 
 

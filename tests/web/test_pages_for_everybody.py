@@ -14,22 +14,34 @@ from playwright.sync_api import expect
 
 pytest_plugins = ["website_fixtures"]
 PAGES = (
-    "home classify refusal result corrected waiting refused history filtered operator about privacy api nothing".split()
-)
+    "home classify refusal result unsure untypical heatmap corrected waiting refused history filtered operator review "
+    "about privacy api nothing"
+).split()
+UNSURE = {"certainty": "unsure", "prediction_set": ["glass", "plastic", "metal", "trash"], "typicality": 0.5}
+UNTYPICAL = {"certainty": "untypical", "prediction_set": ["glass"], "typicality": 0.001}
+HEATMAP = [[row * column / 36 for column in range(7)] for row in range(7)]
 LANDMARK_RULES = ("landmark-main-is-top-level", "landmark-no-duplicate-main", "landmark-unique")
 
 
 def path_to(site, name):
     """Return the address of one of `PAGES`, after adding the rows that it shows."""
-    if name in ("result", "corrected", "waiting", "refused"):
+    if name in ("result", "unsure", "untypical", "heatmap", "corrected", "waiting", "refused"):
         nothing = {"class_name": None, "score": None, "scores": None, "model_version": None}
         columns: dict[str, dict[str, Any]] = {
             "result": {},
+            "unsure": UNSURE,
+            "untypical": UNTYPICAL,
+            "heatmap": UNSURE,
             "corrected": {"corrected_class": "plastic"},
             "waiting": {"state": "waiting", **nothing},
             "refused": {"state": "refused", **nothing},
         }
-        return f"/result/{site.add_rows(1, **columns[name])[0]}"
+        query = "?heatmap=1#photo" if name == "heatmap" else ""
+        return f"/result/{site.add_rows(1, **columns[name])[0]}{query}"
+    if name == "review":
+        site.add_rows(2, **UNSURE)
+        site.add_rows(1, **UNTYPICAL)
+        return "/operator/review"
     if name == "history":
         site.add_rows(21, corrected_class="cardboard")
         site.add_rows(1, state="waiting", class_name=None, score=None, scores=None)
@@ -38,11 +50,17 @@ def path_to(site, name):
 
 
 @pytest.fixture
-def visit(site, open_page):
+def visit(site, open_page, model):
     """Return visit(name, **options), which opens one of `PAGES` and its delete dialog."""
+    model.heatmap = HEATMAP
 
     def open_named(name, **options):
-        page = open_page(path_to(site, name), visitor=True, **options)
+        page = open_page("/operator" if name == "review" else path_to(site, name), visitor=True, **options)
+        if name == "review":
+            page.fill("#token", web_app.SETTINGS["admin_token"])
+            page.locator(".sign-in .btn").click()
+            page.goto(path_to(site, name))
+            expect(page.locator(".review li")).not_to_have_count(0)
         if name == "refusal":
             page.set_input_files("#image", {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": b"no picture"})
             expect(page.get_by_role("alert")).not_to_be_empty()
@@ -75,6 +93,19 @@ def test_photo_is_sent_corrected_and_deleted_without_javascript(site, open_page)
     page.get_by_role("button", name="Yes, delete this photo").click()
     expect(page.locator("main")).to_contain_text("There are no photos yet.")
     assert web_app.rows(site.app) == [] and web_app.files(site.app) == []
+
+
+def test_heat_map_lies_exactly_on_the_photo_without_javascript(site, open_page, model):
+    model.heatmap = HEATMAP
+    (row_id,) = site.add_rows(1, **UNSURE)
+    page = open_page(f"/result/{row_id}", visitor=True, java_script_enabled=False, **website.PHONE)
+    page.get_by_role("link", name="What did the model look at?").click()
+    heatmap, photo = page.locator(".heatmap"), page.get_by_alt_text("The photo you sent")
+    expect(heatmap).to_have_js_property("naturalWidth", 256)
+    assert heatmap.bounding_box() == photo.bounding_box() and photo.bounding_box()["height"] > 100
+    expect(page.locator("main")).to_contain_text("does not say whether the answer is right")
+    page.get_by_role("link", name="Hide the heat map").click()
+    expect(heatmap).to_have_count(0)
 
 
 def test_sample_photo_is_sent_without_javascript(site, open_page):

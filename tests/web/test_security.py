@@ -41,6 +41,8 @@ CACHED = {  # path -> Cache-Control of its answer
     "/result/nothing": "no-store",
     "/api/results/nothing": "no-store",
     "/picture/nothing": "no-store",
+    "/heatmap/{id}": "no-store",  # of a model that makes none: 404
+    "/operator/review": "no-store",
     "/picture/{id}": "private, no-cache",
     "/thumbnail/{id}": "private, no-cache",
     "/classify": "private, no-cache",
