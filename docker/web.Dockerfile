@@ -12,7 +12,8 @@ COPY components/base/version.py components/base/
 COPY components/data/__init__.py components/data/colour.py components/data/images.py components/data/
 COPY components/data/decoding_process.py components/data/
 COPY components/data/formats components/data/formats
-COPY serving/__init__.py serving/answers.py serving/channel.py serving/client.py serving/process_limits.py serving/
+COPY serving/__init__.py serving/answers.py serving/channel.py serving/process_limits.py serving/
+COPY serving/client/*.py serving/client/
 COPY serving/protos/*.py serving/protos/
 COPY web web
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PILAH_DATA=/data

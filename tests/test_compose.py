@@ -399,7 +399,7 @@ def test_web_starts_with_only_the_files_of_its_image_and_loads_no_training_libra
                 copy(path, to)
     code = (
         "import sys, web.server, components.data.decoding_process; web.create_app();"
-        "from serving import client; client.main(['classify', 'none.jpg']); print(*sys.modules)"
+        "from serving.client import __main__ as command; command.main(['classify', 'none.jpg']); print(*sys.modules)"
     )
     environment = {"PILAH_ENV": "development", "PILAH_DATA": "data"}
     completed = subprocess.run(

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from serving.client import Certainty
+from serving import client
 from web import model_card
 from web.database import Upload
 
@@ -28,7 +28,7 @@ class Answer:
     @property
     def is_unsure(self) -> bool:
         """Whether the visitor is asked what the item is."""
-        return self.certainty in (Certainty.UNSURE, Certainty.UNTYPICAL)
+        return self.certainty in (client.Certainty.UNSURE, client.Certainty.UNTYPICAL)
 
 
 def of(row: Upload) -> Answer:

@@ -18,7 +18,7 @@ from flask import Flask
 from sqlalchemy import orm
 from sqlalchemy.ext import hybrid
 
-from serving.client import Certainty
+from serving import client
 
 
 class Base(orm.DeclarativeBase):
@@ -46,7 +46,7 @@ class Feedback(enum.StrEnum):
 
 
 # The words of the index ix_upload_unsure: SQLite uses a partial index only for the same expression, without parameters.
-IS_UNSURE = f"certainty IN ('{Certainty.UNSURE}', '{Certainty.UNTYPICAL}')"
+IS_UNSURE = f"certainty IN ('{client.Certainty.UNSURE}', '{client.Certainty.UNTYPICAL}')"
 
 
 def new_id() -> str:

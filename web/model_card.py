@@ -12,7 +12,7 @@ from typing import Any
 
 from flask import current_app
 
-from serving.client import Certainty
+from serving import client
 
 FILE_NAME = "model_card.json"
 MIN_ANSWERS = 20  # fewer answers of a certainty say too little about how often they are right
@@ -192,8 +192,8 @@ def _check(card: ModelCard) -> None:
     if not all(isinstance(name, str) for name in card.class_names):
         raise ValueError("names of classes must be texts")
     names = [tested.name for tested in card.certainty]
-    if len(set(names)) < len(names) or not set(names) <= set(Certainty):
-        raise ValueError(f"names in certainty must be {', '.join(Certainty)}, each once at most")
+    if len(set(names)) < len(names) or not set(names) <= set(client.Certainty):
+        raise ValueError(f"names in certainty must be {', '.join(client.Certainty)}, each once at most")
     if [len(row) for row in card.confusion_matrix] != [len(card.classes)] * len(card.classes) or not card.classes:
         raise ValueError("the confusion matrix must have a row and a column per class")
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from serving.client import Certainty
+from serving import client
 from web.database import State, Upload, db
 
 MAX_ROWS = 50  # of each list
@@ -16,14 +16,14 @@ def typical() -> list[Upload]:
     Unsure ones come first, those with the most classes in their set before others. Then follow sure ones and those
     without a set. Uploads of equal rank are in the order of their score, the lowest first.
     """
-    is_typical = Upload.certainty.is_distinct_from(Certainty.UNTYPICAL)
-    is_unsure = sa.case((Upload.certainty == Certainty.UNSURE, 0), else_=1)
+    is_typical = Upload.certainty.is_distinct_from(client.Certainty.UNTYPICAL)
+    is_unsure = sa.case((Upload.certainty == client.Certainty.UNSURE, 0), else_=1)
     return _first(_unlabelled().where(is_typical).order_by(is_unsure, *_ranking()))
 
 
 def untypical() -> list[Upload]:
     """Return uploads that do not look like the training photos, ranked by the size of their set, then by score."""
-    return _first(_unlabelled().where(Upload.certainty == Certainty.UNTYPICAL).order_by(*_ranking()))
+    return _first(_unlabelled().where(Upload.certainty == client.Certainty.UNTYPICAL).order_by(*_ranking()))
 
 
 def _unlabelled() -> sa.Select[Upload]:

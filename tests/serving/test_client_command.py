@@ -19,7 +19,7 @@ import upload_files
 from fake_serving import SCORES, prediction, refusal
 from PIL import Image
 
-from serving import client
+from serving.client import __main__ as command
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -42,7 +42,7 @@ def class_by_format(request, _):
 
 def test_command_prints_one_row_per_photo(serve, photos, capsys):
     del photos[1]
-    assert client.main(["classify", *map(str, photos), "--target", serve(class_by_format).target]) == 0
+    assert command.main(["classify", *map(str, photos), "--target", serve(class_by_format).target]) == 0
     first, second = capsys.readouterr().out.splitlines()
     assert first.split() == [str(photos[0]), "a", "75.0%", "version", "3"]
     assert second.split() == [str(photos[1]), "c", "75.0%", "version", "3"]
@@ -51,7 +51,7 @@ def test_command_prints_one_row_per_photo(serve, photos, capsys):
 @pytest.mark.parametrize(("score", "shown"), [(0.99996, ">99.9%"), (1.0, "100.0%"), (0.0625, "6.2%")])
 def test_row_shows_100_percent_only_for_a_score_of_1(serve, photos, capsys, score, shown):
     server = serve(lambda request, _: prediction({"a": score}))
-    assert client.main(["classify", str(photos[0]), "--target", server.target]) == 0
+    assert command.main(["classify", str(photos[0]), "--target", server.target]) == 0
     assert capsys.readouterr().out.split() == [str(photos[0]), "a", shown, "version", "3"]
 
 
@@ -68,13 +68,13 @@ def test_row_shows_100_percent_only_for_a_score_of_1(serve, photos, capsys, scor
 )
 def test_row_names_the_classes_of_the_prediction_set(serve, photos, capsys, in_set, typicality, answer):
     server = serve(lambda *_: prediction(SCORES, in_set=in_set, typicality=typicality))
-    assert client.main(["classify", str(photos[0]), "--target", server.target]) == 0
+    assert command.main(["classify", str(photos[0]), "--target", server.target]) == 0
     assert capsys.readouterr().out.split() == [str(photos[0]), *answer.split(), "62.5%", "version", "3"]
 
 
 def test_json_has_the_prediction_set_typicality_and_certainty(serve, photos, capsys):
     server = serve(lambda *_: prediction(SCORES, in_set=[True, True, False], typicality=0.25))
-    assert client.main(["classify", str(photos[0]), "--target", server.target, "--json"]) == 0
+    assert command.main(["classify", str(photos[0]), "--target", server.target, "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["prediction_set"], result["typicality"]) == (["métal", "kaca"], 0.25)
     assert result["certainty"] == "unsure"
@@ -85,7 +85,7 @@ def test_command_rotates_a_photo_as_its_exif_says(serve, tmp_path, exif):
     path = tmp_path / "portrait.jpg"
     path.write_bytes(upload_files.encoded("JPEG", size=(40, 30), exif=exif))
     server = serve()
-    assert client.main(["classify", str(path), "--target", server.target]) == 0
+    assert command.main(["classify", str(path), "--target", server.target]) == 0
     (sent,) = server.requests[0].inputs["image_bytes"].string_val
     image = Image.open(io.BytesIO(sent))
     assert (image.format, image.mode, image.size) == ("PNG", "RGB", (30, 40))
@@ -98,7 +98,7 @@ def test_command_sends_an_upright_photo_with_its_pixels_as_encoded(serve, tmp_pa
     path = tmp_path / "photo.jpg"
     path.write_bytes(upload_files.encoded("JPEG", exif=exif))
     server = serve()
-    client.main(["classify", str(path), "--target", server.target])
+    command.main(["classify", str(path), "--target", server.target])
     assert list(server.requests[0].inputs["image_bytes"].string_val) == [upload_files.encoded("JPEG")]
 
 
@@ -115,7 +115,7 @@ def test_command_prints_why_a_photo_cannot_be_normalized_and_does_not_send_it(se
     path = tmp_path / "photo"
     path.write_bytes(make())
     server = serve()
-    assert client.main(["classify", str(path), "--target", server.target]) == 1
+    assert command.main(["classify", str(path), "--target", server.target]) == 1
     assert f"{path}  not classified: {reason}" in capsys.readouterr().out
     assert not server.requests
 
@@ -124,14 +124,14 @@ def test_command_converts_a_format_that_tensorflow_cannot_read_to_png(serve, tmp
     path = tmp_path / "photo.tif"
     path.write_bytes(upload_files.encoded("TIFF"))
     server = serve()
-    assert client.main(["classify", str(path), "--target", server.target]) == 0
+    assert command.main(["classify", str(path), "--target", server.target]) == 0
     (sent,) = server.requests[0].inputs["image_bytes"].string_val
     assert Image.open(io.BytesIO(sent)).format == "PNG"
 
 
 def test_command_prints_one_line_of_json_per_photo(serve, photos, capsys):
     del photos[1]
-    assert client.main(["classify", *map(str, photos), "--target", serve(class_by_format).target, "--json"]) == 0
+    assert command.main(["classify", *map(str, photos), "--target", serve(class_by_format).target, "--json"]) == 0
     first, second = map(json.loads, capsys.readouterr().out.splitlines())
     assert first == {
         "photo": str(photos[0]),
@@ -147,14 +147,14 @@ def test_command_prints_one_line_of_json_per_photo(serve, photos, capsys):
 
 
 def test_command_continues_after_a_photo_that_cannot_be_read(serve, photos, capsys):
-    assert client.main(["classify", *map(str, photos), "--target", serve(class_by_format).target]) == 1
+    assert command.main(["classify", *map(str, photos), "--target", serve(class_by_format).target]) == 1
     first, second, third = capsys.readouterr().out.splitlines()
     assert " a " in first and " c " in third
     assert second.startswith(str(photos[1])) and "not classified: " in second
 
 
 def test_command_prints_the_error_of_a_photo_as_json(serve, photos, capsys):
-    assert client.main(["classify", *map(str, photos), "--target", serve(class_by_format).target, "--json"]) == 1
+    assert command.main(["classify", *map(str, photos), "--target", serve(class_by_format).target, "--json"]) == 1
     _, second, third = map(json.loads, capsys.readouterr().out.splitlines())
     assert second.keys() == {"photo", "error"} and str(photos[1]) in second["error"]
     assert third["class_name"] == "c"
@@ -162,7 +162,7 @@ def test_command_prints_the_error_of_a_photo_as_json(serve, photos, capsys):
 
 def test_command_continues_after_a_rejected_photo(serve, photos, capsys):
     server = serve(refusal(grpc.StatusCode.INVALID_ARGUMENT, "not a picture\n\t [[{{node decode}}]]", times=1))
-    assert client.main(["classify", str(photos[0]), str(photos[2]), "--target", server.target]) == 1
+    assert command.main(["classify", str(photos[0]), str(photos[2]), "--target", server.target]) == 1
     first, second = capsys.readouterr().out.splitlines()
     assert "not classified: " in first and "INVALID_ARGUMENT, not a picture" in first
     assert "métal" in second
@@ -176,14 +176,14 @@ def test_command_sends_model_name_and_deadline(serve, photos):
         return prediction(SCORES)
 
     server = serve(answer)
-    client.main(["classify", str(photos[0]), "--target", server.target, "--model_name", "other", "--timeout", "5"])
+    command.main(["classify", str(photos[0]), "--target", server.target, "--model_name", "other", "--timeout", "5"])
     assert [request.model_spec.name for request in server.requests] == ["other"]
     assert [4 < seconds < 6 for seconds in seconds_left] == [True]  # the clocks of client and server differ slightly
 
 
 @pytest.mark.parametrize("flags", [[], ["--json"]], ids=["table", "json"])
 def test_command_without_a_server_prints_one_line_and_exits_with_1(nowhere, photos, capsys, flags):
-    assert client.main(["classify", str(photos[0]), "--target", nowhere, "--timeout", "0.3", *flags]) == 1
+    assert command.main(["classify", str(photos[0]), "--target", nowhere, "--timeout", "0.3", *flags]) == 1
     printed = capsys.readouterr()
     assert printed.out == ""
     (line,) = printed.err.splitlines()
@@ -195,7 +195,7 @@ def test_command_with_the_rest_port_says_to_use_the_grpc_port(photos, capsys):
         address = f"127.0.0.1:{listener.getsockname()[1]}"
         thread = threading.Thread(target=speak_http, args=[listener], daemon=True)
         thread.start()
-        assert client.main(["classify", str(photos[0]), "--target", address, "--timeout", "0.3"]) == 1
+        assert command.main(["classify", str(photos[0]), "--target", address, "--timeout", "0.3"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"serving.client: {address} speaks HTTP, not gRPC") and "8500" in line
 
@@ -213,16 +213,16 @@ def speak_http(listener):
 def test_command_whose_output_pipe_is_closed_exits_silently(tmp_path):
     reader, writer = os.pipe()
     os.close(reader)
-    command = [sys.executable, "-m", "serving.client", "classify", "missing1.jpg", "missing2.jpg"]
-    completed = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, check=False)
+    arguments = [sys.executable, "-m", "serving.client", "classify", "missing1.jpg", "missing2.jpg"]
+    completed = subprocess.run(arguments, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, check=False)
     os.close(writer)
     assert (completed.returncode, completed.stderr) == (1, b"")
 
 
 def test_command_that_writes_to_a_full_disk_prints_one_line():
-    command = [sys.executable, "-m", "serving.client", "classify", "missing1.jpg", "missing2.jpg"]
+    arguments = [sys.executable, "-m", "serving.client", "classify", "missing1.jpg", "missing2.jpg"]
     with pathlib.Path("/dev/full").open("wb") as full:
-        completed = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        completed = subprocess.run(arguments, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert completed.returncode == 1
     assert completed.stderr == "serving.client: the output cannot be written: No space left on device\n"
 
@@ -242,7 +242,7 @@ def test_command_that_writes_to_a_full_disk_prints_one_line():
 )
 def test_wrong_usage_exits_with_2(arguments, capsys):
     with pytest.raises(SystemExit) as exit_info:
-        client.main(arguments)
+        command.main(arguments)
     assert exit_info.value.code == 2
     assert "usage: python -m serving.client" in capsys.readouterr().err
 

@@ -13,6 +13,7 @@ from upload_files import DARK, LIGHT, animated, cut, drawn, encoded, exif, half_
 
 from components.data import images, resize
 from serving import client
+from serving.client import __main__ as command
 from web import pictures
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # of Pillow, about damaged metadata
@@ -116,7 +117,7 @@ def by_client(photo, path):
     """Return the verdict of the command line, and the pixels that the server decodes."""
     path.write_bytes(photo)
     server = ModelServer()
-    ((_, result),) = client._classify_files(server, [path])
+    ((_, result),) = command._classify_files(server, [path])
     return (OK, server.pixels) if isinstance(result, client.Prediction) else (result.partition(":")[0], None)
 
 
