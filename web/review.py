@@ -1,7 +1,5 @@
 """The answered uploads that are most worth labelling: those that the model is the least certain of."""
 
-from typing import Any
-
 import sqlalchemy as sa
 
 from serving import client
@@ -13,34 +11,27 @@ MAX_ROWS = 50  # of each list
 def typical() -> list[Upload]:
     """Return uploads that look like the training photos, and those of models without prediction sets.
 
-    Unsure ones come first, those with the most classes in their set before others. Then follow sure ones and those
-    without a set. Uploads of equal rank are in the order of their score, the lowest first.
+    Those with the most classes in their prediction set come first, so that unsure ones are before sure ones and those
+    without a set. Uploads with sets of equal size are in the order of their score, the lowest first.
     """
-    is_typical = Upload.certainty.is_distinct_from(client.Certainty.UNTYPICAL)
-    is_unsure = sa.case((Upload.certainty == client.Certainty.UNSURE, 0), else_=1)
-    return _first(_unlabelled().where(is_typical).order_by(is_unsure, *_ranking()))
+    return _ranked(Upload.certainty.is_distinct_from(client.Certainty.UNTYPICAL))
 
 
 def untypical() -> list[Upload]:
-    """Return uploads that do not look like the training photos, ranked by the size of their set, then by score."""
-    return _first(_unlabelled().where(Upload.certainty == client.Certainty.UNTYPICAL).order_by(*_ranking()))
+    """Return uploads that do not look like the training photos, in the same order."""
+    return _ranked(Upload.certainty == client.Certainty.UNTYPICAL)
 
 
-def _unlabelled() -> sa.Select[Upload]:
-    """Select the answered uploads of visitors and programs that nobody has confirmed or corrected."""
-    return sa.select(Upload).where(
+def _ranked(condition: sa.ColumnElement[bool]) -> list[Upload]:
+    """Return the first answered uploads with this condition that nobody has confirmed or corrected."""
+    unlabelled = sa.select(Upload).where(
+        condition,
         Upload.state == State.DONE,
         Upload.class_name.is_not(None),
         Upload.feedback.is_(None),
         Upload.corrected_class.is_(None),
         Upload.is_sample.is_(False),
     )
-
-
-def _ranking() -> tuple[Any, ...]:
-    classes = sa.func.coalesce(sa.func.json_array_length(Upload.prediction_set), 1)
-    return (classes.desc(), Upload.score, Upload.created_at.desc(), Upload.id)
-
-
-def _first(rows: sa.Select[Upload]) -> list[Upload]:
-    return list(db.session.scalars(rows.limit(MAX_ROWS)))
+    set_size = sa.func.coalesce(sa.func.json_array_length(Upload.prediction_set), 1)
+    ordered = unlabelled.order_by(set_size.desc(), Upload.score, Upload.created_at.desc(), Upload.id)
+    return list(db.session.scalars(ordered.limit(MAX_ROWS)))

@@ -54,6 +54,19 @@ def test_text_without_a_translation_is_shown_in_its_language(tmp_path):
     )
 
 
+def test_file_without_traits_has_those_of_the_default(tmp_path):
+    rules = disposal_advice.read(write(tmp_path, LOCAL))
+    assert rules.traits_of(["glass", "PET", "metal"], "en") == {
+        "glass": "heavy and cold; rings when you tap it",
+        "metal": "cold and shiny; a magnet often sticks to it",
+    }
+
+
+def test_file_with_traits_has_these_alone(tmp_path):
+    rules = disposal_advice.read(write(tmp_path, '[traits.PET]\nen = "clear"'))
+    assert rules.traits_of(["glass", "PET"], "id") == {"PET": "clear"}
+
+
 def test_file_of_a_windows_editor_is_read(tmp_path):
     assert disposal_advice.read(write(tmp_path, "\ufeff" + LOCAL)).place_name("en") == "Example Town"
 
@@ -72,6 +85,9 @@ FAULTS = {
     "number": ("[other]\nen = 1", "1 to 300 characters"),
     "no table": ("classes = 1", "[classes] must be a table"),
     "class is no table": ("[classes]\nglass = 'x'", "[classes.glass] must be a table"),
+    "traits are no table": ("traits = 1", "[traits] must be a table"),
+    "trait is no table": ("[traits]\nglass = 'x'", "[traits.glass] must be a table"),
+    "bin of a trait": ("[traits.glass]\nbin = 'red'", "[traits.glass]"),
     "bin of a place": ("[place]\nbin = 'red'", "[place]"),
 }
 
@@ -90,6 +106,10 @@ def test_file_with_a_fault_stops_the_start_with_one_line(make_app, tmp_path, con
 
 def test_every_default_text_is_short_and_in_each_language():
     rules = disposal_advice.read("")
-    for advice in (*rules.classes.values(), rules.other):
-        assert advice.texts.keys() == settings.LANGUAGES.keys()
-        assert max(map(len, advice.texts.values())) <= 130
+    assert rules.traits.keys() == rules.classes.keys()
+    for texts, limit in (
+        *((advice.texts, 130) for advice in (*rules.classes.values(), rules.other)),
+        *((texts, 60) for texts in rules.traits.values()),
+    ):
+        assert texts.keys() == settings.LANGUAGES.keys()
+        assert max(map(len, texts.values())) <= limit

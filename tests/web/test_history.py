@@ -190,8 +190,10 @@ def test_unsure_photos_of_a_visitor_are_read_from_their_index_without_sorting(ap
     filtered = history_query.filtered(rows, history_query.Filters(is_unsure=True))
     ordered = filtered.order_by(Upload.created_at.desc(), Upload.id.desc()).limit(21)
     with app.app_context():
-        statement = str(ordered.compile(db.engine, compile_kwargs={"literal_binds": True}))
-        plan = [row[3] for row in db.session.execute(sa.text(f"EXPLAIN QUERY PLAN {statement}"))]
+        compiled: Any = ordered.compile(db.engine, compile_kwargs={"render_postcompile": True})
+        values = tuple(compiled.params[name] for name in compiled.positiontup)
+        answer = db.session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}", values)
+        plan = [row[3] for row in answer]
     assert len(plan) == 1 and "USING INDEX ix_upload_unsure (visitor=?)" in plan[0]
 
 
