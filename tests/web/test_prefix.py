@@ -30,24 +30,26 @@ def test_every_address_on_the_pages_has_the_prefix_and_answers(app, browser):
     result = without_prefix(browser.upload().location)
     operator = Browser(app, base_url=f"http://localhost{PREFIX}")
     assert operator.post("/operator", {"token": web_app.SETTINGS["admin_token"]}).location == f"{PREFIX}/history"
-    links = set()
+    links = set()  # browser, and address on one of its pages
     for path in (
         "/",
         "/classify",
         "/history",
         "/history?corrected=1",
         "/operator",
+        "/operator/review",
         "/about",
         "/api/docs",
         "/nothing",
         result,
     ):
-        links |= {*addresses(browser.get(path)), *addresses(operator.get(path))}
-    paths = {link.partition("?v=")[0] for link in links}
-    assert {f"{PREFIX}/{path}" for path in ("static/style.css", "history.csv", "api/openapi.json")} <= paths
-    for address in links:
+        links |= {(visitor, address) for visitor in (browser, operator) for address in addresses(visitor.get(path))}
+    paths = {address.partition("?v=")[0] for _, address in links}
+    own = ("static/style.css", "history.csv", "api/openapi.json", "operator/review")
+    assert {f"{PREFIX}/{path}" for path in own} <= paths
+    for visitor, address in links:
         path = without_prefix(address.replace(f"http://localhost{PREFIX}", PREFIX))
-        assert browser.get(path).status_code in (200, 405), path
+        assert visitor.get(path).status_code in (200, 405), path
 
 
 def test_waiting_page_polls_under_the_prefix(make_app, model):
