@@ -43,6 +43,7 @@ PAGE_PATHS = (
         "/about",
         "/privacy",
         "/operator",
+        "/operator/review",
         "/healthz",
         "/readyz",
         "/metrics",
@@ -53,12 +54,13 @@ PAGE_PATHS = (
         "/api/results/x",
         f"/result/{'0' * 32}",
         "/picture/x",
+        "/heatmap/x",
         "/thumbnail/..",
         "/static/",
     ),
     *("/static/style.css", f"/api/results/{'f' * 32}", f"/result/{'0' * 32}/state"),
 )
-QUERIES = ("class", "corrected", "after", "page", "feedback", "lang", "", "[]", "%00")
+QUERIES = ("class", "corrected", "unsure", "heatmap", "after", "page", "feedback", "lang", "", "[]", "%00")
 
 
 def multipart(rng: random.Random) -> Request:
