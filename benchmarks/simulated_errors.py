@@ -13,8 +13,9 @@ import numpy as np
 import scipy.stats
 from sklearn.metrics import f1_score
 
+from components.base import statistics
 from pipeline import run_folder
-from pipeline.report import comparisons, max_t, statistics
+from pipeline.report import comparisons, max_t
 from tuner import predictions
 
 SEED = 1

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from components.base import documents, metrics
+from components.base import documents, metrics, statistics
 from components.data import photos
 from pipeline import resolved_settings, run_folder, trials
 from pipeline.config import Config
-from pipeline.report import comparisons, findings, statistics, winner
+from pipeline.report import comparisons, findings, winner
 from tuner import choose, predictions, trial_folder
 
 SETTINGS = ("scenario", "backbone", "optimizer", "dropout", "strategy")

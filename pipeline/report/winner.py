@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from components.base import metrics
-from pipeline.report import certainty, comparisons, statistics
+from components.base import metrics, statistics
+from pipeline.report import certainty, comparisons
 from tuner import predictions
 
 THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10)) + (0.99,)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from pipeline.report import statistics
+from components.base import statistics
 
 
 def test_interval_of_two_balanced_classes_is_jeffreys_interval_of_the_accuracy():
