@@ -47,15 +47,72 @@ class Leaderboard(TypedDict):
 
 
 class Validation(TypedDict):
-    """validation.json; earlier versions lack the comparison with the web page's JPEGs."""
+    """validation.json; earlier versions lack the typicality and the comparison with the web page's JPEGs."""
 
     max_score_difference: float
+    max_typicality_difference: NotRequired[float]
     record_and_file_agreement: float
     f1_on_training_photos: float
     web_jpeg_photos: NotRequired[int]
     web_jpeg_agreement: NotRequired[float]
     web_jpeg_mean_score_difference: NotRequired[float]
     web_jpeg_max_score_difference: NotRequired[float]
+
+
+class Share(TypedDict):
+    """A share of photos with its 95 % interval."""
+
+    count: int
+    share: float
+    low: float
+    high: float
+
+
+class Coverage(TypedDict):
+    """The share of photos whose prediction set holds the actual class, with its 95 % interval."""
+
+    photos: int
+    coverage: float
+    low: float
+    high: float
+    mean_size: float  # number of classes in a set
+
+
+ClassCoverage = TypedDict(
+    "ClassCoverage",
+    {"class": str, "photos": int, "coverage": float, "low": float, "high": float, "mean_size": float},
+)
+
+
+class SetFigures(Coverage):
+    sizes: dict[str, int]  # number of classes in a set -> photos
+    per_class: list[ClassCoverage]
+
+
+class Level(TypedDict):
+    """Answers of a state of the web page, see answer_sets.certainty."""
+
+    name: str
+    answers: int
+    right: int
+
+
+class Calibration(TypedDict):
+    """calibration.json: the rule of the prediction sets, and its check by cross-fitting.
+
+    Thresholds are stored for several coverages, of which the model applies `coverage`.
+    """
+
+    predictions: str  # digest of the winner's predictions.csv
+    coverage: float
+    temperature: float  # 1 if scaling does not lower the log loss of held-out folds
+    log_loss: float
+    log_loss_scaled: float  # with the temperature of the other folds
+    thresholds: dict[str, list[float]]  # coverage -> threshold of each class
+    classes: list[str]
+    sets: dict[str, SetFigures]  # coverage -> figures, with thresholds of the other folds
+    flagged: Share  # untypical photos, among those of the other folds
+    certainty: list[Level]
 
 
 class Figures(Scores, Validation):
@@ -181,6 +238,7 @@ class ModelDescription(TypedDict):
     scenario: DescribedScenario
     chosen_because: str
     figures: Figures
+    calibration: NotRequired[Calibration]  # earlier versions have no prediction sets
     classes: list[str]
     image_size_px: int
     weights: str  # fingerprint of the weights that the backbone started from

@@ -8,6 +8,7 @@ Optimizer = Literal["Adam", "Nadam", "AdamW"]
 DROPOUTS = (0.0, 0.2, 0.5)
 Strategy = Literal["features", "finetune"]
 Flips = Literal["horizontal", "both"]
+AugmentationKind = Literal["affine", "strong"]
 Engine = Literal["auto", "mnn", "openvino", "tensorflow"]
 InferenceEngine = Literal["mnn", "openvino", "tensorflow"]  # what "auto" resolves to
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -18,6 +19,7 @@ Schedule = Literal["constant", "cosine"]
 Balance = Literal["none", "weights", "oversampling"]
 
 
+UNTYPICAL_BELOW = 0.01  # typicality of a photo that is flagged, about 1 % of photos like the training photos
 MAX_PIXELS = 52_000_000  # of a photo; the largest photos of phones have 8192 x 6144
 
 
