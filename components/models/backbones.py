@@ -206,6 +206,23 @@ def split(model: keras.Model, name: settings.Backbone, part: settings.Unfreeze) 
     return lower, keras.Model(activations, x, name="upper")
 
 
+def with_embedding(model: keras.Model, name: settings.Backbone, part: settings.Unfreeze) -> keras.Model:
+    """Return a model of pixels -> (the output of `model`, pooled activations below `part`, see `split`)."""
+    network = model.get_layer(NETWORK)
+    boundary = _lowest(network, name, part).input
+    pixels = keras.Input(model.input_shape[1:], dtype="uint8", name="pixels")
+    x = BACKBONES[name].preprocess(keras.ops.cast(pixels, "float32"))
+    activations, x = keras.Model(network.input, [boundary, network.output])(x, training=False)
+    for layer in model.layers[model.layers.index(network) + 1 :]:
+        x = layer(x)
+    return keras.Model(pixels, [x, pooled(activations)])
+
+
+def pooled(activations: keras.KerasTensor) -> keras.KerasTensor:
+    """Return the means over height and width, float32 [n, channels], of float [n, height, width, channels]."""
+    return keras.layers.GlobalAveragePooling2D(dtype="float32")(activations)
+
+
 def _lowest(network: keras.Model, name: settings.Backbone, part: str) -> keras.layers.Layer:
     """Return the first layer of `part`, "top" or "top2"; it has a single input."""
     prefix = BACKBONES[name].stages[{"top": -1, "top2": -2}[part]]
