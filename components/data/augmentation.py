@@ -1,14 +1,15 @@
-"""Augmented views: an affine map for each photo and view, and an op that applies a batch of them."""
+"""Augmented views: an affine map and perhaps a key for each photo and view, and an op that applies a batch of them."""
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from components.base import settings
-from components.data import feature_settings
+from components.data import feature_settings, strong_augmentation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,15 +18,17 @@ class Augmentation:
 
     Attributes:
         flips: "horizontal", as in the thesis, or "both", which also turns half of the views upside down.
+        kind: "affine", as in the thesis, or "strong", which also changes colours and backgrounds.
     """
 
     seed: int
     flips: settings.Flips = "horizontal"
+    kind: settings.AugmentationKind = "affine"
 
     @property
     def settings(self) -> dict[str, Any]:
         """Return the settings to write beside files that depend on the views."""
-        return feature_settings.of_augmentation(self.seed, self.flips)
+        return feature_settings.of_augmentation(self.seed, self.flips, self.kind)
 
 
 def transforms(photo_ids: list[str], view: int, augmentation: Augmentation, image_size_px: int) -> np.ndarray:
@@ -39,8 +42,20 @@ def transforms(photo_ids: list[str], view: int, augmentation: Augmentation, imag
     return maps.reshape(-1, 9)[:, :8].astype(np.float32)
 
 
-def apply(pixels: tf.Tensor, maps: tf.Tensor) -> tf.Tensor:
-    """Apply `maps`, float32 [n, 8], to `pixels`, uint8 [n, height, width, 3]; return the views in the same shape."""
+def keys(photo_ids: Sequence[str], view: int, augmentation: Augmentation) -> np.ndarray | None:
+    """Return the keys of strong augmentation of each photo for `view`, int64 [n], or None if it is affine only."""
+    return strong_augmentation.keys(photo_ids, view, augmentation.seed) if augmentation.kind == "strong" else None
+
+
+def apply(pixels: tf.Tensor, maps: tf.Tensor, photo_keys: tf.Tensor | None = None) -> tf.Tensor:
+    """Apply `maps` to `pixels`, uint8 [n, size, size, 3]; return the views in the same shape.
+
+    Args:
+        maps: float32 [n, 8], from `transforms`.
+        photo_keys: int64 [n], from `keys`; None changes no colours.
+    """
+    if photo_keys is not None:
+        pixels = strong_augmentation.apply(pixels, photo_keys)
     warped = tf.raw_ops.ImageProjectiveTransformV3(
         images=tf.cast(pixels, tf.float32),
         transforms=maps,
