@@ -13,7 +13,18 @@ from components.base.settings import option
 from pipeline import run_folder, setting_types
 
 StageName = Literal[
-    "photos", "dataset", "features", "search", "refine", "choice", "model", "export", "validate", "push", "report"
+    "photos",
+    "dataset",
+    "features",
+    "search",
+    "refine",
+    "choice",
+    "model",
+    "calibration",
+    "export",
+    "validate",
+    "push",
+    "report",
 ]
 STAGES: tuple[StageName, ...] = get_args(StageName)
 # scikit-learn's seeds must be below 2**32, and the audit draws folds with the next ones too
@@ -43,6 +54,7 @@ PROFILES: dict[Profile, dict[str, Any]] = {
         "photos_per_class": 40,
         "views": 2,
         "learning_rate": 1e-3,
+        "coverage": 0.9,  # sets of 0.95 would hold half of the classes, for lack of photos
         "min_f1": 0.15,  # about chance for six classes, for --random-weights
     },
 }
@@ -95,6 +107,9 @@ class Config(settings.Finetuning):
         max=1_000,
     )
     flips: settings.Flips = option("horizontal", "Random flips of augmented views.")
+    augmentation: settings.AugmentationKind = option(
+        "affine", "Augmented views: moved and turned (affine), or also with other colours and backgrounds (strong)."
+    )
     test_views: int = option(
         1, "Number of views over which scores are averaged, in the study and when served.", min=1, max=4
     )
@@ -106,6 +121,9 @@ class Config(settings.Finetuning):
         settings.MAX_PIXELS, "Largest number of pixels of a photo; larger ones are rejected.", min=1, max=500_000_000
     )
     max_rejects: float = option(0.05, "Largest share of unusable photos.", min=0, max=1)
+    coverage: float = option(
+        0.95, "Share of photos of each class whose prediction set holds the class.", min=0.5, max=0.999
+    )
     min_f1: float = option(0.7, "Lowest macro F1 at which a model is pushed.", min=0, max=1)
     keep_versions: int = option(3, "Number of served versions to keep.", min=1, max=10_000)
     photos_per_class: int = 0

@@ -19,7 +19,20 @@ from pipeline import (
 )
 from pipeline import config as config_module
 from pipeline.config import STAGES, Config, to_json
-from pipeline.stages import choice, dataset, export, features, model, photos, push, refine, report, search, validate
+from pipeline.stages import (
+    calibration,
+    choice,
+    dataset,
+    export,
+    features,
+    model,
+    photos,
+    push,
+    refine,
+    report,
+    search,
+    validate,
+)
 
 PIPELINE = (
     photos.STAGE,  # folder or zip of photos -> list with classes and folds
@@ -29,6 +42,7 @@ PIPELINE = (
     refine.STAGE,  # the best scenarios, fine-tuned -> their out-of-fold probabilities
     choice.STAGE,  # probabilities -> leaderboard and winner
     model.STAGE,  # winner -> Keras model, trained on all photos
+    calibration.STAGE,  # the winner's probabilities and activations -> rule of its prediction sets, and distances
     export.STAGE,  # Keras model -> SavedModel that takes the bytes of photos
     validate.STAGE,  # SavedModel -> comparison of its answers with the Keras model's
     push.STAGE,  # SavedModel -> next version folder

@@ -25,11 +25,12 @@ PANELS: dict[str, tuple[str, ...]] = {  # panel of the help -> fields of the con
         "weight_decay",
         "views",
         "flips",
+        "augmentation",
         "test_views",
     ),
     FINETUNING: ("finetuning_rate", *settings.options(settings.Finetuning)),
     ENGINE: ("engine", "precision", "weights_dir", "random_weights", "cluster"),
-    PUBLISHING: ("min_f1", "keep_versions", "force"),
+    PUBLISHING: ("coverage", "min_f1", "keep_versions", "force"),
 }
 
 

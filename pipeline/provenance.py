@@ -43,6 +43,7 @@ def describe(config: Config) -> documents.ModelDescription:
             "accuracy": winner["accuracy"],
             **validation,
         },
+        "calibration": artifacts.read_json(config.run_dir / run_folder.CALIBRATION, documents.Calibration),
         "classes": leaderboard["classes"],
         "image_size_px": config.image_size_px,
         "weights": recipe.weights(config, winner["backbone"]).fingerprint,

@@ -8,10 +8,22 @@ import shutil
 from collections.abc import Sequence
 from typing import Any
 
-from components.base import artifacts, settings
+import numpy as np
+
+from components.base import artifacts, documents, settings
 from components.base.errors import PilahError
 from components.data import images, photos
-from components.models import backbones, extraction, features, head, inference, weights_search
+from components.models import (
+    backbones,
+    extraction,
+    features,
+    head,
+    inference,
+    prediction_sets,
+    typicality,
+    weights_search,
+)
+from components.publish import export
 from pipeline import resolved_settings, run_folder
 from pipeline.config import Config
 from tuner import choose
@@ -133,6 +145,7 @@ def study(config: Config) -> study_module.Study:
         seed=config.seed,
         test_views=config.test_views,
         flips=config.flips,
+        augmentation_kind=config.augmentation,
         finetuning=_finetuning(config) if config.finetunes else None,
     )
 
@@ -177,6 +190,27 @@ def frozen_winner(config: Config) -> Scenario:
     """Return the winner, or the scenario of the search that it was refined from."""
     searched, values = scenarios(config), scenarios_module.hyperparameter_values(winner(config))
     return next(row for row in searched if scenarios_module.hyperparameter_values(row) == values)
+
+
+def embedded_below(config: Config, winner: Scenario) -> settings.Unfreeze | None:
+    """Return the part of the backbone below which the model's embedding is taken, see anatomy.with_embedding.
+
+    Below it, layers are frozen. None means the end of the backbone: nothing of it is trained, or all.
+    """
+    return config.unfreeze if winner.strategy == "finetune" and config.unfreeze != "all" else None
+
+
+def calibration(config: Config, current: study_module.Study, winner: Scenario) -> export.Calibration:
+    """Return what the stage calibration wrote, for the model that is exported."""
+    found: documents.Calibration = artifacts.read_json(config.run_dir / run_folder.CALIBRATION, documents.Calibration)
+    thresholds = np.array(found["thresholds"][str(found["coverage"])])
+    embedding = artifacts.read_array(config.run_dir / run_folder.EMBEDDING, mmap_mode="r")
+    return export.Calibration(
+        prediction_sets.Rule(found["temperature"], thresholds),
+        embedded_below(config, winner),
+        typicality.fit(embedding, current.labels),
+        typicality.references(artifacts.read_array(config.run_dir / run_folder.DISTANCES)),
+    )
 
 
 def parameters(config: Config) -> dict[str, int]:

@@ -33,6 +33,12 @@ MODEL = "model"
 KERAS_MODEL, HEAD = f"{MODEL}/model.keras", f"{MODEL}/head.keras"
 MADE_WITH = f"{MODEL}/made_with.json"  # code and packages that made the model
 UNFINISHED_MODEL = f"{MODEL}/unfinished"  # checkpoints of a refit by fine-tuning
+CALIBRATION_FOLDER = "calibration"  # how sure the winner is of its answers
+CALIBRATION = f"{CALIBRATION_FOLDER}/calibration.json"
+CALIBRATED_PHOTOS = f"{CALIBRATION_FOLDER}/photos.csv"  # prediction set and typicality of each photo
+EMBEDDING = f"{CALIBRATION_FOLDER}/embedding.npy"  # float32 [photos, channels], see anatomy.with_embedding
+HEATMAPS = f"{CALIBRATION_FOLDER}/heatmaps.npy"  # float32 [m, height, width], of the wrong answers in photos.csv
+DISTANCES = f"{CALIBRATION_FOLDER}/distances.npy"  # float64 [photos], see typicality.held_out
 EXPORT = "export"  # the SavedModel
 VALIDATION = "validation.json"
 ANSWERS = push.ANSWERS  # {"photos": [id, ...], "classes": [...], "scores": [[...], ...]}, as validated
@@ -54,7 +60,15 @@ def all_files(*folders: str) -> list[str]:
     return [f"{folder}/**/*" for folder in folders]
 
 
-READ_BY_REPORT = (*USABLE_PHOTOS, DUPLICATES, LEADERBOARD, VALIDATION)  # and TRIALS
+READ_BY_REPORT = (  # and TRIALS
+    *USABLE_PHOTOS,
+    DUPLICATES,
+    LEADERBOARD,
+    CALIBRATION,
+    CALIBRATED_PHOTOS,
+    HEATMAPS,
+    VALIDATION,
+)
 READ_IN_TRAINING = (*USABLE_PHOTOS, *all_files(DATASET, FEATURES, FROZEN_ACTIVATIONS, TRIALS))
 
 

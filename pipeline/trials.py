@@ -79,7 +79,7 @@ def expected_settings(
     """
     if scenario.strategy == "finetune":
         of_strategy = trial_settings.of_finetuning(
-            augmentation=feature_settings.of_augmentation(config.seed, config.flips),
+            augmentation=feature_settings.of_augmentation(config.seed, config.flips, config.augmentation),
             learning_rate=config.rate_of_finetuning,
             weights=resolved.weights.get(scenario.backbone, ""),
             precision=resolved.precision,
@@ -104,7 +104,7 @@ def _features(
         precision=resolved.precision,
         image_size_px=config.image_size_px,
         photo_ids=[photo.id for photo in usable],
-        augmentation=feature_settings.of_augmentation(config.seed, config.flips),
+        augmentation=feature_settings.of_augmentation(config.seed, config.flips, config.augmentation),
     )
 
 

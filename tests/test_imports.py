@@ -20,7 +20,7 @@ ALLOWED_IMPORTS = {  # module or folder -> modules and folders that it may impor
     "components.base": set(),
     "components.data": {"components.base"},
     "components.models": DATA,
-    "components.publish": DATA,
+    "components.publish": MODELS,
     "components.audit": DATA,
     "components.demo": set(),
     "tuner": MODELS,

@@ -76,9 +76,16 @@ def test_run_prints_a_line_per_stage_and_nothing_of_libraries(whole):
     run_dir, command = whole
     before_table = command.printed.partition("photos, 3 folds")[0].splitlines()[:-1]
     stages = [line.partition(":")[0] for line in before_table if ": done in " in line]
-    assert stages == "photos dataset features search choice model export validate push report".split()
+    assert stages == "photos dataset features search choice model calibration export validate push report".split()
     others = [line for line in before_table if ": done in " not in line]
-    expected = ("RANDOM weights", "identical files", "photos cannot be used", "ignored", "keep their class")
+    expected = (
+        "RANDOM weights",
+        "identical files",
+        "photos cannot be used",
+        "ignored",
+        "in every set",
+        "keep their class",
+    )
     assert all(any(words in line for words in expected) for line in others), others
     logged = (run_dir / "log.txt").read_text()
     assert "INFO photos: started" in logged and " 5 classes: " in logged
@@ -135,7 +142,7 @@ def test_second_start_skips_everything_and_finds_the_version_served(whole, image
         server.terminate()
         assert server.wait() == 0
     assert exit_code == 0, command.printed
-    assert command.printed.count("unchanged, skipped") == 10
+    assert command.printed.count("unchanged, skipped") == 11
     assert f"localhost:{port} serves version 1" in command.words
     assert (run_dir / "leaderboard.json").read_bytes() == before
     assert [path.name for path in (run_dir / "served" / "pilah").iterdir()] == ["1"]

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 
 from components.base import artifacts, claims, seeds
-from components.models import features, finetuning, head, tta
+from components.data import pixels
+from components.models import anatomy, features, finetuning, head, tta
 from tuner import predictions, scenarios, trial_folder
 from tuner.study import Study
 
@@ -54,19 +55,24 @@ def train_head(study: Study, scenario: scenarios.Scenario, fold: int) -> tuple[d
     Returns:
         Metric -> value after each epoch, and the probabilities of the photos in `fold`, float32 [photos, classes].
     """
-    folder, in_fold, model = study.features_dir / scenario.backbone, study.fold_of == fold, study.new_head(scenario)
+    history, model = fit_head(study, scenario, fold)
+    views = features.test_views(study.features_dir / scenario.backbone, study.test_views)
+    return history, head.predict_averaged(model, [view[study.fold_of == fold] for view in views])
+
+
+def fit_head(study: Study, scenario: scenarios.Scenario, fold: int) -> tuple[dict[str, list[float]], keras.Model]:
+    """Train a new head on the saved features of the other folds; return its metrics after each epoch, and the head."""
+    model = study.new_head(scenario)
     history = head.fit(
         model,
-        features.Views(folder, study.views),
+        features.Views(study.features_dir / scenario.backbone, study.views),
         study.labels,
-        rows=np.flatnonzero(~in_fold),
+        rows=np.flatnonzero(study.fold_of != fold),
         epochs=study.epochs,
         batch_size=study.batch_size,
         seed=seeds.derive(study.seed, seeds.FOLD, fold),
     )
-    return history, head.predict_averaged(
-        model, [view[in_fold] for view in features.test_views(folder, study.test_views)]
-    )
+    return history, model
 
 
 def _train_fold(
@@ -86,6 +92,8 @@ def _train_fold(
             checkpoint=checkpoint,
             on_epoch=on_epoch,
         )
+        if study.recipe(scenario).options.unfreeze == "all":
+            _write_embedding(model, scenario, examples.pixels, trial_folder.fold_embedding(folder, fold))
         model = tta.averaged(model, study.test_views)
         probabilities = finetuning.predict(model, examples.pixels, np.flatnonzero(in_fold))
     else:
@@ -94,3 +102,13 @@ def _train_fold(
     artifacts.write_json(trial_folder.fold_history(folder, fold), {"seconds": seconds, "history": history})
     tested_photos = [photo for photo in study.photo_list if photo.fold == fold]
     predictions.write(trial_folder.fold_predictions(folder, fold), tested_photos, probabilities, study.classes)
+
+
+def _write_embedding(
+    model: keras.Model, scenario: scenarios.Scenario, photo_pixels: np.ndarray, path: pathlib.Path
+) -> None:
+    """Write the embedding of all photos by `model`, float32 [photos, channels], for the typicality of later photos."""
+    embedding = anatomy.embedding(model, scenario.backbone, None)
+    values = embedding.predict(pixels.clean(photo_pixels, np.arange(len(photo_pixels))), verbose=0)
+    with artifacts.writing_array(path, values.shape, np.float32) as write:
+        write(values)

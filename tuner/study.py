@@ -54,6 +54,7 @@ class Study:
         test_views: number of views over which the scores of a photo are averaged, see tta.transform.
         seed: seed of initial weights, dropout, views and order of photos; it is the same in all scenarios.
         flips: flips in the augmented views, see augmentation.Augmentation.
+        augmentation_kind: kind of augmentation, see augmentation.Augmentation.
         finetuning: settings of strategy `finetune`; None if no scenario uses it.
     """
 
@@ -69,6 +70,7 @@ class Study:
     seed: int
     test_views: int = 1
     flips: settings_module.Flips = "horizontal"
+    augmentation_kind: settings_module.AugmentationKind = "affine"
     finetuning: Finetuning | None = None
 
     @functools.cached_property
@@ -84,7 +86,7 @@ class Study:
 
     @property
     def augmentation(self) -> augmentation_module.Augmentation:
-        return augmentation_module.Augmentation(self.seed, self.flips)
+        return augmentation_module.Augmentation(self.seed, self.flips, self.augmentation_kind)
 
     @property
     def epochs_of_finetuning(self) -> int:
@@ -142,6 +144,7 @@ class Study:
             precision=self.finetuning.precision,
             options=self.finetuning.options,
             flips=self.flips,
+            augmentation_kind=self.augmentation_kind,
         )
 
     def all_pixels(self) -> np.ndarray:

@@ -36,3 +36,8 @@ def finished_folds(folder: pathlib.Path) -> list[int]:
 def fold_checkpoint(folder: pathlib.Path, fold: int) -> pathlib.Path:
     """Return the path prefix of a fold's checkpoints, see finetuning.fit."""
     return folder / f"fold-{fold + 1}"
+
+
+def fold_embedding(folder: pathlib.Path, fold: int) -> pathlib.Path:
+    """Return the path of the embedding of all photos by a fold's model, if it trains the whole backbone."""
+    return folder / f"fold-{fold + 1}-embedding.npy"

@@ -1,6 +1,6 @@
 """Keys and types of the JSON files that audit, leakage-check and evaluate write. Imports nothing heavy."""
 
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from components.base import documents
 
@@ -75,17 +75,57 @@ class LeakageSettings(TypedDict):
     scenarios: dict[str, Any]
 
 
-ClassScores = TypedDict("ClassScores", {"class": str, "photos": int, "precision": float, "recall": float, "f1": float})
+ClassScores = TypedDict(
+    "ClassScores",
+    {
+        "class": str,
+        "photos": int,
+        "precision": float,
+        "recall": float,
+        "recall_interval": NotRequired[list[float]],
+        "f1": float,
+        "flagged": NotRequired[documents.Share | None],
+    },
+)
 
 
-class Evaluation(documents.Scores):
-    images: str
-    version: int
-    classes: list[str]
+class ChanceError(TypedDict):
+    """Calibration error of a perfectly calibrated model: its mean, and the ends of its 95 % range."""
+
+    mean: float
+    low: float
+    high: float
+
+
+class EvaluationScores(documents.Scores):
+    """Scores of an evaluation; those by earlier versions lack the last six.
+
+    `sets` and `flagged` are None if the model has no prediction sets, and `f1_interval` if a class has no photos.
+    """
+
     photos: int
     missing_classes: list[str]
     per_class: list[ClassScores]
     confusion_matrix: list[list[int]]
+    f1_interval: NotRequired[list[float] | None]
+    accuracy_interval: NotRequired[list[float]]
+    ece: NotRequired[float]
+    ece_by_chance: NotRequired[ChanceError]
+    sets: NotRequired[documents.SetFigures | None]
+    flagged: NotRequired[documents.Share | None]
+
+
+class Evaluation(EvaluationScores):
+    """An evaluation's JSON file; earlier versions lack the last two.
+
+    `cross_validated` is None if the run no longer has the predictions by which the model was chosen.
+    """
+
+    images: str
+    version: int
+    classes: list[str]
     cross_validated_f1: float
     left_out: dict[str, int]
     training_photos_known: bool
+    stated_coverage: NotRequired[float | None]
+    cross_validated: NotRequired[EvaluationScores | None]

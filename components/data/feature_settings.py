@@ -11,13 +11,20 @@ SHEAR_DEGREES = 0.2
 ZOOM = 0.2
 SHIFT = 0.1  # of the image's side
 
+# of kind "strong", see strong_augmentation.py; a change of its operations needs another version
+STRONG_VERSION = 1
+COLOUR_OPERATIONS = 2  # of a view
+NEW_BACKGROUNDS = 1 / 3  # share of views whose plain background is replaced
 
-def of_augmentation(seed: int, flips: settings.Flips) -> dict[str, Any]:
+
+def of_augmentation(seed: int, flips: settings.Flips, kind: settings.AugmentationKind = "affine") -> dict[str, Any]:
     """Return everything that an augmented view depends on, except the id of its photo.
 
     Args:
         flips: "horizontal" or "both", see augmentation.Augmentation.
+        kind: "affine" or "strong", see augmentation.Augmentation.
     """
+    strong = {"version": STRONG_VERSION, "colour_operations": COLOUR_OPERATIONS, "new_backgrounds": NEW_BACKGROUNDS}
     augmentation = {
         "flip": {"horizontal": "horizontal", "both": "horizontal and vertical"}[flips],
         "rotation_degrees": ROTATION_DEGREES,
@@ -25,6 +32,8 @@ def of_augmentation(seed: int, flips: settings.Flips) -> dict[str, Any]:
         "zoom": ZOOM,
         "shift": SHIFT,
         "fill": "nearest",
+        # views without this setting are affine
+        **({"strong": strong} if kind == "strong" else {}),
     }
     return {"seed": seed, "augmentation": augmentation}
 

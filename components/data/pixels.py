@@ -91,13 +91,14 @@ def augmented(
         activations = examples.frozen_activations[view - 1]
         batches = tf.data.Dataset.from_tensor_slices((rows, targets, weights)).batch(batch_size)
         return _prefetched(batches, lambda rows, *rest: (_read(activations, rows), *rest))
-    maps = augmentation_module.transforms(
-        [examples.ids[row] for row in rows], view, augmentation, examples.pixels.shape[1]
-    )
-    batches = tf.data.Dataset.from_tensor_slices((rows, maps, targets, weights)).batch(batch_size)
+    ids = [examples.ids[row] for row in rows]
+    maps = augmentation_module.transforms(ids, view, augmentation, examples.pixels.shape[1])
+    keys = augmentation_module.keys(ids, view, augmentation)
+    views = (maps,) if keys is None else (maps, keys)
+    batches = tf.data.Dataset.from_tensor_slices((rows, views, targets, weights)).batch(batch_size)
 
-    def read(rows: tf.Tensor, maps: tf.Tensor, *rest: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        return augmentation_module.apply(_read(examples.pixels, rows), maps), *rest
+    def read(rows: tf.Tensor, views: tuple[tf.Tensor, ...], *rest: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return augmentation_module.apply(_read(examples.pixels, rows), *views), *rest
 
     return _prefetched(batches, read)
 

@@ -51,7 +51,8 @@ def write_view(
     """
     size_px = records.read(records_dir).element_spec["image"].shape[0]
     maps = augmentation_module.transforms(list(photo_ids), max(view, 0), augmentation, size_px)
-    pixels = _checked(batches(records_dir, maps, view, start), photo_ids)
+    keys = augmentation_module.keys(photo_ids, view, augmentation) if view > 0 else None
+    pixels = _checked(batches(records_dir, maps, view, start, keys), photo_ids)
     results, done = forward(pixels), 0
     first = next(results)
     with artifacts.writing_array(path, (len(photo_ids), *first.shape[1:]), dtype) as write:
@@ -74,22 +75,26 @@ def _checked(pairs: tf.data.Dataset, photo_ids: Sequence[str]) -> Iterator[np.nd
         done += len(ids)
 
 
-def batches(records_dir: pathlib.Path, maps: np.ndarray, view: int, start: int = 0) -> tf.data.Dataset:
+def batches(
+    records_dir: pathlib.Path, maps: np.ndarray, view: int, start: int = 0, keys: np.ndarray | None = None
+) -> tf.data.Dataset:
     """Return batches of (ids string [n], pixels uint8 [n, size, size, 3]) in the order of the records.
 
     Args:
         maps: float32 [photos, 8], see augmentation.transforms; used for augmented views only.
         view: as in write_view.
         start: number of records before them.
+        keys: int64 [photos], see augmentation.keys; used for augmented views only.
     """
     photos = records.read(records_dir, start, start + len(maps)).map(
         lambda record: (record["id"], record["image"]), tf.data.AUTOTUNE
     )
-    paired = tf.data.Dataset.zip(photos, tf.data.Dataset.from_tensor_slices(maps)).batch(BATCH_SIZE)
+    of_views = tf.data.Dataset.from_tensor_slices((maps,) if keys is None else (maps, keys))
+    paired = tf.data.Dataset.zip(photos, of_views).batch(BATCH_SIZE)
 
-    def transform(photos: tuple[tf.Tensor, tf.Tensor], maps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def transform(photos: tuple[tf.Tensor, tf.Tensor], of_views: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, tf.Tensor]:
         ids, pixels = photos
-        return ids, augmentation_module.apply(pixels, maps) if view > 0 else tta.transform(pixels, -view)
+        return ids, augmentation_module.apply(pixels, *of_views) if view > 0 else tta.transform(pixels, -view)
 
     return paired.map(transform, tf.data.AUTOTUNE).prefetch(2)
 

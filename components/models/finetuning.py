@@ -45,6 +45,7 @@ class Recipe:
     precision: settings.ComputeDtype = "float32"
     options: settings.Finetuning = settings.Finetuning()
     flips: settings.Flips = "horizontal"
+    augmentation_kind: settings.AugmentationKind = "affine"
 
 
 def build(recipe: Recipe) -> keras.Model:
@@ -172,7 +173,7 @@ def batches(recipe: Recipe, examples: pixels.Examples, rows: np.ndarray, *, epoc
         targets=np.eye(recipe.classes, dtype=np.float32)[labels[order]],
         weights=weights[order].astype(np.float32),
         view=1 + epoch,
-        augmentation=augmentation.Augmentation(recipe.seed, recipe.flips),
+        augmentation=augmentation.Augmentation(recipe.seed, recipe.flips, recipe.augmentation_kind),
         batch_size=recipe.batch_size,
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.base import documents, metrics, rounding
+from components.base.answers import Answers
 from components.base.errors import PilahError
 from components.data import images, photos, resize
 from components.publish import export
@@ -25,19 +26,19 @@ MAX_F1_LOSS = 0.1  # a good refit may lose this much by chance; a failed one los
 DIVERGED = "The last training on all photos may have diverged: lower --learning-rate."
 
 
-def load_signature(saved_model: pathlib.Path) -> Callable[[Sequence[bytes]], tuple[np.ndarray, list[str]]]:
-    """Return the served signature as a function: photos' bytes -> (scores float32 [n, classes], class names).
+def load_signature(saved_model: pathlib.Path) -> Callable[[Sequence[bytes]], Answers]:
+    """Return the served signature as a function of photos' bytes.
 
     The function raises NotFiniteError if scores are nan or infinite.
     """
     loaded = tf.saved_model.load(str(saved_model))
     signature = loaded.signatures[export.SIGNATURE]
 
-    def classify(batch: Sequence[bytes], _keep_alive: Any = loaded) -> tuple[np.ndarray, list[str]]:
-        outputs = signature(image_bytes=tf.constant(list(batch)))
-        scores = outputs["scores"].numpy()
-        metrics.check_finite(scores, "Scores of the exported model", DIVERGED)
-        return scores, [name.decode() for name in outputs["class_names"][0].numpy()]
+    def classify(batch: Sequence[bytes], _keep_alive: Any = loaded) -> Answers:
+        outputs = {name: output.numpy() for name, output in signature(image_bytes=tf.constant(list(batch))).items()}
+        metrics.check_finite(outputs["scores"], "Scores of the exported model", DIVERGED)
+        names = [name.decode() for name in outputs["class_names"][0]]
+        return Answers(outputs["scores"], names, outputs.get("in_set"), outputs.get("typicality"))
 
     return classify
 
@@ -100,7 +101,7 @@ def check_same_answers(
     ]
     singles = [range(index, index + 1) for index in range(len(photo_bytes))]
     difference = max(
-        float(np.abs(classify([photo_bytes[i] for i in rows])[0] - expected[list(rows)]).max())
+        float(np.abs(classify([photo_bytes[i] for i in rows]).scores - expected[list(rows)]).max())
         for rows in (*singles, *batches)
     )
     if not difference <= MAX_SCORE_DIFFERENCE:
@@ -139,9 +140,9 @@ def check_no_skew(
     for start in range(0, len(photo_list), BATCH_SIZE):
         batch = photo_list[start : start + BATCH_SIZE]
         files = [images.plain_bytes(photos.read_bytes(photo.path, photo.id), max_pixels)[0] for photo in batch]
-        scores, names = classify(files)
-        all_scores.append(scores)
-        file_classes = [names[index] for index in scores.argmax(axis=1)]
+        answers = classify(files)
+        all_scores.append(answers.scores)
+        file_classes = [answers.class_names[index] for index in answers.scores.argmax(axis=1)]
         same += sum(a == b for a, b in zip(file_classes, record_classes[start : start + BATCH_SIZE], strict=True))
         progress(start + len(batch), len(photo_list))
     agreement = same / len(photo_list)
@@ -200,7 +201,7 @@ def compare_web_jpegs(
             with contextlib.suppress(images.UnusablePhotoError):
                 jpegs[row] = images.web_jpeg(photo, max_pixels)
         if jpegs:
-            scores, _ = classify(list(jpegs.values()))
+            scores = classify(list(jpegs.values())).scores
             expected = file_scores[list(jpegs)]
             same += int((scores.argmax(axis=1) == expected.argmax(axis=1)).sum())
             differences.append(np.abs(scores - expected))

@@ -19,9 +19,13 @@ def inputs(config: Config) -> dict[str, Any]:
 
 
 def run(config: Config, progress: Progress) -> None:
+    study, winner = recipe.study(config), recipe.winner(config)
     export.export(
         assembly.load(config.run_dir / run_folder.KERAS_MODEL),
-        recipe.study(config).classes,
+        study.classes,
+        backbone=winner.backbone,
+        test_views=config.test_views,
+        calibration=recipe.calibration(config, study, winner),
         image_size_px=config.image_size_px,
         warmup_photos=recipe.plain_bytes(config, recipe.sample_photos(config, WARMUP_PHOTOS)),
         to=config.run_dir / run_folder.EXPORT,
@@ -33,7 +37,7 @@ STAGE = Stage(
     inputs=inputs,
     outputs=lambda config: [f"{run_folder.EXPORT}/saved_model.pb", f"{run_folder.EXPORT}/**/*"],
     run=run,
-    reads={"model": run_folder.KERAS_MODEL},
-    covered=[*run_folder.USABLE_PHOTOS, *run_folder.all_files(run_folder.IMAGES)],
+    reads={"model": run_folder.KERAS_MODEL, "calibration": f"{run_folder.CALIBRATION_FOLDER}/*"},
+    covered=[run_folder.LEADERBOARD, *run_folder.USABLE_PHOTOS, *run_folder.all_files(run_folder.IMAGES)],
     added=["photos"],
 )

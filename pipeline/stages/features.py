@@ -20,6 +20,8 @@ def inputs(config: Config) -> dict[str, Any]:
         "views": config.views,
         "test_views": config.test_views,
         "flips": config.flips,
+        # runs without this input have affine views
+        **({"augmentation": config.augmentation} if config.augmentation != "affine" else {}),
         "seed": config.seed,
         "engines": {name: recipe.engine(config, name) for name in config.backbones},
         "precision": features.pick_precision(config.precision),
@@ -38,7 +40,7 @@ def run(config: Config, progress: Progress) -> None:
     source = extraction.Source(
         config.run_dir / run_folder.DATASET,
         [photo.id for photo in run_folder.usable_photos(config.run_dir)],
-        augmentation.Augmentation(config.seed, config.flips),
+        augmentation.Augmentation(config.seed, config.flips, config.augmentation),
     )
     with cluster.executor(config, progress) as (executor, progress_with_state):
         for name in config.backbones:

@@ -47,6 +47,7 @@ STAGE = Stage(
     reads={"answers": run_folder.ANSWERS, "made_with": run_folder.MADE_WITH},
     covered=[
         run_folder.LEADERBOARD,
+        run_folder.CALIBRATION,
         run_folder.VALIDATION,
         *run_folder.USABLE_PHOTOS,
         *run_folder.all_files(run_folder.EXPORT, run_folder.SERVED),

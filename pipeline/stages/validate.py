@@ -8,7 +8,7 @@ import numpy as np
 from components.base import artifacts, documents, rounding
 from components.data import images
 from components.models import assembly, features, finetuning, head
-from components.publish import validate
+from components.publish import calibration_check, validate
 from pipeline import recipe, run_folder
 from pipeline.config import Config
 from pipeline.progress import Progress
@@ -16,6 +16,7 @@ from pipeline.runner import Stage
 from tuner.study import Study
 
 log = logging.getLogger("pilah")
+CALIBRATED_PHOTOS = 16  # whose sets and typicality are compared
 
 
 def run(config: Config, progress: Progress) -> None:
@@ -23,6 +24,7 @@ def run(config: Config, progress: Progress) -> None:
     winner_f1 = run_folder.read_leaderboard(config.run_dir)["winner"]["f1"]
     validate.check_floor(winner_f1, config.min_f1)
     difference = _compare_with_keras_model(config, study)
+    typicality_difference = _compare_calibration(config, study)
     record_scores = _record_scores(config, study)
     learnt_f1 = validate.check_learnt(record_scores, study.labels, study.classes, winner_f1)
     agreement, file_scores = validate.check_no_skew(
@@ -42,6 +44,7 @@ def run(config: Config, progress: Progress) -> None:
     _log_web_agreement(web)
     figures: documents.Validation = {
         "max_score_difference": difference,
+        "max_typicality_difference": typicality_difference,
         "record_and_file_agreement": agreement,
         "f1_on_training_photos": learnt_f1,
         "web_jpeg_photos": web.photos,
@@ -65,6 +68,20 @@ def _compare_with_keras_model(config: Config, study: Study) -> float:
     answers = {"photos": ids, "classes": study.classes, "scores": scores.tolist()}
     artifacts.write_json(config.run_dir / run_folder.ANSWERS, answers)
     return difference
+
+
+def _compare_calibration(config: Config, study: Study) -> float:
+    """Compare the sets and the typicality of some photos with those of the stage calibration."""
+    winner = recipe.winner(config)
+    return calibration_check.check(
+        assembly.load(config.run_dir / run_folder.KERAS_MODEL),
+        config.run_dir / run_folder.EXPORT,
+        recipe.plain_bytes(config, recipe.sample_photos(config, CALIBRATED_PHOTOS)),
+        backbone=winner.backbone,
+        test_views=config.test_views,
+        calibration=recipe.calibration(config, study, winner),
+        image_size_px=config.image_size_px,
+    )
 
 
 def _log_web_agreement(web: validate.WebAgreement) -> None:
@@ -106,7 +123,9 @@ STAGE = Stage(
     covered=[
         run_folder.LEADERBOARD,
         *run_folder.USABLE_PHOTOS,
-        *run_folder.all_files(run_folder.EXPORT, run_folder.FEATURES, run_folder.DATASET, run_folder.IMAGES),
+        *run_folder.all_files(
+            run_folder.CALIBRATION_FOLDER, run_folder.EXPORT, run_folder.FEATURES, run_folder.DATASET, run_folder.IMAGES
+        ),
     ],
     added=["photos", "models"],
 )

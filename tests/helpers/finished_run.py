@@ -8,10 +8,13 @@ import numpy as np
 import photo_files
 
 from components.audit import evaluation, tables
-from components.base import artifacts, settings
+from components.base import artifacts, finding_types, settings
+from components.base.answers import Answers
 from components.data import feature_settings, listing, near_duplicates, photos
+from components.models import prediction_sets, typicality
 from pipeline import config as config_module
 from pipeline import recipe, resolved_settings
+from pipeline.stages import calibration
 from tuner import choose, predictions, scenarios
 
 CLASSES = ["glass", "metal", "paper & foil"]
@@ -57,7 +60,25 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
     parameters = {"ResNet50": 2_000_000, "VGG19": 1_000_000}
     leaderboard = choose.leaderboard(run_dir / "trials", SCENARIOS, study, parameters)
     artifacts.write_json(run_dir / "leaderboard.json", leaderboard)
+    calibrate(config)
     return run_dir
+
+
+def calibrate(config: config_module.Config) -> None:
+    """Write what the stage calibration does, with invented distances and heat maps."""
+    path = config.run_dir / "trials" / "01" / "predictions.csv"
+    answers, draw = predictions.read(path), np.random.default_rng(7)
+    distances = draw.uniform(1, 2, len(answers.ids))
+    sets = prediction_sets.cross_fitted(answers.probabilities, answers.actual, answers.fold, config.coverage)
+    typical = typicality.cross_fitted(distances, answers.fold)
+    calibration._write_photos(config, answers, sets, typical)
+    heatmaps = draw.random(((answers.predicted != answers.actual).sum(), 3, 3), np.float32)
+    for name, values in (("distances", distances), ("heatmaps", heatmaps)):
+        np.save(config.run_dir / "calibration" / f"{name}.npy", values)
+    figures = calibration._summary(answers, sets, typical, config.coverage)
+    artifacts.write_json(
+        config.run_dir / "calibration" / "calibration.json", {"predictions": artifacts.file_digest(path), **figures}
+    )
 
 
 def serve(run_dir: pathlib.Path) -> pathlib.Path:
@@ -84,16 +105,30 @@ def check(run_dir: pathlib.Path) -> None:
     """Write the results of an audit, a leakage check and an evaluation, with invented findings."""
     _write_audit(run_dir, photos.read(run_dir / "photos.csv"))
     _write_leakage_check(run_dir)
+    actual, scores = np.array([0, 0, 0, 1, 1]), np.eye(3)[[0, 0, 2, 1, 0]] * 0.7 + 0.1
+    in_set = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 1], [0, 1, 0], [1, 1, 0]], bool)
+    answers = Answers(scores, CLASSES, in_set, np.array([0.5, 0.005, 0.2, 0.9, 0.3]))
+    own = evaluation.figures(np.array([0, 1, 2]), Answers(np.eye(3), CLASSES, np.eye(3, dtype=bool), np.ones(3)))
     results = {
         "images": "/somewhere/kitchen",
         "version": 1,
         "classes": CLASSES,
-        **evaluation.figures([0, 0, 0, 1, 1], [0, 0, 2, 1, 0], CLASSES),
+        **evaluation.figures(actual, answers),
+        "stated_coverage": 0.95,
         "cross_validated_f1": artifacts.read_json(run_dir / "leaderboard.json")["winner"]["f1"],
+        "cross_validated": own,
         "left_out": {"copy of another photo here": 2, "empty": 1},
         "training_photos_known": True,
     }
     artifacts.write_json(run_dir / "evaluations" / "kitchen.json", results)
+
+
+def as_earlier(results: dict[str, Any]) -> dict[str, Any]:
+    """Return the results of an evaluation without the figures that earlier versions lack."""
+    per_class = [
+        {name: row[name] for name in finding_types.ClassScores.__required_keys__} for row in results["per_class"]
+    ]
+    return {name: results[name] for name in finding_types.Evaluation.__required_keys__} | {"per_class": per_class}
 
 
 def _write_audit(run_dir: pathlib.Path, photo_list: list[photos.Photo]) -> None:
@@ -183,7 +218,7 @@ def _features(
         precision=RESOLVED.precision,
         image_size_px=config.image_size_px,
         photo_ids=[photo.id for photo in photo_list],
-        augmentation=feature_settings.of_augmentation(config.seed, config.flips),
+        augmentation=feature_settings.of_augmentation(config.seed, config.flips, config.augmentation),
     )
 
 

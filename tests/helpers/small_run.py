@@ -111,7 +111,7 @@ def features_settings(config: config_module.Config, photo_list: Sequence[photos.
         precision=RESOLVED.precision,
         image_size_px=config.image_size_px,
         photo_ids=[photo.id for photo in photo_list],
-        augmentation=feature_settings.of_augmentation(config.seed, config.flips),
+        augmentation=feature_settings.of_augmentation(config.seed, config.flips, config.augmentation),
     )
 
 

@@ -38,6 +38,7 @@ CHANGES = [  # setting -> scenarios that it leaves as they are
     *[({name: value}, set()) for name, value in (("epochs", 9), ("batch_size", 9), ("seed", 9), ("test_views", 2))],
     ({"image_size_px": 128}, set()),
     ({"flips": "both"}, set()),
+    ({"augmentation": "strong"}, set()),
     ({"views": 9}, REFINED),
     ({"learning_rate": 0.5}, REFINED),
     ({"weight_decay": 0.5}, ADAM),
@@ -63,6 +64,7 @@ def of_run(config):
     [
         {},
         {"test_views": 2, "flips": "both", "unfreeze": "all", "views": 3},
+        {"augmentation": "strong"},
         {"strategy": "finetune", "refine": 0, "warmup_epochs": 2, "clip_norm": 1.0, "ensemble": 2, "xla": True},
         {"strategy": "finetune", "refine": 0, "finetuning_rate": None, "precision": "bfloat16", "test_views": 2},
         {"engine": "tensorflow", "precision": "bfloat16"},
@@ -152,6 +154,7 @@ def test_search_trial_in_the_folder_of_a_refined_one_does_not_belong_to_the_run(
         {"test_views": 2},
         {"image_size_px": 128},
         {"flips": "both"},
+        {"augmentation": "strong"},
         {"weight_decay": 0.5},
         {"seed": 43},
         {"backbones": ("VGG19", "ResNet50")},

@@ -102,7 +102,7 @@ def study(tmp_path, monkeypatch):
         records_dir, {"VGG19": WEIGHTS}, 96, 3e-4, options, {"VGG19": "openvino"}, pathlib.Path("trunk"), "bfloat16"
     )
     return study_module.Study(
-        PHOTOS, ["glass", "metal"], 5, folder.parent, 4, 10, 32, 1e-4, 0.004, 42, 2, "both", finetuning
+        PHOTOS, ["glass", "metal"], 5, folder.parent, 4, 10, 32, 1e-4, 0.004, 42, 2, "both", finetuning=finetuning
     )
 
 

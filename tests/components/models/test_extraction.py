@@ -157,6 +157,16 @@ def test_added_views_keep_existing_ones_and_progress_counts_new_ones(finished, s
     assert calls == [(5, 10), (10, 10)]
 
 
+def test_strong_augmentation_changes_augmented_views_and_keeps_the_clean_one(finished, source, uninterrupted):
+    extract(finished, source, augmentation=augmentation.Augmentation(SEED, kind="strong"))
+    strong, affine = contents(finished), contents(uninterrupted)
+    assert {name: strong[name] == affine[name] for name in affine} == {
+        "view-00.npy": True,
+        "view-01.npy": False,
+        "view-02.npy": False,
+    }
+
+
 @pytest.mark.parametrize("engine", ["openvino", "mnn"])
 def test_another_engine_recomputes_all_views_with_close_results(engine, finished, source, uninterrupted):
     before = times(finished)
@@ -172,10 +182,11 @@ def test_another_engine_recomputes_all_views_with_close_results(engine, finished
     [
         {"augmentation": augmentation.Augmentation(8)},
         {"augmentation": augmentation.Augmentation(SEED, "both")},
+        {"augmentation": augmentation.Augmentation(SEED, kind="strong")},
         {"precision": "bfloat16"},
         {"weights": backbones.Weights(None, 2)},
     ],
-    ids=["seed", "flips", "precision", "weights"],
+    ids=["seed", "flips", "strong", "precision", "weights"],
 )
 def test_changed_setting_clears_the_folder(finished, source, changed):
     before = times(finished)

@@ -1,5 +1,6 @@
 import pathlib
 
+import exported_models
 import keras
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 from components.base import artifacts
 from components.base.errors import NotFiniteError, PilahError
 from components.data import photos
-from components.publish import export, validate
+from components.publish import validate
 
 
 def described(f1, data="same", version=4, drawn=False):
@@ -146,22 +147,21 @@ def test_photo_without_a_web_jpeg_counts_as_another_class(brightness_model, list
 
 def test_signature_keeps_the_loaded_model_alive(brightness_model, tmp_path):
     photo = grey(tmp_path / "a.png", 250).read_bytes()
-    scores, names = validate.load_signature(brightness_model)([photo])
-    assert names[int(np.argmax(scores[0]))] == "light"
+    answers = validate.load_signature(brightness_model)([photo])
+    assert answers.class_names[int(np.argmax(answers.scores[0]))] == "light"
 
 
-def model_of_scores(scores):
-    """Return a Keras model that gives these scores for every photo."""
-    pixels = keras.Input((8, 8, 3), dtype="uint8")
-    zeros = keras.ops.mean(keras.ops.cast(pixels, "float32"), axis=(1, 2))[:, :2] * 0
-    return keras.Model(pixels, zeros + np.array(scores, np.float32))
+def test_model_of_an_earlier_version_has_no_sets_and_no_typicality(brightness_model, tmp_path):
+    answers = validate.load_signature(brightness_model)([grey(tmp_path / "a.png", 250).read_bytes()])
+    assert answers.in_set is None and answers.typicality is None
 
 
 @pytest.mark.parametrize("scores", [[np.nan, np.nan], [np.inf, 0.0]], ids=["nan", "infinite"])
 def test_scores_that_are_not_finite_raise(tmp_path, scores):
     photo = grey(tmp_path / "a.png", 100).read_bytes()
-    model = model_of_scores(scores)
-    export.export(model, ["dark", "light"], image_size_px=8, warmup_photos=[photo], to=tmp_path / "export")
+    bias = keras.initializers.Constant(np.array(scores, np.float32))
+    model = exported_models.colour_model(8, units=2, kernel_initializer="zeros", bias_initializer=bias)
+    exported_models.write(model, ["dark", "light"], tmp_path / "export", [photo])
     with pytest.raises(NotFiniteError, match=r"Scores of the refitted model must be finite, but 1 of 1 are not"):
         validate.check_same_answers(model, tmp_path / "export", [photo], 8)
     with pytest.raises(NotFiniteError, match=r"Scores of the exported model must be finite, but 1 of 1 are not"):
