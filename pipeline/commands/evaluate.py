@@ -8,17 +8,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import rich.box
 import rich.console
-import rich.table
 
 from components.audit import evaluation
-from components.base import artifacts, documents, finding_types, rounding
+from components.base import artifacts, documents, finding_types
+from components.base.answers import Answers
 from components.base.errors import PilahError
-from components.data import class_folders, class_names, listing, photo_scan, photo_sources, photos
+from components.data import class_folders, listing, photo_scan, photo_sources, photos
+from components.models import prediction_sets, typicality
 from components.publish import push, validate
 from pipeline import config as config_module
 from pipeline import lock, run_folder, runner
+from pipeline.commands import evaluation_tables
 from pipeline.config import Config
 from pipeline.progress import Progress, reporting
 from pipeline.stages import report
@@ -27,8 +28,13 @@ from tuner import predictions
 log = logging.getLogger("pilah")
 LEFT_OUT_COLUMNS = ("path", "label", "reason")
 TRAINED_ON = "copy of a photo of the study"
-MATRIX_CLASSES = 12  # a larger confusion matrix does not fit on a screen
-FIGURES = ("precision", "recall", "f1")
+READ = (  # files of the run
+    *run_folder.USABLE_PHOTOS,
+    run_folder.DUPLICATES,
+    run_folder.LEADERBOARD,
+    run_folder.CALIBRATION,
+    run_folder.DISTANCES,
+)
 
 
 def run(
@@ -58,10 +64,10 @@ def run(
         card = push.served(config.run_dir / run_folder.SERVED, documents.ServedModel)
         if card is None:
             raise PilahError(f"--run-dir must hold a pushed model, and {run_dir} has none. Push one with 'run'.")
-        runner.check_outputs(config.run_dir, lambda file: file in (*run_folder.USABLE_PHOTOS, run_folder.DUPLICATES))
+        runner.check_outputs(config.run_dir, lambda file: file in READ)
         push.check_files(config.run_dir / run_folder.SERVED / str(card["version"]), card)
         path = write(config, card, images, console)
-        show(path, console)
+        evaluation_tables.show(path, console)
         report.refresh(config.run_dir, console)
 
 
@@ -76,9 +82,9 @@ def write(
     scan = _scan(config, images, card["classes"])
     with reporting(console, "evaluate") as progress:
         new, left_out = new_photos(config, scan)
-        scored, scores, unusable = score(config, card, new, progress)
+        scored, answers, unusable = score(config, card, new, progress)
     left_out += unusable
-    if not scored:
+    if answers is None:
         raise PilahError(
             f"None of the {len(left_out)} files in {images} is a usable photo outside the study. Choose other photos."
         )
@@ -87,16 +93,18 @@ def write(
     before = artifacts.read_json(path, finding_types.Evaluation)["images"] if path.exists() else ""
     if before not in ("", str(images.resolve())):
         log.warning("%s of %s is replaced: rename a folder to keep both", path.name, before)
-    write_predictions(path.with_name(f"{name}-predictions.csv"), scored, scores, card["classes"])
+    write_predictions(path.with_name(f"{name}-predictions.csv"), scored, answers)
     artifacts.write_csv(path.with_name(f"{name}-left-out.csv"), LEFT_OUT_COLUMNS, left_out)
     usable = run_folder.usable_photos(config.run_dir)
-    actual = [card["classes"].index(label) for _, _, label in scored]
+    actual = np.array([card["classes"].index(label) for _, _, label in scored])
     summary = {
         "images": str(images.resolve()),
         "version": card["version"],
         "classes": card["classes"],
-        **evaluation.figures(actual, scores.argmax(axis=1).tolist(), card["classes"]),
+        **evaluation.figures(actual, answers),
+        "stated_coverage": card.get("settings", {}).get("coverage"),
         "cross_validated_f1": card["figures"]["f1"],
+        "cross_validated": cross_validated(config, card),
         "left_out": dict(collections.Counter(row["reason"] for row in left_out).most_common()),
         # otherwise copies of the photos that the version was trained on cannot be left out
         "training_photos_known": card["data"]["photos_and_folds"] == photos.fingerprint(usable),
@@ -136,9 +144,9 @@ def new_photos(config: Config, scan: photo_scan.Scan) -> tuple[list[tuple[str, s
 
 def score(
     config: Config, card: documents.ModelDescription, new: Sequence[tuple[str, str, str]], progress: Progress
-) -> tuple[list[tuple[str, str, str]], np.ndarray, list[dict[str, str]]]:
-    """Return the usable photos of `new`, the served version's scores of them, and a row for each unusable photo."""
-    scores, usable, unusable = evaluation.score(
+) -> tuple[list[tuple[str, str, str]], Answers | None, list[dict[str, str]]]:
+    """Return the usable photos of `new`, the served version's answers for them, and a row for each unusable photo."""
+    answers, usable, unusable = evaluation.score(
         [(path, photo_id) for photo_id, path, _ in new],
         validate.load_signature(config.run_dir / run_folder.SERVED / str(card["version"])),
         classes=card["classes"],
@@ -146,51 +154,43 @@ def score(
         progress=progress,
     )
     rows = [{"path": new[row][1], "label": new[row][2], "reason": reason} for row, reason in unusable]
-    return [new[row] for row in usable], scores, rows
+    return [new[row] for row in usable], answers, rows
 
 
-def write_predictions(
-    path: pathlib.Path, scored: Sequence[tuple[str, str, str]], scores: np.ndarray, classes: Sequence[str]
-) -> None:
-    """Write a row for each photo: id, path, label, predicted, and the score of each class."""
+def cross_validated(config: Config, card: documents.ModelDescription) -> dict[str, Any] | None:
+    """Return evaluation.figures of the version's scenario in cross-validation, with sets and typicality cross-fitted.
+
+    Return None if the run no longer has the predictions that the version was chosen and calibrated by.
+    """
+    if not (config.run_dir / run_folder.CALIBRATION).exists():
+        return None
+    calibration = artifacts.read_json(config.run_dir / run_folder.CALIBRATION, documents.Calibration)
+    winner = run_folder.read_leaderboard(config.run_dir)["winner"]
+    path = config.run_dir / run_folder.predictions(winner["scenario"])
+    if not path.exists():
+        return None
+    chosen_by = (winner["f1"], artifacts.file_digest(path), calibration["coverage"])
+    if chosen_by != (card["figures"]["f1"], calibration["predictions"], card.get("settings", {}).get("coverage")):
+        return None
+    found = predictions.read(path)
+    in_set = prediction_sets.cross_fitted(found.probabilities, found.actual, found.fold, calibration["coverage"])
+    typical = typicality.cross_fitted(artifacts.read_array(config.run_dir / run_folder.DISTANCES), found.fold)
+    return evaluation.figures(found.actual, Answers(found.probabilities, found.classes, in_set, typical))
+
+
+def write_predictions(path: pathlib.Path, scored: Sequence[tuple[str, str, str]], answers: Answers) -> None:
+    """Write a row for each photo: its class, the predicted one, the score of each class, prediction set, typicality."""
     rows = [
-        {"id": photo_id, "path": photo_path, "label": label, **predictions.answer_columns(photo_scores, classes)}
-        for (photo_id, photo_path, label), photo_scores in zip(scored, scores, strict=True)
+        {
+            "id": photo_id,
+            "path": photo_path,
+            "label": label,
+            **predictions.answer_columns(answers.scores[row], answers.class_names),
+            "prediction_set": ""
+            if answers.in_set is None
+            else prediction_sets.as_text(answers.in_set[row], answers.class_names),
+            "typicality": "" if answers.typicality is None else f"{answers.typicality[row]:.4f}",
+        }
+        for row, (photo_id, photo_path, label) in enumerate(scored)
     ]
     artifacts.write_csv(path, list(rows[0]), rows)
-
-
-def show(path: pathlib.Path, console: rich.console.Console) -> None:
-    """Print the evaluation in `path`, with a row for each class."""
-    results: dict[str, Any] = artifacts.read_json(path)
-    in_columns = results["classes"] if len(results["classes"]) <= MATRIX_CLASSES else []
-    names = ("photos", "precision", "recall", "F1", *(f"as {name}" for name in in_columns))
-    table = rich.table.Table(
-        "class",
-        *(rich.table.Column(name, justify="right") for name in names),
-        title=f"Version {results['version']} on {results['photos']} photos of {results['images']}",
-        box=rich.box.SIMPLE_HEAD,
-    )
-    for row in results["per_class"]:
-        counts = results["confusion_matrix"][results["classes"].index(row["class"])]
-        figures = (rounding.text(row[name], ".4f") for name in FIGURES)
-        table.add_row(row["class"], str(row["photos"]), *figures, *map(str, counts[: len(in_columns)]))
-    averages = (rounding.text(results[name], ".4f") for name in FIGURES)
-    table.add_row("mean of classes", str(results["photos"]), *averages, style="bold")
-    console.print(table)
-    console.print(
-        f"Accuracy {rounding.text(results['accuracy'], '.4f')}. In cross-validation on the photos of the study, the "
-        f"model has macro F1 {rounding.text(results['cross_validated_f1'], '.4f')}.",
-        highlight=False,
-    )
-    lines = [f"{count} left out: {reason}." for reason, count in results["left_out"].items()]
-    if missing := results["missing_classes"]:
-        lines.append(f"Classes without photos, left out of the means: {class_names.joined(missing)}.")
-    if not in_columns:
-        lines.append(f"The confusion matrix is in {path}.")
-    if not results["training_photos_known"]:
-        lines.append(
-            "The run's photos have changed since this version was trained: it may have been trained on some of these."
-        )
-    for line in lines:
-        console.print(line, style="yellow", highlight=False)

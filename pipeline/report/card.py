@@ -48,13 +48,14 @@ def write(run_dir: pathlib.Path) -> pathlib.Path | None:
 
 def to_json(figures: dict[str, Any], description: documents.ModelDescription) -> dict[str, Any]:
     """Return what the web page shows of the card: scores in cross-validation, and how often sure answers were right."""
-    row, winner = figures["scenarios"][0], figures["winner"]
+    row, winner, calibration = figures["scenarios"][0], figures["winner"], figures["calibration"]
     return {
         "synthetic": description["data"]["drawn"],
         "random_weights": card_text.has_random_weights(description),
         "folds": figures["run"]["folds"],
         **{name: row[name] for name in ("photos", "right", "f1", "f1_low", "f1_high")},
-        "certainty": winner["certainty"],
+        "coverage": calibration["coverage"] if calibration else None,
+        "certainty": calibration["certainty"] if calibration else [],
         "classes": [
             {"photos": class_["tp"] + class_["fn"], "right": class_["tp"]}
             | {name: class_[name] for name in ("name", "precision", "recall", "f1")}

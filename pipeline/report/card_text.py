@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from components.base import documents
-from pipeline.report import card_training, localization, sentences
+from pipeline.report import card_certainty, card_training, localization, sentences
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,14 +27,30 @@ def parts(
         return localization.format_number(value, style, language)
 
     winner_row = figures["scenarios"][0]
+    elsewhere = [
+        card_certainty.elsewhere(evaluation, _, number)
+        for evaluation in figures["evaluations"]
+        if evaluation["version"] == description["version"]
+    ]
     return [
         Part(_("Intended use"), _use(description, _)),
-        Part(_("Performance"), _scores(figures, winner_row, _, number), _class_table(figures, _, number)),
+        Part(
+            _("Performance"), [*_scores(figures, winner_row, _, number), *elsewhere], _class_table(figures, _, number)
+        ),
+        *_certainty(figures, _, number),
         Part(_("Weaknesses"), _weaknesses(figures, _, number)),
         Part(_("Photos"), card_training.photos(figures, description, audit, _, number)),
         Part(_("How it was trained"), card_training.recipe(description, _, number)),
-        Part(_("Not tested"), _untested(_)),
+        Part(_("Not tested"), _untested(bool(elsewhere), bool(figures["calibration"]), _)),
     ]
+
+
+def _certainty(figures: dict[str, Any], _: localization.Gettext, number: Any) -> list[Part]:
+    """Return the part about prediction sets and untypical photos; none for a model without them."""
+    if not figures["calibration"]:
+        return []
+    lines = card_certainty.lines(figures, _, number)
+    return [Part(_("How sure it is of each answer"), lines, card_certainty.table(figures, _, number))]
 
 
 def has_random_weights(description: documents.ModelDescription) -> bool:
@@ -46,8 +62,8 @@ def _use(description: documents.ModelDescription, _: localization.Gettext) -> li
     lines: list[str] = [
         _("For a photo of one object, this model suggests one of its classes to a person who checks the suggestion."),
         _(
-            "It is not meant to sort without a person, nor for objects outside its classes: it always answers with one "
-            "of them."
+            "It is not meant to sort without a person, nor for objects outside its classes: it always answers with at "
+            "least one of them."
         ),
     ]
     if description["data"]["drawn"]:
@@ -175,10 +191,26 @@ def _weaknesses(figures: dict[str, Any], _: localization.Gettext, number: Any) -
     ]
 
 
-def _untested(_: localization.Gettext) -> list[str]:
-    return [
-        _("Photos from elsewhere: other backgrounds, light, cameras, countries and brands than in training."),
+def _untested(evaluated: bool, calibrated: bool, _: localization.Gettext) -> list[str]:
+    """List what was not tested.
+
+    Args:
+        evaluated: whether the model was evaluated on photos from elsewhere.
+        calibrated: whether it has prediction sets.
+    """
+    lines: list[str] = [
+        _("Photos from elsewhere, apart from those above: other backgrounds, light, cameras, countries and brands.")
+        if evaluated
+        else _("Photos from elsewhere: other backgrounds, light, cameras, countries and brands than in training."),
         _("Several objects in one photo, parts of objects, and things that belong to none of the classes."),
         _("Adversarial photos."),
         _("Whether people sort better with it than without it."),
     ]
+    if calibrated:
+        lines.append(
+            _(
+                "Coverage and untypical photos elsewhere: both were measured on photos of the same set. Synthetic "
+                "changes of these photos can only stand in for photos from elsewhere; evaluate measures real ones."
+            )
+        )
+    return lines

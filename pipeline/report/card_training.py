@@ -76,6 +76,8 @@ def recipe(description: documents.ModelDescription, _: localization.Gettext, num
     lines: list[str] = _finetuned(model, settings, _) if finetuned else [_frozen(model, _)]
     if settings.flips == "both":
         lines.append(_("Half of the augmented views were turned upside down."))
+    if settings.augmentation == "strong":
+        lines.append(_("The augmented views also have other colours, and about a third of them another background."))
     if settings.test_views > 1:
         lines.append(
             _("Scores are averaged over %(views)s views of each photo, also when served.", views=settings.test_views)

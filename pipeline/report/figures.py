@@ -12,7 +12,7 @@ from components.base import documents, metrics, statistics
 from components.data import photos
 from pipeline import resolved_settings, run_folder, trials
 from pipeline.config import Config
-from pipeline.report import comparisons, findings, winner
+from pipeline.report import calibration, comparisons, findings, winner
 from tuner import choose, predictions, trial_folder
 
 SETTINGS = ("scenario", "backbone", "optimizer", "dropout", "strategy")
@@ -29,6 +29,7 @@ RUN_SETTINGS = (
     "weight_decay",
     "views",
     "flips",
+    "augmentation",
     "test_views",
     "image_size_px",
     "backbones",
@@ -67,6 +68,7 @@ def compute(config: Config) -> dict[str, Any]:
         for row in best_first
     ]
     search_rows = [row for row in scenarios if row["scenario"] <= config.scenario_count]
+    calibrated = calibration.summary(run_dir, leaderboard["winner"]["scenario"]) if leaderboard else None
     return {
         "run": _run(config, settings),
         "progress": {
@@ -79,6 +81,8 @@ def compute(config: Config) -> dict[str, Any]:
         "scenarios": scenarios,
         "comparisons": comparisons.of_settings(search_rows, answers, config.seed),
         "winner": winner.compute(leaderboard["winner"], scenarios, answers, config.seed) if leaderboard else None,
+        "calibration": calibrated,
+        "least_typical": calibration.least_typical(run_dir) if calibrated else [],
         **findings.compute(run_dir, fingerprint, leaderboard),
     }
 

@@ -8,6 +8,7 @@ from pipeline.report import plots, sentences
 from pipeline.report.source import Contents, Source
 
 PHOTOS_SHOWN_FIRST = 12  # of each list of photos to check; the others are folded
+PERCENT_SCORES = ("accuracy", "coverage", "flagged", "ece", "ece_by_chance")
 
 
 def audit(source: Source) -> Contents:
@@ -59,7 +60,22 @@ def evaluations(source: Source) -> Contents:
     """Show the scores of the pushed model on photos from elsewhere."""
     if not (source.figures["evaluations"] or source.figures["evaluations_of_others"]):
         return None
-    return {"title": source.gettext("Test on photos from elsewhere")}
+    _ = source.gettext
+    return {
+        "title": _("Test on photos from elsewhere"),
+        "scores": {
+            "f1": _("Macro F1"),
+            "accuracy": _("Accuracy"),
+            "recall": _("Recall"),
+            "coverage": _("Coverage of the sets"),
+            "mean_size": _("Classes in a set, mean"),
+            "flagged": _("Untypical photos"),
+            "ece": "ECE",
+            "ece_by_chance": _("ECE by chance alone"),
+        },
+        "styles": {"f1": "3", "mean_size": "2"} | dict.fromkeys(PERCENT_SCORES, "%"),
+        "class_scores": ["recall", "coverage", "flagged"],
+    }
 
 
 def further_checks(source: Source) -> Contents:

@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from components.base import artifacts, documents, finding_types
+from components.base import artifacts, documents, evaluations, finding_types
 from components.publish import push
 from pipeline import run_folder
 from pipeline import thesis as thesis_module
@@ -88,12 +88,18 @@ def leakage_check(run_dir: pathlib.Path, leaderboard: documents.Leaderboard) -> 
 
 
 def evaluation(path: pathlib.Path) -> dict[str, Any]:
-    """Return the evaluation in `path` under the name of its file, without paths, because reports are shared."""
+    """Return the evaluation in `path` under the name of its file, without paths, because reports are shared.
+
+    Evaluations by earlier versions have no stated coverage, and fewer scores.
+    """
     results = artifacts.read_json(path, finding_types.Evaluation)
     names = ("version", "photos", "precision", "recall", "f1", "accuracy", "cross_validated_f1", "missing_classes")
     return {
         "name": path.stem,
         **{name: results[name] for name in (*names, "classes", "per_class", "confusion_matrix")},
+        "stated_coverage": results.get("stated_coverage"),
+        "compared": evaluations.compare(results),
+        "compared_classes": evaluations.compare_classes(results),
         "left_out": sum(results["left_out"].values()),
     }
 

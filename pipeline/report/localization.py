@@ -64,5 +64,6 @@ def figure_tags(figures: dict[str, Any], language: str) -> Callable[..., Markup]
 
 def value_at(figures: dict[str, Any], path: str) -> Any:
     """Return the value at a path such as "scenarios/0/f1" of a JSON structure."""
-    steps = [int(step) if step.isdecimal() else step for step in path.split("/")]
-    return functools.reduce(lambda value, step: value[step], steps, figures)  # type: ignore[index]
+    return functools.reduce(
+        lambda value, step: value[int(step)] if isinstance(value, list) else value[step], path.split("/"), figures
+    )

@@ -72,10 +72,27 @@ def calibration(source: Source) -> Contents:
             sentences.calibration(source.figures, _, source.figure),
         ],
         "reliability": plots.reliability(best["reliability"], _("confidence"), _("accuracy"), _("photos")),
-        "level_names": {"sure": _("sure"), "probable": _("probable"), "unsure": _("not sure")},
         "coverage": plots.coverage(
             best["coverage"], _("minimum confidence"), _("accuracy of the answers"), _("share answered")
         ),
+    }
+
+
+def certainty(source: Source) -> Contents:
+    """Show how often prediction sets hold the actual class, what is untypical, and the states of the web page."""
+    _, results = source.gettext, source.figures["calibration"]
+    if not results:
+        return None
+    return {
+        "title": _("How sure is each answer?"),
+        "applied": str(results["coverage"]),
+        "sizes": sorted({size for figures in results["sets"].values() for size in figures["sizes"]}, key=int),
+        "sentences": [
+            sentences.coverage_by_class(results, _),
+            sentences.temperature(results, _, source.figure),
+        ],
+        "level_names": {"sure": _("sure"), "unsure": _("not sure"), "untypical": _("untypical")},
+        "untypical": [{**photo, **source.thumbnail(photo["id"])} for photo in source.figures["least_typical"]],
     }
 
 
@@ -85,7 +102,7 @@ def mistakes(source: Source) -> Contents:
     if not best:
         return None
     pairs = [
-        {**pair, "gallery": [{**photo, **source.thumbnail(photo["id"])} for photo in pair["worst"]]}
+        {**pair, "gallery": [{**photo, **source.with_heatmap(photo["id"])} for photo in pair["worst"]]}
         for pair in best["mistakes"]
     ]
     missing = sum(photo["picture"] is None for pair in pairs for photo in pair["gallery"])
@@ -94,6 +111,7 @@ def mistakes(source: Source) -> Contents:
         "pairs": pairs,
         "missing": missing,
         "shown_first": PAIRS_SHOWN_FIRST,
+        "with_heatmaps": bool(source.heatmaps),
     }
 
 
@@ -128,7 +146,7 @@ def data(source: Source) -> Contents:
         return None
     by_class = {photo.label: photo for photo in reversed(source.photos.values())}
     config = source.config
-    augmentation = augmentation_module.Augmentation(config.seed, config.flips)
+    augmentation = augmentation_module.Augmentation(config.seed, config.flips, config.augmentation)
     view_options = (min(config.views, VIEWS_PER_PHOTO), augmentation, config.image_size_px, config.max_pixels)
     rows = [
         {"name": name, "views": thumbnails.views(photo, *view_options)}
@@ -153,6 +171,7 @@ SECTIONS: tuple[Callable[[Source], Contents], ...] = (
     settings,
     significance,
     calibration,
+    certainty,
     mistakes,
     finding_sections.audit,
     finding_sections.leakage_check,

@@ -95,6 +95,31 @@ def calibration(figures: dict[str, Any], _: localization.Gettext, number: Callab
     )
 
 
+def coverage_by_class(results: Mapping[str, Any], _: localization.Gettext) -> Markup:
+    """Name the classes that prediction sets hold less often than stated; `results` are the calibration's figures."""
+    stated = results["coverage"]
+    below = [row["class"] for row in results["sets"][str(stated)]["per_class"] if row["high"] < stated]
+    if below:
+        return _("Measurably below the stated coverage: %(classes)s.", classes=", ".join(below))
+    return _("No class is measurably below the stated coverage.")
+
+
+def temperature(results: Mapping[str, Any], _: localization.Gettext, number: Callable[[str, str], str]) -> Markup:
+    """Say whether scaling by a temperature improves the probabilities; `number` formats the figure at a path."""
+    values = {name: number(f"calibration/{name}", "3") for name in ("temperature", "log_loss", "log_loss_scaled")}
+    if results["temperature"] == 1:
+        return _(
+            "The probabilities are used as they are (temperature 1), because scaling them by a temperature did not "
+            "lower the log loss of held-out folds: it is %(log_loss)s without scaling and %(log_loss_scaled)s with it.",
+            **values,
+        )
+    return _(
+        "The probabilities are scaled by the temperature %(temperature)s before the sets are made, which lowers the "
+        "log loss of held-out folds from %(log_loss)s to %(log_loss_scaled)s.",
+        **values,
+    )
+
+
 def near_duplicates(audit: dict[str, Any], source: Source) -> list[Markup]:
     """Say by how much F1 changes when near-duplicates are kept in one fold; `audit` is the audit in the figures."""
     _, figure, folds = source.gettext, source.figure, audit["folds"]

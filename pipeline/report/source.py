@@ -7,12 +7,13 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 
 from components.data import photos
 from pipeline import run_folder
 from pipeline.config import Config
-from pipeline.report import localization, thumbnails
+from pipeline.report import calibration, localization, thumbnails
 
 Contents = Mapping[str, Any] | None  # variables of a section's template; None if it has nothing to show
 
@@ -77,3 +78,14 @@ class Source:
         if not photo:
             return {"name": photo_id, "picture": None}
         return {"name": pathlib.Path(photo.path).name, "picture": thumbnails.of_photo(photo)}
+
+    @functools.cached_property
+    def heatmaps(self) -> dict[str, np.ndarray]:
+        """Heat maps of wrongly classified photos, id -> float32 [height, width]; none without a calibration."""
+        return calibration.heatmaps(self.config.run_dir) if self.figures["calibration"] else {}
+
+    def with_heatmap(self, photo_id: str) -> dict[str, str | None]:
+        """Return the same as `thumbnail`, and the photo under its heat map, None if one of them is missing."""
+        photo, heatmap = self.photos.get(photo_id), self.heatmaps.get(photo_id)
+        picture = thumbnails.under_heatmap(photo, heatmap) if photo and heatmap is not None else None
+        return {**self.thumbnail(photo_id), "heatmap": picture}

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from components.base import metrics, statistics
-from pipeline.report import certainty, comparisons
+from pipeline.report import comparisons
 from tuner import predictions
 
 THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10)) + (0.99,)
@@ -33,7 +33,6 @@ def compute(
         "confidence_gap": statistics.confidence_gap(confidence, right),
         "ece_by_chance": statistics.calibration_error_by_chance(confidence, seed),
         "reliability": statistics.reliability(confidence, right),
-        "certainty": certainty.levels(confidence, right),
         "coverage": statistics.coverage(confidence, right, THRESHOLDS),
         "mistakes": mistakes(answers),
     }

@@ -11,6 +11,7 @@ from components.audit import evaluation
 from components.base import artifacts
 from components.base.errors import PilahError
 from components.data import listing, photos
+from components.models import prediction_sets, typicality
 from components.publish import export, push
 from pipeline import config as config_module
 from pipeline import lock
@@ -19,8 +20,16 @@ from pipeline.report import findings
 from pipeline.stages import report
 
 CLASSES = ["glass", "metal", "paper"]
+pytest_plugins = ["report_fixtures"]
 COLOURS = {"glass": (200, 20, 20), "metal": (20, 200, 20), "paper": (20, 20, 200)}
 SIZE_PX = 32
+# classes whose probability is at least 0.1 are in the sets; whatever is not exactly a training colour is untypical
+CALIBRATION = export.Calibration(
+    prediction_sets.Rule(1.0, np.full(3, 0.1)),
+    None,
+    typicality.fit(np.repeat(np.array(list(COLOURS.values()), np.float32) / 255, 3, axis=0), np.repeat(range(3), 3)),
+    np.zeros(200, np.float32),  # enough references to flag a photo
+)
 
 
 def save(path, shown, shade):
@@ -35,12 +44,15 @@ def pushed(tmp_path_factory):
     """A run with a pushed model that takes red for glass, green for metal and blue for paper."""
     run_dir = tmp_path_factory.mktemp("pushed")
     pixels = keras.Input((SIZE_PX, SIZE_PX, 3), dtype="uint8")
-    mean = keras.layers.GlobalAveragePooling2D()(keras.ops.cast(pixels, "float32") / 255)
-    scores = keras.layers.Dense(3, "softmax", kernel_initializer=keras.initializers.Identity(9))(mean)
+    mean = keras.layers.GlobalAveragePooling2D(name="pooled")(keras.ops.cast(pixels, "float32") / 255)
+    scores = keras.layers.Dense(3, "softmax", kernel_initializer=keras.initializers.Identity(9))
     photo = save(run_dir / "photos" / "glass" / "0.png", "glass", 0)
     export.export(
-        keras.Model(pixels, scores),
+        keras.Model(pixels, keras.Sequential([keras.Input((3,)), scores], name="head")(mean)),
         CLASSES,
+        backbone="ResNet50",
+        test_views=1,
+        calibration=CALIBRATION,
         image_size_px=SIZE_PX,
         warmup_photos=[photo.read_bytes()],
         to=run_dir / "export",
@@ -53,6 +65,7 @@ def pushed(tmp_path_factory):
     card = {
         "classes": CLASSES,
         "figures": {"f1": 0.75},
+        "settings": {"coverage": 0.95},
         "data": {"photos_and_folds": artifacts.digest([[photo.id, photo.label, photo.fold] for photo in trained_on])},
     }
     push.push(run_dir / "export", run_dir / "served" / push.MODEL_NAME, card, keep_versions=1)
@@ -82,7 +95,7 @@ def test_matrix_and_means_equal_hand_counts(pushed, tmp_path):
     assert results["f1"] == pytest.approx((4 / 5 + 2 / 4 + 2 / 3) / 3)
     assert results["accuracy"] == pytest.approx(4 / 6)
     assert results["left_out"] == {} and results["missing_classes"] == [] and results["training_photos_known"]
-    assert "macro F1 0.7500" in text and f"{results['f1']:.4f}" in text
+    assert "0.7500" in text and f"{results['f1']:.4f}" in text
     rows = artifacts.read_csv(pushed / "evaluations" / "kitchen-predictions.csv")
     assert sorted((row["label"], row["predicted"]) for row in rows) == sorted(
         (label, colour) for label, colours in shown.items() for colour in colours
@@ -166,15 +179,45 @@ def test_photos_with_their_classes_in_a_table_are_evaluated(pushed, tmp_path):
     assert results["confusion_matrix"] == [[1, 0, 0], [0, 1, 0], [0, 1, 0]]
 
 
-def test_matrix_of_many_classes_is_named_and_not_printed(tmp_path):
-    classes = [f"class {number:02d}" for number in range(60)]
-    results = evaluate.evaluation.figures([0, 1, 2], [0, 1, 1], classes)
-    about = {"images": "photos", "version": 1, "cross_validated_f1": 0.5, "left_out": {}, "training_photos_known": True}
-    artifacts.write_json(tmp_path / "photos.json", {**about, "classes": classes, **results})
-    text = io.StringIO()
-    evaluate.show(tmp_path / "photos.json", rich.console.Console(file=text, width=140))
-    assert "as class" not in text.getvalue() and "The confusion matrix is in" in text.getvalue()
-    assert "Classes without photos" in text.getvalue() and "and 52 more" in text.getvalue()
+def test_sets_and_typicality_of_the_model_are_measured_and_listed(pushed, tmp_path):
+    save(tmp_path / "shelf" / "glass" / "certain.png", "glass", 41)
+    between = tuple(level + 130 * (level == 20) for level in COLOURS["glass"])  # (200, 150, 150)
+    Image.new("RGB", (30, 20), between).save(save(tmp_path / "shelf" / "metal" / "a.png", "metal", 42))
+    results, text = evaluated(pushed, tmp_path / "shelf")
+    assert results["stated_coverage"] == 0.95 and results["cross_validated"] is None
+    assert (results["sets"]["coverage"], results["sets"]["sizes"]) == (1.0, {"1": 1, "3": 1})
+    assert results["flagged"]["share"] == 1.0  # no photo has exactly a training colour
+    assert "coverage of the prediction sets, stated: 0.95" in text
+    rows = {row["label"]: row for row in artifacts.read_csv(pushed / "evaluations" / "shelf-predictions.csv")}
+    assert (rows["glass"]["prediction_set"], rows["metal"]["prediction_set"]) == ("glass", "glass/metal/paper")
+    assert rows["glass"]["typicality"] == "0.0050"  # 1 of 201
+
+
+def test_cross_validation_of_the_version_has_the_sets_of_the_calibration(run_dir):
+    config = config_module.read(run_dir)
+    f1 = artifacts.read_json(run_dir / "leaderboard.json")["winner"]["f1"]
+    calibration = artifacts.read_json(run_dir / "calibration" / "calibration.json")
+    found = evaluate.cross_validated(config, {"figures": {"f1": f1}, "settings": {"coverage": 0.95}})
+    assert found["f1"] == pytest.approx(f1)
+    assert (found["sets"], found["flagged"]) == (calibration["sets"]["0.95"], calibration["flagged"])
+
+
+@pytest.mark.parametrize(
+    ("figures", "settings"),
+    [({"f1": 0.1}, {"coverage": 0.95}), ({}, {"coverage": 0.9}), ({}, {})],
+    ids=["other winner", "other coverage", "earlier version"],
+)
+def test_cross_validation_of_another_model_is_not_that_of_the_version(figures, settings, run_dir):
+    winner = artifacts.read_json(run_dir / "leaderboard.json")["winner"]
+    card = {"figures": {"f1": winner["f1"], **figures}, "settings": settings}
+    assert evaluate.cross_validated(config_module.read(run_dir), card) is None
+
+
+def test_version_whose_predictions_were_removed_is_evaluated_without_them(copy):
+    f1 = artifacts.read_json(copy / "leaderboard.json")["winner"]["f1"]
+    shutil.rmtree(copy / "trials")
+    card = {"figures": {"f1": f1}, "settings": {"coverage": 0.95}}
+    assert evaluate.cross_validated(config_module.read(copy), card) is None
 
 
 def test_only_training_photos_raise(pushed):

@@ -1,5 +1,6 @@
 """Audit, leakage check and evaluations on the page, compared with their files."""
 
+import finished_run
 import pytest
 import report_reader
 
@@ -7,6 +8,7 @@ from components.base import artifacts
 from pipeline.report import finding_sections, findings, page
 
 pytest_plugins = ["report_fixtures"]
+DASH = "\N{EN DASH}"
 
 
 def findings_of(run_dir):
@@ -115,6 +117,46 @@ def test_evaluation_is_shown_class_by_class(run_dir):
     assert [row[1:] for row in matrix] == [["2", "0", "1"], ["1", "1", "0"], ["0", "0", "0"]]
     assert "on 5 photos from elsewhere" in reader.text and "left-out.csv: 3" in reader.text
     assert "not in the means: paper & foil" in reader.text and "/somewhere" not in reader.text
+
+
+def test_evaluation_is_compared_with_cross_validation(run_dir):
+    tables = report_reader.read(run_dir).tables
+    results = artifacts.read_json(run_dir / "evaluations" / "kitchen.json")
+    rows = {row[0]: row[1:] for row in tables["compared-1"]}
+    low, high = results["accuracy_interval"]
+    assert rows["Accuracy"][:2] == ["60.0 %", f"{100 * low:.1f} % {DASH}{100 * high:.1f} %"]
+    assert rows["Macro F1"][1] == DASH  # paper & foil has no photos
+    assert (rows["Coverage of the sets"][0], rows["Coverage of the sets"][2]) == ("80.0 %", "100.0 %")
+    assert (rows["Untypical photos"][0], rows["Untypical photos"][2]) == ("20.0 %", "0.0 %")
+    assert rows["Classes in a set, mean"] == ["1.40", DASH, "1.00", DASH]
+    header, glass, metal = tables["compared-classes-1"]
+    assert header[7:] == ["Untypical photos", "95 % confidence interval", "Untypical photos, cross-validation"]
+    assert [
+        glass[column] for column in (0, 1, 3, 4, 6, 7, 9)
+    ] == "glass|66.7 %|100.0 %|66.7 %|100.0 %|33.3 %|0.0 %".split("|")
+    assert metal[0] == "metal"
+
+
+@pytest.mark.parametrize(
+    ("high", "sentence"), [(0.94, "promise too much"), (0.96, "is not measurably below the stated 95.0 %")]
+)
+def test_coverage_elsewhere_is_compared_with_the_stated_one(high, sentence, run_dir):
+    figures = artifacts.read_json(run_dir / "report" / "figures.json")
+    figures["evaluations"][0]["compared"]["coverage"]["high"] = high
+    source, jinja = report_reader.with_figures(run_dir, figures)
+    assert sentence in report_reader.Reader(page.render(finding_sections.evaluations, source, jinja)["body"]).text
+
+
+def test_evaluation_of_an_earlier_version_is_still_shown(copy):
+    path = copy / "evaluations" / "kitchen.json"
+    artifacts.write_json(path, finished_run.as_earlier(artifacts.read_json(path)))
+    page.write(copy, "en", [])
+    reader = report_reader.read(copy)
+    f1 = artifacts.read_json(copy / "leaderboard.json")["winner"]["f1"]
+    assert [row[0] for row in reader.tables["compared-1"][1:]] == ["Macro F1", "Accuracy"]
+    assert reader.tables["compared-1"][1][2:] == [DASH, f"{f1:.3f}", DASH]
+    assert "compared-classes-1" not in reader.tables and "ECE by chance" not in reader.text
+    assert "evaluation-1" in reader.tables
 
 
 def test_findings_of_other_photos_or_settings_are_left_out(copy):

@@ -9,7 +9,6 @@ import re
 import shutil
 
 import finished_run
-import numpy as np
 import pytest
 import report_reader
 from tensorboard.backend.event_processing import event_accumulator
@@ -34,6 +33,8 @@ def test_every_number_on_the_page_matches_figures_json(run_dir):
     assert {path.split("/")[0] for path, _, _ in page_figures} > {
         "scenarios",
         "winner",
+        "calibration",
+        "least_typical",
         "audit",
         "leakage_check",
         "evaluations",
@@ -241,11 +242,13 @@ def test_scenarios_of_other_photos_are_not_shown(copy):
     assert "scenario-table" not in reader.tables
 
 
-@pytest.mark.parametrize("changed", ["duplicates.csv", "a setting"])
+@pytest.mark.parametrize(
+    "changed", ["duplicates.csv", "calibration/photos.csv", "calibration/heatmaps.npy", "a setting"]
+)
 def test_report_is_written_again_when_its_inputs_change(changed, copy):
     settings = config.read(copy)
     before = runner._inputs(report_stage.STAGE, settings)
-    if changed == "duplicates.csv":
+    if changed != "a setting":
         (copy / changed).write_text("path,label,kind,id\n")
     else:
         settings = dataclasses.replace(settings, weight_decay=0.5)
@@ -308,12 +311,16 @@ def test_card_as_json_matches_predictions_csv(copy):
         hits = sum(answer["label"] == answer["predicted"] == class_["name"] for answer in answers)
         assert (sum(row), class_["photos"], class_["right"]) == (30, 30, hits)
         assert class_["recall"] == pytest.approx(hits / 30) and {"precision", "f1"} < class_.keys()
-    scores = [max(float(row[f"p_{name}"]) for name in finished_run.CLASSES) for row in answers]
-    thresholds = [level["from_score"] for level in written["certainty"]]
-    assert thresholds == sorted(thresholds, reverse=True) and thresholds[-1] == 0 and len(thresholds) > 1
-    for level, above in zip(written["certainty"], [np.inf, *thresholds], strict=False):
-        in_level = [hit for hit, score in zip(right, scores, strict=True) if level["from_score"] <= score < above]
-        assert (level["answers"], level["right"]) == (len(in_level), sum(in_level))
+    calibration = artifacts.read_json(copy / "calibration" / "calibration.json")
+    assert (written["coverage"], written["certainty"]) == (0.95, calibration["certainty"])
+    assert sum(level["answers"] for level in written["certainty"]) == 90
+
+
+def test_card_as_json_of_a_run_without_calibration_states_no_certainty(copy):
+    (copy / "calibration" / "calibration.json").unlink()
+    page.write(copy, "en", [])
+    written = artifacts.read_json(card.write(copy) / "model_card.json")
+    assert (written["coverage"], written["certainty"]) == (None, [])
 
 
 def test_card_as_json_states_random_weights(copy):
@@ -470,10 +477,13 @@ def test_number_scenario_f1_and_interval_fit_a_phone_and_the_number_stays(chromi
 def test_photo_is_enlarged_without_javascript_and_by_keyboard(chromium, run_dir):
     with opened(run_dir, chromium, java_script_enabled=False) as browser_page:
         photo = browser_page.locator("#mistakes .photo").first
-        small = photo.locator("img").bounding_box()["width"]
+        small = photo.locator("img").first.bounding_box()["width"]
+        heatmap = photo.get_by_alt_text("Heat map of")
+        assert heatmap.count() == 1 and not heatmap.is_visible()
         photo.locator("summary").focus()
         browser_page.keyboard.press("Enter")
-        assert photo.locator("img").bounding_box()["width"] > 2 * small
+        assert photo.locator("img").first.bounding_box()["width"] > 2 * small
+        assert heatmap.bounding_box()["width"] == photo.locator("img").first.bounding_box()["width"]
         assert "Actual: " in photo.inner_text()
 
 
