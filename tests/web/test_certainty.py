@@ -85,11 +85,7 @@ def with_set(*classes):
         (with_set("glass", "metal", "paper"), "Glass, metal or paper", "among those named 94 times in 100."),
         (with_set("glass", "metal", "paper", "trash"), "Glass, metal, paper or something else", None),
         (with_set("PET", "nouveau papier"), "PET or nouveau papier", "among those named 94 times"),
-        (
-            UNTYPICAL,
-            "This does not look like the photos this model learned from",
-            "In testing, guesses for such photos were right 41 times in 100.",
-        ),
+        (UNTYPICAL, "This does not look like the photos this model learned from", None),
         (WITHOUT_SET, "Probably glass", None),
     ],
 )

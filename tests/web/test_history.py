@@ -215,7 +215,7 @@ def test_row_says_that_its_answer_is_unsure(app, visitor, columns, words):
 def test_csv_has_the_prediction_set_typicality_and_certainty(app, visitor):
     add(app, visitor, 1, **{**UNSURE, "prediction_set": ["=1+1", "metal"]})
     [line] = lines(visitor)
-    assert (line["prediction_set"], line["typicality"], line["certainty"]) == ("'=1+1 | metal", "0.25", "unsure")
+    assert (line["prediction_set"], line["typicality"], line["certainty"]) == ("'=1+1/metal", "0.25", "unsure")
 
 
 def test_filter_applies_to_all_pages(app, visitor):

@@ -20,7 +20,7 @@ COLUMNS = (
     *("no", "id", "prediction", "probability", "correction", "model_version", "state", "timestamp_utc", "feedback"),
     *("prediction_set", "typicality", "certainty"),
 )
-SET_SEPARATOR = " | "  # of the classes in a prediction set
+SET_SEPARATOR = "/"  # of the classes in a prediction set, as in the CSV files of a run; no class has it in its name
 
 
 @blueprint.get("/history")
