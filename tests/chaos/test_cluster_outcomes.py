@@ -64,7 +64,9 @@ def test_finished_file_that_is_written_again_is_named(finished, name):
     _, run_dir = finished
     with watch.Watch(run_dir) as files:
         files.look()
-        (run_dir / "trials/01/fold-2.csv").write_text("a new fold")
+        part = run_dir / "trials/01/part"  # renamed, because the watch could see the file while it is written
+        part.write_text("a new fold")
+        part.replace(run_dir / "trials/01/fold-2.csv")
         files.look()
         rewrite(run_dir / name)
     assert files.again == [name]

@@ -47,6 +47,7 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
         folds=FOLDS,
         epochs=EPOCHS,
         views=VIEWS,
+        coverage=0.95,
     )
     artifacts.write_json(run_dir / "run.json", config_module.to_json(config))
     resolved_settings.write(run_dir, RESOLVED)

@@ -59,6 +59,7 @@ def make(run_dir: pathlib.Path, noise: float = 0.5, alike: Sequence[str] = ()) -
     config = dataclasses.replace(
         config_module.of_profile("demo", run_dir),
         images=(run_dir / "photos",),
+        coverage=0.95,
         backbones=("VGG19",),
         optimizers=("Adam",),
         dropouts=(0.0, 0.5),
