@@ -133,7 +133,7 @@ def sampled(study: Study, fold: int, count: int) -> list[int]:
 
 
 def _pixels(records_dir: pathlib.Path, rows: Sequence[int]) -> dict[int, np.ndarray]:
-    """Return row -> its photo, uint8 [size, size, 3]; the run folder stays as it is."""
+    """Return row -> its photo, uint8 [size, size, 3]; the run folder is not changed."""
     chosen = set(rows)
     numbered = enumerate(records.read(records_dir).as_numpy_iterator())
     return {row: record["image"] for row, record in numbered if row in chosen}

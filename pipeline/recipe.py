@@ -202,11 +202,11 @@ def embedded_below(config: Config, winner: Scenario) -> settings.Unfreeze | None
 
 def calibration(config: Config, current: study_module.Study, winner: Scenario) -> export.Calibration:
     """Return what the stage calibration wrote, for the model that is exported."""
-    found: documents.Calibration = artifacts.read_json(config.run_dir / run_folder.CALIBRATION, documents.Calibration)
-    thresholds = np.array(found["thresholds"][str(found["coverage"])])
+    results: documents.Calibration = artifacts.read_json(config.run_dir / run_folder.CALIBRATION, documents.Calibration)
+    thresholds = np.array(results["thresholds"][str(results["coverage"])])
     embedding = artifacts.read_array(config.run_dir / run_folder.EMBEDDING, mmap_mode="r")
     return export.Calibration(
-        prediction_sets.Rule(found["temperature"], thresholds),
+        prediction_sets.Rule(results["temperature"], thresholds),
         embedded_below(config, winner),
         typicality.fit(embedding, current.labels),
         typicality.references(artifacts.read_array(config.run_dir / run_folder.DISTANCES)),

@@ -23,7 +23,7 @@ def keys(photo_ids: Sequence[str], view: int, seed: int) -> np.ndarray:
 
 
 def apply(pixels: tf.Tensor, photo_keys: tf.Tensor) -> tf.Tensor:
-    """Return `pixels`, uint8 [n, size, size, 3], as their keys, int64 [n], say; with -1 a photo stays as it is."""
+    """Return `pixels`, uint8 [n, size, size, 3], changed by their keys, int64 [n]; -1 changes nothing."""
     changed = tf.numpy_function(_of_batch, [pixels, photo_keys], tf.uint8, stateful=False)
     return tf.ensure_shape(changed, pixels.shape)
 

@@ -102,7 +102,7 @@ def fit_temperature(probabilities: np.ndarray, actual: np.ndarray, fold: np.ndar
 def scaled_by_other_folds(probabilities: np.ndarray, actual: np.ndarray, fold: np.ndarray) -> np.ndarray:
     """Return the photos of each fold calibrated by the best temperature of the other folds, [photos, classes].
 
-    With a single fold there are no others, and the probabilities stay as they are.
+    With a single fold there are no others, and the probabilities are returned unchanged.
     """
     scaled, numbers = probabilities.copy(), np.unique(fold)
     for tested in (fold == number for number in numbers if len(numbers) > 1):

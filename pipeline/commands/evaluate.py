@@ -172,10 +172,14 @@ def cross_validated(config: Config, card: documents.ModelDescription) -> dict[st
     chosen_by = (winner["f1"], artifacts.file_digest(path), calibration["coverage"])
     if chosen_by != (card["figures"]["f1"], calibration["predictions"], card.get("settings", {}).get("coverage")):
         return None
-    found = predictions.read(path)
-    in_set = prediction_sets.cross_fitted(found.probabilities, found.actual, found.fold, calibration["coverage"])
-    typical = typicality.cross_fitted(artifacts.read_array(config.run_dir / run_folder.DISTANCES), found.fold)
-    return evaluation.figures(found.actual, Answers(found.probabilities, found.classes, in_set, typical))
+    winner_answers = predictions.read(path)
+    in_set = prediction_sets.cross_fitted(
+        winner_answers.probabilities, winner_answers.actual, winner_answers.fold, calibration["coverage"]
+    )
+    typical = typicality.cross_fitted(artifacts.read_array(config.run_dir / run_folder.DISTANCES), winner_answers.fold)
+    return evaluation.figures(
+        winner_answers.actual, Answers(winner_answers.probabilities, winner_answers.classes, in_set, typical)
+    )
 
 
 def write_predictions(path: pathlib.Path, scored: Sequence[tuple[str, str, str]], answers: Answers) -> None:

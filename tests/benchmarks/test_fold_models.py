@@ -62,10 +62,10 @@ def answers(model, study):
 
 def test_frozen_model_has_the_scores_of_the_head_that_was_not_trained_on_the_fold(config, frozen_study):
     expected = folds.train_head(frozen_study, FROZEN, FOLD)[1]
-    found = answers(fold_models.build(config, frozen_study, FROZEN, FOLD), frozen_study)
-    np.testing.assert_allclose(found.scores, expected, atol=1e-4)
-    assert found.in_set.shape == expected.shape and found.in_set.any(axis=1).all()
-    assert found.typicality.min() >= 0 and found.typicality.max() <= 1
+    tested = answers(fold_models.build(config, frozen_study, FROZEN, FOLD), frozen_study)
+    np.testing.assert_allclose(tested.scores, expected, atol=1e-4)
+    assert tested.in_set.shape == expected.shape and tested.in_set.any(axis=1).all()
+    assert tested.typicality.min() >= 0 and tested.typicality.max() <= 1
 
 
 def test_sets_and_typicality_do_not_depend_on_what_the_run_knows_of_the_fold(config, frozen_study):
@@ -105,9 +105,9 @@ def test_fine_tuned_model_is_that_of_the_last_checkpoint(unfreeze, config, study
     if unfreeze == "top":  # the layers below have 8 channels
         embedding = np.random.default_rng(1).random((len(study.labels), 8)).astype(np.float32)
         write_array(config.run_dir / run_folder.EMBEDDING, embedding)
-    found = answers(fold_models.build(config, study, tiny_backbone.SCENARIO, FOLD), study)
+    tested = answers(fold_models.build(config, study, tiny_backbone.SCENARIO, FOLD), study)
     expected = fold_models.finetuning.predict(trained, examples.pixels, np.flatnonzero(study.fold_of == FOLD))
-    np.testing.assert_allclose(found.scores, expected, atol=1e-4)
+    np.testing.assert_allclose(tested.scores, expected, atol=1e-4)
 
 
 def test_sample_has_photos_of_all_classes_of_the_fold_alone(study):

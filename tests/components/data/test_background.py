@@ -17,10 +17,10 @@ def photo_of_disc(board=(200, 190, 170), slope=0.0):
 
 @pytest.mark.parametrize("slope", [0.0, 1.0], ids=["even light", "light from one side"])
 def test_board_is_background_and_the_object_is_not(slope):
-    found = background.mask(photo_of_disc(slope=slope))
-    assert found.shape == (SIZE_PX, SIZE_PX) and found.dtype == bool
-    assert found[:8].all() and found[56:].all() and found[:, :8].all() and found[:, 56:].all()
-    assert not found[22:42, 22:42].any()
+    mask = background.mask(photo_of_disc(slope=slope))
+    assert mask.shape == (SIZE_PX, SIZE_PX) and mask.dtype == bool
+    assert mask[:8].all() and mask[56:].all() and mask[:, :8].all() and mask[:, 56:].all()
+    assert not mask[22:42, 22:42].any()
 
 
 def test_noise_has_no_plain_background():

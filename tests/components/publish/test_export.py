@@ -155,11 +155,11 @@ def test_sets_of_many_classes_are_those_of_numpy():
 def test_test_views_are_averaged_in_the_scores_and_the_first_is_explained(model, saved_model, tmp_path):
     two_views = exported_models.write(tta.averaged(model, 2), CLASSES, tmp_path / "export", PHOTOS[:1], test_views=2)
     mirrored = [mirror(photo) for photo in PHOTOS]
-    one = validate.load_signature(saved_model)
+    single_view = validate.load_signature(saved_model)
     averaged = validate.load_signature(two_views)(PHOTOS)
-    expected = (one(PHOTOS).scores + one(mirrored).scores) / 2
+    expected = (single_view(PHOTOS).scores + single_view(mirrored).scores) / 2
     np.testing.assert_allclose(averaged.scores, expected, atol=2e-3)  # the resize of a mirrored photo rounds otherwise
-    np.testing.assert_array_equal(averaged.typicality, one(PHOTOS).typicality)
+    np.testing.assert_array_equal(averaged.typicality, single_view(PHOTOS).typicality)
 
 
 def test_heatmap_has_a_map_in_0_to_1_for_each_photo(saved_model):

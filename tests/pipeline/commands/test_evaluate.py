@@ -197,9 +197,9 @@ def test_cross_validation_of_the_version_has_the_sets_of_the_calibration(run_dir
     config = config_module.read(run_dir)
     f1 = artifacts.read_json(run_dir / "leaderboard.json")["winner"]["f1"]
     calibration = artifacts.read_json(run_dir / "calibration" / "calibration.json")
-    found = evaluate.cross_validated(config, {"figures": {"f1": f1}, "settings": {"coverage": 0.95}})
-    assert found["f1"] == pytest.approx(f1)
-    assert (found["sets"], found["flagged"]) == (calibration["sets"]["0.95"], calibration["flagged"])
+    figures = evaluate.cross_validated(config, {"figures": {"f1": f1}, "settings": {"coverage": 0.95}})
+    assert figures["f1"] == pytest.approx(f1)
+    assert (figures["sets"], figures["flagged"]) == (calibration["sets"]["0.95"], calibration["flagged"])
 
 
 @pytest.mark.parametrize(

@@ -104,8 +104,8 @@ def test_each_wrong_answer_has_its_own_heat_map(copy):
     rows = artifacts.read_csv(copy / "calibration" / "photos.csv")
     wrong = [row["id"] for row in rows if row["predicted"] != row["label"]]
     maps = np.load(copy / "calibration" / "heatmaps.npy")
-    found = calibration.heatmaps(copy)
-    assert list(found) == wrong and np.array_equal(found[wrong[1]], maps[1])
+    read_back = calibration.heatmaps(copy)
+    assert list(read_back) == wrong and np.array_equal(read_back[wrong[1]], maps[1])
     source, jinja = report_reader.of(copy)
     tags = report_reader.Reader(page.render(sections.mistakes, source, jinja)["body"]).tags
     shown = [attributes["alt"] for tag, attributes in tags if attributes.get("class") == "heatmap"]
