@@ -14,7 +14,6 @@ import pathlib
 import tempfile
 import time
 from collections.abc import Callable
-from typing import get_args
 
 import keras
 import numpy as np
@@ -50,7 +49,7 @@ def main() -> None:
     seconds = 0.0
     with tempfile.TemporaryDirectory() as folder:
         examples = random_examples(pathlib.Path(folder), args.photos, args.image_size_px)
-        for name in get_args(settings.Backbone):
+        for name in settings.THESIS_BACKBONES:
             start_seconds, epoch_seconds = training_seconds(name, examples, args.image_size_px, args.batch_size)
             rate = args.photos / epoch_seconds
             flops_per_photo = 2 * TRAINING_COST * MULTIPLY_ADDS[name] * (args.image_size_px / 224) ** 2

@@ -55,7 +55,7 @@ def main() -> None:
     paths = [pathlib.Path(photo.path) for photo in run_folder.usable_photos(config.run_dir)]
     stage_seconds = {"preprocessing": preprocessing(config)}
     naive = 0.0
-    for name in backbones.BACKBONES:
+    for name in settings.THESIS_BACKBONES:
         file = backbones.BACKBONES[name].weights_file
         weights = backbones.Weights(str(args.weights_dir / file) if args.weights_dir else None, 1)
         rate = extraction(config, name, weights, precision)
@@ -192,7 +192,7 @@ def search(long: bool) -> float:
             weight_decay=0.004,
             seed=1,
         )
-        thesis = scenarios.list_scenarios(get_args(settings.Backbone), get_args(settings.Optimizer), settings.DROPOUTS)
+        thesis = scenarios.list_scenarios(settings.THESIS_BACKBONES, get_args(settings.Optimizer), settings.DROPOUTS)
         third = [scenario for i, scenario in enumerate(thesis) if (i // 9 + i // 3 + i) % 3 == 0]
         selected, processes = thesis if long else third, workers.count(len(thesis))
         start = 0.0 if long else seconds_of(lambda: start_workers(processes))

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from components.base import settings
-from pipeline import cli
+from pipeline import cli, options
 from pipeline import config as config_module
 from pipeline.config import PROFILES, Config, of_profile
 from web import settings as web_settings
@@ -100,6 +100,8 @@ def _values(annotation: Any, option: settings.Option | None = None) -> str:
     if option and option.min is not None:
         return f"{'several, ' if get_origin(annotation) is tuple else ''}{_number(option.min)} to {_number(option.max)}"
     if get_origin(annotation) in (tuple, list):
+        if len(get_args(arguments[0])) > options.SHOWN_CHOICES:
+            return "several names"
         return f"several of {_values(arguments[0])}" if get_origin(arguments[0]) is Literal else _values(arguments[0])
     if arguments:
         return _values(arguments[0])

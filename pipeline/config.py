@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from components.base import artifacts, settings
 from components.base.errors import PilahError
 from components.base.settings import option
+from components.models import backbone_table
 from pipeline import run_folder, setting_types
 
 StageName = Literal[
@@ -89,7 +90,9 @@ class Config(settings.Finetuning):
         "features", "Training strategy: frozen backbones (features) or fine-tuned ones (finetune), slow without a GPU."
     )
     refine: int = option(0, "Number of the best scenarios to fine-tune after the search.", min=0, max=1_000)
-    backbones: tuple[settings.Backbone, ...] = option(get_args(settings.Backbone), "Backbones to compare.")
+    backbones: tuple[settings.Backbone, ...] = option(
+        settings.THESIS_BACKBONES, "Backbones to compare; docs/backbones.md lists all 40."
+    )
     optimizers: tuple[settings.Optimizer, ...] = option(get_args(settings.Optimizer), "Optimizers to compare.")
     dropouts: tuple[float, ...] = option(settings.DROPOUTS, "Dropout rates to compare.", min=0, max=0.99)
     folds: int = option(5, "Number of cross-validation folds.", min=2, max=1_000)
@@ -197,6 +200,7 @@ def check(config: Config, fields: Collection[str] | None = None) -> None:
         values = value if isinstance(value, tuple) else [value]
         if any(isinstance(number, float) and not math.isfinite(number) for number in values):
             raise PilahError(f"{flag(name)} must be a finite number (got {value}).")
+    backbone_table.check_image_size(config.backbones, config.image_size_px)
     if config.random_weights and config.weights_dir and (fields is None or "weights_dir" in fields):
         raise PilahError(
             f"--random-weights and --weights-dir {config.weights_dir} exclude each other. Leave one of them out, or "

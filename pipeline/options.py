@@ -1,8 +1,9 @@
 """The command-line options of a run, for Typer, made from the declarations in Config."""
 
+import difflib
 import inspect
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
@@ -32,6 +33,8 @@ PANELS: dict[str, tuple[str, ...]] = {  # panel of the help -> fields of the con
     ENGINE: ("engine", "precision", "weights_dir", "random_weights", "cluster"),
     PUBLISHING: ("coverage", "min_f1", "keep_versions", "force"),
 }
+
+SHOWN_CHOICES = 10  # more would not be readable in the help
 
 
 class Command(typer.core.TyperCommand):
@@ -105,6 +108,8 @@ def _metavar(annotation: Any, option: settings.Option) -> str | None:
     if get_origin(annotation) is not tuple:
         return None
     item_choices = get_args(get_args(annotation)[0])
+    if len(item_choices) > SHOWN_CHOICES:
+        return "<names>"
     return f"<some of {', '.join(item_choices)}>" if item_choices else f"<numbers> [{option.min}<=x<={option.max}]"
 
 
@@ -128,9 +133,19 @@ def _split(text: str, flag: str, item_type: Any, option: settings.Option) -> tup
 
 def _choices(words: list[str], flag: str, item_type: Any) -> tuple:
     known = get_args(item_type)
-    if unknown := [word for word in words if word not in known]:
+    unknown = [word for word in words if word not in known]
+    if unknown and len(known) > SHOWN_CHOICES:
+        raise typer.BadParameter(f"{flag} has no {unknown[0]}. {_similar(unknown[0], known)}")
+    if unknown:
         raise typer.BadParameter(f"{flag} must be some of {','.join(known)} (got {','.join(unknown)}).")
     return tuple(words)
+
+
+def _similar(word: str, known: Sequence[str]) -> str:
+    """Return a sentence that names the choices closest to `word`, or all if none is close."""
+    by_lower_case = {name.lower(): name for name in known}
+    names = [by_lower_case[close] for close in difflib.get_close_matches(word.lower(), by_lower_case)]
+    return f"Choose {', '.join(names)} or another." if names else f"Choose some of {', '.join(known)}."
 
 
 def _numbers(words: list[str], flag: str, option: settings.Option) -> tuple:

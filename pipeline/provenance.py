@@ -60,5 +60,6 @@ def describe(config: Config) -> documents.ModelDescription:
 
 def code_fingerprint(root: pathlib.Path = ROOT) -> str:
     """Return 16 hexadecimal digits that change with any line of the code in `root` that makes a model."""
-    files = sorted(file for folder in CODE_FOLDERS for file in (root / folder).rglob("*.py"))
+    patterns = ("*.py", "*.csv")  # the table of backbones is a CSV file
+    files = sorted(file for folder in CODE_FOLDERS for pattern in patterns for file in (root / folder).rglob(pattern))
     return artifacts.digest([[str(file.relative_to(root)), artifacts.file_digest(file)] for file in files])

@@ -3,7 +3,50 @@
 import dataclasses
 from typing import Any, Literal
 
-Backbone = Literal["ResNet50", "VGG19", "DenseNet121"]  # in the order of the thesis, like the optimizers and dropouts
+Backbone = Literal[  # components/models/backbones.csv has what is known of each
+    "ResNet50",
+    "VGG19",
+    "DenseNet121",
+    "ResNet101",
+    "ResNet152",
+    "ResNet50V2",
+    "ResNet101V2",
+    "ResNet152V2",
+    "VGG16",
+    "DenseNet169",
+    "DenseNet201",
+    "InceptionV3",
+    "InceptionResNetV2",
+    "Xception",
+    "NASNetMobile",
+    "NASNetLarge",
+    "MobileNet",
+    "MobileNetV2",
+    "MobileNetV3Small",
+    "MobileNetV3Large",
+    "EfficientNetB0",
+    "EfficientNetB1",
+    "EfficientNetB2",
+    "EfficientNetB3",
+    "EfficientNetB4",
+    "EfficientNetB5",
+    "EfficientNetB6",
+    "EfficientNetB7",
+    "EfficientNetV2B0",
+    "EfficientNetV2B1",
+    "EfficientNetV2B2",
+    "EfficientNetV2B3",
+    "EfficientNetV2S",
+    "EfficientNetV2M",
+    "EfficientNetV2L",
+    "ConvNeXtTiny",
+    "ConvNeXtSmall",
+    "ConvNeXtBase",
+    "ConvNeXtLarge",
+    "ConvNeXtXLarge",
+]
+# the thesis's, in its order, like the optimizers and dropouts
+THESIS_BACKBONES: tuple[Backbone, ...] = ("ResNet50", "VGG19", "DenseNet121")
 Optimizer = Literal["Adam", "Nadam", "AdamW"]
 DROPOUTS = (0.0, 0.2, 0.5)
 Strategy = Literal["features", "finetune"]

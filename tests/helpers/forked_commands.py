@@ -265,5 +265,6 @@ def use_small_networks() -> None:
             preprocess=lambda pixels, scale=scale: pixels / scale - 1,
             parameters=2104,
             channels=16,
-            stages=("mid_", "top_"),
+            top="before top_conv",
+            top2="before mid_conv",
         )

@@ -18,28 +18,31 @@ TINY: Any = "Tiny"  # not in settings.Backbone
 SCENARIO = scenarios.Scenario(1, TINY, "Adam", 0.2, "finetune")
 
 
-def build(weights: Any, include_top: bool, input_shape: tuple[int, ...], name: str) -> keras.Model:
+def build(weights: None, include_top: bool, input_shape: tuple[int, ...]) -> keras.Model:
     x = inputs = keras.Input(input_shape)
     for stage, width in (("low", 8), ("mid", 8), ("top", 16)):
         x = keras.layers.Conv2D(width, 3, strides=2, name=f"{stage}_conv")(x)
         x = keras.layers.BatchNormalization(name=f"{stage}_bn")(x)
         x = keras.layers.ReLU(name=f"{stage}_relu")(x)
-    return keras.Model(inputs, x, name=name)
+    return keras.Model(inputs, x)
 
 
 @contextlib.contextmanager
 def known() -> Iterator[pytest.MonkeyPatch]:
     """Register the backbone during the block."""
     tiny = backbones.Backbone(
-        build,
-        lambda x: x / 127.5 - 1,
-        "http://localhost:1/tiny.h5",
-        weights_md5="",
-        parameters=2104,
-        layout="",
+        build=build,
+        preprocess=lambda x: x / 127.5 - 1,
+        size_px=224,
+        min_size_px=32,
         channels=16,
-        stages=("mid_", "top_"),
+        parameters=2104,
+        top="before top_conv",
+        top2="before mid_conv",
         cpu_engine="openvino",
+        layout="",
+        weights_digest="",
+        weights_url="http://localhost:1/tiny.h5",
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(backbones.BACKBONES, TINY, tiny)

@@ -53,7 +53,7 @@ def test_run_keeps_the_backbones_of_its_first_start(tmp_path, monkeypatch):
     def find(name, weights_dir, seed):
         if name not in available:
             raise weights_search.NotFoundError(name, "the network is down")
-        return backbones.Weights("imagenet", seed)
+        return backbones.Weights(None, seed)
 
     def stop(*arguments):
         raise InterruptedError("killed in the first stage")
@@ -75,7 +75,7 @@ def test_refine_that_the_remaining_backbones_do_not_allow_is_refused(tmp_path, m
     def find(name, weights_dir, seed):
         if name != "VGG19":
             raise weights_search.NotFoundError(name, "the network is down")
-        return backbones.Weights("imagenet", seed)
+        return backbones.Weights(None, seed)
 
     monkeypatch.setattr(recipe, "_find_weights", find)
     config = dataclasses.replace(of_profile("demo", tmp_path / "run"), refine=10, engine="tensorflow")
@@ -90,7 +90,7 @@ def test_leaderboard_is_shown_if_the_model_cannot_be_pushed(tmp_path, monkeypatc
         if stage.name == failing:
             raise PilahError("too low")
 
-    monkeypatch.setattr(recipe, "_find_weights", lambda name, weights_dir, seed: backbones.Weights("imagenet", seed))
+    monkeypatch.setattr(recipe, "_find_weights", lambda name, weights_dir, seed: backbones.Weights(None, seed))
     monkeypatch.setattr(main.runner, "run", run)
     monkeypatch.setattr(main.leaderboard_table, "show", lambda run_dir, console: console.print("table"))
     text = io.StringIO()

@@ -17,7 +17,7 @@ def available(monkeypatch):
     def find(name, weights_dir, seed):
         if name not in available:
             raise weights_search.NotFoundError(name, "the network is down")
-        return backbones.Weights("imagenet", seed)
+        return backbones.Weights(None, seed)
 
     monkeypatch.setattr(recipe, "_find_weights", find)
     return available

@@ -2,14 +2,14 @@ from typing import Any
 
 import pytest
 
-from components.base import artifacts
-from components.models import backbones, head
+from components.base import artifacts, settings
+from components.models import head
 from pipeline import thesis
 from tuner import oracle, scenarios
 
 
 def all_scenarios():
-    return scenarios.list_scenarios(list(backbones.BACKBONES), list(head.OPTIMIZERS), [0.0, 0.2, 0.5])
+    return scenarios.list_scenarios(settings.THESIS_BACKBONES, list(head.OPTIMIZERS), [0.0, 0.2, 0.5])
 
 
 def test_scenarios_are_in_the_order_of_the_thesis():

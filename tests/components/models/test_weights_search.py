@@ -8,7 +8,6 @@ import keras
 import numpy as np
 import package_server
 import pytest
-from keras.src.applications import densenet, resnet
 
 from components.base.errors import PilahError
 from components.models import backbones, packaged_weights, weights_file, weights_search
@@ -16,7 +15,6 @@ from components.models import backbones, packaged_weights, weights_file, weights
 SEED = 3
 ORIGINAL = b"the file that Keras Applications publishes"
 LAYERS = {"layer": {"kernel": np.ones((2, 3), np.float32)}}
-of_each_backbone = pytest.mark.parametrize("name", list(backbones.BACKBONES))
 
 
 @pytest.fixture
@@ -50,17 +48,21 @@ def server(home, monkeypatch):
             local = dataclasses.replace(
                 backbone,
                 weights_url=f"{server.url}/{backbone.weights_file}",
-                weights_md5=hashlib.md5(ORIGINAL).hexdigest(),
+                weights_digest=hashlib.md5(ORIGINAL).hexdigest(),
             )
             monkeypatch.setitem(backbones.BACKBONES, name, local)
         yield server
+
+
+def cached(name):
+    return backbones.Weights(str(weights_search.cache_path(name)), SEED, is_keras_copy=True)
 
 
 def publish(server, content, name="VGG19"):
     server.contents[f"/{backbones.BACKBONES[name].weights_file}"] = content
 
 
-@of_each_backbone
+@pytest.mark.parametrize("name", ["ResNet50", "VGG19", "DenseNet121"])
 def test_file_in_weights_dir_is_found(tmp_path, name):
     file = tmp_path / f"{name.lower()}_weights_tf_dim_ordering_tf_kernels_notop.h5"
     file.write_bytes(b"weights")
@@ -74,24 +76,24 @@ def test_weights_dir_that_is_not_a_folder_raises_with_its_name(tmp_path):
 
 def test_file_missing_in_weights_dir_is_downloaded(server, tmp_path):
     publish(server, ORIGINAL)
-    assert weights_search.find("VGG19", tmp_path, SEED) == backbones.Weights("imagenet", SEED)
+    assert weights_search.find("VGG19", tmp_path, SEED) == cached("VGG19")
 
 
 def test_original_file_in_the_cache_is_used_without_a_request(server):
     path = weights_search.cache_path("VGG19")
     path.parent.mkdir()
     path.write_bytes(ORIGINAL)
-    assert weights_search.find("VGG19", None, SEED) == backbones.Weights("imagenet", SEED)
+    assert weights_search.find("VGG19", None, SEED) == cached("VGG19")
     assert not server.requests
 
 
 def test_download_is_saved_where_keras_looks_for_it(server):
     publish(server, ORIGINAL)
-    assert weights_search.find("VGG19", None, SEED) == backbones.Weights("imagenet", SEED)
+    assert weights_search.find("VGG19", None, SEED) == cached("VGG19")
     vgg19 = backbones.BACKBONES["VGG19"]
     server.contents.clear()
     file = keras.utils.get_file(
-        vgg19.weights_file, vgg19.weights_url, cache_subdir="models", file_hash=vgg19.weights_md5
+        vgg19.weights_file, vgg19.weights_url, cache_subdir="models", file_hash=vgg19.weights_digest
     )
     assert pathlib.Path(file).read_bytes() == ORIGINAL
     assert len(server.requests) == 1
@@ -110,24 +112,6 @@ def test_download_removes_what_a_killed_process_left_unless_it_may_be_running(se
         os.utime(part, (0, 0))
     weights_search.find("VGG19", None, SEED)
     assert sorted(path.parent.iterdir()) == sorted([path, new, other])
-
-
-@of_each_backbone
-def test_download_is_the_file_that_the_constructor_requests(monkeypatch, name):
-    downloads = []
-
-    def stop(file, url, **arguments):
-        downloads.append((file, url, arguments))
-        raise OSError("nothing is downloaded")
-
-    for module, blocks in ((resnet, "stack_residual_blocks_v1"), (densenet, "dense_block")):
-        monkeypatch.setattr(module, blocks, lambda x, *args, **kwargs: x)  # layers that take seconds to build
-    monkeypatch.setattr(keras.src.utils.file_utils, "get_file", stop)
-    backbone = backbones.BACKBONES[name]
-    with pytest.raises(OSError):
-        backbone.build(weights="imagenet", include_top=False)
-    arguments = {"cache_subdir": weights_search.cache_path(name).parent.name, "file_hash": backbone.weights_md5}
-    assert downloads == [(backbone.weights_file, backbone.weights_url, arguments)]
 
 
 @pytest.mark.parametrize("published", [None, b"<html>Sign in to this network"], ids=["offline", "other file"])
