@@ -1,4 +1,4 @@
-"""Write the tables of settings into docs/settings.md and docs/deployment.md, from the code that declares them.
+"""Write the tables of settings and backbones into the pages PAGES, from the code and the table that declare them.
 
     python -m docs.settings_tables
 
@@ -13,13 +13,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from components.base import settings
+from components.models import backbone_table
 from pipeline import cli, options
 from pipeline import config as config_module
 from pipeline.config import PROFILES, Config, of_profile
 from web import settings as web_settings
 
 DOCS = pathlib.Path(__file__).parent
-PAGES = ("settings.md", "deployment.md")
+PAGES = ("settings.md", "deployment.md", "backbones.md")
+DIGESTS = {32: "MD5", 64: "SHA-256", 0: "none"}  # number of digits -> name
 CONFIG_TYPES = get_type_hints(Config)
 
 
@@ -31,7 +33,13 @@ def main() -> None:
 
 def updated(page: str) -> str:
     """Return the text of a page with its tables as the code says them now."""
-    makers = {"run": run_options, "finetuning": finetuning_options, "starts": start_options, "web": web_variables}
+    makers = {
+        "run": run_options,
+        "finetuning": finetuning_options,
+        "starts": start_options,
+        "web": web_variables,
+        "backbones": backbones,
+    }
     return re.sub(
         r"(?s)(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)",
         lambda match: f"{match[1]}\n{makers[match[2]]()}\n{match[3]}",
@@ -77,6 +85,24 @@ def web_variables() -> str:
         default = f"`{field.default}`" if field.default != "" else ""
         rows.append((f"`{field.name.upper()}`", default, values, " ".join(texts[field.name].split())))
     return _table(("variable", "default", "bounds", "meaning"), rows)
+
+
+def backbones() -> str:
+    """Return the table of backbones."""
+    rows = [
+        (
+            f"`{name}`",
+            f"{row.parameters / 1e6:.1f}",
+            row.channels,
+            row.size_px,
+            row.min_size_px,
+            f"`{row.weights_file}`",
+            DIGESTS[len(row.weights_digest)],
+        )
+        for name, row in backbone_table.ROWS.items()
+    ]
+    columns = "backbone", "million parameters", "activations", "default size", "smallest", "weights file", "digest"
+    return _table(columns, rows)
 
 
 def _settings_table(names: Iterable[str]) -> str:

@@ -135,7 +135,7 @@ def _choices(words: list[str], flag: str, item_type: Any) -> tuple:
     known = get_args(item_type)
     unknown = [word for word in words if word not in known]
     if unknown and len(known) > SHOWN_CHOICES:
-        raise typer.BadParameter(f"{flag} has no {unknown[0]}. {_similar(unknown[0], known)}")
+        raise typer.BadParameter(f"{flag} must be known names (got {unknown[0]}). {_similar(unknown[0], known)}")
     if unknown:
         raise typer.BadParameter(f"{flag} must be some of {','.join(known)} (got {','.join(unknown)}).")
     return tuple(words)

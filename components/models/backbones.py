@@ -71,7 +71,8 @@ class Weights:
     @functools.cached_property
     def fingerprint(self) -> str:
         """Return text that identifies the weights, whatever the path of their file; cached for all scenarios."""
-        return "imagenet" if self.is_keras_copy else self.file_digest or f"random weights, seed {self.seed}"
+        digest = self.file_digest  # also of Keras's file, so that a later change is noticed
+        return "imagenet" if self.is_keras_copy else digest or f"random weights, seed {self.seed}"
 
 
 def check_weights(name: settings.Backbone, weights: Weights) -> None:
@@ -143,10 +144,10 @@ def unfreeze(
     """Make `part` of the backbone in `model` trainable, and the rest of the backbone frozen.
 
     Args:
-        batchnorm: mode of that part's BatchNorm layers; VGG and ConvNeXt have none. "frozen" keeps ImageNet's statistics, scale
-            and offset, so that training and serving compute the same. "trained" trains scale and offset. Training then
-            normalizes by the statistics of the batch, which are poor estimates for small batches, and serving by their
-            running averages.
+        batchnorm: mode of that part's BatchNorm layers; VGG and ConvNeXt have none. "frozen" keeps ImageNet's
+            statistics, scale and offset, so that training and serving compute the same. "trained" trains scale and
+            offset. Training then normalizes by the statistics of the batch, which are poor estimates for small batches,
+            and serving by their running averages.
     """
     network = model.get_layer(NETWORK)
     trained = {"none": [], "all": network.layers}.get(part)

@@ -62,9 +62,29 @@ def test_wrong_usage_ends_with_code_2(args):
     assert "Traceback" not in text
 
 
-def test_unknown_backbone_is_refused_with_the_valid_names():
-    code, text = invoke("run", "--run-dir", "r", "--backbones", "ResNet51")
-    assert code == 2 and "ResNet50,VGG19,DenseNet121 (got ResNet51)" in text
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("ResNet51", "(got ResNet51). Choose ResNet50, "),
+        ("efficientnetv2-s", "(got efficientnetv2-s). Choose EfficientNetV2S, "),
+        ("SVM", "(got SVM). Choose some of ResNet50, VGG19, DenseNet121, ResNet101, "),
+    ],
+)
+def test_unknown_backbone_is_refused_with_similar_names_or_all(name, expected):
+    code, text = invoke("run", "--run-dir", "r", "--backbones", f"VGG19,{name}")
+    assert code == 2 and expected in text
+
+
+def test_unknown_optimizer_is_refused_with_the_valid_names():
+    code, text = invoke("run", "--run-dir", "r", "--optimizers", "SGD")
+    assert code == 2 and "Adam,Nadam,AdamW (got SGD)" in text
+
+
+def test_photos_too_small_for_a_backbone_are_refused_before_there_is_a_run(tmp_path):
+    arguments = "--profile demo --backbones ResNet50,Xception --image-size 70".split()
+    code, text = invoke("run", "--run-dir", str(tmp_path / "run"), *arguments)
+    assert code == 1 and "--image-size must be at least 71 for Xception (got 70)" in text
+    assert not (tmp_path / "run").exists()
 
 
 def test_wrong_usage_in_a_separate_process_ends_with_code_2_and_no_traceback():
@@ -188,7 +208,7 @@ def test_help_fits_80_columns_with_whole_names_in_groups():
     expected = {
         "Options": "--run-dir --profile --from --overwrite finetuned validate report>",
         "Photos": "--images --fetch-kaggle --labels --accept-missing --no-merge-classes",
-        "Study": "--backbones DenseNet121> --group-folds --no-group-folds finetune>",
+        "Study": "--backbones <names> --group-folds --no-group-folds finetune>",
         "Training": "--learning-rate --image-size",
         "Fine-tuning": "--finetuning-rate --label-smoothing oversampling>",
         "Engine": "--random-weights --no-random-weights tensorflow>",

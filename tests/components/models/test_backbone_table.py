@@ -22,7 +22,7 @@ def test_table_has_every_network_of_keras_applications():
     assert set(backbone_table.ROWS) == {name for name in dir(keras.applications) if name[0].isupper()}
 
 
-class Requested(Exception):
+class RequestedError(Exception):
     """Keras asks for a file."""
 
 
@@ -42,7 +42,7 @@ def test_weights_file_and_sizes_are_those_of_keras(name, monkeypatch):
 
     def get_file(file, url, **arguments):
         files.append((url, arguments.get("file_hash", "")))
-        raise Requested
+        raise RequestedError
 
     def obtain_input_shape(shape, default_size, min_size, **arguments):
         sizes.append((default_size, min_size))
@@ -57,7 +57,7 @@ def test_weights_file_and_sizes_are_those_of_keras(name, monkeypatch):
         monkeypatch.setattr(sys.modules[build.__module__], "Functional", lambda *arguments, **named: None)
     else:  # ResNetV2, with the function of ResNet
         monkeypatch.setattr(keras.src.applications.resnet, "Functional", lambda *arguments, **named: None)
-    with pytest.raises(Requested):
+    with pytest.raises(RequestedError):
         build(weights="imagenet", include_top=False)
     row = backbone_table.ROWS[name]
     assert files == [(row.weights_url, row.weights_digest)]
