@@ -49,6 +49,14 @@ def test_file_of_a_whole_model_is_accepted(tmp_path):
     weights_file.check(path, "VGG19", 8, weights_file.layout_of([(3, 2), (2,)]))
 
 
+def test_names_that_keras_divides_because_they_are_too_long_are_joined(tmp_path):
+    path = write(tmp_path / "vgg19.h5", arrays_of(SHAPES))
+    with h5py.File(path, "a") as file:
+        names = file.attrs.pop("layer_names")
+        file.attrs["layer_names0"], file.attrs["layer_names1"] = names[:2], names[2:]
+    check(path)
+
+
 def first_half(path):
     content = write(path, arrays_of(SHAPES)).read_bytes()
     path.write_bytes(content[: len(content) // 2])

@@ -87,6 +87,33 @@ def test_original_file_in_the_cache_is_used_without_a_request(server):
     assert not server.requests
 
 
+def test_download_is_checked_by_a_sha256_where_keras_has_that(server, monkeypatch):
+    row = backbones.BACKBONES["ConvNeXtTiny"]
+    changed = dataclasses.replace(row, weights_digest=hashlib.sha256(ORIGINAL).hexdigest())
+    monkeypatch.setitem(backbones.BACKBONES, "ConvNeXtTiny", changed)
+    publish(server, b"another file", "ConvNeXtTiny")
+    with pytest.raises(weights_search.NotFoundError, match="Keras's download: the file is incomplete or damaged"):
+        weights_search.find("ConvNeXtTiny", None, SEED)
+    publish(server, ORIGINAL, "ConvNeXtTiny")
+    assert weights_search.find("ConvNeXtTiny", None, SEED) == cached("ConvNeXtTiny")
+
+
+def test_download_without_a_digest_is_checked_by_its_layout(server, home, monkeypatch):
+    layout = weights_file.layout_of([(2, 3)])
+    changed = dataclasses.replace(backbones.BACKBONES["MobileNet"], weights_digest="", parameters=6, layout=layout)
+    monkeypatch.setitem(backbones.BACKBONES, "MobileNet", changed)
+    publish(server, b"<html>Sign in to this network", "MobileNet")
+    path = weights_search.cache_path("MobileNet")
+    with pytest.raises(weights_search.NotFoundError, match=r"Keras's download: .* is damaged, or not an HDF5 file"):
+        weights_search.find("MobileNet", None, SEED)
+    path.write_bytes(b"an interrupted download of Keras")
+    publish(server, (home / "copy.h5").read_bytes(), "MobileNet")
+    weights = weights_search.find("MobileNet", None, SEED)
+    assert weights == backbones.Weights(str(path), SEED), "identified by its own digest, as none of Keras's is known"
+    server.contents.clear()
+    assert weights_search.find("MobileNet", None, SEED) == weights
+
+
 def test_download_is_saved_where_keras_looks_for_it(server):
     publish(server, ORIGINAL)
     assert weights_search.find("VGG19", None, SEED) == cached("VGG19")
