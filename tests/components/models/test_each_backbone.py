@@ -13,6 +13,7 @@ from components.models import backbone_table, backbones, openvino_engine, weight
 
 SIZE_PX = 64
 SEED = 3
+OPENVINO_PARAMETERS = 200e6  # with more, OpenVINO takes over 6 GB; ConvNeXtXLarge has the layers of ConvNeXtLarge
 SUBTRACTED_MEANS = ("VGG", "ResNet50", "ResNet101", "ResNet152")  # their weights expect pixels less means, not divided
 
 
@@ -58,7 +59,8 @@ def test_backbone_is_as_its_row_says_and_its_parts_give_what_it_gives(name):
     assert 0 < trained[0] < trained[1] < len(network.trainable_weights)
     backbones.unfreeze(model, name, "none", "frozen")
     assert not model.trainable_weights
-    check_openvino(model, pixels, expected)
+    if row.parameters < OPENVINO_PARAMETERS:
+        check_openvino(model, pixels, expected)
 
 
 def check_row(network, row):
