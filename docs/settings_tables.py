@@ -93,9 +93,9 @@ def backbones() -> str:
         (
             f"`{name}`",
             f"{row.parameters / 1e6:.1f}",
-            row.channels,
-            row.size_px,
-            row.min_size_px,
+            str(row.channels),
+            str(row.size_px),
+            str(row.min_size_px),
             f"`{row.weights_file}`",
             DIGESTS[len(row.weights_digest)],
         )
