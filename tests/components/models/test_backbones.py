@@ -155,14 +155,18 @@ def test_fingerprint_depends_on_the_seed_only_for_random_weights(tmp_path):
 def write_weights(network, path):
     """Write random weights of `network` to `path`, in the format and order of the files of Keras Applications."""
     rng = np.random.default_rng(2)
-    scales = {"kernel": 0.05, "bias": 0.1}
     layers = {}
     for layer in network.layers:
         layers[layer.name] = values = {}
         for number, weights in enumerate(layer.trainable_weights + layer.non_trainable_weights):
-            name = weights.path.rpartition("/")[2]
-            scale = next((scale for ending, scale in scales.items() if name.endswith(ending)), None)
-            array = rng.normal(0, scale, weights.shape) if scale else rng.uniform(0.5, 1.5, weights.shape)
+            name, shape = weights.path.rpartition("/")[2], tuple(weights.shape)
+            if len(shape) > 1:  # scaled so that photos keep their differences through the network
+                window = shape[:2] if shape[-1] == 1 else shape[:-1]
+                array = rng.normal(0, np.sqrt(2 / np.prod(window)), shape)
+            elif name in ("gamma", "moving_variance", "variance"):
+                array = rng.uniform(0.5, 1.5, shape)
+            else:
+                array = rng.normal(0, 0.1, shape)
             values[f"{number}/{name}"] = array.astype("int32" if name == "count" else "float32")
     weights_file.write(path, layers)
 
@@ -172,6 +176,7 @@ def write_weights(network, path):
 )
 def test_network_from_a_file_gives_what_keras_gives_and_is_saved(name, tmp_path, monkeypatch):
     path, pixels = tmp_path / "weights.h5", photos_of_noise()
+    pixels[0], pixels[1] = 0, 255  # noise alone gives almost equal activations
     write_weights(network_of(shared(name)), path)
     backbones.check_weights(name, backbones.Weights(str(path), SEED))
     model = build(name, str(path))
@@ -181,7 +186,8 @@ def test_network_from_a_file_gives_what_keras_gives_and_is_saved(name, tmp_path,
         network = backbone.build(weights="imagenet", include_top=False, input_shape=(SIZE_PX, SIZE_PX, 3))
     prepared = backbone.preprocess(keras.ops.cast(pixels, "float32"))
     expected = np.asarray(network(prepared, training=False)).mean(axis=(1, 2))
-    assert distance(activations(model, pixels), expected) < 1e-4
+    differences = [np.diff(values, axis=0) for values in (activations(model, pixels), expected)]
+    assert distance(*differences) < 0.01, "of photos, because all activations together hardly depend on the photo"
     assembly.save(model, tmp_path / "model.keras")
     np.testing.assert_array_equal(activations(assembly.load(tmp_path / "model.keras"), pixels), model(pixels))
 
