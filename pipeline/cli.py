@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from components.base import version
+from components.base import settings, version
 from components.base.errors import PilahError
 from pipeline import config as config_module
 from pipeline import error_text, options, terminal
@@ -186,6 +186,27 @@ def evaluate(
         from pipeline.commands import evaluate
 
         evaluate.run(run_dir, images, console, labels=labels, zip_encoding=zip_encoding)
+
+
+@app.command()
+def export(
+    run_dir: RunDir,
+    format: Annotated[
+        settings.DeviceFormat,
+        typer.Option(
+            metavar=options.choices(settings.DeviceFormat),
+            help="Format: LiteRT in float16 or int8, ONNX or OpenVINO IR.",
+        ),
+    ],
+    verbose: Verbose = False,
+    debug: Debug = False,
+) -> None:
+    """Export the model of a finished run for a phone or an edge device. Writes to RUN_DIR/exports."""
+    with terminal.reporting(debug, verbose) as start_log:
+        start_log(_existing_run(run_dir))
+        from pipeline.commands import export
+
+        export.run(run_dir, format, console)
 
 
 @app.command()

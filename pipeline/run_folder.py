@@ -40,6 +40,7 @@ EMBEDDING = f"{CALIBRATION_FOLDER}/embedding.npy"  # float32 [photos, channels],
 HEATMAPS = f"{CALIBRATION_FOLDER}/heatmaps.npy"  # float32 [m, height, width], of the wrong answers in photos.csv
 DISTANCES = f"{CALIBRATION_FOLDER}/distances.npy"  # float64 [photos], see typicality.held_out
 EXPORT = "export"  # the SavedModel
+EXPORTS = "exports"  # a folder for each format for devices
 VALIDATION = "validation.json"
 ANSWERS = push.ANSWERS  # {"photos": [id, ...], "classes": [...], "scores": [[...], ...]}, as validated
 SERVED = f"served/{push.MODEL_NAME}"  # a folder for each pushed version

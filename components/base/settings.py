@@ -56,6 +56,7 @@ Engine = Literal["auto", "mnn", "openvino", "tensorflow"]
 InferenceEngine = Literal["mnn", "openvino", "tensorflow"]  # what "auto" resolves to
 Precision = Literal["auto", "float32", "bfloat16"]
 ComputeDtype = Literal["float32", "bfloat16"]
+DeviceFormat = Literal["litert", "litert-int8", "onnx", "openvino"]
 Unfreeze = Literal["all", "top", "top2"]
 BatchNorm = Literal["frozen", "trained"]
 Schedule = Literal["constant", "cosine"]

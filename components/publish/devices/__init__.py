@@ -1,0 +1,1 @@
+"""Exports of a Keras model for phones and edge devices: LiteRT, ONNX and OpenVINO."""

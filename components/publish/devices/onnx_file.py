@@ -1,0 +1,41 @@
+"""ONNX: one .onnx file in float32."""
+
+import pathlib
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+from components.base.errors import PilahError
+
+OPSET = 18  # the newest one that tf2onnx 1.17 writes
+
+
+def write(model: keras.Model, path: pathlib.Path) -> None:
+    """Write `model` and check that the file is valid and has the opset.
+
+    Raises:
+        PilahError: it has another opset.
+    """
+    import onnx
+
+    pixels = keras.InputSpec(dtype="uint8", shape=model.input_shape, name="pixels")
+    model.export(path, format="onnx", verbose=False, opset_version=OPSET, input_signature=[pixels])
+    onnx.checker.check_model(str(path))
+    (opset,) = [part.version for part in onnx.load(str(path)).opset_import if part.domain in ("", "ai.onnx")]
+    if opset != OPSET:
+        raise PilahError(
+            f"The ONNX file must have opset {OPSET}, but tf2onnx wrote {opset}. Install the packages of "
+            "requirements/pipeline.txt, which have the versions that this was tested with."
+        )
+
+
+def load(path: pathlib.Path, threads: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the function that runs the file on pixels, uint8 [n, size, size, 3]."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    (pixels_input,) = session.get_inputs()
+    return lambda pixels: session.run(None, {pixels_input.name: pixels})[0]
