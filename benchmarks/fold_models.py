@@ -60,12 +60,10 @@ def build(config: Config, study: Study, winner: Scenario, fold: int) -> FoldMode
     Raises:
         PilahError: the winner is fine-tuned, and the run has not kept the model of the fold.
     """
-    others, finetuned = study.fold_of != fold, winner.strategy == "finetune"
-    model = _finetuned(config, study, winner, fold) if finetuned else _frozen(config, study, winner, fold)
+    others, averaged = study.fold_of != fold, keras_model(config, study, winner, fold)
     saved = predictions.read(config.run_dir / run_folder.predictions(winner.number))
     distances = artifacts.read_array(config.run_dir / run_folder.DISTANCES)
     embedding = artifacts.read_array(_embedding_path(config, winner, fold))
-    averaged = tta.averaged(model, config.test_views)
     parts = anatomy.with_embedding(averaged, winner.backbone, recipe.embedded_below(config, winner), config.test_views)
     row = keras.Model(parts.input, keras.ops.concatenate(parts.outputs, axis=1), name="pilah_shifts")
     return FoldModel(
@@ -74,6 +72,17 @@ def build(config: Config, study: Study, winner: Scenario, fold: int) -> FoldMode
         typicality.fit(embedding[others], study.labels[others]),
         typicality.references(distances[others]),
     )
+
+
+def keras_model(config: Config, study: Study, winner: Scenario, fold: int) -> keras.Model:
+    """Return the winner's model by all folds but `fold`, with its test-time views: pixels -> scores.
+
+    Raises:
+        PilahError: the winner is fine-tuned, and the run has not kept the model of the fold.
+    """
+    finetuned = winner.strategy == "finetune"
+    model = _finetuned(config, study, winner, fold) if finetuned else _frozen(config, study, winner, fold)
+    return tta.averaged(model, config.test_views)
 
 
 def _frozen(config: Config, study: Study, winner: Scenario, fold: int) -> keras.Model:

@@ -135,13 +135,18 @@ def test_export_is_described_and_complete(name, exported, pixels):
 @pytest.mark.parametrize("name", FORMATS)
 def test_export_has_the_scores_of_the_keras_model(name, kind, pixels, tmp_path):
     model = MODELS[kind]()
+    expected = model(pixels, training=False).numpy()
+    is_clear = np.diff(np.sort(expected))[:, -1] > 0.1  # int8 may change the class of others
+    pixels, expected = pixels[is_clear], expected[is_clear]
+    assert len(pixels) > 20
     described = write(name, model, pixels, tmp_path / name)
     predict = formats.FORMATS[name].load(tmp_path / name / described["model"], 1)
-    expected = model(pixels, training=False).numpy()
     bound = 0.06 if name == "litert-int8" else formats.FORMATS[name].max_score_difference
     np.testing.assert_allclose(predict(pixels), expected, atol=bound)
     np.testing.assert_allclose(predict(pixels[:1]), expected[:1], atol=bound)
-    assert described["validation"]["max_score_difference"] == np.abs(predict(pixels) - expected).max()
+    difference = np.abs(predict(pixels) - expected).max()
+    assert described["validation"]["max_score_difference"] == pytest.approx(difference, abs=1e-6)
+    assert described["validation"]["same_class"] == 1.0
     assert np.ptp(expected.max(axis=1)) > 0.1  # the scores of the photos differ
 
 
