@@ -77,20 +77,25 @@ def measure_f1(config: Config, numbers: Sequence[int] | None) -> None:
     if wrong := [fold + 1 for fold in tested if not 0 <= fold < config.folds]:
         raise PilahError(f"--folds must be between 1 and {config.folds}, the folds of the run (got {wrong[0]}).")
     study, winner = recipe.study(config), recipe.winner(config)
-    labels, of_float, of_int8 = (
-        np.concatenate(arrays)
-        for arrays in zip(*(_answers_of_fold(config, study, winner, fold) for fold in tested), strict=True)
-    )
+    print(f"{config.run_dir}: {winner.backbone}, {winner.strategy}")
+    answers = []
+    for fold in tested:
+        answers.append(_answers_of_fold(config, study, winner, fold))
+        labels, of_float, of_int8 = (np.concatenate(arrays) for arrays in zip(*answers, strict=True))
+        print(f"\n{len(labels)} held-out photos of folds {', '.join(str(done + 1) for done in tested[: len(answers)])}")
+        _print_f1(labels, of_float, of_int8, study.classes)
+
+
+def _print_f1(labels: np.ndarray, of_float: np.ndarray, of_int8: np.ndarray, classes: Sequence[str]) -> None:
     f1, f1_int8 = (
-        metrics.score(metrics.confusion(labels, scores.argmax(axis=1), len(study.classes)), study.classes).f1
+        metrics.score(metrics.confusion(labels, scores.argmax(axis=1), len(classes)), classes).f1
         for scores in (of_float, of_int8)
     )
-    print(f"{config.run_dir}: {winner.backbone}, {winner.strategy}, folds {', '.join(str(n + 1) for n in tested)}")
-    print(f"{len(labels)} held-out photos: macro F1 {f1:.4f} in float32, {f1_int8:.4f} in int8")
-    print(f"loss of macro F1  {f1 - f1_int8:+.4f}   bound <= {MAX_F1_LOSS}")
     difference, same = np.abs(of_float - of_int8), of_float.argmax(axis=1) == of_int8.argmax(axis=1)
+    print(f"macro F1          {f1:.4f} in float32, {f1_int8:.4f} in int8")
+    print(f"loss of macro F1  {f1 - f1_int8:+.4f}   bound <= {MAX_F1_LOSS}")
     print(f"same class        {same.mean():.2%}")
-    print(f"score difference  {difference.mean():.4f} on average, {difference.max():.4f} at most")
+    print(f"score difference  {difference.mean():.4f} on average, {difference.max():.4f} at most", flush=True)
 
 
 def _answers_of_fold(config: Config, study: Study, winner: Scenario, fold: int) -> tuple[np.ndarray, ...]:
@@ -107,16 +112,8 @@ def _answers_of_fold(config: Config, study: Study, winner: Scenario, fold: int) 
         formats.FORMATS[INT8].write(model, path, np.concatenate(list(read(calibration_rows))))
         predict = formats.FORMATS[INT8].load(path, machine.cores())
         of_int8 = np.concatenate([predict(pixels) for pixels in read(rows)])
-    labels = study.labels[rows]
-    same = (of_float.argmax(axis=1) == of_int8.argmax(axis=1)).mean()
-    print(
-        f"fold {fold + 1}: accuracy {(of_float.argmax(axis=1) == labels).mean():.4f} in float32, "
-        f"{(of_int8.argmax(axis=1) == labels).mean():.4f} in int8, same class {same:.2%}, "
-        f"{time.monotonic() - started:.0f} s",
-        file=sys.stderr,
-        flush=True,
-    )
-    return labels, of_float, of_int8
+    print(f"fold {fold + 1}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    return study.labels[rows], of_float, of_int8
 
 
 def measure_latency(config: Config, threads: Sequence[int], turns: int) -> None:

@@ -43,9 +43,11 @@ FROM_FILES = {
 GCC_RUNTIME = "GPL-3.0-or-later WITH GCC-exception-3.1"
 # Copyleft licences of libraries in the wheels for Linux, which the metadata leaves out.
 BUNDLED = {
+    "ai-edge-litert": "MPL-2.0",  # Eigen
     "ml-dtypes": "MPL-2.0",  # Eigen
     "mnn": GCC_RUNTIME,  # libgomp
     "numpy": f"{GCC_RUNTIME} AND LGPL-2.1-or-later",  # libgfortran, libquadmath
+    "onnxruntime": "MPL-2.0",  # Eigen
     "pillow-heif": "LGPL-3.0-or-later AND GPL-2.0-or-later",  # libheif and libde265, x265
     "psycopg-binary": "LGPL-2.1-or-later",  # libkeyutils, libcrypt
     "scikit-learn": GCC_RUNTIME,  # libgomp

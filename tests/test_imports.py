@@ -58,6 +58,7 @@ ENTRY_POINTS = {  # besides every __main__.py
     "web/__init__.py",  # flask calls its create_app
     "pipeline/cluster_worker.py",  # Dask loads it at the start of a worker
     "pipeline/temporary_files.py",  # sets TMPDIR, once the run folder is known
+    "components/publish/devices/examples/classify_onnx.py",  # a program of its own
     "pipeline/next_commands.py",  # ends a run with commands of the program that started it
 }
 NOT_IN_WEB = {"tensorflow", "keras", "apache_beam", "tensorflow_datasets", "keras_tuner"}

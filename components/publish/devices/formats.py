@@ -58,7 +58,7 @@ FORMATS: Mapping[settings.DeviceFormat, Format] = {
     "onnx": Format(
         "model.onnx",
         "classify_onnx.py",
-        "onnxruntime",
+        "onnxruntime<1.29",
         lambda model, path, pixels: onnx_file.write(model, path),
         onnx_file.load,
         max_score_difference=1e-4,

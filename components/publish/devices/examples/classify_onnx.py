@@ -4,8 +4,11 @@ Needs: pip install numpy pillow onnxruntime
 """
 
 import json
+import os
 import pathlib
 import sys
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime 1.29 and later would report its use to Microsoft
 
 import numpy as np
 import onnxruntime
