@@ -103,8 +103,8 @@ def _answers_of_fold(config: Config, study: Study, winner: Scenario, fold: int) 
     started = time.monotonic()
     model = fold_models.keras_model(config, study, winner, fold)
     read = functools.partial(read_pixels, config.run_dir / run_folder.DATASET)
-    others, rows = np.flatnonzero(study.fold_of != fold), np.flatnonzero(study.fold_of == fold)
-    calibration_rows = others[photos.spread_rows(len(others), export.CALIBRATION_PHOTOS)]
+    others, rows = np.flatnonzero(study.fold_of != fold).tolist(), np.flatnonzero(study.fold_of == fold).tolist()
+    calibration_rows = [others[number] for number in photos.spread_rows(len(others), export.CALIBRATION_PHOTOS)]
     forward = inference.load(inference.pick(config.engine, winner.backbone, "float32"), model, "float32")
     of_float = np.concatenate(list(forward(read(rows))))
     with tempfile.TemporaryDirectory() as folder:
@@ -167,12 +167,13 @@ def _medians(threads: int, config: Config, names: Sequence[settings.DeviceFormat
         calls[name] = formats.FORMATS[name].load(path, threads)
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for pixels in (squares[:1], *squares[:, np.newaxis]):
-        for name, call in calls.items():
+        for called, call in calls.items():
             call(pixels)  # so that the caches hold this model, not the one before
             started = time.perf_counter()
             call(pixels)
-            seconds[name].append(time.perf_counter() - started)
-    return {name: statistics.median(values[1:]) for name, values in seconds.items()}  # the first call builds a program
+            seconds[called].append(time.perf_counter() - started)
+    # the first turn builds programs
+    return {called: statistics.median(values[1:]) for called, values in seconds.items()}
 
 
 def _png(pixels: np.ndarray) -> bytes:

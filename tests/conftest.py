@@ -18,6 +18,7 @@ import pytest
 
 TESTS = pathlib.Path(__file__).parent
 SLOW = {  # test files and folders that train networks, or start servers, browsers, processes or the web tier
+    "benchmarks/test_devices.py",
     "benchmarks/test_fold_models.py",
     "chaos/test_cluster.py",
     "chaos/test_edits.py",
