@@ -22,10 +22,10 @@ def write(model: keras.Model, path: pathlib.Path) -> None:
     pixels = keras.InputSpec(dtype="uint8", shape=model.input_shape, name="pixels")
     model.export(path, format="onnx", verbose=False, opset_version=OPSET, input_signature=[pixels])
     onnx.checker.check_model(str(path))
-    (opset,) = [part.version for part in onnx.load(str(path)).opset_import if part.domain in ("", "ai.onnx")]
-    if opset != OPSET:
+    opsets = {part.version for part in onnx.load(str(path)).opset_import if part.domain in ("", "ai.onnx")}
+    if opsets != {OPSET}:
         raise PilahError(
-            f"The ONNX file must have opset {OPSET}, but tf2onnx wrote {opset}. Install the packages of "
+            f"The ONNX file must have opset {OPSET} (got {sorted(opsets)}). Install the packages of "
             "requirements/pipeline.txt, which have the versions that this was tested with."
         )
 
@@ -37,5 +37,4 @@ def load(path: pathlib.Path, threads: int) -> Callable[[np.ndarray], np.ndarray]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    (pixels_input,) = session.get_inputs()
-    return lambda pixels: session.run(None, {pixels_input.name: pixels})[0]
+    return lambda pixels: session.run(None, {"pixels": pixels})[0]
