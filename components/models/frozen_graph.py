@@ -2,6 +2,7 @@
 
 import pathlib
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,10 +17,15 @@ Forward = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
 
 def write(model: keras.Model, path: pathlib.Path) -> None:
     """Write `model`, uint8 pixels [n, size, size, 3] -> its output, into `path` with its weights as constants."""
-    function = tf.function(lambda pixels: model(pixels, training=False), input_signature=signature(model))
-    frozen = convert_variables_to_constants_v2(function.get_concrete_function())
+    graph = frozen(model).graph.as_graph_def()
     with artifacts.naming(path):
-        path.write_bytes(frozen.graph.as_graph_def().SerializeToString())
+        path.write_bytes(graph.SerializeToString())
+
+
+def frozen(model: keras.Model) -> Any:
+    """Return `model` as a concrete TensorFlow function of its pixels alone, with its weights as constants."""
+    function = tf.function(lambda pixels: model(pixels, training=False), input_signature=signature(model))
+    return convert_variables_to_constants_v2(function.get_concrete_function())
 
 
 def signature(model: keras.Model) -> tuple[tf.TensorSpec, ...]:

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from components.base.errors import PilahError
+from components.models import frozen_graph
 
 OPSET = 18  # the newest one that tf2onnx 1.17 writes
 
@@ -18,9 +19,15 @@ def write(model: keras.Model, path: pathlib.Path) -> None:
         PilahError: it has another opset.
     """
     import onnx
+    import tf2onnx
 
-    pixels = keras.InputSpec(dtype="uint8", shape=model.input_shape, name="pixels")
-    model.export(path, format="onnx", verbose=False, opset_version=OPSET, input_signature=[pixels])
+    # by a frozen graph, because Keras's export makes an input of each constant of the preprocessing
+    frozen = frozen_graph.frozen(model)
+    names = {"input_names": [frozen.inputs[0].name], "output_names": [frozen.outputs[0].name]}
+    renamed = {frozen.inputs[0].name: "pixels", frozen.outputs[0].name: "scores"}
+    tf2onnx.convert.from_graph_def(
+        frozen.graph.as_graph_def(), **names, tensors_to_rename=renamed, opset=OPSET, output_path=str(path)
+    )
     onnx.checker.check_model(str(path))
     opsets = {part.version for part in onnx.load(str(path)).opset_import if part.domain in ("", "ai.onnx")}
     if opsets != {OPSET}:

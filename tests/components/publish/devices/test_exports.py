@@ -27,7 +27,8 @@ def member(seed, name="pilah", dtype="uint8"):
     """Return a convolution with a real head, whose weights are large enough for scores that differ."""
     keras.utils.set_random_seed(seed)
     pixels = keras.Input((SIZE_PX, SIZE_PX, 3), dtype=dtype)
-    x = keras.layers.Conv2D(8, 5, 3, activation="relu")(keras.ops.cast(pixels, "float32") / 127.5 - 1)
+    x = keras.applications.resnet.preprocess_input(keras.ops.cast(pixels, "float32")) / 127.5  # with constants
+    x = keras.layers.Conv2D(8, 5, 3, activation="relu")(x)
     x = keras.layers.BatchNormalization()(x, training=False)
     pooled = keras.layers.GlobalAveragePooling2D(name="pooled")(x)
     classifier = head.build(8, 3, optimizer="Adam", dropout=0.5, learning_rate=1e-3, weight_decay=0.0, seed=seed)
