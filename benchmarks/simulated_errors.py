@@ -5,6 +5,7 @@ results. With --run-dir, that run's leaderboard is a case too, and its conclusio
 """
 
 import argparse
+import dataclasses
 import itertools
 import pathlib
 from collections.abc import Sequence
@@ -16,10 +17,10 @@ from sklearn.metrics import f1_score
 from components.base import statistics
 from pipeline import run_folder
 from pipeline.report import comparisons, max_t
-from tuner import predictions
+from tuner import bbc_cv, predictions
 
 SEED = 1
-DRAWS = 1_999  # of each simulated study; reports have more
+DRAWS, BOOTSTRAPS = 1_999, 200  # of each simulated study; reports have more
 BACKBONES = 3
 THESIS_CLASSES = (403, 501, 410, 590, 482, 135)  # photos
 # name -> photos of each class, scenarios, accuracy, its spread over the classes (every second scenario is better at
@@ -31,6 +32,10 @@ STUDIES = {
     "18 scenarios, 600 photos, other strengths": ((100,) * 6, 18, 0.85, 0.1, (1.0, 0.7, 0.35)),
     "27 scenarios, 2,521 photos, much alike": (THESIS_CLASSES, 27, 0.85, 0.0, (1.0, 0.7, 0.35)),
     "27 scenarios, 2,521 photos, less alike": (THESIS_CLASSES, 27, 0.85, 0.0, (0.5, 0.5, 0.7)),
+}
+SMALL_STUDIES = {
+    "9 scenarios, 60 photos": ((10,) * 6, 9, 0.85, 0.0, (1.0, 0.7, 0.35)),
+    "18 scenarios, 212 photos, one class of 6": ((60, 50, 40, 36, 20, 6), 18, 0.85, 0.0, (1.0, 0.7, 0.35)),
 }
 # name -> photos of each class, and the range from which the accuracy is drawn
 MATRICES = {
@@ -62,12 +67,17 @@ def main() -> None:
     parser.add_argument("--matrices", type=int, default=4000, help="Number of simulated confusion matrices per case.")
     parser.add_argument("--seeds", type=int, default=60, help="Number of seeds for the conclusions of the run.")
     args = parser.parse_args()
-    report_draws = max_t.SIGN_DRAWS, max_t.MORE_SIGN_DRAWS
-    max_t.SIGN_DRAWS = max_t.MORE_SIGN_DRAWS = comparisons.NOISE_DRAWS = DRAWS
-    print("Studies of equal scenarios with a significant difference (nominal 5 %), and F1 of the best scenario:")
+    report_draws, bbc_cv.BOOTSTRAPS = (max_t.SIGN_DRAWS, max_t.MORE_SIGN_DRAWS), BOOTSTRAPS
+    max_t.SIGN_DRAWS = max_t.MORE_SIGN_DRAWS = DRAWS
+    print("Studies of equal scenarios with a significant difference (nominal 5 %):")
     for name, case in STUDIES.items():
-        rate, excess, low, high = false_alarms(*case, studies=args.studies)
-        print(f"  {name:44} {rate:6.1%}   {excess:.4f} too high, reported {low:.4f} to {high:.4f}", flush=True)
+        print(f"  {name:44} {false_alarms(*case, studies=args.studies):6.1%}", flush=True)
+    print("\nF1 of the best scenario minus its true F1, plain and corrected, and intervals that contain the true F1:")
+    for name, case in (STUDIES | SMALL_STUDIES).items():
+        for better in (0.0, 0.5):
+            errors = selection(*case, better, studies=args.studies)
+            title = f"{name}, one far better" if better else name
+            print("  {:60} {:+.4f}  {:+.4f}  {:6.1%}".format(title, *errors), flush=True)
     print("\nIntervals that contain the true macro F1 (nominal 95 %), and their mean width:")
     for name, (photos, (lowest, highest)) in MATRICES.items():
         chances = [_chances(len(photos), accuracy) for accuracy in np.linspace(lowest, highest, args.matrices)]
@@ -116,26 +126,53 @@ def false_alarms(
     spread: float,
     deviations: tuple[float, float, float],
     studies: int,
-) -> tuple[float, float, float, float]:
-    """Simulate studies of equally good scenarios.
-
-    Returns:
-        Share of the studies with a significant difference between any two scenarios; how far the highest F1 is above
-        the mean of all; and the mean limits of comparisons.selection_bias.
-    """
-    generator = np.random.default_rng(SEED)
-    alarms, excess, biases = 0, [], []
+) -> float:
+    """Return the share of simulated studies of equally good scenarios in which any two differ significantly."""
+    generator, alarms = np.random.default_rng(SEED), 0
     for seed in range(studies):
         answers = simulated_study(generator, photos, scenarios, accuracy, spread, deviations)
         pairs = [(first.predicted, second.predicted) for first, second in itertools.combinations(answers, 2)]
         compared = comparisons.compare_rows(answers[0], pairs, seed)
         alarms += bool((compared.p < max_t.SIGNIFICANCE).any())
-        f1 = [f1_score(scenario.actual, scenario.predicted, average="macro") for scenario in answers]
-        excess.append(max(f1) - np.mean(f1))
-        bias = comparisons.selection_bias(dict(enumerate(answers)), range(scenarios), seed)
-        biases.append((bias["low"], bias["high"]) if bias else (0.0, 0.0))
-    low, high = np.mean(biases, axis=0).tolist()
-    return alarms / studies, float(np.mean(excess)), low, high
+    return alarms / studies
+
+
+def selection(
+    photos: Sequence[int],
+    scenarios: int,
+    accuracy: float,
+    spread: float,
+    deviations: tuple[float, float, float],
+    better: float,
+    studies: int,
+) -> tuple[float, float, float]:
+    """Simulate studies of equally good scenarios, of which the first is then made better.
+
+    Args:
+        better: share of the first scenario's mistakes that are made right.
+
+    Returns:
+        Mean error of the highest F1 and of the corrected F1, where the truth is the mean F1 of the scenario over all
+        studies; and the share of the intervals of bbc_cv.correct that contain the truth.
+    """
+    generator = np.random.default_rng(SEED)
+    plain, corrected, of_first, of_others = [], [], [], []
+    for seed in range(studies):
+        answers = simulated_study(generator, photos, scenarios, accuracy, spread, deviations)
+        actual, predicted = answers[0].actual, np.stack([scenario.predicted for scenario in answers])
+        improved = generator.random(len(actual)) < better
+        predicted[0, improved] = actual[improved]
+        f1 = [f1_score(actual, row, average="macro") for row in predicted]
+        plain.append(max(f1))
+        of_first.append(f1[0])
+        of_others.append(np.mean(f1[1:]))
+        result = bbc_cv.correct(actual, predicted, len(photos), seed)
+        assert result  # no two scenarios of these studies give the same answers
+        corrected.append(dataclasses.astuple(result))
+    truth = np.mean(of_first if better else of_others)
+    f1, low, high = np.transpose(corrected)
+    covered = np.mean((low <= truth) & (truth <= high))
+    return float(np.mean(plain) - truth), float(f1.mean() - truth), float(covered)
 
 
 def simulated_study(

@@ -29,6 +29,8 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    for line in _corrected(leaderboard):
+        console.print(line, highlight=False, soft_wrap=True)
     for line in caveats(run_dir):
         console.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
     matrices = {row["scenario"]: np.array(row["confusion_matrix"]) for row in leaderboard["scenarios"]}
@@ -41,6 +43,20 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
             markup=False,
             soft_wrap=True,
         )
+
+
+def _corrected(leaderboard: documents.Leaderboard) -> list[str]:
+    """Return the line with the winner's F1 corrected for its selection; none for leaderboards of earlier versions."""
+    winner = leaderboard["winner"]
+    if "f1_corrected" not in winner:
+        return []
+    f1, low, high = (winner[name] for name in ("f1_corrected", "f1_corrected_low", "f1_corrected_high"))
+    if f1 is None or low is None or high is None:
+        return ["No two scenarios give different answers, so nothing was selected and F1 needs no correction."]
+    return [
+        f"Corrected for its selection among {len(leaderboard['scenarios'])} scenarios (BBC-CV), its F1 is "
+        f"{rounding.text(f1, '.4f')}, 95 % interval {rounding.text(low, '.4f')} to {rounding.text(high, '.4f')}."
+    ]
 
 
 def caveats(run_dir: pathlib.Path) -> list[str]:

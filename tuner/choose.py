@@ -8,7 +8,7 @@ import numpy as np
 
 from components.base import artifacts, documents, metrics
 from components.base.errors import PilahError
-from tuner import predictions, scenarios, trial_folder
+from tuner import bbc_cv, predictions, scenarios, trial_folder
 
 if TYPE_CHECKING:
     from tuner.study import Study
@@ -31,7 +31,8 @@ def leaderboard(
         PilahError: a scenario has no complete predictions, or they do not belong to `study`.
     """
     check_complete(trials_dir, scenario_list)
-    rows = [read_row(trials_dir, scenario, study) for scenario in scenario_list]
+    read = [_read(trials_dir, scenario, study) for scenario in scenario_list]
+    rows, predicted = [row for row, _ in read], {row["scenario"]: classes for row, classes in read}
     return {
         "classes": list(study.classes),
         "photos": len(study.photo_list),
@@ -39,7 +40,7 @@ def leaderboard(
         "seed": study.seed,
         "strategy": scenario_list[0].strategy,
         "scenarios": rows,
-        "winner": winner(rows, parameters),
+        "winner": {**winner(rows, parameters), **corrected_f1(rows, predicted, parameters, study)},
     }
 
 
@@ -64,11 +65,20 @@ def read_row(trials_dir: pathlib.Path, scenario: scenarios.Scenario, study: "Stu
     Raises:
         PilahError: the predictions are of other photos than those of `study`, or not the most probable classes.
     """
+    return _read(trials_dir, scenario, study)[0]
+
+
+def _read(
+    trials_dir: pathlib.Path, scenario: scenarios.Scenario, study: "Study"
+) -> tuple[documents.LeaderboardRow, np.ndarray]:
+    """Return a scenario's leaderboard row and the predicted class of each photo, int64 [photos]."""
     folder = trial_folder.path(trials_dir, scenario.number)
-    matrix = predictions.confusion(folder / trial_folder.PREDICTIONS, study.photo_list, study.classes)
+    saved = predictions.read_of(folder / trial_folder.PREDICTIONS, study.photo_list, study.classes)
+    matrix = metrics.confusion(saved.actual, saved.predicted, len(study.classes))
     paths = [trial_folder.fold_history(folder, fold) for fold in range(study.folds)]
     histories = [artifacts.read_json(path, documents.FoldHistory) for path in paths]
-    return make_row(scenario, matrix, study.classes, sum(history["seconds"] for history in histories))
+    row = make_row(scenario, matrix, study.classes, sum(history["seconds"] for history in histories))
+    return row, saved.predicted
 
 
 def make_row(
@@ -93,14 +103,32 @@ def make_row(
 
 def rank(rows: Sequence[documents.LeaderboardRow], parameters: Mapping[str, int]) -> list[documents.LeaderboardRow]:
     """Sort best first: by exact F1, then by fewer parameters, then by number."""
-    return sorted(
-        rows,
-        key=lambda row: (
-            -metrics.exact_f1(row["confusion_matrix"]),
-            parameters[row["backbone"]],
-            row["scenario"],
-        ),
-    )
+    return sorted(rows, key=lambda row: (-metrics.exact_f1(row["confusion_matrix"]), *_tie_order(row, parameters)))
+
+
+def _tie_order(row: documents.LeaderboardRow, parameters: Mapping[str, int]) -> tuple[int, int]:
+    return parameters[row["backbone"]], row["scenario"]
+
+
+def corrected_f1(
+    rows: Sequence[documents.LeaderboardRow],
+    predicted: Mapping[int, np.ndarray],
+    parameters: Mapping[str, int],
+    study: "Study",
+) -> documents.CorrectedF1:
+    """Return the winner's macro F1 corrected for the choice among `rows`; None if they all predict the same.
+
+    Args:
+        predicted: scenario -> predicted class of each photo of `study`, int64 [photos].
+    """
+    in_tie_order = [row["scenario"] for row in sorted(rows, key=lambda row: _tie_order(row, parameters))]
+    answers = np.stack([predicted[number] for number in in_tie_order])
+    corrected = bbc_cv.correct(study.labels, answers, len(study.classes), study.seed)
+    return {
+        "f1_corrected": corrected.f1 if corrected else None,
+        "f1_corrected_low": corrected.low if corrected else None,
+        "f1_corrected_high": corrected.high if corrected else None,
+    }
 
 
 def best_first(rows: Sequence[Row], winner_number: int | None) -> list[Row]:

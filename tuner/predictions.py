@@ -97,8 +97,8 @@ def read(path: pathlib.Path) -> Predictions:
     return answers
 
 
-def confusion(path: pathlib.Path, photo_list: Sequence[photos.Photo], classes: Sequence[str]) -> np.ndarray:
-    """Return the confusion matrix summed over folds: int64 [classes, classes], rows = actual class.
+def read_of(path: pathlib.Path, photo_list: Sequence[photos.Photo], classes: Sequence[str]) -> Predictions:
+    """Read the predictions of `photo_list`, in its order.
 
     Raises:
         NotFiniteError: see `read`.
@@ -114,4 +114,14 @@ def confusion(path: pathlib.Path, photo_list: Sequence[photos.Photo], classes: S
             f"{path} does not have the predictions of the run's {len(photo_list)} photos. Delete the file and run "
             "again: it is written again from the folds."
         )
+    return saved
+
+
+def confusion(path: pathlib.Path, photo_list: Sequence[photos.Photo], classes: Sequence[str]) -> np.ndarray:
+    """Return the confusion matrix summed over folds: int64 [classes, classes], rows = actual class.
+
+    Raises:
+        PilahError: see `read_of`.
+    """
+    saved = read_of(path, photo_list, classes)
     return metrics.confusion(saved.actual, saved.predicted, len(classes))

@@ -27,7 +27,18 @@ class LeaderboardRow(Scenario, Scores):
     seconds: float
 
 
-class Winner(Scenario, Scores):
+class CorrectedF1(TypedDict):
+    """Macro F1 of the winner corrected for its selection, with a 95 % interval; None if nothing was selected.
+
+    Earlier versions lack all three.
+    """
+
+    f1_corrected: NotRequired[float | None]
+    f1_corrected_low: NotRequired[float | None]
+    f1_corrected_high: NotRequired[float | None]
+
+
+class Winner(Scenario, Scores, CorrectedF1):
     """The best row, the number of parameters of its whole model, and why it won."""
 
     parameters: int
@@ -115,7 +126,7 @@ class Calibration(TypedDict):
     certainty: list[Level]
 
 
-class Figures(Scores, Validation):
+class Figures(Scores, CorrectedF1, Validation):
     """The winner's scores in cross-validation, and the validation of its export."""
 
 

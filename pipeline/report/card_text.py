@@ -108,7 +108,7 @@ def _scores(figures: dict[str, Any], row: dict[str, Any], _: localization.Gettex
             m=winner["compared"],
             n=winner["alike"],
         ),
-        *_selection_bias(winner["selection_bias"], _, number),
+        *sentences.selection(winner, _, number_at),
         _(
             "Its mean confidence is %(confidence)s, and %(accuracy)s of its answers are correct.",
             confidence=number(winner["mean_confidence"], "%"),
@@ -119,19 +119,6 @@ def _scores(figures: dict[str, Any], row: dict[str, Any], _: localization.Gettex
         + " "
         + sentences.calibration(figures, _, number_at),
         *_leakage(figures, row["scenario"], _, number),
-    ]
-
-
-def _selection_bias(bias: dict[str, float] | None, _: localization.Gettext, number: Any) -> list[str]:
-    """Say by how much F1 is too high because the model was chosen on the same photos, if that is known."""
-    if not bias:
-        return []
-    return [
-        _(
-            "Because the model was chosen on the same photos, its F1 is about %(low)s to %(high)s too high on average; "
-            "precision, recall and accuracy are too high as well.",
-            **{name: number(value) for name, value in bias.items()},
-        )
     ]
 
 

@@ -10,7 +10,6 @@ from pipeline.report import max_t
 from tuner import predictions
 
 SETTINGS = ("backbone", "optimizer", "dropout")
-NOISE_DRAWS = 5_000  # each used with both signs
 
 Answers = Mapping[int, predictions.Predictions]  # scenario -> its predictions, of the same photos in the same order
 
@@ -147,36 +146,3 @@ def _widest_matched_gap(setting: str, scenarios: list[dict[str, Any]]) -> float 
     matched = [list(rows) for _, rows in itertools.groupby(ordered, lambda row: [row[name] for name in others])]
     gaps = [max(row["f1"] for row in rows) - min(row["f1"] for row in rows) for rows in matched if len(rows) > 1]
     return max(gaps, default=None)
-
-
-def selection_bias(answers: Answers, rivals: Sequence[int], seed: int) -> dict[str, float] | None:
-    """Return by how much the winner's macro F1 is too high on average, because it was chosen on the same photos.
-
-    Noise with the covariance of the scenarios' F1 is drawn (signs of the photos, as in max_t), and the noise of the
-    scenario that would win is averaged. For "low" the noise is added to the F1 of all scenarios, as in a bootstrap
-    (Tibshirani and Tibshirani, A Bias Correction for the Minimum Error Rate in Cross-Validation, 2009); this is too low
-    if some are equally good. For "high" all rivals are assumed to be equally good.
-
-    Args:
-        rivals: the winner and the scenarios that may be as good.
-
-    Returns:
-        "low" and "high", with 0 <= low <= high; or None if all scenarios give the same answers, so that nothing was
-        chosen, or if a rival makes no mistake, so that its noise cannot be estimated from these photos.
-    """
-    effects, f1 = zip(
-        *(max_t.photo_effects(row.actual, row.predicted, len(row.classes)) for row in answers.values()), strict=True
-    )
-    numbers = list(answers)
-    rival_columns = [numbers.index(number) for number in rivals]
-    all_equal = len(np.unique([row.predicted for row in answers.values()], axis=0)) == 1
-    if all_equal or any(np.array_equal(answers[number].predicted, answers[number].actual) for number in rivals):
-        return None
-    matrix, low, high = np.stack(effects, axis=1).astype(np.float32), 0.0, 0.0
-    for signs in max_t.sign_blocks(matrix.shape, NOISE_DRAWS, seed):
-        for noise in (signs @ matrix, -signs @ matrix):
-            winners = (np.array(f1) + noise).argmax(axis=1)
-            low += float(noise[np.arange(len(noise)), winners].sum())
-            high += float(noise[:, rival_columns].max(axis=1).sum())
-    low = max(0.0, low / (2 * NOISE_DRAWS))
-    return {"low": low, "high": max(low, high / (2 * NOISE_DRAWS))}

@@ -61,20 +61,6 @@ def pair_contributions(actual: np.ndarray, first: np.ndarray, second: np.ndarray
     return np.where(first == second, 0.0, added(first) - added(second))
 
 
-def photo_effects(actual: np.ndarray, predicted: np.ndarray, classes: int) -> tuple[np.ndarray, float]:
-    """Return how much each photo moves macro F1 from its mean within the photo's class, float64 [photos], and macro F1.
-
-    It is the influence function of macro F1 for photos drawn within their classes; the effects of a class sum to 0.
-
-    Args:
-        actual, predicted: int64 [photos], in [0, classes), where every class is actual.
-    """
-    photos_of, hits, total = _counts(actual, predicted, classes)
-    f1 = 2 * hits / total
-    effect = (2 * (predicted == actual) - f1[predicted]) / (total[predicted] * classes)
-    return effect - (np.bincount(actual, effect, classes) / photos_of)[actual], float(f1.mean())
-
-
 def _counts(actual: np.ndarray, predicted: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return actual, correctly predicted, and actual + predicted photos of each class, int64 [classes]."""
     photos_of = np.bincount(actual, minlength=classes)

@@ -25,7 +25,13 @@ def scenarios(source: Source) -> Contents:
 
 
 def winner(source: Source) -> Contents:
-    return {"title": source.gettext("The winner, class by class")} if source.figures["winner"] else None
+    best = source.figures["winner"]
+    if not best:
+        return None
+    return {
+        "title": source.gettext("The winner, class by class"),
+        "selection": sentences.selection(best, source.gettext, source.figure),
+    }
 
 
 def settings(source: Source) -> Contents:

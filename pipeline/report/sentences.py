@@ -68,6 +68,24 @@ def comparison(
     return sentences
 
 
+def selection(winner: Mapping[str, Any], _: localization.Gettext, number: Callable[[str, str], str]) -> list[Markup]:
+    """State the winner's F1 corrected for its selection, if the leaderboard has it; `winner` are its figures."""
+    if "f1_corrected" not in winner:
+        return []
+    if winner["f1_corrected"] is None:
+        return [_("No two scenarios give different answers, so nothing was selected and F1 needs no correction.")]
+    return [
+        _(
+            "As the best of %(scenarios)s scenarios on the same photos, it has scores that are too high on average. "
+            "Corrected for this selection, F1 is %(f1)s (BBC-CV, 95 %% interval %(low)s to %(high)s).",
+            scenarios=winner["compared"] + 1,
+            f1=number("winner/f1_corrected", "3"),
+            low=number("winner/f1_corrected_low", "3"),
+            high=number("winner/f1_corrected_high", "3"),
+        )
+    ]
+
+
 def confidence_gap(results: Mapping[str, float], _: localization.Gettext, number: Callable[[str, str], str]) -> Markup:
     """Say whether the winner is overconfident; `results` are its figures, `number` formats the figure at a path."""
     points = number("winner/confidence_gap/size", "points")

@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from components.base import metrics, statistics
+from components.base import documents, metrics, statistics
 from pipeline.report import comparisons
 from tuner import predictions
 
 THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10)) + (0.99,)
 WORST_PER_PAIR = 4
+CORRECTED = tuple(documents.CorrectedF1.__annotations__)  # not in leaderboards of earlier versions
 
 
 def compute(
@@ -24,11 +25,11 @@ def compute(
     confidence, right = answers.probabilities.max(axis=1), answers.predicted == answers.actual
     return {
         **{name: row[name] for name in ("scenario", "backbone", "optimizer", "dropout", "parameters", "reason")},
+        **{name: row[name] for name in CORRECTED if name in row},
         "classes": classes(matrix, answers.classes),
         "compared": len(others),
         "alike": len(not_worse),
         "not_told_apart": not_worse,
-        "selection_bias": comparisons.selection_bias(all_answers, [first["scenario"], *not_worse], seed),
         "mean_confidence": float(confidence.mean()),
         "confidence_gap": statistics.confidence_gap(confidence, right),
         "ece_by_chance": statistics.calibration_error_by_chance(confidence, seed),

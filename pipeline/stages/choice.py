@@ -7,7 +7,7 @@ from pipeline import recipe, run_folder
 from pipeline.config import Config
 from pipeline.progress import Progress
 from pipeline.runner import Stage
-from tuner import choose
+from tuner import bbc_cv, choose
 
 
 def inputs(config: Config) -> dict[str, Any]:
@@ -18,6 +18,7 @@ def inputs(config: Config) -> dict[str, Any]:
         "scenarios": recipe.trial_settings(config, recipe.scenarios(config)),
         "refined": recipe.trial_settings(config, recipe.refined(config)),
         "predictions": artifacts.digest([artifacts.file_digest(config.run_dir / name) for name in files]),
+        "bootstraps": bbc_cv.BOOTSTRAPS,
     }
 
 

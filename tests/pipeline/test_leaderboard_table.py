@@ -80,6 +80,27 @@ def test_winner_and_reason_are_named(run_dir):
     assert "Winner: scenario 2 (ResNet50, Adam, dropout 0.0, features), highest macro F1." in printed(run_dir)
 
 
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ((0.92, 0.9, 0.99996), "(BBC-CV), its F1 is 0.9200, 95 % interval 0.9000 to > 0.9999."),
+        ((None, None, None), "No two scenarios give different answers, so nothing was selected"),
+    ],
+    ids=["selected", "not selected"],
+)
+def test_f1_corrected_for_the_selection_is_below_the_table(run_dir, values, line):
+    whole = artifacts.read_json(run_dir / "leaderboard.json")
+    names = ("f1_corrected", "f1_corrected_low", "f1_corrected_high")
+    whole["winner"] |= dict(zip(names, values, strict=True))
+    artifacts.write_json(run_dir / "leaderboard.json", whole)
+    assert line in printed(run_dir)
+
+
+def test_leaderboard_of_an_earlier_version_has_no_corrected_f1(run_dir):
+    text = printed(run_dir)
+    assert "0.9300" in text and "BBC-CV" not in text and "nothing was selected" not in text
+
+
 def test_class_that_the_winner_never_predicts_is_named(run_dir):
     assert "never predicts 1 of 2 classes, whose precision and F1 count as 0: metal." in printed(run_dir)
 

@@ -6,7 +6,7 @@ import pytest
 from components.base import artifacts
 from components.base.errors import PilahError
 from components.data import photos
-from tuner import choose, predictions, scenarios, trial_folder
+from tuner import bbc_cv, choose, predictions, scenarios, trial_folder
 from tuner import study as study_module
 
 CLASSES = ["glass", "metal", "paper"]
@@ -111,7 +111,33 @@ def test_winner_is_the_row_with_the_highest_f1_with_parameters_and_reason(tmp_pa
         **{name: row[name] for name in row if name not in ("confusion_matrix", "seconds")},
         "parameters": 20,
         "reason": "highest macro F1 of 3",
+        **dict.fromkeys(("f1_corrected", "f1_corrected_low", "f1_corrected_high"), 1.0),  # it makes no mistake
     }
+
+
+def test_f1_is_corrected_for_the_choice_among_all_scenarios(tmp_path):
+    winner = leaderboard_of(tmp_path, [5, 4, 6])["winner"]
+    f1, low, high = (winner[name] for name in ("f1_corrected", "f1_corrected_low", "f1_corrected_high"))
+    assert winner["scenario"] == 2 and low < f1 < winner["f1"] < high
+
+
+@pytest.mark.parametrize("wrong_counts", [[3], [3, 3, 3]], ids=["one scenario", "equal answers"])
+def test_f1_is_not_corrected_if_nothing_was_selected(tmp_path, wrong_counts):
+    for number, wrong in enumerate(wrong_counts, start=1):
+        write_trial(tmp_path, number, wrong)
+    winner = choose.leaderboard(tmp_path, THREE[: len(wrong_counts)], STUDY, PARAMETERS)["winner"]
+    assert [winner[name] for name in ("f1_corrected", "f1_corrected_low", "f1_corrected_high")] == [None] * 3
+
+
+@pytest.mark.parametrize(("parameters_of_densenet", "f1"), [(10, 0.0), (40, 1.0)])
+def test_tie_in_a_bootstrap_is_broken_as_on_the_leaderboard(tmp_path, monkeypatch, parameters_of_densenet, f1):
+    """ResNet50 and DenseNet121 differ in photo 3 alone, which is not drawn; DenseNet121 predicts the wrong class."""
+    drawn = np.array([[photo != 3 for photo in range(12)]]).astype(int)
+    monkeypatch.setattr(bbc_cv, "_bootstraps", lambda photos, block, seed: iter([drawn]))
+    for number, wrong in enumerate([3, 6, 4], start=1):
+        write_trial(tmp_path, number, wrong)
+    parameters = {**PARAMETERS, "DenseNet121": parameters_of_densenet}
+    assert choose.leaderboard(tmp_path, THREE, STUDY, parameters)["winner"]["f1_corrected_low"] == f1
 
 
 def test_tie_is_broken_by_fewer_parameters_with_the_reason(tmp_path):

@@ -77,7 +77,6 @@ def test_single_scenario_has_no_comparisons():
     only = with_accuracy(0.9, 1)
     assert comparisons.with_winner([1], {1: only}, seed=1) == {}
     effects = comparisons.of_settings([row_of(1, only)], {1: only}, seed=1)
-    assert comparisons.selection_bias({1: only}, [1], seed=1) is None
     assert [list(effect) for effect in effects.values()] == [["values", "matched", "next_best"]] * 3
 
 
@@ -95,28 +94,3 @@ def test_only_the_setting_that_changes_the_answers_differs_measurably():
     assert backbone["told_apart"] and backbone["gap_low"] > 0
     assert not effects["optimizer"]["told_apart"] and effects["optimizer"]["gap_low"] < 0
     assert backbone["matched"] == pytest.approx(max(f1_of(answers[i]) - f1_of(answers[i + 3]) for i in (1, 2, 3)))
-
-
-def test_selection_bias_of_equally_good_scenarios_is_the_high_estimate(monkeypatch):
-    monkeypatch.setattr(comparisons, "NOISE_DRAWS", 500)
-    true_f1, excess, low, high = 0.8, [], [], []
-    for seed in range(40):
-        answers = {number: with_accuracy(true_f1, 100 * seed + number) for number in range(12)}
-        bias = comparisons.selection_bias(answers, range(12), seed)
-        excess.append(max(map(f1_of, answers.values())) - true_f1)
-        assert 0 <= bias["low"] <= bias["high"]
-        low.append(bias["low"])
-        high.append(bias["high"])
-    assert np.mean(low) < np.mean(excess)
-    assert np.mean(high) == pytest.approx(np.mean(excess), rel=0.15)
-
-
-def test_selection_bias_of_a_scenario_far_above_the_others_is_zero():
-    answers = {1: with_accuracy(0.95, 1), 2: with_accuracy(0.5, 2), 3: with_accuracy(0.5, 3)}
-    assert comparisons.selection_bias(answers, [1], seed=1) == pytest.approx({"low": 0, "high": 0}, abs=1e-7)
-
-
-def test_selection_bias_without_mistakes_or_with_equal_answers_is_unknown():
-    answers = {1: answers_of(ACTUAL), 2: with_accuracy(0.9, 2)}
-    assert comparisons.selection_bias(answers, [1], seed=1) is None
-    assert comparisons.selection_bias({1: answers[2], 2: answers[2]}, [1, 2], seed=1) is None

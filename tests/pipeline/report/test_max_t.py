@@ -32,18 +32,6 @@ def test_contributions_add_up_to_the_difference_of_scikit_learns_macro_f1():
     assert not contributions[GOOD == POOR].any()
 
 
-def test_photo_effects_predict_macro_f1_after_one_corrected_answer():
-    effects, f1 = max_t.photo_effects(ACTUAL, GOOD, 3)
-    assert f1 == pytest.approx(macro_f1(GOOD))
-    for label in range(3):
-        photos = np.flatnonzero(label == ACTUAL)
-        assert effects[photos].sum() == pytest.approx(0)
-        first, second = (photos[np.flatnonzero((GOOD == ACTUAL)[photos] == correct)[0]] for correct in (True, False))
-        corrected = GOOD.copy()
-        corrected[second] = GOOD[first]
-        assert macro_f1(corrected) - f1 == pytest.approx(effects[first] - effects[second], abs=5e-4)
-
-
 @pytest.mark.parametrize(("first_alone", "second_alone"), [(13, 2), (9, 1), (5, 0), (8, 7)])
 def test_p_of_one_difference_of_accuracies_is_that_of_mcnemars_exact_test(first_alone, second_alone):
     expected = scipy.stats.binomtest(first_alone, first_alone + second_alone).pvalue

@@ -346,12 +346,14 @@ def test_card_states_f1_with_leakage_and_in_the_thesis(copy):
     assert "leak" not in (copy / "served" / "pilah" / "1" / "MODEL_CARD.md").read_text()
 
 
-def test_card_states_selection_bias_and_calibration_error_by_chance(copy):
+def test_card_states_corrected_f1_and_calibration_error_by_chance(copy):
     best = artifacts.read_json(copy / "report" / "figures.json")["winner"]
     card.write(copy)
     text = (copy / "served" / "pilah" / "1" / "MODEL_CARD.md").read_text()
-    bias, chance = best["selection_bias"], best["ece_by_chance"]
-    assert f"F1 is about {bias['low']:.3f} to {bias['high']:.3f} too high" in text
+    f1, low, high = (best[name] for name in ("f1_corrected", "f1_corrected_low", "f1_corrected_high"))
+    assert "best of 4 scenarios" in text and low < f1 < high
+    assert f"Corrected for this selection, F1 is {f1:.3f} (BBC-CV, 95 % interval {low:.3f} to {high:.3f})." in text
+    chance = best["ece_by_chance"]
     assert f"would have {100 * chance['mean']:.1f} points on average" in text
 
 
