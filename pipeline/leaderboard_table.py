@@ -47,15 +47,16 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
 
 def _corrected(leaderboard: documents.Leaderboard) -> list[str]:
     """Return the line with the winner's F1 corrected for its selection; none for leaderboards of earlier versions."""
-    winner = leaderboard["winner"]
-    if "f1_corrected" not in winner:
+    values = [leaderboard["winner"].get(name) for name in documents.CorrectedF1.__annotations__]
+    if "f1_corrected" not in leaderboard["winner"]:
         return []
-    f1, low, high = (winner[name] for name in ("f1_corrected", "f1_corrected_low", "f1_corrected_high"))
-    if f1 is None or low is None or high is None:
+    texts = [rounding.text(value, ".4f") for value in values if isinstance(value, float)]
+    if not texts:
         return ["No two scenarios give different answers, so nothing was selected and F1 needs no correction."]
+    f1, low, high = texts
     return [
-        f"Corrected for its selection among {len(leaderboard['scenarios'])} scenarios (BBC-CV), its F1 is "
-        f"{rounding.text(f1, '.4f')}, 95 % interval {rounding.text(low, '.4f')} to {rounding.text(high, '.4f')}."
+        f"Corrected for its selection among {len(leaderboard['scenarios'])} scenarios, its F1 is {f1} (95 % confidence "
+        f"interval {low} to {high}, BBC-CV)."
     ]
 
 

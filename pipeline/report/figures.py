@@ -12,7 +12,7 @@ from components.base import documents, metrics, statistics
 from components.data import photos
 from pipeline import resolved_settings, run_folder, trials
 from pipeline.config import Config
-from pipeline.report import calibration, comparisons, findings, winner
+from pipeline.report import calibration, comparisons, findings, hyperparameters, winner
 from tuner import choose, predictions, trial_folder
 
 SETTINGS = ("scenario", "backbone", "optimizer", "dropout", "strategy")
@@ -68,6 +68,8 @@ def compute(config: Config) -> dict[str, Any]:
         for row in best_first
     ]
     search_rows = [row for row in scenarios if row["scenario"] <= config.scenario_count]
+    is_grid = getattr(config, "oracle", None) == "grid"
+    hyperparameter_figures = None if is_grid else hyperparameters.compute(search_rows, config.seed)
     calibrated = calibration.summary(run_dir, leaderboard["winner"]["scenario"]) if leaderboard else None
     return {
         "run": _run(config, settings),
@@ -79,7 +81,8 @@ def compute(config: Config) -> dict[str, Any]:
         },
         "classes": _classes(usable, config.folds),
         "scenarios": scenarios,
-        "comparisons": comparisons.of_settings(search_rows, answers, config.seed),
+        "comparisons": {} if hyperparameter_figures else comparisons.of_settings(search_rows, answers, config.seed),
+        "hyperparameters": hyperparameter_figures,
         "winner": winner.compute(leaderboard["winner"], scenarios, answers, config.seed) if leaderboard else None,
         "calibration": calibrated,
         "least_typical": calibration.least_typical(run_dir) if calibrated else [],

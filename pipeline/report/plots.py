@@ -7,14 +7,16 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-from matplotlib import ticker
+from matplotlib import colors, ticker
 from matplotlib.figure import Figure
 
 # Okabe and Ito's palette for colour-blind readers
 BLUE = "#0072b2"  # replaced by a lighter blue in the page's dark scheme
 COLOURS = (BLUE, "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+TICKS = 5  # at most, on an axis of numbers
 MARKERS = ("o", "s", "^", "D", "v", "P")
 INK = "#010203"  # placeholder of the page's text colour, replaced when the SVG is written
+LOW_TO_HIGH = colors.LinearSegmentedColormap.from_list("low to high", ("#4a9bd1", "#d55e00"))  # on light and on dark
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "pilah",  # makes the bytes reproducible
@@ -151,6 +153,47 @@ def folds(tables: Mapping[str, Mapping[str, Sequence[float]]], labels: Mapping[s
         *np.atleast_1d(all_axes)[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(labels)
     )
     return _svg(figure)
+
+
+@matplotlib.rc_context(STYLE)
+def parallel_coordinates(rows: Sequence[Mapping[str, Any]], labels: Mapping[str, str], f1: str) -> str:
+    """Plot one line per trial through the values of its hyperparameters and its F1, which also sets its colour.
+
+    Args:
+        rows: trials, the first of which is emphasized.
+        labels: hyperparameter -> its label, in the order of the axes.
+    """
+    figure, axes = _figure(7.2, 3.6)
+    places = []
+    for x, (name, label) in enumerate({**labels, "f1": f1}.items()):
+        places.append(_axis(axes, x, [row[name] for row in rows], log=name == "learning_rate"))
+        axes.text(x, 1.09, label, ha="center", va="bottom")
+    colours = LOW_TO_HIGH(places[-1])
+    for index in sorted(range(1, len(rows)), key=lambda index: rows[index]["f1"]):
+        axes.plot([place[index] for place in places], color=colours[index], linewidth=1.2, alpha=0.75)
+    axes.plot([place[0] for place in places], color=INK, marker="o", markersize=5, linewidth=2.5)
+    axes.set(xlim=(-0.5, len(places) - 0.8), ylim=(-0.06, 1.18))
+    axes.set_axis_off()
+    return _svg(figure)
+
+
+def _axis(axes: Any, x: int, values: Sequence[Any], *, log: bool) -> np.ndarray:
+    """Draw a vertical axis at `x` with ticks left of it, and return the place of each value on it, in [0, 1]."""
+    if isinstance(values[0], str):
+        names = sorted(set(values), reverse=True)
+        ticks, numbers, texts = np.arange(len(names)), np.array([names.index(value) for value in values]), names
+    else:
+        numbers, ticks = np.array(values, float), np.unique(values)
+        if len(ticks) > TICKS:
+            ticks = (np.geomspace if log else np.linspace)(ticks[0], ticks[-1], TICKS)
+        texts = [f"{tick:.3g}" if tick < 10 else f"{tick:,.0f}" for tick in ticks]
+    if log:
+        ticks, numbers = np.log(ticks), np.log(numbers)
+    low, width = ticks.min(), np.ptp(ticks) or 1.0
+    axes.plot([x, x], [0, 1], color=INK, linewidth=1)
+    for tick, text in zip(ticks, texts, strict=True):
+        axes.text(x - 0.04, (tick - low) / width, text, ha="right", va="center", fontsize=8)
+    return (numbers - low) / width
 
 
 def _in_percent(axes: Any) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from components.base import artifacts, documents
 from components.data import augmentation as augmentation_module
 from pipeline import run_folder
-from pipeline.report import comparisons, finding_sections, plots, sentences, thumbnails
+from pipeline.report import comparisons, finding_sections, hyperparameter_section, plots, sentences, thumbnails
 from pipeline.report.source import Contents, Source
 from tuner import trial_folder
 
@@ -35,10 +35,10 @@ def winner(source: Source) -> Contents:
 
 
 def settings(source: Source) -> Contents:
-    """Compare backbones, optimizers and dropout rates over the scenarios of the search, without refined ones."""
+    """Compare backbones, optimizers and dropout rates over the scenarios of a grid search, without refined ones."""
     _ = source.gettext
     search_rows = [row for row in source.figures["scenarios"] if row["scenario"] <= source.config.scenario_count]
-    if not search_rows:
+    if not source.figures["comparisons"]:
         return None
     titles = dict(zip(comparisons.SETTINGS, (_("By backbone"), _("By optimizer"), _("By dropout")), strict=True))
     labels = dict(zip(comparisons.SETTINGS, (_("Backbone"), _("Optimizer"), _("Dropout")), strict=True))
@@ -175,6 +175,7 @@ SECTIONS: tuple[Callable[[Source], Contents], ...] = (
     scenarios,
     winner,
     settings,
+    hyperparameter_section.hyperparameters,
     significance,
     calibration,
     certainty,

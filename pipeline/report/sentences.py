@@ -77,7 +77,7 @@ def selection(winner: Mapping[str, Any], _: localization.Gettext, number: Callab
     return [
         _(
             "As the best of %(scenarios)s scenarios on the same photos, it has scores that are too high on average. "
-            "Corrected for this selection, F1 is %(f1)s (BBC-CV, 95 %% interval %(low)s to %(high)s).",
+            "Corrected for this selection, F1 is %(f1)s (95 %% confidence interval %(low)s to %(high)s, BBC-CV).",
             scenarios=winner["compared"] + 1,
             f1=number("winner/f1_corrected", "3"),
             low=number("winner/f1_corrected_low", "3"),

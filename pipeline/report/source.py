@@ -13,7 +13,7 @@ from markupsafe import Markup
 from components.data import photos
 from pipeline import run_folder
 from pipeline.config import Config
-from pipeline.report import calibration, localization, thumbnails
+from pipeline.report import calibration, hyperparameters, localization, thumbnails
 
 Contents = Mapping[str, Any] | None  # variables of a section's template; None if it has nothing to show
 
@@ -59,9 +59,17 @@ class Source:
         return [Group(group, self._name(group)) for group in indices.values()]
 
     def _name(self, indices: Sequence[int]) -> str:
-        """Return "ResNet50, Adam / AdamW, 0.5" for scenarios that differ in their optimizer."""
+        """Return "ResNet50, Adam / AdamW, 0.5" for scenarios that differ in their optimizer.
+
+        Other hyperparameters that the search varies follow, such as the learning rate.
+        """
         rows = [self.figures["scenarios"][index] for index in indices]
-        settings = [(self.backbone(row), row["optimizer"], str(row["dropout"])) for row in rows]
+        searched = (self.figures["hyperparameters"] or {"names": []})["names"]
+        names = [name for name in hyperparameters.BEYOND_GRID if name in searched]
+        settings = [
+            (self.backbone(row), row["optimizer"], str(row["dropout"]), *(f"{row[name]:.3g}" for name in names))
+            for row in rows
+        ]
         values = [list(dict.fromkeys(column)) for column in zip(*settings, strict=True)]
         if math.prod(map(len, values)) == len(rows):
             return ", ".join(" / ".join(column) for column in values)

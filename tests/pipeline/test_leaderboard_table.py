@@ -83,7 +83,7 @@ def test_winner_and_reason_are_named(run_dir):
 @pytest.mark.parametrize(
     ("values", "line"),
     [
-        ((0.92, 0.9, 0.99996), "(BBC-CV), its F1 is 0.9200, 95 % interval 0.9000 to > 0.9999."),
+        ((0.92, 0.9, 0.99996), "3 scenarios, its F1 is 0.9200 (95 % confidence interval 0.9000 to > 0.9999, BBC-CV)."),
         ((None, None, None), "No two scenarios give different answers, so nothing was selected"),
     ],
     ids=["selected", "not selected"],

@@ -351,8 +351,9 @@ def test_card_states_corrected_f1_and_calibration_error_by_chance(copy):
     card.write(copy)
     text = (copy / "served" / "pilah" / "1" / "MODEL_CARD.md").read_text()
     f1, low, high = (best[name] for name in ("f1_corrected", "f1_corrected_low", "f1_corrected_high"))
-    assert "best of 4 scenarios" in text and low < f1 < high
-    assert f"Corrected for this selection, F1 is {f1:.3f} (BBC-CV, 95 % interval {low:.3f} to {high:.3f})." in text
+    assert low < f1 < high and "best of 4 scenarios" in text
+    interval = f"95 % confidence interval {low:.3f} to {high:.3f}, BBC-CV"
+    assert f"Corrected for this selection, F1 is {f1:.3f} ({interval})." in text
     chance = best["ece_by_chance"]
     assert f"would have {100 * chance['mean']:.1f} points on average" in text
 
