@@ -118,6 +118,8 @@ def test_pushed_version_serves_a_photo_from_disk(whole, images):
     described = json.loads((version / "model.json").read_text())
     leaderboard = json.loads((whole[0] / "leaderboard.json").read_text())
     assert described["scenario"]["scenario"] == leaderboard["winner"]["scenario"]
+    for name in ("f1_corrected", "f1_corrected_low", "f1_corrected_high"):
+        assert 0 <= described["figures"][name] == leaderboard["winner"][name] <= 1
     assert described["figures"]["record_and_file_agreement"] >= 0.99
     assert described["figures"]["web_jpeg_agreement"] >= 0.95 and described["figures"]["web_jpeg_photos"] > 0
     assert described["packages"]["tensorflow"].startswith("2.20")
