@@ -58,7 +58,8 @@ def compare(run_dir: pathlib.Path) -> None:
     if not (config.run_dir / run_folder.LEADERBOARD).exists():
         raise PilahError(f"--run-dir must hold a finished search, and {config.run_dir} has none. Finish it with run.")
     trials.check_version(config.run_dir)
-    study, scenario_list, parameters = recipe.study(config), recipe.scenarios(config), recipe.parameters(config)
+    study, scenario_list = recipe.study(config), trials.searched_scenarios(config)
+    parameters = recipe.parameters(config, scenario_list)
     outer = {
         scenario.number: predictions.read(config.run_dir / run_folder.predictions(scenario.number)).predicted
         for scenario in scenario_list
@@ -100,7 +101,7 @@ def inner_predictions(study: Study, scenario_list: Sequence[Scenario]) -> Inner:
 
 
 def choose_without(
-    study: Study, scenario_list: Sequence[Scenario], fold: int, inner: Inner, parameters: Mapping[str, int]
+    study: Study, scenario_list: Sequence[Scenario], fold: int, inner: Inner, parameters: Mapping[int, int]
 ) -> int:
     """Return the scenario that the leaderboard of the other folds ranks first."""
     others, rows = study.fold_of != fold, []

@@ -26,7 +26,7 @@ from PIL import Image
 from benchmarks.serving import ROOT, show
 from components.base import artifacts, settings
 from components.data import augmentation, images, photos, records
-from components.models import backbones, features, frozen_graph, head, inference
+from components.models import backbones, features, frozen_graph, inference
 from pipeline import config as config_module
 from pipeline import run_folder
 from tuner import cross_validation, scenarios, trial_folder, workers
@@ -140,7 +140,7 @@ def naive_seconds(
     network = backbone.build(weights=weights.source, include_top=False, input_shape=(*size, 3))
     network.trainable = False
     x = keras.layers.GlobalAveragePooling2D()(network.output)
-    x = keras.layers.Dense(head.HIDDEN_UNITS, "relu")(x)
+    x = keras.layers.Dense(settings.HIDDEN_UNITS, "relu")(x)
     model = keras.Model(network.input, keras.layers.Dense(6, "softmax")(x))
     model.compile(keras.optimizers.Adam(1e-4), "sparse_categorical_crossentropy", metrics=["accuracy"])
     count = NAIVE_BATCH

@@ -12,6 +12,7 @@ from components.base.errors import PilahError
 from components.base.settings import option
 from components.models import backbone_table
 from pipeline import run_folder, setting_types
+from tuner.search_space import SearchSpace
 
 StageName = Literal[
     "photos",
@@ -30,6 +31,7 @@ StageName = Literal[
 STAGES: tuple[StageName, ...] = get_args(StageName)
 # scikit-learn's seeds must be below 2**32, and the audit draws folds with the next ones too
 MAX_SEED = 2**31 - 1
+HYPERBAND_FACTOR = 3  # KerasTuner's: the best trials are trained again with this many times the epochs
 Profile = Literal["thesis", "finetuned", "demo"]
 PROFILES: dict[Profile, dict[str, Any]] = {
     "thesis": {},
@@ -94,11 +96,22 @@ class Config(settings.Finetuning):
         settings.THESIS_BACKBONES, "Backbones to compare; docs/backbones.md lists all 40."
     )
     optimizers: tuple[settings.Optimizer, ...] = option(get_args(settings.Optimizer), "Optimizers to compare.")
-    dropouts: tuple[float, ...] = option(settings.DROPOUTS, "Dropout rates to compare.", min=0, max=0.99)
+    dropouts: tuple[float, ...] | settings.Range = option(
+        settings.DROPOUTS, "Dropout rates to compare, or a range of them.", min=0, max=0.99
+    )
+    hidden_units: tuple[int, ...] = option(
+        (settings.HIDDEN_UNITS,), "Numbers of units in the head's hidden layer to compare.", min=1, max=65_536
+    )
+    oracle: settings.Oracle = option(
+        "grid", "Choice of the scenarios to train: all combinations (grid), or trials that a KerasTuner oracle chooses."
+    )
+    trials: int = option(100, "Number of trials, with an oracle other than grid.", min=1, max=10_000)
     folds: int = option(5, "Number of cross-validation folds.", min=2, max=1_000)
     epochs: int = option(10, "Number of epochs in each fold.", min=1, max=10_000)
     batch_size: int = option(32, "Number of photos in a training step.", min=1, max=65_536)
-    learning_rate: float = option(1e-4, "Learning rate of the classifier head.", min=1e-9, max=1_000)
+    learning_rate: float | settings.Range = option(
+        1e-4, "Learning rate of the classifier head, or a range of it.", min=1e-9, max=1_000
+    )
     finetuning_rate: float | None = option(
         None, "Learning rate of fine-tuning, if it differs from --learning-rate.", min=1e-9, max=1_000
     )
@@ -145,11 +158,25 @@ class Config(settings.Finetuning):
     @property
     def scenario_count(self) -> int:
         """The number of scenarios in the search, without the refined ones."""
-        return len(self.backbones) * len(self.optimizers) * len(self.dropouts)
+        return self.combinations if self.oracle == "grid" else self.trials
+
+    @property
+    def combinations(self) -> int:
+        """The number of combinations of values, where a range counts as one value."""
+        dropouts = len(self.dropouts) if isinstance(self.dropouts, tuple) else 1
+        return len(self.backbones) * len(self.optimizers) * dropouts * len(self.hidden_units)
+
+    @property
+    def search_space(self) -> SearchSpace | None:
+        """The space that KerasTuner searches; None for a grid, whose scenarios are all combinations."""
+        if self.oracle == "grid":
+            return None
+        names = ("backbones", "optimizers", "dropouts", "learning_rate", "hidden_units", "epochs", "seed", "trials")
+        return SearchSpace(self.oracle, **{name: getattr(self, name) for name in names})
 
     @property
     def searched_numbers(self) -> range:
-        """The numbers of the scenarios in the search."""
+        """The numbers of the scenarios in the search; an oracle may leave out some of the last ones."""
         return range(1, self.scenario_count + 1)
 
     @property
@@ -163,7 +190,8 @@ class Config(settings.Finetuning):
 
     @property
     def rate_of_finetuning(self) -> float:
-        return self.finetuning_rate or self.learning_rate
+        assert self.finetuning_rate or isinstance(self.learning_rate, float)
+        return self.finetuning_rate or self.learning_rate  # type: ignore[return-value]
 
     @property
     def finetuning(self) -> settings.Finetuning:
@@ -211,6 +239,7 @@ def check(config: Config, fields: Collection[str] | None = None) -> None:
             f"--refine {config.refine} and --strategy finetune exclude each other: --refine fine-tunes backbones that "
             "were frozen in the search. Choose one of them."
         )
+    _check_search(config, fields)
     if config.refine > config.scenario_count:
         raise PilahError(
             f"--refine must be at most {config.scenario_count}, the number of scenarios (got {config.refine})."
@@ -229,9 +258,45 @@ def check(config: Config, fields: Collection[str] | None = None) -> None:
         )
 
 
+def _check_search(config: Config, fields: Collection[str] | None) -> None:
+    """Raise PilahError if the oracle does not fit the other settings. `fields` is as in `check`."""
+    ranges = [name for name in ("dropouts", "learning_rate") if isinstance(getattr(config, name), settings.Range)]
+    if config.oracle == "grid":
+        if ranges:
+            raise PilahError(
+                f"{flag(ranges[0])} must not be a range with --oracle grid, which tries all combinations (got "
+                f"{getattr(config, ranges[0])}). Give values, or choose --oracle random, bayesian or hyperband."
+            )
+        if config.trials != Config(config.run_dir).trials and (fields is None or "trials" in fields):
+            raise PilahError(
+                f"--trials {config.trials} has no effect with --oracle grid, which tries all combinations. Leave it "
+                "out, or choose --oracle random, bayesian or hyperband."
+            )
+        return
+    if config.strategy == "finetune":
+        raise PilahError(
+            f"--oracle {config.oracle} needs --strategy features, because each of its trials trains only a head. "
+            "Fine-tune the best trials with --refine."
+        )
+    if config.oracle == "hyperband" and config.epochs < HYPERBAND_FACTOR:
+        raise PilahError(
+            f"--oracle hyperband needs --epochs of at least {HYPERBAND_FACTOR}, because its first trials have a third "
+            f"of them or less (got {config.epochs}). Add epochs, or choose --oracle random."
+        )
+    if not ranges and config.combinations == 1:
+        raise PilahError(
+            f"--oracle {config.oracle} needs something to search. Give a range, such as --learning-rate 1e-5:1e-2:log, "
+            "or several values of --backbones, --optimizers, --dropouts or --hidden-units."
+        )
+    if config.refine and "learning_rate" in ranges and not config.finetuning_rate:
+        raise PilahError(
+            f"--refine {config.refine} needs --finetuning-rate, because --learning-rate is a range. Add it."
+        )
+
+
 def to_json(config: Config) -> dict[str, Any]:
-    """Return the configuration as a JSON object, with paths as text."""
-    return json.loads(json.dumps(dataclasses.asdict(config), default=str))
+    """Return the configuration as a JSON object, with paths and ranges as text."""
+    return json.loads(json.dumps(vars(config), default=str))
 
 
 def read(run_dir: pathlib.Path) -> Config:
@@ -262,5 +327,14 @@ def from_json(values: dict[str, Any]) -> Config:
         "weights_dir": values["weights_dir"] and pathlib.Path(values["weights_dir"]),
         "labels": pathlib.Path(values["labels"]) if values.get("labels") else None,
     }
-    lists = {name: tuple(values[name]) for name in ("backbones", "optimizers", "dropouts", "beam_args")}
+    lists: dict[str, Any] = {name: tuple(values[name]) for name in ("backbones", "optimizers", "beam_args")}
+    lists["hidden_units"] = tuple(values.get("hidden_units", [settings.HIDDEN_UNITS]))
+    lists |= {name: _searched(values[name]) for name in ("dropouts", "learning_rate") if name in values}
     return Config(**{**values, **paths, **lists})
+
+
+def _searched(value: Any) -> Any:
+    """Return a setting of run.json that may be a number, a list of numbers or the text of a range."""
+    if isinstance(value, list):
+        return tuple(map(float, value))
+    return settings.parse_range(value) if isinstance(value, str) else float(value)

@@ -1,6 +1,8 @@
 """The leaderboard as a table, with the thesis's F1 if the photos are the thesis's."""
 
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import rich.box
@@ -11,9 +13,10 @@ import rich.table
 from components.base import artifacts, documents, metrics, rounding
 from components.data import class_names
 from pipeline import resolved_settings, run_folder, thesis
-from tuner import choose
+from tuner import choose, scenarios
 
 LEFT_ALIGNED = ("backbone", "optimizer", "strategy")
+MAX_ROWS = 30  # the thesis's 27 scenarios and refined ones
 DROPPED_IF_NARROW = ("seconds", "accuracy", "recall", "precision")  # columns, the first one first
 
 
@@ -24,8 +27,7 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
     console.print(table(leaderboard, thesis.f1_of_scenarios(run_dir, leaderboard), is_synthetic, console))
     winner = leaderboard["winner"]
     console.print(
-        f"Winner: scenario {winner['scenario']} ({winner['backbone']}, {winner['optimizer']}, dropout "
-        f"{winner['dropout']}, {winner['strategy']}), {winner['reason']}.",
+        f"Winner: scenario {winner['scenario']} ({scenarios.text(winner)}), {winner['reason']}.",
         highlight=False,
         soft_wrap=True,
     )
@@ -91,6 +93,8 @@ def table(
         f"{leaderboard['photos']}{' synthetic' if is_synthetic else ''} photos, {leaderboard['folds']} folds, "
         f"seed {leaderboard['seed']}"
     )
+    if len(leaderboard["scenarios"]) > MAX_ROWS:
+        title += f", best {MAX_ROWS} of {len(leaderboard['scenarios'])} scenarios"
     if len({*columns["strategy"]}) == 1:
         title += f", strategy {columns.pop('strategy')[0]}"
     result = _table(columns, title)
@@ -106,8 +110,13 @@ def table(
 
 def _columns(leaderboard: documents.Leaderboard, thesis_f1: dict[int, float]) -> dict[str, list[str]]:
     """Return name -> cells of every column, with the scenarios best first."""
-    rows = choose.best_first(leaderboard["scenarios"], leaderboard["winner"]["scenario"])
+    rows = choose.best_first(leaderboard["scenarios"], leaderboard["winner"]["scenario"])[:MAX_ROWS]
     columns = {name: [str(row[name]) for row in rows] for name in ("scenario", "backbone", "optimizer", "dropout")}
+    stated: list[Mapping[str, Any]] = list(rows)
+    for searched, label in scenarios.SEARCHED.items():
+        values = [row.get(searched) for row in stated]
+        if len({*values}) > 1:
+            columns[label] = [f"{value:g}" if value else "" for value in values]
     columns["strategy"] = [row["strategy"] for row in rows]
     columns["F1"] = [rounding.text(row["f1"], ".4f") for row in rows]
     if thesis_f1:

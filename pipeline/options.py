@@ -17,7 +17,19 @@ PHOTOS, STUDY, TRAINING = "Photos", "Study", "Training"
 FINETUNING, ENGINE, PUBLISHING = "Fine-tuning", "Engine", "Publishing"
 PANELS: dict[str, tuple[str, ...]] = {  # panel of the help -> fields of the configuration, in this order
     PHOTOS: ("labels", "merge_classes", "zip_encoding", "max_pixels", "max_rejects", "accept_missing"),
-    STUDY: ("backbones", "optimizers", "dropouts", "strategy", "refine", "folds", "group_folds", "seed"),
+    STUDY: (
+        "backbones",
+        "optimizers",
+        "dropouts",
+        "hidden_units",
+        "oracle",
+        "trials",
+        "strategy",
+        "refine",
+        "folds",
+        "group_folds",
+        "seed",
+    ),
     TRAINING: (
         "image_size_px",
         "epochs",
@@ -83,10 +95,10 @@ def _typer_option(name: str, annotation: Any, option: settings.Option, panel: st
     help_text = option.help
     if annotation is bool and option.resumed:
         help_text += f" {_negative(flag)} turns it off."
-    is_list = get_origin(annotation) is tuple
     bounds: dict[str, Any] = {"min": option.min, "max": option.max}
-    if is_list:
-        bounds = {"parser": lambda text: _split(text, flag, get_args(annotation)[0], option)}
+    values_type = _without_range(annotation)
+    if get_origin(values_type) is tuple or values_type is not annotation:
+        bounds = {"parser": lambda text: _parse(text, flag, annotation, option)}
     return typer.Option(
         *declaration,
         help=help_text,
@@ -105,27 +117,57 @@ def _metavar(annotation: Any, option: settings.Option) -> str | None:
     """Return the choices of an option or the bounds of a list's items as the help shows them; None is Typer's own."""
     if get_origin(annotation) is Literal:
         return choices(annotation)
-    if get_origin(annotation) is not tuple:
+    values_type = _without_range(annotation)
+    is_list = get_origin(values_type) is tuple
+    if not is_list and values_type is annotation:
         return None
-    item_choices = get_args(get_args(annotation)[0])
-    if len(item_choices) > SHOWN_CHOICES:
-        return "<names>"
-    return f"<some of {', '.join(item_choices)}>" if item_choices else f"<numbers> [{option.min}<=x<={option.max}]"
+    if item_choices := get_args(get_args(values_type)[0]) if is_list else ():
+        return "<names>" if len(item_choices) > SHOWN_CHOICES else f"<some of {', '.join(item_choices)}>"
+    forms = ["numbers" if is_list else "number", *(["LOW:HIGH[:log]"] if values_type is not annotation else [])]
+    return f"<{' | '.join(forms)}> [{option.min}<=x<={option.max}]"
+
+
+def _without_range(annotation: Any) -> Any:
+    """Return the type of a setting without the range that it may also be."""
+    others = [kind for kind in get_args(annotation) if kind is not settings.Range]
+    return others[0] if settings.Range in get_args(annotation) else annotation
 
 
 def _item_type(annotation: Any) -> Any:
-    """Return the type that Typer parses: text for a list, and the type of an optional value without None."""
-    if get_origin(annotation) is tuple:
+    """Return the type that Typer parses: text for a list or range, and the type of an optional value without None."""
+    if get_origin(annotation) is tuple or settings.Range in get_args(annotation):
         return str
     if get_origin(annotation) is Literal:
         return annotation
     return next(iter(get_args(annotation)), annotation)
 
 
+def _parse(text: str, flag: str, annotation: Any, option: settings.Option) -> Any:
+    """Return the value of an option that takes a list, or a range instead of a number or a list."""
+    values_type = _without_range(annotation)
+    if values_type is not annotation and ":" in text:
+        return _range(text, flag, option)
+    if get_origin(values_type) is tuple:
+        return _split(text, flag, get_args(values_type)[0], option)
+    return _numbers([text], flag, float, option)[0]
+
+
+def _range(text: str, flag: str, option: settings.Option) -> settings.Range:
+    assert option.min is not None and option.max is not None
+    try:
+        searched = settings.parse_range(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{flag} must be LOW:HIGH or LOW:HIGH:log (got {text}: {error}).") from error
+    if not option.min <= searched.low < searched.high <= option.max:
+        raise typer.BadParameter(f"{flag} must be from {option.min} to {option.max} (got {text}).")
+    return searched
+
+
 def _split(text: str, flag: str, item_type: Any, option: settings.Option) -> tuple:
     """Return the values of a list that commas separate, checked against the choices or bounds of its items."""
     words = [word.strip() for word in text.split(",")]
-    values = _choices(words, flag, item_type) if get_origin(item_type) is Literal else _numbers(words, flag, option)
+    is_choice = get_origin(item_type) is Literal
+    values = _choices(words, flag, item_type) if is_choice else _numbers(words, flag, item_type, option)
     if len({*values}) < len(values):
         raise typer.BadParameter(f"{flag} must not contain a value twice (got {text}).")
     return values
@@ -148,13 +190,14 @@ def _similar(word: str, known: Sequence[str]) -> str:
     return f"Choose {', '.join(names)} or another." if names else f"Choose some of {', '.join(known)}."
 
 
-def _numbers(words: list[str], flag: str, option: settings.Option) -> tuple:
+def _numbers(words: list[str], flag: str, number_type: type, option: settings.Option) -> tuple:
     got = ",".join(words)
     try:
-        numbers = tuple(map(float, words))
+        numbers = tuple(map(number_type, words))
     except ValueError as error:
-        raise typer.BadParameter(f"{flag} must be numbers separated by commas (got {got}).") from error
-    if not all(option.min <= number <= option.max for number in numbers):  # type: ignore[operator]
+        kind = "whole numbers" if number_type is int else "numbers"
+        raise typer.BadParameter(f"{flag} must be {kind} separated by commas (got {got}).") from error
+    if not all(option.min <= number <= option.max for number in numbers):
         raise typer.BadParameter(f"{flag} must be numbers from {option.min} to {option.max} (got {got}).")
     return numbers
 

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import pathlib
+from typing import cast, get_type_hints
 
 from components.base import artifacts, documents
 from components.data import photos
@@ -26,15 +27,9 @@ def describe(config: Config) -> documents.ModelDescription:
     photo_list = run_folder.usable_photos(config.run_dir)
     validation: documents.Validation = artifacts.read_json(config.run_dir / run_folder.VALIDATION, documents.Validation)
     made_with = artifacts.read_json(config.run_dir / run_folder.MADE_WITH, documents.MadeWith)
+    described = {name: value for name, value in winner.items() if name in get_type_hints(documents.DescribedScenario)}
     return {
-        "scenario": {
-            "scenario": winner["scenario"],
-            "backbone": winner["backbone"],
-            "optimizer": winner["optimizer"],
-            "dropout": winner["dropout"],
-            "strategy": winner["strategy"],
-            "parameters": winner["parameters"],
-        },
+        "scenario": cast(documents.DescribedScenario, described),
         "chosen_because": winner["reason"],
         "figures": {
             "f1": winner["f1"],

@@ -5,7 +5,7 @@ import functools
 import logging
 import pathlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from components.models import (
     weights_search,
 )
 from components.publish import export
-from pipeline import resolved_settings, run_folder
+from pipeline import resolved_settings, run_folder, trials
 from pipeline.config import Config
 from tuner import choose
 from tuner import scenarios as scenarios_module
@@ -140,7 +140,7 @@ def study(config: Config) -> study_module.Study:
         views=config.views,
         epochs=config.epochs,
         batch_size=config.batch_size,
-        learning_rate=config.learning_rate,
+        learning_rate=config.learning_rate if isinstance(config.learning_rate, float) else None,
         weight_decay=config.weight_decay,
         seed=config.seed,
         test_views=config.test_views,
@@ -165,31 +165,45 @@ def _finetuning(config: Config) -> study_module.Finetuning:
     )
 
 
-def scenarios(config: Config) -> list[Scenario]:
-    """Return the scenarios of the search, in order of number."""
-    return scenarios_module.list_scenarios(config.backbones, config.optimizers, config.dropouts, config.strategy)
-
-
 def refined(config: Config) -> list[Scenario]:
     """Return the best `config.refine` scenarios of a finished search, to be fine-tuned."""
     if not config.refine:
         return []
-    searched, current = scenarios(config), study(config)
+    searched, current = trials.searched_scenarios(config), study(config)
     rows = [choose.read_row(config.run_dir / run_folder.TRIALS, scenario, current) for scenario in searched]
-    best = choose.rank(rows, parameters(config))[: config.refine]
-    return scenarios_module.refined([searched[row["scenario"] - 1] for row in best], len(searched))
+    distinct: dict[Scenario, Scenario] = {}  # trials that differ only in learning rate or epochs are fine-tuned alike
+    for scenario in _ranked(config, searched, rows):
+        (fine_tuned,) = scenarios_module.refined([scenario], 0)
+        distinct.setdefault(fine_tuned, scenario)
+    if config.refine > len(distinct):
+        raise PilahError(
+            f"--refine must be at most {len(distinct)}, the number of scenarios in the search that differ in more than "
+            f"their learning rate and epochs, because fine-tuning has its own (got {config.refine})."
+        )
+    return scenarios_module.refined([*distinct.values()][: config.refine], config.scenario_count)
+
+
+def _ranked(config: Config, searched: Sequence[Scenario], rows: Sequence[documents.LeaderboardRow]) -> list[Scenario]:
+    """Return the scenarios `searched`, best first; `rows` are those of the leaderboard, in any order, or more."""
+    by_number = {scenario.number: scenario for scenario in searched}
+    own_rows = [row for row in rows if row["scenario"] in by_number]
+    return [by_number[row["scenario"]] for row in choose.rank(own_rows, parameters(config, searched))]
 
 
 def winner(config: Config) -> Scenario:
     """Return the winner in leaderboard.json."""
-    row = run_folder.read_leaderboard(config.run_dir)["winner"]
-    return Scenario(row["scenario"], row["backbone"], row["optimizer"], row["dropout"], strategy=row["strategy"])
+    row: Mapping[str, Any] = run_folder.read_leaderboard(config.run_dir)["winner"]
+    stated = {name: row[name] for name in (*scenarios_module.HYPERPARAMETERS, "strategy") if name in row}
+    return Scenario(row["scenario"], **stated)
 
 
 def frozen_winner(config: Config) -> Scenario:
     """Return the winner, or the scenario of the search that it was refined from."""
-    searched, values = scenarios(config), scenarios_module.hyperparameter_values(winner(config))
-    return next(row for row in searched if scenarios_module.hyperparameter_values(row) == values)
+    best, searched = winner(config), trials.searched_scenarios(config)
+    if best.strategy == config.strategy:
+        return best
+    ranked = _ranked(config, searched, run_folder.read_leaderboard(config.run_dir)["scenarios"])
+    return next(row for row in ranked if scenarios_module.refined([row], best.number - 1) == [best])
 
 
 def embedded_below(config: Config, winner: Scenario) -> settings.Unfreeze | None:
@@ -213,11 +227,14 @@ def calibration(config: Config, current: study_module.Study, winner: Scenario) -
     )
 
 
-def parameters(config: Config) -> dict[str, int]:
-    """Return backbone -> number of parameters of the backbone and its head together."""
+def parameters(config: Config, scenario_list: Sequence[Scenario]) -> dict[int, int]:
+    """Return scenario -> number of parameters of its backbone and head together."""
     classes = len(photos.class_names(run_folder.usable_photos(config.run_dir)))
-    networks = {name: backbones.BACKBONES[name] for name in config.backbones}
-    return {name: net.parameters + head.parameters(net.channels, classes) for name, net in networks.items()}
+    counts = {}
+    for scenario in scenario_list:
+        network = backbones.BACKBONES[scenario.backbone]
+        counts[scenario.number] = network.parameters + head.parameters(network.channels, classes, scenario.units)
+    return counts
 
 
 def trial_settings(config: Config, scenario_list: Sequence[Scenario]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from components.base import artifacts, documents
 from components.base.errors import PilahError
 from components.data import photos
 from components.publish import push
-from tuner import trial_folder
+from tuner import search_space, trial_folder
 
 CONFIG = "run.json"
 RESOLVED = "resolved.json"  # settings that depend on the machine, see resolved_settings
@@ -27,6 +27,7 @@ REJECTS = f"{DATASET}/{photos.REJECTS}"
 USABLE_PHOTOS = (PHOTOS, REJECTS)  # what `usable_photos` reads
 FEATURES = "features"  # a folder for each backbone
 TRIALS = "trials"  # a folder for each scenario, see tuner.trial_folder
+SEARCH = f"{TRIALS}/{search_space.FILE}"  # the scenarios that an oracle has chosen
 FROZEN_ACTIVATIONS = "trunk"  # temporary: gigabytes for fine-tuning, a folder for each backbone
 LEADERBOARD = "leaderboard.json"
 MODEL = "model"

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from components.base import json_types, settings
 
 PATHS = {"run_dir": str, "images": list[str], "labels": str | None, "weights_dir": str | None}  # texts in run.json
+RANGES = {"dropouts": list[float] | str, "learning_rate": float | str}  # ranges are texts
 
 
 def check(values: Any, config: type) -> None:
@@ -33,6 +34,9 @@ def _check_choice(name: str, value: Any, annotation: Any) -> None:
 def _check_bounds(name: str, value: Any, option: settings.Option | None) -> None:
     if option is None or option.min is None or option.max is None:
         return
+    if isinstance(value, str):
+        searched = settings.parse_range(value)
+        value = [searched.low, searched.high]
     for number in value if isinstance(value, list) else [value]:
         if number is not None and not option.min <= number <= option.max:
             raise ValueError(f"{name} must be from {option.min} to {option.max} (got {number})")
@@ -40,4 +44,4 @@ def _check_bounds(name: str, value: Any, option: settings.Option | None) -> None
 
 @functools.cache
 def _annotations(config: type) -> dict[str, Any]:
-    return {**typing.get_type_hints(config), **PATHS}
+    return {**typing.get_type_hints(config), **PATHS, **RANGES}

@@ -17,7 +17,7 @@ from pipeline import run_folder
 from pipeline.config import Config
 from pipeline.resolved_settings import Resolved
 from tuner import scenarios as scenarios_module
-from tuner import trial_settings
+from tuner import search_space, trial_settings
 from tuner.scenarios import Scenario
 
 
@@ -48,6 +48,17 @@ def features_match(
     return _equal(config, resolved, artifacts.read_json(path, dict[str, Any]), expected)
 
 
+def searched_scenarios(config: Config, *, with_diverged: bool = False) -> list[Scenario]:
+    """Return the scenarios of the search, in order of number; those of an oracle as far as it has chosen them."""
+    if space := config.search_space:
+        trials_dir = config.run_dir / run_folder.TRIALS
+        return search_space.scenarios_of(trials_dir, space, with_diverged=with_diverged)
+    assert isinstance(config.dropouts, tuple)
+    return scenarios_module.list_scenarios(
+        config.backbones, config.optimizers, config.dropouts, config.strategy, config.hidden_units
+    )
+
+
 def read_settings(
     config: Config, usable: Sequence[photos.Photo], resolved: Resolved | None
 ) -> dict[int, dict[str, Any]]:
@@ -57,12 +68,12 @@ def read_settings(
         usable: photos that have a record, in the order of the records.
         resolved: None for a run folder of a version that wrote no resolved.json.
     """
-    matching = {}
+    matching, searched = {}, searched_scenarios(config, with_diverged=True)
     fingerprint = functools.cache(lambda: photos.fingerprint(usable))  # once, if there are trials: it can take seconds
     for number in (*config.searched_numbers, *config.refined_numbers):
         path = config.run_dir / run_folder.trial_settings(number)
         settings = artifacts.read_json(path, dict[str, Any]) if path.exists() else {}
-        if settings and (scenario := _scenario(config, number, settings)):
+        if settings and (scenario := _scenario(config, searched, number, settings)):
             expected = expected_settings(config, usable, scenario, resolved or _unresolved(config), fingerprint())
             if _equal(config, resolved, settings, expected):
                 matching[number] = settings
@@ -90,7 +101,9 @@ def expected_settings(
         )
     else:
         features = _features(config, usable, scenario.backbone, resolved)
-        of_strategy = trial_settings.of_frozen_backbone(config.learning_rate, config.views, features)
+        rate = scenario.learning_rate or config.learning_rate
+        assert isinstance(rate, float)
+        of_strategy = trial_settings.of_frozen_backbone(rate, config.views, features)
     return trial_settings.of_trial(scenario, config, fingerprint, of_strategy)
 
 
@@ -108,17 +121,16 @@ def _features(
     )
 
 
-def _scenario(config: Config, number: int, settings: dict[str, Any]) -> Scenario | None:
-    """Return scenario `number` of the run; None for a refined one whose hyperparameters no searched scenario has.
+def _scenario(config: Config, searched: Sequence[Scenario], number: int, settings: dict[str, Any]) -> Scenario | None:
+    """Return scenario `number` of the run; None if the search has chosen no such scenario.
 
     The ranking of the search decides which scenarios are refined, so a refined trial is identified by its settings.
     """
-    searched = scenarios_module.list_scenarios(config.backbones, config.optimizers, config.dropouts, config.strategy)
-    if number <= len(searched):
-        return searched[number - 1]
-    for scenario in searched:
+    if number <= config.scenario_count:
+        return next((scenario for scenario in searched if scenario.number == number), None)
+    for scenario in scenarios_module.refined(searched, 0):
         if scenarios_module.hyperparameter_values(scenario).items() <= settings.items():
-            return dataclasses.replace(scenario, number=number, strategy="finetune")
+            return dataclasses.replace(scenario, number=number)
     return None
 
 

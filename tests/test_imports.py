@@ -29,6 +29,7 @@ ALLOWED_IMPORTS = {  # module or folder -> modules and folders that it may impor
         "components.base",
         "components.data.photos",
         "components.publish.push",
+        "tuner.search_space",
         "tuner.trial_folder",
     },
     "pipeline.stages": COMPONENTS
@@ -145,6 +146,7 @@ LIGHT_MODULES = [
     *(f"components.base.{file.stem}" for file in files_of("components/base") if file.stem != "__init__"),
     "components.data.images",
     "tuner.scenarios",
+    "tuner.search_space",
     "tuner.trial_folder",
     "tuner.trial_settings",
     "tuner.worker_start",  # ends with its parent, also while it imports TensorFlow

@@ -20,12 +20,12 @@ def leaderboard(
     trials_dir: pathlib.Path,
     scenario_list: Sequence[scenarios.Scenario],
     study: "Study",
-    parameters: Mapping[str, int],
+    parameters: Mapping[int, int],
 ) -> documents.Leaderboard:
     """Return the leaderboard: scenarios in order of number, and the winner.
 
     Args:
-        parameters: backbone -> number of parameters of its whole model, to break ties.
+        parameters: scenario -> number of parameters of its whole model, to break ties.
 
     Raises:
         PilahError: a scenario has no complete predictions, or they do not belong to `study`.
@@ -86,11 +86,9 @@ def make_row(
 ) -> documents.LeaderboardRow:
     """Return a scenario's leaderboard row, from `matrix`, int64 [classes, classes], summed over folds."""
     scores = metrics.score(matrix, classes)
-    return {
+    row = {
         "scenario": scenario.number,
-        "backbone": scenario.backbone,
-        "optimizer": scenario.optimizer,
-        "dropout": scenario.dropout,
+        **scenarios.hyperparameter_values(scenario),
         "strategy": scenario.strategy,
         "precision": scores.precision,
         "recall": scores.recall,
@@ -99,21 +97,22 @@ def make_row(
         "confusion_matrix": matrix.tolist(),
         "seconds": round(seconds, 3),
     }
+    return cast(documents.LeaderboardRow, row)
 
 
-def rank(rows: Sequence[documents.LeaderboardRow], parameters: Mapping[str, int]) -> list[documents.LeaderboardRow]:
+def rank(rows: Sequence[documents.LeaderboardRow], parameters: Mapping[int, int]) -> list[documents.LeaderboardRow]:
     """Sort best first: by exact F1, then by fewer parameters, then by number."""
     return sorted(rows, key=lambda row: (-metrics.exact_f1(row["confusion_matrix"]), *_tie_order(row, parameters)))
 
 
-def _tie_order(row: documents.LeaderboardRow, parameters: Mapping[str, int]) -> tuple[int, int]:
-    return parameters[row["backbone"]], row["scenario"]
+def _tie_order(row: documents.LeaderboardRow, parameters: Mapping[int, int]) -> tuple[int, int]:
+    return parameters[row["scenario"]], row["scenario"]
 
 
 def corrected_f1(
     rows: Sequence[documents.LeaderboardRow],
     predicted: Mapping[int, np.ndarray],
-    parameters: Mapping[str, int],
+    parameters: Mapping[int, int],
     study: "Study",
 ) -> documents.CorrectedF1:
     """Return the winner's macro F1 corrected for the choice among `rows`; None if they all predict the same.
@@ -145,7 +144,7 @@ def best_first(rows: Sequence[Row], winner_number: int | None) -> list[Row]:
     return sorted(rows, key=key)
 
 
-def winner(rows: Sequence[documents.LeaderboardRow], parameters: Mapping[str, int]) -> documents.Winner:
+def winner(rows: Sequence[documents.LeaderboardRow], parameters: Mapping[int, int]) -> documents.Winner:
     """Return the best row, without its matrix and time, and the reason why it won."""
     best, *others = rank(rows, parameters)
     highest = metrics.exact_f1(best["confusion_matrix"])
@@ -154,14 +153,14 @@ def winner(rows: Sequence[documents.LeaderboardRow], parameters: Mapping[str, in
     if tied:
         reason += f", tied with {_numbers(tied)}: {_tie_break(best, tied, parameters)}"
     scores = {name: value for name, value in best.items() if name not in ("confusion_matrix", "seconds")}
-    return cast(documents.Winner, {**scores, "parameters": parameters[best["backbone"]], "reason": reason})
+    return cast(documents.Winner, {**scores, "parameters": parameters[best["scenario"]], "reason": reason})
 
 
 def _tie_break(
-    best: documents.LeaderboardRow, tied: Sequence[documents.LeaderboardRow], parameters: Mapping[str, int]
+    best: documents.LeaderboardRow, tied: Sequence[documents.LeaderboardRow], parameters: Mapping[int, int]
 ) -> str:
     """Return the reason why `best` ranks before the scenarios `tied` with it, as text."""
-    larger = [row for row in tied if parameters[row["backbone"]] > parameters[best["backbone"]]]
+    larger = [row for row in tied if parameters[row["scenario"]] > parameters[best["scenario"]]]
     equally_large = [row for row in tied if row not in larger]
     if larger and equally_large:
         return f"fewer parameters than {_numbers(larger)}, lower number than {_numbers(equally_large)}"

@@ -68,7 +68,7 @@ def fit_head(study: Study, scenario: scenarios.Scenario, fold: int) -> tuple[dic
         features.Views(study.features_dir / scenario.backbone, study.views),
         study.labels,
         rows=np.flatnonzero(study.fold_of != fold),
-        epochs=study.epochs,
+        epochs=study.epochs_of(scenario),
         batch_size=study.batch_size,
         seed=seeds.derive(study.seed, seeds.FOLD, fold),
     )

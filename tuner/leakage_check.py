@@ -75,7 +75,7 @@ def fold_matrices(study: Study, scenario: scenarios.Scenario) -> list[np.ndarray
             features.Views(folder, train_views),
             study.labels,
             rows=train,
-            epochs=study.epochs,
+            epochs=study.epochs_of(scenario),
             batch_size=study.batch_size,
             seed=seeds.derive(study.seed, seeds.FOLD, fold),
         )

@@ -14,7 +14,7 @@ from tuner.study import Study
 
 def matrix(study: Study, scenario: scenarios.Scenario) -> np.ndarray:
     """Return the confusion matrix summed over folds, int64 [classes, classes], rows = actual class."""
-    predicted = _predict(study, scenario, range(study.folds))
+    predicted = predict(study, scenario, range(study.folds))
     return metrics.confusion(study.labels, predicted, len(study.classes))
 
 
@@ -77,7 +77,7 @@ def _splits(
     raise failure
 
 
-def _predict(study: Study, scenario: scenarios.Scenario, test_folds: Iterable[int]) -> np.ndarray:
+def predict(study: Study, scenario: scenarios.Scenario, test_folds: Iterable[int]) -> np.ndarray:
     """Predict the photos of `test_folds`, each fold with a new head that is trained on all other folds.
 
     Returns:
@@ -93,10 +93,10 @@ def _predict(study: Study, scenario: scenarios.Scenario, test_folds: Iterable[in
 def _predict_with_folds(
     study: Study, scenario: scenarios.Scenario, fold_of: np.ndarray, test_folds: Iterable[int]
 ) -> np.ndarray:
-    return _predict(_with_folds(study, fold_of), scenario, test_folds)
+    return predict(with_folds(study, fold_of), scenario, test_folds)
 
 
-def _with_folds(study: Study, fold_of: np.ndarray) -> Study:
+def with_folds(study: Study, fold_of: np.ndarray) -> Study:
     photo_list = [
         dataclasses.replace(photo, fold=fold) for photo, fold in zip(study.photo_list, fold_of.tolist(), strict=True)
     ]

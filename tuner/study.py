@@ -50,7 +50,8 @@ class Study:
         classes: class names in class order.
         features_dir: folder that holds a folder of features for each backbone.
         views: number of augmented views to train heads on; fine-tuning has a new one each epoch.
-        learning_rate: learning rate of heads; fine-tuning has its own.
+        learning_rate: learning rate of the heads of scenarios that state none; None if all state one. Fine-tuning has
+            its own.
         test_views: number of views over which the scores of a photo are averaged, see tta.transform.
         seed: seed of initial weights, dropout, views and order of photos; it is the same in all scenarios.
         flips: flips in the augmented views, see augmentation.Augmentation.
@@ -65,7 +66,7 @@ class Study:
     views: int
     epochs: int
     batch_size: int
-    learning_rate: float
+    learning_rate: float | None
     weight_decay: float
     seed: int
     test_views: int = 1
@@ -110,8 +111,19 @@ class Study:
             )
         else:
             features_settings = artifacts.read_json(self.features_dir / scenario.backbone / artifacts.SETTINGS)
-            strategy_settings = trial_settings.of_frozen_backbone(self.learning_rate, self.views, features_settings)
-        return trial_settings.of_trial(scenario, self, photos.fingerprint(self.photo_list), strategy_settings)
+            rate = self.rate_of(scenario)
+            strategy_settings = trial_settings.of_frozen_backbone(rate, self.views, features_settings)
+        return trial_settings.of_trial(scenario, self, self._photos_and_folds, strategy_settings)
+
+    def rate_of(self, scenario: scenarios.Scenario) -> float:
+        """Return the learning rate of the head of a scenario with a frozen backbone."""
+        rate = scenario.learning_rate or self.learning_rate
+        assert rate
+        return rate
+
+    def epochs_of(self, scenario: scenarios.Scenario) -> int:
+        """Return the number of epochs in which the head of a scenario with a frozen backbone is trained."""
+        return scenario.epochs or self.epochs
 
     def new_head(self, scenario: scenarios.Scenario) -> keras.Model:
         """Return a new, compiled head for the features of `scenario`."""
@@ -121,7 +133,8 @@ class Study:
             classes=len(self.classes),
             optimizer=scenario.optimizer,
             dropout=scenario.dropout,
-            learning_rate=self.learning_rate,
+            hidden_units=scenario.units,
+            learning_rate=self.rate_of(scenario),
             weight_decay=self.weight_decay,
             seed=self.seed,
         )
@@ -136,6 +149,7 @@ class Study:
             classes=len(self.classes),
             optimizer=scenario.optimizer,
             dropout=scenario.dropout,
+            hidden_units=scenario.units,
             learning_rate=self.finetuning.learning_rate,
             weight_decay=self.weight_decay,
             epochs=self.epochs,
@@ -178,6 +192,11 @@ class Study:
                 executor=executor,
             )
         return pixels.Examples(self._ids, self.all_pixels(), self.labels, activations)
+
+    @functools.cached_property
+    def _photos_and_folds(self) -> str:
+        """The fingerprint of the photos and their folds, computed once, because each trial's settings have it."""
+        return photos.fingerprint(self.photo_list)
 
     @functools.cached_property
     def _ids(self) -> list[str]:

@@ -12,7 +12,7 @@ from components.base import settings
 from tuner import scenarios
 
 # Trials without this setting were trained without BatchNormalization.
-HEAD = "Dense(256, relu), BatchNormalization, Dropout, Dense(softmax)"
+HEAD = "Dense(256, relu), BatchNormalization, Dropout, Dense(softmax)"  # 256, or the setting hidden_units
 # Trials without this setting were trained with sums such as seed + fold as seeds.
 SEEDS = "SeedSequence"
 
@@ -46,7 +46,7 @@ def of_trial(
         "optimizer": scenario.optimizer,
         "dropout": scenario.dropout,
         "weight_decay": training.weight_decay if scenario.optimizer == "AdamW" else 0.0,
-        "epochs": training.epochs,
+        "epochs": scenario.epochs or training.epochs,
         "batch_size": training.batch_size,
         "seed": training.seed,
         "photos": photos_and_folds,
@@ -54,6 +54,8 @@ def of_trial(
         "seeds": SEEDS,
         # trials without this setting have one view
         **({"test_views": training.test_views} if training.test_views > 1 else {}),
+        # trials without this setting have settings.HIDDEN_UNITS
+        **({"hidden_units": scenario.hidden_units} if scenario.hidden_units else {}),
         **strategy_settings,
     }
 

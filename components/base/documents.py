@@ -11,6 +11,34 @@ class Scenario(TypedDict):
     optimizer: settings.Optimizer
     dropout: float
     strategy: settings.Strategy
+    # of a search space, or of several numbers of hidden units
+    learning_rate: NotRequired[float]
+    hidden_units: NotRequired[int]
+    epochs: NotRequired[int]
+
+
+class SearchedValues(TypedDict):
+    """The hyperparameters of a trial of a search space."""
+
+    number: int
+    backbone: settings.Backbone
+    optimizer: settings.Optimizer
+    dropout: float
+    learning_rate: float
+    hidden_units: int
+    epochs: int
+
+
+class SearchedScenario(TypedDict):
+    scenario: SearchedValues
+    failure: str | None  # why its training diverged
+
+
+class Search(TypedDict):
+    """trials/search.json: the space of a search, and the trials that the oracle has chosen so far, in their order."""
+
+    space: dict[str, Any]
+    trials: list[SearchedScenario]
 
 
 class Scores(TypedDict):

@@ -49,7 +49,9 @@ Backbone = Literal[  # components/models/backbones.csv has what is known of each
 THESIS_BACKBONES: tuple[Backbone, ...] = ("ResNet50", "VGG19", "DenseNet121")
 Optimizer = Literal["Adam", "Nadam", "AdamW"]
 DROPOUTS = (0.0, 0.2, 0.5)
+HIDDEN_UNITS = 256  # of the head, in the thesis
 Strategy = Literal["features", "finetune"]
+Oracle = Literal["grid", "random", "bayesian", "hyperband"]
 Flips = Literal["horizontal", "both"]
 AugmentationKind = Literal["affine", "strong"]
 Engine = Literal["auto", "mnn", "openvino", "tensorflow"]
@@ -65,6 +67,39 @@ Balance = Literal["none", "weights", "oversampling"]
 
 UNTYPICAL_BELOW = 0.01  # typicality of a photo that is flagged, about 1 % of photos like the training photos
 MAX_PIXELS = 52_000_000  # of a photo; the largest photos of phones have 8192 x 6144
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """The values from `low` to `high` that a search may try.
+
+    Attributes:
+        log: whether values are sampled evenly on a logarithmic scale instead of a linear one.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.low}:{self.high}{':log' if self.log else ''}"
+
+
+def parse_range(text: str) -> Range:
+    """Return the range that a text such as "1e-5:1e-2:log" describes.
+
+    Raises:
+        ValueError: the text has another form, or the lower bound is not below the upper one, or not above 0 with "log".
+    """
+    low, high, *scale = text.split(":")
+    if scale not in ([], ["log"]):
+        raise ValueError("a range is LOW:HIGH or LOW:HIGH:log")
+    result = Range(float(low), float(high), bool(scale))
+    if not result.low < result.high:
+        raise ValueError("the first number of a range must be lower than the second")
+    if result.log and result.low <= 0:
+        raise ValueError("a range on a logarithmic scale must start above 0")
+    return result
 
 
 @dataclasses.dataclass(frozen=True)

@@ -46,12 +46,13 @@ class Recipe:
     options: settings.Finetuning = settings.Finetuning()
     flips: settings.Flips = "horizontal"
     augmentation_kind: settings.AugmentationKind = "affine"
+    hidden_units: int = settings.HIDDEN_UNITS
 
 
 def build(recipe: Recipe) -> keras.Model:
     """Return a new model, not compiled: uint8 RGB [n, size, size, 3] -> scores, float32 [n, classes]."""
     channels = backbones.BACKBONES[recipe.backbone].channels
-    new_head = head.untrained(channels, recipe.classes, recipe.dropout, recipe.seed)
+    new_head = head.untrained(channels, recipe.classes, recipe.dropout, recipe.seed, recipe.hidden_units)
     return assembly.assemble(
         recipe.backbone,
         recipe.weights,

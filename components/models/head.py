@@ -11,7 +11,6 @@ import tensorflow as tf
 from components.base import metrics, seeds, settings
 from components.models import fused_optimizers
 
-HIDDEN_UNITS = 256
 DIVERGED = "Training diverged: lower --learning-rate."
 OPTIMIZERS: dict[settings.Optimizer, type[keras.optimizers.Optimizer]] = {
     "Adam": keras.optimizers.Adam,
@@ -29,6 +28,7 @@ def build(
     learning_rate: float,
     weight_decay: float,
     seed: int,
+    hidden_units: int = settings.HIDDEN_UNITS,
 ) -> keras.Model:
     """Return a new head with a new optimizer, compiled: float32 [n, channels] -> probabilities, float32 [n, classes].
 
@@ -37,18 +37,20 @@ def build(
         weight_decay: decoupled weight decay, used only by AdamW.
         seed: seed of the initial weights and the dropout masks; heads of equal seed and shape start with equal weights.
     """
-    model = untrained(channels, classes, dropout, seed)
+    model = untrained(channels, classes, dropout, seed, hidden_units)
     model.compile(new_optimizer(optimizer, learning_rate, weight_decay))
     return model
 
 
-def untrained(channels: int, classes: int, dropout: float, seed: int) -> keras.Sequential:
+def untrained(
+    channels: int, classes: int, dropout: float, seed: int, hidden_units: int = settings.HIDDEN_UNITS
+) -> keras.Sequential:
     """Return a new head, not compiled, with the layers of the thesis's notebooks. Arguments as in `build`."""
     hidden_seed, dropout_seed, scores_seed = (seeds.derive(seed, seeds.LAYER, number) for number in range(3))
     layers = [
         keras.Input((channels,), name="activations"),
         keras.layers.Dense(
-            HIDDEN_UNITS, "relu", kernel_initializer=keras.initializers.GlorotUniform(hidden_seed), name="hidden"
+            hidden_units, "relu", kernel_initializer=keras.initializers.GlorotUniform(hidden_seed), name="hidden"
         ),
         keras.layers.BatchNormalization(name="normalization"),
         keras.layers.Dropout(dropout, seed=dropout_seed, name="dropout") if dropout else None,
@@ -71,9 +73,9 @@ def new_optimizer(
     return OPTIMIZERS[name](learning_rate, global_clipnorm=global_clipnorm, name=name.lower(), **decay)
 
 
-def parameters(channels: int, classes: int) -> int:
+def parameters(channels: int, classes: int, hidden_units: int = settings.HIDDEN_UNITS) -> int:
     """Return the number of weights of a head, including the moving averages of its BatchNormalization."""
-    return (channels + 1) * HIDDEN_UNITS + 4 * HIDDEN_UNITS + (HIDDEN_UNITS + 1) * classes
+    return (channels + 1) * hidden_units + 4 * hidden_units + (hidden_units + 1) * classes
 
 
 def fit(

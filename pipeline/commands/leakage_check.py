@@ -53,7 +53,7 @@ def write(config: Config, progress: Progress) -> None:
     """Write RUN/audit/leakage_check.json and a file for each scenario beside it."""
     path, trials_dir = config.run_dir / run_folder.LEAKAGE_CHECK, config.run_dir / run_folder.LEAKAGE_TRIALS
     path.unlink(missing_ok=True)  # it must never have other settings than the folder beside it
-    study, scenario_list = recipe.study(config), recipe.scenarios(config)
+    study, scenario_list = recipe.study(config), trials.searched_scenarios(config)
     with cluster.executor(config, progress) as (executor, progress_with_state):
         rows = leakage_check.check(study, scenario_list, trials_dir, progress_with_state, executor)
     honest = run_folder.read_leaderboard(config.run_dir)
@@ -70,7 +70,7 @@ def write(config: Config, progress: Progress) -> None:
         "mean_of_folds": mean_by_fold(fold_f1, [row["scenario"] for row in rows]),
         "folds": {
             backbone: mean_by_fold(fold_f1, [row["scenario"] for row in rows if row["backbone"] == backbone])
-            for backbone in config.backbones
+            for backbone in dict.fromkeys(row["backbone"] for row in rows)  # an oracle may not have chosen all
         },
     }
     artifacts.write_json(path, results)

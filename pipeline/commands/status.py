@@ -17,7 +17,7 @@ from pipeline import config as config_module
 from pipeline import next_commands, resolved_settings, run_folder, runner, trials
 from pipeline.config import STAGES, Config
 from pipeline.progress import duration
-from tuner import trial_folder
+from tuner import scenarios, trial_folder
 
 
 def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
@@ -42,7 +42,7 @@ def show(run_dir: pathlib.Path, console: rich.console.Console) -> None:
     if not to_do:
         runner.check_outputs(run_dir, lambda file: file == run_folder.LEADERBOARD)
         winner = run_folder.read_leaderboard(config.run_dir)["winner"]
-        recipe = f"{winner['backbone']}, {winner['optimizer']}, dropout {winner['dropout']}, {winner['strategy']}"
+        recipe = scenarios.text(winner)
         score = rounding.text(winner["f1"], ".4f")
         lines = [f"Winner: scenario {winner['scenario']} ({recipe}), macro F1 {score}."]
         for line in [*lines, *next_commands.after_push(config)]:
@@ -99,7 +99,9 @@ def _parts(run_state: RunState, stage: str) -> list[Part]:
         return [_views(run_state, backbone) for backbone in config.backbones]
     if stage == "refine":
         return [_folds(run_state, config.refined_numbers)]
-    numbers, per_backbone = config.searched_numbers, len(config.optimizers) * len(config.dropouts)
+    numbers = config.searched_numbers
+    # scenarios of a grid are sorted by backbone; an oracle changes backbones as it likes
+    per_backbone = len(numbers) // (len(config.backbones) if config.oracle == "grid" else 1)
     starts = range(0, len(numbers), per_backbone)
     return [_folds(run_state, numbers[start : start + per_backbone]) for start in starts] if stage == "search" else []
 

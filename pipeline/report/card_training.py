@@ -74,6 +74,8 @@ def recipe(description: documents.ModelDescription, _: localization.Gettext, num
     }
     finetuned = scenario.get("strategy") == "finetune"  # missing in older descriptions
     lines: list[str] = _finetuned(model, settings, _) if finetuned else [_frozen(model, _)]
+    if units := scenario.get("hidden_units"):
+        lines.append(_("The hidden layer of its head has %(units)s units.", units=units))
     if settings.flips == "both":
         lines.append(_("Half of the augmented views were turned upside down."))
     if settings.augmentation == "strong":
@@ -89,15 +91,21 @@ def recipe(description: documents.ModelDescription, _: localization.Gettext, num
         _(
             "%(epochs)s epochs, batches of %(batch)s, learning rate %(rate)s, weight decay %(decay)s with AdamW, "
             "%(views)s augmented views",
-            epochs=settings.epochs,
+            epochs=scenario.get("epochs", settings.epochs),
             batch=settings.batch_size,
-            rate=number(settings.rate_of_finetuning if finetuned else settings.learning_rate, ""),
+            rate=number(_learning_rate(scenario, settings, finetuned), ""),
             decay=number(settings.weight_decay, ""),
             views=settings.epochs if finetuned else settings.views,  # one per epoch
         )
         + ".",
         _("Code %(code)s; %(packages)s.", code=description["code"], packages=packages),
     ]
+
+
+def _learning_rate(scenario: documents.DescribedScenario, settings: config_module.Config, finetuned: bool) -> float:
+    rate = settings.rate_of_finetuning if finetuned else scenario.get("learning_rate", settings.learning_rate)
+    assert isinstance(rate, float)
+    return rate
 
 
 def _frozen(model: dict[str, Any], _: localization.Gettext) -> str:

@@ -1,5 +1,6 @@
 """Comparisons between scenarios: with the winner, and of the values of backbone, optimizer and dropout."""
 
+import collections
 import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 
 from pipeline.report import max_t
 from tuner import predictions
+from tuner.scenarios import HYPERPARAMETERS
 
 SETTINGS = ("backbone", "optimizer", "dropout")
 
@@ -141,8 +143,11 @@ def _contributions(answers: predictions.Predictions, pairs: Sequence[tuple[np.nd
 
 def _widest_matched_gap(setting: str, scenarios: list[dict[str, Any]]) -> float | None:
     """Return the widest gap between two scenarios that differ only in `setting`, or None if no two do."""
-    others = [name for name in SETTINGS if name != setting]
-    ordered = sorted(scenarios, key=lambda row: [row[name] for name in others])
-    matched = [list(rows) for _, rows in itertools.groupby(ordered, lambda row: [row[name] for name in others])]
-    gaps = [max(row["f1"] for row in rows) - min(row["f1"] for row in rows) for rows in matched if len(rows) > 1]
+    others = [name for name in HYPERPARAMETERS if name != setting]
+    matched = collections.defaultdict(list)
+    for row in scenarios:
+        matched[tuple(row.get(name) for name in others)].append(row)
+    gaps = [
+        max(row["f1"] for row in rows) - min(row["f1"] for row in rows) for rows in matched.values() if len(rows) > 1
+    ]
     return max(gaps, default=None)

@@ -11,9 +11,10 @@ import numpy as np
 from components.base import documents, metrics, statistics
 from components.data import photos
 from pipeline import resolved_settings, run_folder, trials
-from pipeline.config import Config
+from pipeline.config import Config, to_json
 from pipeline.report import calibration, comparisons, findings, hyperparameters, winner
 from tuner import choose, predictions, trial_folder
+from tuner.scenarios import SEARCHED
 
 SETTINGS = ("scenario", "backbone", "optimizer", "dropout", "strategy")
 RUN_SETTINGS = (
@@ -35,6 +36,9 @@ RUN_SETTINGS = (
     "backbones",
     "optimizers",
     "dropouts",
+    "hidden_units",
+    "oracle",
+    "trials",
 )
 SCORES = ("precision", "recall", "f1", "accuracy")
 
@@ -45,17 +49,22 @@ def compute(config: Config) -> dict[str, Any]:
     Scenarios are sorted best first; unfinished ones are left out. "winner" and the comparisons with it are None until
     the run folder has a leaderboard that was made from its predictions.
     """
-    run_dir, total = config.run_dir, config.scenario_count + config.refine
+    run_dir = config.run_dir
     usable = run_folder.usable_photos(run_dir)
     fingerprint = photos.fingerprint(usable)
     settings = trials.read_settings(config, usable, resolved_settings.read(run_dir))
     paths = {number: run_dir / run_folder.predictions(number) for number in settings}
     answers = {number: predictions.read(path) for number, path in paths.items() if path.exists()}
-    leaderboard = _read_leaderboard(run_dir, answers, total)
+    leaderboard = _read_leaderboard(run_dir, answers)
+    # an oracle may choose fewer scenarios than it may try
+    total = len(answers) if leaderboard else config.scenario_count + config.refine
     rows = (
         leaderboard["scenarios"]
         if leaderboard
-        else [_row(settings[number], number, answers[number]) for number in answers]
+        else [
+            _row(settings[number], number, answers[number], config.oracle != "grid" and number <= config.trials)
+            for number in answers
+        ]
     )
     best = leaderboard["winner"]["scenario"] if leaderboard else None
     best_first = choose.best_first(rows, best)
@@ -68,8 +77,7 @@ def compute(config: Config) -> dict[str, Any]:
         for row in best_first
     ]
     search_rows = [row for row in scenarios if row["scenario"] <= config.scenario_count]
-    is_grid = getattr(config, "oracle", None) == "grid"
-    hyperparameter_figures = None if is_grid else hyperparameters.compute(search_rows, config.seed)
+    hyperparameter_figures = hyperparameters.compute(search_rows, config.seed)
     calibrated = calibration.summary(run_dir, leaderboard["winner"]["scenario"]) if leaderboard else None
     return {
         "run": _run(config, settings),
@@ -81,7 +89,7 @@ def compute(config: Config) -> dict[str, Any]:
         },
         "classes": _classes(usable, config.folds),
         "scenarios": scenarios,
-        "comparisons": {} if hyperparameter_figures else comparisons.of_settings(search_rows, answers, config.seed),
+        "comparisons": comparisons.of_settings(search_rows, answers, config.seed) if config.oracle == "grid" else {},
         "hyperparameters": hyperparameter_figures,
         "winner": winner.compute(leaderboard["winner"], scenarios, answers, config.seed) if leaderboard else None,
         "calibration": calibrated,
@@ -95,25 +103,31 @@ def _matrix(answers: predictions.Predictions) -> np.ndarray:
 
 
 def _read_leaderboard(
-    run_dir: pathlib.Path, answers: Mapping[int, predictions.Predictions], total: int
+    run_dir: pathlib.Path, answers: Mapping[int, predictions.Predictions]
 ) -> documents.Leaderboard | None:
     """Return leaderboard.json, or None if it is missing or was not made from `answers`."""
     path = run_dir / run_folder.LEADERBOARD
-    if len(answers) < total or not path.exists():
+    if not answers or not path.exists():
         return None
     leaderboard = run_folder.read_leaderboard(run_dir)
     matrices = {row["scenario"]: row["confusion_matrix"] for row in leaderboard["scenarios"]}
     return leaderboard if matrices == {number: _matrix(answers[number]).tolist() for number in answers} else None
 
 
-def _row(settings: dict[str, Any], number: int, answers: predictions.Predictions) -> dict[str, Any]:
-    """Return a scenario's row as in the leaderboard, without its time."""
+def _row(settings: dict[str, Any], number: int, answers: predictions.Predictions, is_searched: bool) -> dict[str, Any]:
+    """Return a scenario's row as in the leaderboard, without its time.
+
+    Args:
+        is_searched: whether an oracle has chosen its learning rate, hidden units and epochs.
+    """
     matrix = _matrix(answers)
     scores = metrics.score(matrix, answers.classes)
     return {
         "scenario": number,
         # scenarios with a frozen backbone do not name their strategy
         **{name: settings.get(name, "features") for name in SETTINGS[1:]},
+        # those of a grid, and refined ones, state only hidden units that differ from the thesis's
+        **{name: settings[name] for name in SEARCHED if name in settings and (is_searched or name == "hidden_units")},
         **{name: getattr(scores, name) for name in SCORES},
         "confusion_matrix": matrix.tolist(),
         "seconds": None,
@@ -149,12 +163,12 @@ def _run(config: Config, settings: Mapping[int, dict[str, Any]]) -> dict[str, An
     Args:
         settings: scenario -> settings of its trial.
     """
-    run_dir = config.run_dir
+    run_dir, settings_json = config.run_dir, to_json(config)
     weights, precision = _weights_and_precision(run_dir, settings)
     duplicates = run_folder.count_duplicates(run_dir)
     return {
         "name": run_dir.name,
-        **{name: getattr(config, name) for name in RUN_SETTINGS},
+        **{name: settings_json[name] for name in RUN_SETTINGS},
         "finetuning": _finetuning(config) if config.finetunes else None,
         "drawn": not config.images,
         "random_weights": resolved_settings.random_backbones(weights),

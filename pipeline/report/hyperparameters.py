@@ -16,9 +16,8 @@ from sklearn.metrics import r2_score
 from sklearn.model_selection import KFold
 
 from components.base import statistics
+from tuner import scenarios
 
-NAMES = ("backbone", "optimizer", "dropout", "learning_rate", "hidden_units", "epochs")
-BEYOND_GRID = ("learning_rate", "hidden_units", "epochs")  # a grid search has one value of each
 MIN_TRIALS = 20
 MIN_R2 = 0.2  # of held-out trials; searches without any effect rarely reach it by chance
 TREES, FOLDS, REPEATS, PERMUTATIONS = 100, 5, 2, 5
@@ -36,7 +35,7 @@ def compute(rows: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any] | No
         trials, largest first; empty if r2 is below MIN_R2.
     """
     names = varied(rows)
-    if not set(names) & set(BEYOND_GRID):
+    if not set(names) & set(scenarios.SEARCHED):
         return None
     results: dict[str, Any] = {"names": names, "trials": len(rows), "r2": None, "importances": []}
     f1 = np.array([row["f1"] for row in rows])
@@ -52,7 +51,11 @@ def compute(rows: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any] | No
 
 def varied(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the hyperparameters that all rows have, with more than one value."""
-    return [name for name in NAMES if all(name in row for row in rows) and len({row[name] for row in rows}) > 1]
+    return [
+        name
+        for name in scenarios.HYPERPARAMETERS
+        if all(name in row for row in rows) and len({row[name] for row in rows}) > 1
+    ]
 
 
 def _columns(rows: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:

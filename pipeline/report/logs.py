@@ -8,9 +8,9 @@ from tensorboard.plugins.hparams import api as hparams
 
 from components.base import artifacts, documents
 from pipeline import run_folder
+from tuner import scenarios as scenarios_module
 from tuner import trial_folder
 
-HYPERPARAMETERS = ("backbone", "optimizer", "dropout", "strategy")
 SCORES = ("f1", "precision", "recall", "accuracy", "ece")
 
 
@@ -28,7 +28,9 @@ def write(run_dir: pathlib.Path) -> None:
         return
     with _writer(trials):
         hparams.hparams_config(
-            hparams=[hparams.HParam(name) for name in HYPERPARAMETERS],
+            hparams=[
+                hparams.HParam(name) for name in {name: None for row in scenarios for name in _hyperparameters(row)}
+            ],
             metrics=[hparams.Metric(name) for name in SCORES],
         )
     for row in scenarios:
@@ -37,7 +39,7 @@ def write(run_dir: pathlib.Path) -> None:
 
 def _write_scenario(folder: pathlib.Path, row: dict[str, Any]) -> None:
     with _writer(folder):
-        hparams.hparams({name: row[name] for name in HYPERPARAMETERS}, trial_id=folder.name)
+        hparams.hparams(_hyperparameters(row), trial_id=folder.name)
         for name in SCORES:
             tf.summary.scalar(name, row[name], step=0)
         for fold in trial_folder.finished_folds(folder):
@@ -45,6 +47,10 @@ def _write_scenario(folder: pathlib.Path, row: dict[str, Any]) -> None:
             for metric, values in history.items():
                 for epoch, value in enumerate(values, start=1):
                     tf.summary.scalar(f"{metric}/fold-{fold + 1}", value, step=epoch)
+
+
+def _hyperparameters(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in (*scenarios_module.HYPERPARAMETERS, "strategy") if name in row}
 
 
 def _writer(folder: pathlib.Path) -> Any:

@@ -13,7 +13,8 @@ from markupsafe import Markup
 from components.data import photos
 from pipeline import run_folder
 from pipeline.config import Config
-from pipeline.report import calibration, hyperparameters, localization, thumbnails
+from pipeline.report import calibration, localization, thumbnails
+from tuner import scenarios
 
 Contents = Mapping[str, Any] | None  # variables of a section's template; None if it has nothing to show
 
@@ -61,19 +62,24 @@ class Source:
     def _name(self, indices: Sequence[int]) -> str:
         """Return "ResNet50, Adam / AdamW, 0.5" for scenarios that differ in their optimizer.
 
-        Other hyperparameters that the search varies follow, such as the learning rate.
+        Other hyperparameters that the search varies follow, such as the learning rate; refined scenarios lack some.
         """
         rows = [self.figures["scenarios"][index] for index in indices]
         searched = (self.figures["hyperparameters"] or {"names": []})["names"]
-        names = [name for name in hyperparameters.BEYOND_GRID if name in searched]
+        names = [name for name in scenarios.SEARCHED if name in searched]
         settings = [
-            (self.backbone(row), row["optimizer"], str(row["dropout"]), *(f"{row[name]:.3g}" for name in names))
+            (
+                self.backbone(row),
+                row["optimizer"],
+                str(row["dropout"]),
+                *(f"{row[name]:.3g}" if name in row else "\N{EN DASH}" for name in names),  # a refined one has no rate
+            )
             for row in rows
         ]
         values = [list(dict.fromkeys(column)) for column in zip(*settings, strict=True)]
         if math.prod(map(len, values)) == len(rows):
-            return ", ".join(" / ".join(column) for column in values)
-        return "; ".join(", ".join(row) for row in settings)
+            return ", ".join(filter(None, (" / ".join(filter(None, column)) for column in values)))
+        return "; ".join(", ".join(filter(None, row)) for row in settings)
 
     @functools.cached_property
     def photos(self) -> dict[str, photos.Photo]:

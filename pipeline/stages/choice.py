@@ -3,7 +3,7 @@
 from typing import Any
 
 from components.base import artifacts
-from pipeline import recipe, run_folder
+from pipeline import recipe, run_folder, trials
 from pipeline.config import Config
 from pipeline.progress import Progress
 from pipeline.runner import Stage
@@ -12,19 +12,20 @@ from tuner import bbc_cv, choose
 
 def inputs(config: Config) -> dict[str, Any]:
     """Return settings, and a digest of the predictions, because GPUs may compute others with the same settings."""
-    files = [run_folder.predictions(number) for number in (*config.searched_numbers, *config.refined_numbers)]
+    searched, refined = trials.searched_scenarios(config), recipe.refined(config)
+    files = [run_folder.predictions(scenario.number) for scenario in (*searched, *refined)]
     return {
         "folds": config.folds,
-        "scenarios": recipe.trial_settings(config, recipe.scenarios(config)),
-        "refined": recipe.trial_settings(config, recipe.refined(config)),
+        "scenarios": recipe.trial_settings(config, searched),
+        "refined": recipe.trial_settings(config, refined),
         "predictions": artifacts.digest([artifacts.file_digest(config.run_dir / name) for name in files]),
         "bootstraps": bbc_cv.BOOTSTRAPS,
     }
 
 
 def run(config: Config, progress: Progress) -> None:
-    scenarios = [*recipe.scenarios(config), *recipe.refined(config)]
-    trials_dir, parameters = config.run_dir / run_folder.TRIALS, recipe.parameters(config)
+    scenarios = [*trials.searched_scenarios(config), *recipe.refined(config)]
+    trials_dir, parameters = config.run_dir / run_folder.TRIALS, recipe.parameters(config, scenarios)
     leaderboard = choose.leaderboard(trials_dir, scenarios, recipe.study(config), parameters)
     artifacts.write_json(config.run_dir / run_folder.LEADERBOARD, leaderboard)
 

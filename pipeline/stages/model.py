@@ -58,7 +58,7 @@ def _write_head(path: pathlib.Path, study: Study, winner: Scenario) -> None:
             features.Views(study.features_dir / winner.backbone, study.views),
             study.labels,
             rows=np.arange(len(study.labels)),
-            epochs=study.epochs,
+            epochs=study.epochs_of(winner),
             batch_size=study.batch_size,
             seed=study.seed,
         )

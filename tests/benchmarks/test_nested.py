@@ -8,7 +8,7 @@ import small_run
 
 from benchmarks import nested
 from components.base import artifacts
-from pipeline import recipe
+from pipeline import recipe, trials
 from tuner import folds
 
 
@@ -49,7 +49,7 @@ def test_nested_f1_is_that_of_the_scenarios_chosen_without_the_fold(run_dir, mon
 
 def test_inner_predictions_are_of_the_photos_outside_of_the_outer_fold(run_dir):
     config = nested.config_module.read(run_dir)
-    study, scenario_list = recipe.study(config), recipe.scenarios(config)
+    study, scenario_list = recipe.study(config), trials.searched_scenarios(config)
     inner = nested.inner_predictions(study, scenario_list)
     assert inner.keys() == {(fold, number) for fold in range(3) for number in (1, 2)}
     for (outer, _), predicted in inner.items():

@@ -58,7 +58,8 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
         folder = run_dir / "trials" / f"{scenario.number:02d}"
         artifacts.write_json(folder / "settings.json", study.settings(scenario))
         _write_predictions(folder, photo_list, skill)
-    parameters = {"ResNet50": 2_000_000, "VGG19": 1_000_000}
+    counts = {"ResNet50": 2_000_000, "VGG19": 1_000_000}
+    parameters = {scenario.number: counts[scenario.backbone] for scenario in SCENARIOS}
     leaderboard = choose.leaderboard(run_dir / "trials", SCENARIOS, study, parameters)
     artifacts.write_json(run_dir / "leaderboard.json", leaderboard)
     calibrate(config)

@@ -8,7 +8,7 @@ from components.base import artifacts
 from components.data import photos
 from components.models import backbones, features
 from pipeline import config as config_module
-from pipeline import recipe, resolved_settings
+from pipeline import recipe, resolved_settings, trials
 from pipeline.stages import features as features_stage
 from tuner import folds, scenarios, trial_folder
 
@@ -49,5 +49,5 @@ def start(config: config_module.Config) -> None:
 
 
 def scenarios_of(config: config_module.Config) -> list[scenarios.Scenario]:
-    searched = recipe.scenarios(config)
+    searched = trials.searched_scenarios(config)
     return [*searched, *scenarios.refined([searched[1], searched[2]][: config.refine], len(searched))]

@@ -16,7 +16,7 @@ from components.data import class_folders, feature_settings, listing, photos
 from components.demo import synthetic_photos
 from components.models import features
 from pipeline import config as config_module
-from pipeline import recipe, resolved_settings, runner
+from pipeline import recipe, resolved_settings, runner, trials
 from pipeline.stages import report
 from tuner import choose, cross_validation
 
@@ -82,9 +82,10 @@ def make(run_dir: pathlib.Path, noise: float = 0.5, alike: Sequence[str] = ()) -
     resolved_settings.write(run_dir, RESOLVED)
     write_features(run_dir / "features" / "VGG19", photo_list, noise)
     artifacts.write_json(run_dir / "features" / "VGG19" / "settings.json", features_settings(config, photo_list))
-    study, scenario_list = recipe.study(config), recipe.scenarios(config)
+    study, scenario_list = recipe.study(config), trials.searched_scenarios(config)
     cross_validation.search(study, scenario_list, run_dir / "trials", processes=1, progress=lambda done, total: None)
-    leaderboard = choose.leaderboard(run_dir / "trials", scenario_list, study, {"VGG19": 1})
+    parameters = {scenario.number: 1 for scenario in scenario_list}
+    leaderboard = choose.leaderboard(run_dir / "trials", scenario_list, study, parameters)
     artifacts.write_json(run_dir / "leaderboard.json", leaderboard)
     for name in config_module.STAGES[: config_module.STAGES.index("model")]:
         artifacts.write_json(runner.path(run_dir, name), {"inputs": {}, "seconds": 1.0})

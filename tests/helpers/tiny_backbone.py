@@ -10,7 +10,7 @@ import keras
 import pytest
 
 from components.base import settings
-from components.models import backbones, finetuning
+from components.models import backbone_table, backbones, finetuning
 from tuner import scenarios
 from tuner import study as study_module
 
@@ -46,6 +46,7 @@ def known() -> Iterator[pytest.MonkeyPatch]:
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(backbones.BACKBONES, TINY, tiny)
+        patch.setitem(backbone_table.ROWS, TINY, tiny)
         yield patch
 
 

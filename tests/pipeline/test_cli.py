@@ -49,6 +49,16 @@ def invoke(*args):
         ["run", "--run-dir", "r", "--dropouts", "0.2,0.20"],
         ["run", "--run-dir", "r", "--dropouts", "0.2,half"],
         ["run", "--run-dir", "r", "--dropouts", "1.0"],
+        ["run", "--run-dir", "r", "--dropouts", "0.5:1.0"],
+        ["run", "--run-dir", "r", "--dropouts", "0.5:0.2"],
+        ["run", "--run-dir", "r", "--learning-rate", "0:0.1:log"],
+        ["run", "--run-dir", "r", "--learning-rate", "1e-5:1e-2:linear"],
+        ["run", "--run-dir", "r", "--learning-rate", "fast"],
+        ["run", "--run-dir", "r", "--learning-rate", "1e-5,1e-4"],
+        ["run", "--run-dir", "r", "--learning-rate", "nan"],
+        ["run", "--run-dir", "r", "--hidden-units", "64,1.5"],
+        ["run", "--run-dir", "r", "--hidden-units", "0"],
+        ["run", "--run-dir", "r", "--oracle", "genetic"],
         ["run", "--run-dir", "r", "--from", "nowhere"],
         ["audit", "--run-dir", "r", "--protocol", "reset"],
         ["evaluate", "--run-dir", "r"],
@@ -315,11 +325,11 @@ def test_command_runs_the_module_of_its_name(arguments, called, monkeypatch, tmp
 NUMBERS = {
     config.flag(name): option
     for name, option in settings.options(config.Config).items()
-    if option.min is not None and name != "dropouts"  # a list, whose bounds are tested above
+    if option.min is not None and name not in ("dropouts", "hidden_units")  # lists, whose bounds are tested above
 }
 
 
-@pytest.mark.parametrize("option", [*NUMBERS, "--dropouts"])
+@pytest.mark.parametrize("option", [*NUMBERS, "--dropouts", "--hidden-units"])
 def test_number_out_of_bounds_is_refused_by_name(tmp_path, option):
     run_dir = str(tmp_path / "run")
     done = typer.testing.CliRunner().invoke(cli.app, ["run", "--run-dir", run_dir, f"{option}=5000000000"])

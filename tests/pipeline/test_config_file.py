@@ -7,6 +7,7 @@ import pytest
 
 from components.base import artifacts
 from components.base.errors import PilahError
+from components.base.settings import Range
 from pipeline import config as config_module
 from pipeline.config import Config
 
@@ -28,6 +29,12 @@ def test_written_settings_read_back(tmp_path):
         ({"folds": 10**30}, "folds must be a whole number"),
         ({"dropouts": [0.2, 5]}, "dropouts must be from 0 to 0.99 (got 5)"),
         ({"dropouts": None}, "dropouts must be a list (got None)"),
+        ({"dropouts": "0.2:5"}, "dropouts must be from 0 to 0.99 (got 5"),
+        ({"learning_rate": "0.1:0.01"}, "the first number of a range must be lower than the second"),
+        ({"learning_rate": "1e-5:1e-2:square"}, "a range is LOW:HIGH or LOW:HIGH:log"),
+        ({"learning_rate": [0.1]}, "learning_rate must be a number"),
+        ({"hidden_units": [64, 0]}, "hidden_units must be from 1 to 65536 (got 0)"),
+        ({"oracle": "genetic"}, "oracle must be one of grid, random, bayesian, hyperband (got genetic)"),
         ({"images": "photos"}, "images must be a list"),
         ({"strategy": "other"}, "strategy must be one of features, finetune (got other)"),
         ({"seed": True}, "seed must be a whole number (got True)"),
@@ -40,6 +47,20 @@ def test_setting_of_another_type_or_out_of_bounds_is_named(tmp_path, changes, re
     write(tmp_path, **changes)
     with pytest.raises(PilahError, match=rf"run\.json is damaged or of a later version.*{re.escape(reason)}"):
         config_module.read(tmp_path)
+
+
+def test_ranges_read_back(tmp_path):
+    ranges = {"dropouts": Range(0.0, 0.6), "learning_rate": Range(1e-5, 0.01, log=True), "hidden_units": (64, 1024)}
+    artifacts.write_json(
+        tmp_path / "run.json", config_module.to_json(Config(tmp_path, oracle="random", trials=7, **ranges))
+    )
+    assert config_module.read(tmp_path) == Config(tmp_path, oracle="random", trials=7, **ranges)
+
+
+def test_whole_numbers_are_read_as_numbers(tmp_path):
+    write(tmp_path, learning_rate=1, dropouts=[0, 0.5])
+    config = config_module.read(tmp_path)
+    assert repr(config.learning_rate) == "1.0" and repr(config.dropouts) == "(0.0, 0.5)"
 
 
 @pytest.mark.parametrize("content", ["", "[]", "[" * 100_000, '{"folds": NaN}', "null", '"text"'])

@@ -5,90 +5,31 @@ import multiprocessing
 import pathlib
 import shutil
 
+import invented_study
 import numpy as np
 import pytest
+from invented_study import make_study, predictions_in, times_of_folds
 
 from components.base import artifacts, seeds
 from components.base.errors import NotFiniteError, PilahError
-from components.data import photos
 from components.models import features, head
 from tuner import choose, cross_validation, scenarios, trial_folder
-from tuner import study as study_module
 
-CLASSES = ["glass", "metal", "paper"]
-FOLDS = 3
 TWO = [scenarios.Scenario(1, "ResNet50", "Adam", 0.5), scenarios.Scenario(2, "VGG19", "AdamW", 0.2)]
-CHANNELS = {"ResNet50": 8, "VGG19": 5}
+CHANNELS = invented_study.CHANNELS
+CLASSES, FOLDS = invented_study.CLASSES, invented_study.FOLDS
 
 
 def ignore(done, total):
     pass
 
 
-def make_study(features_dir, count=27, channels=CHANNELS, **changed):
-    """Return a study of `count` photos with alternating classes and informative features."""
-    photo_list = [
-        photos.Photo(f"{number:016x}", f"/photos/{number}.jpg", CLASSES[number % 3], number // 3 % FOLDS)
-        for number in range(count)
-    ]
-    rng = np.random.default_rng(1)
-    for backbone, width in channels.items():
-        centres = rng.normal(size=(3, width))
-        artifacts.write_json(features_dir / backbone / "settings.json", {"backbone": backbone, "seed": 1})
-        for view in range(3):
-            activations = centres[np.arange(count) % 3] + rng.normal(size=(count, width))
-            np.save(features.view_path(features_dir / backbone, view), activations.astype(np.float32))
-    settings = {"views": 2, "epochs": 2, "batch_size": 6, "learning_rate": 1e-2, "weight_decay": 0.01, "seed": 5}
-    return study_module.Study(photo_list, CLASSES, FOLDS, features_dir, **{**settings, **changed})
-
-
 def search(study, trials_dir, scenario_list=TWO, progress=ignore, processes=1):
     cross_validation.search(study, scenario_list, trials_dir, processes=processes, progress=progress)
 
 
-def predictions_in(trials_dir):
-    """Return path -> bytes of the predictions of every fold and scenario."""
-    return {str(path.relative_to(trials_dir)): path.read_bytes() for path in sorted(trials_dir.glob("[0-9]*/*.csv"))}
-
-
-def times_of_folds(trials_dir):
-    """Return path -> modification time of the predictions of every fold."""
-    return {
-        str(path.relative_to(trials_dir)): path.stat().st_mtime_ns for path in sorted(trials_dir.glob("*/fold-*.csv"))
-    }
-
-
 def probabilities_of(row):
     return [float(row[f"p_{name}"]) for name in CLASSES]
-
-
-@pytest.fixture
-def fail_fits(monkeypatch):
-    """Return a function of (numbers, error) after which the n-th call of head.fit raises `error` for n in `numbers`.
-
-    The function returns the list of the numbers of all calls.
-    """
-
-    def fail(numbers, error):
-        calls, fit = [], original
-
-        def fit_or_fail(*args, **kwargs):
-            calls.append(len(calls) + 1)
-            if calls[-1] in numbers:
-                raise error
-            return fit(*args, **kwargs)
-
-        monkeypatch.setattr(head, "fit", fit_or_fail)
-        return calls
-
-    original = head.fit
-    return fail
-
-
-@pytest.fixture(autouse=True)
-def own_temporary_folder(tmp_path, monkeypatch):
-    """Keep what TensorFlow leaves in training processes, which end without removing it."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
 
 
 @pytest.fixture(scope="module")
@@ -278,7 +219,7 @@ def test_scenario_that_always_fails_completes_the_others_without_a_leaderboard(
     assert "scenario 1 failed, given up: RuntimeError: out of memory" in caplog.text
     others = {name: content for name, content in predictions_in(uninterrupted).items() if name.startswith("02")}
     assert predictions_in(tmp_path) == others
-    parameters = {"ResNet50": 2, "VGG19": 1}
+    parameters = {1: 2, 2: 1}
     with pytest.raises(PilahError, match=r"all 2 scenarios.*no complete predictions: 1\. "):
         choose.leaderboard(tmp_path, TWO, study, parameters)
     search(study, tmp_path)
@@ -292,7 +233,7 @@ def test_all_scenarios_failing_ends_the_search_without_a_leaderboard(tmp_path, s
     search(study, tmp_path, many)
     assert len(fit_calls) == 2 * 5
     with pytest.raises(PilahError, match=r"1, 2, 3, 4, 5\. "):
-        choose.leaderboard(tmp_path, many, study, {"ResNet50": 1})
+        choose.leaderboard(tmp_path, many, study, dict.fromkeys(range(1, 6), 1))
 
 
 def test_full_disk_stops_the_search_and_raises_the_original_error(tmp_path, study, fail_fits):
@@ -335,7 +276,7 @@ def test_scenario_with_non_finite_probabilities_fails_without_retry(tmp_path, un
         name: content for name, content in predictions_in(tmp_path / "trials").items() if name[:2] == "01"
     } == others
     with pytest.raises(PilahError, match=r"no complete predictions: 2\."):
-        choose.leaderboard(tmp_path / "trials", TWO, broken, {"ResNet50": 2, "VGG19": 1})
+        choose.leaderboard(tmp_path / "trials", TWO, broken, {1: 2, 2: 1})
 
 
 def test_non_finite_predictions_of_an_earlier_version_raise(finished, study):
@@ -343,4 +284,4 @@ def test_non_finite_predictions_of_an_earlier_version_raise(finished, study):
     head_line, row, *rest = path.read_text().splitlines()
     path.write_text("\n".join([head_line, ",".join([*row.split(",")[:4], "nan", "nan", "nan"]), *rest]))
     with pytest.raises(NotFiniteError, match=r"01/predictions\.csv must be finite, but 1 of 27 are not"):
-        choose.leaderboard(finished, TWO, study, {"ResNet50": 2, "VGG19": 1})
+        choose.leaderboard(finished, TWO, study, {1: 2, 2: 1})

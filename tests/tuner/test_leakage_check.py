@@ -6,7 +6,7 @@ import small_run
 from sklearn.model_selection import KFold
 
 from components.models import features, head
-from pipeline import recipe
+from pipeline import recipe, trials
 from tuner import leakage_check
 
 
@@ -20,7 +20,7 @@ def run(tmp_path_factory):
     for view in (1, 2, 3):
         noise = np.random.default_rng(view).normal(size=clean.shape).astype(np.float32)
         np.save(features.view_path(study.features_dir / "VGG19", view), clean + noise)
-    return study, recipe.scenarios(config)[0]
+    return study, trials.searched_scenarios(config)[0]
 
 
 @pytest.mark.parametrize(("photos", "sizes"), [(2527, [512, 511, 512, 512, 480]), (12, [4, 2, 2, 2, 2])])

@@ -47,7 +47,7 @@ def test_subset_is_numbered_from_1_without_gaps():
 @pytest.mark.parametrize("subset", [slice(None), slice(0, 1), slice(9, 12)], ids=["all", "one", "one backbone"])
 def test_search_space_has_the_values_of_each_scenario(subset):
     scenario_list = all_scenarios()[subset]
-    space = oracle.search_space(scenario_list)
+    space = oracle.hyperparameters_of(scenario_list)
     allowed = {choice.name: choice.values for choice in space.space}
     for scenario in scenario_list:
         values: dict[str, Any] = scenarios.hyperparameter_values(scenario)

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import pathlib
 import shutil
@@ -10,7 +11,7 @@ import small_run
 
 from components.base import artifacts, metrics
 from components.base.errors import PilahError
-from pipeline import lock, recipe, thesis
+from pipeline import lock, recipe, thesis, trials
 from pipeline.commands import audit, leakage_check
 from pipeline.report import findings
 from tuner import leakage_check as check_module
@@ -182,3 +183,13 @@ def test_refined_scenarios_are_left_out(run_dir, checked, monkeypatch):
     leakage_check.show(run_dir, console)
     rows = [line.split()[0] for line in text.getvalue().splitlines() if line.split()[1:2] == ["VGG19"]]
     assert rows == ["1", "2"]
+
+
+def test_backbone_that_the_oracle_did_not_choose_is_left_out(run_dir, checked, monkeypatch):
+    config = audit.finished(run_dir)
+    searched = trials.searched_scenarios(config)
+    more = dataclasses.replace(config, backbones=(*config.backbones, "ResNet50"))
+    monkeypatch.setattr(audit, "finished", lambda *arguments: more)
+    monkeypatch.setattr(trials, "searched_scenarios", lambda config, **options: searched)
+    results, _ = check(run_dir)
+    assert [*results["folds"]] == ["VGG19"]

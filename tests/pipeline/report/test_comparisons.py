@@ -94,3 +94,13 @@ def test_only_the_setting_that_changes_the_answers_differs_measurably():
     assert backbone["told_apart"] and backbone["gap_low"] > 0
     assert not effects["optimizer"]["told_apart"] and effects["optimizer"]["gap_low"] < 0
     assert backbone["matched"] == pytest.approx(max(f1_of(answers[i]) - f1_of(answers[i + 3]) for i in (1, 2, 3)))
+
+
+def test_matched_scenarios_have_equal_hidden_units():
+    answers = {number: with_accuracy(accuracy, seed=number) for number, accuracy in enumerate((0.9, 0.5, 0.8, 0.4), 1)}
+    scenarios = [
+        row_of(number, answers[number], optimizer=optimizer) | {"hidden_units": units}
+        for number, (optimizer, units) in enumerate([("Adam", 64), ("Adam", 256), ("Nadam", 64), ("Nadam", 256)], 1)
+    ]
+    gaps = [abs(f1_of(answers[first]) - f1_of(answers[second])) for first, second in ((1, 3), (2, 4))]
+    assert comparisons.of_settings(scenarios, answers, seed=1)["optimizer"]["matched"] == pytest.approx(max(gaps))
