@@ -7,6 +7,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+import scipy.stats
 from matplotlib import colors, ticker
 from matplotlib.figure import Figure
 
@@ -157,7 +158,7 @@ def folds(tables: Mapping[str, Mapping[str, Sequence[float]]], labels: Mapping[s
 
 @matplotlib.rc_context(STYLE)
 def parallel_coordinates(rows: Sequence[Mapping[str, Any]], labels: Mapping[str, str], f1: str) -> str:
-    """Plot one line per trial through the values of its hyperparameters and its F1, which also sets its colour.
+    """Plot one line per trial through the values of its hyperparameters and its F1, whose rank sets its colour.
 
     Args:
         rows: trials, the first of which is emphasized.
@@ -168,7 +169,8 @@ def parallel_coordinates(rows: Sequence[Mapping[str, Any]], labels: Mapping[str,
     for x, (name, label) in enumerate({**labels, "f1": f1}.items()):
         places.append(_axis(axes, x, [row[name] for row in rows], log=name == "learning_rate"))
         axes.text(x, 1.09, label, ha="center", va="bottom")
-    colours = LOW_TO_HIGH(places[-1])
+    ranks = scipy.stats.rankdata([row["f1"] for row in rows])
+    colours = LOW_TO_HIGH((ranks - 1) / max(1, len(rows) - 1))  # of F1 itself, a few bad trials would leave no contrast
     for index in sorted(range(1, len(rows)), key=lambda index: rows[index]["f1"]):
         axes.plot([place[index] for place in places], color=colours[index], linewidth=1.2, alpha=0.75)
     axes.plot([place[0] for place in places], color=INK, marker="o", markersize=5, linewidth=2.5)
