@@ -2,7 +2,7 @@
 
 import collections
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from tuner import predictions
 from tuner.scenarios import HYPERPARAMETERS
 
 SETTINGS = ("backbone", "optimizer", "dropout")
+MATRIX_NUMBERS = 25_000_000  # in a block of contributions, for bounded memory; 100 scenarios of 2,500 photos have fewer
 
 Answers = Mapping[int, predictions.Predictions]  # scenario -> its predictions, of the same photos in the same order
 
@@ -61,7 +62,13 @@ def compare_rows(
     Args:
         reported: see max_t.compare.
     """
-    return max_t.compare(_contributions(answers, pairs), len(answers.actual), seed, reported)
+    step = max(1, MATRIX_NUMBERS // len(answers.actual))
+
+    def blocks() -> Iterator[np.ndarray]:
+        for start in range(0, len(pairs), step):
+            yield _contributions(answers, pairs[start : start + step])
+
+    return max_t.compare_blocks(blocks, len(answers.actual), seed, reported)
 
 
 def _difference(

@@ -10,7 +10,7 @@ accuracy of one pair it is McNemar's exact test. docs/method.md has the assumpti
 """
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import scipy.stats
@@ -22,6 +22,8 @@ MAX_PRODUCTS = 1e12  # about a minute; many scenarios and photos get fewer draws
 BLOCK_NUMBERS = 4_000_000  # in a block of draws
 SIGNIFICANCE = 0.05  # familywise
 ROUNDING = 1e-5  # relative, of the float32 sums; a tie with the observation counts as at least as large
+
+Blocks = Callable[[], Iterable[np.ndarray]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +71,15 @@ def _counts(actual: np.ndarray, predicted: np.ndarray, classes: int) -> tuple[np
 
 
 def compare(contributions: np.ndarray, photos: int, seed: int, reported: Sequence[int] | None = None) -> Differences:
-    """Compare a family of differences, each the sum of a column of `contributions`.
+    """Compare a family of differences, each the sum of a column of `contributions`, float64 [n, differences].
+
+    The other arguments are as in `compare_blocks`.
+    """
+    return compare_blocks(lambda: [contributions], photos, seed, reported)
+
+
+def compare_blocks(blocks: Blocks, photos: int, seed: int, reported: Sequence[int] | None = None) -> Differences:
+    """Compare a family of differences whose contributions do not fit in memory.
 
     Scenarios with the same answers to these photos may answer other photos differently. Therefore the standard error
     counts one more photo with different answers, of the average weight 1 / photos (as Agresti and Min, Simple Improved
@@ -77,20 +87,29 @@ def compare(contributions: np.ndarray, photos: int, seed: int, reported: Sequenc
     distribution: random signs of a few photos can give a smaller one.
 
     Args:
-        contributions: float64 [n, differences]; photos without a contribution may be left out.
+        blocks: returns the contributions of the photos in blocks of differences; photos without any may be left out.
         photos: number of all photos, at least n.
         reported: indices of the differences in the report, whose verdicts must not depend on the draws; None for all.
     """
-    gap = contributions.sum(axis=0)
-    error = np.sqrt((contributions**2).sum(axis=0) + 1 / photos**2)
-    standardized, observed = contributions[contributions.any(axis=1)] / error, np.abs(gap) / error
-    largest = largest_by_chance(standardized, seed, SIGN_DRAWS)
+    sums = [(block.sum(axis=0), (block**2).sum(axis=0), block.any(axis=1)) for block in blocks()]
+    gaps, squares, have_any = zip(*sums, strict=True)
+    gap, error = np.concatenate(gaps), np.sqrt(np.concatenate(squares) + 1 / photos**2)
+    contributing, observed = np.any(have_any, axis=0), np.abs(gap) / error
+    numbers = int(contributing.sum()) * len(gap)
+
+    def standardized() -> Iterator[np.ndarray]:
+        start = 0
+        for block in blocks():
+            yield block[contributing] / error[start : start + block.shape[1]]
+            start += block.shape[1]
+
+    largest = largest_by_chance(standardized, seed, draws_for(numbers, SIGN_DRAWS))
     p = _p_values(largest, observed)
     margin = 4 * np.sqrt(SIGNIFICANCE * (1 - SIGNIFICANCE) / len(largest))  # four standard errors of p
     reported_p = p if reported is None else p[list(reported)]
-    more_draws = draws_for(standardized.size, MORE_SIGN_DRAWS)
+    more_draws = draws_for(numbers, MORE_SIGN_DRAWS)
     if more_draws > len(largest) and (np.abs(reported_p - SIGNIFICANCE) < margin).any():
-        largest = largest_by_chance(standardized, seed, MORE_SIGN_DRAWS)
+        largest = largest_by_chance(standardized, seed, more_draws)
         p = _p_values(largest, observed)
     at_threshold = int(np.ceil(SIGNIFICANCE * (len(largest) + 1) - 1))  # draws that reach a difference whose p is 0.05
     critical = max(largest[-at_threshold] / (1 - ROUNDING), scipy.stats.norm.isf(SIGNIFICANCE / 2))
@@ -105,15 +124,22 @@ def _p_values(largest: np.ndarray, observed: np.ndarray) -> np.ndarray:
     return np.maximum(by_signs, 2 * scipy.stats.norm.sf(observed))
 
 
-def largest_by_chance(standardized: np.ndarray, seed: int, max_draws: int) -> np.ndarray:
+def largest_by_chance(standardized: Blocks, seed: int, draws: int) -> np.ndarray:
     """Return the largest absolute column sum for each draw of signs of the rows, float32 [draws], ascending.
 
     Args:
-        standardized: float64 [photos, differences], with at least one difference.
+        standardized: returns float64 [photos, differences] in blocks of differences, the first one not the smallest,
+            with at least one difference.
     """
-    rows = standardized.astype(np.float32)
-    draws = draws_for(rows.size, max_draws)
-    return np.sort(np.concatenate([np.abs(signs @ rows).max(axis=1) for signs in sign_blocks(rows.shape, draws, seed)]))
+    largest, shape = np.zeros(draws, np.float32), None
+    for block in standardized():
+        rows, start = block.astype(np.float32), 0
+        shape = shape or rows.shape  # the signs depend on it, and must be the same for all blocks
+        for signs in sign_blocks(shape, draws, seed):
+            sums = np.abs(signs @ rows).max(axis=1)
+            part = slice(start, start := start + len(sums))
+            largest[part] = np.maximum(largest[part], sums)
+    return np.sort(largest)
 
 
 def draws_for(numbers: int, max_draws: int) -> int:

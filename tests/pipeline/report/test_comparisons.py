@@ -104,3 +104,17 @@ def test_matched_scenarios_have_equal_hidden_units():
     ]
     gaps = [abs(f1_of(answers[first]) - f1_of(answers[second])) for first, second in ((1, 3), (2, 4))]
     assert comparisons.of_settings(scenarios, answers, seed=1)["optimizer"]["matched"] == pytest.approx(max(gaps))
+
+
+def test_blocks_of_pairs_do_not_change_the_comparison(monkeypatch):
+    answers = {number: with_accuracy(0.9 - 0.02 * number, seed=number) for number in range(1, 8)}
+    whole = comparisons.with_winner(list(answers), answers, seed=1)
+    blocks, contributions = [], comparisons._contributions
+    monkeypatch.setattr(comparisons, "MATRIX_NUMBERS", 300 * 4)
+    monkeypatch.setattr(
+        comparisons, "_contributions", lambda *args: blocks.append(contributions(*args).shape) or contributions(*args)
+    )
+    assert comparisons.with_winner(list(answers), answers, seed=1) == {
+        number: pytest.approx(values) for number, values in whole.items()
+    }
+    assert {shape[1] for shape in blocks} == {4, 1}, "21 pairs"
