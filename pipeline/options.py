@@ -149,7 +149,18 @@ def _parse(text: str, flag: str, annotation: Any, option: settings.Option) -> An
         return _range(text, flag, option)
     if get_origin(values_type) is tuple:
         return _split(text, flag, get_args(values_type)[0], option)
-    return _numbers([text], flag, float, option)[0]
+    return _number(text, flag, option)
+
+
+def _number(text: str, flag: str, option: settings.Option) -> float:
+    assert option.min is not None and option.max is not None
+    try:
+        number = float(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{flag} must be a number or LOW:HIGH or LOW:HIGH:log (got {text}).") from error
+    if not option.min <= number <= option.max:
+        raise typer.BadParameter(f"{flag} must be from {option.min} to {option.max} (got {text}).")
+    return number
 
 
 def _range(text: str, flag: str, option: settings.Option) -> settings.Range:

@@ -241,6 +241,13 @@ def test_settings_of_each_profile_are_valid_and_are_read_back(profile, tmp_path)
     assert config.from_json(config.to_json(made)) == made
 
 
+def test_list_of_learning_rates_is_refused_with_the_forms_that_are_allowed(tmp_path):
+    code, text = invoke("run", "--run-dir", tmp_path / "run", "--learning-rate", "1e-4,1e-3")
+    message = " ".join(text.replace("│", " ").split())
+    assert code == 2
+    assert "--learning-rate must be a number or LOW:HIGH or LOW:HIGH:log (got 1e-4,1e-3)" in message
+
+
 @pytest.mark.parametrize("option", ["--learning-rate", "--max-rejects", "--min-f1", "--weight-decay"])
 @pytest.mark.parametrize("value", ["nan", "inf"])
 def test_number_that_is_not_finite_is_refused_by_name(tmp_path, option, value):
