@@ -105,7 +105,7 @@ class Config(settings.Finetuning):
     oracle: settings.Oracle = option(
         "grid", "Choice of the scenarios to train: all combinations (grid), or trials that a KerasTuner oracle chooses."
     )
-    trials: int = option(100, "Number of trials, with an oracle other than grid.", min=1, max=10_000)
+    trials: int = option(100, "Number of trials, with an oracle other than grid.", min=1, max=1_000)
     folds: int = option(5, "Number of cross-validation folds.", min=2, max=1_000)
     epochs: int = option(10, "Number of epochs in each fold.", min=1, max=10_000)
     batch_size: int = option(32, "Number of photos in a training step.", min=1, max=65_536)
