@@ -13,7 +13,11 @@ from components.models import backbone_table, backbones, openvino_engine, weight
 
 SIZE_PX = 64
 SEED = 3
-OPENVINO_PARAMETERS = 100e6  # with more (EfficientNetV2L, ConvNeXtLarge and XLarge), OpenVINO takes over 8 GB
+# the smallest of each family, whose other networks have the same layers; OpenVINO takes most of the time and memory
+RUN_BY_OPENVINO = (
+    "ResNet50 ResNet50V2 VGG16 DenseNet121 InceptionV3 InceptionResNetV2 Xception NASNetMobile MobileNet MobileNetV2 "
+    "MobileNetV3Small EfficientNetB0 EfficientNetV2B0 ConvNeXtTiny"
+).split()
 SUBTRACTED_MEANS = ("VGG", "ResNet50", "ResNet101", "ResNet152")  # their weights expect pixels less means, not divided
 
 
@@ -59,7 +63,7 @@ def test_backbone_is_as_its_row_says_and_its_parts_give_what_it_gives(name):
     assert 0 < trained[0] < trained[1] < len(network.trainable_weights)
     backbones.unfreeze(model, name, "none", "frozen")
     assert not model.trainable_weights
-    if row.parameters < OPENVINO_PARAMETERS:
+    if name in RUN_BY_OPENVINO:
         check_openvino(model, pixels, expected)
 
 
