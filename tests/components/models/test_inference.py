@@ -101,7 +101,7 @@ def test_mnn_prints_nothing(model, pixels, capfd):
 
 def test_automatic_engine_is_the_cpu_engine_of_the_backbone():
     picked = {name: inference.pick("auto", name, "float32") for name in backbones.BACKBONES}
-    assert picked == {"ResNet50": "openvino", "VGG19": "mnn", "DenseNet121": "openvino"}
+    assert {name: engine for name, engine in picked.items() if engine != "openvino"} == {"VGG19": "mnn"}
     assert inference.pick("auto", "VGG19", "bfloat16") == "openvino"
 
 
