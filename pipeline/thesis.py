@@ -14,7 +14,8 @@ PHOTOS = "f510d6ebf216d606"  # digest of the sorted ids of its photos: 2,521, be
 def f1_of_scenarios(run_dir: pathlib.Path, leaderboard: documents.Leaderboard) -> dict[int, float]:
     """Return scenario -> F1 in the thesis; empty if photos or searched scenarios are not those of the thesis."""
     ids = sorted(row["id"] for row in run_folder.read_rows(run_dir, run_folder.PHOTOS))
-    if artifacts.digest(ids) != PHOTOS:
+    has_other_heads = any("hidden_units" in row for row in leaderboard["scenarios"])
+    if artifacts.digest(ids) != PHOTOS or has_other_heads:
         return {}
     published = artifacts.read_csv(RESULTS)
     searched = leaderboard["scenarios"][: len(published)]  # the refined ones are last

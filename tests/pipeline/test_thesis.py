@@ -34,5 +34,7 @@ def test_mean_of_the_folds_is_near_the_f1_of_all_photos(run_dir):
 
 def test_other_photos_or_scenarios_are_not_compared(run_dir, monkeypatch):
     assert not thesis.fold_f1_of_scenarios(run_dir, {"scenarios": ROWS[1:]})
+    wider = [{**row, "hidden_units": 512} for row in ROWS]
+    assert not thesis.fold_f1_of_scenarios(run_dir, {"scenarios": wider})
     monkeypatch.setattr(thesis, "PHOTOS", "0")
     assert not thesis.fold_f1_of_scenarios(run_dir, {"scenarios": ROWS})
