@@ -22,7 +22,7 @@ READ = (run_folder.KERAS_MODEL, run_folder.LEADERBOARD, run_folder.CALIBRATION, 
 
 
 def run(run_dir: pathlib.Path, name: settings.DeviceFormat, console: rich.console.Console) -> None:
-    """Write the model of the run in the format `name` to RUN/exports/NAME, and print what is there.
+    """Write the model of the run in the format `name` to RUN/exports/NAME, and print how it compares.
 
     Raises:
         PilahError: the run has no validated model, a file of it has changed, or the export gives other answers.
