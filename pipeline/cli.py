@@ -9,7 +9,7 @@ import typer
 from components.base import settings, version
 from components.base.errors import PilahError
 from pipeline import config as config_module
-from pipeline import error_text, options, terminal
+from pipeline import config_check, error_text, options, terminal
 from pipeline.config import Config, Profile, StageName
 from pipeline.terminal import console
 
@@ -300,7 +300,7 @@ def _configure(run_dir: pathlib.Path, profile: Profile | None, changes: dict[str
             raise PilahError(f"--run-dir must not be in --images, where its files would count as photos: {run_dir}.")
     if not config.photos_per_class and not config.images:
         raise PilahError(f"Profile {config.profile} needs photos. Give --images or --fetch-kaggle.")
-    config_module.check(config, changes)
+    config_check.check(config, changes)
     _make_folder(folder)
     return config
 

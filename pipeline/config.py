@@ -2,15 +2,12 @@
 
 import dataclasses
 import json
-import math
 import pathlib
-from collections.abc import Collection
 from typing import Any, Literal, get_args
 
 from components.base import artifacts, settings
 from components.base.errors import PilahError
 from components.base.settings import option
-from components.models import backbone_table
 from pipeline import run_folder, setting_types
 from tuner.search_space import SearchSpace
 
@@ -31,7 +28,6 @@ StageName = Literal[
 STAGES: tuple[StageName, ...] = get_args(StageName)
 # scikit-learn's seeds must be below 2**32, and the audit draws folds with the next ones too
 MAX_SEED = 2**31 - 1
-HYPERBAND_FACTOR = 3  # KerasTuner's: the best trials are trained again with this many times the epochs
 Profile = Literal["thesis", "finetuned", "demo"]
 PROFILES: dict[Profile, dict[str, Any]] = {
     "thesis": {},
@@ -216,82 +212,6 @@ def flag(name: str) -> str:
 def help_of(name: str) -> str:
     """Return the help of the option of the field `name`, for commands that have the same option."""
     return settings.options(Config)[name].help
-
-
-def check(config: Config, fields: Collection[str] | None = None) -> None:
-    """Raise PilahError if settings are not finite or contradict each other.
-
-    Args:
-        fields: names of the fields that this start sets; None means all fields.
-    """
-    for name, value in vars(config).items():
-        values = value if isinstance(value, tuple) else [value]
-        if any(isinstance(number, float) and not math.isfinite(number) for number in values):
-            raise PilahError(f"{flag(name)} must be a finite number (got {value}).")
-    backbone_table.check_image_size(config.backbones, config.image_size_px)
-    if config.random_weights and config.weights_dir and (fields is None or "weights_dir" in fields):
-        raise PilahError(
-            f"--random-weights and --weights-dir {config.weights_dir} exclude each other. Leave one of them out, or "
-            "add --no-random-weights to a run that has random weights."
-        )
-    if config.refine and config.strategy == "finetune":
-        raise PilahError(
-            f"--refine {config.refine} and --strategy finetune exclude each other: --refine fine-tunes backbones that "
-            "were frozen in the search. Choose one of them."
-        )
-    _check_search(config, fields)
-    if config.refine > config.scenario_count:
-        raise PilahError(
-            f"--refine must be at most {config.scenario_count}, the number of scenarios (got {config.refine})."
-        )
-    default, names = Config(config.run_dir), ("finetuning_rate", *settings.options(settings.Finetuning))
-    changed = [name for name in names if getattr(config, name) != getattr(default, name)]
-    changed = [name for name in changed if fields is None or name in fields]
-    if changed and not config.finetunes:
-        raise PilahError(
-            f"{', '.join(f'{flag(name)} {getattr(config, name)}' for name in changed)}: options of fine-tuning have no "
-            "effect while all backbones stay frozen. Add --refine 1 or --strategy finetune, or leave them out."
-        )
-    if config.finetunes and config.warmup_epochs >= config.epochs:
-        raise PilahError(
-            f"--warmup-epochs must be lower than --epochs, which is {config.epochs} (got {config.warmup_epochs})."
-        )
-
-
-def _check_search(config: Config, fields: Collection[str] | None) -> None:
-    """Raise PilahError if the oracle does not fit the other settings. `fields` is as in `check`."""
-    ranges = [name for name in ("dropouts", "learning_rate") if isinstance(getattr(config, name), settings.Range)]
-    if config.oracle == "grid":
-        if ranges:
-            raise PilahError(
-                f"{flag(ranges[0])} must not be a range with --oracle grid, which tries all combinations (got "
-                f"{getattr(config, ranges[0])}). Give values, or choose --oracle random, bayesian or hyperband."
-            )
-        if config.trials != Config(config.run_dir).trials and (fields is None or "trials" in fields):
-            raise PilahError(
-                f"--trials {config.trials} has no effect with --oracle grid, which tries all combinations. Leave it "
-                "out, or choose --oracle random, bayesian or hyperband."
-            )
-        return
-    if config.strategy == "finetune":
-        raise PilahError(
-            f"--oracle {config.oracle} needs --strategy features, because each of its trials trains only a head. "
-            "Fine-tune the best trials with --refine."
-        )
-    if config.oracle == "hyperband" and config.epochs < HYPERBAND_FACTOR:
-        raise PilahError(
-            f"--oracle hyperband needs --epochs of at least {HYPERBAND_FACTOR}, because its first trials have a third "
-            f"of them or less (got {config.epochs}). Add epochs, or choose --oracle random."
-        )
-    if not ranges and config.combinations == 1:
-        raise PilahError(
-            f"--oracle {config.oracle} needs something to search. Give a range, such as --learning-rate 1e-5:1e-2:log, "
-            "or several values of --backbones, --optimizers, --dropouts or --hidden-units."
-        )
-    if config.refine and "learning_rate" in ranges and not config.finetuning_rate:
-        raise PilahError(
-            f"--refine {config.refine} needs --finetuning-rate, because --learning-rate is a range. Add it."
-        )
 
 
 def to_json(config: Config) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from components.base import artifacts
 from components.base.errors import PilahError
 from pipeline import (
     cluster,
+    config_check,
     leaderboard_table,
     lock,
     next_commands,
@@ -17,7 +18,6 @@ from pipeline import (
     run_folder,
     runner,
 )
-from pipeline import config as config_module
 from pipeline.config import STAGES, Config, to_json
 from pipeline.stages import (
     calibration,
@@ -75,7 +75,7 @@ def run(config: Config, from_stage: str | None, overwrite: bool, console: rich.c
         photos.check(config)
         cluster.check(config, console)
         config = recipe.with_weights(config, is_new=not (config.run_dir / run_folder.CONFIG).exists())
-        config_module.check(config, ())  # --refine, with fewer scenarios
+        config_check.check(config, ())  # --refine, with fewer scenarios
         resolved = recipe.resolve(config)
         if not (config.run_dir / run_folder.CONFIG).exists():
             resume.check_new(config.run_dir, overwrite)

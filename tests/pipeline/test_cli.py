@@ -11,7 +11,7 @@ import typer.testing
 from components.base import artifacts, settings
 from components.base.errors import PilahError
 from components.data import stratified_folds
-from pipeline import cli, config, main, options
+from pipeline import cli, config, config_check, main, options
 from pipeline.commands import audit, evaluate, leakage_check
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -236,7 +236,7 @@ def test_every_setting_is_in_one_group_of_the_help():
 @pytest.mark.parametrize("profile", config.PROFILES)
 def test_settings_of_each_profile_are_valid_and_are_read_back(profile, tmp_path):
     made = config.of_profile(profile, tmp_path)
-    config.check(made)
+    config_check.check(made)
     assert made.profile == profile
     assert config.from_json(config.to_json(made)) == made
 
@@ -292,7 +292,7 @@ def test_random_weights_and_a_folder_of_weights_exclude_each_other(tmp_path):
     assert code == 1 and f"--random-weights and --weights-dir {tmp_path} exclude each other" in text
     assert not (tmp_path / "run").exists()
     resumed = config.Config(tmp_path / "run", weights_dir=tmp_path, random_weights=True)
-    config.check(resumed, {"random_weights"})  # in a run that had a folder
+    config_check.check(resumed, {"random_weights"})  # in a run that had a folder
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from components.base import artifacts, seeds, settings
 from components.base.errors import PilahError
 from components.models import assembly, backbones, finetuning
 from pipeline import config as config_module
-from pipeline import runner
+from pipeline import config_check, runner
 from tuner import cross_validation, folds, predictions
 
 pytest_plugins = ["finetuning_fixtures"]
@@ -302,7 +302,7 @@ def test_saved_model_has_no_optimizer_and_predicts_the_same(study, tmp_path, opt
 def test_warmup_as_long_as_training_raises(tmp_path):
     settings = config_module.Config(tmp_path, strategy="finetune", warmup_epochs=10)
     with pytest.raises(PilahError, match=r"--epochs, which is 10 \(got 10\)\."):
-        config_module.check(settings)
+        config_check.check(settings)
 
 
 def test_unneeded_stage_is_skipped_and_leaves_no_mark(tmp_path):

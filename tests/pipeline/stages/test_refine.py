@@ -15,7 +15,7 @@ from components.demo import synthetic_photos
 from components.models import backbones, extraction, features, frozen_activations
 from components.publish import push
 from pipeline import config as config_module
-from pipeline import main, provenance, recipe, resolved_settings, run_folder, runner
+from pipeline import config_check, main, provenance, recipe, resolved_settings, run_folder, runner
 from pipeline.report import plots
 from pipeline.stages import report as report_stage
 from tuner import predictions, workers
@@ -240,11 +240,11 @@ def times(config, number):
 )
 def test_invalid_refine_options_raise(tmp_path, changed, match):
     with pytest.raises(PilahError, match=match):
-        config_module.check(config_module.Config(tmp_path, **changed))
+        config_check.check(config_module.Config(tmp_path, **changed))
 
 
 def test_fine_tuning_options_of_a_resumed_run_are_no_error_without_refine(tmp_path):
     resumed = dataclasses.replace(config_module.of_profile("finetuned", tmp_path), refine=0)
-    config_module.check(resumed, {"refine": 0})
+    config_check.check(resumed, {"refine": 0})
     with pytest.raises(PilahError, match=r"^--unfreeze top: options of fine-tuning have no effect"):
-        config_module.check(resumed, {"refine": 0, "unfreeze": "top"})
+        config_check.check(resumed, {"refine": 0, "unfreeze": "top"})

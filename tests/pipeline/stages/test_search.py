@@ -15,7 +15,7 @@ from components.base.errors import NotFiniteError, PilahError
 from components.demo import synthetic_photos
 from components.models import backbones, head
 from pipeline import config as config_module
-from pipeline import main, recipe, resolved_settings, resume, run_folder, trials
+from pipeline import config_check, main, recipe, resolved_settings, resume, run_folder, trials
 from pipeline.commands import status
 from pipeline.report import figures, logs
 from tuner import scenarios, search_space, workers
@@ -253,4 +253,4 @@ def test_unfinished_trials_are_those_of_the_current_space(copied):
 )
 def test_settings_that_contradict_the_oracle_are_refused(finished, changes, message):
     with pytest.raises(PilahError, match=message):
-        config_module.check(dataclasses.replace(finished[0], **changes))
+        config_check.check(dataclasses.replace(finished[0], **changes))
