@@ -2,7 +2,7 @@
 
     python -m benchmarks.nested --run-dir runs/thesis
 
-Nested cross-validation chooses the scenario for each fold anew, without the photos of the fold, so that its F1 needs no
+Nested cross-validation chooses a scenario for each fold, without the photos of the fold, so that its F1 needs no
 correction. The outer folds are those of the run, and the inner folds are the others: each scenario is trained once
 without each pair of folds, and tested on both. This is (folds - 1) / 2 times the training of the search.
 """
