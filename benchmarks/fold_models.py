@@ -13,6 +13,7 @@ from components.data import pixels
 from components.models import (
     anatomy,
     assembly,
+    checkpoints,
     finetuning,
     frozen_graph,
     inference,
@@ -101,7 +102,7 @@ def _finetuned(config: Config, study: Study, winner: Scenario, fold: int) -> ker
     checkpoint = trial_folder.fold_checkpoint(
         trial_folder.path(config.run_dir / run_folder.TRIALS, winner.number), fold
     )
-    done, epochs = finetuning.checkpoint_progress(checkpoint)[0], study.epochs_of_finetuning
+    done, epochs = checkpoints.progress(checkpoint)[0], study.epochs_of_finetuning
     if done < epochs:
         raise PilahError(
             f"{checkpoint}.0.npz must hold the model of fold {fold + 1} after {epochs} epochs (got {done}). "

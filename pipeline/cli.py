@@ -77,7 +77,7 @@ def run(
         Profile | None,
         typer.Option(
             metavar=options.choices(Profile),
-            help="Settings to start from; finetuned is the most accurate.",
+            help="Settings to start from; covariance is the most accurate.",
             show_default="that of the run, else thesis with photos and demo without",
         ),
     ] = None,

@@ -28,10 +28,10 @@ StageName = Literal[
 STAGES: tuple[StageName, ...] = get_args(StageName)
 # scikit-learn's seeds must be below 2**32, and the audit draws folds with the next ones too
 MAX_SEED = 2**31 - 1
-Profile = Literal["thesis", "finetuned", "demo"]
+Profile = Literal["thesis", "finetuned", "covariance", "demo"]
 PROFILES: dict[Profile, dict[str, Any]] = {
     "thesis": {},
-    # the best single model on the thesis's photos (docs/results.md): one frozen scenario, then fine-tuned
+    # the best fine-tuned model on the thesis's photos (docs/results.md): one frozen scenario, then fine-tuned
     "finetuned": {
         "image_size_px": 320,
         "views": 1,  # of the frozen scenario, which is only a baseline
@@ -46,6 +46,19 @@ PROFILES: dict[Profile, dict[str, Any]] = {
         "schedule": "cosine",
         "label_smoothing": 0.1,
         "clip_norm": 1.0,
+    },
+    # the most accurate model on the thesis's photos: nothing of the backbones is trained
+    "covariance": {
+        "image_size_px": 320,
+        "flips": "both",
+        "strategy": "finetune",
+        "backbones": ("DenseNet121",),
+        "optimizers": ("Adam",),  # of fine-tuned models, of which there are none
+        "dropouts": (0.0,),
+        "unfreeze": "top",
+        "ensemble": 0,
+        "covariance_backbones": ("DenseNet121", "ResNet50"),
+        "finetuning_views": 4,
     },
     # the whole study in minutes: a few small synthetic photos, and a learning rate high enough for so few
     "demo": {
@@ -185,6 +198,11 @@ class Config(settings.Finetuning):
         return self.strategy == "finetune" or self.refine > 0
 
     @property
+    def networks(self) -> tuple[settings.Backbone, ...]:
+        """All backbones that the run computes with: those that it compares, and those of covariance heads."""
+        return tuple(dict.fromkeys((*self.backbones, *(self.covariance_backbones if self.finetunes else ()))))
+
+    @property
     def rate_of_finetuning(self) -> float:
         assert self.finetuning_rate or isinstance(self.learning_rate, float)
         return self.finetuning_rate or self.learning_rate  # type: ignore[return-value]
@@ -248,6 +266,7 @@ def from_json(values: dict[str, Any]) -> Config:
         "labels": pathlib.Path(values["labels"]) if values.get("labels") else None,
     }
     lists: dict[str, Any] = {name: tuple(values[name]) for name in ("backbones", "optimizers", "beam_args")}
+    lists["covariance_backbones"] = tuple(values.get("covariance_backbones", []))
     lists["hidden_units"] = tuple(values.get("hidden_units", [settings.HIDDEN_UNITS]))
     lists |= {name: _searched(values[name]) for name in ("dropouts", "learning_rate") if name in values}
     return Config(**{**values, **paths, **lists})

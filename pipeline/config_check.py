@@ -22,7 +22,7 @@ def check(config: Config, fields: Collection[str] | None = None) -> None:
         values = value if isinstance(value, tuple) else [value]
         if any(isinstance(number, float) and not math.isfinite(number) for number in values):
             raise PilahError(f"{config_module.flag(name)} must be a finite number (got {value}).")
-    backbone_table.check_image_size(config.backbones, config.image_size_px)
+    backbone_table.check_image_size(config.networks, config.image_size_px)
     if config.random_weights and config.weights_dir and (fields is None or "weights_dir" in fields):
         raise PilahError(
             f"--random-weights and --weights-dir {config.weights_dir} exclude each other. Leave one of them out, or "
@@ -47,9 +47,25 @@ def check(config: Config, fields: Collection[str] | None = None) -> None:
             f"{options}: options of fine-tuning have no effect while all backbones stay frozen. Add --refine 1 or "
             "--strategy finetune, or leave them out."
         )
+    if config.finetunes:
+        _check_members(config)
     if config.finetunes and config.warmup_epochs >= config.epochs:
         raise PilahError(
             f"--warmup-epochs must be lower than --epochs, which is {config.epochs} (got {config.warmup_epochs})."
+        )
+
+
+def _check_members(config: Config) -> None:
+    """Raise PilahError if the model would have no members, or a covariance head nothing to be fitted to."""
+    lacking = [name for name in config.backbones if name not in config.covariance_backbones]
+    if not config.ensemble and lacking:
+        raise PilahError(
+            f"--ensemble 0 fine-tunes no model of {lacking[0]}. Add {lacking[0]} to --covariance-backbones, or choose "
+            "--ensemble 1 or more."
+        )
+    if config.covariance_backbones and config.unfreeze == "all":
+        raise PilahError(
+            "--covariance-backbones needs frozen layers, but --unfreeze all leaves none. Choose --unfreeze top or top2."
         )
 
 

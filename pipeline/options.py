@@ -215,7 +215,7 @@ def _numbers(words: list[str], flag: str, number_type: type, option: settings.Op
 
 def _text(value: Any) -> str:
     if isinstance(value, tuple):
-        return ", ".join(map(str, value))
+        return ", ".join(map(str, value)) or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "none" if value is None else f"{value:_}" if isinstance(value, int) else str(value)

@@ -55,14 +55,14 @@ def with_weights(config: Config, is_new: bool) -> Config:
             or belongs to another network.
     """
     missing: list[weights_search.NotFoundError] = []
-    for name in config.backbones:
+    for name in config.networks:
         try:
             backbones.check_weights(name, weights(config, name))
         except weights_search.NotFoundError as error:
-            if config.profile != "demo" or not is_new:
+            if config.profile != "demo" or not is_new or name in config.covariance_backbones:
                 raise
             missing.append(error)
-    if len(missing) == len(config.backbones):
+    if len(missing) == len(config.networks):
         reasons = "; ".join(dict.fromkeys(failure.reason for failure in missing))
         raise PilahError(
             f"No backbone has ImageNet weights ({reasons}). Put their files, as Keras Applications publishes them, "
@@ -117,16 +117,19 @@ def network(config: Config, backbone: settings.Backbone) -> extraction.Network:
 def resolve(config: Config) -> resolved_settings.Resolved:
     """Return the settings that depend on this machine and on the weights files."""
     return resolved_settings.Resolved(
-        weights={name: weights(config, name).fingerprint for name in config.backbones},
-        engines={name: engine(config, name) for name in config.backbones},
+        weights={name: weights(config, name).fingerprint for name in config.networks},
+        engines={name: engine(config, name) for name in config.networks},
         precision=features.pick_precision(config.precision),
         frozen_activations_on_disk=frozen_activations_on_disk(config),
     )
 
 
 def frozen_activations_on_disk(config: Config) -> bool:
-    """Return whether fine-tuning reads frozen activations from disk; a GPU computes them faster than a disk reads."""
-    return config.unfreeze != "all" and not inference.on_gpu()
+    """Return whether fine-tuning reads frozen activations from disk.
+
+    A GPU computes them faster than a disk reads, but covariance heads are fitted to nothing else.
+    """
+    return config.unfreeze != "all" and (bool(config.covariance_backbones) or not inference.on_gpu())
 
 
 def study(config: Config) -> study_module.Study:
@@ -153,14 +156,14 @@ def study(config: Config) -> study_module.Study:
 def _finetuning(config: Config) -> study_module.Finetuning:
     return study_module.Finetuning(
         records=config.run_dir / run_folder.DATASET,
-        weights={name: weights(config, name) for name in config.backbones},
+        weights={name: weights(config, name) for name in config.networks},
         image_size_px=config.image_size_px,
         learning_rate=config.rate_of_finetuning,
         options=config.finetuning,
         frozen_activations_dir=config.run_dir / run_folder.FROZEN_ACTIVATIONS
         if frozen_activations_on_disk(config)
         else None,
-        engines={name: engine(config, name) for name in config.backbones},
+        engines={name: engine(config, name) for name in config.networks},
         precision=features.pick_precision(config.precision),
     )
 
@@ -228,12 +231,15 @@ def calibration(config: Config, current: study_module.Study, winner: Scenario) -
 
 
 def parameters(config: Config, scenario_list: Sequence[Scenario]) -> dict[int, int]:
-    """Return scenario -> number of parameters of its backbone and head together."""
+    """Return scenario -> number of parameters of its backbones and head together, without covariance heads."""
     classes = len(photos.class_names(run_folder.usable_photos(config.run_dir)))
     counts = {}
     for scenario in scenario_list:
         network = backbones.BACKBONES[scenario.backbone]
         counts[scenario.number] = network.parameters + head.parameters(network.channels, classes, scenario.units)
+        if scenario.strategy == "finetune":
+            others = {name for name in config.covariance_backbones if name != scenario.backbone}
+            counts[scenario.number] += sum(backbones.BACKBONES[name].parameters for name in others)
     return counts
 
 

@@ -98,6 +98,7 @@ def expected_settings(
             options=config.finetuning,
             frozen_activations_on_disk=resolved.frozen_activations_on_disk,
             engine=resolved.engines.get(scenario.backbone, config.engine),
+            covariance_weights={name: resolved.weights.get(name, "") for name in config.covariance_backbones},
         )
     else:
         features = _features(config, usable, scenario.backbone, resolved)
@@ -147,7 +148,12 @@ def _unresolved(config: Config) -> Resolved:
 
 def _without_resolved(config: Config, settings: dict[str, Any]) -> dict[str, Any]:
     """Return `settings`, and the settings of the features in them, without those that depend on the machine."""
-    left_out = {"weights", "trunk", *(name for name in ("engine", "precision") if getattr(config, name) == "auto")}
+    left_out = {
+        "weights",
+        "covariance_weights",
+        "trunk",
+        *(name for name in ("engine", "precision") if getattr(config, name) == "auto"),
+    }
     return {
         name: _without_resolved(config, value) if name == "features" else value
         for name, value in settings.items()

@@ -9,7 +9,7 @@ import numpy as np
 
 from components.base import artifacts, claims, seeds
 from components.data import pixels
-from components.models import anatomy, features, finetuning, head, tta
+from components.models import anatomy, checkpoints, features, finetuning, head, tta
 from tuner import predictions, scenarios, trial_folder
 from tuner.study import Study
 
@@ -34,7 +34,7 @@ def train(
             if not trial_folder.fold_predictions(folder, fold).exists():
                 _train_fold(study, scenario, fold, folder, on_epoch=on_epoch)
             claims.check()
-            finetuning.clear(trial_folder.fold_checkpoint(folder, fold))
+            checkpoints.clear(trial_folder.fold_checkpoint(folder, fold))
 
 
 def reset_if_settings_changed(study: Study, scenario: scenarios.Scenario, folder: pathlib.Path) -> None:
@@ -43,10 +43,10 @@ def reset_if_settings_changed(study: Study, scenario: scenarios.Scenario, folder
 
 
 def epochs_done(folder: pathlib.Path, fold: int, epochs: int) -> int:
-    """Return how many of `epochs` a fold has finished; both count the epochs of all ensemble members."""
+    """Return how many of `epochs` a fold has finished; both count the epochs of all members of the model."""
     if trial_folder.fold_predictions(folder, fold).exists():
         return epochs
-    return finetuning.checkpoint_progress(trial_folder.fold_checkpoint(folder, fold))[0]
+    return checkpoints.progress(trial_folder.fold_checkpoint(folder, fold))[0]
 
 
 def train_head(study: Study, scenario: scenarios.Scenario, fold: int) -> tuple[dict[str, list[float]], np.ndarray]:
@@ -80,22 +80,28 @@ def _train_fold(
 ) -> None:
     """Train a new model on the other folds, and write its history and its predictions of `fold`."""
     checkpoint = trial_folder.fold_checkpoint(folder, fold)
-    started = time.monotonic() - finetuning.checkpoint_progress(checkpoint)[1]
+    started = time.monotonic() - checkpoints.progress(checkpoint)[1]
     if scenario.strategy == "finetune":
         keras.utils.clear_session()  # free the last fold's model now: it is too large to wait for garbage collection
-        examples, in_fold = study.examples(scenario.backbone), study.fold_of == fold
+        recipe, in_fold = study.recipe(scenario), study.fold_of == fold
+        examples, covariance_examples = study.examples(scenario.backbone), study.covariance_examples()
         model, history = finetuning.fit(
-            study.recipe(scenario),
+            recipe,
             examples,
             np.flatnonzero(~in_fold),
             seed=seeds.derive(study.seed, seeds.FOLD, fold),
             checkpoint=checkpoint,
+            covariance_examples=covariance_examples,
             on_epoch=on_epoch,
         )
-        if study.recipe(scenario).options.unfreeze == "all":
+        if recipe.options.unfreeze == "all":
             _write_embedding(model, scenario, examples.pixels, trial_folder.fold_embedding(folder, fold))
-        model = tta.averaged(model, study.test_views)
-        probabilities = finetuning.predict(model, examples.pixels, np.flatnonzero(in_fold))
+        tested = np.flatnonzero(in_fold)
+        if examples.tested_activations:
+            of_members = finetuning.predict_members(model, recipe, tested, examples, covariance_examples)
+            probabilities = of_members.mean(axis=0)
+        else:
+            probabilities = finetuning.predict(tta.averaged(model, study.test_views), examples.pixels, tested)
     else:
         history, probabilities = train_head(study, scenario, fold)
     seconds = round(time.monotonic() - started, 3)

@@ -91,9 +91,9 @@ class Study:
 
     @property
     def epochs_of_finetuning(self) -> int:
-        """The number of epochs in a fold, summed over all ensemble members."""
+        """The number of epochs in a fold, summed over all members of the model."""
         assert self.finetuning
-        return self.epochs * self.finetuning.options.ensemble
+        return self.finetuning.options.epochs_of_members(self.epochs)
 
     def settings(self, scenario: scenarios.Scenario) -> dict[str, Any]:
         """Return everything that the predictions of `scenario` depend on."""
@@ -108,6 +108,10 @@ class Study:
                 options=self.finetuning.options,
                 frozen_activations_on_disk=self.finetuning.frozen_activations_dir is not None,
                 engine=self.finetuning.engines[scenario.backbone],
+                covariance_weights={
+                    name: self.finetuning.weights[name].fingerprint
+                    for name in self.finetuning.options.covariance_backbones
+                },
             )
         else:
             features_settings = artifacts.read_json(self.features_dir / scenario.backbone / artifacts.SETTINGS)
@@ -159,6 +163,9 @@ class Study:
             options=self.finetuning.options,
             flips=self.flips,
             augmentation_kind=self.augmentation_kind,
+            covariance_weights={
+                name: self.finetuning.weights[name] for name in self.finetuning.options.covariance_backbones
+            },
         )
 
     def all_pixels(self) -> np.ndarray:
@@ -175,9 +182,9 @@ class Study:
             executor: computes frozen activations in other processes, as in extraction.extract.
         """
         assert self.finetuning
-        activations = None
+        activations, tested = None, None
         if self.finetuning.frozen_activations_dir:
-            activations = frozen_activations.load(
+            activations, tested = frozen_activations.load(
                 self.finetuning.frozen_activations_dir / backbone,
                 extraction.Source(self.finetuning.records, self._ids, self.augmentation),
                 extraction.Network(
@@ -188,10 +195,18 @@ class Study:
                     self.finetuning.precision,
                     below=self.finetuning.options.unfreeze,
                 ),
-                views=self.epochs,
+                views=min(self.finetuning.options.finetuning_views or self.epochs, self.epochs),
+                test_views=self.test_views if self.finetuning.options.covariance_backbones else 0,
                 executor=executor,
             )
-        return pixels.Examples(self._ids, self.all_pixels(), self.labels, activations)
+        return pixels.Examples(self._ids, self.all_pixels(), self.labels, activations, tested)
+
+    def covariance_examples(
+        self, executor: concurrent.futures.Executor | None = None
+    ) -> dict[settings_module.Backbone, pixels.Examples]:
+        """Return what `examples` does for the backbone of each covariance head."""
+        assert self.finetuning
+        return {name: self.examples(name, executor) for name in self.finetuning.options.covariance_backbones}
 
     @functools.cached_property
     def _photos_and_folds(self) -> str:

@@ -79,6 +79,7 @@ def of_finetuning(
     options: settings.Finetuning,
     frozen_activations_on_disk: bool,
     engine: str,
+    covariance_weights: Mapping[str, str],
 ) -> dict[str, Any]:
     """Return the settings that strategy `finetune` adds.
 
@@ -88,6 +89,7 @@ def of_finetuning(
         precision: dtype in which the backbone computes, "float32" or "bfloat16".
         frozen_activations_on_disk: whether frozen layers run only once, with their activations saved on disk.
         engine: inference engine of the frozen layers, see inference.load.
+        covariance_weights: backbone of each covariance head -> fingerprint of its weights.
     """
     # In float32, OpenVINO and TensorFlow differ by less than the precision of float16, but MNN's Winograd convolutions
     # by about as much. Trials without this setting used OpenVINO.
@@ -99,7 +101,18 @@ def of_finetuning(
         "weights": weights,
         "precision": precision,
         "image_size_px": image_size_px,
-        **dataclasses.asdict(options),
+        **_stated(options),
         "trunk": "float16" if frozen_activations_on_disk else None,
         **({"engine": engine} if frozen_activations_on_disk and differs else {}),
+        **({"covariance_weights": dict(covariance_weights)} if covariance_weights else {}),
+    }
+
+
+def _stated(options: settings.Finetuning) -> dict[str, Any]:
+    """Return all options but later ones that have their defaults, which trials of earlier versions do not state."""
+    later = settings.Finetuning()
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in dataclasses.asdict(options).items()
+        if name not in ("covariance_backbones", "finetuning_views") or value != getattr(later, name)
     }

@@ -144,6 +144,8 @@ class Finetuning:
         clip_norm: largest L2 norm of all gradients of a step together (Pascanu et al. 2013), which limits the effect of
             a single batch.
         ensemble: see Lakshminarayanan et al. 2017. The models use the same views and share the frozen layers.
+        covariance_backbones: see covariance_head.py. Such a head trains no layer of its backbone; with an ensemble of 0
+            the model has only such heads.
         xla: worthwhile on GPUs; each fold then starts with a compilation.
     """
 
@@ -163,6 +165,19 @@ class Finetuning:
         None, "Norm to which fine-tuning clips the gradients of a step.", min=1e-9, max=1e9
     )
     ensemble: int = option(
-        1, "Number of fine-tuned models that differ only in their seeds, their scores averaged.", min=1, max=100
+        1, "Number of fine-tuned models that differ only in their seeds, their scores averaged.", min=0, max=100
+    )
+    covariance_backbones: tuple[Backbone, ...] = option(
+        (), "Backbones with a head on covariances of their frozen activations, averaged with the fine-tuned models."
+    )
+    finetuning_views: int | None = option(
+        None,
+        "Number of augmented views that fine-tuning alternates between, if not a new one each epoch.",
+        min=1,
+        max=1_000,
     )
     xla: bool = option(False, "Compile the training steps of fine-tuning with XLA, for GPUs.")
+
+    def epochs_of_members(self, epochs: int) -> int:
+        """Return the number of epochs of all members of a model together; a covariance head counts as one epoch."""
+        return self.ensemble * epochs + len(self.covariance_backbones)

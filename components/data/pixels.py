@@ -26,12 +26,15 @@ class Examples:
         labels: int64 [photos], in [0, classes).
         frozen_activations: views 1 and above, float16 [photos, ...] each, to train on instead of the pixels; see
             frozen_activations.load.
+        tested_activations: the same of the test-time views, the first of which has the clean photos. Covariance heads
+            need them; without them photos are tested from their pixels.
     """
 
     ids: Sequence[str]
     pixels: np.ndarray
     labels: np.ndarray
     frozen_activations: Sequence[np.ndarray] | None = None
+    tested_activations: Sequence[np.ndarray] | None = None
 
 
 def load(records_dir: pathlib.Path, photo_ids: Sequence[str]) -> np.ndarray:

@@ -11,8 +11,11 @@ import keras
 from components.base import settings
 from components.models import backbones, tta
 
-TRUNK, MEMBER = "trunk", "member_{}"  # layers of an averaged model: shared frozen layers, and all others of a member
+# layers of an averaged model: shared frozen layers, those of a covariance head on another backbone, and all others of a
+# member; the last two by the number of the member
+TRUNK, OTHER_TRUNK, MEMBER = "trunk", "trunk_{}", "member_{}"
 POOLED, HEAD = "pooled", "head"  # layers of each member
+WHITENING = "whitening"  # first layer of the pooling of a covariance head
 
 
 def single_view(model: keras.Model) -> keras.Model:
@@ -30,6 +33,15 @@ def members(model: keras.Model) -> list[keras.Model]:
 def trunk(model: keras.Model) -> keras.Model | None:
     """Return the frozen layers that the members of a model of one view share; None if they share none."""
     return next((layer for layer in model.layers if layer.name == TRUNK), None)
+
+
+def inputs_of_members(model: keras.Model, pixels: keras.KerasTensor) -> list[keras.KerasTensor]:
+    """Return what each of `members` takes for `pixels`: activations of its frozen layers, or the pixels."""
+    layers = {layer.name: layer for layer in model.layers}
+    shared = trunk(model)
+    activations = shared(pixels) if shared else pixels
+    others = [layers.get(OTHER_TRUNK.format(number)) for number in range(len(members(model)))]
+    return [other(pixels) if other else activations for other in others]
 
 
 def with_embedding(
@@ -59,28 +71,36 @@ def embedding(model: keras.Model, backbone: settings.Backbone, below: settings.U
 def with_maps(model: keras.Model) -> keras.Model:
     """Return a model of pixels -> (scores, maps of each member), of the first test-time view of `model`.
 
-    Maps are activations before pooling, float32 [n, height, width, channels].
+    Maps are activations before pooling, float32 [n, height, width, channels]. Members may differ in their shape.
     """
     model = single_view(model)
     pixels = keras.Input(model.input_shape[1:], dtype="uint8", name="pixels")
-    lower = trunk(model)
-    activations = lower(pixels) if lower else pixels
     outputs = [
-        keras.Model(member.input, [member.output, member.get_layer(POOLED).input])(activations)
-        for member in members(model)
+        keras.Model(member.input, [member.output, _maps(member)])(inputs)
+        for member, inputs in zip(members(model), inputs_of_members(model, pixels), strict=True)
     ]
     return keras.Model(pixels, [_mean([scores for scores, _ in outputs]), *(maps for _, maps in outputs)])
+
+
+def pooling(member: keras.Model) -> keras.Model:
+    """Return the part of `member` that turns its maps into what its head takes, float32 [n, channels]."""
+    return keras.Model(_maps(member), member.get_layer(POOLED).output)
+
+
+def _maps(member: keras.Model) -> keras.KerasTensor:
+    layers = {layer.name: layer for layer in member.layers}
+    return layers.get(WHITENING, layers[POOLED]).input
 
 
 def _single_view_with_embedding(
     model: keras.Model, backbone: settings.Backbone, below: settings.Unfreeze | None
 ) -> keras.Model:
     pixels = keras.Input(model.input_shape[1:], dtype="uint8", name="pixels")
-    lower, member_list = trunk(model), members(model)
-    if lower:
-        activations = lower(pixels)
-        scores = _mean([member(activations) for member in member_list])
-        return keras.Model(pixels, [scores, backbones.pooled(activations)])
+    member_list = members(model)
+    if trunk(model):
+        inputs = inputs_of_members(model, pixels)
+        scores = _mean([member(each) for member, each in zip(member_list, inputs, strict=True)])
+        return keras.Model(pixels, [scores, backbones.pooled(inputs[0])])
     if below:
         return backbones.with_embedding(model, backbone, below)
     outputs = [

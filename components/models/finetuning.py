@@ -1,22 +1,20 @@
 """Fine-tuning of a backbone together with its head, with checkpoints to resume from."""
 
-import contextlib
 import dataclasses
 import pathlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 from sklearn.utils.class_weight import compute_sample_weight
 
-from components.base import artifacts, metrics, seeds, settings
+from components.base import metrics, seeds, settings
 from components.data import augmentation, pixels
-from components.models import assembly, backbones, head
+from components.models import anatomy, assembly, backbones, checkpoints, covariance_head, head
 
 RAMP = 0.1  # share of the steps in which the learning rate rises, with schedule "cosine"
-HISTORY = ("loss", "accuracy")
 DIVERGED = "Training diverged: lower --finetuning-rate (or --learning-rate) or set --clip-norm."
 
 
@@ -29,6 +27,7 @@ class Recipe:
         weight_decay: used only by AdamW.
         seed: seed of the initial weights of the head, the dropout masks and the augmented views.
         precision: dtype in which the backbone computes; its weights and the head are always float32.
+        covariance_weights: initial weights of the backbones of covariance heads.
     """
 
     backbone: settings.Backbone
@@ -47,6 +46,7 @@ class Recipe:
     flips: settings.Flips = "horizontal"
     augmentation_kind: settings.AugmentationKind = "affine"
     hidden_units: int = settings.HIDDEN_UNITS
+    covariance_weights: Mapping[settings.Backbone, backbones.Weights] = dataclasses.field(default_factory=dict)
 
 
 def build(recipe: Recipe) -> keras.Model:
@@ -69,19 +69,23 @@ def fit(
     *,
     seed: int,
     checkpoint: pathlib.Path,
+    covariance_examples: Mapping[settings.Backbone, pixels.Examples] | None = None,
     on_epoch: Callable[[], object] = lambda: None,
 ) -> tuple[keras.Model, dict[str, list[float]]]:
     """Train a new model on `rows`; return it as a float32 model, with the loss and accuracy of each epoch.
 
     Epoch e uses view 1 + e of every row once (of as many random rows, with oversampling), in an order that depends on
-    `seed` and e. If `examples` have frozen activations, only the layers above them are trained. The members of an
-    ensemble are trained one after another, and the history is the mean of their histories.
+    `seed` and e. With `finetuning_views` it starts again with view 1 after the last. If `examples` have frozen
+    activations, only the layers above them are trained. The members of an ensemble are trained one after another, and
+    the history is the mean of their histories. Covariance heads come last, and have no epochs. The means of their loss
+    and accuracy are returned if there is no fine-tuned model.
 
     Args:
         rows: int64 [m], the photos to train on.
-        checkpoint: path prefix of the checkpoints. There is one file for each member of the ensemble, written after
+        checkpoint: path prefix of the checkpoints. There is one file for each member of the model, written after
             each epoch. Training resumes from existing checkpoints, with the same result as without the interruption.
             The caller must make sure that they are of the same call, and clear them after saving the result.
+        covariance_examples: the same photos for the backbone of each covariance head, with frozen activations.
         on_epoch: called after each checkpoint.
 
     Raises:
@@ -94,13 +98,18 @@ def fit(
             rows,
             seed=seed,
             member=member,
-            checkpoint=_member_checkpoint(checkpoint, member),
+            checkpoint=checkpoints.of_member(checkpoint, member),
             on_epoch=on_epoch,
         )
         for member in range(recipe.options.ensemble)
     ]
-    models, histories = zip(*fitted, strict=True)
-    means = {name: np.mean([history[name] for history in histories], axis=0).tolist() for name in HISTORY}
+    for member, name in enumerate(recipe.options.covariance_backbones, start=recipe.options.ensemble):
+        of_head = (covariance_examples or {}).get(name)
+        fitted.append(_fit_covariance_head(recipe, name, of_head, rows, checkpoints.of_member(checkpoint, member)))
+        on_epoch()
+    models, all_histories = zip(*fitted, strict=True)
+    histories = all_histories[: recipe.options.ensemble] or all_histories
+    means = {name: np.mean([history[name] for history in histories], axis=0).tolist() for name in checkpoints.HISTORY}
     return _averaged(models, recipe), means
 
 
@@ -115,7 +124,7 @@ def _fit_member(
     on_epoch: Callable[[], object],
 ) -> tuple[keras.Model, dict[str, list[float]]]:
     """Train the ensemble member number `member`, from 0, with the file `checkpoint`. The rest is as in `fit`."""
-    started = time.monotonic() - _member_progress(checkpoint)[1]
+    started = time.monotonic() - checkpoints.progress_of_member(checkpoint)[1]
     model = build(dataclasses.replace(recipe, seed=_member_seed(recipe.seed, member)))
     learner = model
     if examples.frozen_activations:
@@ -127,12 +136,53 @@ def _fit_member(
             prepare(model, learner, recipe, steps=steps, epoch=epoch)
         epoch_batches = batches(recipe, examples, rows, epoch=epoch, seed=_member_seed(seed, member))
         logs = learner.fit(epoch_batches, shuffle=False, verbose=0).history
-        for name in HISTORY:
+        for name in checkpoints.HISTORY:
             history[name].append(float(logs[name][0]))
         _check_finite(learner, history["loss"])
-        _save(learner, history, time.monotonic() - started, checkpoint)
+        checkpoints.save(_variables(learner), history, time.monotonic() - started, checkpoint)
         on_epoch()
     return _in_float32(model, recipe), history
+
+
+def _fit_covariance_head(
+    recipe: Recipe,
+    backbone: settings.Backbone,
+    examples: pixels.Examples | None,
+    rows: np.ndarray,
+    checkpoint: pathlib.Path,
+) -> tuple[keras.Model, dict[str, list[float]]]:
+    """Fit a covariance head on the frozen layers of `backbone`, or restore it from the file `checkpoint`.
+
+    It is fitted to the clean view and to all augmented ones.
+
+    Args:
+        examples: None if there is a checkpoint.
+
+    Returns:
+        The head, of frozen activations, with its loss and accuracy.
+    """
+    started = time.monotonic()
+    if checkpoint.exists():
+        frozen = _frozen_layers(recipe, backbone)
+        restored = covariance_head.untrained(frozen.output_shape[1:], recipe.classes)
+        return restored, checkpoints.load(restored.variables, checkpoint)
+    assert examples and examples.frozen_activations and examples.tested_activations
+    fitted, scores = covariance_head.fit(
+        [examples.tested_activations[0], *examples.frozen_activations],
+        examples.labels,
+        rows=rows,
+        classes=recipe.classes,
+        is_balanced=recipe.options.balance != "none",
+    )
+    history = {name: [scores[name]] for name in checkpoints.HISTORY}
+    checkpoints.save(fitted.variables, history, time.monotonic() - started, checkpoint)
+    return fitted, history
+
+
+def _frozen_layers(recipe: Recipe, backbone: settings.Backbone) -> keras.Model:
+    """Return the layers of `backbone` that covariance heads read: pixels -> activations."""
+    model = backbones.build(backbone, recipe.covariance_weights[backbone], recipe.image_size_px, "float32")
+    return backbones.split(model, backbone, recipe.options.unfreeze)[0]
 
 
 def _member_seed(seed: int, member: int) -> int:
@@ -153,8 +203,43 @@ def predict(model: keras.Model, photos: np.ndarray, rows: np.ndarray) -> np.ndar
     Raises:
         NotFiniteError: some scores are nan or infinite.
     """
+    return _checked_scores(model, pixels.clean(photos, rows))
+
+
+def predict_members(
+    model: keras.Model,
+    recipe: Recipe,
+    rows: np.ndarray,
+    examples: pixels.Examples,
+    covariance_examples: Mapping[settings.Backbone, pixels.Examples],
+) -> np.ndarray:
+    """Return the scores by each member of a model from `fit`, float32 [members, m, classes], from frozen activations.
+
+    They are averaged over the test-time views. Their means over the members are the scores of `model`.
+
+    Args:
+        model: a model with covariance heads.
+        rows: int64 [m], the photos.
+        examples, covariance_examples: as in `fit`, with frozen activations.
+
+    Raises:
+        NotFiniteError: some scores are nan or infinite.
+    """
+    sources = [examples] * recipe.options.ensemble
+    sources += [covariance_examples[name] for name in recipe.options.covariance_backbones]
+    members = zip(anatomy.members(model), sources, strict=True)
+    return np.stack([_predict_frozen(member, source, rows) for member, source in members])
+
+
+def _predict_frozen(member: keras.Model, examples: pixels.Examples, rows: np.ndarray) -> np.ndarray:
+    assert examples.tested_activations
+    scores = [_checked_scores(member, pixels.clean(view, rows)) for view in examples.tested_activations]
+    return np.mean(scores, axis=0)
+
+
+def _checked_scores(model: keras.Model, inputs: tf.data.Dataset) -> np.ndarray:
     model.jit_compile = _needs_xla()
-    scores = model.predict(pixels.clean(photos, rows), verbose=0)
+    scores = model.predict(inputs, verbose=0)
     metrics.check_finite(scores, "Probabilities", DIVERGED)
     return scores
 
@@ -173,7 +258,7 @@ def batches(recipe: Recipe, examples: pixels.Examples, rows: np.ndarray, *, epoc
         rows[order],
         targets=np.eye(recipe.classes, dtype=np.float32)[labels[order]],
         weights=weights[order].astype(np.float32),
-        view=1 + epoch,
+        view=1 + epoch % (recipe.options.finetuning_views or recipe.epochs),
         augmentation=augmentation.Augmentation(recipe.seed, recipe.flips, recipe.augmentation_kind),
         batch_size=recipe.batch_size,
     )
@@ -223,66 +308,44 @@ def _in_float32(model: keras.Model, recipe: Recipe) -> keras.Model:
 
 
 def _averaged(models: Sequence[keras.Model], recipe: Recipe) -> keras.Model:
-    """Return one model whose scores are the means of the scores of `models`.
+    """Return one model of pixels whose scores are the means of the scores of `models`, the members.
 
-    The layers that are frozen in all models run only once, and their activations are float16, as on disk.
+    The layers of a backbone that are frozen in all members run only once, and their activations are float16, as on
+    disk.
     """
-    if len(models) == 1:
-        return models[0]
-    member_inputs = inputs = keras.Input(models[0].input_shape[1:], dtype="uint8", name="pixels")
-    part, members = recipe.options.unfreeze, models
-    if part != "all":
-        halves = [backbones.split(model, recipe.backbone, part) for model in models]
-        member_inputs, members = halves[0][0](inputs), [upper for _, upper in halves]
-    named = [keras.Model(model.input, model.output, name=f"member_{number}") for number, model in enumerate(members)]
-    scores = keras.ops.mean(keras.ops.stack([model(member_inputs) for model in named]), axis=0)
-    return keras.Model(inputs, scores, name=models[0].name)
-
-
-def checkpoint_progress(checkpoint: pathlib.Path) -> tuple[int, float]:
-    """Return the number of epochs in the checkpoints of `fit`, and the training seconds of all runs so far."""
-    members = [_member_progress(path) for path in _member_checkpoints(checkpoint)]
-    return sum(epochs for epochs, _ in members), sum(seconds for _, seconds in members)
-
-
-def clear(checkpoint: pathlib.Path) -> None:
-    """Remove the checkpoints of `fit`."""
-    for path in _member_checkpoints(checkpoint):
-        path.unlink(missing_ok=True)
-
-
-def _member_progress(path: pathlib.Path) -> tuple[int, float]:
-    with contextlib.suppress(FileNotFoundError), np.load(path) as saved:
-        return saved["history"].shape[1], float(saved["seconds"])
-    return 0, 0.0
-
-
-def _member_checkpoint(checkpoint: pathlib.Path, member: int) -> pathlib.Path:
-    return checkpoint.with_name(f"{checkpoint.name}.{member}.npz")
-
-
-def _member_checkpoints(checkpoint: pathlib.Path) -> list[pathlib.Path]:
-    return sorted(checkpoint.parent.glob(f"{checkpoint.name}.*.npz"))
-
-
-def _save(learner: keras.Model, history: dict[str, list[float]], seconds: float, path: pathlib.Path) -> None:
-    values = [keras.ops.convert_to_numpy(variable) for variable in _variables(learner)]
-    with artifacts.atomic_write(path) as part:
-        np.savez(part, *values, seconds=seconds, history=[history[name] for name in HISTORY])
+    fine_tuned, heads = models[: recipe.options.ensemble], models[recipe.options.ensemble :]
+    if len(models) == 1 and fine_tuned:
+        return fine_tuned[0]
+    size, part = recipe.image_size_px, recipe.options.unfreeze
+    pixels_input = keras.Input((size, size, 3), dtype="uint8", name="pixels")
+    frozen: dict[str, keras.KerasTensor] = {}
+    members = [(model, pixels_input) for model in fine_tuned]
+    if fine_tuned and part != "all":
+        halves = [backbones.split(model, recipe.backbone, part) for model in fine_tuned]
+        frozen[recipe.backbone] = halves[0][0](pixels_input)
+        members = [(upper, frozen[recipe.backbone]) for _, upper in halves]
+    for fitted, backbone in zip(heads, recipe.options.covariance_backbones, strict=True):
+        if backbone not in frozen:
+            lower = _frozen_layers(recipe, backbone)
+            name = anatomy.TRUNK if backbone == recipe.backbone else anatomy.OTHER_TRUNK.format(len(members))
+            frozen[backbone] = keras.Model(lower.input, lower.output, name=name)(pixels_input)
+        members.append((fitted, frozen[backbone]))
+    scores = [
+        keras.Model(model.input, model.output, name=anatomy.MEMBER.format(number))(inputs)
+        for number, (model, inputs) in enumerate(members)
+    ]
+    return keras.Model(pixels_input, keras.ops.mean(keras.ops.stack(scores), axis=0), name="pilah")
 
 
 def _restore(
     model: keras.Model, learner: keras.Model, recipe: Recipe, *, steps: int, checkpoint: pathlib.Path
 ) -> dict[str, list[float]]:
     """Restore `learner` from the file `checkpoint`; return the history, which is empty without a checkpoint."""
-    if not checkpoint.exists():
-        return {name: [] for name in HISTORY}
-    with np.load(checkpoint) as saved:
-        history = dict(zip(HISTORY, saved["history"].tolist(), strict=True))
-        prepare(model, learner, recipe, steps=steps, epoch=len(history["loss"]) - 1)
-        for index, variable in enumerate(_variables(learner)):
-            variable.assign(saved[f"arr_{index}"])
-    return history
+    epochs = checkpoints.progress_of_member(checkpoint)[0]
+    if not epochs:
+        return {name: [] for name in checkpoints.HISTORY}
+    prepare(model, learner, recipe, steps=steps, epoch=epochs - 1)
+    return checkpoints.load(_variables(learner), checkpoint)
 
 
 def _variables(learner: keras.Model) -> list[keras.Variable]:

@@ -26,12 +26,13 @@ def load(
     network: extraction.Network,
     *,
     views: int,
+    test_views: int,
     executor: concurrent.futures.Executor | None = None,
-) -> list[np.ndarray]:
-    """Return the frozen activations of augmented views 1 to `views`, float16 [photos, ...] each, mapped from disk.
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return the frozen activations of augmented views 1 to `views`, and those of the first `test_views` clean ones.
 
-    They are in the order of the records. Missing views are computed first. `folder` is emptied before that if a setting
-    that they depend on has changed.
+    Each is float16 [photos, ...], mapped from disk, in the order of the records. Missing views are computed first.
+    `folder` is emptied before that if a setting that they depend on has changed.
 
     Args:
         network: the layers below the ones that are trained. In float32 OpenVINO and TensorFlow differ by far less than
@@ -54,7 +55,8 @@ def load(
             **source.augmentation.settings,
         },
     )
-    paths = {view: features.view_path(folder, view) for view in range(1, views + 1)}
+    numbers = [*range(1, views + 1), *range(0, -test_views, -1)]
+    paths = {view: features.view_path(folder, view) for view in numbers}
     missing = [view for view, path in paths.items() if not path.exists()]
     if missing:
         log.info("%s: computing the activations of the frozen layers for %d views", network.backbone, len(missing))
@@ -63,7 +65,8 @@ def load(
         for _ in extraction.write_views(folder, source, network, missing, lambda done, total: None, executor):
             pass
         keras.utils.clear_session()
-    return [artifacts.read_array(path, mmap_mode="r") for path in paths.values()]
+    arrays = {view: artifacts.read_array(path, mmap_mode="r") for view, path in paths.items()}
+    return [arrays[view] for view in range(1, views + 1)], [arrays[-view] for view in range(test_views)]
 
 
 def _check_space(folder: pathlib.Path, needed_bytes: int) -> None:

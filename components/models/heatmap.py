@@ -16,33 +16,37 @@ def grad_cam(model: keras.Model) -> Callable[..., tf.Tensor]:
     Its second argument, int64 [n], has the classes to explain; by default they are the most probable ones. Each map is
     scaled to a maximum of 1, and is all 0 if nothing in the photo speaks for the class. Height and width are those of
     the last activations before pooling: 7 at 224 pixels, 10 at 320. An averaged model has the mean of the maps of its
-    members. Only the first test-time view is shown.
+    members, in the size of the first. Only the first test-time view is shown.
     """
     maps_model = anatomy.with_maps(model)
-    heads = [member.get_layer(anatomy.HEAD) for member in anatomy.members(anatomy.single_view(model))]
+    members = anatomy.members(anatomy.single_view(model))
+    parts = [(anatomy.pooling(member), member.get_layer(anatomy.HEAD)) for member in members]
 
     def explain(pixels: tf.Tensor, classes: tf.Tensor | None = None) -> tf.Tensor:
         scores, *maps_of_members = maps_model(pixels, training=False)
         explained = tf.argmax(scores, axis=1) if classes is None else classes
-        heatmaps = [_heatmap(maps, head, explained) for maps, head in zip(maps_of_members, heads, strict=True)]
-        return _scaled(tf.add_n(heatmaps))
+        heatmaps = [_heatmap(maps, *part, explained) for maps, part in zip(maps_of_members, parts, strict=True)]
+        size = heatmaps[0].shape[1:]
+        return _scaled(tf.add_n([_resized(heatmap, size) for heatmap in heatmaps]))
 
     return explain
 
 
-def _heatmap(maps: tf.Tensor, head: keras.Model, classes: tf.Tensor) -> tf.Tensor:
-    """Return the map of one member for `classes`, int64 [n].
-
-    The pooled activations are the means of `maps`, so the gradient of a class is the same everywhere in a channel, and
-    it is enough to differentiate the head.
-    """
-    pooled = tf.reduce_mean(maps, axis=[1, 2])
+def _heatmap(maps: tf.Tensor, pooling: keras.Model, head: keras.Model, classes: tf.Tensor) -> tf.Tensor:
+    """Return the map of one member for `classes`, int64 [n]."""
     with tf.GradientTape() as tape:
-        tape.watch(pooled)
-        logits = _logits(head, pooled)
+        tape.watch(maps)
+        logits = _logits(head, pooling(maps, training=False))
         of_class = tf.gather(logits, classes, axis=1, batch_dims=1)
-    weights = tape.gradient(of_class, pooled)
+    weights = tf.reduce_mean(tape.gradient(of_class, maps), axis=[1, 2])
     return _scaled(tf.nn.relu(tf.einsum("nhwc,nc->nhw", maps, weights)))
+
+
+def _resized(heatmaps: tf.Tensor, size: tf.TensorShape) -> tf.Tensor:
+    """Return `heatmaps`, [n, height, width], in `size`."""
+    if heatmaps.shape[1:] == size:
+        return heatmaps
+    return tf.image.resize(heatmaps[..., tf.newaxis], size)[..., 0]
 
 
 def _logits(head: keras.Model, pooled: tf.Tensor) -> tf.Tensor:

@@ -127,7 +127,7 @@ def _folds(run_state: RunState, numbers: Sequence[int]) -> Part:
     done = float(len(seconds))
     for file in (file for folder in folders for file in folder.glob("fold-*.npz")):
         with contextlib.suppress(FileNotFoundError), np.load(file) as checkpoint:  # removed when its fold is finished
-            done += checkpoint["history"].shape[1] / (config.epochs * config.ensemble)
+            done += checkpoint["history"].shape[1] / config.epochs_of_members(config.epochs)
             seconds.append(float(checkpoint["seconds"]))
     in_parallel = trials_dir / trial_folder.PROCESSES
     processes = artifacts.read_json(in_parallel, documents.Processes)["processes"] if in_parallel.exists() else 1

@@ -86,18 +86,21 @@ def recipe(description: documents.ModelDescription, _: localization.Gettext, num
         )
     if settings.group_folds:
         lines.append(_("Photos with similar hashes were kept in the same fold."))
-    return [
-        *lines,
-        _(
+    if finetuned and not settings.ensemble:  # there are no epochs and no learning rate
+        trained = _("%(views)s augmented views", views=settings.finetuning_views or settings.epochs)
+    else:
+        trained = _(
             "%(epochs)s epochs, batches of %(batch)s, learning rate %(rate)s, weight decay %(decay)s with AdamW, "
             "%(views)s augmented views",
             epochs=scenario.get("epochs", settings.epochs),
             batch=settings.batch_size,
             rate=number(_learning_rate(scenario, settings, finetuned), ""),
             decay=number(settings.weight_decay, ""),
-            views=settings.epochs if finetuned else settings.views,  # one per epoch
+            views=settings.finetuning_views or settings.epochs if finetuned else settings.views,
         )
-        + ".",
+    return [
+        *lines,
+        trained + ".",
         _("Code %(code)s; %(packages)s.", code=description["code"], packages=packages),
     ]
 
@@ -117,6 +120,14 @@ def _frozen(model: dict[str, Any], _: localization.Gettext) -> str:
 
 
 def _finetuned(model: dict[str, Any], settings: config_module.Config, _: localization.Gettext) -> list[str]:
+    if not settings.ensemble:
+        summary = _(
+            "%(backbones)s, frozen, at %(size)s x %(size)s pixels, with ridge regressions on covariances of their "
+            "activations; the scores are averaged.",
+            backbones=", ".join(settings.covariance_backbones),
+            **model,
+        )
+        return [summary, sentences.finetuning(dataclasses.asdict(settings.finetuning), _) + "."]
     lines: list[str] = [
         _(
             "%(backbone)s, fine-tuned from weights %(weights)s, at %(size)s x %(size)s pixels; %(optimizer)s, dropout "

@@ -215,14 +215,20 @@ def leakage(results: dict[str, Any], source: Source) -> list[Markup]:
 
 
 def finetuning(options: Mapping[str, Any], _: localization.Gettext) -> Markup:
-    """Say how backbones were fine-tuned.
+    """Say how backbones were fine-tuned, and which have covariance heads.
 
     Args:
-        options: field of settings.Finetuning -> value.
+        options: field of settings.Finetuning -> value; those of earlier versions lack some fields.
     """
-    return _(
+    heads = ", ".join(options.get("covariance_backbones", ()))
+    if not options["ensemble"]:
+        return _("covariance heads of %(backbones)s on the layers below %(unfreeze)s", backbones=heads, **options)
+    sentence: Markup = _(
         "unfrozen layers: %(unfreeze)s; BatchNorm: %(batchnorm)s; warm-up epochs of the head alone: "
         "%(warmup_epochs)s; schedule: %(schedule)s; label smoothing: %(label_smoothing)s; class "
         "balancing: %(balance)s; gradient clipping norm: %(clip_norm)s; models averaged: %(ensemble)s",
         **options,
     )
+    if heads:
+        sentence += _("; averaged with covariance heads of %(backbones)s", backbones=heads)
+    return sentence

@@ -47,9 +47,14 @@ class Source:
     figure: Callable[..., Markup]
 
     def backbone(self, row: Mapping[str, Any]) -> str:
-        """Return the name of a scenario's backbone, marked if it was fine-tuned."""
+        """Return the name of a scenario's backbone, marked if it was fine-tuned or only has covariance heads."""
         name = row["backbone"]
-        return str(self.gettext("%(backbone)s fine-tuned", backbone=name)) if row["strategy"] == "finetune" else name
+        if row["strategy"] != "finetune":
+            return name
+        if not self.config.ensemble:
+            names = ", ".join(self.config.covariance_backbones)
+            return str(self.gettext("covariance heads of %(backbones)s", backbones=names))
+        return str(self.gettext("%(backbone)s fine-tuned", backbone=name))
 
     @functools.cached_property
     def groups(self) -> list[Group]:

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from components.base import artifacts, claims
-from components.models import assembly, features, finetuning, head, tta
+from components.models import assembly, checkpoints, features, finetuning, head, tta
 from pipeline import cluster, provenance, recipe, run_folder
 from pipeline.config import Config
 from pipeline.progress import Progress
@@ -77,10 +77,11 @@ def _refit_backbone_and_head(
     checkpoint = unfinished / "state"
 
     def show(done: int = 0) -> None:
-        progress(finetuning.checkpoint_progress(checkpoint)[0], study.epochs_of_finetuning)
+        progress(checkpoints.progress(checkpoint)[0], study.epochs_of_finetuning)
 
     if executor:
         study.examples(winner.backbone, executor)  # computes frozen activations that are missing
+        study.covariance_examples(executor)
         next(tasks.results(executor, _write_checkpoints, [(checkpoint, study, winner)], show))
     # after a worker has trained all epochs, this only restores the model from the last checkpoint
     return assembly.without_optimizer(_train_backbone_and_head(checkpoint, study, winner, show))
@@ -101,6 +102,7 @@ def _train_backbone_and_head(
         np.arange(len(study.labels)),
         seed=study.seed,
         checkpoint=checkpoint,
+        covariance_examples=study.covariance_examples(),
         on_epoch=on_epoch,
     )
     return model

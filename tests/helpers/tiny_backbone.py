@@ -1,4 +1,4 @@
-"""A backbone of three convolutions, registered as Tiny during a test, and its fine-tuning."""
+"""A backbone of three convolutions, registered as Tiny and Other during a test, and its fine-tuning."""
 
 import contextlib
 import dataclasses
@@ -15,6 +15,7 @@ from tuner import scenarios
 from tuner import study as study_module
 
 TINY: Any = "Tiny"  # not in settings.Backbone
+OTHER: Any = "Other"  # the same network, for models of two backbones
 SCENARIO = scenarios.Scenario(1, TINY, "Adam", 0.2, "finetune")
 
 
@@ -29,7 +30,7 @@ def build(weights: None, include_top: bool, input_shape: tuple[int, ...]) -> ker
 
 @contextlib.contextmanager
 def known() -> Iterator[pytest.MonkeyPatch]:
-    """Register the backbone during the block."""
+    """Register both backbones during the block."""
     tiny = backbones.Backbone(
         build=build,
         preprocess=lambda x: x / 127.5 - 1,
@@ -45,8 +46,9 @@ def known() -> Iterator[pytest.MonkeyPatch]:
         weights_url="http://localhost:1/tiny.h5",
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(backbones.BACKBONES, TINY, tiny)
-        patch.setitem(backbone_table.ROWS, TINY, tiny)
+        for name in (TINY, OTHER):
+            patch.setitem(backbones.BACKBONES, name, tiny)
+            patch.setitem(backbone_table.ROWS, name, tiny)
         yield patch
 
 

@@ -31,6 +31,8 @@ OF_FINETUNING = [
     {"balance": "weights"},
     {"clip_norm": 1.0},
     {"ensemble": 2},
+    {"covariance_backbones": ("VGG19",)},
+    {"finetuning_views": 2},
     {"xla": True},
     {"finetuning_rate": 3e-3},
 ]
@@ -66,6 +68,7 @@ def of_run(config):
         {"test_views": 2, "flips": "both", "unfreeze": "all", "views": 3},
         {"augmentation": "strong"},
         {"strategy": "finetune", "refine": 0, "warmup_epochs": 2, "clip_norm": 1.0, "ensemble": 2, "xla": True},
+        {"strategy": "finetune", "refine": 0, "unfreeze": "top", "covariance_backbones": ("VGG19", "ResNet50")},
         {"strategy": "finetune", "refine": 0, "finetuning_rate": None, "precision": "bfloat16", "test_views": 2},
         {"engine": "tensorflow", "precision": "bfloat16"},
     ],

@@ -114,6 +114,17 @@ def test_settings_of_a_trial_equal_those_of_finished_runs(strategy, expected, st
     assert artifacts.read_json(tmp_path / "settings.json") == expected  # the file is compared after reading it
 
 
+def test_settings_of_covariance_heads_are_stated_with_their_weights(study):
+    heads = dataclasses.replace(study.finetuning.options, covariance_backbones=("VGG19",), finetuning_views=4)
+    study = dataclasses.replace(study, finetuning=dataclasses.replace(study.finetuning, options=heads))
+    assert study.settings(scenarios.Scenario(1, "VGG19", "AdamW", 0.2, "finetune")) == {
+        **OF_FINETUNED,
+        "covariance_backbones": ["VGG19"],
+        "finetuning_views": 4,
+        "covariance_weights": {"VGG19": "random weights, seed 7"},
+    }
+
+
 def test_settings_without_effect_are_left_at_their_defaults(study):
     """These are weight decay of other optimizers than AdamW, and a single test-time view."""
     plain = dataclasses.replace(study, test_views=1)

@@ -14,7 +14,7 @@ from tiny_backbone import SCENARIO, fit, with_options
 
 from components.base import artifacts, seeds, settings
 from components.base.errors import PilahError
-from components.models import assembly, backbones, finetuning
+from components.models import assembly, backbones, checkpoints, finetuning
 from pipeline import config as config_module
 from pipeline import config_check, runner
 from tuner import cross_validation, folds, predictions
@@ -98,7 +98,7 @@ def test_killed_ensemble_repeats_no_epoch_and_has_the_same_result(study, tmp_pat
     monkeypatch.setattr(finetuning, "batches", batches_until_killed)
     with pytest.raises(KeyboardInterrupt):
         fit(study, rows, tmp_path / "broken")
-    assert finetuning.checkpoint_progress(tmp_path / "broken")[0] == 4
+    assert checkpoints.progress(tmp_path / "broken")[0] == 4
     resumed, resumed_history = fit(study, rows, tmp_path / "broken")
     second = seeds.derive(7, seeds.MEMBER, 1)
     assert started == [(7, 0), (7, 1), (7, 2), (second, 0), (second, 1), (second, 1), (second, 2)]
