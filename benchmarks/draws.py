@@ -44,9 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"| {split} | {seed} | " + " | ".join(f"{f1:.4f}" for f1 in of_folds) + f" | {total:.4f} |")
     totals = {pair: total for pair, (_, total) in zip(pairs, scores, strict=True)}
     print(f"\nmean {statistics.mean(totals.values()):.4f}, standard deviations:")
-    print(f"all {_deviation(list(totals.values()))}", end="")
-    print(f", means of splits {_deviation([_mean(totals, 0, split) for split in splits])}", end="")
-    print(f", means of seeds {_deviation([_mean(totals, 1, seed) for seed in seeds])}")
+    print(f"all {deviation(list(totals.values()))}", end="")
+    print(f", means of splits {deviation([_mean(totals, 0, split) for split in splits])}", end="")
+    print(f", means of seeds {deviation([_mean(totals, 1, seed) for seed in seeds])}")
 
 
 def fold_and_total_f1(study: Study, winner: Scenario, split: int, seed: int) -> tuple[list[float], float]:
@@ -69,7 +69,7 @@ def _mean(totals: dict[tuple[int, int], float], position: int, value: int) -> fl
     return statistics.mean(total for pair, total in totals.items() if pair[position] == value)
 
 
-def _deviation(values: list[float]) -> str:
+def deviation(values: list[float]) -> str:
     return f"{statistics.stdev(values):.4f}" if len(values) > 1 else "unknown"
 
 
