@@ -56,12 +56,21 @@ def check(config: Config, fields: Collection[str] | None = None) -> None:
 
 
 def _check_members(config: Config) -> None:
-    """Raise PilahError if the model would have no members, or a covariance head nothing to be fitted to."""
+    """Raise PilahError if the members of the model do not fit the other settings."""
     lacking = [name for name in config.backbones if name not in config.covariance_backbones]
     if not config.ensemble and lacking:
         raise PilahError(
             f"--ensemble 0 fine-tunes no model of {lacking[0]}. Add {lacking[0]} to --covariance-backbones, or choose "
             "--ensemble 1 or more."
+        )
+    if not config.ensemble and (config.refine > 1 or (config.strategy == "finetune" and config.combinations > 1)):
+        raise PilahError(
+            "--ensemble 0 makes all scenarios the same model. Choose one of --backbones, --optimizers, --dropouts and "
+            "--hidden-units, and --refine 1 at most."
+        )
+    if config.finetuning_views and config.finetuning_views > config.epochs:
+        raise PilahError(
+            f"--finetuning-views must be at most --epochs, which is {config.epochs} (got {config.finetuning_views})."
         )
     if config.covariance_backbones and config.unfreeze == "all":
         raise PilahError(

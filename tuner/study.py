@@ -195,7 +195,7 @@ class Study:
                     self.finetuning.precision,
                     below=self.finetuning.options.unfreeze,
                 ),
-                views=min(self.finetuning.options.finetuning_views or self.epochs, self.epochs),
+                views=self.finetuning.options.finetuning_views or self.epochs,
                 test_views=self.test_views if self.finetuning.options.covariance_backbones else 0,
                 executor=executor,
             )

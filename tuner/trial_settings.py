@@ -15,6 +15,7 @@ from tuner import scenarios
 HEAD = "Dense(256, relu), BatchNormalization, Dropout, Dense(softmax)"  # 256, or the setting hidden_units
 # Trials without this setting were trained with sums such as seed + fold as seeds.
 SEEDS = "SeedSequence"
+COVARIANCE_HEAD = "ridge regressions with penalty 0.1 on 128 whitened components, softmax of 4 times their outputs"
 
 
 class Training(Protocol):
@@ -105,6 +106,7 @@ def of_finetuning(
         "trunk": "float16" if frozen_activations_on_disk else None,
         **({"engine": engine} if frozen_activations_on_disk and differs else {}),
         **({"covariance_weights": dict(covariance_weights)} if covariance_weights else {}),
+        **({"covariance_head": COVARIANCE_HEAD} if covariance_weights else {}),
     }
 
 

@@ -8,8 +8,8 @@ import pytest
 from components.base import artifacts, settings
 from components.data import augmentation as augmentation_module
 from components.data import photos
-from components.models import backbones, extraction, features
-from tuner import scenarios
+from components.models import backbones, covariance_head, extraction, features
+from tuner import scenarios, trial_settings
 from tuner import study as study_module
 
 PHOTOS = [photos.Photo(f"{n:016x}", f"/photos/{n}.jpg", ("glass", "metal")[n % 2], n % 5) for n in range(20)]
@@ -122,6 +122,8 @@ def test_settings_of_covariance_heads_are_stated_with_their_weights(study):
         "covariance_backbones": ["VGG19"],
         "finetuning_views": 4,
         "covariance_weights": {"VGG19": "random weights, seed 7"},
+        "covariance_head": "ridge regressions with penalty 0.1 on 128 whitened components, softmax of 4 times their "
+        "outputs",
     }
 
 
@@ -130,3 +132,10 @@ def test_settings_without_effect_are_left_at_their_defaults(study):
     plain = dataclasses.replace(study, test_views=1)
     settings = plain.settings(scenarios.Scenario(1, "VGG19", "Adam", 0.2))
     assert settings["weight_decay"] == 0.0 and "test_views" not in settings
+
+
+def test_settings_of_covariance_heads_name_the_constants_of_the_code():
+    constants = covariance_head.PENALTY, covariance_head.COMPONENTS, covariance_head.SHARPNESS
+    assert ("ridge regressions with penalty {} on {} whitened components, softmax of {:g} times their outputs").format(
+        *constants
+    ) == trial_settings.COVARIANCE_HEAD

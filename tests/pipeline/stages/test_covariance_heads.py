@@ -94,6 +94,8 @@ def test_status_of_the_folds_counts_one_step_for_each_head(finished):
     [
         ({"covariance_backbones": ("Other",)}, r"^--ensemble 0 fine-tunes no model of Tiny\. Add Tiny to"),
         ({"unfreeze": "all"}, "^--covariance-backbones needs frozen layers, but --unfreeze all leaves none"),
+        ({"optimizers": ("Adam", "Nadam")}, "^--ensemble 0 makes all scenarios the same model"),
+        ({"finetuning_views": 11}, r"^--finetuning-views must be at most --epochs, which is 10 \(got 11\)"),
         ({"strategy": "features"}, "options of fine-tuning have no effect"),
     ],
     ids=str,
