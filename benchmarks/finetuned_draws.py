@@ -43,10 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     study, scenario = recipe.study(config), fine_tuned(config)
     if not study.finetuning or not study.finetuning.frozen_activations_dir:
         parser.error(f"{args.run_dir} does not fine-tune on frozen activations")
+    if args.seeds > 1 and not config.ensemble:
+        parser.error("--seeds must be 1 for a run with --ensemble 0: covariance heads depend on no seed")
     splits, seed_list = ([config.seed + number for number in range(count)] for count in (args.draws, args.seeds))
     folds = [int(number) - 1 for number in args.folds.split(",")] if args.folds else list(range(study.folds))
     study.examples(scenario.backbone)  # write the frozen activations, with all cores
-    study.covariance_examples()
+    study.covariance_activations()
     trainings = [
         (study, scenario, config.run_dir / FOLDER, split, seed, fold)
         for split, seed, fold in itertools.product(splits, seed_list, folds)
@@ -76,7 +78,7 @@ def fold_scores(study: Study, scenario: Scenario, folder: pathlib.Path, split: i
     if path.exists():
         return artifacts.read_array(path)
     keras.utils.clear_session()
-    examples, covariance_examples = study.examples(scenario.backbone), study.covariance_examples()
+    examples, covariance_activations = study.examples(scenario.backbone), study.covariance_activations()
     in_fold = fold_of(study, split) == fold
     model, _ = finetuning.fit(
         recipe_of_fold,
@@ -84,11 +86,11 @@ def fold_scores(study: Study, scenario: Scenario, folder: pathlib.Path, split: i
         np.flatnonzero(~in_fold),
         seed=seeds.derive(seed, seeds.FOLD, fold),
         checkpoint=checkpoint,
-        covariance_examples=covariance_examples,
+        covariance_activations=covariance_activations,
     )
     tested = np.flatnonzero(in_fold)
-    if examples.tested_activations:
-        scores = finetuning.predict_members(model, recipe_of_fold, tested, examples, covariance_examples)
+    if covariance_activations:
+        scores = finetuning.predict_members(model, recipe_of_fold, tested, examples, covariance_activations)
     else:
         scores = finetuning.predict(model, examples.pixels, tested)[np.newaxis]
     with artifacts.writing_array(path, scores.shape, np.float32) as write:

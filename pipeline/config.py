@@ -49,16 +49,15 @@ PROFILES: dict[Profile, dict[str, Any]] = {
     },
     # the most accurate model on the thesis's photos: nothing of the backbones is trained
     "covariance": {
-        "image_size_px": 320,
-        "flips": "both",
+        "image_size_px": 448,
         "strategy": "finetune",
         "backbones": ("DenseNet121",),
         "optimizers": ("Adam",),  # of fine-tuned models, of which there are none
         "dropouts": (0.0,),
         "unfreeze": "top",
         "ensemble": 0,
-        "covariance_backbones": ("DenseNet121", "ResNet50"),
-        "finetuning_views": 4,
+        "covariance_top": ("DenseNet121",),
+        "covariance_top2": ("DenseNet121",),
     },
     # the whole study in minutes: a few small synthetic photos, and a learning rate high enough for so few
     "demo": {
@@ -200,7 +199,8 @@ class Config(settings.Finetuning):
     @property
     def networks(self) -> tuple[settings.Backbone, ...]:
         """All backbones that the run computes with: those that it compares, and those of covariance heads."""
-        return tuple(dict.fromkeys((*self.backbones, *(self.covariance_backbones if self.finetunes else ()))))
+        heads = self.finetuning.covariance_heads if self.finetunes else ()
+        return tuple(dict.fromkeys((*self.backbones, *(head.backbone for head in heads))))
 
     @property
     def rate_of_finetuning(self) -> float:
@@ -266,7 +266,7 @@ def from_json(values: dict[str, Any]) -> Config:
         "labels": pathlib.Path(values["labels"]) if values.get("labels") else None,
     }
     lists: dict[str, Any] = {name: tuple(values[name]) for name in ("backbones", "optimizers", "beam_args")}
-    lists["covariance_backbones"] = tuple(values.get("covariance_backbones", []))
+    lists |= {name: tuple(values.get(name, [])) for name in ("covariance_top", "covariance_top2")}
     lists["hidden_units"] = tuple(values.get("hidden_units", [settings.HIDDEN_UNITS]))
     lists |= {name: _searched(values[name]) for name in ("dropouts", "learning_rate") if name in values}
     return Config(**{**values, **paths, **lists})

@@ -9,6 +9,10 @@ from components.models import backbone_table
 from pipeline import config as config_module
 from pipeline.config import Config
 
+# settings of training, and of fine-tuning alone, that covariance heads do not read
+TRAINING = "epochs", "batch_size", "learning_rate", "weight_decay", "views", "flips", "augmentation"
+TRIED = "optimizers", "dropouts", "hidden_units"  # profiles set one value of each
+FINETUNING = "finetuning_rate", "batchnorm", "warmup_epochs", "schedule", "label_smoothing", "clip_norm", "xla"
 HYPERBAND_FACTOR = 3  # KerasTuner's: the best trials are trained again with this many times the epochs
 
 
@@ -48,19 +52,21 @@ def check(config: Config, fields: Collection[str] | None = None) -> None:
             "--strategy finetune, or leave them out."
         )
     if config.finetunes:
-        _check_members(config)
+        _check_members(config, fields)
     if config.finetunes and config.warmup_epochs >= config.epochs:
         raise PilahError(
             f"--warmup-epochs must be lower than --epochs, which is {config.epochs} (got {config.warmup_epochs})."
         )
 
 
-def _check_members(config: Config) -> None:
-    """Raise PilahError if the members of the model do not fit the other settings."""
-    lacking = [name for name in config.backbones if name not in config.covariance_backbones]
+def _check_members(config: Config, fields: Collection[str] | None) -> None:
+    """Raise PilahError if the members of the model do not fit the other settings. `fields` is as in `check`."""
+    default = Config(config.run_dir)
+    heads = config.finetuning.covariance_heads
+    lacking = [name for name in config.backbones if name not in {head.backbone for head in heads}]
     if not config.ensemble and lacking:
         raise PilahError(
-            f"--ensemble 0 fine-tunes no model of {lacking[0]}. Add {lacking[0]} to --covariance-backbones, or choose "
+            f"--ensemble 0 fine-tunes no model of {lacking[0]}. Add {lacking[0]} to --covariance-top, or choose "
             "--ensemble 1 or more."
         )
     if not config.ensemble and (config.refine > 1 or (config.strategy == "finetune" and config.combinations > 1)):
@@ -68,13 +74,20 @@ def _check_members(config: Config) -> None:
             "--ensemble 0 makes all scenarios the same model. Choose one of --backbones, --optimizers, --dropouts and "
             "--hidden-units, and --refine 1 at most."
         )
-    if config.finetuning_views and config.finetuning_views > config.epochs:
+    names = (*TRAINING, *FINETUNING) if config.strategy == "finetune" else FINETUNING
+    given = [name for name in names if getattr(config, name) != getattr(default, name)]
+    given = [name for name in given if fields is None or name in fields]
+    given += [name for name in TRIED if config.strategy == "finetune" and name in (fields or ())]
+    if not config.ensemble and given:
+        options = ", ".join(map(config_module.flag, given))
         raise PilahError(
-            f"--finetuning-views must be at most --epochs, which is {config.epochs} (got {config.finetuning_views})."
+            f"{options}: covariance heads have no epochs, and --ensemble 0 fine-tunes no model. Leave these options "
+            "out, or choose --ensemble 1 or more."
         )
-    if config.covariance_backbones and config.unfreeze == "all":
+    if heads and config.unfreeze == "all":
         raise PilahError(
-            "--covariance-backbones needs frozen layers, but --unfreeze all leaves none. Choose --unfreeze top or top2."
+            "--covariance-top and --covariance-top2 need frozen layers, but --unfreeze all leaves none. Choose "
+            "--unfreeze top or top2."
         )
 
 

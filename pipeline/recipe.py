@@ -55,11 +55,12 @@ def with_weights(config: Config, is_new: bool) -> Config:
             or belongs to another network.
     """
     missing: list[weights_search.NotFoundError] = []
+    of_heads = {head.backbone for head in config.finetuning.covariance_heads}
     for name in config.networks:
         try:
             backbones.check_weights(name, weights(config, name))
         except weights_search.NotFoundError as error:
-            if config.profile != "demo" or not is_new or name in config.covariance_backbones:
+            if config.profile != "demo" or not is_new or name in of_heads:
                 raise
             missing.append(error)
     if len(missing) == len(config.networks):
@@ -129,7 +130,7 @@ def frozen_activations_on_disk(config: Config) -> bool:
 
     A GPU computes them faster than a disk reads, but covariance heads are fitted to nothing else.
     """
-    return config.unfreeze != "all" and (bool(config.covariance_backbones) or not inference.on_gpu())
+    return config.unfreeze != "all" and (bool(config.finetuning.covariance_heads) or not inference.on_gpu())
 
 
 def study(config: Config) -> study_module.Study:
@@ -238,7 +239,7 @@ def parameters(config: Config, scenario_list: Sequence[Scenario]) -> dict[int, i
         network = backbones.BACKBONES[scenario.backbone]
         counts[scenario.number] = network.parameters + head.parameters(network.channels, classes, scenario.units)
         if scenario.strategy == "finetune":
-            others = {name for name in config.covariance_backbones if name != scenario.backbone}
+            others = {head.backbone for head in config.finetuning.covariance_heads} - {scenario.backbone}
             counts[scenario.number] += sum(backbones.BACKBONES[name].parameters for name in others)
     return counts
 

@@ -98,7 +98,9 @@ def expected_settings(
             options=config.finetuning,
             frozen_activations_on_disk=resolved.frozen_activations_on_disk,
             engine=resolved.engines.get(scenario.backbone, config.engine),
-            covariance_weights={name: resolved.weights.get(name, "") for name in config.covariance_backbones},
+            covariance_weights={
+                head.backbone: resolved.weights.get(head.backbone, "") for head in config.finetuning.covariance_heads
+            },
         )
     else:
         features = _features(config, usable, scenario.backbone, resolved)

@@ -49,7 +49,7 @@ def search(
     unfinished = {s.backbone for s, path in folders.items() if len(trial_folder.finished_folds(path)) < study.folds}
     for backbone in unfinished if scenario_list[0].strategy == "finetune" else ():
         study.examples(backbone, executor)  # compute frozen activations now, while all cores are free
-        study.covariance_examples(executor)
+        study.covariance_activations(executor)
     with _training(trials_dir, processes, executor) as running:
         CrossValidationTuner(study, scenario_list, trials_dir, progress, executor=running).search()
 

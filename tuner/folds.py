@@ -84,21 +84,21 @@ def _train_fold(
     if scenario.strategy == "finetune":
         keras.utils.clear_session()  # free the last fold's model now: it is too large to wait for garbage collection
         recipe, in_fold = study.recipe(scenario), study.fold_of == fold
-        examples, covariance_examples = study.examples(scenario.backbone), study.covariance_examples()
+        examples, covariance_activations = study.examples(scenario.backbone), study.covariance_activations()
         model, history = finetuning.fit(
             recipe,
             examples,
             np.flatnonzero(~in_fold),
             seed=seeds.derive(study.seed, seeds.FOLD, fold),
             checkpoint=checkpoint,
-            covariance_examples=covariance_examples,
+            covariance_activations=covariance_activations,
             on_epoch=on_epoch,
         )
         if recipe.options.unfreeze == "all":
             _write_embedding(model, scenario, examples.pixels, trial_folder.fold_embedding(folder, fold))
         tested = np.flatnonzero(in_fold)
-        if examples.tested_activations:
-            of_members = finetuning.predict_members(model, recipe, tested, examples, covariance_examples)
+        if covariance_activations:
+            of_members = finetuning.predict_members(model, recipe, tested, examples, covariance_activations)
             probabilities = of_members.mean(axis=0)
         else:
             probabilities = finetuning.predict(tta.averaged(model, study.test_views), examples.pixels, tested)

@@ -27,7 +27,7 @@ class Finetuning:
         records: folder of the TFRecords.
         weights: backbone -> its initial weights.
         engines: backbone -> inference engine of its frozen layers, see inference.load.
-        frozen_activations_dir: folder that holds a folder for each backbone; None trains on pixels.
+        frozen_activations_dir: folder that holds a folder for each part of a backbone; None trains on pixels.
         precision: dtype in which backbones compute, see finetuning.Recipe.
     """
 
@@ -109,8 +109,8 @@ class Study:
                 frozen_activations_on_disk=self.finetuning.frozen_activations_dir is not None,
                 engine=self.finetuning.engines[scenario.backbone],
                 covariance_weights={
-                    name: self.finetuning.weights[name].fingerprint
-                    for name in self.finetuning.options.covariance_backbones
+                    head.backbone: self.finetuning.weights[head.backbone].fingerprint
+                    for head in self.finetuning.options.covariance_heads
                 },
             )
         else:
@@ -164,7 +164,8 @@ class Study:
             flips=self.flips,
             augmentation_kind=self.augmentation_kind,
             covariance_weights={
-                name: self.finetuning.weights[name] for name in self.finetuning.options.covariance_backbones
+                head.backbone: self.finetuning.weights[head.backbone]
+                for head in self.finetuning.options.covariance_heads
             },
         )
 
@@ -176,37 +177,57 @@ class Study:
     def examples(
         self, backbone: settings_module.Backbone, executor: concurrent.futures.Executor | None = None
     ) -> pixels.Examples:
-        """Return all photos as training examples for fine-tuning; the first call writes the frozen activations.
+        """Return all photos as training examples for fine-tuning; the first call writes frozen activations, if any.
 
         Args:
             executor: computes frozen activations in other processes, as in extraction.extract.
         """
         assert self.finetuning
-        activations, tested = None, None
-        if self.finetuning.frozen_activations_dir:
-            activations, tested = frozen_activations.load(
-                self.finetuning.frozen_activations_dir / backbone,
-                extraction.Source(self.finetuning.records, self._ids, self.augmentation),
-                extraction.Network(
-                    backbone,
-                    self.finetuning.weights[backbone],
-                    self.finetuning.image_size_px,
-                    self.finetuning.engines[backbone],
-                    self.finetuning.precision,
-                    below=self.finetuning.options.unfreeze,
-                ),
-                views=self.finetuning.options.finetuning_views or self.epochs,
-                test_views=self.test_views if self.finetuning.options.covariance_backbones else 0,
-                executor=executor,
-            )
+        options, activations, tested = self.finetuning.options, None, None
+        if self.finetuning.frozen_activations_dir and options.ensemble:
+            counts = self.epochs, self.test_views if options.covariance_heads else 0
+            activations, tested = self._frozen_activations(backbone, options.unfreeze, *counts, executor)
         return pixels.Examples(self._ids, self.all_pixels(), self.labels, activations, tested)
 
-    def covariance_examples(
+    def covariance_activations(
         self, executor: concurrent.futures.Executor | None = None
-    ) -> dict[settings_module.Backbone, pixels.Examples]:
-        """Return what `examples` does for the backbone of each covariance head."""
+    ) -> dict[settings_module.FrozenLayers, list[np.ndarray]]:
+        """Return the activations that each covariance head reads, of each test-time view, in the order of the photos.
+
+        The first call writes them, into `frozen_activations_dir`. `executor` is as in `examples`.
+        """
         assert self.finetuning
-        return {name: self.examples(name, executor) for name in self.finetuning.options.covariance_backbones}
+        return {
+            of_head: self._frozen_activations(*of_head, 0, self.test_views, executor)[1]
+            for of_head in self.finetuning.options.covariance_heads
+        }
+
+    def _frozen_activations(
+        self,
+        backbone: settings_module.Backbone,
+        part: settings_module.Unfreeze,
+        views: int,
+        test_views: int,
+        executor: concurrent.futures.Executor | None,
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Return the activations of `backbone` below `part`, see frozen_activations.load."""
+        assert self.finetuning and self.finetuning.frozen_activations_dir
+        suffix = "" if part == self.finetuning.options.unfreeze else f"-{part}"
+        return frozen_activations.load(
+            self.finetuning.frozen_activations_dir / f"{backbone}{suffix}",
+            extraction.Source(self.finetuning.records, self._ids, self.augmentation),
+            extraction.Network(
+                backbone,
+                self.finetuning.weights[backbone],
+                self.finetuning.image_size_px,
+                self.finetuning.engines[backbone],
+                self.finetuning.precision,
+                below=part,
+            ),
+            views=views,
+            test_views=test_views,
+            executor=executor,
+        )
 
     @functools.cached_property
     def _photos_and_folds(self) -> str:

@@ -15,7 +15,7 @@ from tuner import scenarios
 HEAD = "Dense(256, relu), BatchNormalization, Dropout, Dense(softmax)"  # 256, or the setting hidden_units
 # Trials without this setting were trained with sums such as seed + fold as seeds.
 SEEDS = "SeedSequence"
-COVARIANCE_HEAD = "ridge regressions with penalty 0.1 on 128 whitened components, softmax of 4 times their outputs"
+COVARIANCE_HEAD = "ridge regressions with penalty 0.03 on 128 whitened components, softmax of 4 times their outputs"
 
 
 class Training(Protocol):
@@ -111,10 +111,9 @@ def of_finetuning(
 
 
 def _stated(options: settings.Finetuning) -> dict[str, Any]:
-    """Return all options but later ones that have their defaults, which trials of earlier versions do not state."""
-    later = settings.Finetuning()
+    """Return all options but covariance heads, if there are none: trials of earlier versions do not state them."""
     return {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in dataclasses.asdict(options).items()
-        if name not in ("covariance_backbones", "finetuning_views") or value != getattr(later, name)
+        if value or name not in ("covariance_top", "covariance_top2")
     }

@@ -1,7 +1,7 @@
 """Settings: their names, choices, defaults and command-line options. Imports nothing heavy."""
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Backbone = Literal[  # components/models/backbones.csv has what is known of each
     "ResNet50",
@@ -130,6 +130,13 @@ def options(settings: type) -> dict[str, Option]:
     return {field.name: field.metadata["option"] for field in dataclasses.fields(settings) if field.metadata}
 
 
+class FrozenLayers(NamedTuple):
+    """The layers of `backbone` below `part`, see backbones.split."""
+
+    backbone: Backbone
+    part: Unfreeze
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Finetuning:
     """Options of fine-tuning; the defaults are the thesis's recipe with all of the backbone trained.
@@ -144,8 +151,8 @@ class Finetuning:
         clip_norm: largest L2 norm of all gradients of a step together (Pascanu et al. 2013), which limits the effect of
             a single batch.
         ensemble: see Lakshminarayanan et al. 2017. The models use the same views and share the frozen layers.
-        covariance_backbones: see covariance_head.py. Such a head trains no layer of its backbone; with an ensemble of 0
-            the model has only such heads.
+        covariance_top, covariance_top2: see covariance_head.py. Such a head trains no layer of its backbone; with an
+            ensemble of 0 the model has only such heads.
         xla: worthwhile on GPUs; each fold then starts with a compilation.
     """
 
@@ -167,17 +174,20 @@ class Finetuning:
     ensemble: int = option(
         1, "Number of fine-tuned models that differ only in their seeds, their scores averaged.", min=0, max=100
     )
-    covariance_backbones: tuple[Backbone, ...] = option(
-        (), "Backbones with a head on covariances of their frozen activations, averaged with the fine-tuned models."
+    covariance_top: tuple[Backbone, ...] = option(
+        (), "Backbones with a head on covariances of the activations below their last stage."
     )
-    finetuning_views: int | None = option(
-        None,
-        "Number of augmented views that fine-tuning alternates between, if not a new one each epoch.",
-        min=1,
-        max=1_000,
+    covariance_top2: tuple[Backbone, ...] = option(
+        (), "Backbones with a head on covariances of the activations below their last two stages."
     )
     xla: bool = option(False, "Compile the training steps of fine-tuning with XLA, for GPUs.")
 
+    @property
+    def covariance_heads(self) -> tuple[FrozenLayers, ...]:
+        """The layers that each covariance head reads."""
+        top, top2 = self.covariance_top, self.covariance_top2
+        return *(FrozenLayers(name, "top") for name in top), *(FrozenLayers(name, "top2") for name in top2)
+
     def epochs_of_members(self, epochs: int) -> int:
         """Return the number of epochs of all members of a model together; a covariance head counts as one epoch."""
-        return self.ensemble * epochs + len(self.covariance_backbones)
+        return self.ensemble * epochs + len(self.covariance_heads)

@@ -26,8 +26,8 @@ class Examples:
         labels: int64 [photos], in [0, classes).
         frozen_activations: views 1 and above, float16 [photos, ...] each, to train on instead of the pixels; see
             frozen_activations.load.
-        tested_activations: the same of the test-time views, the first of which has the clean photos. Covariance heads
-            need them; without them photos are tested from their pixels.
+        tested_activations: the same of the test-time views, the first of which has the clean photos; without them
+            fine-tuned models are tested from the pixels.
     """
 
     ids: Sequence[str]

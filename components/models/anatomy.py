@@ -5,15 +5,16 @@ views.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
 from components.base import settings
 from components.models import backbones, tta
 
-# layers of an averaged model: shared frozen layers, those of a covariance head on another backbone, and all others of a
-# member; the last two by the number of the member
-TRUNK, OTHER_TRUNK, MEMBER = "trunk", "trunk_{}", "member_{}"
+# layers of an averaged model: frozen layers of its backbone that members share, whose first output has the activations
+# below the part that is fine-tuned, and the layers of each member
+TRUNK, MEMBER = "trunk", "member_{}"
 POOLED, HEAD = "pooled", "head"  # layers of each member
 WHITENING = "whitening"  # first layer of the pooling of a covariance head
 
@@ -28,20 +29,6 @@ def members(model: keras.Model) -> list[keras.Model]:
     layers = {layer.name: layer for layer in model.layers}
     numbered = [layers[name] for number in range(len(layers)) if (name := MEMBER.format(number)) in layers]
     return numbered or [model]
-
-
-def trunk(model: keras.Model) -> keras.Model | None:
-    """Return the frozen layers that the members of a model of one view share; None if they share none."""
-    return next((layer for layer in model.layers if layer.name == TRUNK), None)
-
-
-def inputs_of_members(model: keras.Model, pixels: keras.KerasTensor) -> list[keras.KerasTensor]:
-    """Return what each of `members` takes for `pixels`: activations of its frozen layers, or the pixels."""
-    layers = {layer.name: layer for layer in model.layers}
-    shared = trunk(model)
-    activations = shared(pixels) if shared else pixels
-    others = [layers.get(OTHER_TRUNK.format(number)) for number in range(len(members(model)))]
-    return [other(pixels) if other else activations for other in others]
 
 
 def with_embedding(
@@ -75,9 +62,10 @@ def with_maps(model: keras.Model) -> keras.Model:
     """
     model = single_view(model)
     pixels = keras.Input(model.input_shape[1:], dtype="uint8", name="pixels")
+    _, calls = _run(model, pixels)
     outputs = [
-        keras.Model(member.input, [member.output, _maps(member)])(inputs)
-        for member, inputs in zip(members(model), inputs_of_members(model, pixels), strict=True)
+        keras.Model(member.input, [member.output, _maps(member)])(calls.get(member.name, (pixels,))[0])
+        for member in members(model)
     ]
     return keras.Model(pixels, [_mean([scores for scores, _ in outputs]), *(maps for _, maps in outputs)])
 
@@ -85,6 +73,21 @@ def with_maps(model: keras.Model) -> keras.Model:
 def pooling(member: keras.Model) -> keras.Model:
     """Return the part of `member` that turns its maps into what its head takes, float32 [n, channels]."""
     return keras.Model(_maps(member), member.get_layer(POOLED).output)
+
+
+def _run(
+    model: keras.Model, pixels: keras.KerasTensor
+) -> tuple[keras.KerasTensor, dict[str, tuple[keras.KerasTensor, Any]]]:
+    """Run `model` on `pixels`; return its scores, and layer -> its (input, output)."""
+    calls = {}
+
+    def record(layer: keras.Layer, *inputs: Any, **keywords: Any) -> Any:
+        output = layer(*inputs, **keywords)
+        calls[layer.name] = inputs[0], output
+        return output
+
+    ran = keras.models.clone_model(model, pixels, lambda layer: layer, record)
+    return ran.output, calls
 
 
 def _maps(member: keras.Model) -> keras.KerasTensor:
@@ -97,10 +100,9 @@ def _single_view_with_embedding(
 ) -> keras.Model:
     pixels = keras.Input(model.input_shape[1:], dtype="uint8", name="pixels")
     member_list = members(model)
-    if trunk(model):
-        inputs = inputs_of_members(model, pixels)
-        scores = _mean([member(each) for member, each in zip(member_list, inputs, strict=True)])
-        return keras.Model(pixels, [scores, backbones.pooled(inputs[0])])
+    if TRUNK in [layer.name for layer in model.layers]:
+        scores, calls = _run(model, pixels)
+        return keras.Model(pixels, [scores, backbones.pooled(keras.tree.flatten(calls[TRUNK][1])[0])])
     if below:
         return backbones.with_embedding(model, backbone, below)
     outputs = [

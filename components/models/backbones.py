@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import importlib
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import keras
@@ -179,6 +179,15 @@ def split(model: keras.Model, name: settings.Backbone, part: settings.Unfreeze) 
     for layer in model.layers[model.layers.index(network) + 1 :]:
         x = layer(x)
     return lower, keras.Model(activations, x, name="upper")
+
+
+def frozen_layers(model: keras.Model, name: settings.Backbone, parts: Sequence[settings.Unfreeze]) -> keras.Model:
+    """Return the layers of `model` below each of `parts`, see `split`: pixels -> a list of activations."""
+    network = model.get_layer(NETWORK)
+    pixels = keras.Input(model.input_shape[1:], dtype="uint8", name="pixels")
+    x = BACKBONES[name].preprocess(keras.ops.cast(pixels, "float32"))
+    outputs = [_joined(_boundary(network, name, part)) for part in parts]
+    return keras.Model(pixels, keras.Model(network.input, outputs)(x, training=False))
 
 
 def with_embedding(model: keras.Model, name: settings.Backbone, part: settings.Unfreeze) -> keras.Model:

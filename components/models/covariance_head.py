@@ -5,91 +5,66 @@ and thus materials well: see Lin et al. 2015, "Bilinear CNN models for fine-grai
 al. 2012, "Semantic segmentation with second-order pooling".
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import keras
 import numpy as np
-import scipy.linalg
+from sklearn.linear_model import Ridge
 from sklearn.utils.class_weight import compute_sample_weight
 
 from components.models import anatomy
 
 COMPONENTS = 128  # principal components of the activations that the head uses
-# the first values tried, see docs/covariance-heads.md
-PENALTY = 0.1  # on the squared weights, for pooled activations of length 1
+# chosen among few values, see docs/covariance-heads.md
+PENALTY = 0.03  # on the squared weights, for pooled activations of length 1
 SHARPNESS = 4.0  # factor of the regression's outputs before softmax
 BLOCK = 64  # photos whose activations are in memory at once
-SUMMED = 1024  # photos whose products are summed at once: each sum passes over a matrix of 270 MB
 TINY = 1e-6  # smallest variance of a component, relative to the largest; smaller ones would be amplified noise
 
 
 def fit(
-    views: Sequence[np.ndarray],
-    labels: np.ndarray,
-    *,
-    rows: np.ndarray,
-    classes: int,
-    is_balanced: bool = False,
+    activations: np.ndarray, labels: np.ndarray, *, rows: np.ndarray, classes: int, is_balanced: bool = False
 ) -> tuple[keras.Model, dict[str, float]]:
     """Return a head fitted to `rows`, see `untrained`, with the loss and accuracy on them.
 
     It is a ridge regression of 1 for the class of a photo and -1 for each other class (a linear least squares support
     vector machine, Suykens and Vandewalle 1999, one class against the rest). It has one solution, whatever the order of
-    photos. The loss is the mean squared error. Needs 2 GB of memory, for any number of photos.
+    photos. The loss is the mean squared error. Needs 33 KB of memory for each photo, a few times over.
 
     Args:
-        views: float16 [photos, height, width, channels] each, activations; the first of the clean photos.
+        activations: float16 [photos, height, width, channels], of clean photos.
         labels: int64 [photos], in [0, classes).
         rows: int64 [m], the training photos. Nothing of other photos is used.
         is_balanced: whether photos have weights by the inverse frequency of their class.
     """
-    head = untrained(views[0].shape[1:], classes)
-    whiten(head, views[0], rows)
+    head = untrained(activations.shape[1:], classes)
+    whiten(head, activations, rows)
     components = head.get_layer(anatomy.WHITENING).filters
+    upper, factors = np.triu_indices(components), _multiplicity(components)
+    pooling = anatomy.pooling(head)
+    pooled = np.concatenate(
+        [
+            np.asarray(pooling(block.astype(np.float32))).reshape(-1, components, components)[:, upper[0], upper[1]]
+            for block in _blocks(activations, rows)
+        ]
+    )
+    pooled *= factors
+    targets = np.where(np.arange(classes) == labels[rows, np.newaxis], 1, -1).astype(np.float32)
     weights = compute_sample_weight("balanced" if is_balanced else None, labels[rows])
-    targets = np.where(np.arange(classes) == labels[rows, np.newaxis], 1.0, -1.0)
-    size = components * (components + 1) // 2
-    products, crossed, total = np.zeros((size, size), np.float32), np.zeros((size, classes)), np.zeros(size)
-    for view in views:
-        for pooled, start in _pooled(head, view, rows):
-            weight = weights[start : start + len(pooled), np.newaxis]
-            weighted = pooled * weight.astype(np.float32)
-            products += weighted.T @ pooled
-            crossed += weighted.T @ targets[start : start + len(pooled)]
-            total += weighted.sum(axis=0)
-    count = len(views) * weights.sum()
-    mean, mean_target = total / count, np.average(targets, axis=0, weights=weights)
-    system = products - count * np.outer(mean, mean)
-    system[np.diag_indices(size)] += PENALTY
-    kernel = scipy.linalg.solve(system, crossed - count * np.outer(mean, mean_target), assume_a="pos", overwrite_a=True)
-    bias = mean_target - mean @ kernel
+    ridge = Ridge(PENALTY, solver="cholesky").fit(pooled, targets, weights)
     full = np.zeros((components, components, classes), np.float32)
-    upper = np.triu_indices(components)
-    full[upper] = full[upper[::-1]] = kernel / _multiplicity(components)[:, np.newaxis]
-    head.get_layer(anatomy.HEAD).set_weights([SHARPNESS * full.reshape(-1, classes), SHARPNESS * bias])
-    outputs = np.concatenate([pooled @ kernel + bias for pooled, _ in _pooled(head, views[0], rows)])
+    full[upper] = full[upper[::-1]] = ridge.coef_.T / factors[:, np.newaxis]
+    head.get_layer(anatomy.HEAD).set_weights([SHARPNESS * full.reshape(-1, classes), SHARPNESS * ridge.intercept_])
+    outputs = ridge.predict(pooled)
     right = outputs.argmax(axis=1) == labels[rows]
     return head, {"loss": float(np.mean((outputs - targets) ** 2)), "accuracy": float(right.mean())}
 
 
-def _pooled(head: keras.Model, view: np.ndarray, rows: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
-    """Yield the pooled activations of SUMMED photos, float32 [n, size], each pair of components once, and their start.
-
-    The factors keep the length at 1.
-    """
-    pooling, components = anatomy.pooling(head), head.get_layer(anatomy.WHITENING).filters
-    upper, factors = np.triu_indices(components), _multiplicity(components)
-    for start in range(0, len(rows), SUMMED):
-        some = rows[start : start + SUMMED]
-        pooled = np.empty((len(some), len(factors)), np.float32)
-        for position, block in zip(range(0, len(some), BLOCK), _blocks(view, some), strict=True):
-            moments = np.asarray(pooling(block.astype(np.float32))).reshape(-1, components, components)
-            pooled[position : position + len(block)] = moments[:, upper[0], upper[1]] * factors
-        yield pooled, start
-
-
 def _multiplicity(components: int) -> np.ndarray:
-    """Return 1 for the second moment of a component, and the square root of 2 for that of two, which occurs twice."""
+    """Return the factors of the pooled activations, each pair of components once, that keep their length at 1.
+
+    1 for the second moment of a component, and the square root of 2 for that of two, which occurs twice.
+    """
     first, second = np.triu_indices(components)
     return np.where(first == second, 1, np.sqrt(2)).astype(np.float32)
 

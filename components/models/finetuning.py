@@ -69,23 +69,23 @@ def fit(
     *,
     seed: int,
     checkpoint: pathlib.Path,
-    covariance_examples: Mapping[settings.Backbone, pixels.Examples] | None = None,
+    covariance_activations: Mapping[settings.FrozenLayers, Sequence[np.ndarray]] | None = None,
     on_epoch: Callable[[], object] = lambda: None,
 ) -> tuple[keras.Model, dict[str, list[float]]]:
     """Train a new model on `rows`; return it as a float32 model, with the loss and accuracy of each epoch.
 
     Epoch e uses view 1 + e of every row once (of as many random rows, with oversampling), in an order that depends on
-    `seed` and e. With `finetuning_views` it starts again with view 1 after the last. If `examples` have frozen
-    activations, only the layers above them are trained. The members of an ensemble are trained one after another, and
-    the history is the mean of their histories. Covariance heads come last, and have no epochs. The means of their loss
-    and accuracy are returned if there is no fine-tuned model.
+    `seed` and e. If `examples` have frozen activations, only the layers above them are trained. The members of an
+    ensemble are trained one after another, and the history is the mean of their histories. Covariance heads come last,
+    and have no epochs. The means of their loss and accuracy are returned if there is no fine-tuned model.
 
     Args:
         rows: int64 [m], the photos to train on.
         checkpoint: path prefix of the checkpoints. There is one file for each member of the model, written after
             each epoch. Training resumes from existing checkpoints, with the same result as without the interruption.
             The caller must make sure that they are of the same call, and clear them after saving the result.
-        covariance_examples: the same photos for the backbone of each covariance head, with frozen activations.
+        covariance_activations: float16 [photos, height, width, channels] for each covariance head, of each test-time
+            view; heads are fitted to the first, the clean photos. Not needed if all heads have checkpoints.
         on_epoch: called after each checkpoint.
 
     Raises:
@@ -103,9 +103,13 @@ def fit(
         )
         for member in range(recipe.options.ensemble)
     ]
-    for member, name in enumerate(recipe.options.covariance_backbones, start=recipe.options.ensemble):
-        of_head = (covariance_examples or {}).get(name)
-        fitted.append(_fit_covariance_head(recipe, name, of_head, rows, checkpoints.of_member(checkpoint, member)))
+    for member, source in enumerate(recipe.options.covariance_heads, start=recipe.options.ensemble):
+        state = checkpoints.of_member(checkpoint, member)
+        if state.exists():
+            fitted.append(_restored_covariance_head(recipe, source, state))
+        else:
+            assert covariance_activations
+            fitted.append(_fit_covariance_head(recipe, covariance_activations[source][0], examples.labels, rows, state))
         on_epoch()
     models, all_histories = zip(*fitted, strict=True)
     histories = all_histories[: recipe.options.ensemble] or all_histories
@@ -145,44 +149,28 @@ def _fit_member(
 
 
 def _fit_covariance_head(
-    recipe: Recipe,
-    backbone: settings.Backbone,
-    examples: pixels.Examples | None,
-    rows: np.ndarray,
-    checkpoint: pathlib.Path,
+    recipe: Recipe, activations: np.ndarray, labels: np.ndarray, rows: np.ndarray, checkpoint: pathlib.Path
 ) -> tuple[keras.Model, dict[str, list[float]]]:
-    """Fit a covariance head on the frozen layers of `backbone`, or restore it from the file `checkpoint`.
-
-    It is fitted to the clean view and to all augmented ones.
-
-    Args:
-        examples: None if there is a checkpoint.
-
-    Returns:
-        The head, of frozen activations, with its loss and accuracy.
-    """
+    """Return a covariance head fitted to `rows`, with its loss and accuracy, and write it to `checkpoint`."""
     started = time.monotonic()
-    if checkpoint.exists():
-        frozen = _frozen_layers(recipe, backbone)
-        restored = covariance_head.untrained(frozen.output_shape[1:], recipe.classes)
-        return restored, checkpoints.load(restored.variables, checkpoint)
-    assert examples and examples.frozen_activations and examples.tested_activations
+    is_balanced = recipe.options.balance != "none"
     fitted, scores = covariance_head.fit(
-        [examples.tested_activations[0], *examples.frozen_activations],
-        examples.labels,
-        rows=rows,
-        classes=recipe.classes,
-        is_balanced=recipe.options.balance != "none",
+        activations, labels, rows=rows, classes=recipe.classes, is_balanced=is_balanced
     )
     history = {name: [scores[name]] for name in checkpoints.HISTORY}
     checkpoints.save(fitted.variables, history, time.monotonic() - started, checkpoint)
     return fitted, history
 
 
-def _frozen_layers(recipe: Recipe, backbone: settings.Backbone) -> keras.Model:
-    """Return the layers of `backbone` that covariance heads read: pixels -> activations."""
-    model = backbones.build(backbone, recipe.covariance_weights[backbone], recipe.image_size_px, "float32")
-    return backbones.split(model, backbone, recipe.options.unfreeze)[0]
+def _restored_covariance_head(
+    recipe: Recipe, source: settings.FrozenLayers, checkpoint: pathlib.Path
+) -> tuple[keras.Model, dict[str, list[float]]]:
+    model = backbones.build(
+        source.backbone, recipe.covariance_weights[source.backbone], recipe.image_size_px, "float32"
+    )
+    (activations,) = backbones.frozen_layers(model, source.backbone, [source.part]).outputs
+    restored = covariance_head.untrained(activations.shape[1:], recipe.classes)
+    return restored, checkpoints.load(restored.variables, checkpoint)
 
 
 def _member_seed(seed: int, member: int) -> int:
@@ -211,7 +199,7 @@ def predict_members(
     recipe: Recipe,
     rows: np.ndarray,
     examples: pixels.Examples,
-    covariance_examples: Mapping[settings.Backbone, pixels.Examples],
+    covariance_activations: Mapping[settings.FrozenLayers, Sequence[np.ndarray]],
 ) -> np.ndarray:
     """Return the scores by each member of a model from `fit`, float32 [members, m, classes], from frozen activations.
 
@@ -220,21 +208,20 @@ def predict_members(
     Args:
         model: a model with covariance heads.
         rows: int64 [m], the photos.
-        examples, covariance_examples: as in `fit`, with frozen activations.
+        examples, covariance_activations: as in `fit`, the first with frozen activations of the test-time views if there
+            are fine-tuned members.
 
     Raises:
         NotFiniteError: some scores are nan or infinite.
     """
-    sources = [examples] * recipe.options.ensemble
-    sources += [covariance_examples[name] for name in recipe.options.covariance_backbones]
-    members = zip(anatomy.members(model), sources, strict=True)
-    return np.stack([_predict_frozen(member, source, rows) for member, source in members])
-
-
-def _predict_frozen(member: keras.Model, examples: pixels.Examples, rows: np.ndarray) -> np.ndarray:
-    assert examples.tested_activations
-    scores = [_checked_scores(member, pixels.clean(view, rows)) for view in examples.tested_activations]
-    return np.mean(scores, axis=0)
+    views_of_members = [examples.tested_activations or ()] * recipe.options.ensemble
+    views_of_members += [covariance_activations[of_head] for of_head in recipe.options.covariance_heads]
+    return np.stack(
+        [
+            np.mean([_checked_scores(member, pixels.clean(view, rows)) for view in views], axis=0)
+            for member, views in zip(anatomy.members(model), views_of_members, strict=True)
+        ]
+    )
 
 
 def _checked_scores(model: keras.Model, inputs: tf.data.Dataset) -> np.ndarray:
@@ -258,7 +245,7 @@ def batches(recipe: Recipe, examples: pixels.Examples, rows: np.ndarray, *, epoc
         rows[order],
         targets=np.eye(recipe.classes, dtype=np.float32)[labels[order]],
         weights=weights[order].astype(np.float32),
-        view=1 + epoch % (recipe.options.finetuning_views or recipe.epochs),
+        view=1 + epoch,
         augmentation=augmentation.Augmentation(recipe.seed, recipe.flips, recipe.augmentation_kind),
         batch_size=recipe.batch_size,
     )
@@ -318,23 +305,35 @@ def _averaged(models: Sequence[keras.Model], recipe: Recipe) -> keras.Model:
         return fine_tuned[0]
     size, part = recipe.image_size_px, recipe.options.unfreeze
     pixels_input = keras.Input((size, size, 3), dtype="uint8", name="pixels")
-    frozen: dict[str, keras.KerasTensor] = {}
     members = [(model, pixels_input) for model in fine_tuned]
-    if fine_tuned and part != "all":
-        halves = [backbones.split(model, recipe.backbone, part) for model in fine_tuned]
-        frozen[recipe.backbone] = halves[0][0](pixels_input)
-        members = [(upper, frozen[recipe.backbone]) for _, upper in halves]
-    for fitted, backbone in zip(heads, recipe.options.covariance_backbones, strict=True):
-        if backbone not in frozen:
-            lower = _frozen_layers(recipe, backbone)
-            name = anatomy.TRUNK if backbone == recipe.backbone else anatomy.OTHER_TRUNK.format(len(members))
-            frozen[backbone] = keras.Model(lower.input, lower.output, name=name)(pixels_input)
-        members.append((fitted, frozen[backbone]))
+    frozen = _frozen_activations(recipe, pixels_input) if part != "all" else {}
+    if part != "all":
+        upper = [backbones.split(model, recipe.backbone, part)[1] for model in fine_tuned]
+        members = [(model, frozen[settings.FrozenLayers(recipe.backbone, part)]) for model in upper]
+    members += [(model, frozen[source]) for model, source in zip(heads, recipe.options.covariance_heads, strict=True)]
     scores = [
         keras.Model(model.input, model.output, name=anatomy.MEMBER.format(number))(inputs)
         for number, (model, inputs) in enumerate(members)
     ]
     return keras.Model(pixels_input, keras.ops.mean(keras.ops.stack(scores), axis=0), name="pilah")
+
+
+def _frozen_activations(
+    recipe: Recipe, pixels_input: keras.KerasTensor
+) -> dict[settings.FrozenLayers, keras.KerasTensor]:
+    """Return the activations that the members read; those below `unfreeze` are the first output of the trunk."""
+    layers_of_fine_tuned = settings.FrozenLayers(recipe.backbone, recipe.options.unfreeze)
+    sources = list(dict.fromkeys([layers_of_fine_tuned, *recipe.options.covariance_heads]))
+    frozen: dict[settings.FrozenLayers, keras.KerasTensor] = {}
+    for backbone in dict.fromkeys(source.backbone for source in sources):
+        of_backbone = [source for source in sources if source.backbone == backbone]
+        is_trunk = backbone == recipe.backbone
+        weights = recipe.weights if is_trunk else recipe.covariance_weights[backbone]
+        model = backbones.build(backbone, weights, recipe.image_size_px, "float32")
+        lower = backbones.frozen_layers(model, backbone, [source.part for source in of_backbone])
+        layers = keras.Model(lower.input, lower.outputs, name=anatomy.TRUNK if is_trunk else f"frozen_{backbone}")
+        frozen |= zip(of_backbone, layers(pixels_input), strict=True)
+    return frozen
 
 
 def _restore(

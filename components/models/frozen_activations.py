@@ -1,7 +1,7 @@
 """Activations of the frozen layers of a backbone, computed once for each view and read from disk in fine-tuning.
 
-For use on CPUs, where most of a training step is spent in the frozen layers. A GPU computes the activations faster than
-a disk reads them.
+For covariance heads, and for fine-tuning on CPUs, where most of a training step is spent in the frozen layers. A GPU
+computes the activations faster than a disk reads them.
 """
 
 import concurrent.futures
@@ -35,7 +35,7 @@ def load(
     `folder` is emptied before that if a setting that they depend on has changed.
 
     Args:
-        network: the layers below the ones that are trained. In float32 OpenVINO and TensorFlow differ by far less than
+        network: the layers below a part of the backbone. In float32 OpenVINO and TensorFlow differ by far less than
             the precision of float16, so that `folder` may contain views of both.
         executor: computes them in other processes, as in extraction.extract.
 
@@ -74,6 +74,6 @@ def _check_space(folder: pathlib.Path, needed_bytes: int) -> None:
     if needed_bytes > free_bytes:
         raise PilahError(
             f"Activations of the frozen layers need {needed_bytes / 1e9:.1f} GB of disk, but only "
-            f"{free_bytes / 1e9:.1f} GB are free in {folder}. Free some space, or choose --unfreeze all, which "
-            "needs none."
+            f"{free_bytes / 1e9:.1f} GB are free in {folder}. Free some space, or choose a smaller --image-size or, "
+            "without covariance heads, --unfreeze all, which needs none."
         )

@@ -76,9 +76,10 @@ def recipe(description: documents.ModelDescription, _: localization.Gettext, num
     lines: list[str] = _finetuned(model, settings, _) if finetuned else [_frozen(model, _)]
     if units := scenario.get("hidden_units"):
         lines.append(_("The hidden layer of its head has %(units)s units.", units=units))
-    if settings.flips == "both":
+    without_views = finetuned and not settings.ensemble  # covariance heads alone
+    if settings.flips == "both" and not without_views:
         lines.append(_("Half of the augmented views were turned upside down."))
-    if settings.augmentation == "strong":
+    if settings.augmentation == "strong" and not without_views:
         lines.append(_("The augmented views also have other colours, and about a third of them another background."))
     if settings.test_views > 1:
         lines.append(
@@ -86,8 +87,8 @@ def recipe(description: documents.ModelDescription, _: localization.Gettext, num
         )
     if settings.group_folds:
         lines.append(_("Photos with similar hashes were kept in the same fold."))
-    if finetuned and not settings.ensemble:  # there are no epochs and no learning rate
-        trained = _("%(views)s augmented views", views=settings.finetuning_views or settings.epochs)
+    if without_views:  # there are no epochs and no learning rate either
+        trained = _("Trained on clean photos only, without augmented views")
     else:
         trained = _(
             "%(epochs)s epochs, batches of %(batch)s, learning rate %(rate)s, weight decay %(decay)s with AdamW, "
@@ -96,7 +97,7 @@ def recipe(description: documents.ModelDescription, _: localization.Gettext, num
             batch=settings.batch_size,
             rate=number(_learning_rate(scenario, settings, finetuned), ""),
             decay=number(settings.weight_decay, ""),
-            views=settings.finetuning_views or settings.epochs if finetuned else settings.views,
+            views=settings.epochs if finetuned else settings.views,
         )
     return [
         *lines,
@@ -124,7 +125,7 @@ def _finetuned(model: dict[str, Any], settings: config_module.Config, _: localiz
         summary = _(
             "%(backbones)s, frozen, at %(size)s x %(size)s pixels, with ridge regressions on covariances of their "
             "activations; the scores are averaged.",
-            backbones=", ".join(settings.covariance_backbones),
+            backbones=", ".join(dict.fromkeys(head.backbone for head in settings.finetuning.covariance_heads)),
             **model,
         )
         return [summary, sentences.finetuning(dataclasses.asdict(settings.finetuning), _) + "."]

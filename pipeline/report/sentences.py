@@ -220,9 +220,9 @@ def finetuning(options: Mapping[str, Any], _: localization.Gettext) -> Markup:
     Args:
         options: field of settings.Finetuning -> value; those of earlier versions lack some fields.
     """
-    heads = ", ".join(options.get("covariance_backbones", ()))
+    heads = covariance_heads(options)
     if not options["ensemble"]:
-        return _("covariance heads of %(backbones)s on the layers below %(unfreeze)s", backbones=heads, **options)
+        return _("covariance heads on frozen layers: %(layers)s", layers=heads)
     sentence: Markup = _(
         "unfrozen layers: %(unfreeze)s; BatchNorm: %(batchnorm)s; warm-up epochs of the head alone: "
         "%(warmup_epochs)s; schedule: %(schedule)s; label smoothing: %(label_smoothing)s; class "
@@ -230,5 +230,11 @@ def finetuning(options: Mapping[str, Any], _: localization.Gettext) -> Markup:
         **options,
     )
     if heads:
-        sentence += _("; averaged with covariance heads of %(backbones)s", backbones=heads)
+        sentence += _("; averaged with covariance heads on frozen layers: %(layers)s", layers=heads)
     return sentence
+
+
+def covariance_heads(options: Mapping[str, Any]) -> str:
+    """Return the layers that covariance heads read, such as "VGG19 below top, VGG19 below top2"."""
+    parts = {"top": options.get("covariance_top", ()), "top2": options.get("covariance_top2", ())}
+    return ", ".join(f"{name} below {part}" for part, names in parts.items() for name in names)

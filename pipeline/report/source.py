@@ -52,8 +52,8 @@ class Source:
         if row["strategy"] != "finetune":
             return name
         if not self.config.ensemble:
-            names = ", ".join(self.config.covariance_backbones)
-            return str(self.gettext("covariance heads of %(backbones)s", backbones=names))
+            names = dict.fromkeys(head.backbone for head in self.config.finetuning.covariance_heads)
+            return str(self.gettext("covariance heads of %(backbones)s", backbones=", ".join(names)))
         return str(self.gettext("%(backbone)s fine-tuned", backbone=name))
 
     @functools.cached_property

@@ -81,7 +81,7 @@ def _refit_backbone_and_head(
 
     if executor:
         study.examples(winner.backbone, executor)  # computes frozen activations that are missing
-        study.covariance_examples(executor)
+        study.covariance_activations(executor)
         next(tasks.results(executor, _write_checkpoints, [(checkpoint, study, winner)], show))
     # after a worker has trained all epochs, this only restores the model from the last checkpoint
     return assembly.without_optimizer(_train_backbone_and_head(checkpoint, study, winner, show))
@@ -102,7 +102,7 @@ def _train_backbone_and_head(
         np.arange(len(study.labels)),
         seed=study.seed,
         checkpoint=checkpoint,
-        covariance_examples=study.covariance_examples(),
+        covariance_activations=study.covariance_activations(),
         on_epoch=on_epoch,
     )
     return model

@@ -115,14 +115,13 @@ def test_settings_of_a_trial_equal_those_of_finished_runs(strategy, expected, st
 
 
 def test_settings_of_covariance_heads_are_stated_with_their_weights(study):
-    heads = dataclasses.replace(study.finetuning.options, covariance_backbones=("VGG19",), finetuning_views=4)
+    heads = dataclasses.replace(study.finetuning.options, covariance_top=("VGG19",))
     study = dataclasses.replace(study, finetuning=dataclasses.replace(study.finetuning, options=heads))
     assert study.settings(scenarios.Scenario(1, "VGG19", "AdamW", 0.2, "finetune")) == {
         **OF_FINETUNED,
-        "covariance_backbones": ["VGG19"],
-        "finetuning_views": 4,
+        "covariance_top": ["VGG19"],
         "covariance_weights": {"VGG19": "random weights, seed 7"},
-        "covariance_head": "ridge regressions with penalty 0.1 on 128 whitened components, softmax of 4 times their "
+        "covariance_head": "ridge regressions with penalty 0.03 on 128 whitened components, softmax of 4 times their "
         "outputs",
     }
 

@@ -26,7 +26,7 @@ def activations():
 
 @pytest.fixture
 def frozen_study(study, tmp_path):
-    study = with_options(study, unfreeze="top", ensemble=0, covariance_backbones=(TINY,))
+    study = with_options(study, unfreeze="top", ensemble=0, covariance_top=(TINY,))
     tuning = dataclasses.replace(study.finetuning, frozen_activations_dir=tmp_path / "trunk", learning_rate=1e-3)
     return dataclasses.replace(study, finetuning=tuning, epochs=10)
 
@@ -73,23 +73,22 @@ def test_classes_that_differ_only_in_their_correlations_are_told_apart():
     rng, labels = np.random.default_rng(3), np.arange(90) % 2
     first, second, third = rng.normal(size=(3, 90, 5, 4))
     activations = np.stack([first, np.where(labels[:, None, None], first, second), third], axis=-1).astype(np.float16)
-    head, scores = covariance_head.fit([activations], labels, rows=TRAINED, classes=2)
+    head, scores = covariance_head.fit(activations, labels, rows=TRAINED, classes=2)
     predicted = head.predict(activations[TESTED], verbose=0).argmax(axis=1)
     assert (predicted == labels[TESTED]).all() and scores["accuracy"] == 1
-    permuted, _ = covariance_head.fit([activations], rng.permutation(labels), rows=TRAINED, classes=2)
+    permuted, _ = covariance_head.fit(activations, rng.permutation(labels), rows=TRAINED, classes=2)
     predicted = permuted.predict(activations[TESTED], verbose=0).argmax(axis=1)
     assert 0.2 < np.mean(predicted == labels[TESTED]) < 0.8
 
 
 @pytest.mark.parametrize("is_balanced", [False, True])
 def test_scores_are_those_of_ridge_regressions_of_the_pooled_activations(activations, is_balanced, monkeypatch):
-    monkeypatch.setattr(covariance_head, "SUMMED", 16)
-    monkeypatch.setattr(covariance_head, "BLOCK", 5)
-    labels, other = np.minimum(np.arange(90) % 5, 2), (activations * 1.5 - 2).astype(np.float16)
-    head, _ = covariance_head.fit([activations, other], labels, rows=TRAINED, classes=3, is_balanced=is_balanced)
+    monkeypatch.setattr(covariance_head, "BLOCK", 7)
+    labels = np.minimum(np.arange(90) % 5, 2)
+    head, _ = covariance_head.fit(activations, labels, rows=TRAINED, classes=3, is_balanced=is_balanced)
     pooling = anatomy.pooling(head)
-    pooled = np.concatenate([pooling.predict(view[TRAINED], verbose=0) for view in (activations, other)])
-    targets = np.tile(np.eye(3)[labels[TRAINED]] * 2 - 1, (2, 1))
+    pooled = pooling.predict(activations[TRAINED], verbose=0)
+    targets = np.eye(3)[labels[TRAINED]] * 2 - 1
     weights = compute_sample_weight("balanced" if is_balanced else None, targets.argmax(axis=1))
     ridge = Ridge(alpha=covariance_head.PENALTY).fit(pooled, targets, weights)
     expected = scipy.special.softmax(
@@ -98,13 +97,14 @@ def test_scores_are_those_of_ridge_regressions_of_the_pooled_activations(activat
     np.testing.assert_allclose(head.predict(activations[TESTED], verbose=0), expected, atol=1e-4)
 
 
-def fitted(study, tmp_path, rows=TRAINED, examples=None):
+def fitted(study, tmp_path, activations=None):
     """Return model, history and the scores of each member for the tested photos."""
-    recipe, examples = study.recipe(SCENARIO), examples or study.examples(TINY)
+    recipe, examples = study.recipe(SCENARIO), study.examples(TINY)
+    activations = activations or study.covariance_activations()
     model, history = finetuning.fit(
-        recipe, examples, rows, seed=7, checkpoint=tmp_path / "state", covariance_examples={TINY: examples}
+        recipe, examples, TRAINED, seed=7, checkpoint=tmp_path / "state", covariance_activations=activations
     )
-    return model, history, finetuning.predict_members(model, recipe, TESTED, examples, {TINY: examples})
+    return model, history, finetuning.predict_members(model, recipe, TESTED, examples, activations)
 
 
 def test_it_learns_and_the_served_model_gives_the_scores_of_the_frozen_activations(frozen_study, tmp_path):
@@ -116,21 +116,11 @@ def test_it_learns_and_the_served_model_gives_the_scores_of_the_frozen_activatio
 
 
 def test_tested_photos_have_no_influence(frozen_study, tmp_path):
-    examples = frozen_study.examples(TINY)
-
-    def changed(views):
-        copies = [np.array(view) for view in views]
-        for copy in copies:
-            copy[TESTED] = 100
-        return copies
-
-    other = dataclasses.replace(
-        examples,
-        frozen_activations=changed(examples.frozen_activations),
-        tested_activations=changed(examples.tested_activations),
-    )
-    before, *_ = fitted(frozen_study, tmp_path / "before", examples=examples)
-    after, *_ = fitted(frozen_study, tmp_path / "after", examples=other)
+    ((of_head, (view,)),) = frozen_study.covariance_activations().items()
+    changed = np.array(view)
+    changed[TESTED] = 100
+    before, *_ = fitted(frozen_study, tmp_path / "before")
+    after, *_ = fitted(frozen_study, tmp_path / "after", {of_head: [changed]})
     for weights, others in zip(before.get_weights(), after.get_weights(), strict=True):
         np.testing.assert_array_equal(weights, others)
 
@@ -139,7 +129,8 @@ def test_finished_head_is_restored_from_its_checkpoint(frozen_study, tmp_path, m
     expected, history, _ = fitted(frozen_study, tmp_path)
     assert checkpoints.progress(tmp_path / "state")[0] == frozen_study.epochs_of_finetuning == 1
     monkeypatch.setattr(covariance_head, "fit", pytest.fail)
-    restored, history_again, _ = fitted(frozen_study, tmp_path)
+    recipe, examples = frozen_study.recipe(SCENARIO), frozen_study.examples(TINY)
+    restored, history_again = finetuning.fit(recipe, examples, TRAINED, seed=7, checkpoint=tmp_path / "state")
     assert history_again == history
     for before, after in zip(expected.get_weights(), restored.get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
@@ -147,15 +138,21 @@ def test_finished_head_is_restored_from_its_checkpoint(frozen_study, tmp_path, m
 
 def test_scores_of_a_fine_tuned_model_and_a_covariance_head_are_averaged(frozen_study, tmp_path):
     alone = with_options(frozen_study, unfreeze="top")
-    both = with_options(frozen_study, unfreeze="top", covariance_backbones=(TINY,))
+    both = with_options(frozen_study, unfreeze="top", covariance_top=(TINY,), covariance_top2=(TINY,))
     fine_tuned, _ = fit(alone, TRAINED, tmp_path / "alone")
     *_, (head,) = fitted(frozen_study, tmp_path / "head")
     model, _, members = fitted(both, tmp_path / "both")
     np.testing.assert_allclose(members[0], finetuning.predict(fine_tuned, alone.all_pixels(), TESTED), atol=2e-3)
     np.testing.assert_allclose(members[1], head, atol=1e-5)
-    assert np.abs(members[1] - members[0]).max() > 0.02
+    assert min(np.abs(members[1] - members[0]).max(), np.abs(members[2] - members[1]).max()) > 0.02
     served = finetuning.predict(model, frozen_study.all_pixels(), TESTED)
     np.testing.assert_allclose(served, np.mean(members, axis=0), atol=2e-3)
+
+
+def convolutions(model):
+    """Return how many convolutions run for a batch."""
+    concrete = tf.function(model).get_concrete_function(tf.TensorSpec(model.input_shape, tf.uint8))
+    return sum(operation.type == "Conv2D" for operation in concrete.graph.get_operations())
 
 
 def test_heads_of_several_backbones_are_averaged_each_on_its_own_layers(frozen_study, tmp_path):
@@ -166,20 +163,19 @@ def test_heads_of_several_backbones_are_averaged_each_on_its_own_layers(frozen_s
         dataclasses.replace(frozen_study, finetuning=tuning),
         unfreeze="top",
         ensemble=0,
-        covariance_backbones=(TINY, OTHER),
+        covariance_top=(OTHER, TINY),
+        covariance_top2=(TINY,),
     )
-    recipe, examples = study.recipe(SCENARIO), study.covariance_examples()
-    model, _ = finetuning.fit(
-        recipe, examples[TINY], TRAINED, seed=7, checkpoint=tmp_path / "state", covariance_examples=examples
-    )
-    members = finetuning.predict_members(model, recipe, TESTED, examples[TINY], examples)
-    assert np.abs(members[0] - members[1]).max() > 0.02
+    model, _, members = fitted(study, tmp_path)
+    assert min(np.abs(members[first] - members[second]).max() for first, second in [(0, 1), (0, 2), (1, 2)]) > 0.02
     assembly.save(model, tmp_path / "model.keras")
     loaded = assembly.load(tmp_path / "model.keras")
     served = finetuning.predict(loaded, study.all_pixels(), TESTED)
     np.testing.assert_allclose(served, members.mean(axis=0), atol=2e-3)
     photos = study.all_pixels()[TESTED]
-    scores, embedding = anatomy.with_embedding(loaded, TINY, "top", 1)(photos, training=False)
+    with_embedding = anatomy.with_embedding(loaded, TINY, "top", 1)
+    scores, embedding = with_embedding(photos, training=False)
+    assert convolutions(with_embedding) == convolutions(loaded) == 2 * 2 + 3  # below the last stage, and whitening
     np.testing.assert_allclose(scores, served, atol=1e-5)
     assert embedding.shape == (30, 8)
     assert heatmap.grad_cam(loaded)(tf.constant(photos)).shape == (30, 3, 3)

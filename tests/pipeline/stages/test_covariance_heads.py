@@ -35,8 +35,8 @@ def finished(tmp_path_factory):
         dropouts=(0.0,),
         unfreeze="top",
         ensemble=0,
-        covariance_backbones=("Tiny", "Other"),
-        finetuning_views=2,
+        covariance_top=("Tiny", "Other"),
+        covariance_top2=("Tiny",),
         folds=FOLDS,
         test_views=2,
         min_f1=0.0,
@@ -57,17 +57,18 @@ def test_version_is_pushed_and_described_without_claims_of_fine_tuning(finished)
     assert not (config.run_dir / run_folder.FROZEN_ACTIVATIONS).exists()
     page = (config.run_dir / "report" / "index.html").read_text()
     assert "covariance heads of Tiny, Other" in page and "fine-tuned" not in page
+    assert "Trained on clean photos only" in page and "global average pooling" not in page
     cards = [path.read_text() for path in config.run_dir.rglob("*.md")]
-    assert any("Tiny, Other, frozen" in text and "2 augmented views" in text for text in cards)
+    assert any("Tiny, Other, frozen" in text and "Trained on clean photos only" in text for text in cards)
 
 
-def test_each_photo_is_tested_once_by_the_mean_of_both_heads(finished):
+def test_each_photo_is_tested_once_by_the_mean_of_all_heads(finished):
     config, _ = finished
     answers = predictions.read(config.run_dir / "trials" / "01" / "predictions.csv")
     study, (scenario,) = recipe.study(config), trials.searched_scenarios(config)
     for fold in range(FOLDS):
         scores = finetuned_draws.fold_scores(study, scenario, config.run_dir / "draws", config.seed, config.seed, fold)
-        assert scores.shape[0] == 2 and np.abs(scores[0] - scores[1]).max() > 0.02
+        assert scores.shape[0] == 3 and np.abs(scores[0] - scores[2]).max() > 0.02
         np.testing.assert_allclose(scores.mean(axis=0), answers.probabilities[answers.fold == fold], atol=1e-5)
 
 
@@ -82,7 +83,7 @@ def test_finished_draw_is_read_and_not_trained_again(finished, monkeypatch):
 
 def test_status_of_the_folds_counts_one_step_for_each_head(finished):
     config, _ = finished
-    assert recipe.study(config).epochs_of_finetuning == 2
+    assert recipe.study(config).epochs_of_finetuning == 3
     assert artifacts.read_json(config.run_dir / "trials" / "01" / "settings.json")["covariance_weights"] == {
         "Tiny": "random weights, seed 1",
         "Other": "random weights, seed 2",
@@ -92,10 +93,13 @@ def test_status_of_the_folds_counts_one_step_for_each_head(finished):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"covariance_backbones": ("Other",)}, r"^--ensemble 0 fine-tunes no model of Tiny\. Add Tiny to"),
-        ({"unfreeze": "all"}, "^--covariance-backbones needs frozen layers, but --unfreeze all leaves none"),
+        (
+            {"covariance_top": ("Other",), "covariance_top2": ()},
+            r"^--ensemble 0 fine-tunes no model of Tiny\. Add Tiny to",
+        ),
+        ({"unfreeze": "all"}, "^--covariance-top and --covariance-top2 need frozen layers, but --unfreeze all leaves"),
         ({"optimizers": ("Adam", "Nadam")}, "^--ensemble 0 makes all scenarios the same model"),
-        ({"finetuning_views": 11}, r"^--finetuning-views must be at most --epochs, which is 10 \(got 11\)"),
+        ({"epochs": 11, "schedule": "cosine"}, "^--epochs, --schedule: covariance heads have no epochs"),
         ({"strategy": "features"}, "options of fine-tuning have no effect"),
     ],
     ids=str,
