@@ -74,12 +74,15 @@ def _check_members(config: Config, fields: Collection[str] | None) -> None:
             "--ensemble 0 makes all scenarios the same model. Choose one of --backbones, --optimizers, --dropouts and "
             "--hidden-units, and --refine 1 at most."
         )
-    names = (*TRAINING, *FINETUNING) if config.strategy == "finetune" else FINETUNING
-    given = [name for name in names if getattr(config, name) != getattr(default, name)]
-    given = [name for name in given if fields is None or name in fields]
-    given += [name for name in TRIED if config.strategy == "finetune" and name in (fields or ())]
-    if not config.ensemble and given:
-        options = ", ".join(map(config_module.flag, given))
+    only_finetunes = config.strategy == "finetune"
+    unread = [
+        name
+        for name in (*(TRAINING if only_finetunes else ()), *FINETUNING)
+        if getattr(config, name) != getattr(default, name) and (fields is None or name in fields)
+    ]
+    unread += [name for name in TRIED if only_finetunes and name in (fields or ())]
+    if not config.ensemble and unread:
+        options = ", ".join(map(config_module.flag, unread))
         raise PilahError(
             f"{options}: covariance heads have no epochs, and --ensemble 0 fine-tunes no model. Leave these options "
             "out, or choose --ensemble 1 or more."
